@@ -1,0 +1,91 @@
+"""What N, D and C mean: the one place where parameters and floating-point operations are counted.
+
+A multiply-add is 2 FLOPs. `C` is 3 x forward FLOPs per example x examples processed, the field's convention (Kaplan et
+al. 2020, arXiv 2001.08361, section 2.1); forward FLOPs are those of the matrix products and convolutions, biases,
+norms and activations left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+FLOPS_PER_MULTIPLY_ADD = 2  # one multiplication, one addition
+TRAINING_PER_FORWARD = 3  # forward 1 + backward 2 (gradients of the inputs and of the weights)
+
+Role = Literal["embed", "body", "head"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A weight matrix (or convolution) and how often one example meets it.
+
+    `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
+    per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
+    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers stand in a row.
+    """
+
+    weights: int
+    others: int = 0
+    role: Role = "body"
+    uses: int = 1
+    first: bool = False
+    repeat: int = 1
+
+
+def dense(inputs: int, outputs: int, *, bias: bool = True, role: Role = "body", first: bool = False) -> Layer:
+    """Count a dense layer of `inputs` x `outputs` weights."""
+    return Layer(weights=inputs * outputs, others=outputs if bias else 0, role=role, first=first)
+
+
+def norm(features: int, *, role: Role = "body") -> Layer:
+    """Count a norm with gain and shift: parameters, but no matrix product."""
+    return Layer(weights=0, others=2 * features, role=role)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Parameters and FLOPs of one model; all exact.
+
+    `N`: parameters of all weight matrices; `N_total`: all parameters; `N_body`: weight matrices without input embedding
+    and head; `N_nonhead`: weight matrices without the head; `forward_flops`: FLOPs per example of one forward pass;
+    `backward_flops`: of the backward pass as executed (the first layer needs no gradient of its input).
+    """
+
+    N: int
+    N_total: int
+    N_body: int
+    N_nonhead: int
+    forward_flops: int
+    backward_flops: int
+
+    def C(self, D: int) -> int:
+        """Training FLOPs of `D` examples by the field's convention (3 x forward)."""
+        return TRAINING_PER_FORWARD * self.forward_flops * D
+
+    def C_counted(self, D: int) -> int:
+        """Training FLOPs of `D` examples as executed, forward and backward."""
+        return (self.forward_flops + self.backward_flops) * D
+
+
+def count(layers: Sequence[Layer]) -> Counts:
+    """Add up the layers of a model."""
+    forward = sum(FLOPS_PER_MULTIPLY_ADD * layer.weights * layer.uses * layer.repeat for layer in layers)
+    first = sum(FLOPS_PER_MULTIPLY_ADD * layer.weights * layer.uses * layer.repeat for layer in layers if layer.first)
+    return Counts(
+        N=sum(layer.weights * layer.repeat for layer in layers),
+        N_total=sum((layer.weights + layer.others) * layer.repeat for layer in layers),
+        N_body=sum(layer.weights * layer.repeat for layer in layers if layer.role == "body"),
+        N_nonhead=sum(layer.weights * layer.repeat for layer in layers if layer.role != "head"),
+        forward_flops=forward,
+        backward_flops=2 * forward - first,
+    )
+
+
+def paper_C(counts: Counts, D: int, *, norm_elements: int) -> int:
+    """Training compute as "Scaling MLPs" (arXiv 2306.13575) counts it: a multiply-add once, 5 per normalised element.
+
+    `norm_elements`: elements that pass through a norm in one forward pass of one example (depth x width).
+    """
+    return TRAINING_PER_FORWARD * (counts.forward_flops // FLOPS_PER_MULTIPLY_ADD + 5 * norm_elements) * D

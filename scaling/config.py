@@ -1,0 +1,133 @@
+"""The schema of one run: what a config may say, checked when it is read.
+
+The dataclasses are the schema. A group whose members differ (model, data, optim, schedule, augment) names its class in
+`_target_`, as Hydra does, so that a user's own class needs no change here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from scaling.errors import UserError
+
+T = TypeVar("T")
+GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
+
+
+def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
+    """Declare a config key; `identity=False` for one that does not change the weights of the run."""
+    return field(default=default, metadata={"identity": identity})
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
+
+    `budget` is in FLOPs (C, see accounting); `milestones` lists where the run is evaluated (see milestones.py).
+    `precision: auto` is fp32; `checkpoint_seconds` is wall-clock time between two checkpoints.
+    """
+
+    examples: float | None = part(None, identity=False)
+    epochs: float | None = part(None, identity=False)
+    steps: float | None = part(None, identity=False)
+    budget: float | None = part(None, identity=False)
+    max_epochs: float | None = part(None, identity=False)
+    batch: int = 128
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    engine: Literal["eager", "compile"] = "eager"
+    milestones: Any = part(None, identity=False)
+    device: str = part("auto", identity=False)
+    checkpoint_seconds: float = part(60.0, identity=False)
+    keep: bool = part(False, identity=False)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, whole: five chosen groups, the training settings and the seed."""
+
+    model: Any
+    data: Any
+    optim: Any
+    schedule: Any
+    augment: Any
+    train: Train
+    seed: int
+
+
+def read_config(raw: Mapping[str, Any]) -> RunConfig:
+    """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names the offending key."""
+    groups = {name: _read_group(name, raw.get(name)) for name in GROUPS}
+    train = read_part(Train, raw.get("train") or {}, where="train")
+    return RunConfig(**groups, train=train, seed=read_part(int, raw.get("seed", 0), where="seed"))
+
+
+def _read_group(name: str, raw: Any) -> Any:
+    if not isinstance(raw, Mapping) or "_target_" not in raw:
+        raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
+    values = {key: value for key, value in raw.items() if key != "_target_"}
+    return read_part(load_class(raw["_target_"]), values, where=name)
+
+
+@cache
+def load_class(target: str) -> type:
+    """Import the class named by a dotted path such as scaling.models.mlp.MLP."""
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"found _target_ {target!r}, which cannot be imported ({error}); give module.Class") from error
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise UserError(f"found _target_ {target!r}, which is no dataclass; wanted a frozen dataclass")
+    return found
+
+
+def read_part(kind: type[T], raw: Any, *, where: str) -> T:
+    """Check one value or one group of values against its type."""
+    try:
+        return _adapter(kind).validate_python(raw)
+    except ValidationError as error:
+        raise UserError(_sentence(error, kind, raw, where)) from None
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    if dataclasses.is_dataclass(kind):
+        setattr(kind, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010
+    return TypeAdapter(kind)
+
+
+def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
+    first = error.errors()[0]
+    key = ".".join([where, *(str(step) for step in first["loc"])])
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [f.name for f in dataclasses.fields(kind)]
+        close = get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {where}.{close[0]}?" if close else f"{where} knows {', '.join(known)}"
+        return f"found the unknown key {key}; {hint}"
+    if first["type"] == "missing":
+        return f"found no value for {key}; wanted one; add {key}=VALUE"
+    return f"found {key}={first['input']!r}; {first['msg'][:1].lower()}{first['msg'][1:]}; change it"
+
+
+def plain(value: Any) -> Any:
+    """Return a config as plain dictionaries, lists and scalars: the inverse of read_config."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, RunConfig | Train):
+            return fields
+        return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

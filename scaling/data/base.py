@@ -1,0 +1,90 @@
+"""What a data set declares, so that it can be planned unseen, and what it gives when it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from scaling.config import part
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Metric = Literal["cross_entropy", "squared_error"]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Examples in memory: `x` (n, *shape) uint8 or float32; `y` (n,) int64 class indices or float32 targets."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Fresh examples without end: `draw(i)` gives the i-th chunk of `chunk` examples, the same whenever it is asked."""
+
+    draw: Callable[[int], Arrays]
+    chunk: int
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set ready to train on.
+
+    `train`: exactly the subset asked for, in subset order, or a Stream of fresh examples; `mean`, `std`: per channel
+    (or scalar), in units of x as stored, to normalise by; `chance`: the loss of the constant predictor on the test
+    set and `chance_se` its standard error; `population_loss`: for data whose expected loss has a closed form, a
+    function of the model's weight vector.
+    """
+
+    train: Arrays | Stream
+    validation: Arrays
+    test: Arrays
+    chance: float
+    chance_se: float
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    population_loss: Callable[[np.ndarray], float] | None = None
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """The declared facts every data set states in its YAML; subclasses add their own keys and `load`.
+
+    `size`: D_unique, None for all there is (or fresh examples without end, where there is no end); `seed`: of the
+    subset and, for made data, of the making; `examples`: training examples there are, None where they are without end.
+    """
+
+    name: ClassVar[str]
+    metric: ClassVar[Metric] = "cross_entropy"
+
+    size: int | None = None
+    seed: int = 0
+    classes: int
+    examples: int | None = part(None, identity=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, channels first for images: (channels, height, width) or (features,)."""
+        raise TypeError(f"{type(self).__name__} declares no shape")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers a model puts out for one example: the classes, or 1 for regression."""
+        return self.classes
+
+    @property
+    def has_error(self) -> bool:
+        """Whether there is a classification error beside the loss."""
+        return self.metric == "cross_entropy"
+
+    def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
+        """Read or make the data: `D_unique` training examples, or a Stream seeded by `stream_seed` where it is None."""
+        raise TypeError(f"{type(self).__name__} cannot be loaded")
