@@ -1,0 +1,130 @@
+"""Where everything lies on disk, and how a file is written so that half of one is never taken for a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run, results/runs/RUN_ID."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity, which is the folder's name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def record(self) -> Path:
+        """The result; exists if and only if the run is settled."""
+        return self.path / "record.json"
+
+    @property
+    def attempts(self) -> Path:
+        """One JSON line an attempt."""
+        return self.path / "attempts.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """One JSON line an evaluation, appended while the run trains."""
+        return self.path / "log.jsonl"
+
+    @property
+    def claim(self) -> Path:
+        """Who trains the run at the moment."""
+        return self.path / "claim.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state to continue from."""
+        return self.path / "checkpoint"
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The files of one sweep, results/NAME, and the runs it shares with the sweeps beside it."""
+
+    results: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The sweep's own folder."""
+        return self.results / self.name
+
+    @property
+    def plan(self) -> Path:
+        """One row a run, pure."""
+        return self.path / "plan.csv"
+
+    @property
+    def forecast(self) -> Path:
+        """Seconds and memory a run, with their basis."""
+        return self.path / "forecast.csv"
+
+    @property
+    def sweep(self) -> Path:
+        """The sweep as it was asked for: YAML with its head comment, and the overrides of the command line."""
+        return self.path / "sweep.yaml"
+
+    @property
+    def queue(self) -> Path:
+        """One JSON line a run: what a worker needs to train it."""
+        return self.path / "queue.jsonl"
+
+    @property
+    def jobs(self) -> Path:
+        """submitit's own folder."""
+        return self.path / "jobs"
+
+    def run(self, run_id: str) -> RunFolder:
+        """The folder of one run, shared by all sweeps of these results."""
+        return RunFolder(self.results / "runs" / run_id)
+
+
+def write_aside(path: Path, data: bytes | str) -> None:
+    """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def append_line(path: Path, entry: Mapping[str, Any]) -> None:
+    """Append one JSON line in a single write; non-finite numbers are refused."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(entry, allow_nan=False) + "\n"
+    with path.open("ab") as file:
+        file.write(line.encode())
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read JSON lines; a last line that was cut in half by a crash is left out."""
+    if not path.exists():
+        return
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
