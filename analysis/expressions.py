@@ -1,0 +1,91 @@
+"""Expressions over a table's columns: arithmetic, comparisons and a few functions, checked before pandas sees them."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import UserError
+
+FUNCTIONS = ("log", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "floor", "ceil")
+ALLOWED = (
+    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Name, ast.Constant, ast.Load),
+    *(ast.List, ast.Tuple, ast.Call, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
+    *(ast.USub, ast.UAdd, ast.Not, ast.Invert, ast.And, ast.Or, ast.BitAnd, ast.BitOr),
+    *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
+)
+
+
+def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
+    """Compute an expression for each row. Columns whose names are no words stand in `backticks`."""
+    frame, source = _unquote(table, expression)
+    _check(source, frame, expression)
+    try:
+        with np.errstate(all="ignore"):
+            value = frame.eval(source, engine="python")
+    except (ArithmeticError, TypeError, ValueError, KeyError, SyntaxError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f'cannot compute "{expression}": {reason}') from error
+    if isinstance(value, pd.Series):
+        return value
+    return pd.Series(value, index=table.index)
+
+
+def mask(table: pd.DataFrame, condition: str) -> pd.Series:
+    """Return, for each row, whether it satisfies the condition."""
+    value = evaluate(table, condition)
+    if value.dtype != bool:
+        raise UserError(f'found --where "{condition}", which is a number; wanted a comparison such as "loss < 3.4"')
+    return value
+
+
+def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
+    """Give columns in backticks a plain name."""
+    named: dict[str, str] = {}
+
+    def plain(match: re.Match[str]) -> str:
+        if match[1] not in table.columns:
+            raise UserError(f"found no column {match[1]!r}; the table has {', '.join(map(str, table.columns))}")
+        return named.setdefault(match[1], f"column_{len(named)}_in_backticks")
+
+    source = re.sub(r"`([^`]*)`", plain, expression.strip())
+    return table.assign(**{new: table[old] for old, new in named.items()}), source
+
+
+def _check(source: str, table: pd.DataFrame, expression: str) -> None:
+    """Refuse whatever is not arithmetic or comparison of columns: no attributes, no @, no calls but of `FUNCTIONS`."""
+    wanted = f"wanted arithmetic and comparisons of columns, and {', '.join(FUNCTIONS)}"
+    try:
+        tree = ast.parse(source, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UserError(f'found "{expression}", which is no expression; {wanted}') from None
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ALLOWED):
+            raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}')
+        if isinstance(node, ast.Call) and (
+            node.keywords or not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS
+        ):
+            raise UserError(f'found the call {ast.unparse(node)} in "{expression}"; {wanted}')
+        if isinstance(node, ast.Name) and id(node) not in called and node.id not in table.columns:
+            raise UserError(
+                f'found no column {node.id!r}, named in "{expression}"; the table has '
+                f"{', '.join(map(str, table.columns))}"
+            )
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _huge(node.right):
+            raise UserError(f'found the power {ast.unparse(node)} in "{expression}"; wanted an exponent up to 400')
+
+
+def _huge(exponent: ast.expr) -> bool:
+    """Tell a constant exponent that would make Python's whole numbers grow without end."""
+    if any(isinstance(node, ast.Name) for node in ast.walk(exponent)):
+        return False
+    if any(isinstance(node, ast.Pow) for node in ast.walk(exponent)):
+        return True
+    return any(
+        isinstance(node, ast.Constant) and isinstance(node.value, int | float) and abs(node.value) > 400
+        for node in ast.walk(exponent)
+    )

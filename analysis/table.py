@@ -1,0 +1,286 @@
+"""The table: one row a run and milestone, from a results folder or a file, and the rows of it that a fit may use."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError
+from analysis.expressions import evaluate, mask
+
+RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine")
+"""What runs that are fitted together must share, unless `pool` names it: the recipe moves an exponent by itself."""
+
+KEEPABLE = ("at_chance", "diverged", "extra")
+
+
+def load_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Read a results folder, or a csv, parquet or jsonl file; a DataFrame passes through.
+
+    Raises `UserError` where there is nothing to read, or it cannot be read.
+    """
+    if isinstance(source, pd.DataFrame):
+        return source
+    path = Path(source)
+    if path.is_dir():
+        from analysis.results import read_results
+
+        return read_results(path)
+    if not path.exists():
+        raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
+    readers: dict[str, Callable[[Path], pd.DataFrame]]
+    readers = {"csv": _read_csv, "parquet": pd.read_parquet, "jsonl": _read_jsonl, "ndjson": _read_jsonl}
+    kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
+    if kind not in readers:
+        raise UserError(f"found {path.name}; wanted a results folder or a file named *.csv, *.parquet or *.jsonl")
+    try:
+        table = readers[kind](path)
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path} is empty; wanted a line of column names and rows below it") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read as {kind}: {_one_line(error)}") from error
+    if table.empty:
+        raise UserError(f"{path} has no rows; wanted at least one run")
+    return table
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as csv, parquet or jsonl, by the name's ending."""
+    target = Path(path)
+    kind = target.suffix.lower()
+    if kind not in {".csv", ".parquet", ".jsonl"}:
+        raise UserError(f"found the output name {target.name}; wanted one that ends in .csv, .parquet or .jsonl")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if kind == ".csv":
+            table.to_csv(target, index=False)
+        elif kind == ".parquet":
+            table.to_parquet(target, index=False)
+        else:
+            table.to_json(target, orient="records", lines=True)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {_one_line(error)}") from error
+
+
+def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Take N, D, C, loss, … from columns of other names: {"N": "Model Size"}; one already named so is replaced."""
+    missing = [old for old in columns.values() if old not in table.columns]
+    if missing:
+        raise UserError(f"found no column {missing[0]!r}; the table has {listed(table.columns)}")
+    taken = {new: table[old] for new, old in columns.items()}
+    moved = {old for new, old in columns.items() if old != new and old not in columns}
+    return table.drop(columns=[*moved, *(new for new in columns if new in table.columns)]).assign(**taken)
+
+
+def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
+    """Add a column by an assignment such as "D = C/(6*N)" (arithmetic over columns, see `analysis.expressions`)."""
+    name, equals, expression = assignment.partition("=")
+    name = name.strip()
+    if not equals or expression.startswith("=") or not name.isidentifier():
+        raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
+    return table.assign(**{name: evaluate(table, expression.strip())})
+
+
+def select_rows(
+    table: pd.DataFrame,
+    *,
+    y: str,
+    rows: Literal["final", "all"] = "final",
+    where: str | None = None,
+    pool: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    task: str | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Choose the rows a fit of `y` may use, and say in sentences which were left out and why.
+
+    Left out: runs failed, missing or diverged; runs at chance (unless `keep` names it); rows without a finite `y`;
+    milestones (unless `rows="all"`, for constant-rate runs only). Recipe columns that differ are refused unless `pool`
+    names them. A table without the columns a rule looks at is not touched by that rule.
+    """
+    if rows not in ("final", "all"):
+        raise UserError(f"found rows={rows!r}; wanted 'final' or 'all'")
+    unknown = sorted(set(keep) - set(KEEPABLE))
+    if unknown:
+        raise UserError(f"found keep={unknown[0]!r}; wanted one of {', '.join(KEEPABLE)}")
+    require_columns(table, [y])
+    left_out: list[str] = []
+    chosen = _settled(table, set(keep), left_out)
+    chosen = _where(chosen, where, left_out)
+    chosen = _one_task(chosen, task)
+    chosen = _final(chosen, rows, left_out)
+    chosen = _finite(chosen, y, left_out)
+    if chosen.empty:
+        raise UserError(f"no row is left to fit {y} ({'; '.join(left_out) or 'the table is empty'}); wanted some runs")
+    _same_recipe(chosen, pool)
+    return chosen.reset_index(drop=True), left_out
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `UserError` that lists the table's columns unless all of `columns` are there and hold numbers."""
+    for column in columns:
+        if column not in table.columns:
+            hint = "name it with --columns, or compute it with --derive"
+            raise UserError(f"found no column {column!r}; the table has {listed(table.columns)}; {hint}")
+        _numbers(table[column], column)
+
+
+def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Return the recipe columns outside `pool` that hold more than one value, with the values."""
+    found: dict[str, list[str]] = {}
+    for column in RECIPE:
+        if column in table.columns and column not in pool:
+            values = table[column].astype(object).where(table[column].notna(), "unset").astype(str).unique()
+            if len(values) > 1:
+                found[column] = sorted(values)
+    return found
+
+
+def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
+    """Join names for a sentence, the first `most` of them."""
+    words = [str(name) for name in names]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def counted(n: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.DataFrame:
+    if not where or table.empty:
+        return table
+    chosen = table[mask(table, where)]
+    if chosen.empty:
+        raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')
+    if len(chosen) < len(table):
+        left_out.append(f"{counted(len(table) - len(chosen), 'row')} not in where: {where}")
+    return chosen
+
+
+def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
+    if "task" not in table.columns:
+        if task is not None:
+            raise UserError(f"found no column task, so no task {task!r}; the table has {listed(table.columns)}")
+        return table
+    tasks = sorted(str(value) for value in table["task"].dropna().unique())
+    if task is not None:
+        if task not in tasks:
+            raise UserError(f"found no task {task!r}; the table has {listed(tasks)}")
+        return table[table["task"].astype(str) == task]
+    if len(tasks) > 1:
+        raise UserError(f"found {len(tasks)} tasks ({listed(tasks)}); wanted one; name it with --task")
+    return table
+
+
+def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.DataFrame:
+    out = pd.Series(False, index=table.index)
+    if "status" in table.columns:
+        status = table["status"].astype(str)
+        for word in ("missing", "failed", "diverged"):
+            these = status == word
+            if these.any() and word not in keep:
+                left_out.append(f"{counted(_n_runs(table[these]), 'run')} {word}")
+                out |= these
+    if "extra" in table.columns and "extra" not in keep:
+        these = table["extra"].fillna(False).astype(bool) & ~out
+        if these.any():
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} no longer in the sweep (--keep extra uses them)")
+            out |= these
+    if "flags" in table.columns and "at_chance" not in keep:
+        flags = table["flags"].astype(object).where(table["flags"].notna(), "").astype(str)
+        these = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool) & ~out
+        if these.any():
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} at chance (--keep at_chance uses them)")
+            out |= these
+    return table[~out]
+
+
+def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
+    if "final" not in table.columns or table.empty:
+        return table
+    final = truth(table["final"])
+    if rows == "final":
+        if not final.all():
+            left_out.append(f"{counted(int((~final).sum()), 'milestone')} before the end of a run")
+        return table[final]
+    if "schedule" not in table.columns:
+        raise UserError("found no column schedule; rows='all' wants it: only milestones of constant-rate runs are used")
+    constant = table["schedule"].astype(str).str.match(r"constant\b")
+    inside = ~final & ~constant
+    if inside.any() and not (constant & ~final).any():
+        kinds = sorted(table.loc[inside, "schedule"].astype(str).unique())
+        raise Refusal(
+            f"the milestones lie inside schedules that decay ({listed(kinds)}), where the loss is not that of a run of "
+            "that length; only constant-rate runs have usable milestones; use the final rows"
+        )
+    if inside.any():
+        left_out.append(f"{counted(int(inside.sum()), 'milestone')} inside a decaying schedule")
+    return table[~inside]
+
+
+def _finite(table: pd.DataFrame, y: str, left_out: list[str]) -> pd.DataFrame:
+    if table.empty:
+        return table
+    finite = np.isfinite(_numbers(table[y], y))
+    if not finite.all():
+        left_out.append(f"{counted(int((~finite).sum()), 'row')} without a finite {y}")
+    return table[finite]
+
+
+def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
+    unknown = [column for column in pool if column not in table.columns and column not in RECIPE]
+    if unknown:
+        raise UserError(f"found pool={unknown[0]!r}; wanted some of {', '.join(RECIPE)}")
+    differ = recipe_differences(table, pool)
+    if differ:
+        what = "; ".join(f"{column}: {listed(values, 4)}" for column, values in differ.items())
+        raise Refusal(
+            f"the runs differ in their recipe ({what}), and the recipe moves an exponent by itself; choose one with "
+            f"--where, or say what may differ with --pool {','.join(differ)}"
+        )
+
+
+def truth(column: pd.Series) -> pd.Series:
+    """Read a column of yes and no, written as booleans, numbers or words, as booleans (nothing written: False)."""
+    if column.dtype == bool:
+        return column
+    return column.astype(str).str.lower().isin(("true", "1", "1.0", "yes"))
+
+
+def _numbers(column: pd.Series, name: str) -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = column[numbers.isna() & column.notna()]
+    if len(bad):
+        raise UserError(f"column {name!r} holds {str(bad.iloc[0])!r}; wanted numbers")
+    return numbers.to_numpy(dtype=float)
+
+
+def _n_runs(table: pd.DataFrame) -> int:
+    return table["run_id"].nunique() if "run_id" in table.columns else len(table)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    head = pd.read_csv(path, nrows=0)
+    words = {column: str for column in ("run_id", "lr_rule", "overrides", "flags") if column in head.columns}
+    return pd.read_csv(path, dtype=words)
+
+
+def _read_jsonl(path: Path) -> pd.DataFrame:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is no object of column: value")
+    return pd.DataFrame(rows)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
