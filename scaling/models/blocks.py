@@ -1,0 +1,112 @@
+"""The torch side of the model families: blocks, norms and their initialisation.
+
+Initialisation, drawn from the generator that is passed and from nothing else: weights and biases of a dense layer are
+uniform within ± 1 / sqrt(inputs), norms start at gain 1 and shift 0, the head starts at zero. A run therefore begins
+at the uniform prediction, with the loss of chance whatever the width: what ends above it has diverged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from scaling.models.choices import Activation, Norm, Place
+
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "none": nn.Identity}
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the blocks of both families have in common."""
+
+    activation: Activation
+    norm: Norm
+    place: Place
+    skip: bool
+    dropout: float
+    bias: bool
+
+
+def dense_layer(inputs: int, outputs: int, *, bias: bool, generator: torch.Generator) -> nn.Linear:
+    """Make a dense layer with entries uniform within ± 1 / sqrt(inputs)."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    bound = inputs**-0.5
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def zero_layer(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
+    """Make a dense layer that starts at zero."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    return layer
+
+
+class Block(nn.Module):
+    """One step: z + branch(norm(z)) with the norm in front, norm(z + branch(z)) with it behind; without skip, no z +."""
+
+    def __init__(self, width: int, branch: list[nn.Module], wiring: Wiring) -> None:
+        super().__init__()
+        norm = [] if wiring.norm == "none" else [NORMS[wiring.norm](width)]
+        self.branch = nn.Sequential(*norm, *branch) if wiring.place == "pre" else nn.Sequential(*branch)
+        self.after = nn.Sequential(*norm) if wiring.place == "post" else nn.Sequential()
+        self.skip = wiring.skip
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map features (n, width) to features (n, width)."""
+        out = self.branch(z)
+        if self.skip:
+            out = z + out
+        return self.after(out) if len(self.after) else out
+
+
+def standard_block(width: int, wiring: Wiring, generator: torch.Generator) -> Block:
+    """Make a block of the standard MLP: activation(W norm(z))."""
+    linear = dense_layer(width, width, bias=wiring.bias, generator=generator)
+    return Block(width, [linear, *_activate(wiring)], wiring)
+
+
+def bottleneck_block(width: int, wiring: Wiring, generator: torch.Generator, *, expansion: int) -> Block:
+    """Make an inverted bottleneck: Wc activation(We norm(z)), expanding to `expansion` x width and back."""
+    make = partial(dense_layer, bias=wiring.bias, generator=generator)
+    expand, contract = make(width, expansion * width), make(expansion * width, width)
+    return Block(width, [expand, *_activate(wiring), contract], wiring)
+
+
+def _activate(wiring: Wiring) -> list[nn.Module]:
+    dropout = [nn.Dropout(wiring.dropout)] if wiring.dropout else []
+    return [ACTIVATIONS[wiring.activation](), *dropout]
+
+
+class Network(nn.Module):
+    """Flatten, embed, pass through the blocks, read out."""
+
+    def __init__(self, embed: nn.Linear, blocks: list[Block], head: nn.Linear) -> None:
+        super().__init__()
+        self.embed, self.blocks, self.head = embed, nn.Sequential(*blocks), head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map examples (n, *shape) to outputs (n, outputs)."""
+        return self.head(self.blocks(self.embed(x.flatten(1))))
+
+
+class LinearMap(nn.Module):
+    """A linear map of the leading features, without bias, starting at zero."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.width = width
+        self.head = zero_layer(width, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map examples (n, *shape) to outputs (n, outputs)."""
+        return self.head(x.flatten(1)[:, : self.width])
