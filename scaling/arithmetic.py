@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from scaling.accounting import Counts, count
 from scaling.config import RunConfig, Train
@@ -43,12 +45,17 @@ class ImpossibleRun(UserError):
 
 def count_model(config: RunConfig) -> Counts:
     """Count the parameters and FLOPs of a run's model from its config alone."""
-    return count(config.model.layers(config.data.shape, config.data.outputs))
+    return _count(config.model, config.data.shape, config.data.outputs)
 
 
-def settle(config: RunConfig, counts: Counts | None = None) -> Quantities:
+@lru_cache(maxsize=4096)
+def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
+    return count(model.layers(shape, outputs))
+
+
+def settle(config: RunConfig) -> Quantities:
     """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits."""
-    counts = counts or count_model(config)
+    counts = count_model(config)
     train, data = config.train, config.data
     name, length = given_length(train)
     pool = available(config)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -66,6 +66,9 @@ class RunConfig:
 
 def read_config(raw: Mapping[str, Any]) -> RunConfig:
     """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names the offending key."""
+    unknown = sorted(set(raw) - {*GROUPS, "train", "seed"})
+    if unknown:
+        raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(GROUPS)}, train and seed; drop it")
     groups = {name: _read_group(name, raw.get(name)) for name in GROUPS}
     train = read_part(Train, raw.get("train") or {}, where="train")
     return RunConfig(**groups, train=train, seed=read_part(int, raw.get("seed", 0), where="seed"))
@@ -94,7 +97,7 @@ def load_class(target: str) -> type:
 def read_part(kind: type[T], raw: Any, *, where: str) -> T:
     """Check one value or one group of values against its type."""
     try:
-        return _adapter(kind).validate_python(raw)
+        return _adapter(cast("Hashable", kind)).validate_python(raw)
     except ValidationError as error:
         raise UserError(_sentence(error, kind, raw, where)) from None
 
@@ -103,7 +106,7 @@ def read_part(kind: type[T], raw: Any, *, where: str) -> T:
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     if dataclasses.is_dataclass(kind):
         setattr(kind, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010
-    return TypeAdapter(kind)
+    return TypeAdapter(cast("Any", kind))
 
 
 def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:

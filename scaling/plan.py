@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from scaling.accounting import Counts
 from scaling.arithmetic import Quantities, settle
 from scaling.config import RunConfig, plain, read_config
+from scaling.folders import SweepFolder
 from scaling.identity import describe, resolved_precision, run_id
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A cell that is not run, and why."""
+
+    overrides: Mapping[str, Any]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,10 @@ class PlannedRun:
             "budget": quantities.budget,
         }
 
+    def asked_as(self, overrides: Mapping[str, Any]) -> PlannedRun:
+        """Return the same run under the overrides that asked for it."""
+        return dataclasses.replace(self, overrides=overrides)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain JSON, as the queue of the workers holds it: the inverse of `from_dict`."""
         return {"overrides": dict(self.overrides), "lr_rule": self.lr_rule, "config": plain(self.config)}
@@ -66,10 +80,42 @@ class PlannedRun:
         return plan_run(read_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"])
 
 
+@dataclass(frozen=True)
+class Limit:
+    """What a sweep may cost at most; None for no limit."""
+
+    gpu_hours: float | None = None
+    flops: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep, planned: its runs, the cells that are not run, and where and how the runs shall be trained.
+
+    `name`: folder under `results`; `launcher`: the launcher's config, plain; `duplicates`: cells that turned out to be
+    a run already in the plan; `sweep`: the sweep file's name, None for an ad-hoc plan; `arguments`: the command line.
+    """
+
+    name: str
+    results: Path
+    launcher: Mapping[str, Any]
+    limit: Limit
+    runs: tuple[PlannedRun, ...]
+    dropped: tuple[Dropped, ...]
+    duplicates: int
+    sweep: str | None
+    arguments: tuple[str, ...]
+
+    @property
+    def folder(self) -> SweepFolder:
+        """Where the plan is written."""
+        return SweepFolder(self.results, self.name)
+
+
 def plan_run(
-    config: RunConfig, *, overrides: Mapping[str, Any], lr_rule: str = "", counts: Counts | None = None
+    config: RunConfig, *, overrides: Mapping[str, Any], lr_rule: str = "", quantities: Quantities | None = None
 ) -> PlannedRun:
     """Settle one config into a planned run; ImpossibleRun where it cannot be trained."""
-    quantities = settle(config, counts)
+    quantities = quantities or settle(config)
     rule = lr_rule or str(getattr(config.optim, "lr", ""))
     return PlannedRun(run_id(config, quantities), overrides, config, quantities, rule)

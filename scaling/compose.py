@@ -1,0 +1,175 @@
+"""Hydra's front door: where configs and sweeps are found, and one session of composing them.
+
+A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` names the file sweeps/x/y.yaml.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parent
+GROUP = "sweep"
+
+
+def shipped(name: str) -> Path:
+    """Return the package's own conf/ or sweeps/: inside it when installed, beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+class SweepSource(ConfigSource):
+    """A config source that serves FOLDER/x/y.yaml as sweep/x/y, always in the global package."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme of the search path's entries."""
+        return "sweeps"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read one sweep file."""
+        file = self._file(config_path)
+        if file is None or not file.is_file():
+            raise ConfigLoadError(f"found no sweep {config_path}")
+        return ConfigResult(
+            provider=self.provider,
+            path=f"{self.scheme()}://{self.path}",
+            config=OmegaConf.load(file),
+            header={"package": "_global_"},
+        )
+
+    def available(self) -> bool:
+        """Say whether the folder exists."""
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        """Say whether the path names a folder of sweeps."""
+        folder = self._inside(config_path)
+        return folder is not None and (Path(self.path) / folder).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        """Say whether the path names a sweep."""
+        file = self._file(config_path)
+        return file is not None and file.is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """List the sweeps and folders of sweeps at the path."""
+        folder = self._inside(config_path)
+        if folder is None:
+            return [GROUP] if config_path == "" and results_filter != ObjectType.CONFIG else []
+        found = sorted((Path(self.path) / folder).iterdir())
+        files = [file.stem for file in found if file.suffix == ".yaml"]
+        folders = [file.name for file in found if file.is_dir()]
+        if results_filter is None:
+            return files + folders
+        return files if results_filter == ObjectType.CONFIG else folders
+
+    def _inside(self, config_path: str) -> str | None:
+        head, _, rest = config_path.strip("/").partition("/")
+        return rest if head == GROUP else None
+
+    def _file(self, config_path: str) -> Path | None:
+        rest = self._inside(config_path.removesuffix(".yaml"))
+        return Path(self.path) / f"{rest}.yaml" if rest else None
+
+
+class Roots(SearchPathPlugin):
+    """Put the user's ./conf and ./sweeps first, then the package's."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folders that exist."""
+        for folder, provider in ((shipped("sweeps"), "scaling"), (Path("sweeps").absolute(), "user")):
+            if folder.is_dir():
+                search_path.prepend(provider=f"{provider}-sweeps", path=f"sweeps://{folder}")
+        own = Path("conf").absolute()
+        if own.is_dir() and own != shipped("conf"):
+            search_path.prepend(provider="user-conf", path=f"file://{own}")
+
+
+def register() -> None:
+    """Make Hydra know our sources and our sweeper; safe to call again."""
+    from scaling.planner import Planner
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
+    plugins = Plugins.instance()
+    for plugin in (SweepSource, Roots, Planner):
+        plugins.register(plugin)
+
+
+@contextmanager
+def session() -> Iterator[ConfigLoader]:
+    """Open Hydra on our folders and give its loader."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with said_in_one_sentence():
+        register()
+        with initialize_config_dir(config_dir=str(shipped("conf")), job_name="scaling", version_base="1.3"):
+            yield GlobalHydra.instance().config_loader()
+
+
+def compose(loader: ConfigLoader, overrides: Sequence[str]) -> DictConfig:
+    """Compose one config; UserError names the group, key or value that is off."""
+    from hydra.types import RunMode
+
+    with said_in_one_sentence():
+        return loader.load_configuration(config_name="config", overrides=list(overrides), run_mode=RunMode.RUN)
+
+
+@contextmanager
+def said_in_one_sentence() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into a UserError of one sentence."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_sentence(error)) from error
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MissingConfigException):
+        return _missing(error)
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = " ".join(str(cause).split()) or " ".join(str(error).split())
+    unknown = re.search(r"Key '(\w+)' is not in struct.*?full_key: ([\w.]+)", text)
+    if unknown:
+        key = unknown.group(2)
+        group = key.rpartition(".")[0]
+        return f"found the unknown key {key}; wanted one of the config's keys; see `scaling run --cfg job`" + (
+            f" under {group}" if group else ""
+        )
+    return f"found a config that Hydra refuses: {text}"
+
+
+def _missing(error: MissingConfigException) -> str:
+    found = error.missing_cfg_file or ""
+    group, _, name = found.rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return f"found {' '.join(str(error).split())}"
+    close = get_close_matches(name, options, n=1)
+    hint = f"did you mean {group}={close[0]}?" if close else f"choose one of {', '.join(options)}"
+    return f"found no {group}={name}; wanted one that exists; {hint}"
+
+
+def choices(cfg: DictConfig) -> dict[str, Any]:
+    """Return which member of each group a composed config chose."""
+    return dict(cfg.hydra.runtime.choices)

@@ -1,0 +1,169 @@
+"""From overrides to a plan: what Hydra composes, crossed with the grid of the sweep.
+
+Hydra composes once for each choice of groups; the plain axes are merged into the result, which is some hundred times
+faster than composing every cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from scaling.cells import Rules, read_rules, settle_cell
+from scaling.compose import compose, said_in_one_sentence
+from scaling.errors import UserError
+from scaling.grid import Block, Cell, read_grid
+from scaling.plan import Dropped, Limit, Plan, PlannedRun
+
+PLAN_KEYS = ("launcher", "results", "name", "sweep", "hydra")  # of the plan as a whole, not of one run
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line, sorted: which sweep, what is fixed, what is swept over."""
+
+    sweep: str | None
+    fixed: Mapping[str, Override]
+    axes: Mapping[str, tuple[Any, ...]]
+
+
+def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
+    """Expand overrides (with sweep=NAME or without) into a plan; touches nothing but configs."""
+    request = read_request(loader, arguments)
+    fixed = [override.input_line or "" for override in request.fixed.values()]
+    cfg: Any = OmegaConf.to_container(compose(loader, fixed), resolve=True)
+    sweep = cfg["sweep"]
+    if request.sweep is not None and sweep.get("grid") is None:
+        raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
+    blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
+    blocks = apply_overrides(blocks, request)
+    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
+    bases = _composer(loader, fixed)
+    is_group = _group_test(loader)
+    runs, dropped, duplicates = _settle_all(blocks, bases, is_group, rules)
+    if not runs:
+        reason = dropped[0].reason if dropped else "the grid has no cells"
+        raise UserError(reason if len(dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
+    single = request.sweep is None and not request.axes
+    return Plan(
+        name=str(cfg["name"] or request.sweep or ("single" if single else "adhoc")),
+        results=Path(str(cfg["results"])),
+        launcher=cfg["launcher"],
+        limit=_limit(sweep.get("limit") or {}),
+        runs=tuple(runs.values()),
+        dropped=tuple(dropped),
+        duplicates=duplicates,
+        sweep=request.sweep,
+        arguments=tuple(arguments),
+    )
+
+
+def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
+    """Parse the command line by Hydra's grammar and sort it; UserError for what cannot be swept."""
+    with said_in_one_sentence():
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+    fixed: dict[str, Override] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if key == "hydra/launcher":
+            raise UserError(
+                "found hydra/launcher, Hydra's own launchers, which wait for every run; "
+                "wanted launcher=local or launcher=slurm; change it"
+            )
+        if not override.is_sweep_override():
+            fixed[key] = override
+        elif key.split(".")[0] in PLAN_KEYS:
+            raise UserError(f"found several values for {key}; wanted one, for the whole plan; run one after another")
+        elif not override.is_discrete_sweep():
+            raise UserError(f"found {override.input_line}; wanted a list or a range of values; write it as a,b,c")
+        else:
+            axes[key] = tuple(Override._convert_value(value) for value in override.sweep_iterator())
+    sweep = fixed["sweep"].value() if "sweep" in fixed else None
+    return Request(None if sweep is None else str(sweep), fixed, axes)
+
+
+def apply_overrides(blocks: Sequence[Block], request: Request) -> list[Block]:
+    """Let each override on the command line replace that key's axis in every block."""
+    fixed = {key: (override.value(),) for key, override in request.fixed.items()}
+    for key, values in [*fixed.items(), *request.axes.items()]:
+        replaced = []
+        for block in blocks:
+            stands = key in block.axes or any(key in item for item in block.items)
+            replaced += block.replace(key, values) if stands or key in request.axes else [block]
+        blocks = replaced
+    return list(blocks)
+
+
+def _settle_all(
+    blocks: Sequence[Block],
+    bases: Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]],
+    is_group: Callable[[str], bool],
+    rules: Rules,
+) -> tuple[dict[str, PlannedRun], list[Dropped], int]:
+    runs: dict[str, PlannedRun] = {}
+    dropped: list[Dropped] = []
+    duplicates = 0
+    for cell in _cells(blocks):
+        chosen = tuple((key, value) for key, value in cell.items() if is_group(key))
+        values = {key: value for key, value in cell.items() if not is_group(key)}
+        outcome = settle_cell(bases(chosen), values, rules)
+        if isinstance(outcome, Dropped):
+            dropped.append(Dropped(cell, outcome.reason))
+        elif outcome.run_id in runs:
+            duplicates += 1
+        else:
+            runs[outcome.run_id] = outcome.asked_as(cell)
+    return runs, dropped, duplicates
+
+
+def _cells(blocks: Sequence[Block]) -> Iterator[Cell]:
+    for block in blocks:
+        for cell in block.cells():
+            forbidden = [key for key in cell if key.split(".")[0] in PLAN_KEYS]
+            if forbidden:
+                raise UserError(f"found {forbidden[0]} as an axis of the grid; wanted keys of one run; take it out")
+            yield cell
+
+
+def _composer(loader: ConfigLoader, fixed: Sequence[str]) -> Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]]:
+    cache: dict[tuple[tuple[str, Any], ...], Mapping[str, Any]] = {}
+
+    def base(chosen: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
+        if chosen not in cache:
+            groups = {key for key, _ in chosen}
+            kept = [line for line in fixed if line.split("=")[0] not in groups]
+            cfg = compose(loader, [*kept, *(f"{key}={value}" for key, value in chosen)])
+            whole: Any = OmegaConf.to_container(cfg, resolve=True)
+            cache[chosen] = {key: value for key, value in whole.items() if key not in PLAN_KEYS}
+        return cache[chosen]
+
+    return base
+
+
+def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
+    known: dict[str, bool] = {}
+
+    def is_group(key: str) -> bool:
+        if key not in known:
+            known[key] = "." not in key and bool(loader.get_group_options(key))
+        return known[key]
+
+    return is_group
+
+
+def _limit(raw: Mapping[str, Any]) -> Limit:
+    unknown = set(raw) - {"gpu_hours", "flops"}
+    if unknown:
+        raise UserError(f"found sweep.limit.{min(unknown)}; wanted gpu_hours or flops; change it")
+    for key, value in raw.items():
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise UserError(f"found sweep.limit.{key}={value!r}; wanted a positive number; change it")
+    return Limit(gpu_hours=raw.get("gpu_hours"), flops=raw.get("flops"))
