@@ -52,7 +52,7 @@ def zero_layer(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
 
 
 class Block(nn.Module):
-    """One step: z + branch(norm(z)) with the norm in front, norm(z + branch(z)) with it behind; without skip, no z +."""
+    """Step: z + branch(norm(z)) with the norm in front, norm(z + branch(z)) with it behind; no z + without skip."""
 
     def __init__(self, width: int, branch: list[nn.Module], wiring: Wiring) -> None:
         super().__init__()

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Bottleneck:
     """A linear embedding, `depth` blocks z <- z + Wc GELU(We LN(z)), a linear head without a norm before it.
 
-    Source: "Scaling MLPs", arXiv 2306.13575. We expands `width` features to `expansion` x width, Wc contracts them again. `place` puts the norm before or after
+    We expands `width` features to `expansion` x width, Wc contracts them again. `place` puts the norm before or after
     a block; `skip` adds z; `dropout` follows the activation. Initialisation: see scaling/models/blocks.py.
+    Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
     family: ClassVar[str] = "bottleneck"

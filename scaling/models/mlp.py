@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class MLP:
     """A linear embedding, `depth` blocks z <- ReLU(W LN(z)) of `width` features, a linear head.
 
-    Source: "Scaling MLPs", arXiv 2306.13575. `depth` does not count the embedding. `place` puts the norm before or after a block; `skip` adds z to a block's
+    `depth` does not count the embedding. `place` puts the norm before or after a block; `skip` adds z to a block's
     output; `dropout` follows the activation. Initialisation: see scaling/models/blocks.py.
+    Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
     family: ClassVar[str] = "mlp"

@@ -1,0 +1,1 @@
+"""Augmentations, drawn on the device: one file and one YAML each."""

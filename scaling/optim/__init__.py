@@ -1,0 +1,1 @@
+"""Optimisers: one file and one YAML each."""

@@ -1,0 +1,35 @@
+"""AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+if TYPE_CHECKING:
+    import torch
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW in torch's fused form; `weight_decay` (times lr) shrinks weight matrices, never biases and norms."""
+
+    name: ClassVar[str] = "adamw"
+
+    lr: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.0
+    beta1: Beta = 0.9
+    beta2: Beta = 0.999
+    eps: PositiveFloat = 1e-8
+
+    def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
+        """Make the optimiser of a module's parameters."""
+        import torch
+
+        from scaling.optim.groups import decay_groups
+
+        groups = decay_groups(module, self.weight_decay)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)

@@ -1,0 +1,54 @@
+"""Optimisers that torch does not have in the form wanted here, on lists of tensors at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class LionSteps(torch.optim.Optimizer):
+    """LION as published: c = b1 m + (1 - b1) g; w <- w - lr (sign(c) + decay w); m <- b2 m + (1 - b2) g."""
+
+    def __init__(self, params: Iterable[dict[str, Any]], *, lr: float, betas: tuple[float, float]) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one step along the gradients."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            gradients = [p.grad for p in parameters]
+            momenta = [self._momentum(p) for p in parameters]
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+            direction = torch._foreach_lerp(momenta, gradients, 1 - beta1)
+            torch._foreach_sign_(direction)
+            if group["weight_decay"]:
+                torch._foreach_mul_(parameters, 1 - lr * group["weight_decay"])
+            torch._foreach_add_(parameters, direction, alpha=-lr)
+            torch._foreach_lerp_(momenta, gradients, 1 - beta2)
+
+    def _momentum(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        return state["momentum"]
+
+
+class DecoupledSGD(torch.optim.SGD):
+    """SGD with momentum whose weight decay stays out of the gradient: w <- (1 - lr decay) w, then the step."""
+
+    def __init__(self, params: list[dict[str, Any]], *, lr: float, momentum: float, nesterov: bool) -> None:
+        decays = [group["weight_decay"] for group in params]
+        plain = [{**group, "weight_decay": 0.0, "decay": decay} for group, decay in zip(params, decays, strict=True)]
+        super().__init__(plain, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one step along the gradients."""
+        for group in self.param_groups:
+            if group["decay"]:
+                torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
+        super().step()

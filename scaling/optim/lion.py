@@ -1,0 +1,32 @@
+"""LION (Chen et al. 2023, arXiv 2302.06675, algorithm 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+if TYPE_CHECKING:
+    import torch
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class Lion:
+    """LION: a step of size lr in the sign of the momentum; `weight_decay` (times lr) shrinks weight matrices alone."""
+
+    name: ClassVar[str] = "lion"
+
+    lr: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.0
+    beta1: Beta = 0.9
+    beta2: Beta = 0.99
+
+    def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
+        """Make the optimiser of a module's parameters."""
+        from scaling.optim.foreach import LionSteps
+        from scaling.optim.groups import decay_groups
+
+        return LionSteps(decay_groups(module, self.weight_decay), lr=self.lr, betas=(self.beta1, self.beta2))

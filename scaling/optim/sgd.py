@@ -1,0 +1,38 @@
+"""Stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class SGD:
+    """SGD, fused; `weight_decay` is decoupled as in AdamW: times lr, outside the momentum, weight matrices alone."""
+
+    name: ClassVar[str] = "sgd"
+
+    lr: PositiveFloat
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
+    weight_decay: NonNegativeFloat = 0.0
+
+    def __post_init__(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise UserError("found optim.nesterov without momentum; wanted both; set optim.momentum")
+
+    def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
+        """Make the optimiser of a module's parameters."""
+        from scaling.optim.foreach import DecoupledSGD
+        from scaling.optim.groups import decay_groups
+
+        return DecoupledSGD(
+            decay_groups(module, self.weight_decay), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
+        )

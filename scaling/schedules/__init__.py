@@ -1,0 +1,1 @@
+"""Learning-rate schedules: one file and one YAML each."""

@@ -1,0 +1,21 @@
+"""A constant learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scaling.schedules.warmup import Share, rise
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The full rate throughout, after a linear rise over the first `warmup` share of the steps."""
+
+    name: ClassVar[str] = "constant"
+
+    warmup: Share = 0.0
+
+    def factor(self, step: int, steps: int) -> float:
+        """Return what the learning rate is multiplied by in step `step` (from 0) of `steps`."""
+        return rise(step, self.warmup * steps)
