@@ -66,7 +66,7 @@ def params(width: np.ndarray, depth: int = 2, inputs: int = 16, classes: int = 1
 
 SKEWED = World(alpha=0.5, beta=0.2, A=40.0, B=5.0)
 """Exponents far apart: parabolas in log N are biased."""
-OFF_CENTRE = World(A=0.9)
+OFF_CENTRE = World(A=1.6)
 """Optima at the small end of the grid, some outside it."""
 
 

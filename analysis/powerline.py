@@ -1,0 +1,131 @@
+"""A power law through a few optima, y = a x^k: a line in log-log, with an interval from resampled optima."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class PowerLine:
+    """y = coefficient x^exponent through `n` points.
+
+    interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2) of resampled
+    (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated.
+    """
+
+    coefficient: float
+    exponent: float
+    exponent_interval: tuple[float, float] | None
+    level: float
+    interval_from: str
+    r2: float
+    n: int
+    x_range: tuple[float, float]
+    centre: float
+    draws: np.ndarray
+    warnings: tuple[str, ...]
+
+    def predict(self, x: np.ndarray | float) -> np.ndarray:
+        """Return y at x."""
+        return self.coefficient * np.asarray(x, dtype=float) ** self.exponent
+
+    def interval(self, x: np.ndarray | float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the lower and upper end of y at x, where there is an interval."""
+        if not len(self.draws):
+            return None
+        log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
+        values = self.draws[:, :1] + self.draws[:, 1:] * (log_x - self.centre)[None]
+        tail = (1 - self.level) / 2
+        low, high = np.exp(np.quantile(values, [tail, 1 - tail], axis=0))
+        return low, high
+
+    def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
+        """Return the same line with its interval from these draws of (log value at the centre, exponent)."""
+        tail = (1 - level) / 2
+        low, high = np.quantile(draws[:, 1], [tail, 1 - tail])
+        interval = (float(low), float(high))
+        return replace(self, draws=draws, exponent_interval=interval, interval_from="resamples", level=level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the line as plain numbers."""
+        names = ("coefficient", "exponent", "exponent_interval", "level", "interval_from", "r2", "n", "x_range")
+        return {**{name: getattr(self, name) for name in names}, "warnings": list(self.warnings)}
+
+
+def power_line(
+    x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None, level: float = 0.95, seed: int = 0
+) -> PowerLine:
+    """Fit log y on log x by least squares.
+
+    draws: (k, n) resampled log y (NaN: that optimum was lost in the resample). Where the points lie further off the
+    line than the resamples explain (F test at 5 %), the interval comes from that scatter instead, and this is said.
+    """
+    u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
+    centre, n = float(u.mean()), len(u)
+    design = np.stack([np.ones(n), u - centre], axis=1)
+    (height, slope), *_ = np.linalg.lstsq(design, v, rcond=None)
+    residual = v - design @ np.array([height, slope])
+    total = float(((v - v.mean()) ** 2).sum())
+    resampled = _refit(design, draws) if draws is not None else np.empty((0, 2))
+    origin, warnings = ("resamples" if len(resampled) else "none"), []
+    if n >= 4 and _excess(residual, draws):
+        resampled, origin = _from_scatter(design, height, slope, residual, seed), "scatter"
+        if draws is not None:
+            warnings.append(
+                "the optima scatter about their line more than noise explains; the interval is of that scatter"
+            )
+    elif not len(resampled) and n >= 4:
+        resampled, origin = _from_scatter(design, height, slope, residual, seed), "scatter"
+    interval = None
+    if len(resampled):
+        tail = (1 - level) / 2
+        low, high = np.quantile(resampled[:, 1], [tail, 1 - tail])
+        interval = (float(low), float(high))
+    return PowerLine(
+        coefficient=float(np.exp(height - slope * centre)),
+        exponent=float(slope),
+        exponent_interval=interval,
+        level=level,
+        interval_from=origin,
+        r2=1 - float((residual**2).sum()) / total if total > 0 else float("nan"),
+        n=n,
+        x_range=(float(np.min(x)), float(np.max(x))),
+        centre=centre,
+        draws=resampled,
+        warnings=tuple(warnings),
+    )
+
+
+def _refit(design: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Fit every draw by its present points; draws with fewer than two fall out."""
+    present = np.isfinite(draws)
+    weight, value = present.astype(float), np.where(present, draws, 0.0)
+    t = design[:, 1]
+    s0, s1, s2 = weight.sum(1), weight @ t, weight @ t**2
+    r0, r1 = value.sum(1), value @ t
+    determinant = s0 * s2 - s1**2
+    fine = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
+    s0, s1, s2, r0, r1, determinant = (a[fine] for a in (s0, s1, s2, r0, r1, determinant))
+    return np.stack([(s2 * r0 - s1 * r1) / determinant, (s0 * r1 - s1 * r0) / determinant], axis=1)
+
+
+def _excess(residual: np.ndarray, draws: np.ndarray | None) -> bool:
+    if draws is None:
+        return False
+    known = float(np.nanvar(draws, axis=0).mean())
+    free = len(residual) - 2
+    return float((residual**2).sum()) / free > known * float(stats.chi2.ppf(0.95, free)) / free
+
+
+def _from_scatter(
+    design: np.ndarray, height: float, slope: float, residual: np.ndarray, seed: int, k: int = 4000
+) -> np.ndarray:
+    """Draw lines from Student's t of the points about the line."""
+    free = len(residual) - 2
+    scale = np.sqrt((residual**2).sum() / free / (design**2).sum(axis=0))
+    t = stats.t.rvs(free, size=(k, 2), random_state=np.random.default_rng(seed))
+    return np.array([height, slope]) + t * scale

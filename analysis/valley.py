@@ -1,0 +1,110 @@
+"""The minimum of a curve over log N, for many resampled curves at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NEIGHBOURS = 2
+"""Sizes on either side of the best that a parabola goes through at least."""
+
+NEAR = float(np.log(3.0))
+"""A parabola also goes through all sizes within this distance of the best, in log N."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The exponents of a Chinchilla law: at fixed C its valley is E + a N^-alpha + b N^beta."""
+
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True)
+class Located:
+    """The minima of a stack of curves: u = log N of each (-inf, inf: beyond the sizes run), y there.
+
+    fitted_at, fitted, coefficients, centre: of the first curve.
+    """
+
+    u: np.ndarray
+    y: np.ndarray
+    fitted_at: np.ndarray
+    fitted: np.ndarray
+    coefficients: np.ndarray
+    centre: float
+    shape: Shape | None
+    ends: tuple[float, float]
+
+    def value(self, u: np.ndarray) -> np.ndarray:
+        """Return the first curve at log N = u."""
+        return _basis(u - self.centre, self.shape) @ self.coefficients
+
+    def band(self, share: float, N_low: float, N_high: float) -> tuple[float, float]:
+        """Return the sizes between which the first curve is within `share` of its minimum, inside the sizes run."""
+        u = np.linspace(np.log(N_low), np.log(N_high), 4001)
+        near = u[self.value(u) <= self.y[0] * (1 + share)]
+        return (float(np.exp(near[0])), float(np.exp(near[-1]))) if len(near) else (float("nan"), float("nan"))
+
+    def curve(self, n: int = 101) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return N and y along the first curve, over the sizes it was fitted to."""
+        u = np.linspace(*self.ends, n)
+        return tuple(np.exp(u)), tuple(self.value(u))
+
+
+def locate(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Located:
+    """Find the minimum of each curve.
+
+    u: (n,) sorted log N. Y: (k, n) curves. A parabola goes through the sizes near each curve's own lowest; a `Shape`
+    through all. A lowest size at either end is a minimum beyond it.
+    """
+    sizes, which = np.unique(u, return_inverse=True)
+    best = which[np.argmin(Y, axis=1)]
+    minimum, height = np.empty(len(Y)), np.empty(len(Y))
+    first: tuple[np.ndarray, np.ndarray, float] = (np.arange(len(u)), np.zeros(3), float(u.mean()))
+    for index in np.unique(best):
+        these = best == index
+        window = _window(sizes, which, int(index), shape)
+        centre = float(sizes[index])
+        basis = _basis(u[window] - centre, shape)
+        coefficients = Y[np.ix_(these, window)] @ np.linalg.pinv(basis).T
+        v = _vertex(coefficients, shape)
+        low, high = u[window].min() - centre, u[window].max() - centre
+        v = np.where(v < low, -np.inf, np.where(v > high, np.inf, v))
+        inside = np.clip(v, low, high)
+        height[these] = np.einsum("kj,kj->k", _basis(inside, shape), coefficients)
+        if index == 0 or index == len(sizes) - 1:
+            v = np.full(len(v), -np.inf if index == 0 else np.inf)
+        minimum[these] = v + centre
+        if these[0]:
+            first = (window, coefficients[0], centre)
+    window, coefficients, centre = first
+    fitted = _basis(u[window] - centre, shape) @ coefficients
+    ends = (float(u[window].min()), float(u[window].max()))
+    return Located(minimum, height, window, fitted, coefficients, centre, shape, ends)
+
+
+def _window(sizes: np.ndarray, which: np.ndarray, best: int, shape: Shape | None) -> np.ndarray:
+    if shape is not None:
+        return np.arange(len(which))
+    near = np.abs(sizes - sizes[best]) <= NEAR
+    near[max(0, best - NEIGHBOURS) : best + NEIGHBOURS + 1] = True
+    return np.flatnonzero(near[which])
+
+
+def _basis(v: np.ndarray, shape: Shape | None) -> np.ndarray:
+    if shape is None:
+        return np.stack([np.ones_like(v), v, v * v], axis=-1)
+    return np.stack([np.ones_like(v), np.exp(-shape.alpha * v), np.exp(shape.beta * v)], axis=-1)
+
+
+def _vertex(coefficients: np.ndarray, shape: Shape | None) -> np.ndarray:
+    """Return where each curve is lowest, from the centre (inf or -inf where it has no minimum)."""
+    _, a, b = coefficients.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if shape is None:
+            return np.where(b > 0, -a / (2 * b), np.where(a > 0, -np.inf, np.inf))
+        both = (a > 0) & (b > 0)
+        v = np.log(shape.alpha * a / (shape.beta * b)) / (shape.alpha + shape.beta)
+        return np.where(both, v, np.where(a <= 0, -np.inf, np.inf))
