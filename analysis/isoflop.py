@@ -277,7 +277,9 @@ def _warnings(valleys: Sequence[Valley], law: PowerLine | None, noise: np.ndarra
             )
     if law is None:
         usable = sum(valley.ok for valley in valleys)
-        said.append(f"no law N*(C): {usable} usable minima of {y}; wanted {MIN_BUDGETS}")
+        said.append(
+            f"no law N*(C): {usable} of {len(valleys)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
+        )
     if not len(noise):
         said.append("no intervals: one seed a cell and too few sizes to see the noise; run several seeds")
     if law is not None:
