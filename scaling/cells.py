@@ -25,6 +25,7 @@ SHORT = {  # short names in expressions, and the config keys they stand for
     "budget": "train.budget",
     "seed": "seed",
 }
+KEYS = ("grid", "set", "where", "limit")  # of `sweep:`
 COUNTED = ("N", "N_total", "N_body", "N_nonhead")
 SETTLED = ("D", "D_unique", "C", "C_counted", "steps", "epochs")
 
@@ -39,6 +40,9 @@ class Rules:
 
 def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset()) -> Rules:
     """Read `set:` and `where:`; a key given on the command line (`without`) is not computed."""
+    unknown = sorted(set(sweep) - set(KEYS))
+    if unknown:
+        raise UserError(f"found the unknown key sweep.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
     expressions = {key: parse(text, where=f"set {key}") for key, text in (sweep.get("set") or {}).items()}
     where = sweep.get("where")
     return Rules(
@@ -67,18 +71,19 @@ def settle_cell(base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules
         return Dropped(values, str(error))
 
 
-def assign(raw: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Return the config with one key changed; UserError where there is no such key."""
+def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") -> dict[str, Any]:
+    """Return the config with one key changed; UserError where there is no such key (`inside`: the groups above)."""
     head, _, rest = key.partition(".")
     if head not in raw:
-        close = get_close_matches(head, list(raw), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"wanted one of {', '.join(raw)}"
-        raise UserError(f"found the unknown key {key} in the sweep; {hint}")
+        known = [f"{inside}{name}" for name in raw if name != "_target_"]
+        close = get_close_matches(f"{inside}{head}", known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"wanted one of {', '.join(known)}"
+        raise UserError(f"found the unknown key {inside}{key} in the sweep; {hint}")
     if not rest:
         return {**raw, head: value}
     if not isinstance(raw[head], Mapping):
-        raise UserError(f"found the unknown key {key} in the sweep; {head} is a value, not a group; change the key")
-    return {**raw, head: assign(raw[head], rest, value)}
+        raise UserError(f"found the key {inside}{key} in the sweep, but {inside}{head} is a value; change the key")
+    return {**raw, head: assign(raw[head], rest, value, inside=f"{inside}{head}.")}
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from omegaconf import OmegaConf
 
 from scaling.cells import Rules, read_rules, settle_cell
 from scaling.compose import compose, said_in_one_sentence
+from scaling.dispatch.launchers import Limits
 from scaling.errors import UserError
 from scaling.grid import Block, Cell, read_grid
-from scaling.plan import Dropped, Limit, Plan, PlannedRun
+from scaling.plan import Dropped, Plan, PlannedRun
 
 PLAN_KEYS = ("launcher", "results", "name", "sweep", "hydra")  # of the plan as a whole, not of one run
 
@@ -62,6 +63,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         duplicates=duplicates,
         sweep=request.sweep,
         arguments=tuple(arguments),
+        single=single,
     )
 
 
@@ -159,11 +161,11 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
-def _limit(raw: Mapping[str, Any]) -> Limit:
+def _limit(raw: Mapping[str, Any]) -> Limits:
     unknown = set(raw) - {"gpu_hours", "flops"}
     if unknown:
         raise UserError(f"found sweep.limit.{min(unknown)}; wanted gpu_hours or flops; change it")
     for key, value in raw.items():
         if value is not None and not (isinstance(value, int | float) and value > 0):
             raise UserError(f"found sweep.limit.{key}={value!r}; wanted a positive number; change it")
-    return Limit(gpu_hours=raw.get("gpu_hours"), flops=raw.get("flops"))
+    return Limits(gpu_hours=raw.get("gpu_hours"), flops=raw.get("flops"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from scaling.arithmetic import Quantities, settle
 from scaling.config import RunConfig, plain, read_config
+from scaling.dispatch.launchers import Limits
 from scaling.folders import SweepFolder
 from scaling.identity import describe, resolved_precision, run_id
 
@@ -81,30 +82,24 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Limit:
-    """What a sweep may cost at most; None for no limit."""
-
-    gpu_hours: float | None = None
-    flops: float | None = None
-
-
-@dataclass(frozen=True)
 class Plan:
     """A sweep, planned: its runs, the cells that are not run, and where and how the runs shall be trained.
 
     `name`: folder under `results`; `launcher`: the launcher's config, plain; `duplicates`: cells that turned out to be
-    a run already in the plan; `sweep`: the sweep file's name, None for an ad-hoc plan; `arguments`: the command line.
+    a run already in the plan; `sweep`: the sweep file's name, None for an ad-hoc plan; `arguments`: the command line;
+    `single`: one run, here and now.
     """
 
     name: str
     results: Path
     launcher: Mapping[str, Any]
-    limit: Limit
+    limit: Limits
     runs: tuple[PlannedRun, ...]
     dropped: tuple[Dropped, ...]
     duplicates: int
     sweep: str | None
     arguments: tuple[str, ...]
+    single: bool
 
     @property
     def folder(self) -> SweepFolder:

@@ -22,7 +22,7 @@ class Planner(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run."""
         from scaling.expansion import expand
-        from scaling.run_command import execute
+        from scaling.commands.run import execute
 
         assert self.hydra_context is not None
         return execute(expand(self.hydra_context.config_loader, arguments))

@@ -1,0 +1,39 @@
+# make quickstart   set up everything and measure a scaling law (about three minutes after the install)
+# make test         lint, types and the default tests          make test-all     the slow ones too
+# make test-slurm   fault tests on a real SLURM (root)         make bench        speed, as ratios in one run
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test test-all test-slurm lint bench clean
+.DELETE_ON_ERROR:
+
+.venv/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+quickstart: .venv/.stamp
+	$(BIN)/scaling run sweep=quickstart
+	$(BIN)/scaling report results/quickstart
+
+lint: .venv/.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+test-all: lint
+	$(BIN)/pytest -m ''
+
+test-slurm: .venv/.stamp
+	$(BIN)/pytest -m '' tests/slurm
+
+bench: .venv/.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,88 @@
+"""`scaling VERB …`, `python -m scaling VERB …`; without a verb the arguments go to Hydra."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+
+BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; what a user can cause ends in one sentence."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(answered(lambda: _run(arguments)))
+
+
+def _run(arguments: list[str]) -> None:
+    if _goes_to_hydra(arguments):
+        from scaling.hydra_main import hydra_main
+
+        hydra_main(arguments)
+    else:
+        from scaling.cli import cli
+
+        cli.main(arguments or ["--help"], prog_name="scaling", standalone_mode=False)
+
+
+def _goes_to_hydra(arguments: Sequence[str]) -> bool:
+    """Overrides (KEY=VALUE) and Hydra's own options, unless a verb comes first."""
+    if not arguments or arguments[0] in ("-h", "--help", "--version"):
+        return False
+    return "=" in arguments[0] or arguments[0].startswith("-")
+
+
+def answered(work: Callable[[], None]) -> int:
+    """Do the work and return the exit code; say errors in one sentence on stderr."""
+    try:
+        work()
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _say(error.format_message(), BAD_INPUT)
+    except OSError as error:
+        return _say(_os_sentence(error), BAD_INPUT)
+    except ValueError as error:
+        code = _code(error)
+        if code is None:
+            raise
+        return _say(str(error), code)
+    return 0
+
+
+def _code(error: ValueError) -> int | None:
+    from analysis import errors as analysis_errors
+    from scaling.errors import UserError
+
+    if isinstance(error, UserError | analysis_errors.UserError):
+        return BAD_INPUT
+    return REFUSED if isinstance(error, analysis_errors.Refusal) else None
+
+
+def _os_sentence(error: OSError) -> str:
+    where = f" at {error.filename}" if error.filename else ""
+    what = os.strerror(error.errno).lower() if error.errno else str(error)
+    advice = {
+        errno.ENOSPC: "free some space; what was finished is kept, and the same command goes on from there",
+        errno.EDQUOT: "free some of your quota; what was finished is kept, and the same command goes on from there",
+        errno.EACCES: "give another folder with results=DIR, or the right to write there",
+        errno.EROFS: "give another folder with results=DIR",
+        errno.ENOENT: "check the path",
+    }.get(error.errno or 0, "mend it and run the same command again")
+    return f"found {what}{where}; {advice}"
+
+
+def _say(sentence: str, code: int) -> int:
+    click.echo(f"error: {' '.join(sentence.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The command line: what each verb is called, loaded only when it is used."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from scaling import __version__
+
+VERBS = {  # verb: (where it lives, one line of help)
+    "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and forecast cost; touch nothing."),
+    "run": ("scaling.commands.run:run", "Train what is not finished of a sweep, or one run, here or on SLURM."),
+    "probe": ("scaling.commands.probe:probe", "Measure this device's speed for the forecast."),
+    "status": ("scaling.commands.status:status", "Show how far a sweep is."),
+    "cancel": ("scaling.commands.control:cancel", "Stop a sweep or some of its runs."),
+    "retry": ("scaling.commands.control:retry", "Let failed or cancelled runs be tried again."),
+    "logs": ("scaling.commands.control:logs", "Show what a run has written."),
+    "data": ("scaling.commands.data:data", "Say where data sets are and prepare them."),
+    "doctor": ("scaling.commands.doctor:doctor", "Say what this machine has."),
+    "collect": ("analysis.cli:collect", "Write the table of a sweep."),
+    "fit": ("analysis.cli:fit", "Fit a scaling law with intervals."),
+    "frontier": ("analysis.cli:frontier", "Find the compute-optimal frontier and its law."),
+    "isoflop": ("analysis.cli:isoflop", "Find the best size for each compute budget."),
+    "allocate": ("analysis.cli:allocate", "Say how to split compute between N and D."),
+    "forecast": ("analysis.cli:forecast", "Predict the loss at a target, with an interval."),
+    "backtest": ("analysis.cli:backtest", "Rank laws by how well they foresee what was left out."),
+    "report": ("analysis.cli:report", "Draw the figures and write one HTML page."),
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module only when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which one needs them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one verb."""
+        if name not in VERBS:
+            return None
+        module, _, attribute = VERBS[name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the verb; say which one was meant where there is none of that name."""
+        if args[0] not in VERBS:
+            close = get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(VERBS)}"
+            raise click.UsageError(f"found the unknown verb {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+EPILOG = """\b
+Example:
+  scaling plan sweep=quickstart          what it would cost
+  scaling run sweep=quickstart           train it
+  scaling report results/quickstart      look at the law
+"""
+
+
+@click.group(cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="scaling")
+def cli() -> None:
+    """From one YAML file to a scaling law you can trust.
+
+    Overrides are Hydra's: GROUP=NAME, KEY=VALUE, KEY=a,b,c; `sweep=NAME` reads sweeps/NAME.yaml.
+    """

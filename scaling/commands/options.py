@@ -1,0 +1,45 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scaling.errors import UserError
+
+OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
+
+
+def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take Hydra overrides, with options anywhere among them."""
+    command = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OVERRIDES]...")(command)
+    return click.option("-m", "--multirun", is_flag=True, hidden=True, help="Accepted, and not needed.")(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Write the same content for machines."""
+    return click.option("--json", "json_path", metavar="PATH", help="Write JSON to PATH (- for stdout alone).")(command)
+
+
+def only_overrides(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments; UserError where one of them is an option nobody knows."""
+    for argument in arguments:
+        if argument.startswith("-"):
+            raise UserError(f"found the unknown option {argument}; see --help for those there are")
+        if "=" not in argument and not argument.startswith("~"):
+            raise UserError(f"found {argument!r}; wanted overrides such as model.width=64 or sweep=quickstart")
+    return list(arguments)
+
+
+def write_json(content: Mapping[str, Any], path: str) -> None:
+    """Write JSON to a file or to stdout."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    if path == "-":
+        click.echo(text)
+    else:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text + "\n")

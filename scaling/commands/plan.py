@@ -1,0 +1,37 @@
+"""`scaling plan`: what a sweep would run and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+
+EPILOG = """\b
+Examples:
+  scaling plan sweep=quickstart
+  scaling plan sweep=quickstart model.width=64,128 --json plan.json
+  scaling plan model.width=64,128 train.budget=1e9
+"""
+
+
+@click.command(epilog=EPILOG, context_settings=OVERRIDES)
+@overrides
+@json_option
+@click.option("--all", "show_all", is_flag=True, help="Print every run, however many there are.")
+def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show_all: bool) -> None:
+    """Print the runs of a sweep: N, D, C, forecast time and cost. Nothing is written and no data is opened."""
+    from scaling.compose import session
+    from scaling.expansion import expand
+    from scaling.outlook import outlook
+
+    with session() as loader:
+        expanded = expand(loader, only_overrides(arguments))
+    view: Any = outlook(expanded)
+    if json_path is not None:
+        write_json(view.to_dict(), json_path)
+    if json_path != "-":
+        from scaling.plan_view import show_plan
+
+        show_plan(view, show_all=show_all)

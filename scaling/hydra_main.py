@@ -1,0 +1,28 @@
+"""Plain Hydra: `python -m scaling [-m] OVERRIDES`, with --cfg, --info and completion as Hydra has them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from scaling.compose import register, said_in_one_sentence, shipped
+
+
+def hydra_main(arguments: Sequence[str]) -> None:
+    """Give the arguments to Hydra; a multirun goes to the planner, a single run comes to `_one`."""
+    with said_in_one_sentence():
+        register()
+        sys.argv = ["scaling", *arguments]
+        hydra.main(config_path=str(shipped("conf")), config_name="config", version_base="1.3")(_one)()
+
+
+def _one(_: DictConfig) -> None:
+    from scaling.commands.run import execute
+    from scaling.expansion import expand
+
+    execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))

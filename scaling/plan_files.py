@@ -1,0 +1,64 @@
+"""A plan on disk: plan.csv (pure), forecast.csv (this machine's) and the sweep as it was asked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scaling.compose import shipped
+from scaling.folders import SweepFolder, write_aside
+from scaling.forecast import Forecast
+from scaling.plan import Plan
+
+
+def write_plan(plan: Plan, forecasts: Mapping[str, Forecast]) -> int:
+    """Write the plan's files and return how many runs of an earlier plan are no longer in it.
+
+    A single run joins the runs that results/single already has; any other plan replaces its former self.
+    """
+    folder = plan.folder
+    former = read_rows(folder)
+    rows = [run.row() for run in plan.runs]
+    planned = {row["run_id"] for row in rows}
+    extra = [row for row in former if row["run_id"] not in planned]
+    if plan.single:
+        rows = [*extra, *rows]
+    write_aside(folder.plan, to_csv(rows))
+    write_aside(folder.forecast, to_csv([{"run_id": key, **value.row()} for key, value in forecasts.items()]))
+    write_aside(folder.sweep, _sweep_text(plan))
+    return 0 if plan.single else len(extra)
+
+
+def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
+    """Read plan.csv as it stands, an empty list where there is none."""
+    if not folder.plan.exists():
+        return []
+    with folder.plan.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows of equal keys as CSV; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _sweep_text(plan: Plan) -> str:
+    command = "# command: " + shlex.join(["scaling", "run", *plan.arguments]) + "\n"
+    return (_sweep_file(plan.sweep).read_text() if plan.sweep else "") + command
+
+
+def _sweep_file(name: str) -> Path:
+    own = Path("sweeps") / f"{name}.yaml"
+    return own if own.is_file() else shipped("sweeps") / f"{name}.yaml"

@@ -1,0 +1,187 @@
+"""The record: what a settled run leaves behind, and the only thing of it that anything later reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import scaling
+from scaling.errors import UserError
+from scaling.folders import RunFolder, write_aside
+
+SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
+PACKAGES = ("torch", "numpy", "hydra-core")  # whose versions may change a run's numbers or its config
+
+Status = Literal["finished", "diverged"]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One milestone of a run.
+
+    `loss`, `error`: of the test set, with their standard errors over its examples; `val_…`: of the validation set;
+    `train_loss`: the same loss, evaluated the same way, of the first examples of the training subset (see
+    scaling/train/evaluate.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
+    """
+
+    step: int
+    D: int
+    C: int
+    C_counted: int
+    epochs: float
+    loss: float | None
+    loss_se: float | None
+    error: float | None
+    error_se: float | None
+    val_loss: float | None
+    val_error: float | None
+    train_loss: float | None
+    lr: float | None
+    final: bool
+
+
+class BrokenRecord(UserError):
+    """A record that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A settled run. All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
+
+    run_id: str
+    status: Status
+    flags: tuple[str, ...]
+    config: Mapping[str, Any]
+    counts: Mapping[str, int | float]
+    data: Mapping[str, Any]
+    points: tuple[Point, ...]
+    how: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON; a number that is not finite is None."""
+        return finite(asdict(self))
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Record:
+        """Read a record of this or an older schema; BrokenRecord where something is missing or from a newer one."""
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("schema"), int):
+            raise BrokenRecord("found no schema number; wanted a record; train the run again")
+        if raw["schema"] > SCHEMA:
+            raise BrokenRecord(f"found schema {raw['schema']}; wanted at most {SCHEMA}; update scaling")
+        try:
+            values = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
+            points = tuple(_point(point) for point in values.pop("points"))
+            return cls(**{**values, "flags": tuple(values["flags"]), "points": points})
+        except (KeyError, TypeError) as error:
+            raise BrokenRecord(f"found a record without {error}; wanted a whole one; train the run again") from error
+
+
+def _point(raw: Mapping[str, Any]) -> Point:
+    return Point(**{f.name: raw.get(f.name) for f in fields(Point)})  # type: ignore[arg-type]
+
+
+def finite(value: Any) -> Any:
+    """Return plain JSON with None in place of every number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record whole or not at all."""
+    write_aside(path, json.dumps(record.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """Read a record; BrokenRecord names a file that was cut short or is something else."""
+    try:
+        return Record.from_dict(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise BrokenRecord(f"found a broken record in {path} ({error})") from error
+
+
+def settled(folder: RunFolder) -> Record | None:
+    """Return a run's record, None where there is none; a broken one is set aside, so that the run is done again."""
+    if not folder.record.exists():
+        return None
+    try:
+        return read_record(folder.record)
+    except BrokenRecord as error:
+        log.warning("%s; set aside as %s", error, set_aside(folder.record).name)
+        return None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a broken file out of the way, keeping what it holds."""
+    aside = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
+    return path.rename(aside)
+
+
+def how(
+    *, seconds: float, examples_per_second: float, device: str, attempts: int, forecast_seconds: float | None
+) -> dict[str, Any]:
+    """Return all of a record that depends on clock and machine."""
+    return {
+        "seconds": round(seconds, 3),
+        "examples_per_second": round(examples_per_second, 1),
+        "host": platform.node(),
+        "device": device,
+        "versions": versions(),
+        "git": commit(),
+        "attempts": attempts,
+        "forecast_seconds": forecast_seconds,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this package and of those that may change a run's numbers."""
+    found = {"python": platform.python_version(), "scaling": scaling.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+@cache
+def commit() -> dict[str, Any]:
+    """Return the git commit of the package's own sources and whether they were changed; empty outside a checkout."""
+    here = Path(scaling.__file__).resolve().parent
+    try:
+        ask = ["git", "-C", str(here), "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", "."]
+        # A status must never take the index lock of somebody at work in the checkout.
+        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        found = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=False, env=environment)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    lines = found.stdout.splitlines()
+    commits = [line.split()[-1] for line in lines if line.startswith("# branch.oid ")]
+    if found.returncode or not commits or not _tracked(here):
+        return {}
+    return {"commit": commits[0], "dirty": any(not line.startswith("#") for line in lines)}
+
+
+def _tracked(here: Path) -> bool:
+    """Tell a checkout of this package from one that merely contains an installed copy (such as a venv inside it)."""
+    ask = ["git", "-C", str(here), "ls-files", "--error-unmatch", "__init__.py"]
+    return subprocess.run(ask, capture_output=True, timeout=10, check=False).returncode == 0
