@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_rounded_widths_are_distinct_multiples():
 @given(st.floats(1e-3, 1e3), st.floats(1.5, 1e6), st.integers(2, 40))
 def test_log_ranges_have_constant_ratios(start, ratio, num):
     values = spaced({"from": start, "to": start * ratio, "num": num, "spacing": "log"}, where="w")
-    ratios = [b / a for a, b in zip(values, values[1:], strict=False)]
+    ratios = [b / a for a, b in itertools.pairwise(values)]
     assert values[0] == pytest.approx(start)
     assert values[-1] == pytest.approx(start * ratio)
     assert ratios == pytest.approx([ratios[0]] * len(ratios), rel=1e-6)
