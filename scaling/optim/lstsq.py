@@ -10,7 +10,7 @@ from typing import ClassVar
 class LeastSquares:
     """Solve for the weights of a `linear` model in float64 instead of stepping towards them.
 
-    A milestone at D examples is the exact solution on the first D examples of the training subset, so the run reads
+    A milestone at D examples is the exact solution on the first D examples that the run meets, and it reads
     each example once. Weights that the examples leave open (D below the width) take the solution of least norm.
     """
 

@@ -1,0 +1,1 @@
+"""Training one run: config in, record out."""

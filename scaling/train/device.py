@@ -1,0 +1,28 @@
+"""Where a run is trained."""
+
+from __future__ import annotations
+
+import torch
+
+from scaling.errors import UserError
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device called auto, cpu, cuda or cuda:N; UserError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise UserError(f"found the device {name!r}; wanted auto, cpu, cuda or cuda:N; change train.device")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"found no CUDA device; wanted {name}; set train.device=cpu or auto")
+    if index and int(index) >= torch.cuda.device_count():
+        raise UserError(f"found {torch.cuda.device_count()} CUDA devices; wanted {name}; give a lower number")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """Name a device as records do: the GPU's model, or cpu with the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu x {torch.get_num_threads()}"

@@ -1,0 +1,43 @@
+"""What can go wrong on the device, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.identity import resolved_precision
+
+REFUSED = ("can't allocate memory", "not enough memory", "CUDA out of memory")  # how torch words it on a CPU or GPU
+
+
+class OutOfMemory(UserError):
+    """The device's memory did not hold the run."""
+
+
+@contextmanager
+def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Turn every way to run out of memory into OutOfMemory, which says what to change."""
+    try:
+        yield
+    except MemoryError as error:
+        raise _explain(config, device) from error
+    except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one; on the CPU only the words tell
+        if not any(words in str(error) for words in REFUSED):
+            raise
+        raise _explain(config, device) from error
+
+
+def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:
+    advice = [f"train.batch={config.train.batch // 2}"] if config.train.batch > 1 else []
+    if resolved_precision(config) == "fp32":
+        advice.append("train.precision=bf16")
+    if hasattr(config.model, "width"):
+        advice.append("a smaller model.width")
+    return OutOfMemory(
+        f"found too little memory on {device} for batches of {config.train.batch}; wanted a run that fits; "
+        f"try {', '.join(advice[:-1])}{' or ' if len(advice) > 1 else ''}{advice[-1]}"
+    )

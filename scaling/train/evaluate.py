@@ -1,0 +1,64 @@
+"""Losses: what is trained on, and what is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scaling.data.base import Metric
+from scaling.train.resident import Resident
+
+Objective = Callable[[Tensor, Tensor], Tensor]  # outputs (n, outputs), targets (n,) -> mean loss ()
+ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
+
+
+@dataclass(frozen=True)
+class Score:
+    """Loss and error over a set of examples, with their standard errors; errors are None for regression."""
+
+    loss: float
+    loss_se: float
+    error: float | None = None
+    error_se: float | None = None
+
+
+def objective(metric: Metric, *, label_smoothing: float) -> Objective:
+    """Return the loss that is minimised: cross-entropy in nats (smoothed) or the mean squared error."""
+    if metric == "squared_error":
+        return lambda outputs, y: functional.mse_loss(outputs.squeeze(1), y)
+    return lambda outputs, y: functional.cross_entropy(outputs, y, label_smoothing=label_smoothing)
+
+
+def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
+    """Return the loss of each example (n,) in float64, as reported: unsmoothed cross-entropy or squared error."""
+    if metric == "squared_error":
+        return (outputs.double().squeeze(1) - y.double()).square()
+    return functional.cross_entropy(outputs.float(), y, reduction="none").double()
+
+
+@torch.no_grad()
+def score(module: nn.Module, examples: Resident, metric: Metric, *, bf16: bool) -> Score:
+    """Evaluate a module, which is left in the mode it was in; nothing is drawn from any random stream."""
+    device, training = examples.y.device, module.training
+    module.eval()
+    loss, wrong = [], []
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for start in range(0, len(examples), ROWS[device.type]):
+            x, y = examples.between(start, start + ROWS[device.type])
+            outputs = module(x)
+            loss.append(losses(metric, outputs, y))
+            if metric == "cross_entropy":
+                wrong.append((outputs.argmax(1) != y).double())
+    module.train(training)
+    return Score(*_mean(torch.cat(loss)), *(_mean(torch.cat(wrong)) if wrong else ()))
+
+
+def _mean(values: Tensor) -> tuple[float, float]:
+    """Return a mean and its standard error (0 for a single value)."""
+    error = values.std().item() / sqrt(len(values)) if len(values) > 1 else 0.0
+    return values.mean().item(), error

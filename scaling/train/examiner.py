@@ -1,0 +1,112 @@
+"""Taking the points of a run: its data on the device, and what a model scores on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot, nan
+
+import torch
+from torch import nn
+
+from scaling.data.base import Arrays, Splits, Stream
+from scaling.identity import resolved_precision
+from scaling.models.blocks import LinearMap
+from scaling.plan import PlannedRun
+from scaling.record import Point
+from scaling.train.evaluate import Score, score
+from scaling.train.feed import Chunks, Epochs, Feed
+from scaling.train.resident import Resident, put, scale_of
+
+TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken
+ABOVE = 3  # standard errors above chance: diverged
+AROUND = 2  # standard errors around chance: at_chance
+ROUNDING = 1e-6  # relative, of float32: a model at exactly chance is at chance even where the standard error is zero
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A data set on the device: the feed to train on, and the three sets to evaluate on."""
+
+    feed: Feed
+    train: Resident
+    validation: Resident
+    test: Resident
+    splits: Splits
+
+
+def set_stage(run: PlannedRun, device: torch.device) -> Stage:
+    """Load a run's data and bring it to the device."""
+    config, quantities = run.config, run.quantities
+    splits = config.data.load(None if quantities.fresh else quantities.D_unique, stream_seed=config.seed)
+    scale = scale_of(splits, config.data.shape, device)
+    if isinstance(splits.train, Stream):
+        first = splits.train.draw(0)
+        feed: Feed = Chunks(splits.train, scale, device)
+    else:
+        first = splits.train
+        feed = Epochs(put(first, scale, device, reads=quantities.D), seed=config.seed)
+    sample = Arrays(first.x[:TRAIN_EXAMPLES], first.y[:TRAIN_EXAMPLES])
+    train, validation, test = (
+        put(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
+    )
+    return Stage(feed, train, validation, test, splits)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a model scores: on the test set (or the whole population), the validation and the training examples."""
+
+    test: Score
+    validation: Score
+    train: Score
+
+
+LOST = Verdict(*[Score(nan, nan, nan, nan)] * 3)  # of a model that is no longer finite
+
+
+def examine(run: PlannedRun, stage: Stage, module: nn.Module) -> Verdict:
+    """Evaluate a model; where the data knows a linear map's expected loss, that stands for the test set's."""
+    metric, bf16 = run.config.data.metric, resolved_precision(run.config) == "bf16"
+    test, validation, train = (
+        score(module, examples, metric, bf16=bf16) for examples in (stage.test, stage.validation, stage.train)
+    )
+    population = stage.splits.population_loss
+    if population is not None and isinstance(module, LinearMap):
+        weights = module.head.weight.detach().double().cpu().numpy()[0]
+        test = Score(population(weights), 0.0)
+    return Verdict(test, validation, train)
+
+
+def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, final: bool) -> Point:
+    """Write a verdict down as a milestone of the run."""
+    quantities, has_error = run.quantities, run.config.data.has_error
+    D = step * quantities.batch
+    return Point(
+        step=step,
+        D=D,
+        C=quantities.counts.C(D),
+        C_counted=quantities.counts.C_counted(D),
+        epochs=D / quantities.D_unique,
+        loss=verdict.test.loss,
+        loss_se=verdict.test.loss_se,
+        error=verdict.test.error if has_error else None,
+        error_se=verdict.test.error_se if has_error else None,
+        val_loss=verdict.validation.loss,
+        val_error=verdict.validation.error if has_error else None,
+        train_loss=verdict.train.loss,
+        lr=lr,
+        final=final,
+    )
+
+
+def has_diverged(verdict: Verdict, splits: Splits) -> bool:
+    """Tell a model that is not finite, or whose training loss lies above chance by 3 standard errors."""
+    train = verdict.train
+    margin = ABOVE * hypot(train.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    return not train.loss <= splits.chance + margin or verdict.test.loss != verdict.test.loss
+
+
+def is_at_chance(verdict: Verdict, splits: Splits) -> bool:
+    """Tell a model whose test loss lies within 2 standard errors of that of the constant predictor."""
+    margin = AROUND * hypot(verdict.test.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    return abs(verdict.test.loss - splits.chance) <= margin

@@ -1,0 +1,88 @@
+"""The order in which a run meets its examples: a function of seed and position, so that a resume needs no replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from scaling.data.base import Stream
+from scaling.train.resident import Resident, Scale, put
+from scaling.train.streams import derive
+
+# Bytes gathered at a time. On a CPU what stays in the second-level cache is read back for nothing (measured: 14 us for
+# a batch of 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches count.
+BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
+
+
+class Feed(Protocol):
+    """Examples by their position in the endless order of a run."""
+
+    def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return the examples at positions `start` up to `stop`, on the device and normalised."""
+
+
+class Epochs:
+    """A seeded permutation of the training subset for each epoch, one epoch after the other."""
+
+    def __init__(self, subset: Resident, *, seed: int) -> None:
+        self.subset = subset
+        self._order = lru_cache(maxsize=2)(self._permutation)
+        self._seed = seed
+        self._generator = torch.Generator()
+
+    def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
+        n = len(self.subset)
+        parts = [self._order(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in _blocks(start, stop, n)]
+        index = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return self.subset.take(index)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        self._generator.manual_seed(derive(self._seed, "order", epoch))
+        return torch.randperm(len(self.subset), generator=self._generator).to(self.subset.x.device)
+
+
+class Chunks:
+    """Fresh examples, chunk by chunk; the order is the stream's own."""
+
+    def __init__(self, stream: Stream, scale: Scale | None, device: torch.device) -> None:
+        self.chunk = stream.chunk
+        self._draw = lru_cache(maxsize=2)(lambda i: put(stream.draw(i), scale, device, reads=stream.chunk))
+
+    def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return the examples at positions `start` up to `stop`."""
+        n = self.chunk
+        parts = [self._draw(i).between(max(start - i * n, 0), min(stop - i * n, n)) for i in _blocks(start, stop, n)]
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+
+
+def _blocks(start: int, stop: int, n: int) -> range:
+    return range(start // n, (stop - 1) // n + 1)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A feed cut into the batches of steps; several are gathered at a time."""
+
+    feed: Feed
+    batch: int
+    together: int
+
+    def between(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of the steps from `start` up to `stop`."""
+        size = self.batch
+        for step in range(start, stop, self.together):
+            x, y = self.feed.examples(step * size, min(step + self.together, stop) * size)
+            yield from zip(x.split(size), y.split(size), strict=True)
+
+
+def batches(feed: Feed, *, batch: int, features: int, device: torch.device) -> Batches:
+    """Cut a feed into batches, gathering as many at a time as pays on the device."""
+    return Batches(feed, batch, max(1, BLOCK_BYTES[device.type] // (4 * features * batch)))

@@ -1,0 +1,134 @@
+"""Stepping: the hot loop and the state it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaling.identity import resolved_precision
+from scaling.plan import PlannedRun
+from scaling.train.evaluate import objective
+from scaling.train.feed import Batches
+from scaling.train.streams import derive, global_states, set_global_states, stream
+
+CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device
+TICK_SECONDS = 0.2  # between two looks at the clock's duties: stopping, progress, checkpoint
+
+
+class Diverged(ArithmeticError):
+    """The training loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How far the loop has come and the mean training loss since the last reading."""
+
+    step: int
+    loss: float
+
+
+class Trainer:
+    """A model, its optimiser and random streams at one step of a run."""
+
+    def __init__(self, run: PlannedRun, batches: Batches, device: torch.device) -> None:
+        config, data = run.config, run.config.data
+        self.run, self.batches, self.device = run, batches, device
+        self.module: nn.Module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
+        self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
+        self.augment = config.augment.build(data.shape, data.outputs)
+        self.augmentation = stream(config.seed, "augment", device=device)
+        torch.manual_seed(derive(config.seed, "dropout"))  # seeds the device's generator too
+        self.step, self.lr = 0, nan
+        self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
+        self._next_tick = monotonic() + TICK_SECONDS
+        self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the loss over all steps
+        self._read_at = (0, 0.0)
+        self._loss = self._objective()
+
+    def _objective(self) -> Callable[[Tensor, Tensor], Tensor]:
+        train, module = self.run.config.train, self.module
+        measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
+
+        def loss(x: Tensor, y: Tensor) -> Tensor:
+            return measure(module(x), y)
+
+        def loss_bf16(x: Tensor, y: Tensor) -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16):
+                return measure(module(x), y)
+
+        chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
+        return torch.compile(chosen, dynamic=False) if train.engine == "compile" else chosen
+
+    def advance(self, until: int, tick: Callable[[], bool]) -> bool:
+        """Train up to step `until`; `tick` is asked now and then, and False from it stops the run where it stands.
+
+        Raises Diverged where the loss is no longer finite, at a step that does not hang on the clock.
+        """
+        schedule, base, clip = self.run.config.schedule, self.run.config.optim.lr, self.run.config.train.clip
+        groups, parameters = self.optimizer.param_groups, list(self.module.parameters())
+        steps, started = self.run.quantities.steps, monotonic()
+        for x, y in self.batches.between(self.step, until):
+            self.lr = base * schedule.factor(self.step, steps)
+            for group in groups:
+                group["lr"] = self.lr
+            if self.augment is not None:
+                x, y = self.augment(x, y, self.augmentation)
+            loss = self._loss(x, y)
+            loss.backward()
+            if clip is not None:
+                nn.utils.clip_grad_norm_(parameters, clip)
+            self.optimizer.step()
+            for parameter in parameters:
+                parameter.grad = None
+            self.total.add_(loss.detach())
+            self.step += 1
+            if self.step % CHECK_STEPS == 0:
+                self.check()
+            if monotonic() >= self._next_tick:
+                if not tick():
+                    return False
+                self._next_tick = monotonic() + TICK_SECONDS
+        self.check()
+        self.seconds += monotonic() - started
+        return True
+
+    def check(self) -> None:
+        """Raise Diverged if any loss so far was not finite."""
+        if not torch.isfinite(self.total):
+            raise Diverged(f"the training loss is not finite at step {self.step}")
+
+    def reading(self) -> Reading:
+        """Return where the loop stands; waits for the device."""
+        total = self.total.item()
+        step, before = self._read_at
+        self._read_at = (self.step, total)
+        return Reading(self.step, (total - before) / (self.step - step) if self.step > step else nan)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return {
+            "step": self.step,
+            "lr": self.lr,
+            "total": self.total,
+            "model": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "augmentation": self.augmentation.get_state(),
+            "global": global_states(self.device),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+        self.module.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.augmentation.set_state(state["augmentation"])
+        set_global_states(self.device, state["global"])
+        self.total.copy_(state["total"])
+        self.began = self.step = state["step"]
+        self.lr = state["lr"]
+        self._read_at = (self.step, self.total.item())

@@ -1,0 +1,90 @@
+"""One run: config in, record out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from omegaconf import OmegaConf
+
+from scaling.config import plain
+from scaling.folders import RunFolder, read_lines, write_aside
+from scaling.optim.lstsq import LeastSquares
+from scaling.plan import PlannedRun
+from scaling.record import Record, how, write_record
+from scaling.train.attempt import Attempt
+from scaling.train.device import describe_device, find_device
+from scaling.train.duties import Progress
+from scaling.train.errors import memory_explained
+from scaling.train.examiner import Verdict, has_diverged, is_at_chance, set_stage
+from scaling.train.journal import Journal
+from scaling.train.solve import check_solvable, solve
+from scaling.train.stepping import step_through
+
+__all__ = ["Progress", "train_run"]
+
+
+def train_run(
+    run: PlannedRun,
+    folder: RunFolder,
+    *,
+    device: str = "auto",
+    watch: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    forecast_seconds: float | None = None,
+) -> Record | None:
+    """Train one run from where its checkpoint left it and write its record; None where `stop` asked for an end.
+
+    `watch` hears of progress about once a second. A stopped run leaves a checkpoint; a settled one leaves config.yaml,
+    log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small, UserError for bad input.
+    """
+    where = find_device(device)
+    solved = isinstance(run.config.optim, LeastSquares)
+    if solved:
+        check_solvable(run)
+    write_aside(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain(run.config))))
+    journal = Journal(folder)
+    # Dropout draws from torch's own generators, which are given back as they were found.
+    lent = torch.random.fork_rng([where] if where.type == "cuda" else [])
+    with memory_explained(run.config, where), lent:
+        attempt = Attempt(run, folder, where, set_stage(run, where), journal)
+        verdict = solve(attempt) if solved else step_through(attempt, watch=watch, stop=stop)
+    if verdict is None:
+        return None
+    record = _record(attempt, verdict, forecast_seconds)
+    write_record(folder.record, record)
+    if not run.config.train.keep:
+        folder.checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) -> Record:
+    run, journal, splits = attempt.run, attempt.journal, attempt.stage.splits
+    quantities, data = run.quantities, run.config.data
+    diverged = has_diverged(verdict, splits)
+    counts = {key: getattr(quantities.counts, key) for key in ("N", "N_total", "N_body", "N_nonhead")}
+    spent = {key: getattr(quantities, key) for key in ("D", "D_unique", "epochs", "steps", "C", "C_counted")}
+    return Record(
+        run_id=run.run_id,
+        status="diverged" if diverged else "finished",
+        flags=("at_chance",) if not diverged and is_at_chance(verdict, splits) else (),
+        config=plain(run.config),
+        counts={**counts, **spent},
+        data={
+            "metric": data.metric,
+            "has_error": data.has_error,
+            "chance": splits.chance,
+            "chance_se": splits.chance_se,
+            "n_test": len(splits.test),
+            "n_val": len(splits.validation),
+            **({"facts": dict(splits.facts)} if splits.facts else {}),
+        },
+        points=tuple(journal.points),
+        how=how(
+            seconds=journal.seconds,
+            examples_per_second=journal.examples_per_second,
+            device=describe_device(attempt.device),
+            attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
+            forecast_seconds=forecast_seconds,
+        ),
+    )

@@ -1,0 +1,68 @@
+"""The exact least-squares solution of a linear model, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from scaling.errors import UserError
+from scaling.plan import PlannedRun
+from scaling.train.attempt import Attempt
+from scaling.train.examiner import LOST, Verdict, examine, point
+from scaling.train.feed import Feed
+from scaling.train.streams import stream
+
+ROWS = 8_192  # examples folded in at a time
+
+
+def check_solvable(run: PlannedRun) -> None:
+    """Refuse what has no exact solution here; UserError."""
+    config = run.config
+    if config.model.family != "linear" or config.data.metric != "squared_error":
+        raise UserError(
+            f"found optim=lstsq with model={config.model.family} and data={config.data.name}; "
+            f"wanted model=linear on a regression; choose another optim"
+        )
+    if run.quantities.epochs > 1:
+        raise UserError(
+            f"found {run.quantities.epochs:g} epochs with optim=lstsq, which reads each example once; "
+            f"wanted at most 1; set train.epochs=1"
+        )
+
+
+def solve(attempt: Attempt) -> Verdict:
+    """Take every milestone of a run at its exact solution and return the last verdict."""
+    run, journal, verdict = attempt.run, attempt.journal, LOST
+    journal.begin(None)
+    config, quantities = run.config, run.quantities
+    module = config.model.build(config.data.shape, config.data.outputs, stream(config.seed, "init"))
+    module.to(attempt.device)
+    for step, weights in solutions(
+        attempt.stage.feed, quantities.milestones, batch=quantities.batch, width=config.model.width
+    ):
+        with torch.no_grad():
+            module.head.weight.copy_(torch.from_numpy(weights)[None, :])
+        verdict = examine(run, attempt.stage, module)
+        journal.add(point(run, verdict, step=step, lr=None, final=step == quantities.steps))
+    journal.trained(journal.seconds, quantities.D)
+    return verdict
+
+
+def solutions(feed: Feed, milestones: tuple[int, ...], *, batch: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each milestone's step and the least-squares weights (width,) of all examples up to it.
+
+    The examples seen are held as the triangular factor R of their QR decomposition, in float64 and of width + 1 rows
+    at most, into which the next ones are folded: as exact as solving at once, in memory that does not grow.
+    """
+    factor, seen = np.zeros((0, width + 1)), 0
+    for step in milestones:
+        for start in range(seen, step * batch, ROWS):
+            x, y = feed.examples(start, min(start + ROWS, step * batch))
+            rows = torch.cat([x.flatten(1)[:, :width].double(), y.double()[:, None]], dim=1)
+            stacked = np.concatenate([factor, rows.cpu().numpy()])
+            factor = np.asarray(np.linalg.qr(stacked, mode="r"))
+        seen = step * batch
+        weights, *_ = np.linalg.lstsq(factor[:, :-1], factor[:, -1], rcond=None)
+        yield step, weights

@@ -1,0 +1,31 @@
+"""Random streams: one per purpose, derived from the run's seed by name, so that none moves another."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """Return the 63-bit seed of the stream called `names`: SHA-256 of seed and names."""
+    text = "/".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
+
+
+def stream(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return the generator of the stream called `names`."""
+    return torch.Generator(device).manual_seed(derive(seed, *names))
+
+
+def global_states(device: torch.device) -> list[torch.Tensor]:
+    """Return the state of torch's own generators, from which dropout (and nothing else here) draws."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def set_global_states(device: torch.device, states: list[torch.Tensor]) -> None:
+    """Put torch's own generators into the given state."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
