@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.table import RECIPE, require_columns
 
-IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", *RECIPE)
+IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE)
 """What two runs of one cell share; only the seed differs."""
 
 GAP = 0.1
@@ -64,7 +64,7 @@ def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, see
     cell = position[cell]
     run = pd.factorize(rows["run_id"])[0] if "run_id" in rows.columns else np.arange(len(rows))
     fixed = [name for name in keys if name not in ("D", "C")]
-    whole = [*fixed, *(["run_D"] if "run_D" in rows.columns else ["D"] if "D" in rows.columns else [])]
+    whole = [*fixed, *(["D"] if "D" in rows.columns and "run_D" not in rows.columns else [])]
     config = rows.groupby(whole, dropna=False, sort=False).ngroup().to_numpy() if whole else cell
     weights = _weights(run, config, k, np.random.default_rng(seed))[:, run]
     value = rows[y].to_numpy(float)

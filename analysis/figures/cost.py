@@ -1,0 +1,49 @@
+"""What runs cost against what was forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.style import GREY, INK, legend, log_axes, margins
+
+
+@dataclass(frozen=True)
+class CostNumbers:
+    """What is drawn: forecast and actual seconds of each run, and the median of their ratio."""
+
+    forecast: np.ndarray
+    actual: np.ndarray
+    ratio: float
+
+
+def cost_numbers(table: pd.DataFrame) -> CostNumbers | None:
+    """Collect the runs that have both times; None where fewer than three have."""
+    if not {"seconds", "forecast_seconds"} <= set(table.columns):
+        return None
+    ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+    times = ends[["forecast_seconds", "seconds"]].apply(pd.to_numeric, errors="coerce").dropna()
+    times = times[(times > 0).all(axis=1)]
+    if len(times) < 3:
+        return None
+    forecast, actual = times["forecast_seconds"].to_numpy(float), times["seconds"].to_numpy(float)
+    return CostNumbers(forecast, actual, float(np.median(actual / forecast)))
+
+
+def draw_cost(ax: Axes, numbers: CostNumbers) -> None:
+    """Draw actual against forecast, the line of equality and a band of a factor of 1.5."""
+    every = np.concatenate([numbers.forecast, numbers.actual])
+    margins(ax, every, every, 0.08)
+    ends = np.array(ax.get_xlim())
+    ax.fill_between(ends, ends / 1.5, ends * 1.5, color=GREY, alpha=0.15, lw=0, label="within a factor of 1.5")
+    ax.plot(ends, ends, color=INK, lw=0.8)
+    said = f"{len(numbers.actual)} runs, median actual / forecast {numbers.ratio:.2f}"
+    ax.plot(numbers.forecast, numbers.actual, "o", color="#31688e", ms=3.5, alpha=0.7, ls="none", label=said)
+    ax.set_ylim(*ends)
+    log_axes(ax)
+    ax.set_xlabel("forecast time (s)")
+    ax.set_ylabel("actual time (s)")
+    legend(ax, "upper left")

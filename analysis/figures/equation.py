@@ -1,0 +1,104 @@
+"""A law's curve and equation, ready to be drawn: numbers and text only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from analysis.powerline import PowerLine
+    from analysis.result import Fit
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A law along one axis: mean and interval band (None without resamples), its equation, and where data end."""
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+    text: str
+
+
+def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, float] | None = None) -> Curve:
+    """Compute a fit's mean curve and band over x from low to high, other inputs held fixed."""
+    grid = np.geomspace(low, high, 200)
+    at = {x: grid, **{name: np.full(len(grid), value) for name, value in (fixed or {}).items()}}
+    band = fit.interval(at) if fit.intervals else (None, None)
+    return Curve(grid, fit.predict(at), band[0], band[1], equation(fit, x))
+
+
+def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float) -> Curve:
+    """Compute a power line's curve and band."""
+    grid = np.geomspace(low, high, 200)
+    band = line.interval(grid) or (None, None)
+    text = f"${symbol} = {number(line.coefficient)}\\,{x}^{{{line.exponent:.3f}}}$"
+    return Curve(grid, line.predict(grid), band[0], band[1], text + span(line.exponent_interval))
+
+
+def equation(fit: Fit, x: str) -> str:
+    """Write a fit's law with its numbers, as mathtext, and the interval of its exponents."""
+    formula = str(fit.card.get("formula", fit.law))
+    head = "" if "=" in formula else f"{symbol_of(fit.y)} = "
+    text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
+    text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
+    if not fit.params.get("E", 1.0) > 0 and text.startswith("E + "):
+        text = text.removeprefix("E + ")
+
+    def value(match: re.Match[str]) -> str:
+        word = match[0]
+        if word in fit.params:
+            exponent = word in EXPONENTS
+            return f"{fit.params[word]:.3f}" if exponent else number(fit.params[word])
+        return {"x": x, "y": symbol_of(fit.y)}.get(word, word)
+
+    body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;")
+    exponent = next((name for name in ("alpha", "c") if name in fit.intervals), None)
+    return f"${head}{body}$" + (span(fit.intervals[exponent]) if exponent and len(fit.params) <= 4 else "")
+
+
+EXPONENTS = ("alpha", "beta", "gamma", "g", "c", "aN", "aD")
+
+
+def symbol_of(y: str) -> str:
+    """Return the letter of a response: L for a loss, err for an error."""
+    return {"loss": "L", "error": "err"}.get(y, re.sub(r"\W", "", y))
+
+
+def number(value: float) -> str:
+    """Write a number with three digits, as mathtext."""
+    if value == 0:
+        return "0"
+    exponent = int(np.floor(np.log10(abs(value))))
+    if -3 < exponent < 4:
+        return f"{float(f'{value:.3g}'):g}"
+    return f"{value / 10.0**exponent:.2f}\\times10^{{{exponent}}}"
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """Write an exponent's interval behind an equation."""
+    return f"  [{abs_sorted(interval)[0]:.3f}, {abs_sorted(interval)[1]:.3f}]" if interval else ""
+
+
+def abs_sorted(interval: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends in rising order."""
+    return (min(interval), max(interval))
+
+
+def draw_curve(
+    ax: Axes, curve: Curve, colour: Any, *, known: tuple[float, float] | None = None, **line: object
+) -> None:
+    """Draw a law: solid where there are data (`known`), dashed beyond, its band behind."""
+    low, high = known or (curve.x[0], curve.x[-1])
+    inside = (curve.x >= low * (1 - 1e-9)) & (curve.x <= high * (1 + 1e-9))
+    if curve.low is not None and curve.high is not None:
+        ax.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+    style: dict[str, Any] = {"color": colour, "zorder": 4, "lw": 1.5, **line}
+    ax.plot(curve.x, curve.y, **{**style, "ls": (0, (4, 2)), "lw": 1.1})
+    ax.plot(curve.x[inside], curve.y[inside], **style, label=curve.text)

@@ -1,0 +1,81 @@
+"""The compute-optimal N*(C) and D*(C), with the law through the usable minima."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.equation import Curve, curve_of_line, draw_curve
+from analysis.figures.style import GREY, INK, LAW, label, legend, log_axes, margins
+from analysis.isoflop import IsoFlop
+from analysis.result import Fit
+
+BEYOND = 10.0
+"""How far beyond the largest budget the laws are drawn."""
+
+
+@dataclass(frozen=True)
+class OptimumNumbers:
+    """What is drawn in one panel: usable minima with intervals, unusable ones, the law, and the parametric law's."""
+
+    symbol: str
+    C: np.ndarray
+    value: np.ndarray
+    ends: np.ndarray
+    unusable: np.ndarray
+    curve: Curve | None
+    parametric: tuple[np.ndarray, np.ndarray] | None
+    x_label: str
+    y_label: str
+
+
+def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | None = None) -> OptimumNumbers:
+    """Collect the numbers of N*(C) (of="N") or D*(C) (of="D"); law: a Chinchilla fit, for its own optimum."""
+    usable = found.usable
+    C = np.array([valley.C for valley in usable])
+    value = np.array([getattr(valley, of) for valley in usable])
+    ends = np.array([valley.N_interval or (np.nan, np.nan) for valley in usable]).reshape(-1, 2)
+    if of == "D" and len(usable):
+        ends = np.array([valley.N * valley.D for valley in usable])[:, None] / ends[:, ::-1]
+    unusable = np.array([(v.C, getattr(v, of)) for v in found.valleys if not v.ok]).reshape(-1, 2)
+    line = found.N_law if of == "N" else found.D_law
+    low, high = min(v.C for v in found.valleys), max(v.C for v in found.valleys) * BEYOND
+    curve = curve_of_line(line, f"{of}^*", "C", low, high) if line else None
+    parametric = None
+    if law is not None and law.allocation is not None:
+        grid = np.geomspace(low, high, 30)
+        parametric = (grid, np.array([getattr(law.allocate(float(C)), of) for C in grid]))
+    return OptimumNumbers(
+        f"{of}*", C, value, ends, unusable, curve, parametric, label("C"), f"optimal {label(of, rows)}"
+    )
+
+
+def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
+    """Draw one panel."""
+    x, y = [numbers.C, numbers.unusable[:, 0]], [numbers.value, numbers.unusable[:, 1]]
+    if numbers.curve is not None:
+        known = (float(numbers.C.min()), float(numbers.C.max()))
+        draw_curve(ax, numbers.curve, LAW, known=known)
+        x.append(numbers.curve.x)
+        y.append(numbers.curve.y)
+    if numbers.parametric is not None:
+        ax.plot(*numbers.parametric, color=GREY, lw=1.1, ls=(0, (1, 1.5)), zorder=3, label="Chinchilla law's optimum")
+        x.append(numbers.parametric[0])
+        y.append(numbers.parametric[1])
+    if len(numbers.C):
+        about = np.abs(numbers.ends.T - numbers.value)
+        ax.errorbar(
+            numbers.C, numbers.value, yerr=np.nan_to_num(about), fmt="o", color=INK, ms=4.5, lw=1, capsize=2, zorder=5
+        )
+    if len(numbers.unusable):
+        ax.plot(
+            *numbers.unusable.T, "o", mfc="white", mec=INK, ms=4.5, ls="none", zorder=5, label="edge or flat: left out"
+        )
+    margins(ax, np.concatenate(x), np.concatenate(y))
+    log_axes(ax)
+    ax.set_xlabel(numbers.x_label)
+    ax.set_ylabel(numbers.y_label)
+    legend(ax, "upper left")

@@ -1,0 +1,208 @@
+"""The one look of all figures: sizes, colours, ticks on log axes, labels with units, and how a figure is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+WIDTH = 4.8
+"""Inches of one panel, legible at a column's width."""
+HEIGHT = 3.5
+DPI = 200
+INK = "#1b1f24"
+LAW = "#c2410c"
+"""The one warm colour: laws and minima stand out from runs, whose colours are viridis."""
+GREY = "#8a9099"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+
+RC: dict[Any, Any] = {
+    "figure.dpi": 100,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e8eb",
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8,
+    "legend.frameon": True,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": "none",
+    "legend.borderpad": 0.3,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "mathtext.default": "regular",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "scaling",
+    "pdf.fonttype": 42,
+}
+
+UNITS = {
+    "C": "training compute C (FLOPs)",
+    "C_counted": "training compute as counted (FLOPs)",
+    "N": "weights N",
+    "D": "training examples D",
+    "width": "width",
+    "seconds": "time (s)",
+}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw in the house's style."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def panels(n: int = 1, *, bar: bool = False) -> tuple[Figure, list[Axes]]:
+    """Make a figure of n panels side by side. bar: room for a colour bar. Call it inside `look`."""
+    figure = Figure(figsize=(WIDTH * n + (0.5 if bar else 0), HEIGHT))
+    axes = figure.subplots(1, n, squeeze=False)[0]
+    return figure, list(axes)
+
+
+def label(name: str, rows: pd.DataFrame | None = None) -> str:
+    """Return the axis label of a column, with its unit (that of a loss is the data set's metric)."""
+    metric = ""
+    if rows is not None and "metric" in rows.columns and rows["metric"].notna().any():
+        metric = str(rows["metric"].dropna().iloc[0])
+    if name == "loss":
+        units = {"cross_entropy": "test cross-entropy (nats)", "squared_error": "test squared error (units of Var y)"}
+        return units.get(metric, "test loss")
+    if name == "error":
+        return "test error (1 − top-1 accuracy)"
+    return UNITS.get(name, name)
+
+
+def colours(values: Iterable[float]) -> dict[float, tuple[float, ...]]:
+    """Give each value a colour of viridis by its rank, small values dark, none too light for white paper."""
+    ranked = sorted(set(values))
+    places = np.linspace(0.0, 0.88, len(ranked)) if len(ranked) > 1 else np.array([0.35])
+    return {value: mpl.colormaps["viridis"](place) for value, place in zip(ranked, places, strict=True)}
+
+
+def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = False) -> None:
+    """Draw beside the axes a bar with one cell a value, in rank order, at most ten of them labelled.
+
+    powers: write 2×10⁸ rather than 200M.
+    """
+    ranked = sorted(set(values))
+    colour = colours(ranked)
+    cmap = mpl.colors.ListedColormap([colour[value] for value in ranked])
+    norm = mpl.colors.BoundaryNorm(np.arange(len(ranked) + 1) - 0.5, len(ranked))
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(mpl.cm.ScalarMappable(norm, cmap), ax=ax, pad=0.02, aspect=28)
+    step = max(1, int(np.ceil(len(ranked) / 10)))
+    shown = list(range(0, len(ranked), step))
+    bar.set_ticks(
+        [float(i) for i in shown], labels=[power_of_ten(ranked[i]) if powers else short(ranked[i]) for i in shown]
+    )
+    bar.ax.minorticks_off()
+    bar.ax.tick_params(length=0, labelsize=8)
+    bar.set_label(title, fontsize=9)
+    bar.outline.set_visible(False)
+
+
+def log_axes(ax: Axes, which: str = "xy") -> None:
+    """Set log scales with ticks that are readable whatever the range; call it after drawing."""
+    for name in which:
+        axis: Axis = ax.xaxis if name == "x" else ax.yaxis
+        low, high = sorted(axis.get_view_interval())
+        if not low > 0:
+            positive = [v for v in axis.get_data_interval() if v > 0]
+            low = min(positive, default=1e-3)
+        (ax.set_xscale if name == "x" else ax.set_yscale)("log")
+        (ax.set_xlim if name == "x" else ax.set_ylim)(low, high)
+        ticks = log_ticks(low, high)
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        wide = max(ticks, default=1) >= 1e4 or min(ticks, default=1) < 1e-3
+        axis.set_major_formatter(FuncFormatter(power_of_ten if wide else _plain))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Choose tick positions for a log axis: powers of ten, 1-2-5 steps, or round numbers, by the range."""
+    decades = np.log10(high / low)
+    exponents = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    if decades > 2.2:
+        step = int(np.ceil(decades / 7))
+        ticks = 10.0 ** exponents[exponents % step == 0]
+    elif decades > 0.7:
+        ticks = np.sort(np.concatenate([m * 10.0**exponents for m in (1, 2, 5)]))
+    else:
+        ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(tick) for tick in ticks if low <= tick <= high]
+
+
+def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, room: float = 0.06) -> None:
+    """Set limits about positive data, with the same share of room on log axes."""
+    for values, setter in ((x, ax.set_xlim), (y, ax.set_ylim)):
+        finite = np.asarray(values, dtype=float)
+        finite = finite[np.isfinite(finite) & (finite > 0)]
+        if not len(finite):
+            continue
+        low, high = np.log(finite.min()), np.log(finite.max())
+        pad = room * (high - low) if high > low else 0.1
+        setter(float(np.exp(low - pad)), float(np.exp(high + pad)))
+
+
+def short(value: float) -> str:
+    """Write a number in at most four characters or so: 950, 1.2k, 34M, 2.5e18."""
+    for factor, suffix in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
+        if 0.01 <= abs(value) < 999.5 * factor:
+            return f"{float(f'{value / factor:.2g}') if value / factor < 99.5 else round(value / factor):g}{suffix}"
+    return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
+
+
+def legend(ax: Axes, where: Any = "best", **how: Any) -> None:
+    """Draw the legend where there is anything to say."""
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc=where, **how)
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write FOLDER/NAME.png and .pdf; return both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+    with look():
+        figure.savefig(paths[0], dpi=DPI)
+        figure.savefig(paths[1], metadata={"CreationDate": None})
+    return paths
+
+
+def power_of_ten(value: float, _: object = None) -> str:
+    """Write 2×10⁸, as mathtext."""
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    mantissa = value / 10.0**exponent
+    if abs(mantissa - 1) < 1e-6:
+        return f"$10^{{{exponent}}}$"
+    return f"${float(f'{mantissa:.2g}'):g}\\times10^{{{exponent}}}$"
+
+
+def _plain(value: float, _: object) -> str:
+    return f"{value:g}"
