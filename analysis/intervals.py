@@ -1,0 +1,42 @@
+"""Intervals from refits: percentile, or bias-corrected and accelerated (BCa; Efron 1987)."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+
+from analysis.errors import UserError
+from analysis.laws.base import Array
+
+METHODS = ("percentile", "bca")
+
+
+def check_interval(method: str, level: float) -> None:
+    """Raise `UserError` for an unknown method or a level outside (0, 1)."""
+    if method not in METHODS:
+        raise UserError(f"found interval={method!r}; wanted percentile or bca")
+    if not 0 < level < 1:
+        raise UserError(f"found level {level}; wanted a number between 0 and 1, such as 0.95")
+
+
+def percentile(samples: Array, level: float) -> Array:
+    """Return (low, high) of samples (k, R) along the last axis: shape (k, 2)."""
+    finite = np.where(np.isfinite(samples), samples, np.nan)
+    return np.nanquantile(finite, [(1 - level) / 2, (1 + level) / 2], axis=-1).T
+
+
+def bca(samples: Array, estimate: Array, jackknifed: Array, level: float) -> Array:
+    """Return (low, high) of samples (k, R) corrected for bias and skewness: estimate (k,), jackknifed (k, groups)."""
+    normal = NormalDist()
+    ends = np.array([normal.inv_cdf((1 - level) / 2), normal.inv_cdf((1 + level) / 2)])
+    out = np.empty((len(samples), 2))
+    for k, row in enumerate(samples):
+        share = (np.sum(row < estimate[k]) + 0.5 * np.sum(row == estimate[k])) / len(row)
+        z = normal.inv_cdf(min(max(share, 0.5 / len(row)), 1 - 0.5 / len(row)))
+        pull = jackknifed[k].mean() - jackknifed[k]
+        spread = (pull**2).sum()
+        a = (pull**3).sum() / (6 * spread**1.5) if spread > 0 else 0.0
+        shifted = z + (z + ends) / np.maximum(1 - a * (z + ends), 1e-3)
+        out[k] = np.quantile(row, [normal.cdf(value) for value in shifted])
+    return out

@@ -1,0 +1,152 @@
+"""Laws that are a floor plus terms exp(u_k): most of them, from the plain power law to repeated data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from analysis.laws.base import Array, Evaluation, Inputs, Law, Units, between, spread
+
+
+class Term(NamedTuple):
+    """One term exp(u): u, its derivatives by the parameters `which`, and second derivatives by pairs of those."""
+
+    which: tuple[int, ...]
+    u: Array
+    du: tuple[Array | float, ...]
+    d2u: Mapping[tuple[int, int], Array | float]
+
+
+class Power(NamedTuple):
+    """A term coefficient * x^-exponent: the names of its two parameters and of its input."""
+
+    coefficient: str
+    exponent: str
+    x: str
+
+
+@dataclass(frozen=True)
+class AdditiveLaw(Law):
+    """f = E + sum_k exp(u_k), linear in E and in each coefficient."""
+
+    powers: tuple[Power, ...] = ()
+
+    @property
+    def floor(self) -> bool:
+        """Tell whether the law has an irreducible part E."""
+        return "E" in self.params
+
+    def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
+        """Return the terms for theta (p, B)."""
+        out = []
+        for power in self.powers:
+            a, e = self.params.index(power.coefficient), self.params.index(power.exponent)
+            x = inputs[power.x]
+            out.append(Term((a, e), theta[a][:, None] - theta[e][:, None] * x, (1.0, -x), {}))
+        return out
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f with its first and second derivatives."""
+        terms = self.terms(theta, inputs)
+        values = [np.exp(term.u) for term in terms]
+        total = sum(values[1:], values[0])
+        if self.floor:
+            total = total + theta[self.params.index("E")][:, None]
+        inverse = 1.0 / total
+        shares = [value * inverse for value in values]
+
+        def gradient() -> list[Array]:
+            slopes: list[Any] = [None] * len(self.params)
+            if self.floor:
+                slopes[self.params.index("E")] = inverse
+            for term, share in zip(terms, shares, strict=True):
+                for i, du in zip(term.which, term.du, strict=True):
+                    part = share if isinstance(du, float) and du == 1.0 else share * du
+                    slopes[i] = part if slopes[i] is None else slopes[i] + part
+            return slopes
+
+        def curvature(v: Array) -> tuple[Array, float]:
+            p = len(self.params)
+            matrix = np.zeros((p, p, theta.shape[1]))
+            for term, share in zip(terms, shares, strict=True):
+                _add_curvature(matrix, term, v * share)
+            return matrix, -1.0
+
+        return Evaluation(np.log(total), gradient, curvature)
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the inner vector."""
+        y0 = np.exp(units.log_y)
+        inner = {name: np.asarray(params[name], dtype=float) for name in self.params}
+        for power in self.powers:
+            centred = np.log(inner[power.coefficient]) - inner[power.exponent] * units.log_inputs[power.x]
+            inner[power.coefficient] = centred - units.log_y
+        if self.floor:
+            inner["E"] = inner["E"] / y0
+        return np.stack([inner[name] for name in self.params])
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors into physical parameters."""
+        outer = dict(zip(self.params, theta, strict=True))
+        with np.errstate(over="ignore", under="ignore"):
+            for power in self.powers:
+                shift = outer[power.exponent] * units.log_inputs[power.x] + units.log_y
+                outer[power.coefficient] = np.exp(outer[power.coefficient] + shift)
+            if self.floor:
+                outer["E"] = outer["E"] * np.exp(units.log_y)
+        return np.stack([outer[name] for name in self.params])
+
+    def shapes(self, inputs: Inputs, u: Array) -> Array:
+        """Turn a point of the unit cube per start into inner vectors whose coefficients are 1 (log 0)."""
+        theta = np.zeros((len(self.params), u.shape[1]))
+        for k, power in enumerate(self.powers):
+            theta[self.params.index(power.exponent)] = between(u[k], 0.03, 3.0)
+        return theta
+
+    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw shapes widely; the linear part (E and the coefficients) of each is solved for."""
+        theta = self.shapes(inputs, spread(count, max(1, len(self.params) - len(self.powers) - self.floor), rng))
+        return solve_linear(self, theta, inputs, log_y, weights)
+
+
+def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, weights: Array) -> Array:
+    """Set the floor and the coefficients of each start to the relative least-squares solution, kept positive."""
+    columns = [np.exp(np.clip(term.u, -80, 80) - log_y) for term in law.terms(theta, inputs)]
+    index = [law.params.index(power.coefficient) for power in law.powers]
+    if law.floor:
+        columns.append(np.broadcast_to(np.exp(-log_y), columns[0].shape))
+        index.append(law.params.index("E"))
+    design = np.stack(columns, axis=-1)
+    size = np.sqrt((weights[:, None] * design**2).sum(axis=1, keepdims=True)) + 1e-300
+    design = design / size
+    gram = np.einsum("bni,n,bnj->bij", design, weights, design, optimize=True)
+    right = np.einsum("bni,n->bi", design, weights, optimize=True)
+    solution = np.clip(np.linalg.solve(gram + 1e-10 * np.eye(len(index)), right[..., None])[..., 0], 1e-4, None)
+    solution /= size[:, 0]
+    low, high = law.box()
+    theta = theta.copy()
+    for k, i in enumerate(index):
+        theta[i] = solution[:, k] if law.params[i] == "E" else theta[i] + np.log(solution[:, k])
+    return np.clip(theta, low[:, None], high[:, None])
+
+
+def _add_curvature(matrix: Array, term: Term, weight: Array) -> None:
+    """Add sum_i weight_i (du du^T + d2u) to the block of a term's parameters; weight (B, n)."""
+    for k, i in enumerate(term.which):
+        for m, j in enumerate(term.which[: k + 1]):
+            factor = term.du[k] * term.du[m]
+            second = term.d2u.get((m, k))
+            if second is not None:
+                factor = factor + second
+            if isinstance(factor, float):
+                value = factor * weight.sum(axis=1)
+            elif factor.ndim == 1:
+                value = np.einsum("bn,n->b", weight, factor)
+            else:
+                value = np.einsum("bn,bn->b", weight, factor)
+            matrix[i, j] += value
+            if i != j:
+                matrix[j, i] += value

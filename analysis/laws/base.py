@@ -1,0 +1,107 @@
+"""What a law is: names, bounds, value with derivatives, starts, and the way between scale-free and physical units.
+
+Inside the engine every law is seen in scale-free form: each input is divided by its geometric mean and y by its median,
+and a coefficient is carried as its logarithm. The functional form is the same in both units, so that `scale` and
+`unscale` are all there is between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+Inputs = Mapping[str, Array]
+"""Natural logarithm of each input over its centre, shape (n,)."""
+
+
+class Evaluation(NamedTuple):
+    """The logarithm of a law at (B parameter vectors) x (n points), with derivatives.
+
+    `curvature(v)` returns (M, s): sum_i v_i hess(h_i) = M + s sum_i v_i grad(h_i) grad(h_i)^T, v of shape (B, n), M of
+    shape (p, p, B). None where a law has no second derivatives: the solver then goes without that part.
+    """
+
+    h: Array
+    gradient: Callable[[], list[Array]]
+    curvature: Callable[[Array], tuple[Array, float]] | None
+
+
+class Bound(NamedTuple):
+    """The box of one parameter in scale-free form, and what its lower edge means where that is no fault."""
+
+    low: float
+    high: float
+    at_low: str = ""
+
+
+COEFFICIENT = Bound(-30.0, 30.0)
+EXPONENT = Bound(0.0, 10.0)
+FLOOR = Bound(0.0, 4.0, "the data show no floor, and a law without E says the same with one parameter less")
+
+
+@dataclass(frozen=True)
+class Units:
+    """Centres that make inputs and response scale-free: logarithms of the inputs' geometric means and of y's median."""
+
+    log_inputs: Mapping[str, float]
+    log_y: float
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law: what it is called, what it needs, and how it is computed. Subclasses give the mathematics."""
+
+    name: str
+    params: tuple[str, ...]
+    inputs: tuple[str, ...]
+    formula: str
+    source: str
+    bounds: Mapping[str, Bound] = field(repr=False, default_factory=dict)
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f for each column of theta (p, B) at n points, with derivatives."""
+        raise TypeError(f"law {self.name} has no evaluate")
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the scale-free inner vector (p, …)."""
+        raise TypeError(f"law {self.name} has no scale")
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors (p, …) into physical parameters, in the order of `params`."""
+        raise TypeError(f"law {self.name} has no unscale")
+
+    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw `count` inner vectors (p, count) spread over all that the law could plausibly be."""
+        raise TypeError(f"law {self.name} has no starts")
+
+    def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
+        """Return (A, B, alpha, beta) when, at any C, the optimal N and D are those of A N^-alpha + B D^-beta."""
+        return None
+
+    def box(self) -> tuple[Array, Array]:
+        """Return lower and upper bounds of the inner vector."""
+        low = np.array([self.bounds[name].low for name in self.params])
+        return low, np.array([self.bounds[name].high for name in self.params])
+
+    @property
+    def variable(self) -> bool:
+        """Tell whether the law has one input that the user names (x)."""
+        return self.inputs == ("x",)
+
+
+def spread(count: int, dimensions: int, rng: np.random.Generator) -> Array:
+    """Fill the unit cube evenly with a shifted additive recurrence (dimensions, count) (Roberts 2018)."""
+    phi = 2.0
+    for _ in range(40):
+        phi = (1 + phi) ** (1 / (dimensions + 1))
+    steps = phi ** -np.arange(1, dimensions + 1)
+    return (rng.random(dimensions)[:, None] + steps[:, None] * np.arange(1, count + 1)) % 1.0
+
+
+def between(u: Array, low: float, high: float) -> Array:
+    """Map (0, 1) to [low, high] evenly in the logarithm."""
+    return low * (high / low) ** u

@@ -1,0 +1,86 @@
+"""Laws in one variable x (N, D, C or any column)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.laws.additive import AdditiveLaw, Power, Term
+from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Inputs, Units, between
+
+POWER = AdditiveLaw(
+    name="power",
+    params=("a", "alpha"),
+    inputs=("x",),
+    formula="a x^-alpha",
+    source="Hestness et al. 2017, arXiv 1712.00409",
+    bounds={"a": COEFFICIENT, "alpha": Bound(-2.0, 10.0)},
+    powers=(Power("a", "alpha", "x"),),
+)
+
+SATURATING = AdditiveLaw(
+    name="saturating",
+    params=("E", "a", "alpha"),
+    inputs=("x",),
+    formula="E + a x^-alpha",
+    source="Henighan et al. 2020, arXiv 2010.14701",
+    bounds={"E": FLOOR, "a": COEFFICIENT, "alpha": EXPONENT},
+    powers=(Power("a", "alpha", "x"),),
+)
+
+
+@dataclass(frozen=True)
+class ShiftedLaw(AdditiveLaw):
+    """E + a (b + x)^-alpha: a power law that bends at small x."""
+
+    def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
+        """Return the one term; b is carried as its logarithm."""
+        _, a, b, alpha = (row[:, None] for row in theta)
+        x = inputs["x"]
+        s = np.logaddexp(b, x)
+        q = np.exp(b - s)
+        du = (1.0, -alpha * q, -s)
+        return [Term((1, 2, 3), a - alpha * s, du, {(1, 1): -alpha * q * (1 - q), (1, 2): -q})]
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the inner vector."""
+        inner = AdditiveLaw.scale(self, params, units)
+        low = self.bounds["b"].low
+        with np.errstate(divide="ignore"):
+            inner[2] = np.maximum(np.log(np.asarray(params["b"], dtype=float)) - units.log_inputs["x"], low)
+        return inner
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors into physical parameters."""
+        outer = AdditiveLaw.unscale(self, theta, units)
+        outer[2] = np.exp(theta[2] + units.log_inputs["x"])
+        return outer
+
+    def shapes(self, inputs: Inputs, u: Array) -> Array:
+        """Draw exponents widely, and shifts from below the smallest x to above the largest."""
+        theta = AdditiveLaw.shapes(self, inputs, u)
+        x = inputs["x"]
+        theta[2] = x.min() - 3 + u[1] * (x.max() - x.min() + 3)
+        theta[3] = between(u[0], 0.03, 3.0)
+        return theta
+
+
+SHIFTED = ShiftedLaw(
+    name="shifted",
+    params=("E", "a", "b", "alpha"),
+    inputs=("x",),
+    formula="E + a (b + x)^-alpha",
+    source="Zhai et al. 2022, arXiv 2106.04560; Bachmann et al. 2023, arXiv 2306.13575",
+    bounds={
+        "E": FLOOR,
+        "a": Bound(-30.0, 80.0),
+        "b": Bound(
+            -25.0, 15.0, "the data show no bend at small x, and saturating says the same with one parameter less"
+        ),
+        "alpha": EXPONENT,
+    },
+    powers=(Power("a", "alpha", "x"),),
+)

@@ -1,0 +1,106 @@
+"""Refit on resampled runs, points, seeds or residuals: all refits as one batch, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from analysis.errors import Refusal, UserError
+from analysis.laws.base import Array
+from analysis.points import Points
+from analysis.solver import Problem, residuals, solve
+
+Resample = Literal["runs", "points", "seed", "wild"]
+BLOCK = 2_000
+"""Resamples drawn at once: bounds the memory whatever their number."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Parameters of the refits (p, R), and the share of them that settled."""
+
+    theta: Array
+    settled: float
+
+
+def check_resample(name: str) -> None:
+    """Raise `UserError` that lists the ways to resample."""
+    if name not in get_args(Resample):
+        raise UserError(f"found resample={name!r}; wanted one of {', '.join(get_args(Resample))}")
+
+
+def refit(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Samples:
+    """Refit `count` resamples from the solutions `at` (p, k): each takes the best of the k basins it is started in."""
+    check_resample(resample)
+    blocks = np.random.SeedSequence(seed).spawn(-(-count // BLOCK))
+    theta, settled = [], 0
+    cluster = clusters(points, resample)
+    for i, source in enumerate(blocks):
+        rng = np.random.default_rng(source)
+        size = min(BLOCK, count - i * BLOCK)
+        if resample == "wild":
+            response = _flipped(problem, at[:, :1], cluster, size, rng)
+            done = _best(problem, at, points.weights, response, size)
+        else:
+            times = draw(cluster, size, len(at) + 1, rng)
+            done = _best(problem, at, points.weights * times, None, size)
+        theta.append(done[0])
+        settled += int(done[1].sum())
+    return Samples(np.concatenate(theta, axis=1), settled / count)
+
+
+def clusters(points: Points, resample: str) -> Array:
+    """Return the cluster of each row: what is drawn together."""
+    if resample == "points":
+        return np.arange(points.n)
+    if resample != "seed":
+        return points.run
+    if points.seed is None:
+        raise UserError('found no column seed in the table; resample="seed" wants one; use resample="runs"')
+    if points.seed.max() < 2:
+        raise Refusal(f'found {points.seed.max() + 1} seeds; resample="seed" wants at least 3; use resample="runs"')
+    return points.seed
+
+
+def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
+    """Draw how often each row stands in each resample (size, n); with too few distinct clusters it is drawn anew."""
+    k = int(cluster.max()) + 1
+    fewest = min(fewest, max(2, k - 1))
+    times = rng.multinomial(k, np.full(k, 1 / k), size=size)
+    for _ in range(100):
+        poor = (times > 0).sum(axis=1) < fewest
+        if not poor.any():
+            break
+        times[poor] = rng.multinomial(k, np.full(k, 1 / k), size=int(poor.sum()))
+    return times[:, cluster].astype(float)
+
+
+def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: int = 200) -> Array:
+    """Refit with each cluster left out (or each of at most `most` groups of clusters): (p, groups)."""
+    group = clusters(points, "runs" if resample == "wild" else resample) % most
+    k = int(group.max()) + 1
+    weights = points.weights * (group[None, :] != np.arange(k)[:, None])
+    return solve(problem, np.repeat(at[:, :1], k, axis=1), weights=weights, anneal=False).theta
+
+
+def _best(problem: Problem, at: Array, weights: Array, response: Array | None, size: int) -> tuple[Array, Array]:
+    theta, value, settled = None, np.full(size, np.inf), np.zeros(size, dtype=bool)
+    for k in range(at.shape[1]):
+        found = solve(
+            problem, np.repeat(at[:, k : k + 1], size, axis=1), weights=weights, response=response, anneal=False
+        )
+        better = found.value < value
+        theta = found.theta if theta is None else np.where(better, found.theta, theta)
+        value, settled = np.where(better, found.value, value), np.where(better, found.settled, settled)
+    assert theta is not None
+    return theta, settled
+
+
+def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:
+    """Return responses whose residuals keep or change sign by cluster, widened for the parameters spent (size, n)."""
+    rest = residuals(problem, at)[0]
+    widen = np.sqrt(problem.n / max(1, problem.n - len(at)))
+    signs = rng.choice([-1.0, 1.0], size=(size, int(cluster.max()) + 1))[:, cluster]
+    return problem.response - rest + widen * rest * signs

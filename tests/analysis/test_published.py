@@ -1,0 +1,83 @@
+"""Published data give the published numbers (skipped where SCALING_REFERENCE_DIR does not point to them)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit
+
+REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
+pytestmark = pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason="SCALING_REFERENCE_DIR is not set to a folder with the published data"
+)
+
+
+@pytest.fixture(scope="module")
+def epoch() -> pd.DataFrame:
+    table = pd.read_csv(REFERENCE / "chinchilla_epoch/svg_extracted_data.csv")
+    table = table.rename(columns={"Model Size": "N", "Training FLOP": "C"})
+    return table.assign(D=table.C / 6 / table.N)
+
+
+@pytest.fixture(scope="module")
+def epoch240(epoch: pd.DataFrame) -> pd.DataFrame:
+    return epoch[epoch.loss < np.sort(epoch.loss)[-5]]
+
+
+def test_chinchilla_optimum(epoch240: pd.DataFrame) -> None:
+    found = fit(epoch240, resamples=0)
+    published = {"A": 477.8258578, "B": 2143.417343, "E": 1.817218097, "alpha": 0.3473104977, "beta": 0.3671724321}
+    assert found.n_points == 240
+    assert found.params == pytest.approx(published, rel=1e-6)
+    assert found.objective.value <= 0.00101827402
+    assert found.certificate.share_at_best >= 0.8
+    assert found.certificate.status == "ok"
+
+
+def test_chinchilla_all_rows(epoch: pd.DataFrame) -> None:
+    found = fit(epoch, resamples=0)
+    assert found.params == pytest.approx(
+        {"A": 495.726, "B": 12845.6, "E": 1.89134, "alpha": 0.349313, "beta": 0.453049}, rel=1e-5
+    )
+    assert found.objective.value == pytest.approx(0.00182601, rel=1e-5)
+
+
+def test_chinchilla_lad(epoch240: pd.DataFrame) -> None:
+    found = fit(epoch240, objective="lad", resamples=0)
+    assert found.params == pytest.approx(
+        {"A": 482.00572, "B": 2085.4342, "E": 1.81686, "alpha": 0.34781, "beta": 0.36585}, rel=2e-5
+    )
+    assert found.objective.value <= 1.1294947
+    assert found.certificate.share_at_best >= 0.8
+
+
+def test_chinchilla_least_squares(epoch240: pd.DataFrame) -> None:
+    found = fit(epoch240, objective="lsq", space="raw", resamples=0)
+    named = {name: found.params[name] for name in ("alpha", "beta", "E")}
+    assert named == pytest.approx({"alpha": 0.3576151, "beta": 0.4276206, "E": 1.8828136}, rel=1e-6)
+
+
+def test_chinchilla_standard_errors(epoch240: pd.DataFrame) -> None:
+    found = fit(epoch240, resamples=4000)
+    params = found.params_of(found.engine.samples)
+    errors = {name: params[name].std() for name in ("alpha", "beta", "E")}
+    errors |= {f"log {name}": np.log(params[name]).std() for name in ("A", "B")}
+    published = {"alpha": 0.01540, "beta": 0.02060, "E": 0.02566, "log A": 0.258, "log B": 0.421}
+    assert errors == pytest.approx(published, rel=0.05)
+    assert found.intervals["alpha"] == pytest.approx((0.317, 0.373), abs=0.003)
+    assert found.intervals["beta"] == pytest.approx((0.331, 0.415), abs=0.004)
+    assert found.intervals["E"] == pytest.approx((1.769, 1.871), abs=0.004)
+    assert found.allocation.N_exponent == pytest.approx(0.513, abs=0.002)
+
+
+def test_gemstones_optimum() -> None:
+    table = pd.read_json(REFERENCE / "gemstones_cool_end/points.jsonl", lines=True)
+    found = fit(table.rename(columns={"params_active_precise": "N", "tokens": "D"}), y="final_loss", resamples=0)
+    assert found.params["alpha"] == pytest.approx(0.30027, rel=5e-4)
+    assert found.params["beta"] == pytest.approx(0.58024, rel=5e-4)
+    assert found.objective.value <= 0.0019640865 * (1 + 1e-8)
