@@ -34,6 +34,15 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a data set comes from on this machine: `where`, or else what to do (`advice`, a full clause)."""
+
+    ready: bool
+    where: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
 class Splits:
     """A data set ready to train on.
 
@@ -88,3 +97,7 @@ class DataSet:
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Read or make the data: `D_unique` training examples, or a Stream seeded by `stream_seed` where it is None."""
         raise TypeError(f"{type(self).__name__} cannot be loaded")
+
+    def source(self) -> Source:
+        """Say where the data is found on this machine, or what to do to have it; cheap, and reads no examples."""
+        raise TypeError(f"{type(self).__name__} has no source")

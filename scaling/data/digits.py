@@ -1,0 +1,44 @@
+"""Scikit-learn's 1,797 real images of handwritten digits: small enough for a smoke test, too few for a law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from scaling.config import part
+from scaling.data.base import Arrays, Source
+from scaling.data.finite import FiniteSet, Whole, dealt
+from scaling.data.pixels import moments
+
+HELD_OUT = 300  # examples of the test split, and as many of the validation split
+SPLIT_SEED = 0  # never changes: the splits are the same for every run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(FiniteSet):
+    """Classify 8 x 8 images with pixel values 0 to 16; 1,197 to train on, 300 to validate, 300 to test."""
+
+    name: ClassVar[str] = "digits"
+
+    classes: Literal[10] = 10
+    examples: Literal[1_197] = part(1_197, identity=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image, (channels, height, width)."""
+        return (1, 8, 8)
+
+    def source(self) -> Source:
+        """Say that it comes with scikit-learn."""
+        return Source(ready=True, where="inside scikit-learn")
+
+    def read(self) -> Whole:
+        """Read the images and deal them into the three splits."""
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        everything = Arrays(found.images.astype(np.uint8)[:, None], found.target.astype(np.int64))
+        test, validation, train = dealt(everything, HELD_OUT, HELD_OUT, seed=SPLIT_SEED)
+        return Whole(train, validation, test, *moments(train.x))

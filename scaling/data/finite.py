@@ -1,0 +1,110 @@
+"""Data sets with an end: read once, split once, subsets taken in one seeded order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from scaling.data.base import Arrays, DataSet, Splits
+from scaling.data.chance import constant_predictor
+from scaling.data.memory import MEMORY
+from scaling.data.subset import subset_order
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All of a data set: the splits as read, mean and deviation of the training split per channel, and facts to record.
+
+    `ordered`: the seed in whose subset order the training examples already stand, None where they stand otherwise.
+    """
+
+    train: Arrays
+    validation: Arrays
+    test: Arrays
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    facts: Mapping[str, object] = field(default_factory=dict)
+    ordered: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiniteSet(DataSet):
+    """Data that is read; subclasses say how (`read`)."""
+
+    def read(self) -> Whole:
+        """Read all of it; UserError says what is missing and what to do."""
+        raise TypeError(f"{type(self).__name__} reads nothing")
+
+    def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
+        """Read the splits with the first `D_unique` training examples (all for None) of the order `data.seed` names."""
+        unsized = replace(self, size=None)
+        whole = MEMORY.get(unsized, "whole", unsized._read_checked)
+        size = len(whole.train) if D_unique is None else D_unique
+        chance, chance_se = constant_predictor(np.bincount(whole.train.y, minlength=self.classes), whole.test.y)
+        return Splits(
+            train=self._first(whole, size),
+            validation=whole.validation,
+            test=whole.test,
+            chance=chance,
+            chance_se=chance_se,
+            mean=whole.mean,
+            std=whole.std,
+            facts=dict(whole.facts),
+        )
+
+    def _first(self, whole: Whole, size: int) -> Arrays:
+        if whole.ordered == self.seed:
+            return Arrays(whole.train.x[:size], whole.train.y[:size])
+        group = (replace(self, size=None), "subset")
+
+        def take() -> Arrays:
+            rows = subset_order(whole.train.y, seed=self.seed, size=size)
+            return Arrays(whole.train.x[rows], whole.train.y[rows])
+
+        return MEMORY.get(group, size, take)
+
+    def _read_checked(self) -> Whole:
+        whole = self.read()
+        for split in ("train", "validation", "test"):
+            self._check(split, getattr(whole, split))
+        if self.examples is not None and len(whole.train) != self.examples:
+            raise UserError(
+                f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
+                f"data.examples; set data.examples={len(whole.train)}"
+            )
+        return whole
+
+    def _check(self, split: str, arrays: Arrays) -> None:
+        if not len(arrays) or len(arrays.x) != len(arrays.y):
+            raise UserError(
+                f"found {len(arrays.x)} examples and {len(arrays.y)} labels in the {split} split of {self.name}; "
+                f"wanted as many of each and at least one; mend the data"
+            )
+        if arrays.x.shape[1:] != self.shape:
+            raise UserError(
+                f"found {split} examples of shape {arrays.x.shape[1:]} in {self.name}; wanted the declared "
+                f"{self.shape}; change the declared sizes under data"
+            )
+        low, high = int(arrays.y.min()), int(arrays.y.max())
+        if low < 0 or high >= self.classes:
+            raise UserError(
+                f"found {split} labels from {low} to {high} in {self.name}; wanted 0 to {self.classes - 1}; "
+                f"set data.classes={high + 1}" + ("" if low >= 0 else " and count the labels from 0")
+            )
+
+
+def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:
+    """Return some of the examples."""
+    return Arrays(arrays.x[rows], arrays.y[rows])
+
+
+def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:
+    """Deal examples class-proportionally into parts of the given sizes and one of all that is left."""
+    order = subset_order(arrays.y, seed=seed)
+    ends = np.cumsum([0, *sizes])
+    cuts = [*pairwise(ends), (ends[-1], len(order))]
+    return [rows_of(arrays, np.sort(order[a:b])) for a, b in cuts]

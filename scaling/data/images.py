@@ -1,0 +1,135 @@
+"""Image sets that a user brings: their sizes are declared, so that they can be planned before they are on disk.
+
+`scaling data prepare NAME` turns what lies in the set's folder into uint8 arrays at the chosen resolution, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import PositiveInt
+
+from scaling.config import part
+from scaling.data.base import Source
+from scaling.data.finite import FiniteSet, Whole
+from scaling.data.prepared import Prepared, find_prepared
+from scaling.data.roots import data_folder
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet(FiniteSet):
+    """Classify square colour images that `scaling data prepare` has put into arrays.
+
+    `root` holds the originals, in one folder a class under train/, validation/ and test/, or as Parquet files of those
+    names, and the prepared arrays.
+    """
+
+    hub: ClassVar[str] = ""  # where Hugging Face `datasets` knows the set
+
+    image_size: PositiveInt
+    channels: PositiveInt = 3
+    root: str | None = part(None, identity=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image, (channels, height, width)."""
+        return (self.channels, self.image_size, self.image_size)
+
+    def source(self) -> Source:
+        """Look for the prepared arrays of this resolution."""
+        folder = data_folder(self.name, self.root)
+        prepared = find_prepared(folder, image_size=self.image_size, channels=self.channels)
+        if prepared is not None:
+            return Source(ready=True, where=str(prepared))
+        return Source(ready=False, where=str(folder), advice=self.originals_advice())
+
+    def originals_advice(self) -> str:
+        """Say where the originals go and what to do then."""
+        folder = data_folder(self.name, self.root)
+        hub = f" (or pip install datasets, which knows it as {self.hub})" if self.hub else ""
+        return (
+            f"put its images into {folder}/train/CLASS/ and {folder}/test/CLASS/, or its Parquet or binary files into "
+            f"{folder}{hub}, then scaling data prepare {self.name}"
+        )
+
+    def read(self) -> Whole:
+        """Open the prepared arrays."""
+        source = self.source()
+        if not source.ready:
+            raise UserError(
+                f"found no {self.name} at {self.image_size} pixels in {source.where}; wanted prepared images; "
+                f"{source.advice}"
+            )
+        return Prepared.open(source.where).whole()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(ImageSet):
+    """CIFAR-10 (Krizhevsky 2009): 10 classes of small photographs."""
+
+    name: ClassVar[str] = "cifar10"
+    hub: ClassVar[str] = "uoft-cs/cifar10"
+
+    classes: PositiveInt = 10
+    examples: PositiveInt = part(50_000, identity=False)
+    image_size: PositiveInt = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(ImageSet):
+    """CIFAR-100 (Krizhevsky 2009): 100 classes of small photographs."""
+
+    name: ClassVar[str] = "cifar100"
+    hub: ClassVar[str] = "uoft-cs/cifar100"
+
+    classes: PositiveInt = 100
+    examples: PositiveInt = part(50_000, identity=False)
+    image_size: PositiveInt = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stl10(ImageSet):
+    """STL-10 (Coates et al. 2011): 10 classes, few labelled photographs of 96 pixels."""
+
+    name: ClassVar[str] = "stl10"
+
+    classes: PositiveInt = 10
+    examples: PositiveInt = part(5_000, identity=False)
+    image_size: PositiveInt = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyImageNet(ImageSet):
+    """TinyImageNet (Le and Yang 2015): 200 classes of ImageNet at 64 pixels."""
+
+    name: ClassVar[str] = "tinyimagenet"
+    hub: ClassVar[str] = "zh-plus/tiny-imagenet"
+
+    classes: PositiveInt = 200
+    examples: PositiveInt = part(100_000, identity=False)
+    image_size: PositiveInt = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNet1k(ImageSet):
+    """ImageNet-1k (Russakovsky et al. 2015, arXiv 1409.0575), at 64 pixels."""
+
+    name: ClassVar[str] = "imagenet1k"
+    hub: ClassVar[str] = "ILSVRC/imagenet-1k"
+
+    classes: PositiveInt = 1_000
+    examples: PositiveInt = part(1_281_167, identity=False)
+    image_size: PositiveInt = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNet21k(ImageSet):
+    """ImageNet-21k cleaned after Ridnik et al. 2021 (arXiv 2104.10972), at 64 pixels."""
+
+    name: ClassVar[str] = "imagenet21k"
+
+    classes: PositiveInt = 11_230
+    examples: PositiveInt = part(11_801_680, identity=False)
+    image_size: PositiveInt = 64

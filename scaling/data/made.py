@@ -1,0 +1,113 @@
+"""Data sets that are made, not read: as many examples as asked, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from scaling.config import part
+from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
+from scaling.data.chance import constant_predictor
+from scaling.data.memory import MEMORY
+from scaling.data.seeds import generator
+from scaling.data.subset import class_sequence
+
+T = TypeVar("T")
+FEWEST = 1 << 14  # examples of the fixed order made at a time, so that subsets of many sizes share the work
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeSet(DataSet):
+    """Data drawn from a distribution whose classes are equally frequent; subclasses say how (`draw`).
+
+    Without a size, training examples are drawn fresh without end, seeded by `data.seed` and the run's seed. With one,
+    they are the first of one fixed order, nested and class-proportional. Validation and test sets know no run's seed.
+    """
+
+    examples: None = part(None, identity=False)
+
+    n_validation: ClassVar[int] = 8_192
+    n_test: ClassVar[int] = 16_384
+    chunk: ClassVar[int] = 16_384
+
+    @property
+    def task_seed(self) -> int:
+        """What fixes the validation and test sets; `data.seed` where that makes another task."""
+        return 0
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        """Draw `n` independent examples."""
+        raise TypeError(f"{type(self).__name__} draws nothing")
+
+    def source(self) -> Source:
+        """Say that nothing is needed."""
+        return Source(ready=True, where="made in memory")
+
+    def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
+        """Make the splits: `D_unique` training examples, or a Stream seeded by `stream_seed` where it is None."""
+        train = self._stream(stream_seed) if D_unique is None else self._first(D_unique)
+        return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
+
+    def splits(self, train: Arrays | Stream, validation: Arrays, test: Arrays) -> Splits:
+        """Put the splits together with what is known of the distribution."""
+        chance, chance_se = constant_predictor(np.ones(self.classes, dtype=np.int64), test.y)
+        return Splits(train, validation, test, chance=chance, chance_se=chance_se)
+
+    def _held_out(self, split: str, n: int) -> Arrays:
+        return self.remember("held out", split, lambda: self._part(n, split, self.task_seed))
+
+    def _stream(self, seed: int) -> Stream:
+        def draw(i: int) -> Arrays:
+            return self.remember(("stream", seed), i, lambda: self._part(self.chunk, "stream", self.seed, seed, i))
+
+        return Stream(draw=draw, chunk=self.chunk)
+
+    def _first(self, n: int) -> Arrays:
+        """Return the first `n` examples of the fixed order."""
+        made = max(FEWEST, 1 << (n - 1).bit_length())
+        order = self.remember("order", made, lambda: self.ordered(made))
+        return Arrays(order.x[:n], order.y[:n])
+
+    def ordered(self, n: int) -> Arrays:
+        """Deal examples out to the places of the fixed order, each of which waits for its class."""
+        sequence = class_sequence(np.ones(self.classes, dtype=np.int64), n, seed=self.seed)
+        missing = np.bincount(sequence, minlength=self.classes)
+        taken: list[Arrays] = []
+        for i in count():
+            if not missing.any():
+                break
+            part = self.order_part(self.chunk, i)
+            rows = _wanted(part.y, missing)
+            missing -= np.bincount(part.y[rows], minlength=self.classes)
+            taken.append(Arrays(part.x[rows], part.y[rows]))
+        x, y = _joined(taken)
+        rows = np.empty(n, dtype=np.int64)
+        rows[np.argsort(sequence, kind="stable")] = np.argsort(y, kind="stable")
+        return Arrays(x[rows], y[rows])
+
+    def order_part(self, n: int, i: int) -> Arrays:
+        """Draw the i-th `n` examples that the fixed order is dealt from."""
+        return self._part(n, "order", self.seed, i)
+
+    def _part(self, n: int, *purpose: str | int) -> Arrays:
+        return self.draw(n, generator(self.name, *purpose))
+
+    def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` makes of this data set, made once in this process for as long as there is room."""
+        return MEMORY.get((replace(self, size=None), group), key, make)
+
+
+def _wanted(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return the rows, ascending, that hold the first `missing` examples of each class."""
+    drawn = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=len(missing))
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(drawn[rank < missing[labels[drawn]]])
+
+
+def _joined(parts: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])

@@ -1,0 +1,74 @@
+"""What a worker keeps of the data it has read or made, so that a hundred runs on the same data prepare it once."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+MOST_BYTES = 1 << 30  # a worker; less where memory is short for the number of processors
+
+
+class Memory:
+    """A bounded store of groups of values; whole groups go, the one used longest ago first.
+
+    Within a group what came first stays: runs walk their chunks from the start, so that forgetting the oldest chunk
+    would keep nothing of use.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self.used = 0
+        self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
+
+    def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the value of `key`, made once for as long as it is kept; it is shared, so nobody writes into it."""
+        held = self._groups.get(group, {})
+        if key in held:
+            self._groups.move_to_end(group)
+            return held[key][0]
+        value = make()
+        size = size_of(value)
+        if size <= self.limit:
+            self._keep(group, key, value, size)
+        return value
+
+    def _keep(self, group: Hashable, key: Hashable, value: Any, size: int) -> None:
+        self._groups.setdefault(group, {})
+        self._groups.move_to_end(group)
+        while self.used + size > self.limit and len(self._groups) > 1:
+            _, oldest = self._groups.popitem(last=False)
+            self.used -= sum(bytes_ for _, bytes_ in oldest.values())
+        if self.used + size <= self.limit:
+            self._groups[group][key] = (value, size)
+            self.used += size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._groups.clear()
+        self.used = 0
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes of the arrays in a value; a memory-mapped array takes none."""
+    if isinstance(value, np.ndarray):
+        return 0 if isinstance(value, np.memmap) else value.nbytes
+    if is_dataclass(value):
+        return sum(size_of(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, list | tuple):
+        return sum(size_of(item) for item in value)
+    return 0
+
+
+def affordable() -> int:
+    """Return the bytes a worker may keep: a quarter of this machine's memory shared by all its processors, at most."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(MOST_BYTES, physical // (4 * (os.cpu_count() or 1)))
+
+
+MEMORY = Memory(affordable())

@@ -1,0 +1,130 @@
+"""A user's own arrays, from one .npz file with x_train, y_train and, if there are any, x_val, y_val, x_test, y_test."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import PositiveInt
+
+from scaling.config import part
+from scaling.data.base import Arrays, Source
+from scaling.data.finite import FiniteSet, Whole, dealt
+from scaling.data.pixels import feature_moments, moments
+from scaling.errors import UserError
+
+SPLITS = ("train", "val", "test")
+SPLIT_SEED = 0  # never changes: the splits are the same for every run
+HELD_OUT_SHARE = 10  # a tenth of the training examples for a split that the file does not have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Npz(FiniteSet):
+    """Classify the examples of a file whose sizes are declared, so that a plan need not open it.
+
+    Examples are (n, features), or images (n, channels, size, size) or (n, size, size, channels) or (n, size, size),
+    uint8 or float; labels whole numbers from 0. A split the file lacks is cut off the training examples, a tenth of
+    them by a fixed seed; `examples` declares what is left. `file` (looked for in `root`) and `sha256`, which is checked
+    where given, are part of a run's identity: another file is another run.
+    """
+
+    name: ClassVar[str] = "npz"
+
+    file: str
+    classes: PositiveInt
+    examples: PositiveInt = part(identity=False)
+    features: PositiveInt | None = None
+    image_size: PositiveInt | None = None
+    channels: PositiveInt = 1
+    sha256: str | None = None
+    root: str = part(".", identity=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, as declared."""
+        if (self.features is None) == (self.image_size is None):
+            raise UserError(
+                "found data.features and data.image_size both given or both missing; wanted one of them, which "
+                "declares the shape of an example; give data.features=N or data.image_size=PIXELS"
+            )
+        if self.features is not None:
+            return (self.features,)
+        return (self.channels, self.image_size or 0, self.image_size or 0)
+
+    @property
+    def path(self) -> Path:
+        """The file itself."""
+        return Path(self.root).expanduser() / Path(self.file).expanduser()
+
+    def source(self) -> Source:
+        """Say whether the file is there."""
+        if self.path.is_file():
+            return Source(ready=True, where=str(self.path))
+        return Source(ready=False, where=str(self.path), advice="put it there, or give data.root=FOLDER data.file=NAME")
+
+    def read(self) -> Whole:
+        """Read the file and cut off the splits it does not have."""
+        source = self.source()
+        if not source.ready:
+            raise UserError(f"found no file {source.where}; wanted arrays x_train and y_train in it; {source.advice}")
+        self._check_hash()
+        found = _arrays(self.path)
+        splits = {name: self._split(found, name) for name in SPLITS if f"x_{name}" in found or name == "train"}
+        train = splits["train"]
+        share = max(1, len(train) // HELD_OUT_SHARE)
+        for name in SPLITS[1:]:
+            if name not in splits:
+                splits[name], train = dealt(train, share, seed=SPLIT_SEED)
+        measure = moments if train.x.dtype == np.uint8 and train.x.ndim == 4 else feature_moments
+        return Whole(train, splits["val"], splits["test"], *measure(train.x), facts={"file": self.file})
+
+    def _split(self, found: Mapping[str, np.ndarray], name: str) -> Arrays:
+        for key in (f"x_{name}", f"y_{name}"):
+            if key not in found:
+                raise UserError(f"found {', '.join(sorted(found))} in {self.path}; wanted {key} too; add it")
+        x, y = found[f"x_{name}"], found[f"y_{name}"]
+        if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
+            raise UserError(
+                f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "
+                f"one an example; change it"
+            )
+        if x.dtype != np.uint8:
+            x = x.astype(np.float32)
+            if not np.isfinite(x).all():
+                raise UserError(f"found x_{name} with numbers that are not finite in {self.path}; mend them")
+        return Arrays(self._channels_first(x), y.astype(np.int64))
+
+    def _channels_first(self, x: np.ndarray) -> np.ndarray:
+        if self.image_size is None:
+            return x
+        size, channels = self.image_size, self.channels
+        if x.shape[1:] == (size, size) and channels == 1:
+            return x[:, None]
+        if x.shape[1:] == (size, size, channels) and x.shape[1:] != self.shape:
+            return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        return x
+
+    def _check_hash(self) -> None:
+        if self.sha256 is None:
+            return
+        found = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        if not found.startswith(self.sha256.lower()):
+            raise UserError(
+                f"found {self.path} with SHA-256 {found[:12]}…; wanted data.sha256={self.sha256[:12]}…; "
+                f"take the file that was meant"
+            )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"found {path}, which is no .npz file of plain arrays; wanted one; write it with numpy.savez"
+        ) from error

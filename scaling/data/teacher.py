@@ -1,0 +1,94 @@
+"""Labels of a fixed random network: learnable without end, without noise, and needing no file.
+
+The inputs are standard normal. The teacher is a random ReLU network whose outputs are scaled and shifted so that the
+classes are equally frequent; the label is its largest output, so that the irreducible loss is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from pydantic import PositiveInt
+
+from scaling.data.base import Arrays
+from scaling.data.made import MadeSet
+from scaling.data.seeds import generator
+
+REFERENCE = 1 << 16  # examples on which the classes are balanced
+ROUNDS = 30  # of balancing: leaves the classes within about 0.1 % of each other on the reference examples
+STEP = 0.3  # of balancing, in deviations of the outputs
+
+
+@dataclass(frozen=True)
+class Network:
+    """The teacher, in float64 so that its decisions do not hang on how a machine rounds: matrices and output shift."""
+
+    matrices: tuple[np.ndarray, ...]
+    shift: np.ndarray
+
+    def labels(self, x: np.ndarray) -> np.ndarray:
+        """Return the class of each row of `x` (n, inputs), (n,) int64."""
+        return np.argmax(outputs(self.matrices, x) + self.shift, axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher(MadeSet):
+    """Classify standard normal inputs as a random network of `depth` hidden layers of `width` does."""
+
+    name: ClassVar[str] = "teacher"
+
+    classes: PositiveInt = 10
+    inputs: PositiveInt = 16
+    width: PositiveInt = 64
+    depth: PositiveInt = 2
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, (inputs,)."""
+        return (self.inputs,)
+
+    @property
+    def task_seed(self) -> int:
+        """Another seed is another teacher."""
+        return self.seed
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        """Draw `n` inputs and label them."""
+        x = rng.standard_normal((n, self.inputs), dtype=np.float32)
+        return Arrays(x, self.network().labels(x))
+
+    def network(self) -> Network:
+        """Return the teacher itself."""
+        return self.remember("making", "network", self._make)
+
+    def _make(self) -> Network:
+        rng = generator(self.name, "weights", self.seed)
+        sizes = [self.inputs, *[self.width] * self.depth, self.classes]
+        matrices = [rng.standard_normal((rows, columns)) * np.sqrt(2 / rows) for rows, columns in pairwise(sizes)]
+        x = generator(self.name, "reference", self.seed).standard_normal((REFERENCE, self.inputs), dtype=np.float32)
+        return balanced(matrices, x)
+
+
+def outputs(matrices: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Return the outputs of a bias-free ReLU network for each row of `x`, (n, outputs) float64."""
+    hidden = x.astype(np.float64)
+    for matrix in matrices[:-1]:
+        hidden = np.maximum(hidden @ matrix, 0.0)
+    return hidden @ matrices[-1]
+
+
+def balanced(matrices: Sequence[np.ndarray], x: np.ndarray) -> Network:
+    """Scale and shift the outputs until each class is the largest one equally often on the examples `x`."""
+    raw = outputs(matrices, x)
+    scale = 1 / raw.std(axis=0)
+    logits = raw * scale
+    shift = -logits.mean(axis=0)
+    classes = len(shift)
+    for _ in range(ROUNDS):
+        counts = np.bincount(np.argmax(logits + shift, axis=1), minlength=classes)
+        shift -= STEP * np.log(np.maximum(counts, 1) * classes / len(x))
+    return Network((*matrices[:-1], matrices[-1] * scale), shift)
