@@ -1,0 +1,99 @@
+"""Attempts: one line in attempts.jsonl for each time that a run was tried, with how it ended."""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.folders import RunFolder, append_line, read_lines
+
+SETTLED = ("finished", "diverged")
+FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_finite")
+FREE = (
+    "preempted",
+    "node_lost",
+    "cancelled",
+    "interrupted",
+    "superseded",
+    "stopped",
+)  # tried again as often as need be
+FINAL = ("out_of_memory", "refused", "not_finite")  # the same run would end the same way
+KILLED_TRIES = 3  # a worker that dies under the same run this often is killed by it
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of one run; `start`, `end`: ISO 8601 in UTC; `error`: one line; `traceback`: whole."""
+
+    start: str
+    end: str
+    host: str
+    job: str
+    cause: str
+    seconds: float
+    gpu_seconds: float
+    error: str = ""
+    traceback: str = ""
+
+    def append(self, folder: RunFolder) -> None:
+        """Write the attempt down."""
+        append_line(folder.attempts, asdict(self))
+
+
+def iso(seconds: float) -> str:
+    """Return Unix seconds as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def now() -> float:
+    """Return Unix seconds."""
+    return time.time()
+
+
+def cause_of(error: BaseException) -> str:
+    """Name why a run's training raised: refused (bad input), out_of_memory, not_finite or crashed."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, MemoryError) or names & {"OutOfMemory", "OutOfMemoryError"}:
+        return "out_of_memory"
+    if isinstance(error, UserError):
+        return "refused"
+    return "not_finite" if isinstance(error, FloatingPointError) else "crashed"
+
+
+def disk_full(error: BaseException) -> bool:
+    """Return whether an error says that there is no space left, or a quota reached."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line, at most 300 characters."""
+    text = " ".join(str(error).split())
+    named = (
+        text if isinstance(error, UserError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    )
+    return named[:300]
+
+
+def whole(error: BaseException) -> str:
+    """Return an error's traceback."""
+    return "".join(traceback.format_exception(error))
+
+
+def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the attempts of a run, oldest first."""
+    return list(read_lines(folder.attempts))
+
+
+def failed_for_good(attempts: Iterable[Mapping[str, Any]], *, retries: int) -> bool:
+    """Return whether these attempts use up a run's tries: free causes never do, a final one does at once."""
+    causes = [str(attempt.get("cause")) for attempt in attempts]
+    if any(cause in FINAL for cause in causes):
+        return True
+    return causes.count("crashed") > retries or causes.count("killed") >= KILLED_TRIES

@@ -1,0 +1,92 @@
+"""The budget guard: what a sweep has spent, and whether the next run still fits its limits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scaling.dispatch.attempts import read_attempts
+from scaling.dispatch.claim import read_claim
+from scaling.dispatch.launchers import Limits
+from scaling.dispatch.queue import Entry
+from scaling.dispatch.records import settled
+from scaling.folders import RunFolder, SweepFolder
+
+
+@dataclass(frozen=True)
+class Spent:
+    """GPU-hours held and FLOPs bought, runs in flight included."""
+
+    gpu_hours: float = 0.0
+    flops: float = 0.0
+
+
+NOTHING = Spent()
+
+
+def spent(folder: SweepFolder, queue: Iterable[Entry], *, gpus: int, without: str = "") -> Spent:
+    """Add up what the runs of a sweep have cost, those in flight at their full forecast; `without`: a run left out."""
+    gpu_seconds = flops = 0.0
+    for entry in queue:
+        files = folder.run(entry.run_id)
+        gpu_seconds += sum(float(attempt.get("gpu_seconds") or 0.0) for attempt in read_attempts(files))
+        if entry.run_id == without:
+            continue
+        in_flight = _in_flight(files, entry, gpus)
+        gpu_seconds += in_flight or 0.0
+        if in_flight is not None or files.record.exists():
+            flops += entry.C
+    return Spent(gpu_seconds / 3600, flops)
+
+
+def _in_flight(files: RunFolder, entry: Entry, gpus: int) -> float | None:
+    """GPU-seconds that a claimed run will have held, None for a run that nobody holds."""
+    if files.record.exists():
+        return None
+    claim = read_claim(files.claim)
+    if claim is None:
+        return None
+    elapsed = max(0.0, time.time() - claim.since)
+    return max(elapsed, entry.forecast_seconds or 0.0) * (claim.gpus or gpus)
+
+
+def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
+    """Return in one sentence why a run does not fit any more, empty where it does."""
+    hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
+    if limits.flops is not None and so_far.flops + entry.C > limits.flops:
+        return f"the limit of {limits.flops:.3g} FLOPs is reached ({so_far.flops:.3g} spent)"
+    if limits.gpu_hours is not None and (hours > limits.gpu_hours or so_far.gpu_hours >= limits.gpu_hours > 0):
+        return f"the limit of {limits.gpu_hours:g} GPU-hours is reached ({so_far.gpu_hours:.3g} spent)"
+    return ""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back."""
+
+    queue: tuple[Entry, ...]
+    before: Spent = NOTHING
+    held: str = ""
+
+
+def offer(limits: Limits, folder: SweepFolder, planned: Sequence[Entry], *, gpus: int) -> Offer:
+    """Return the unsettled runs of a plan that the limits pay for: as many as possible, the cheapest first."""
+    todo = [entry for entry in planned if not settled(folder.run(entry.run_id))]
+    if not limits:
+        return Offer(tuple(todo))
+    waiting = {entry.run_id for entry in todo}
+    before = spent(folder, [entry for entry in planned if entry.run_id not in waiting], gpus=gpus)
+    so_far = spent(folder, planned, gpus=gpus)
+    kept, sentence = set(), ""
+    for entry in sorted(todo, key=lambda entry: (entry.forecast_seconds or 0.0, entry.C)):
+        why = beyond(limits, so_far, entry, gpus=gpus)
+        if why:
+            sentence = sentence or why
+            continue
+        kept.add(entry.run_id)
+        hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
+        so_far = Spent(hours, so_far.flops + entry.C)
+    held = len(todo) - len(kept)
+    said = f"{held} of {len(planned)} runs are not started: {sentence}" if held else ""
+    return Offer(tuple(entry for entry in todo if entry.run_id in kept), before, said)

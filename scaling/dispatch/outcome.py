@@ -1,0 +1,47 @@
+"""What a dispatch comes back with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed: why, in one line."""
+
+    run_id: str
+    label: str
+    cause: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a dispatch ended.
+
+    `settled`: runs with a record now; `found`: of these, settled before; `elsewhere`: runs that another dispatcher is
+    training; `held`: why some were not started, empty if all were; `stopped`: interrupted by the user or cancelled.
+    """
+
+    runs: int
+    settled: int
+    found: int
+    failures: tuple[Failure, ...] = ()
+    elsewhere: int = 0
+    held: str = ""
+    stopped: bool = False
+    seconds: float = 0.0
+
+    @property
+    def missing(self) -> int:
+        """Runs without a record that did not fail."""
+        return self.runs - self.settled - len(self.failures)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all settled (or held by a limit, or in other hands); 1: some failed; 130: interrupted."""
+        if self.stopped:
+            return INTERRUPTED
+        return 1 if self.failures else 0

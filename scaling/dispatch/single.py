@@ -1,0 +1,86 @@
+"""One run, here and now, in this process: the same claim, attempt and record as in a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from scaling.dispatch.attempts import FAILURES, read_attempts
+from scaling.dispatch.claim import read_claim
+from scaling.dispatch.hand import Signals
+from scaling.dispatch.heart import Heart, Stop
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local import check_writable
+from scaling.dispatch.outcome import Failure, Outcome
+from scaling.dispatch.queue import entries
+from scaling.dispatch.records import settled
+from scaling.dispatch.worker import TRAIN, Step, Task, Worker
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from scaling.plan import PlannedRun
+
+
+HERE = Local()
+
+
+def run_single(
+    folder: SweepFolder,
+    run: PlannedRun,
+    launcher: Local = HERE,
+    *,
+    watch: Callable[[Any], None] | None = None,
+    train: str = TRAIN,
+) -> Outcome:
+    """Train one run in this process; Ctrl-C writes a checkpoint and returns. `watch` gets the progress."""
+    begun = time.monotonic()
+    folder = SweepFolder(folder.results.resolve(), folder.name)
+    check_writable(folder)
+    files = folder.run(run.run_id)
+    if settled(files):
+        return Outcome(1, 1, 1)
+    stop = Stop()
+    heart = Watched(stop, watch)
+    task = Task(folder=folder, queue=folder.queue, name="single", beat_seconds=launcher.beat_seconds, train=train)
+    [entry] = entries(folder, [run])
+    heart.start()
+    try:
+        with Signals(stop):
+            worker = Worker(task, stop=stop, heart=heart)
+            step = worker.settle(entry)
+    finally:
+        heart.end()
+    seconds = time.monotonic() - begun
+    if step is Step.SETTLED:
+        return Outcome(1, 1, 0, seconds=seconds)
+    if step in (Step.BUSY, Step.UNSURE):
+        claim = read_claim(files.claim)
+        who = f"process {claim.process.pid} on {claim.process.host}" if claim else "another process"
+        raise UserError(f"found run {run.run_id} being trained by {who}; wanted it free; wait for it, or stop that one")
+    if stop.reason == "disk_full":
+        raise UserError(
+            f"{worker.report.sentence}; wanted room for a record; free some and give the same command again"
+        )
+    if stop.reason:
+        return Outcome(1, 0, 0, stopped=True, seconds=seconds)
+    last = read_attempts(files)[-1]
+    if last["cause"] == "refused":
+        raise UserError(last["error"])
+    failure = Failure(run.run_id, entry.label, last["cause"], last["error"])
+    return Outcome(1, 0, 0, (failure,) if last["cause"] in FAILURES else (), seconds=seconds)
+
+
+class Watched(Heart):
+    """A heart that passes the progress on."""
+
+    def __init__(self, stop: Stop, watch: Callable[[Any], None] | None) -> None:
+        super().__init__(stop)
+        self._passed_on = watch
+
+    def watch(self, progress: Any) -> None:
+        """Note the progress for the claim, and pass it on."""
+        super().watch(progress)
+        if self._passed_on is not None:
+            self._passed_on(progress)

@@ -1,0 +1,82 @@
+"""A training loop that trains nothing: steps of a set length, checkpoints and records like the real one's.
+
+What a run does is said by its overrides: act=steps:SECONDS (ten steps), crash, die, memory, refuse, hang.
+Every run that is trained to its end leaves a line in trained.txt, so that tests can count.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from dataclasses import dataclass
+
+from scaling.config import read_config
+from scaling.errors import UserError
+from scaling.folders import append_line, write_aside
+from scaling.plan import PlannedRun, plan_run
+
+STEPS = 10
+
+
+@dataclass
+class Progress:
+    step: int
+    steps: int
+    D: int
+    loss: float
+    examples_per_second: float
+
+
+@dataclass
+class Record:
+    status: str
+
+
+class OutOfMemory(UserError):
+    pass
+
+
+def planned(seed: int, act: str = "steps:0", **overrides) -> PlannedRun:
+    """Plan a tiny run that acts as said."""
+    raw = {
+        "model": {"_target_": "scaling.models.mlp.MLP", "width": 8, "depth": 1},
+        "data": {"_target_": "scaling.data.teacher.Teacher"},
+        "optim": {"_target_": "scaling.optim.adamw.AdamW", "lr": 1e-3},
+        "schedule": {"_target_": "scaling.schedules.cosine.Cosine"},
+        "augment": {"_target_": "scaling.augment.none.Unchanged"},
+        "train": {"steps": STEPS, "batch": 32, "device": "cpu"},
+        "seed": seed,
+    }
+    return plan_run(read_config(raw), overrides={"seed": seed, "act": act, **overrides})
+
+
+def train(run, folder, *, device, watch=None, stop=None):
+    act, _, value = str(run.overrides["act"]).partition(":")
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if act == "crash":
+        raise ValueError("the weights have left the building")
+    if act == "memory":
+        raise OutOfMemory("found too little memory; wanted more; try train.batch=64")
+    if act == "refuse":
+        raise UserError("found no data; wanted some; put it there")
+    if act == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if act == "die":
+        os.kill(os.getpid(), 9)
+    done = int(folder.checkpoint.read_text()) if folder.checkpoint.exists() else 0
+    for step in range(done, STEPS):
+        if stop is not None and stop():
+            write_aside(folder.checkpoint, str(step))
+            return None
+        time.sleep(float(value or 0) / STEPS)
+        if watch is not None:
+            watch(Progress(step + 1, STEPS, 32 * (step + 1), 2.0 - step / STEPS, 1000.0))
+    facts = {"pid": os.getpid(), "from": done, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    append_line(folder.path / "trained.txt", {**facts, "threads": os.environ.get("OMP_NUM_THREADS")})
+    status = "diverged" if act == "diverge" else "finished"
+    record = {"schema": 1, "run_id": run.run_id, "status": status, "points": [{"loss": 1.0}], "how": {"seconds": 0.1}}
+    write_aside(folder.record, json.dumps(record))
+    folder.checkpoint.unlink(missing_ok=True)
+    return Record(status)
