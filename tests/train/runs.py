@@ -1,0 +1,125 @@
+"""Small real runs, and a data set of their own to train on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from scaling.config import read_config
+from scaling.data.base import Arrays, DataSet, Metric, Splits, Stream
+from scaling.folders import RunFolder
+from scaling.plan import PlannedRun, plan_run
+
+CENTRES = np.random.default_rng(7).standard_normal((3, 6)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blobs(DataSet):
+    """Three noisy classes of six features; as bytes where `pixels`, shaped as images (1, 2, 3)."""
+
+    name: ClassVar[str] = "blobs"
+    classes: int = 3
+    pixels: bool = False
+    noise: float = 0.6
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1, 2, 3) if self.pixels else (6,)
+
+    def load(self, D_unique, *, stream_seed=0):
+        train = self._draw(D_unique, 1) if D_unique else Stream(lambda i: self._draw(100, 5, stream_seed, i), chunk=100)
+        scales = {"mean": (128.0,), "std": (20.0,)} if self.pixels else {}
+        return Splits(train, self._draw(200, 2), self._draw(300, 3), chance=float(np.log(3)), chance_se=0.0, **scales)
+
+    def _draw(self, n, *seed):
+        rng = np.random.default_rng((self.seed, *seed))
+        y = rng.integers(3, size=n)
+        x = CENTRES[y] + self.noise * rng.standard_normal((n, 6), dtype=np.float32)
+        if self.pixels:
+            x = np.clip(128 + 20 * x, 0, 255).astype(np.uint8).reshape(n, 1, 2, 3)
+        return Arrays(x, y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(DataSet):
+    """Regression: y is a fixed combination of four features, of variance 1, with a tenth of noise."""
+
+    name: ClassVar[str] = "line"
+    metric: ClassVar[Metric] = "squared_error"
+    classes: int = 1
+    theta: ClassVar[np.ndarray] = np.array([0.7, -0.5, 0.3, 0.4], dtype=np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (4,)
+
+    def load(self, D_unique, *, stream_seed=0):
+        train = self._draw(D_unique, 1) if D_unique else Stream(lambda i: self._draw(64, 5, stream_seed, i), chunk=64)
+        return Splits(train, self._draw(200, 2), self._draw(300, 3), chance=1.0, chance_se=0.08)
+
+    def _draw(self, n, *seed):
+        rng = np.random.default_rng((self.seed, *seed))
+        x = rng.standard_normal((n, 4), dtype=np.float32)
+        return Arrays(x, x @ self.theta + 0.1 * rng.standard_normal(n, dtype=np.float32))
+
+
+TARGETS = {
+    "mlp": "scaling.models.mlp.MLP",
+    "bottleneck": "scaling.models.bottleneck.Bottleneck",
+    "linear": "scaling.models.linear.Linear",
+    "blobs": f"{__name__}.Blobs",
+    "line": f"{__name__}.Line",
+    "linear_teacher": "scaling.data.linear_teacher.LinearTeacher",
+    "adamw": "scaling.optim.adamw.AdamW",
+    "lion": "scaling.optim.lion.Lion",
+    "sgd": "scaling.optim.sgd.SGD",
+    "lstsq": "scaling.optim.lstsq.LeastSquares",
+    "constant": "scaling.schedules.constant.Constant",
+    "cosine": "scaling.schedules.cosine.Cosine",
+    "none": "scaling.augment.none.Unchanged",
+}
+SHAPE = {"width": 8, "depth": 1}
+
+
+def planned(
+    train: dict,
+    *,
+    model: dict | str = "mlp",
+    data: dict | str = "blobs",
+    optim: dict | str = "adamw",
+    schedule: str = "cosine",
+    seed: int = 0,
+) -> PlannedRun:
+    """Plan a run; a part is a name, or its keys with the name under `is`."""
+    model = {"is": model, **SHAPE} if isinstance(model, str) else model
+    optim = {"is": optim, "lr": 0.01} if isinstance(optim, str) else optim
+    config = {
+        "model": _part(model),
+        "data": _part(data),
+        "optim": _part(optim),
+        "schedule": _part(schedule),
+        "augment": _part("none"),
+        "train": {"batch": 32, **train},
+        "seed": seed,
+    }
+    return plan_run(read_config(config), overrides={})
+
+
+def _part(part: dict | str) -> dict:
+    keys = {"is": part} if isinstance(part, str) else part
+    return {"_target_": TARGETS[keys["is"]], **{key: value for key, value in keys.items() if key != "is"}}
+
+
+def folder_of(run: PlannedRun, results: Path) -> RunFolder:
+    """The run's folder in these results."""
+    return RunFolder(results / "runs" / run.run_id)
+
+
+def essence(record) -> dict:
+    """A record without what depends on clock and machine."""
+    raw = record.to_dict()
+    del raw["how"]
+    return raw

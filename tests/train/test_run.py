@@ -1,0 +1,177 @@
+"""What one run does and what it writes down."""
+
+from __future__ import annotations
+
+import json
+from math import log
+
+import pytest
+import torch
+import yaml
+
+from scaling.config import plain, read_config
+from scaling.errors import UserError
+from scaling.folders import read_lines
+from scaling.record import read_record
+from scaling.train.errors import OutOfMemory
+from scaling.train.run import train_run
+from tests.train.runs import essence, folder_of, planned
+
+
+def trained(run, tmp_path, **keys):
+    return train_run(run, folder_of(run, tmp_path), device="cpu", **keys)
+
+
+@pytest.mark.parametrize("model", ["mlp", "bottleneck"])
+@pytest.mark.parametrize("optim", ["adamw", "lion", "sgd"])
+def test_every_family_learns_with_every_optimiser(model, optim, tmp_path):
+    lr = {"adamw": 0.01, "lion": 0.005, "sgd": 0.3}[optim]
+    record = trained(planned({"steps": 150}, model=model, optim={"is": optim, "lr": lr}), tmp_path)
+    assert record.status == "finished"
+    assert record.flags == ()
+    final = record.points[-1]
+    assert final.loss < 0.5 * log(3)
+    assert final.error < 0.2
+
+
+def test_a_settled_run_leaves_config_log_and_record(tmp_path):
+    run = planned({"steps": 100, "milestones": 4}, data={"is": "blobs", "size": 500})
+    record = trained(run, tmp_path)
+    folder = folder_of(run, tmp_path)
+    assert {path.name for path in folder.path.iterdir()} == {"config.yaml", "log.jsonl", "record.json"}
+    assert read_config(yaml.safe_load(folder.config.read_text())) == run.config
+    assert read_record(folder.record).to_dict() == record.to_dict()
+    raw = json.loads(folder.record.read_text())
+    assert list(raw["how"]) >= ["seconds"]
+    assert raw["config"] == plain(run.config)
+    logged = [{k: v for k, v in line.items() if k != "seconds"} for line in read_lines(folder.log)]
+    assert logged == raw["points"]
+
+
+def test_points_stand_at_the_milestones(tmp_path):
+    run = planned({"epochs": 2, "milestones": [0.5, 1]}, data={"is": "blobs", "size": 320})
+    points = trained(run, tmp_path).points
+    assert [(p.step, p.D, p.epochs, p.final) for p in points] == [
+        (5, 160, 0.5, False),
+        (10, 320, 1, False),
+        (20, 640, 2, True),
+    ]
+    counts = run.quantities.counts
+    assert [(p.C, p.C_counted) for p in points] == [(counts.C(p.D), counts.C_counted(p.D)) for p in points]
+
+
+def test_evaluation_does_not_disturb_training(tmp_path):
+    model = {"is": "bottleneck", "width": 8, "depth": 1, "dropout": 0.3, "norm": "batch"}
+    often = trained(planned({"steps": 80, "milestones": 20}, model=model), tmp_path / "often")
+    once = trained(planned({"steps": 80}, model=model), tmp_path / "once")
+    assert often.points[-1] == once.points[-1]
+    assert often.run_id == once.run_id
+
+
+def test_the_same_run_twice_is_the_same_record(tmp_path):
+    torch.manual_seed(99)  # what stands in torch's own generator matters to nobody, and stays
+    before = torch.get_rng_state()
+    run = planned({"steps": 30}, model={"is": "mlp", "width": 8, "depth": 1, "dropout": 0.5})
+    first = trained(run, tmp_path / "a")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(17)
+    assert essence(trained(run, tmp_path / "b")) == essence(first)
+
+
+def test_a_seed_moves_initialisation_order_and_stream(tmp_path):
+    losses = {trained(planned({"steps": 10}, seed=seed), tmp_path).points[-1].loss for seed in range(3)}
+    assert len(losses) == 3
+
+
+def test_bytes_are_normalised_alike_whole_and_in_batches(tmp_path, monkeypatch):
+    run = planned({"steps": 40}, data={"is": "blobs", "size": 100, "pixels": True})
+    whole = trained(run, tmp_path / "a")
+    monkeypatch.setattr("scaling.train.resident.NORMALISED_BYTES", 0)
+    assert essence(trained(run, tmp_path / "b")) == essence(whole)
+
+
+def test_a_run_that_is_no_longer_finite_stops_as_diverged(tmp_path):
+    run = planned({"steps": 5000, "milestones": 3}, optim={"is": "sgd", "lr": 1e30})
+    record = trained(run, tmp_path)
+    assert record.status == "diverged"
+    assert record.points[-1].step < 200
+    assert record.points[-1].final
+    raw = json.loads(folder_of(run, tmp_path).record.read_text())
+    assert raw["points"][-1]["loss"] is None
+
+
+def test_a_run_that_ends_above_chance_has_diverged(tmp_path):
+    record = trained(planned({"steps": 20}, optim={"is": "lion", "lr": 1.0}, schedule="constant"), tmp_path)
+    assert record.status == "diverged"
+    assert record.points[-1].train_loss > log(3)
+
+
+def test_a_run_that_learnt_nothing_is_flagged(tmp_path):
+    record = trained(planned({"steps": 3}, optim={"is": "sgd", "lr": 1e-12}), tmp_path)
+    assert (record.status, record.flags) == ("finished", ("at_chance",))
+
+
+def test_regression_has_no_error(tmp_path):
+    record = trained(planned({"steps": 300}, data="line", optim={"is": "adamw", "lr": 0.02}), tmp_path)
+    final = record.points[-1]
+    assert final.error is None
+    assert final.val_error is None
+    assert 0.005 < final.loss < 0.1
+    assert record.data["metric"] == "squared_error"
+
+
+def test_least_squares_is_exact_and_no_step_beats_it(tmp_path):
+    keys = {"model": {"is": "linear", "width": 4}, "data": {"is": "line", "size": 3200}}
+    solved = trained(planned({"epochs": 1, "milestones": [0.01, 1]}, optim={"is": "lstsq"}, **keys), tmp_path)
+    stepped = trained(planned({"epochs": 40}, optim={"is": "sgd", "lr": 0.1}, **keys), tmp_path)
+    best, near = solved.points[-1], stepped.points[-1]
+    assert best.loss == pytest.approx(0.01, rel=0.2)
+    assert best.loss == pytest.approx(near.loss, rel=1e-2)
+    assert best.lr is None
+    assert solved.points[0].loss > best.loss
+
+
+def test_least_squares_wants_a_linear_regression_and_one_pass(tmp_path):
+    with pytest.raises(UserError, match="model=linear"):
+        trained(planned({"steps": 5}, optim={"is": "lstsq"}), tmp_path)
+    keys = {"model": {"is": "linear", "width": 4}, "data": {"is": "line", "size": 64}, "optim": {"is": "lstsq"}}
+    with pytest.raises(UserError, match="reads each example once"):
+        trained(planned({"epochs": 2}, **keys), tmp_path)
+
+
+@pytest.mark.parametrize("keys", [{"precision": "bf16"}, {"label_smoothing": 0.3}, {"clip": 1e-3}], ids=str)
+def test_settings_change_the_weights_and_still_learn(keys, tmp_path):
+    base, other = trained(planned({"steps": 100}), tmp_path), trained(planned({"steps": 100, **keys}), tmp_path)
+    assert other.points[-1].loss != base.points[-1].loss
+    assert other.points[-1].error < 0.25
+
+
+@pytest.mark.slow
+def test_compiled_and_eager_agree(tmp_path):
+    eager, compiled = (trained(planned({"steps": 20, "engine": engine}), tmp_path) for engine in ("eager", "compile"))
+    assert compiled.points[-1].loss == pytest.approx(eager.points[-1].loss, rel=1e-3)
+
+
+def test_too_little_memory_says_what_to_change(tmp_path):
+    run = planned({"steps": 5}, model={"is": "mlp", "width": 30_000_000, "depth": 1})
+    with pytest.raises(OutOfMemory, match=r"train\.batch=16, train\.precision=bf16 or a smaller model\.width"):
+        trained(run, tmp_path)
+    assert not folder_of(run, tmp_path).record.exists()
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:x", "cpu:1", "cuda:99"])
+def test_an_unknown_device_is_refused(device, tmp_path):
+    run = planned({"steps": 5})
+    with pytest.raises(UserError, match=r"wanted"):
+        train_run(run, folder_of(run, tmp_path), device=device)
+
+
+def test_progress_is_reported_about_once_a_second(tmp_path):
+    heard = []
+    run = planned({"steps": 5000})
+    record = trained(run, tmp_path, watch=heard.append)
+    assert abs(len(heard) - record.how["seconds"]) <= 1.5
+    for progress in heard:
+        assert progress.step * 32 == progress.D
+        assert 0 < progress.loss < 2
+        assert progress.examples_per_second > 0
