@@ -88,6 +88,11 @@ class Npz(FiniteSet):
             if key not in found:
                 raise UserError(f"found {', '.join(sorted(found))} in {self.path}; wanted {key} too; add it")
         x, y = found[f"x_{name}"], found[f"y_{name}"]
+        if len(x) != len(y):
+            raise UserError(
+                f"found {len(x)} rows in x_{name} and {len(y)} in y_{name} of {self.path}; wanted as many of each; "
+                f"mend them"
+            )
         if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
             raise UserError(
                 f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "

@@ -44,8 +44,7 @@ def find_pictures(folder: Path) -> dict[str, Pictures]:
             classes = classes or _classes(directory)
             found[split] = _of_folders(directory, classes)
             continue
-        files = [path for name in names for path in _parquet(folder, name)]
-        if files:
+        if files := _parquet(folder, names):
             found[split] = _of_parquet(files)
     return {split: pictures for split, pictures in (found or _binary(folder)).items() if _labelled(pictures)}
 
@@ -127,9 +126,15 @@ def _of_folders(directory: Path, classes: list[str]) -> Pictures:
     return Pictures(np.array(labels, dtype=np.int64), lambda: iter(files))
 
 
-def _parquet(folder: Path, name: str) -> list[Path]:
-    places = (folder, folder / "data", folder / name)
-    return [path for place in places if place.is_dir() for path in sorted(place.glob(f"{name}*.parquet"))]
+def _parquet(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """Return train.parquet, train-00000-of-00002.parquet …, in the folder or in data/, or all that lie in train/."""
+    named = [
+        path
+        for place in (folder, folder / "data")
+        for path in sorted(place.glob("*.parquet"))
+        if path.name.split(".")[0].split("-")[0] in names
+    ]
+    return named or [path for name in names for path in sorted((folder / name).glob("*.parquet"))]
 
 
 def _of_parquet(files: list[Path]) -> Pictures:

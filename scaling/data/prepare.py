@@ -12,6 +12,7 @@ import numpy as np
 from scaling.config import load_class, read_part
 from scaling.data.base import Arrays, DataSet, Source
 from scaling.data.images import ImageSet
+from scaling.data.memory import MEMORY
 from scaling.data.originals import find_pictures, from_hub
 from scaling.data.prepared import write_prepared
 from scaling.data.roots import data_folder
@@ -112,6 +113,7 @@ def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
             f"complete them, or give data.examples={len(labels)} to use these"
         )
     write_prepared(pictures, folder, image_size=data.image_size, channels=data.channels, watch=watch)
+    MEMORY.clear()  # may hold what lay there before
     return data
 
 

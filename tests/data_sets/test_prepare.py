@@ -1,0 +1,175 @@
+"""Small local files in the formats of the large sets, prepared and loaded for real."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from scaling.data.base import Arrays
+from scaling.data.images import Cifar10, ImageNet1k, Stl10
+from scaling.data.memory import MEMORY
+from scaling.data.prepare import prepare, read_set, survey
+from scaling.errors import UserError
+
+
+def picture(rng: np.random.Generator, label: int, *, size: tuple[int, int] = (20, 12)) -> Image.Image:
+    """Return noise around a grey that tells the label."""
+    grey = np.full((*size, 3), 60 + 60 * label) + rng.integers(-20, 20, (*size, 3))
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def image_folder(root: Path, counts: dict[str, list[int]]) -> None:
+    rng = np.random.default_rng(0)
+    for split, numbers in counts.items():
+        for label, number in enumerate(numbers):
+            folder = root / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for i in range(number):
+                picture(rng, label).save(folder / f"{i}.png")
+
+
+def parquet_file(path: Path, labels: list[int]) -> None:
+    rng = np.random.default_rng(len(labels))
+    rows = []
+    for label in labels:
+        buffer = io.BytesIO()
+        picture(rng, max(label, 0)).save(buffer, "PNG")
+        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "label": label})
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+
+
+def greys(arrays: Arrays) -> np.ndarray:
+    """Read the label off the pictures themselves."""
+    return np.rint((arrays.x.mean(axis=(1, 2, 3)) - 60) / 60).astype(int)
+
+
+def test_an_image_folder(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"train": [30, 6, 3], "val": [4, 4, 4]})
+    settings = {"root": str(tmp_path), "image_size": 8, "examples": 39, "classes": 3}
+    told: list[tuple[str, int, int]] = []
+    ready = prepare("imagenet1k", settings, watch=lambda *news: told.append(news))
+    assert (ready.n_train, ready.n_validation, ready.n_test) == (39, 6, 6)
+    assert told == [("train", 39, 39), ("validation", 12, 12)]
+    splits = ImageNet1k(root=str(tmp_path), image_size=8, examples=39, classes=3).load(None)
+    for part in (splits.train, splits.validation, splits.test):
+        assert isinstance(part, Arrays)
+        assert part.x.shape[1:] == (3, 8, 8)
+        assert np.array_equal(greys(part), part.y)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_folder(tmp_path, {"train": [30, 6, 3], "test": [2, 2, 2]})
+    settings = {"root": str(tmp_path), "image_size": 8, "examples": 39, "classes": 3}
+    prepare("imagenet1k", settings)
+    monkeypatch.setattr("scaling.data.prepared.RESIDENT", 0)
+    MEMORY.clear()
+    data = ImageNet1k(root=str(tmp_path), image_size=8, examples=39, classes=3, seed=0)
+    train = data.load(13).train
+    assert isinstance(train, Arrays)
+    assert isinstance(train.x, np.memmap)
+    assert np.bincount(train.y).tolist() == [10, 2, 1]
+    other = read_set("imagenet1k", {**settings, "seed": 1}).load(13).train
+    assert isinstance(other, Arrays)
+    assert np.bincount(other.y).tolist() == [10, 2, 1]
+    assert np.array_equal(greys(other), other.y)
+
+
+def test_parquet_files_in_pieces_with_hidden_test_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 50).tolist()
+    parquet_file(tmp_path / "train-00000-of-00002.parquet", labels[:20])
+    parquet_file(tmp_path / "train-00001-of-00002.parquet", labels[20:])
+    parquet_file(tmp_path / "validation-00000-of-00001.parquet", [0, 1, 2] * 4)
+    parquet_file(tmp_path / "test-00000-of-00001.parquet", [-1] * 5)
+    ready = prepare("imagenet1k", {"root": str(tmp_path), "image_size": 6, "examples": 50, "classes": 3})
+    assert (ready.n_train, ready.n_validation, ready.n_test) == (50, 6, 6)
+    train = ImageNet1k(root=str(tmp_path), image_size=6, examples=50, classes=3).load(None).train
+    assert isinstance(train, Arrays)
+    assert np.array_equal(greys(train), train.y)
+    assert np.bincount(train.y).tolist() == np.bincount(labels).tolist()
+
+
+def test_the_binary_version_of_cifar10(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    content = rng.integers(0, 256, (30, 3_073), dtype=np.uint8)
+    content[:, 0] %= 10
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    content[:20].tofile(folder / "data_batch_1.bin")
+    content[20:26].tofile(folder / "data_batch_2.bin")
+    content[26:].tofile(folder / "test_batch.bin")
+    prepare("cifar10", {"root": str(tmp_path), "examples": 26})
+    splits = Cifar10(root=str(tmp_path), examples=26).load(None)
+    assert isinstance(splits.train, Arrays)
+    found = {(int(y), x.tobytes()) for x, y in zip(splits.train.x, splits.train.y, strict=True)}
+    assert found == {(int(row[0]), row[1:].tobytes()) for row in content[:26]}
+    assert (len(splits.validation), len(splits.test)) == (2, 2)
+
+
+def test_the_binary_version_of_stl10(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 6), ("test", 4)):
+        rng.integers(0, 256, (n, 3, 96, 96), dtype=np.uint8).tofile(tmp_path / f"{split}_X.bin")
+        (1 + np.arange(n, dtype=np.uint8) % 10).tofile(tmp_path / f"{split}_y.bin")
+    prepare("stl10", {"root": str(tmp_path), "examples": 6})
+    train = Stl10(root=str(tmp_path), examples=6).load(None).train
+    assert isinstance(train, Arrays)
+    first = np.fromfile(tmp_path / "train_X.bin", dtype=np.uint8).reshape(6, 3, 96, 96)[train.y[0]]
+    assert np.array_equal(train.x[0], first.transpose(0, 2, 1))
+
+
+class TestBadInput:
+    def test_a_set_that_is_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"found no images of stl10 in .*; put its images into"):
+            prepare("stl10", {"root": str(tmp_path)})
+        with pytest.raises(UserError, match=r"found no cifar10 at 32 pixels .* then scaling data prepare cifar10"):
+            Cifar10(root=str(tmp_path)).load(None)
+
+    def test_half_a_set(self, tmp_path: Path) -> None:
+        image_folder(tmp_path, {"train": [2, 2]})
+        settings = {"root": str(tmp_path), "image_size": 8, "classes": 2}
+        with pytest.raises(UserError, match=r"found 4 training images in .* data.examples=4"):
+            prepare("stl10", settings)
+        with pytest.raises(UserError, match=r"found train; wanted train and at least one of validation and test"):
+            prepare("stl10", {**settings, "examples": 4})
+
+    def test_a_picture_that_is_none(self, tmp_path: Path) -> None:
+        image_folder(tmp_path, {"train": [2, 2], "test": [2, 2]})
+        (tmp_path / "train" / "class0" / "1.png").write_bytes(b"no picture")
+        with pytest.raises(UserError, match=r"1\.png, which cannot be decoded"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
+        assert not Stl10(root=str(tmp_path), image_size=8).source().ready
+
+    def test_a_class_only_in_the_test_images(self, tmp_path: Path) -> None:
+        image_folder(tmp_path, {"train": [2, 2], "test": [2, 2, 1]})
+        with pytest.raises(UserError, match="found the class class2"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
+
+    def test_a_misspelt_name_and_key(self) -> None:
+        with pytest.raises(UserError, match="did you mean cifar10"):
+            prepare("cifer10")
+        with pytest.raises(UserError, match=r"did you mean data\.image_size"):
+            prepare("cifar10", {"imagesize": 4})
+
+
+def test_the_survey_names_every_set_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALING_DATA", str(tmp_path))
+    found = {one.name: one for one in survey()}
+    assert found["teacher"].ready
+    assert found["digits"].ready
+    assert not found["imagenet21k"].ready
+    assert str(tmp_path / "imagenet21k") in found["imagenet21k"].advice
+    assert all(one.ready or one.advice for one in found.values())
+
+
+def test_what_needs_no_preparing_is_opened_and_checked() -> None:
+    ready = prepare("digits")
+    assert (ready.n_train, ready.n_test, ready.where) == (1_197, 300, "inside scikit-learn")
+    assert prepare("teacher").n_train is None
