@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -27,13 +27,16 @@ class Memory:
         self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `key`, made once for as long as it is kept; it is shared, so nobody writes into it."""
+        """Return the value of `key`, made once for as long as it is kept; its arrays are shared, so read-only."""
         held = self._groups.get(group, {})
         if key in held:
             self._groups.move_to_end(group)
             return held[key][0]
         value = make()
-        size = size_of(value)
+        arrays = list(arrays_in(value))
+        for array in arrays:
+            array.flags.writeable = False
+        size = sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
         if size <= self.limit:
             self._keep(group, key, value, size)
         return value
@@ -54,15 +57,16 @@ class Memory:
         self.used = 0
 
 
-def size_of(value: Any) -> int:
-    """Return the bytes of the arrays in a value; a memory-mapped array takes none."""
+def arrays_in(value: Any) -> Iterator[np.ndarray]:
+    """Yield the arrays of a value: those of a dataclass, a list or a tuple too."""
     if isinstance(value, np.ndarray):
-        return 0 if isinstance(value, np.memmap) else value.nbytes
-    if is_dataclass(value):
-        return sum(size_of(getattr(value, field.name)) for field in fields(value))
-    if isinstance(value, list | tuple):
-        return sum(size_of(item) for item in value)
-    return 0
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from arrays_in(getattr(value, field.name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from arrays_in(item)
 
 
 def affordable() -> int:
