@@ -15,6 +15,7 @@ from scaling.identity import resolved_precision
 from scaling.plan import PlannedRun
 from scaling.train.evaluate import objective
 from scaling.train.feed import Batches
+from scaling.train.lean import spare_dynamo
 from scaling.train.streams import derive, global_states, set_global_states, stream
 
 CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device
@@ -38,6 +39,8 @@ class Trainer:
 
     def __init__(self, run: PlannedRun, batches: Batches, device: torch.device) -> None:
         config, data = run.config, run.config.data
+        if config.train.engine == "eager":
+            spare_dynamo()
         self.run, self.batches, self.device = run, batches, device
         self.module: nn.Module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
