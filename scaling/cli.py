@@ -11,7 +11,7 @@ import click
 from scaling import __version__
 
 VERBS = {  # verb: (where it lives, one line of help)
-    "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and forecast cost; touch nothing."),
+    "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and cost; touch nothing."),
     "run": ("scaling.commands.run:run", "Train what is not finished of a sweep, or one run, here or on SLURM."),
     "probe": ("scaling.commands.probe:probe", "Measure this device's speed for the forecast."),
     "status": ("scaling.commands.status:status", "Show how far a sweep is."),

@@ -69,12 +69,13 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
     unknown = sorted(set(raw) - {*GROUPS, "train", "seed"})
     if unknown:
         raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(GROUPS)}, train and seed; drop it")
-    groups = {name: _read_group(name, raw.get(name)) for name in GROUPS}
+    groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
     train = read_part(Train, raw.get("train") or {}, where="train")
     return RunConfig(**groups, train=train, seed=read_part(int, raw.get("seed", 0), where="seed"))
 
 
-def _read_group(name: str, raw: Any) -> Any:
+def read_group(name: str, raw: Any) -> Any:
+    """Check a group that names its class in `_target_`."""
     if not isinstance(raw, Mapping) or "_target_" not in raw:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.dispatch import devices
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local import workers_for
+from scaling.dispatch.state import Planned, Reader, State
 from scaling.errors import UserError
 from scaling.forecast import Forecast, forecast_all
 from scaling.plan import Plan, PlannedRun
@@ -105,15 +109,17 @@ class Outlook:
             )
 
 
-def outlook(plan: Plan) -> Outlook:
+def outlook(plan: Plan, launcher: Local) -> Outlook:
     """Look a plan up on this machine: which runs are settled, what the others will take."""
-    from scaling.dispatch.launchers import worker_count
-
+    planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
+    states = Reader(plan.folder, planned).read().runs
+    status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
+    gpus = devices.gpus() if any(run.config.train.device != "cpu" for run in plan.runs) else ()
     return Outlook(
         plan=plan,
-        status={run.run_id: _status(plan, run) for run in plan.runs},
+        status=status,
         forecasts=forecast_all(plan.runs),
-        workers=worker_count(plan.launcher),
+        workers=workers_for(launcher, gpus=len(gpus), most=max(1, len(plan.runs))),
     )
 
 

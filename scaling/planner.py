@@ -21,8 +21,8 @@ class Planner(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run."""
-        from scaling.expansion import expand
         from scaling.commands.run import execute
+        from scaling.expansion import expand
 
         assert self.hydra_context is not None
         return execute(expand(self.hydra_context.config_loader, arguments))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from scaling.errors import UserError
+from scaling.folders import SweepFolder
 
 OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -43,3 +44,14 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
     else:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text + "\n")
+
+
+def sweep_folder(path: str) -> SweepFolder:
+    """Return the sweep that lies in results/NAME; UserError where there is no plan."""
+    folder = Path(path)
+    if not (folder / "plan.csv").is_file():
+        near = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))
+        hint = f"there are {', '.join(near[:5])}" if near else "start one with `scaling run`"
+        raise UserError(f"found no plan in {path}; wanted the folder of a sweep, such as results/NAME; {hint}")
+    results = next((parent for parent in folder.parents if (parent / "runs").is_dir()), folder.parent)
+    return SweepFolder(results, folder.relative_to(results).as_posix())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
@@ -23,12 +21,13 @@ Examples:
 def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show_all: bool) -> None:
     """Print the runs of a sweep: N, D, C, forecast time and cost. Nothing is written and no data is opened."""
     from scaling.compose import session
+    from scaling.config import read_group
     from scaling.expansion import expand
     from scaling.outlook import outlook
 
     with session() as loader:
         expanded = expand(loader, only_overrides(arguments))
-    view: Any = outlook(expanded)
+    view = outlook(expanded, read_group("launcher", expanded.launcher))
     if json_path is not None:
         write_json(view.to_dict(), json_path)
     if json_path != "-":

@@ -1,0 +1,3 @@
+"""`scaling cancel | retry | logs`: to steer a sweep and look into its runs."""
+
+from __future__ import annotations

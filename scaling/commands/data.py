@@ -1,0 +1,64 @@
+"""`scaling data`: where data sets are and what makes them ready."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, write_json
+
+EPILOG = """\b
+Examples:
+  scaling data list
+  scaling data prepare fashion_mnist
+  scaling data prepare cifar10 data.root=/data/cifar10 data.image_size=64
+"""
+
+
+@click.group(epilog=EPILOG)
+def data() -> None:
+    """Say where data sets are and prepare them."""
+
+
+@data.command("list")
+@json_option
+def list_sets(json_path: str | None) -> None:
+    """Say of every data set whether it is on this machine."""
+    from scaling.data.prepare import survey
+
+    found = survey()
+    if json_path is not None:
+        write_json({"data": [dataclasses.asdict(entry) for entry in found]}, json_path)
+    if json_path != "-":
+        for entry in found:
+            click.echo(f"{entry.name:15} {'ready: ' + entry.where if entry.ready else entry.advice}")
+
+
+@data.command("prepare", context_settings=OVERRIDES, epilog=EPILOG)
+@click.argument("name")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[data.KEY=VALUE]...")
+@json_option
+def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None) -> None:
+    """Find a data set, check it and, where it needs that, turn it into arrays once."""
+    import yaml
+
+    from scaling.data.prepare import prepare
+
+    pairs = [argument.partition("=") for argument in only_overrides(arguments)]
+    settings = {key.removeprefix("data."): yaml.safe_load(value) for key, _, value in pairs}
+    ready = prepare(name, settings, watch=_progress)
+    if json_path is not None:
+        write_json(dataclasses.asdict(ready), json_path)
+    if json_path != "-":
+        train = "without end" if ready.n_train is None else f"{ready.n_train:,}"
+        click.echo(
+            f"{ready.name} is ready: {ready.where}\n"
+            f"  {train} training, {ready.n_validation:,} validation and {ready.n_test:,} test examples "
+            f"of shape {ready.shape} in {ready.classes} classes; loss of the constant predictor {ready.chance:.4f}"
+        )
+
+
+def _progress(split: str, done: int, total: int) -> None:
+    if done == total or done % 10_000 == 0:
+        click.echo(f"  {split}: {done:,} of {total:,} images", err=True)
