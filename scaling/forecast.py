@@ -1,0 +1,181 @@
+"""What a run will take on a device: seconds and memory, from a probe and from runs that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from statistics import median
+from typing import Any
+
+from scaling.accounting import Layer
+from scaling.config import RunConfig
+from scaling.dispatch.devices import gpus
+from scaling.identity import essence, resolved_precision
+from scaling.plan import PlannedRun
+from scaling.speed import Costs, Speed, known_speed
+
+EVALUATED_ROWS = 2_048  # examples evaluated at a time on a CPU, see scaling/train/evaluate.py
+TRAIN_ROWS = 4_096  # training examples evaluated at a milestone, see scaling/train/examiner.py
+TEST_ROWS, VALIDATION_ROWS = 10_000, 5_000  # of a data set that does not say
+FORWARD_SHARE = 1 / 3  # of a training step
+QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
+STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
+ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+NORMALISED_BYTES = 1 << 28  # a set up to this size is held normalised as well, see scaling/train/resident.py
+BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run is expected to take, on which device, and on what that rests."""
+
+    seconds: float
+    memory_bytes: int
+    device: str
+    basis: str
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of forecast.csv."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "memory_bytes": self.memory_bytes,
+            "device": self.device,
+            "basis": self.basis,
+        }
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training step does; the units of `scaling.speed.Costs`."""
+
+    step: int
+    layer: int
+    flop: int
+    weight: int
+    activation: int
+    input: int
+
+    def seconds(self, costs: Costs) -> float:
+        """Return the seconds of a step."""
+        return self.fixed(costs) + (
+            self.flop * costs.flop + self.activation * costs.activation + self.input * costs.input
+        ) + self.weight * costs.weight  # fmt: skip
+
+    def fixed(self, costs: Costs) -> float:
+        """Return the part of a step that does not depend on the size of anything."""
+        return self.step * costs.step + self.layer * costs.layer
+
+
+def work(config: RunConfig, *, batch: int) -> Work:
+    """Count what one step on `batch` examples does."""
+    shape = config.data.shape
+    layers = config.model.layers(shape, config.data.outputs)
+    forward = sum(2 * layer.weights * layer.uses * layer.repeat for layer in layers)
+    first = sum(2 * layer.weights * layer.uses * layer.repeat for layer in layers if layer.first)
+    return Work(
+        step=1,
+        layer=sum(layer.repeat for layer in layers),
+        flop=(3 * forward - first) * batch,
+        weight=sum((layer.weights + layer.others) * layer.repeat for layer in layers),
+        activation=sum(_width(layer) * layer.repeat for layer in layers) * batch,
+        input=prod(shape) * batch,
+    )
+
+
+def _width(layer: Layer) -> int:
+    """Return about how many numbers a layer puts out for one example: its biases, or a square matrix's side."""
+    return (layer.others or round(layer.weights**0.5)) * layer.uses
+
+
+def forecast(run: PlannedRun, speed: Speed, *, done: Sequence[tuple[PlannedRun, float]] = ()) -> Forecast:
+    """Forecast a run from the speed of its device, corrected by runs of the same shape that took `done` seconds there.
+
+    Counted are the steps, the evaluations at milestones, the making of fresh data and what every run costs once; not
+    counted are reading data sets from disk, compiling, and a second worker's share of the memory's bandwidth.
+    """
+    seconds, basis = estimate(run, speed), f"probe of {speed.device}"
+    ratios = [took / estimate(other, speed) for other, took in done if shape_of(other) == shape_of(run)]
+    if ratios:
+        seconds *= median(ratios)
+        basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
+    return Forecast(seconds, memory_bytes(run, kind=speed.kind), speed.device, basis)
+
+
+def forecast_all(
+    runs: Iterable[PlannedRun], *, threads: int = 1, done: Sequence[tuple[PlannedRun, float]] = ()
+) -> dict[str, Forecast]:
+    """Forecast runs on this machine, by run_id; those whose device was never probed are left out."""
+    speeds: dict[str, Speed | None] = {}
+    same: dict[tuple[Any, ...], list[tuple[PlannedRun, float]]] = {}
+    for other, took in done:
+        same.setdefault(shape_of(other), []).append((other, took))
+    forecasts = {}
+    for run in runs:
+        kind = device_kind(run.config)
+        if kind not in speeds:
+            speeds[kind] = known_speed(kind, threads)
+        speed = speeds[kind]
+        if speed is not None:
+            forecasts[run.run_id] = forecast(run, speed, done=same.get(shape_of(run), ()) if same else ())
+    return forecasts
+
+
+def device_kind(config: RunConfig) -> str:
+    """Return whether a run will be trained on a cpu or a cuda device of this machine."""
+    wanted = config.train.device.partition(":")[0]
+    if wanted == "auto":
+        return "cuda" if gpus() else "cpu"
+    return wanted
+
+
+def shape_of(run: PlannedRun) -> tuple[Any, ...]:
+    """Return what fixes a run's speed but for its length."""
+    config = run.config
+    model = tuple(sorted(essence(config.model).items()))
+    settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
+    return (config.model.family, model, config.data.name, config.data.shape, config.optim.name, *settings)
+
+
+def estimate(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of a run by the probe alone."""
+    config, quantities = run.config, run.quantities
+    costs = speed.costs[resolved_precision(config)]
+    drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
+    if config.optim.name == "lstsq":
+        trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
+    else:
+        trained = quantities.steps * work(config, batch=quantities.batch).seconds(costs)
+    return speed.run + drawn + trained + len(quantities.milestones) * _evaluation(run, costs)
+
+
+def _evaluation(run: PlannedRun, costs: Costs) -> float:
+    """Return the seconds of one milestone."""
+    data = run.config.data
+    rows = getattr(data, "n_test", TEST_ROWS) + getattr(data, "n_validation", VALIDATION_ROWS)
+    rows += min(TRAIN_ROWS, run.quantities.D_unique)
+    each = work(run.config, batch=rows)
+    passes = -(-rows // EVALUATED_ROWS)
+    sized = each.flop * costs.flop + each.activation * costs.activation
+    return FORWARD_SHARE * (sized + passes * each.fixed(costs))
+
+
+def memory_bytes(run: PlannedRun, *, kind: str) -> int:
+    """Return about how much memory of the device a run needs."""
+    config, quantities = run.config, run.quantities
+    step = work(config, batch=max(quantities.batch, EVALUATED_ROWS))
+    examples = 0 if quantities.fresh else quantities.D_unique
+    numbers = prod(config.data.shape) * (examples + TEST_ROWS + VALIDATION_ROWS + TRAIN_ROWS)
+    stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32
+    held = numbers * stored + (4 * numbers if stored == 1 and 4 * numbers <= NORMALISED_BYTES else 0)
+    return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held
+
+
+def done_here(runs: Iterable[PlannedRun], records: Mapping[str, Any], *, device: str) -> list[tuple[PlannedRun, float]]:
+    """Return the runs whose record says that they were trained on `device`, with the seconds they took."""
+    found = []
+    for run in runs:
+        how = getattr(records.get(run.run_id), "how", None)
+        if how and how.get("device") == device and how.get("seconds"):
+            found.append((run, float(how["seconds"])))
+    return found

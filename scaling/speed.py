@@ -1,0 +1,121 @@
+"""How fast a device trains: what a probe measured, kept for each device in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from scaling.folders import write_aside
+
+FORMAT = 1  # raised when the meaning of a cost changes: older probes are then no longer read
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one training step, for each unit of what it does (see `scaling.forecast.work`).
+
+    `step`: the step itself; `layer`: each layer or norm; `flop`: each FLOP as executed; `weight`: each parameter
+    updated; `activation`: each number a layer puts out; `input`: each number of the examples gathered.
+    """
+
+    step: float
+    layer: float
+    flop: float
+    weight: float
+    activation: float
+    input: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a probe measured on one device.
+
+    `costs`: by precision; `draw`: seconds an example of data made while training, by data set; `run`: seconds of a run
+    that does not depend on its length; `error`: relative error (median) of the costs on the shapes they were fitted to.
+    """
+
+    device: str
+    kind: str
+    threads: int
+    torch: str
+    costs: Mapping[str, Costs]
+    draw: Mapping[str, float]
+    run: float
+    error: float
+    probed_at: str
+
+    def to_json(self) -> str:
+        """Write as JSON."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Speed:
+        """Read what `to_json` wrote; ValueError for anything else."""
+        raw = json.loads(text)
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise ValueError("not a probe of this version")
+        try:
+            values = {f.name: raw[f.name] for f in fields(cls)}
+            return cls(**{**values, "costs": {name: Costs(**costs) for name, costs in raw["costs"].items()}})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a whole probe: {error}") from error
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of this program."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
+
+
+def speed_path(kind: str, threads: int) -> Path:
+    """Return where the speed of this machine's cpu or cuda device is kept, for so many threads and this torch."""
+    name = f"{device_name(kind)}/{version('torch')}"
+    return cache_folder() / f"speed-{kind}-{threads}t-{hashlib.sha256(name.encode()).hexdigest()[:8]}.json"
+
+
+def known_speed(kind: str, threads: int) -> Speed | None:
+    """Return this machine's speed, None where it was never probed."""
+    try:
+        return Speed.from_json(speed_path(kind, threads).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def keep_speed(speed: Speed) -> Path:
+    """Keep a speed for the forecasts to come and return where."""
+    path = speed_path(speed.kind, speed.threads)
+    write_aside(path, speed.to_json() + "\n")
+    return path
+
+
+@cache
+def device_name(kind: str) -> str:
+    """Name this machine's processor or first GPU, without starting torch."""
+    if kind == "cuda":
+        return _gpu_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _gpu_name() -> str:
+    for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        models = [line for line in information.read_text().splitlines() if line.startswith("Model:")]
+        if models:
+            return models[0].partition(":")[2].strip()
+    if shutil.which("nvidia-smi") is None:
+        return "cuda"
+    ask = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    names = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.splitlines()
+    return names[0].strip() if names else "cuda"
