@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import zlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,6 +17,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from scaling.config import part
+from scaling.data import hub
 from scaling.data.base import Arrays, Source
 from scaling.data.finite import FiniteSet, Whole, dealt
 from scaling.data.pixels import moments, resized
@@ -58,7 +58,7 @@ class FashionMnist(FiniteSet):
         for place in places:
             if _holds_all(place):
                 return Source(ready=True, where=str(place))
-        if find_spec("datasets"):
+        if hub.known():
             return Source(ready=True, where=f"Hugging Face datasets, {HUB}")
         return Source(
             ready=False,
@@ -117,11 +117,10 @@ def _arrays(contents: dict[str, bytes], stem: str, image_size: int) -> Arrays:
 
 def _from_hub() -> dict[str, bytes]:
     """Fetch the set from the hub and write it as the idx files it came from, so that one hash checks all ways."""
-    from datasets import load_dataset
-
+    splits = hub.fetch(HUB)
     contents = {}
     for stem, split in (("train", "train"), ("t10k", "test")):
-        rows = load_dataset(HUB, split=split)
+        rows = splits[split]
         images = np.stack([np.asarray(image, dtype=np.uint8) for image in rows["image"]])
         labels = np.asarray(rows["label"], dtype=np.uint8)
         contents[f"{stem}-images-idx3-ubyte"] = _idx(images)

@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scaling.data import hub
 from scaling.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 IMAGES = ("image", "img")  # columns, the first that is there
 LABELS = ("label", "fine_label", "labels", "class")
-AT_A_TIME = 2_048  # pictures decoded side by side
+AT_A_TIME = 2_000  # pictures decoded side by side
 
 Picture = Path | bytes | np.ndarray  # a file, its content, or pixels (height, width, channels)
 
@@ -51,12 +51,12 @@ def find_pictures(folder: Path) -> dict[str, Pictures]:
 
 def from_hub(name: str) -> dict[str, Pictures]:
     """Return the splits of a set that Hugging Face `datasets` knows, {} where that is not installed."""
-    if not find_spec("datasets"):
+    if not hub.known():
         return {}
-    from datasets import Image, load_dataset
+    from datasets import Image
 
     found = {}
-    for split, rows in load_dataset(name).items():
+    for split, rows in hub.fetch(name).items():
         ours = next((own for own, names in NAMES.items() if split in names), None)
         label = next((column for column in LABELS if column in rows.column_names), None)
         image = next((column for column in IMAGES if column in rows.column_names), None)

@@ -97,7 +97,7 @@ def test_where_fashion_mnist_is_missing_one_sentence_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scaling.data.fashion_mnist.DEBIAN", tmp_path / "nowhere")
-    monkeypatch.setattr("scaling.data.fashion_mnist.find_spec", lambda name: None)
+    monkeypatch.setattr("scaling.data.hub.find_spec", lambda name: None)
     with pytest.raises(UserError, match="apt-get install dataset-fashion-mnist"):
         FashionMnist(root=str(tmp_path)).load(10)
 
