@@ -1,0 +1,84 @@
+"""One run in this process leaves what a worker leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from scaling.dispatch.claim import acquire, read_claim
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.single import run_single
+from scaling.errors import UserError
+from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
+from tests.dispatch.stand_in import planned
+
+QUICK = Local(beat_seconds=0.1)
+
+
+def single(folder, run, **more):
+    return run_single(folder, run, QUICK, train=STAND_IN, **more)
+
+
+def test_settles_once_and_reports_progress(folder):
+    run, seen = planned(0), []
+    outcome = single(folder, run, watch=seen.append)
+    assert (outcome.settled, outcome.found, outcome.exit_code) == (1, 0, 0)
+    assert [progress.step for progress in seen] == list(range(1, 11))
+    assert single(folder, run).found == 1
+    assert len(trained(folder, run)) == 1
+    assert causes(folder, run) == ["finished"]
+    assert leftovers(folder) == []
+
+
+def test_refused_is_an_error_and_a_crash_a_failure(folder):
+    with pytest.raises(UserError, match="found no data"):
+        single(folder, planned(0, "refuse"))
+    outcome = single(folder, planned(1, "crash"))
+    assert (outcome.exit_code, outcome.failures[0].cause) == (1, "crashed")
+
+
+def test_run_in_other_hands_is_left_alone(folder):
+    run = planned(0)
+    acquire(folder.run(run.run_id).claim)
+    with pytest.raises(UserError, match=f"being trained by process {os.getpid()}"):
+        single(folder, run)
+    assert trained(folder, run) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_leaves_a_checkpoint(folder, number):
+    run = planned(0, "steps:2")
+    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    outcome = single(folder, run)
+    assert (outcome.stopped, outcome.exit_code) == (True, 130)
+    assert folder.run(run.run_id).checkpoint.exists()
+    assert single(folder, run).settled == 1
+    assert causes(folder, run) == ["interrupted", "finished"]
+    [line] = trained(folder, run)
+    assert line["from"] > 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_killed_process_is_followed_at_once(folder):
+    run = planned(0, "steps:20")
+    script = f"""
+from pathlib import Path
+from scaling.dispatch.single import run_single
+from scaling.folders import SweepFolder
+from tests.dispatch.stand_in import planned
+run_single(SweepFolder(Path({str(folder.results)!r}), "sweep"), planned(0, "steps:20"), train={STAND_IN!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    claim = folder.run(run.run_id).claim
+    wait_for(lambda: claim.exists() and read_claim(claim) is not None)
+    process.kill()
+    process.wait()
+    folder.run(run.run_id).checkpoint.write_text("10")  # the stand-in's last step: what is left takes no time
+    assert single(folder, run).settled == 1
+    assert causes(folder, run) == ["killed", "finished"]
