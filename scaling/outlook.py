@@ -13,7 +13,7 @@ from scaling.dispatch.local import workers_for
 from scaling.dispatch.state import Planned, Reader, State
 from scaling.errors import UserError
 from scaling.forecast import Forecast, forecast_all
-from scaling.plan import Plan, PlannedRun
+from scaling.plan import Plan, PlannedRun, as_overrides
 
 FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
 BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
@@ -118,14 +118,9 @@ def outlook(plan: Plan, launcher: Local) -> Outlook:
     return Outlook(
         plan=plan,
         status=status,
-        forecasts=forecast_all(plan.runs),
+        forecasts=forecast_all(plan.runs, threads=launcher.threads),
         workers=workers_for(launcher, gpus=len(gpus), most=max(1, len(plan.runs))),
     )
-
-
-def as_overrides(values: Mapping[str, Any]) -> list[str]:
-    """Write config keys and values as Hydra overrides."""
-    return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
 
 
 def _checkpoint_bytes(run: PlannedRun) -> int:

@@ -38,7 +38,7 @@ class PlannedRun:
         config, quantities, counts = self.config, self.quantities, self.quantities.counts
         return {
             "run_id": self.run_id,
-            "overrides": " ".join(f"{key}={value}" for key, value in self.overrides.items()),
+            "overrides": " ".join(as_overrides(self.overrides)),
             "family": config.model.family,
             "width": getattr(config.model, "width", None),
             "depth": getattr(config.model, "depth", None),
@@ -114,3 +114,16 @@ def plan_run(
     quantities = quantities or settle(config)
     rule = lr_rule or str(getattr(config.optim, "lr", ""))
     return PlannedRun(run_id(config, quantities), overrides, config, quantities, rule)
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Write config keys and values as Hydra overrides."""
+    return [f"{key}={_as_written(value)}" for key, value in values.items()]
+
+
+def _as_written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.numbers import big, seconds, size
-from scaling.outlook import Outlook, as_overrides
+from scaling.outlook import Outlook
+from scaling.plan import as_overrides
 
 ROWS_SHOWN = 30  # of a long plan; --all shows every run
 PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no cell is cut

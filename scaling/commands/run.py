@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 from typing import Any
 
@@ -59,10 +61,25 @@ def execute(plan: Plan, *, json_path: str | None = None) -> None:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
     outcome = _dispatch(plan, launcher, look, console)
     print_outcome(console, outcome, again=shlex.join(["scaling", "run", *plan.arguments]))
+    if plan.single:
+        _print_result(plan, console)
+    elif not outcome.missing:
+        console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
     if json_path is not None:
         write_json(outcome.to_dict(), json_path)
     if outcome.exit_code:
         raise click.exceptions.Exit(outcome.exit_code)
+
+
+def _print_result(plan: Plan, console: Any) -> None:
+    [run] = plan.runs
+    record = plan.folder.run(run.run_id).record
+    if record.is_file():
+        last = json.loads(record.read_text())["points"][-1]
+        names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
+        shown = ", ".join(f"{name} {last[name]:.4g}" for name in names)
+        facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
+        console.print(f"{shown} ({facts}; {record})", highlight=False, soft_wrap=True)
 
 
 def check_data(plan: Plan) -> None:
@@ -74,11 +91,13 @@ def check_data(plan: Plan) -> None:
 
 
 def _dispatch(plan: Plan, launcher: Any, look: Any, console: Any) -> Any:
+    from scaling.dispatch.devices import thread_environment
     from scaling.dispatch.local import run_local
     from scaling.dispatch.show import view
     from scaling.dispatch.single import run_single
 
     if plan.single:
+        os.environ.update(thread_environment(launcher.threads))  # before torch starts: it reads them once
         return run_single(plan.folder, plan.runs[0], launcher)
     return run_local(
         plan.folder,

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from scaling.commands.options import json_option, sweep_folder, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scaling.folders import SweepFolder
+
+WATCH_SECONDS = 2.0  # between two looks
 
 EPILOG = """\b
 Examples:
@@ -17,7 +27,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="results/NAME")
 @click.option("--all", "every", is_flag=True, help="Print every run, settled ones too.")
-@click.option("--watch", is_flag=True, help="Look again every two seconds until Ctrl-C or until all is settled.")
+@click.option("--watch", is_flag=True, help="Look on, until nothing runs or waits or Ctrl-C.")
 @json_option
 def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None:
     """Show how many runs are finished, running, pending, failed, diverged, and the time left."""
@@ -30,9 +40,24 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
             return
     from rich.console import Console
 
-    from scaling.dispatch.show import print_status, watch_status
+    from scaling.dispatch.show import print_status
 
+    console = Console()
     if watch:
-        watch_status(Console(), sweep)
-    else:
-        print_status(Console(), read_status(sweep), every=every)
+        _watch(console, sweep)
+    print_status(console, read_status(sweep), every=every)
+
+
+def _watch(console: Console, sweep: SweepFolder) -> None:
+    """Show the sweep until nothing is left that runs or waits."""
+    from scaling.dispatch.show import view
+    from scaling.dispatch.state import Reader, State, read_plan
+
+    reader = Reader(sweep, read_plan(sweep))
+    with view(console) as shown:
+        while True:
+            seen = reader.read()
+            shown.update(seen)
+            if not seen.of(State.RUNNING, State.PENDING):
+                return
+            time.sleep(WATCH_SECONDS)
