@@ -66,6 +66,14 @@ def equation(fit: Fit, x: str) -> str:
 EXPONENTS = ("alpha", "beta", "gamma", "g", "c", "aN", "aD")
 
 
+def as_html(text: str) -> str:
+    """Turn one of this module's mathtext equations into HTML."""
+    text = text.replace("$", "").replace(r"\;", " ").replace(r"\,", "\u2009").replace(r"\times", "×")
+    text = text.replace("<", "&lt;")
+    text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)
+    return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
+
+
 def symbol_of(y: str) -> str:
     """Return the letter of a response: L for a loss, err for an error."""
     return {"loss": "L", "error": "err"}.get(y, re.sub(r"\W", "", y))

@@ -1,0 +1,272 @@
+"""What a table can say: which laws to ask of it, by what was varied, each with its fit or the reason it was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from analysis.allocate import Comparison, allocate, attempt
+from analysis.errors import Refusal, UserError
+from analysis.frontier import Frontier, frontier
+from analysis.isoflop import IsoFlop, isoflop
+from analysis.result import Fit
+from analysis.sweeps import Sweep, one_variable
+from analysis.table import KEEPABLE, RECIPE, counted, recipe_differences, select_rows, truth
+
+MOST_GROUPS = 6
+"""Groups of runs (family, data, recipe) that are analysed apart; more are a sweep of recipes, not of scale."""
+
+MOST_SWEEPS = 8
+"""Sweeps of one variable that get laws of their own; the rest are drawn."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One law asked of the rows: its fit, or why it was refused. options: what `scaling fit` needs to do it again."""
+
+    title: str
+    law: str
+    y: str
+    x: str | None
+    fit: Fit | None
+    refusal: str
+    options: str
+    sweep: Sweep | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Tell whether there is a fit and its certificate is not a refusal."""
+        return self.fit is not None and self.fit.certificate.status != "refused"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is found in the runs of one family, data set and recipe."""
+
+    name: str
+    where: str
+    rows: pd.DataFrame
+    milestones: pd.DataFrame | None
+    inside: pd.DataFrame | None
+    left_out: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    frontiers: dict[str, Frontier]
+    valleys: dict[str, IsoFlop]
+    comparison: Comparison | None
+    sweeps: dict[str, list[Sweep]]
+    notes: tuple[str, ...]
+
+    def claim(self, law: str, y: str) -> Claim | None:
+        """Return the first claim of a law on the whole group, if it was asked."""
+        return next((c for c in self.claims if c.law == law and c.y == y and c.x is None), None)
+
+    def on_frontier(self, law: str, y: str) -> Claim | None:
+        """Return the claim of a law on the frontier of y, if it was asked."""
+        return next((c for c in self.claims if c.law == law and c.title == f"best {y} in C"), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers."""
+        claims = [
+            {"title": c.title, "options": c.options, "refusal": c.refusal, "fit": c.fit.to_dict() if c.fit else None}
+            for c in self.claims
+        ]
+        return {
+            "name": self.name,
+            "where": self.where,
+            "n_rows": len(self.rows),
+            "left_out": list(self.left_out),
+            "laws": claims,
+            "frontier": {y: found.to_dict() for y, found in self.frontiers.items()},
+            "isoflop": {y: found.to_dict() for y, found in self.valleys.items()},
+            "allocation": self.comparison.to_dict() if self.comparison else None,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class How:
+    """How intervals are made, the same for all claims of a report."""
+
+    resamples: int = 1000
+    level: float = 0.95
+    seed: int = 0
+
+
+USUAL = How()
+
+
+def find(table: pd.DataFrame, how: How = USUAL) -> tuple[list[Findings], list[str]]:
+    """Analyse a table group by group. Returns the findings and what could not be analysed, in sentences."""
+    try:
+        rows, left_out = select_rows(table, y="loss", pool=RECIPE)
+    except (UserError, Refusal) as refusal:
+        return [], [str(refusal)]
+    groups = list(_groups(rows))
+    if len(groups) > MOST_GROUPS:
+        varied = [name for name in ("family", "data", *RECIPE) if name in rows.columns and rows[name].nunique() > 1]
+        return [], [
+            f"the runs are of {len(groups)} kinds (they differ in {', '.join(varied)}), too many to fit each apart: "
+            "no laws here; choose rows with scaling fit --where, or say what may differ with --pool"
+        ]
+    return [_find(table, group, where, left_out, how) for where, group in groups], []
+
+
+def responses(rows: pd.DataFrame) -> list[str]:
+    """Return the responses to analyse: loss, and error where it was measured and is nowhere zero."""
+    if "error" in rows.columns and rows["error"].notna().all() and (rows["error"] > 0).all():
+        return ["loss", "error"]
+    return ["loss"]
+
+
+def _groups(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Split rows by family, data and the recipe columns that differ; name each group by a condition."""
+    names = [name for name in ("family", "data") if name in rows.columns and rows[name].nunique() > 1]
+    names += list(recipe_differences(rows))
+    if not names:
+        return [("", rows)]
+    found = []
+    for values, group in rows.groupby(names, dropna=False, sort=False):
+        parts = [
+            f"{name} == {value!r}"
+            for name, value in zip(names, values, strict=True)
+            if value is not None and value == value
+        ]
+        found.append((" and ".join(parts), group))
+    return found
+
+
+def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequence[str], how: How) -> Findings:
+    options: dict[str, Any] = vars(how)
+    own = table[table["run_id"].isin(rows["run_id"])] if "run_id" in table.columns else table
+    milestones, inside, notes = _milestones(own, rows)
+    used = rows if milestones is None else milestones
+    if milestones is not None:
+        left_out = [text for text in left_out if "before the end" not in text]
+    claims: list[Claim] = []
+    frontiers, valleys = {}, {}
+    y_all = responses(rows)
+    sweeps = {x: one_variable(used, x) for x in ("D", "D_unique", "N")}
+    if sweeps["D"]:
+        sweeps["D_unique"] = []
+    is_grid = _is_isoflop(rows)
+    two = {"N", "D"} <= set(used.columns) and min(used["N"].nunique(), used["D"].nunique()) > 1
+    for y in y_all:
+        if is_grid:
+            found, why = attempt(partial(isoflop, rows, y=y, **options))
+            if found:
+                valleys[y] = found
+            else:
+                notes.append(f"no isoFLOP minima of {y}: {why}")
+        if two:
+            front, why = attempt(partial(frontier, used, y=y, **options))
+            if front:
+                frontiers[y] = front
+                claims += [_on_frontier(front, law, where, how) for law in ("power", "saturating")]
+            else:
+                notes.append(f"no frontier of {y}: {why}")
+            claims.append(_claim(used, "chinchilla", y, None, where, how))
+    comparison = None
+    if two and (is_grid or milestones is not None):
+        comparison, why = attempt(lambda: allocate(rows, milestones=milestones, **options))
+        notes += [f"no allocation: {why}"] if why else []
+    if not is_grid:
+        for y in y_all:
+            for x, found_sweeps in sweeps.items():
+                claims += _in_sweeps(found_sweeps, x, y, where, how)
+    name = where or " on ".join(str(rows[c].iloc[0]) for c in ("family", "data") if c in rows.columns)
+    return Findings(
+        name=name,
+        where=where,
+        rows=rows,
+        milestones=milestones,
+        inside=inside,
+        left_out=tuple(left_out),
+        claims=tuple(claims),
+        frontiers=frontiers,
+        valleys=valleys,
+        comparison=comparison,
+        sweeps=sweeps,
+        notes=tuple(notes),
+    )
+
+
+def _is_isoflop(rows: pd.DataFrame) -> bool:
+    if not {"N", "C", "budget"} <= set(rows.columns) or rows["budget"].isna().any():
+        return False
+    return bool((rows.groupby("budget")["N"].nunique() >= 3).sum() >= 2)
+
+
+def _milestones(own: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame | None, pd.DataFrame | None, list[str]]:
+    """Return rows with constant-rate milestones, and the training curves inside decaying schedules."""
+    if "final" not in own.columns or "schedule" not in own.columns or len(own) == len(rows):
+        return None, None, []
+    every, _ = attempt(lambda: select_rows(own, y="loss", rows="all", pool=RECIPE)[0])
+    if every is not None and len(every) > len(rows):
+        return every, None, []
+    inside = own[own["loss"].notna()] if "loss" in own.columns else own
+    return (
+        None,
+        inside,
+        [f"{counted(len(inside) - len(rows), 'milestone')} inside decaying schedules: drawn faint, not fitted"],
+    )
+
+
+def _claim(rows: pd.DataFrame, law: str, y: str, x: str | None, where: str, how: How) -> Claim:
+    fitted, refusal = attempt(_fitting(rows, law, y, x, how))
+    title = f"{y} in {x}" if x else f"{y} in N and D"
+    return Claim(title, law, y, x, fitted, refusal, _options(law, y, x, where) + _all(rows))
+
+
+def _fitting(rows: pd.DataFrame, law: str, y: str, x: str | None, how: How) -> Callable[[], Fit]:
+    from analysis.fitting import fit
+
+    # The rows were selected already; what differs among them is what the group allows.
+    return partial(
+        fit,
+        rows,
+        law=law,
+        y=y,
+        x=x,
+        pool=RECIPE,
+        keep=KEEPABLE,
+        rows="all" if _has_milestones(rows) else "final",
+        **vars(how),
+    )
+
+
+def _has_milestones(rows: pd.DataFrame) -> bool:
+    return "final" in rows.columns and not truth(rows["final"]).all()
+
+
+def _on_frontier(front: Frontier, law: str, where: str, how: How) -> Claim:
+    fitted, refusal = attempt(_fitting(front.table(), law, front.y, "C", how))
+    options = f"frontier --law {law} --y {front.y}" + (f' --where "{where}"' if where else "")
+    return Claim(f"best {front.y} in C", law, front.y, "C", fitted, refusal, options, remarks=front.warnings)
+
+
+def _in_sweeps(sweeps: Sequence[Sweep], x: str, y: str, where: str, how: How) -> list[Claim]:
+    claims = []
+    for sweep in list(sweeps)[-MOST_SWEEPS:]:
+        condition = f"{sweep.held} == {sweep.value:.15g}" + (f" and {where}" if where else "")
+        for law in ("power", "saturating"):
+            fitted, refusal = attempt(_fitting(sweep.rows, law, y, x, how))
+            title = f"{y} in {x} at {sweep.words}"
+            options = _options(law, y, x, condition) + _all(sweep.rows)
+            claims.append(Claim(title, law, y, x, fitted, refusal, options, sweep))
+    return claims
+
+
+def _options(law: str, y: str, x: str | None, where: str) -> str:
+    words = [f"fit --law {law}", f"--y {y}"]
+    words += [f"--x {x}"] if x else []
+    words += [f'--where "{where}"'] if where else []
+    return " ".join(words)
+
+
+def _all(rows: pd.DataFrame) -> str:
+    return " --rows all" if _has_milestones(rows) else ""

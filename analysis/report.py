@@ -1,0 +1,248 @@
+"""The report of a sweep: table.parquet, fit.json, figures/ and one self-contained report.html."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import UserError
+from analysis.figures.equation import as_html, equation
+from analysis.findings import USUAL, Claim, Findings, How, find
+from analysis.gallery import Picture, pictures
+from analysis.result import plain
+from analysis.summary import Summary, conventions, summarise, versions
+from analysis.table import load_table, write_table
+
+SHOWN = (
+    "run_id",
+    "status",
+    "family",
+    "width",
+    "depth",
+    "N",
+    "D",
+    "C",
+    "epochs",
+    "seed",
+    "lr",
+    "loss",
+    "error",
+    "seconds",
+)
+"""Columns of the page's table of runs."""
+
+SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+MOST_ROWS = 600
+"""Runs that the page's table lists; table.parquet has all."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One result in large type: what, how much, how sure."""
+
+    what: str
+    value: str
+    interval: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what it says."""
+
+    page: Path
+    findings: tuple[Findings, ...]
+    refused: tuple[str, ...]
+    headlines: tuple[Headline, ...]
+
+
+def write_report(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    how: How = USUAL,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Analyse a results folder (or a table's file) and write the report into it (or into `out`).
+
+    say: is told each stage. Raises `UserError` where there is no table or OUT cannot be written; what the data cannot
+    say is refused inside the report, with the reason.
+    """
+    path = Path(source)
+    folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
+    say("reading the table")
+    table = load_table(path)
+    say(f"fitting laws to {len(table)} rows")
+    findings, refused = find(table, how)
+    say("drawing figures")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = pictures(findings, table, folder / "figures")
+        write_table(table, folder / "table.parquet")
+        said = {"groups": [group.to_dict() for group in findings], "refused": refused, "level": how.level}
+        write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
+        lines = headlines(findings)
+        page = render(table, path, findings, refused, drawn, lines, how)
+        write_aside(folder / "report.html", page)
+    except OSError as error:
+        raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
+    return Report(folder / "report.html", tuple(findings), tuple(refused), tuple(lines))
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def headlines(findings: Sequence[Findings]) -> list[Headline]:
+    """Choose the few results that a reader looks for first."""
+    lines = []
+    for group in findings:
+        name = f" ({group.name})" if len(findings) > 1 else ""
+        for y in ("loss", "error"):
+            front, claim = group.frontiers.get(y), group.on_frontier("power", y)
+            if front and front.line and claim and claim.fit:
+                interval = _wider(front.line.exponent_interval, claim.fit.intervals.get("alpha"))
+                value = f"C<sup>{_signed(-claim.fit.params['alpha'])}</sup>"
+                status = "weak" if any(point.edge for point in front.points) else claim.fit.certificate.status
+                lines.append(Headline(f"best {y} falls as{name}", value, _interval(interval), status))
+        valleys = group.valleys.get("loss")
+        if valleys and valleys.N_law:
+            law = valleys.N_law
+            text = _interval(law.exponent_interval)
+            note = f"{len(valleys.usable)} of {len(valleys.valleys)} minima"
+            lines.append(Headline(f"best size grows as{name}", f"C<sup>{law.exponent:.3f}</sup>", text, note))
+        lines += _of_sweeps(group, name)
+    return lines[:8]
+
+
+def _of_sweeps(group: Findings, name: str) -> list[Headline]:
+    if group.valleys:
+        return []
+    lines = []
+    for x in ("D", "D_unique", "N"):
+        claims = [c for c in group.claims if c.sweep and c.x == x and c.law == "power" and c.fit and c.y == "loss"]
+        if claims and claims[-1].fit and claims[-1].sweep:
+            fit, sweep = claims[-1].fit, claims[-1].sweep
+            value = f"{x}<sup>{_signed(-fit.params['alpha'])}</sup>"
+            interval = _interval(fit.intervals.get("alpha"))
+            lines.append(Headline(f"loss at {sweep.words}{name}", value, interval, fit.certificate.status))
+    return lines
+
+
+def render(
+    table: pd.DataFrame,
+    source: Path,
+    findings: Sequence[Findings],
+    refused: Sequence[str],
+    drawn: Sequence[Sequence[Picture]],
+    lines: Sequence[Headline],
+    how: How,
+) -> str:
+    """Return the page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(loader=PackageLoader("analysis"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["embed"] = lambda svg: "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+    environment.filters["num"] = number
+    summary = summarise(table, source if source.is_dir() else source.parent)
+    responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
+    return environment.get_template("report.html").render(
+        title=source.resolve().name,
+        source=str(source),
+        summary=summary,
+        findings=list(zip(findings, drawn, strict=False)),
+        whole=drawn[-1] if drawn else [],
+        refused=refused,
+        headlines=lines,
+        conventions=conventions(responses),
+        laws=[[law_row(claim, how) for claim in group.claims] for group in findings],
+        runs=_runs(table),
+        n_runs=summary.counts["runs"],
+        commands=_commands(summary, source),
+        versions=versions(),
+        level=how.level,
+    )
+
+
+def law_row(claim: Claim, how: How) -> dict[str, Any]:
+    """Return what the page's table of laws says of one claim."""
+    row: dict[str, Any] = {"title": claim.title, "law": claim.law, "options": claim.options, "refusal": claim.refusal}
+    if claim.fit is None:
+        return {**row, "status": "refused", "equation": "", "params": [], "n": 0, "said": [claim.refusal]}
+    fit = claim.fit
+    params = [(name, number(value), _interval(fit.intervals.get(name))) for name, value in fit.params.items()]
+    said = [*fit.certificate.reasons, *(text for text in fit.warnings if not _repeats(text, fit.certificate.reasons))]
+    said += claim.remarks
+    if fit.allocation:
+        found = fit.allocation
+        params.append(("N* exponent", f"{found.N_exponent:.3f}", _interval(found.N_exponent_interval)))
+    text = as_html(equation(fit, claim.x or "").split("  [")[0])
+    return {
+        **row,
+        "status": fit.certificate.status,
+        "equation": text,
+        "params": params,
+        "n": fit.n_points,
+        "said": said,
+    }
+
+
+def number(value: object) -> str:
+    """Write a number for a page: at most four digits, powers of ten as 1.2×10⁸."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "" if value is None else str(value)
+    if value != value:
+        return ""
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{value:.0f}"
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    if not exponent:
+        return mantissa.replace("-", "\u2212")
+    power = str(int(exponent)).translate(SUPERSCRIPT)
+    return f"{mantissa}×10{power}"
+
+
+def _runs(table: pd.DataFrame) -> dict[str, Any]:
+    ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+    columns = [name for name in SHOWN if name in ends.columns] or list(ends.columns[:12])
+    rows = ends[columns].head(MOST_ROWS).astype(object)
+    return {
+        "columns": columns,
+        "rows": rows.where(rows.notna(), None).to_numpy().tolist(),
+        "more": len(ends) - len(rows),
+    }
+
+
+def _commands(summary: Summary, source: Path) -> list[str]:
+    return [*([summary.command] if summary.command else []), f"scaling report {source}"]
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return ""
+    return "[" + ", ".join(f"{end:.3f}" if abs(end) < 100 else f"{end:.3g}" for end in interval).replace("-", "−") + "]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def _repeats(text: str, reasons: Sequence[str]) -> bool:
+    return any(reason in text for reason in reasons)
+
+
+def _wider(exponent: tuple[float, float] | None, alpha: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the wider of an interval of an exponent and one of its negative, as the exponent's."""
+    mirrored = (-alpha[1], -alpha[0]) if alpha else None
+    return max((ends for ends in (exponent, mirrored) if ends), key=lambda ends: ends[1] - ends[0], default=None)
