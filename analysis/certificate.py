@@ -132,7 +132,7 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
             forecast = float(np.exp(law.evaluate(solution.theta[:, group[:1]], far).h[0, 0] + units.log_y))
         found.append(Basin(len(group) / len(solution.value), float(solution.value[group[0]]), params, forecast))
     per = problem.n / len(theta)
-    reasons = _reasons(problem, found, edge, condition, trade, per, bool(solution.settled[best]))
+    reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.settled[best]))
     certificate = Certificate(
         status="weak" if reasons else "ok",
         reasons=tuple(reasons),
@@ -155,6 +155,7 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
 
 def _reasons(
     problem: Problem,
+    theta: Array,
     found: list[Basin],
     edge: tuple[str, ...],
     condition: float,
@@ -164,7 +165,8 @@ def _reasons(
 ) -> list[str]:
     reasons = []
     for name in edge:
-        meaning = problem.law.bounds[name].at_low
+        bound, here = problem.law.bounds[name], theta[problem.law.params.index(name)]
+        meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
         reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of what is allowed")
     if not settled:
         reasons.append("the solver did not settle within its steps")

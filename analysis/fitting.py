@@ -23,7 +23,6 @@ from analysis.solver import Problem, residuals, solve
 if TYPE_CHECKING:
     import pandas as pd
 
-STARTS = 64
 MANY = 4_000
 """Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
 
@@ -42,7 +41,7 @@ def fit(
     interval: Literal["percentile", "bca"] = "percentile",
     level: float = 0.95,
     seed: int = 0,
-    starts: int = STARTS,
+    starts: int | None = None,
     rows: Literal["final", "all"] = "final",
     where: str | None = None,
     pool: tuple[str, ...] = (),
@@ -61,6 +60,7 @@ def fit(
     chosen = get_law(law)
     check_interval(interval, level)
     check_resample(resample)
+    starts = chosen.default_starts if starts is None else starts
     if resamples < 0 or starts < 1:
         raise UserError(f"found resamples={resamples}, starts={starts}; wanted resamples >= 0 and starts >= 1")
     from analysis.table import load_table
@@ -109,7 +109,8 @@ def fit(
 
 def pose(points: Points, law: Law, goal: Objective) -> Problem:
     """Make points scale-free: inputs over their geometric means, y over its median, delta with it."""
-    units = points.units()
+    units = points.units(law.centred_with)
+    law = law.bind(units)
     inputs = {name: np.log(values) - units.log_inputs[name] for name, values in points.inputs.items()}
     if goal.space == "log":
         return Problem(law, inputs, np.log(points.y) - units.log_y, goal, units)
@@ -139,7 +140,7 @@ def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple
     if not np.isfinite(solution.value).any():
         raise Refusal(f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points")
     certificate, found = judge(few, solution, weights)
-    _refuse_bounds(problem, certificate, found[0])
+    _refuse_bounds(problem, certificate)
     if few is not problem:
         polished = solve(problem, np.stack(found, axis=1), weights=points.weights)
         order = np.argsort(polished.value)
@@ -147,14 +148,9 @@ def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple
     return certificate, found
 
 
-def _refuse_bounds(problem: Problem, certificate: Certificate, theta: Array) -> None:
+def _refuse_bounds(problem: Problem, certificate: Certificate) -> None:
     """Refuse where the best place, found by all starts, is the edge of what an exponent or a coefficient may be."""
-    low, _ = problem.law.box()
-    stuck = [
-        name
-        for i, name in enumerate(problem.law.params)
-        if name in certificate.at_bound and not (problem.law.bounds[name].at_low and theta[i] <= low[i] + 1e-6)
-    ]
+    stuck = [name for name in certificate.at_bound if problem.law.bounds[name].vital]
     if stuck and certificate.share_at_best > 0.5:
         raise Refusal(
             f"the data do not determine {' and '.join(stuck)} of the law {problem.law.name}: every good fit puts it "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -55,9 +55,9 @@ class Points:
         """Number of runs."""
         return int(self.run.max()) + 1
 
-    def units(self) -> Units:
-        """Return the centres that make the fit scale-free."""
-        log_inputs = {name: float(np.log(x).mean()) for name, x in self.inputs.items()}
+    def units(self, shared: Mapping[str, str]) -> Units:
+        """Return the centres that make the fit scale-free; inputs in `shared` take the centre of another."""
+        log_inputs = {name: float(np.log(self.inputs[shared.get(name, name)]).mean()) for name in self.inputs}
         return Units(log_inputs, float(np.log(np.median(np.abs(self.y)))))
 
     def take(self, mask: Array) -> Points:

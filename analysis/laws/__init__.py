@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+
 from analysis.errors import UserError
 from analysis.laws.base import Law
-from analysis.laws.joint import CHINCHILLA
+from analysis.laws.bent import BNSL1, BNSL2, M3, M4
+from analysis.laws.custom import own_law
+from analysis.laws.joint import CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH
 from analysis.laws.one import POWER, SATURATING, SHIFTED
 
-LAWS: dict[str, Law] = {law.name: law for law in (POWER, SATURATING, SHIFTED, CHINCHILLA)}
+LAWS: dict[str, Law] = {
+    law.name: law
+    for law in (POWER, SATURATING, SHIFTED, M3, M4, BNSL1, BNSL2, CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH)
+}
 
 
 def get_law(law: str | Law) -> Law:
-    """Return the law of that name; a law passes through. Raises `UserError` that lists the names."""
+    """Return the law of that name, or MY_LAW of "my_module:MY_LAW"; a law passes through.
+
+    Raises `UserError` that lists the names.
+    """
     if isinstance(law, Law):
         return law
     if law in LAWS:
         return LAWS[law]
-    raise UserError(f"found the law {law!r}; wanted one of {', '.join(LAWS)}")
+    if ":" in law:
+        return _imported(law)
+    raise UserError(f"found the law {law!r}; wanted one of {', '.join(LAWS)}, or one of your own as my_module:MY_LAW")
 
 
-__all__ = ["LAWS", "Law", "get_law"]
+def _imported(law: str) -> Law:
+    """Import a user's law, from the current directory too."""
+    module, _, name = law.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"cannot import the law {law!r} ({' '.join(str(error).split())}); wanted my_module:MY_LAW"
+        ) from error
+    if not isinstance(found, Law):
+        raise UserError(f"found {law!r}, which is a {type(found).__name__}; wanted a law, such as own_law(...) makes")
+    return found
+
+
+__all__ = ["LAWS", "Law", "get_law", "own_law"]

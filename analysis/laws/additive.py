@@ -99,6 +99,17 @@ class AdditiveLaw(Law):
                 outer["E"] = outer["E"] * np.exp(units.log_y)
         return np.stack([outer[name] for name in self.params])
 
+    def elasticity(self, theta: Array, inputs: Inputs, name: str) -> Array:
+        """Return d log f / d log of one input: its terms' exponents, weighted by their shares of f."""
+        if len(self.powers) != len(self.params) - len(self.powers) - self.floor:
+            return Law.elasticity(self, theta, inputs, name)
+        h = self.evaluate(theta, inputs).h
+        slope = np.zeros_like(h)
+        for power, term in zip(self.powers, self.terms(theta, inputs), strict=True):
+            if power.x == name:
+                slope -= theta[self.params.index(power.exponent)][:, None] * np.exp(term.u - h)
+        return slope
+
     def shapes(self, inputs: Inputs, u: Array) -> Array:
         """Turn a point of the unit cube per start into inner vectors whose coefficients are 1 (log 0)."""
         theta = np.zeros((len(self.params), u.shape[1]))

@@ -31,16 +31,20 @@ class Evaluation(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The box of one parameter in scale-free form, and what its lower edge means where that is no fault."""
+    """The box of one parameter in scale-free form, and what it means to end at its edge.
+
+    `vital`: a fit that ends there is refused; otherwise it is weak. `at_low`: the sentence for its lower edge.
+    """
 
     low: float
     high: float
     at_low: str = ""
+    vital: bool = False
 
 
-COEFFICIENT = Bound(-30.0, 30.0)
-EXPONENT = Bound(0.0, 10.0)
-FLOOR = Bound(0.0, 4.0, "the data show no floor, and a law without E says the same with one parameter less")
+COEFFICIENT = Bound(-30.0, 30.0, vital=True)
+EXPONENT = Bound(0.0, 10.0, vital=True)
+FLOOR = Bound(0.0, 4.0, at_low="the data show no floor, and a law without E says the same with one parameter less")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Law:
     formula: str
     source: str
     bounds: Mapping[str, Bound] = field(repr=False, default_factory=dict)
+    default_starts: int = 64
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
         """Return log f for each column of theta (p, B) at n points, with derivatives."""
@@ -78,6 +83,20 @@ class Law:
         """Draw `count` inner vectors (p, count) spread over all that the law could plausibly be."""
         raise TypeError(f"law {self.name} has no starts")
 
+    def bind(self, units: Units) -> Law:
+        """Return the law ready for these units: itself, unless its form changes with the units."""
+        return self
+
+    def inverse(self, params: Mapping[str, Array], y: Array) -> Array | None:
+        """Return the x at which a one-variable law reaches y (nan where it never does); None without a closed form."""
+        return None
+
+    def elasticity(self, theta: Array, inputs: Inputs, name: str) -> Array:
+        """Return d log f / d log of one input, (B, n): minus the local exponent."""
+        step = 1e-4
+        ends = [self.evaluate(theta, {**inputs, name: inputs[name] + s}).h for s in (step, -step)]
+        return (ends[0] - ends[1]) / (2 * step)
+
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
         """Return (A, B, alpha, beta) when, at any C, the optimal N and D are those of A N^-alpha + B D^-beta."""
         return None
@@ -88,9 +107,27 @@ class Law:
         return low, np.array([self.bounds[name].high for name in self.params])
 
     @property
+    def centred_with(self) -> Mapping[str, str]:
+        """Name the inputs that share another input's unit, and so its centre."""
+        return {}
+
+    @property
     def variable(self) -> bool:
         """Tell whether the law has one input that the user names (x)."""
         return self.inputs == ("x",)
+
+
+def differenced(law: Law, theta: Array, inputs: Inputs, v: Array) -> tuple[Array, float]:
+    """Compute sum_i v_i hess(h_i) by central differences of the gradient, for laws without second derivatives."""
+    p = len(theta)
+    matrix = np.empty((p, p, theta.shape[1]))
+    for j in range(p):
+        step = 1e-5 * np.maximum(1.0, np.abs(theta[j]))
+        moved = np.eye(p)[j][:, None] * step
+        ends = [law.evaluate(theta + sign * moved, inputs).gradient() for sign in (1, -1)]
+        for i in range(p):
+            matrix[i, j] = np.einsum("bn,bn->b", v, np.broadcast_to(ends[0][i] - ends[1][i], v.shape)) / (2 * step)
+    return (matrix + matrix.transpose(1, 0, 2)) / 2, 0.0
 
 
 def spread(count: int, dimensions: int, rng: np.random.Generator) -> Array:

@@ -11,7 +11,23 @@ import numpy as np
 from analysis.laws.additive import AdditiveLaw, Power, Term
 from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Inputs, Units, between
 
-POWER = AdditiveLaw(
+
+@dataclass(frozen=True)
+class PowerLaw(AdditiveLaw):
+    """a x^-alpha, with or without a floor E."""
+
+    def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
+        """Return x = (a / (y - E))^(1 / alpha)."""
+        with np.errstate(all="ignore"):
+            return (params["a"] / _above(y, params.get("E", 0.0))) ** (1 / params["alpha"])
+
+
+def _above(y: Array, floor: Array | float) -> Array:
+    """Return y - floor, nan where y is not above it."""
+    return np.where(y > floor, y - floor, np.nan)
+
+
+POWER = PowerLaw(
     name="power",
     params=("a", "alpha"),
     inputs=("x",),
@@ -21,7 +37,7 @@ POWER = AdditiveLaw(
     powers=(Power("a", "alpha", "x"),),
 )
 
-SATURATING = AdditiveLaw(
+SATURATING = PowerLaw(
     name="saturating",
     params=("E", "a", "alpha"),
     inputs=("x",),
@@ -58,6 +74,12 @@ class ShiftedLaw(AdditiveLaw):
         outer = AdditiveLaw.unscale(self, theta, units)
         outer[2] = np.exp(theta[2] + units.log_inputs["x"])
         return outer
+
+    def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
+        """Return x = (a / (y - E))^(1 / alpha) - b."""
+        with np.errstate(all="ignore"):
+            x = (params["a"] / _above(y, params["E"])) ** (1 / params["alpha"]) - params["b"]
+        return np.where(x > 0, x, np.nan)
 
     def shapes(self, inputs: Inputs, u: Array) -> Array:
         """Draw exponents widely, and shifts from below the smallest x to above the largest."""

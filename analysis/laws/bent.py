@@ -1,0 +1,304 @@
+"""One-variable laws that bend: M3 and M4 of Alabdulmohsin et al. 2022, broken power laws of Caballero et al. 2023."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.laws.additive import AdditiveLaw, Power, Term
+from analysis.laws.base import (
+    COEFFICIENT,
+    EXPONENT,
+    FLOOR,
+    Array,
+    Bound,
+    Evaluation,
+    Inputs,
+    Law,
+    Units,
+    between,
+    spread,
+)
+
+SAME_AS_SATURATING = "the data show no upper plateau, and saturating says the same with two parameters less"
+
+
+@dataclass(frozen=True)
+class M3Law(Law):
+    """y = a (1/x + b)^alpha. Inner vector: log a, log b, alpha."""
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f with its first and second derivatives."""
+        a, b, alpha = (row[:, None] for row in theta)
+        s = np.logaddexp(-inputs["x"], b)
+        q = np.exp(b - s)
+
+        def curvature(v: Array) -> tuple[Array, float]:
+            matrix = np.zeros((3, 3, theta.shape[1]))
+            matrix[1, 1] = np.einsum("bn,bn->b", v, alpha * q * (1 - q))
+            matrix[1, 2] = matrix[2, 1] = np.einsum("bn,bn->b", v, q)
+            return matrix, 0.0
+
+        return Evaluation(a + alpha * s, lambda: [np.ones_like(s), alpha * q, s], curvature)
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the inner vector."""
+        x0, alpha = units.log_inputs["x"], np.asarray(params["alpha"], dtype=float)
+        with np.errstate(divide="ignore"):
+            b = np.maximum(np.log(np.asarray(params["b"], dtype=float)) + x0, self.bounds["b"].low)
+        return np.stack([np.log(params["a"]) - alpha * x0 - units.log_y, b, alpha])
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors into physical parameters."""
+        x0 = units.log_inputs["x"]
+        return np.stack([np.exp(theta[0] + theta[2] * x0 + units.log_y), np.exp(theta[1] - x0), theta[2]])
+
+    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw b from far below to above 1/x; a and alpha of each by linear regression."""
+        x = inputs["x"]
+        b = -x.max() - 4 + spread(count, 1, rng)[0] * (np.ptp(x) + 5)
+        s = np.logaddexp(-x, b[:, None])
+        total = weights.sum()
+        mean = (s @ weights / total)[:, None]
+        alpha = ((s - mean) * weights) @ log_y / np.maximum((s - mean) ** 2 @ weights, 1e-300)
+        a = (weights @ log_y) / total - alpha * mean[:, 0]
+        low, high = self.box()
+        return np.clip(np.stack([a, b, alpha]), low[:, None], high[:, None])
+
+    def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
+        """Return x = 1 / ((y / a)^(1 / alpha) - b)."""
+        with np.errstate(all="ignore"):
+            over = (y / params["a"]) ** (1 / params["alpha"]) - params["b"]
+            return np.where(over > 0, 1 / over, np.nan)
+
+
+@dataclass(frozen=True)
+class M4Law(Law):
+    """(y - E) / (e0 - y)^gamma = a x^-alpha: a power law between the plateau e0 and the floor E.
+
+    Inner vector: E, log(e0 - E), a, alpha, gamma, with y = E + W sigma(s), W = e0 - E and
+    log sigma(s) - gamma log sigma(-s) = a - alpha log x; s by Newton's method, which that concave or convex equation
+    makes monotone.
+    """
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f with its first and second derivatives."""
+        E, width, a, alpha, gamma = (row[:, None] for row in theta)
+        x = inputs["x"]
+        s = _invert(a - alpha * x, gamma)
+        up, down = 1 / (1 + np.exp(-s)), 1 / (1 + np.exp(s))
+        W = np.exp(width)
+        y = E + W * up
+        slope = down + gamma * up
+        log_down = -np.logaddexp(0.0, s)
+        by_level, by_gamma = 1 / slope, log_down / slope
+        rise = W * up * down
+
+        def gradient() -> list[Array]:
+            level = rise * by_level / y
+            return [1 / y, W * up / y, level, -x * level, rise * by_gamma / y]
+
+        def curvature(v: Array) -> tuple[Array, float]:
+            bend = (gamma - 1) * up * down
+            pull = bend * by_gamma + up
+            second = {
+                "level": -bend / slope**3,
+                "cross": -pull / slope**2,
+                "gamma": -up * by_gamma / slope - log_down * pull / slope**2,
+            }
+            first = [by_level, -x * by_level, by_gamma]
+            factor = [[second["level"], -x * second["level"], second["cross"]]]
+            factor.append([factor[0][1], x**2 * second["level"], -x * second["cross"]])
+            factor.append([factor[0][2], factor[1][2], second["gamma"]])
+            matrix = np.zeros((5, 5, theta.shape[1]))
+            share = v * rise / y
+            matrix[1, 1] = np.einsum("bn,bn->b", v, W * up / y)
+            for i in range(3):
+                matrix[1, 2 + i] = matrix[2 + i, 1] = np.einsum("bn,bn->b", share, first[i])
+                for j in range(3):
+                    both = (down - up) * first[i] * first[j] + factor[i][j]
+                    matrix[2 + i, 2 + j] = np.einsum("bn,bn->b", share, both)
+            return matrix, -1.0
+
+        return Evaluation(np.log(y), gradient, curvature)
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the inner vector."""
+        p = {name: np.asarray(params[name], dtype=float) for name in self.params}
+        E = p["E"] / np.exp(units.log_y)
+        width = np.log(p["e0"] - p["E"]) - units.log_y
+        level = np.log(p["a"]) - p["alpha"] * units.log_inputs["x"] - (1 - p["gamma"]) * (width + units.log_y)
+        return np.stack([E, width, level, p["alpha"], p["gamma"]])
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors into physical parameters."""
+        E, width, level, alpha, gamma = theta
+        y0 = np.exp(units.log_y)
+        with np.errstate(over="ignore"):
+            a = np.exp(level + alpha * units.log_inputs["x"] + (1 - gamma) * (width + units.log_y))
+        return np.stack([E * y0, (E + np.exp(width)) * y0, a, alpha, gamma])
+
+    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Screen many floors and plateaus, for which the law is nearly linear in a, alpha and gamma; keep the best."""
+        u = spread(40 * count, 2, rng)
+        x, y = inputs["x"], np.exp(log_y)
+        E = y.min() * (1 - between(u[0], 1e-4, 1.0))
+        e0 = y.max() * (1 + between(u[1], 1e-4, 10.0))
+        W = e0 - E
+        down, up = np.log((e0[:, None] - y) / W[:, None]), np.log((y - E[:, None]) / W[:, None])
+        design = np.stack([np.ones_like(down), np.broadcast_to(-x, down.shape), down], axis=-1)
+        gamma = np.ones(len(E))
+        # A residual of the linear equation is one of log y times its slope, which depends on gamma: twice around.
+        for _ in range(2):
+            slope = y / (y - E[:, None]) + gamma[:, None] * y / (e0[:, None] - y)
+            scaled = design * (np.sqrt(weights) / slope)[..., None]
+            target = up * np.sqrt(weights) / slope
+            gram = np.einsum("bni,bnj->bij", scaled, scaled) + 1e-9 * np.eye(3)
+            right = np.einsum("bni,bn->bi", scaled, target)
+            solution = np.linalg.solve(gram, right[..., None])[..., 0]
+            gamma = np.clip(solution[:, 2], 0.02, 10.0)
+        alpha = np.maximum(solution[:, 1], 0.02)
+        wrong = np.abs(target - np.einsum("bni,bi->bn", scaled, np.stack([solution[:, 0], alpha, gamma], axis=1)))
+        best = np.argsort(wrong.sum(axis=1), kind="stable")[:count]
+        low, high = self.box()
+        theta = np.stack([E, np.log(W), solution[:, 0], alpha, gamma])[:, best]
+        return np.clip(theta, low[:, None], high[:, None])
+
+    def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
+        """Return x = (a (e0 - y)^gamma / (y - E))^(1 / alpha)."""
+        p = params
+        inside = (y > p["E"]) & (y < p["e0"])
+        with np.errstate(all="ignore"):
+            x = (p["a"] * (p["e0"] - y) ** p["gamma"] / (y - p["E"])) ** (1 / p["alpha"])
+        return np.where(inside, x, np.nan)
+
+
+@dataclass(frozen=True)
+class BrokenLaw(AdditiveLaw):
+    """E + b x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i). Inner: d and f as logarithms."""
+
+    breaks: int = 1
+
+    def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
+        """Return the one term, with all its derivatives."""
+        x = inputs["x"]
+        b, c0 = theta[1][:, None], theta[2][:, None]
+        which, u = [1, 2], b - c0 * x
+        du: list[Array | float] = [1.0, -x]
+        d2u: dict[tuple[int, int], Array | float] = {}
+        for k in range(self.breaks):
+            c, d, log_f = (theta[3 + 3 * k + i][:, None] for i in range(3))
+            f = np.exp(log_f)
+            z = (x - d) / f
+            soft, up = np.logaddexp(0.0, z), 1 / (1 + np.exp(-z))
+            bump = up * (1 - up)
+            fall = f * (soft - z * up)
+            at = len(which)
+            which += [3 + 3 * k + i for i in range(3)]
+            u = u - c * f * soft
+            du += [-f * soft, c * up, -c * fall]
+            d2u |= {
+                (at, at + 1): up,
+                (at, at + 2): -fall,
+                (at + 1, at + 1): -c * bump / f,
+                (at + 1, at + 2): -c * z * bump,
+                (at + 2, at + 2): -c * (fall + f * z**2 * bump),
+            }
+        return [Term(tuple(which), u, tuple(du), d2u)]
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the inner vector; the breaks' part of x0 goes into b."""
+        inner = AdditiveLaw.scale(self, params, units)
+        for k in range(self.breaks):
+            inner[4 + 3 * k] = np.log(np.asarray(params[f"d{k + 1}"], dtype=float)) - units.log_inputs["x"]
+            inner[5 + 3 * k] = np.log(np.asarray(params[f"f{k + 1}"], dtype=float))
+        return inner
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors into physical parameters."""
+        outer = AdditiveLaw.unscale(self, theta, units)
+        for k in range(self.breaks):
+            outer[4 + 3 * k] = np.exp(theta[4 + 3 * k] + units.log_inputs["x"])
+            outer[5 + 3 * k] = np.exp(theta[5 + 3 * k])
+        return outer
+
+    def shapes(self, inputs: Inputs, u: Array) -> Array:
+        """Draw breaks over the data's range, sharp and soft, with slopes on either side."""
+        x = inputs["x"]
+        theta = np.zeros((len(self.params), u.shape[1]))
+        theta[2] = between(u[0], 0.01, 1.5)
+        for k in range(self.breaks):
+            theta[3 + 3 * k] = between(u[1 + 3 * k], 0.02, 1.5) * np.where(np.arange(u.shape[1]) % 3 == 0, -0.5, 1.0)
+            theta[4 + 3 * k] = x.min() + (k + u[2 + 3 * k]) / self.breaks * np.ptp(x)
+            theta[5 + 3 * k] = np.log(between(u[3 + 3 * k], 0.1, 1.5))
+        theta[2] = np.maximum(theta[2], -theta[3::3][: self.breaks].clip(max=0).sum(axis=0) + 0.01)
+        return theta
+
+
+def _invert(level: Array, gamma: Array) -> Array:
+    """Solve log sigma(s) - gamma log sigma(-s) = level for s."""
+    safe = np.maximum(gamma, 1e-3)
+    s = np.clip(np.where(level < 0, level, level / safe), -700, 700)
+    for _ in range(30):
+        up = 1 / (1 + np.exp(-s))
+        wrong = -np.logaddexp(0.0, -s) + gamma * np.logaddexp(0.0, s) - level
+        step = wrong / np.maximum(1 - up + gamma * up, 1e-12)
+        s = np.clip(s - step, -700, 700)
+        if np.nanmax(np.abs(step)) < 1e-12:
+            break
+    return s
+
+
+M3 = M3Law(
+    name="m3",
+    params=("a", "b", "alpha"),
+    inputs=("x",),
+    formula="a (1/x + b)^alpha",
+    source="Alabdulmohsin et al. 2022, arXiv 2209.06640",
+    bounds={
+        "a": Bound(-30.0, 60.0),
+        "b": Bound(-25.0, 10.0, at_low="the data show no floor, and power says the same with one parameter less"),
+        "alpha": EXPONENT,
+    },
+)
+
+M4 = M4Law(
+    name="m4",
+    params=("E", "e0", "a", "alpha", "gamma"),
+    inputs=("x",),
+    formula="(y - E) / (e0 - y)^gamma = a x^-alpha",
+    source="Alabdulmohsin et al. 2022, arXiv 2209.06640",
+    bounds={
+        "E": FLOOR,
+        "e0": Bound(-7.0, 7.0),
+        "a": Bound(-30.0, 30.0),
+        "alpha": EXPONENT,
+        "gamma": Bound(1e-3, 20.0, at_low=SAME_AS_SATURATING),
+    },
+    default_starts=12,
+)
+
+
+def _broken(breaks: int) -> BrokenLaw:
+    """Build the broken law with that many breaks."""
+    bounds = {"E": FLOOR, "b": COEFFICIENT, "c0": Bound(-2.0, 10.0)}
+    product = ""
+    for k in range(1, breaks + 1):
+        bounds |= {f"c{k}": Bound(-10.0, 10.0), f"d{k}": Bound(-25.0, 25.0), f"f{k}": Bound(-4.6, 2.3)}
+        product += f" (1 + (x/d{k})^(1/f{k}))^(-c{k} f{k})"
+    return BrokenLaw(
+        name=f"bnsl{breaks}",
+        params=tuple(bounds),
+        inputs=("x",),
+        formula=f"E + b x^-c0{product}",
+        source="Caballero et al. 2023, arXiv 2210.14891",
+        bounds=bounds,
+        powers=(Power("b", "c0", "x"),),
+        breaks=breaks,
+    )
+
+
+BNSL1, BNSL2 = _broken(1), _broken(2)
