@@ -17,7 +17,7 @@ from scaling.data.seeds import generator
 from scaling.data.subset import class_sequence
 
 T = TypeVar("T")
-FEWEST = 1 << 14  # examples of the fixed order made at a time, so that subsets of many sizes share the work
+FEWEST, ROUNDED = 1 << 14, 1 << 20  # examples of the fixed order: made in powers of two, so that subsets share the work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class MadeSet(DataSet):
 
     def _first(self, n: int) -> Arrays:
         """Return the first `n` examples of the fixed order."""
-        made = max(FEWEST, 1 << (n - 1).bit_length())
+        made = n if n > ROUNDED else max(FEWEST, 1 << (n - 1).bit_length())
         order = self.remember("order", made, lambda: self.ordered(made))
         return Arrays(order.x[:n], order.y[:n])
 

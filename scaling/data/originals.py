@@ -21,6 +21,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 IMAGES = ("image", "img")  # columns, the first that is there
 LABELS = ("label", "fine_label", "labels", "class")
+UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images of all classes, and which is which
 AT_A_TIME = 2_000  # pictures decoded side by side
 
 Picture = Path | bytes | np.ndarray  # a file, its content, or pixels (height, width, channels)
@@ -40,9 +41,12 @@ def find_pictures(folder: Path) -> dict[str, Pictures]:
     classes: list[str] | None = None
     for split, names in NAMES.items():
         directory = next((folder / name for name in names if (folder / name).is_dir()), None)
-        if directory is not None and any(path.is_dir() for path in directory.iterdir()):
+        if directory is not None and _classes(directory):
             classes = classes or _classes(directory)
-            found[split] = _of_folders(directory, classes)
+            if _classes(directory) != [UNSORTED]:
+                found[split] = _of_folders(directory, classes)
+            elif (directory / ANNOTATIONS).is_file():
+                found[split] = _of_annotations(directory, classes)
             continue
         if files := _parquet(folder, names):
             found[split] = _of_parquet(files)
@@ -123,6 +127,21 @@ def _of_folders(directory: Path, classes: list[str]) -> Pictures:
         mine = sorted(path for path in (directory / name).rglob("*") if path.suffix.lower() in SUFFIXES)
         files += mine
         labels += [label] * len(mine)
+    return Pictures(np.array(labels, dtype=np.int64), lambda: iter(files))
+
+
+def _of_annotations(directory: Path, classes: list[str]) -> Pictures:
+    """Read TinyImageNet's validation images, whose classes stand in a file: image, class, box, tab-separated."""
+    index = {name: label for label, name in enumerate(classes)}
+    lines = [line.split("\t") for line in (directory / ANNOTATIONS).read_text().splitlines() if line]
+    files = [directory / UNSORTED / line[0] for line in lines]
+    labels = [index.get(line[1]) for line in lines]
+    if None in labels:
+        unknown = lines[labels.index(None)][1]
+        raise UserError(
+            f"found the class {unknown} in {directory / ANNOTATIONS}; wanted only classes that are in the training "
+            f"images; complete those"
+        )
     return Pictures(np.array(labels, dtype=np.int64), lambda: iter(files))
 
 

@@ -99,8 +99,9 @@ def write_prepared(
     final = prepared_folder(folder, image_size=image_size, channels=channels)
     aside = final.with_name(final.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     plan = _rows(pictures)
+    aside.mkdir(parents=True)
+    _check_room(aside, sum(len(pictures[split].labels) for split in plan) * channels * image_size**2)
     examples = {}
     for split, parts in plan.items():
         labels = pictures[split].labels
@@ -114,6 +115,15 @@ def write_prepared(
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)
     return Prepared.open(final)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"found {free / 1e9:.1f} GB free on the disk of {folder.parent}; wanted {needed / 1e9:.1f} GB "
+            f"for the arrays; make room, or give a smaller data.image_size"
+        )
 
 
 def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:

@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from scaling.data.base import Arrays
-from scaling.data.images import Cifar10, ImageNet1k, Stl10
+from scaling.data.images import Cifar10, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare import prepare, read_set, survey
 from scaling.errors import UserError
@@ -125,6 +125,21 @@ def test_the_binary_version_of_stl10(tmp_path: Path) -> None:
     assert np.array_equal(train.x[0], first.transpose(0, 2, 1))
 
 
+def test_tiny_imagenet_as_it_is_distributed(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"train": [5, 4, 3]})
+    rng = np.random.default_rng(0)
+    for split in ("val", "test"):
+        (tmp_path / split / "images").mkdir(parents=True)
+        for i in range(6):
+            picture(rng, i % 3).save(tmp_path / split / "images" / f"{split}_{i}.png")
+    lines = [f"val_{i}.png\tclass{i % 3}\t0\t0\t9\t9\n" for i in range(6)]
+    (tmp_path / "val" / "val_annotations.txt").write_text("".join(lines))
+    ready = prepare("tinyimagenet", {"root": str(tmp_path), "image_size": 8, "classes": 3, "examples": 12})
+    assert (ready.n_train, ready.n_validation, ready.n_test) == (12, 3, 3)
+    test = TinyImageNet(root=str(tmp_path), image_size=8, classes=3, examples=12).load(None).test
+    assert np.array_equal(greys(test), test.y)
+
+
 class TestBadInput:
     def test_a_set_that_is_missing(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"found no images of stl10 in .*; put its images into"):
@@ -146,6 +161,11 @@ class TestBadInput:
         with pytest.raises(UserError, match=r"1\.png, which cannot be decoded"):
             prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
         assert not Stl10(root=str(tmp_path), image_size=8).source().ready
+
+    def test_a_disk_too_small(self, tmp_path: Path) -> None:
+        image_folder(tmp_path, {"train": [2, 2], "test": [2, 2]})
+        with pytest.raises(UserError, match=r"GB free on the disk of .* make room"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 10**8, "classes": 2, "examples": 4})
 
     def test_a_class_only_in_the_test_images(self, tmp_path: Path) -> None:
         image_folder(tmp_path, {"train": [2, 2], "test": [2, 2, 1]})
