@@ -102,7 +102,7 @@ def probe(device: str = "auto", *, threads: int = 1) -> Speed:
     shapes = (*SHAPES, *LARGE) if where.type == "cuda" else SHAPES
     with _threads(threads):
         measured = {
-            precision: [_step_seconds(_run(shape, precision), where) for shape in shapes]
+            precision: [_step_seconds(planned_shape(shape, precision), where) for shape in shapes]
             for precision in ("fp32", "bf16")
         }
         run_seconds = _run_seconds(where)
@@ -126,7 +126,9 @@ def fit_costs(shapes: Sequence[Shape], seconds: Sequence[float]) -> tuple[Costs,
     """Fit non-negative costs to measured steps by relative least squares; return them and the median relative error."""
     from scipy.optimize import nnls
 
-    rows = np.array([astuple(work(_run(shape, "fp32").config, batch=shape.batch)) for shape in shapes], dtype=float)
+    rows = np.array(
+        [astuple(work(planned_shape(shape, "fp32").config, batch=shape.batch)) for shape in shapes], dtype=float
+    )
     times = np.array(seconds)
     scale = np.maximum(rows.max(axis=0), 1.0)  # FLOPs and steps differ by ten orders of magnitude
     weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
@@ -134,7 +136,8 @@ def fit_costs(shapes: Sequence[Shape], seconds: Sequence[float]) -> tuple[Costs,
     return costs, float(median(np.abs(rows @ (weights / scale) / times - 1)))
 
 
-def _run(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
+def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
+    """Plan a run of a shape on noise, long enough to be timed."""
     config = RunConfig(
         model=shape.model,
         data=Noise(size=max(EXAMPLES, shape.batch), features=shape.features),
@@ -172,7 +175,7 @@ def _run_seconds(where: Any) -> float:
     """Return what a run costs however short it is: files, models, optimiser."""
     from scaling.train.run import train_run
 
-    run = _run(SHAPES[0], "fp32", steps=1)
+    run = planned_shape(SHAPES[0], "fp32", steps=1)
     with TemporaryDirectory(prefix="scaling-probe-") as folder:
         took = []
         for attempt in range(3):
