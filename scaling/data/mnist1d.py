@@ -71,40 +71,48 @@ def sequences(digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     stroke = STROKES.shape[1]
     padding = PADDING[0] + (rng.random(n) * (PADDING[1] - PADDING[0] + 1)).astype(np.int64)
     roll = (rng.random(n) * TRANSLATIONS).astype(np.int64)
-    scale = 1 + SCALE * (rng.random(n) - 0.5)
-    shear = SHEAR * (rng.random(n) - 0.5)
+    scale = 1 + SCALE * (rng.random((n, 1), dtype=np.float32) - 0.5)
+    shear = SHEAR * (rng.random((n, 1), dtype=np.float32) - 0.5)
 
     points = (np.arange(LENGTH) - roll[:, None]) % LENGTH
-    at = points * ((stroke + padding - 1) / (LENGTH - 1))[:, None]  # place in the padded template
-    left = np.minimum(at.astype(np.int64), stroke)
-    share = at - left
-    padded = templates()
-    signal = (1 - share) * padded[digits[:, None], left] + share * padded[digits[:, None], left + 1]
-    noise = CORRELATED_NOISE * rng.standard_normal((n, LENGTH)) @ smoothing()
-    x = np.where(at < stroke, scale[:, None] * signal, noise)
-    x += WHITE_NOISE * rng.standard_normal((n, LENGTH))
-    x -= shear[:, None] * np.linspace(-0.5, 0.5, LENGTH)
-    return (x @ resampling()).astype(np.float32)
+    inside = points * (stroke + padding - 1)[:, None] < stroke * (LENGTH - 1)  # in front of the padding
+    signal = scale * dilated()[digits[:, None], padding[:, None] - PADDING[0], points]
+    noise = rng.standard_normal((n, LENGTH), dtype=np.float32) @ (CORRELATED_NOISE * smoothing())
+    x = np.where(inside, signal, noise)
+    x += WHITE_NOISE * rng.standard_normal((n, LENGTH), dtype=np.float32)
+    x -= shear * np.linspace(-0.5, 0.5, LENGTH, dtype=np.float32)
+    return x @ resampling()
 
 
 @cache
 def templates() -> np.ndarray:
-    """Return the standardised templates that start at 0, with two zeros of padding behind, (10, 14)."""
+    """Return the standardised templates that start at 0, (10, 12)."""
     centred = STROKES - STROKES.mean(axis=1, keepdims=True)
     standard = centred / STROKES.std(axis=1, keepdims=True)
-    return np.pad((standard - standard[:, :1]) * HEIGHT, ((0, 0), (0, 2)))
+    return (standard - standard[:, :1]) * HEIGHT
+
+
+@cache
+def dilated() -> np.ndarray:
+    """Return each template with each padding, stretched to 72 points, (10, paddings, 72) float32."""
+    stroke = STROKES.shape[1]
+    paddings = range(PADDING[0], PADDING[1] + 1)
+    ends = [np.linspace(0, stroke + padding - 1, LENGTH) for padding in paddings]
+    padded = np.pad(templates(), ((0, 0), (0, PADDING[1])))
+    table = [[np.interp(at, np.arange(padded.shape[1]), template) for at in ends] for template in padded]
+    return np.array(table, dtype=np.float32)
 
 
 @cache
 def smoothing() -> np.ndarray:
-    """Return the Gaussian filter as a matrix to multiply from the right, (72, 72)."""
+    """Return the Gaussian filter as a matrix to multiply from the right, (72, 72) float32."""
     from scipy.ndimage import gaussian_filter1d
 
-    return gaussian_filter1d(np.eye(LENGTH), SMOOTHING, axis=1)
+    return gaussian_filter1d(np.eye(LENGTH, dtype=np.float32), SMOOTHING, axis=1)
 
 
 @cache
 def resampling() -> np.ndarray:
-    """Return linear interpolation from 72 to 40 points as a matrix to multiply from the right, (72, 40)."""
+    """Return linear interpolation from 72 to 40 points as a matrix to multiply from the right, (72, 40) float32."""
     old, new = np.linspace(0, 1, LENGTH), np.linspace(0, 1, POINTS)
-    return np.stack([np.interp(new, old, unit) for unit in np.eye(LENGTH)])
+    return np.stack([np.interp(new, old, unit) for unit in np.eye(LENGTH)]).astype(np.float32)

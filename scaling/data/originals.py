@@ -96,6 +96,7 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
             image = Image.fromarray(picture)
         else:
             image = Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)
+            image.draft(None, (2 * size, 2 * size))  # lets a JPEG be decoded at a fraction of its size
         image = image.convert("RGB" if channels == 3 else "L")
     except OSError as error:
         name = picture if isinstance(picture, Path) else "a picture"

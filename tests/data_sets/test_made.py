@@ -20,10 +20,10 @@ ids = [data.name for data in MADE]
 
 
 def digest(splits: Splits) -> str:
-    """Return a hash of the first thousand training examples and the test labels."""
+    """Return a hash of training examples and test targets, too coarse to notice how a machine rounds."""
     assert isinstance(splits.train, Arrays)
-    parts = [np.round(splits.train.x, 2) + 0.0, np.round(splits.train.y, 3) + 0.0, np.round(splits.test.y, 3) + 0.0]
-    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+    coarse = [np.rint(4 * part).astype(np.int64) for part in (splits.train.x, splits.train.y, splits.test.y)]
+    return hashlib.sha256(b"".join(part.tobytes() for part in coarse)).hexdigest()[:16]
 
 
 def drawn(splits: Splits, i: int) -> Arrays:
@@ -31,7 +31,7 @@ def drawn(splits: Splits, i: int) -> Arrays:
     return splits.train.draw(i)
 
 
-PINNED = {"teacher": "fe641149b8dd392a", "mnist1d": "ba14feefeed2588a", "linear_teacher": "cab4310c1399d193"}
+PINNED = {"teacher": "0879616dd03a7108", "mnist1d": "a8828a414df1f8bb", "linear_teacher": "95013b3b24b3ea9c"}
 
 
 @pytest.mark.parametrize("data", MADE, ids=ids)
