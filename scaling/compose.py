@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -106,12 +108,15 @@ class Roots(SearchPathPlugin):
 
 def register() -> None:
     """Make Hydra know our sources and our sweeper; safe to call again."""
-    from scaling.planner import Planner
+    from scaling import planner
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
     plugins = Plugins.instance()
-    for plugin in (SweepSource, Roots, Planner):
+    for plugin in (SweepSource, Roots, planner.Planner):
         plugins.register(plugin)
+    # After the scan, which would else take the alias for a package and miss the plugins that are installed.
+    sys.modules.setdefault(planner.NAMESPACE, ModuleType(planner.NAMESPACE))
+    sys.modules[planner.MODULE] = planner
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-MODULE = "hydra_plugins.scaling"  # Hydra instantiates sweepers only from modules of that name
+NAMESPACE = "hydra_plugins"  # Hydra instantiates sweepers only from modules in here
+MODULE = f"{NAMESPACE}.scaling"
 
 
 class Planner(Sweeper):

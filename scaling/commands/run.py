@@ -43,6 +43,7 @@ def execute(plan: Plan, *, json_path: str | None = None) -> None:
     from rich.console import Console
 
     from scaling.config import read_group
+    from scaling.dispatch.local import check_writable
     from scaling.dispatch.show import print_outcome
     from scaling.outlook import outlook
     from scaling.plan_files import write_plan
@@ -52,6 +53,8 @@ def execute(plan: Plan, *, json_path: str | None = None) -> None:
     launcher = read_group("launcher", plan.launcher)
     look = outlook(plan, launcher)
     look.check_limit()
+    check_writable(plan.folder)
+    check_devices(plan)
     check_data(plan)
     extra = write_plan(plan, look.forecasts)
     if not plan.single:
@@ -80,6 +83,14 @@ def _print_result(plan: Plan, console: Any) -> None:
         shown = ", ".join(f"{name} {last[name]:.4g}" for name in names)
         facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
         console.print(f"{shown} ({facts}; {record})", highlight=False, soft_wrap=True)
+
+
+def check_devices(plan: Plan) -> None:
+    """Look for the devices that are named before anything is started; UserError where one is not here."""
+    for device in {run.config.train.device for run in plan.runs} - {"auto", "cpu"}:
+        from scaling.train.device import find_device
+
+        find_device(device)
 
 
 def check_data(plan: Plan) -> None:

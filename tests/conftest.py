@@ -1,0 +1,38 @@
+"""What the tests share: the command line as a user runs it, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of default threads on two cores are 15x to 60x slower
+
+
+class CommandLine:
+    """`scaling …` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Run it, check the exit code, return stdout (stderr where it failed)."""
+        done = subprocess.run(
+            [sys.executable, "-m", "scaling", *arguments], cwd=self.folder, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stderr if code else done.stdout
+
+
+@pytest.fixture
+def scaling(tmp_path):
+    return CommandLine(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_command_line(tmp_path_factory):
+    return lambda name: CommandLine(tmp_path_factory.mktemp(name))

@@ -1,0 +1,142 @@
+"""The command line as a user meets it: plan, run, look, run again, and every mistake in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SWEEP = """\
+# Does it work?
+model: {depth: 1}
+sweep:
+  grid:
+    - product: {model.width: [8, 16], train.budget: [5.0e+6, 1.0e+7], seed: [0, 1]}
+  set: {optim.lr: 1e-2 * (width / 8) ** -0.5}
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(make_command_line):
+    """A folder in which a small sweep was planned and run."""
+    scaling = make_command_line("swept")
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps" / "tiny.yaml").write_text(SWEEP)
+    scaling("run", "sweep=tiny")
+    return scaling
+
+
+def records(folder):
+    return {path.parent.name: path.read_bytes() for path in folder.glob("results/runs/*/record.json")}
+
+
+def test_the_plan_is_what_then_runs(swept):
+    plan = json.loads(swept("plan", "sweep=tiny", "--json", "-"))
+    assert {run["run_id"] for run in plan["runs"]} == set(records(swept.folder))
+    assert {run["status"] for run in plan["runs"]} == {"finished"}
+    for run in plan["runs"]:
+        record = json.loads((swept.folder / "results/runs" / run["run_id"] / "record.json").read_text())
+        for name in ("N", "N_total", "N_body", "N_nonhead", "D", "D_unique", "epochs", "steps", "C", "C_counted"):
+            assert record["counts"][name] == run[name], name
+        assert record["points"][-1]["D"] == run["D"]
+        assert 0 <= run["budget"] - run["C"] < run["C"] / run["steps"] * 1.001
+    assert plan["total"]["C"] == sum(run["C"] for run in plan["runs"])
+
+
+def test_run_again_trains_nothing_and_a_new_width_trains_only_the_new_runs(swept):
+    before = records(swept.folder)
+    assert "8 were there already" in swept("run", "sweep=tiny")
+    swept("run", "sweep=tiny", "model.width=8,16,24", "name=wider")
+    after = records(swept.folder)
+    assert len(after) == 12
+    assert {key: after[key] for key in before} == before
+
+
+def test_hydra_and_the_verb_ask_for_the_same_runs(swept):
+    before = records(swept.folder)
+    subprocess.run([sys.executable, "-m", "scaling", "-m", "sweep=tiny"], cwd=swept.folder, check=True)
+    assert records(swept.folder) == before
+    assert not (swept.folder / "multirun").exists()
+    assert not (swept.folder / "outputs").exists()
+
+
+def test_status_counts_all(swept):
+    status = json.loads(swept("status", "results/tiny", "--json", "-"))
+    assert status["counts"]["finished"] == status["total"] == 8
+    assert "8/8 settled" in swept("status", "results/tiny")
+
+
+def test_one_run_here_and_now(scaling):
+    said = scaling("run", "model.width=8", "train.examples=2000")
+    assert "loss" in said
+    assert (scaling.folder / "results/single/plan.csv").exists()
+    scaling("run", "model.width=12", "train.examples=2000")
+    assert len((scaling.folder / "results/single/plan.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_of_hydra_alone(scaling):
+    scaling("model.width=8", "train.examples=2000")
+    assert len(records(scaling.folder)) == 1
+    assert sorted(path.name for path in scaling.folder.iterdir()) == ["results"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plam"], "did you mean plan"),
+        (["plan", "sweep=quickstrat"], "did you mean sweep=quickstart"),
+        (["plan", "model.wdith=8"], "unknown key model.wdith"),
+        (["plan", "--jsno", "-"], "unknown option --jsno"),
+        (["plan", "quickstart"], "wanted overrides"),
+        (["run", "model.width=8", "train.steps=1", "train.device=cuda"], "CUDA"),
+        (["run", "model.width=8", "train.steps=1", "train.device=tpu"], "tpu"),
+        (["run", "data=cifar10", "train.steps=1"], "cifar10"),
+        (["status", "results/none"], "no plan in results/none"),
+        (["model.width=8", "model=mpl"], "model=mpl"),
+        (["run", "model.width=8", "train.steps=1", "results=/proc/nowhere"], "results=DIR"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):
+    error = scaling(*arguments, code=2)
+    assert said in error
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert not records(scaling.folder)
+
+
+def test_a_record_cut_in_half_is_named_and_its_run_done_again(swept):
+    run_id = json.loads(swept("plan", "sweep=tiny", "--json", "-"))["runs"][0]["run_id"]
+    record = swept.folder / "results/runs" / run_id / "record.json"
+    whole = json.loads(record.read_text())
+    record.write_text(record.read_text()[:200])
+    assert f"{run_id}/record.json is cut in half" in swept("status", "results/tiny").replace("\n", "")
+    swept("run", "sweep=tiny")
+    again = json.loads(record.read_text())
+    del whole["how"], again["how"]
+    assert again == whole
+    assert record.with_name("record.json.broken").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "results/tiny"], ["run", "--help"]])
+def test_help_and_status_are_quick(swept, arguments):
+    """Under 0.6 s of CPU: none of torch, pandas, matplotlib is imported."""
+    code = (
+        "import os, sys; from scaling.__main__ import main\n"
+        "try: main(sys.argv[1:])\nfinally: sys.stderr.write(str(sum(os.times()[:2])))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=swept.folder, capture_output=True, text=True, env=environment
+    )
+    assert float(done.stderr) < 0.6
+
+
+def test_scaling_and_analysis_meet_only_in_files():
+    code = (
+        "import sys, analysis, analysis.cli, analysis.report; "
+        "print([name for name in ('torch', 'hydra', 'omegaconf', 'scaling') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
