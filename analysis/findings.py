@@ -166,7 +166,7 @@ def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequenc
             front, why = attempt(partial(frontier, used, y=y, **options))
             if front:
                 frontiers[y] = front
-                claims += [_on_frontier(front, law, where, how) for law in ("power", "saturating")]
+                claims += [_on_frontier(front, law, where, used, how) for law in ("power", "saturating")]
             else:
                 notes.append(f"no frontier of {y}: {why}")
             claims.append(_claim(used, "chinchilla", y, None, where, how))
@@ -243,9 +243,9 @@ def _has_milestones(rows: pd.DataFrame) -> bool:
     return "final" in rows.columns and not truth(rows["final"]).all()
 
 
-def _on_frontier(front: Frontier, law: str, where: str, how: How) -> Claim:
+def _on_frontier(front: Frontier, law: str, where: str, rows: pd.DataFrame, how: How) -> Claim:
     fitted, refusal = attempt(_fitting(front.table(), law, front.y, "C", how))
-    options = f"frontier --law {law} --y {front.y}" + (f' --where "{where}"' if where else "")
+    options = f"frontier --law {law} --y {front.y}" + (f' --where "{where}"' if where else "") + _all(rows)
     return Claim(f"best {front.y} in C", law, front.y, "C", fitted, refusal, options, remarks=front.warnings)
 
 

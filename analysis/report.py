@@ -78,7 +78,6 @@ def write_report(
     """
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
-    say("reading the table")
     table = load_table(path)
     say(f"fitting laws to {len(table)} rows")
     findings, refused = find(table, how)

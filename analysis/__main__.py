@@ -1,0 +1,43 @@
+"""`python -m analysis VERB …`: the analysis without the trainer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from analysis.cli import cli
+from analysis.errors import Refusal, UserError
+
+BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
+"""Exit codes."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; what a user can cause is said in one sentence on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        cli.main(arguments or ["--help"], prog_name="python -m analysis", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", INTERRUPTED)
+    except click.ClickException as error:
+        return _say(error.format_message(), BAD_INPUT)
+    except UserError as error:
+        return _say(str(error), BAD_INPUT)
+    except Refusal as error:
+        return _say(str(error), REFUSED)
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _say(sentence: str, code: int) -> int:
+    click.echo(f"error: {' '.join(sentence.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

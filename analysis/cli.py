@@ -1,0 +1,241 @@
+"""The commands of the analysis. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analysis.errors import UserError
+from analysis.options import (
+    Chosen,
+    answer,
+    interval_options,
+    json_option,
+    parse_numbers,
+    table_options,
+    words,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.result import Fit
+
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
+
+
+def fit_options(command: Any) -> Any:
+    """Take the law and how it is fitted."""
+    options = (
+        click.option("--law", default="chinchilla", show_default=True, help="The law, by its name."),
+        Y,
+        click.option("--x", metavar="COLUMN", help="The variable of a one-variable law (C where there is one)."),
+        click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="huber", show_default=True),
+        click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
+                     help="Width of the Huber loss."),
+        click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
+        click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
+                     show_default=True, help="What is drawn again for the intervals."),
+        click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling fit results/quickstart --law chinchilla")
+@table_options
+@fit_options
+@interval_options
+@click.option("--multiverse", is_flag=True, help="Fit again under every other reasonable choice, and show the spread.")
+@json_option
+def fit(chosen: Chosen, multiverse: bool, json_path: str | None, **how: Any) -> None:
+    """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
+    from analysis.fitting import fit as fit_law
+    from analysis.views import show_fit
+
+    table = chosen.table()
+    law = fit_law(table, **how, **chosen.selection)
+    content = law.to_dict()
+    if multiverse:
+        content["multiverse"] = _multiverse(table, chosen, how).to_dict()
+
+    def show() -> None:
+        show_fit(law)
+        if multiverse:
+            _show_rows(content["multiverse"])
+
+    answer(content, json_path, show)
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling frontier results/quickstart --rule hull")
+@table_options
+@Y
+@click.option("--x", default="C", show_default=True, metavar="COLUMN", help="What is spent.")
+@click.option("--rule", type=click.Choice(["envelope", "pareto", "hull"]), default="envelope", show_default=True,
+              help="envelope: the best of each budget or bin; pareto: none better and cheaper; hull: lower convex hull "
+              "in log-log.")  # fmt: skip
+@click.option("--law", default="power", show_default=True, help="The law through the frontier, or none.")
+@interval_options
+@json_option
+def frontier(chosen: Chosen, y: str, x: str, rule: str, law: str, json_path: str | None, **how: Any) -> None:
+    """Find the runs that are best for their compute, and the law through them."""
+    from analysis.frontier import frontier as find
+    from analysis.views import show_frontier
+
+    rows, left_out = chosen.rows(y)
+    found = find(rows, y=y, x=x, rule=rule, **how)
+    fitted = None if law == "none" else _fit_frontier(found.table(), law, y, x, how)
+    content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}
+    answer(content, json_path, lambda: show_frontier(found, fitted))
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling isoflop results/quickstart --y error")
+@table_options
+@Y
+@click.option("--shape", type=click.Choice(["parabola", "chinchilla"]), default="parabola", show_default=True,
+              help="The curve through each budget's runs; chinchilla: the valley that the fitted law has.")  # fmt: skip
+@interval_options
+@json_option
+def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: Any) -> None:
+    """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
+    from analysis.isoflop import isoflop as find
+    from analysis.views import show_isoflop
+
+    rows, left_out = chosen.rows(y)
+    found = find(rows, y=y, shape=_shape(rows, y) if shape == "chinchilla" else None, **how)
+    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling allocate results/quickstart --at 1e12")
+@table_options
+@Y
+@click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
+@interval_options
+@json_option
+def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, **how: Any) -> None:
+    """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
+    from analysis.allocate import allocate as compare
+    from analysis.table import select_rows
+    from analysis.views import show_comparison
+
+    table = chosen.table()
+    selection = {**chosen.selection, "rows": "final"}
+    rows, left_out = select_rows(table, y=y, **selection)
+    milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
+    found = compare(rows, y=y, at=_compute(at), milestones=milestones, **how)
+    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_comparison(found))
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling report results/quickstart")
+@click.argument("source", metavar="results/NAME")
+@click.option("-o", "--out", metavar="DIR", help="Write into DIR rather than the results folder.")
+@interval_options
+@json_option
+def report(source: str, out: str | None, json_path: str | None, **how: Any) -> None:
+    """Draw the figures and write one self-contained HTML page; its path is the last line."""
+    from analysis.findings import How
+    from analysis.report import write_report
+
+    quiet = json_path == "-"
+    written = write_report(
+        source, out=out, how=How(**how), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
+    )
+    content = {
+        "report": str(written.page),
+        "headlines": [vars(line) for line in written.headlines],
+        "groups": [group.to_dict() for group in written.findings],
+        "refused": list(written.refused),
+    }
+    answer(content, json_path, lambda: click.echo(str(written.page)))
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling collect results/quickstart -o table.csv")
+@click.argument("sources", metavar="results/NAME…", nargs=-1, required=True)
+@click.option("-o", "--out", metavar="FILE", help="table.csv, .parquet or .jsonl (results/NAME/table.parquet).")
+@json_option
+def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
+    """Write the table of one sweep, or of several together: one row a run and milestone."""
+    from analysis.table import counted, load_table, write_table
+
+    if out is None and len(sources) > 1:
+        raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
+    table = _together([load_table(source) for source in sources], sources)
+    target = out or f"{sources[0]}/table.parquet"
+    write_table(table, target)
+    ends = table.drop_duplicates("run_id") if "run_id" in table.columns else table
+    status = ends["status"].value_counts().to_dict() if "status" in ends.columns else {}
+    said = ", ".join(f"{n} {word}" for word, n in status.items())
+    content = {"path": target, "rows": len(table), "runs": len(ends), "status": status, "columns": list(table.columns)}
+    text = f"{counted(len(table), 'row')} of {counted(len(ends), 'run')} ({said}) in {target}"
+    answer(content, json_path, lambda: click.echo(text))
+
+
+def _together(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.DataFrame:
+    """Put tables below each other; a run that two sweeps share stands once, under the first."""
+    import pandas as pd
+
+    if len(tables) == 1:
+        return tables[0]
+    named = [table.assign(sweep=source.rstrip("/")) for table, source in zip(tables, sources, strict=True)]
+    whole = pd.concat(named, ignore_index=True)
+    keys = [name for name in ("run_id", "step", "task") if name in whole.columns]
+    return whole.drop_duplicates(keys, ignore_index=True) if "run_id" in keys else whole
+
+
+def _fit_frontier(table: pd.DataFrame, law: str, y: str, x: str, how: dict[str, Any]) -> Fit:
+    from analysis.fitting import fit as fit_law
+
+    return fit_law(table, law=law, y=y, x=x, **how)
+
+
+def _shape(rows: pd.DataFrame, y: str) -> Any:
+    from analysis.allocate import parametric
+    from analysis.valley import Shape
+
+    law = parametric(rows, y, resamples=0, level=0.95, seed=0)
+    return Shape(law.params["alpha"], law.params["beta"])
+
+
+def _compute(texts: Sequence[str]) -> list[float]:
+    """Read target computes: 1e18, C=1e18, or several with commas."""
+    found: list[float] = []
+    for word in words(texts):
+        named = parse_numbers(word if "=" in word else f"C={word}")
+        if set(named) != {"C"}:
+            raise UserError(f"found the target {word!r}; wanted a compute in FLOPs, such as --at 1e18")
+        found += named["C"]
+    return found
+
+
+def _multiverse(table: pd.DataFrame, chosen: Chosen, how: dict[str, Any]) -> Any:
+    from analysis.multiverse import multiverse
+
+    return multiverse(table, how["law"], y=how["y"], **chosen.selection)
+
+
+def _show_rows(content: dict[str, Any]) -> None:
+    click.echo(str(content))
+
+
+COMMANDS: dict[str, click.Command] = {
+    "fit": fit,
+    "frontier": frontier,
+    "isoflop": isoflop,
+    "allocate": allocate,
+    "report": report,
+    "collect": collect,
+}
+"""Every command by its verb, for whoever attaches them to a command line."""
+
+
+@click.group(
+    commands=COMMANDS,
+    context_settings=SETTINGS,
+    epilog="\b\nExample:\n  python -m analysis fit table.csv --law power --x C",
+)
+def cli() -> None:
+    """Laws, forecasts and figures from a table of training runs."""

@@ -1,0 +1,151 @@
+"""What the commands of the analysis share: reading a table by options, writing JSON, printing results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analysis.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which table, which of its columns and which of its rows the user asked for."""
+
+    source: str
+    columns: dict[str, str]
+    derive: tuple[str, ...]
+    selection: dict[str, Any]
+
+    def table(self) -> pd.DataFrame:
+        """Read the table, with its columns renamed and derived."""
+        from analysis.table import derive_column, load_table, rename_columns
+
+        table = load_table(self.source)
+        if self.columns:
+            table = rename_columns(table, self.columns)
+        for assignment in self.derive:
+            table = derive_column(table, assignment)
+        return table
+
+    def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:
+        """Read the table and choose its rows; return them and what was left out."""
+        from analysis.table import select_rows
+
+        return select_rows(self.table(), y=y, **self.selection)
+
+
+def table_options(command: Command) -> Command:
+    """Take TABLE and the options that choose columns and rows; the command receives them as `chosen`."""
+
+    def wrapped(
+        source: str,
+        columns: Sequence[str],
+        derive: tuple[str, ...],
+        rows: str,
+        where: str | None,
+        pool: Sequence[str],
+        keep: Sequence[str],
+        task: str | None,
+        **rest: Any,
+    ) -> Any:
+        selection = {"rows": rows, "where": where, "pool": words(pool), "keep": words(keep), "task": task}
+        return command(Chosen(source, parse_columns(columns), derive, selection), **rest)
+
+    options = (
+        click.argument("source", metavar="TABLE"),
+        click.option("--columns", multiple=True, metavar="N=NAME,…", help="Take N, D, C, loss, … from these columns."),
+        click.option("--derive", multiple=True, metavar='"D = C/(6*N)"', help="Compute a column; may be repeated."),
+        click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
+                     help="all: also milestones of constant-rate runs."),
+        click.option("--where", metavar='"loss < 3.4"', help="Rows to use."),
+        click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ."),
+        click.option("--keep", multiple=True, metavar="at_chance,…", help="Runs to use although flagged."),
+        click.option("--task", help="The task, where the table has several."),
+    )  # fmt: skip
+    wrapped.__doc__ = command.__doc__
+    wrapped.__name__ = command.__name__
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    wrapped.__click_params__ = [*getattr(command, "__click_params__", []), *wrapped.__click_params__]  # type: ignore[attr-defined]
+    return wrapped
+
+
+def interval_options(command: Command) -> Command:
+    """Take --resamples, --level and --seed."""
+    command = click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling.")(command)
+    command = click.option(
+        "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
+        help="Of the intervals.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="0: no intervals."
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Take --json PATH."""
+    text = "Write the same content as JSON to PATH (-: stdout, which then holds nothing else)."
+    return click.option("--json", "json_path", metavar="PATH", help=text)(command)
+
+
+def parse_columns(texts: Sequence[str]) -> dict[str, str]:
+    """Read N=Model Size,C="Training FLOP" (quotes where a name holds a comma); may be given several times."""
+    columns: dict[str, str] = {}
+    for text in texts:
+        pairs = re.findall(r"""([^=,]+)=("[^"]*"|'[^']*'|[^,]*)(?:,|$)""", text)
+        if not pairs or ",".join(f"{name}={value}" for name, value in pairs) != text.rstrip(","):
+            raise UserError(f'found --columns {text!r}; wanted NAME=COLUMN pairs such as N="Model Size",C=flops')
+        columns.update({name.strip(): value.strip().strip("\"'") for name, value in pairs})
+    return columns
+
+
+def parse_numbers(text: str) -> dict[str, list[float]]:
+    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may stand several times."""
+    numbers: dict[str, list[float]] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not equals or not name.strip() or not 0 < number < float("inf"):
+            raise UserError(f"found the target {text!r}; wanted NAME=POSITIVE NUMBER, such as C=1e18 or N=1e6,D=1e9")
+        numbers.setdefault(name.strip(), []).append(number)
+    return numbers
+
+
+def words(texts: Sequence[str]) -> tuple[str, ...]:
+    """Split a,b and repeated options into words."""
+    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+
+
+def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[], None]) -> None:
+    """Show a result to a person, and write it as JSON where that was asked; `-` writes JSON alone."""
+    if json_path != "-":
+        show()
+    if json_path is None:
+        return
+    from analysis.result import plain
+
+    text = json.dumps(plain(content), indent=1, allow_nan=False)
+    if json_path == "-":
+        click.echo(text)
+        return
+    path = Path(json_path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import worlds
+from worlds import World, write_results
+
+from analysis.__main__ import main
+from analysis.cli import COMMANDS
+from analysis.options import parse_columns
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_results(worlds.isoflop(World()), tmp_path_factory.mktemp("cli"), "quickstart")
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    world, rng = World(), np.random.default_rng(0)
+    N, D = np.exp(rng.uniform(np.log(1e6), np.log(1e9), 80)), np.exp(rng.uniform(np.log(1e8), np.log(1e11), 80))
+    loss = world.loss(N, D) * np.exp(0.002 * rng.standard_normal(80))
+    path = tmp_path_factory.mktemp("foreign") / "table.csv"
+    pd.DataFrame({"Model Size": N, "Training FLOP": 6 * N * D, "loss": loss}).to_csv(path, index=False)
+    return path
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def run_json(capsys, *arguments):
+    code, out, err = run(capsys, *arguments, "--json", "-")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_fit_of_a_foreign_table_recovers_the_law(capsys, foreign):
+    fit = run_json(
+        capsys,
+        "fit",
+        foreign,
+        "--columns",
+        "N=Model Size,C=Training FLOP",
+        "--derive",
+        "D = C/(6*N)",
+        "--resamples",
+        200,
+    )
+    assert fit["params"]["alpha"] == pytest.approx(0.30, abs=0.02)
+    assert fit["intervals"]["alpha"][0] < fit["params"]["alpha"] < fit["intervals"]["alpha"][1]
+    assert fit["objective"]["name"] == "huber"
+    assert fit["certificate"]["status"] == "ok"
+    assert set(fit) >= {"law", "y", "level", "n_points", "n_runs", "allocation", "warnings"}
+
+
+def test_each_command_gives_json_and_text(capsys, folder, tmp_path):
+    for command, key in (("fit", "params"), ("frontier", "points"), ("isoflop", "budgets"), ("allocate", "approaches")):
+        path = tmp_path / f"{command}.json"
+        code, out, err = run(capsys, command, folder, "--resamples", 100, "--json", path)
+        assert (code, err) == (0, "")
+        assert out.strip()
+        assert json.loads(path.read_text())[key]
+
+
+def test_isoflop_and_allocation_find_the_world(capsys, folder):
+    found = run_json(capsys, "isoflop", folder, "--resamples", 200)
+    low, high = found["N_law"]["exponent_interval"]
+    assert low < World().exponent < high
+    shaped = run_json(capsys, "isoflop", folder, "--resamples", 200, "--shape", "chinchilla")
+    assert shaped["N_law"]["exponent"] == pytest.approx(World().exponent, abs=0.02)
+    split = run_json(capsys, "allocate", folder, "--resamples", 100, "--at", "C=1e12,1e13")
+    assert [t["C"] for t in split["approaches"][-1]["targets"]] == [1e12, 1e13]
+    assert split["agree"] is True
+
+
+def test_frontier_carries_its_law(capsys, folder):
+    found = run_json(capsys, "frontier", folder, "--resamples", 100, "--rule", "pareto", "--law", "saturating")
+    assert found["fit"]["law"] == "saturating"
+    assert run_json(capsys, "frontier", folder, "--resamples", 0, "--law", "none")["fit"] is None
+
+
+def test_collect_writes_what_fit_reads(capsys, folder, tmp_path):
+    for name in ("table.csv", "table.parquet", "table.jsonl"):
+        said = run_json(capsys, "collect", folder, "-o", tmp_path / name)
+        assert (said["rows"], said["runs"], said["status"]) == (180, 180, {"finished": 180})
+        fit = run_json(capsys, "fit", tmp_path / name, "--resamples", 0)
+        assert fit["n_points"] == 180
+    code, out, _ = run(capsys, "collect", folder)
+    assert code == 0
+    assert (folder / "table.parquet").exists()
+    assert "180 finished" in out
+
+
+def test_collect_puts_sweeps_together_once(capsys, folder, tmp_path):
+    other = folder.parent / "other"
+    other.mkdir()
+    plan = (folder / "plan.csv").read_text().splitlines()
+    (other / "plan.csv").write_text("\n".join(plan[:11]) + "\n")
+    said = run_json(capsys, "collect", folder, other, "-o", tmp_path / "both.csv")
+    assert said["runs"] == 180
+    code, _, err = run(capsys, "collect", folder, other)
+    assert (code, "wanted -o FILE" in err) == (2, True)
+
+
+def test_report_ends_with_its_path(capsys, tmp_path):
+    small = worlds.isoflop(World(), widths=(8, 16, 32, 64, 128), budgets=(1e9, 4e9), seeds=2)
+    folder = write_results(small.assign(error=np.nan, metric="squared_error"), tmp_path)
+    code, out, err = run(capsys, "report", folder, "--resamples", 50)
+    assert code == 0
+    assert out.strip() == str(folder / "report.html")
+    assert "drawing figures" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fit", "{csv}"], 2, "no column 'N'"),
+        (["fit", "{csv}", "--columns", "N=Size"], 2, "no column 'Size'; the table has Model Size"),
+        (["fit", "{csv}", "--columns", "nonsense"], 2, "wanted NAME=COLUMN pairs"),
+        (["fit", "{csv}", "--derive", "D = open('x')"], 2, "call"),
+        (["fit", "{folder}", "--where", "loss < 0"], 2, "no row is left"),
+        (["fit", "{folder}", "--where", "loss <"], 2, "no expression"),
+        (["fit", "{csv}", "--law", "nope"], 2, "power, saturating"),
+        (["fit", "{folder}", "--objective", "nope"], 2, "huber"),
+        (["fit", "{folder}", "--y", "nope"], 2, "no column 'nope'"),
+        (["fit", "{folder}", "--level", "1.5"], 2, "--level"),
+        (["fit", "nothing.csv"], 2, "found nothing at nothing.csv"),
+        (["fit"], 2, "Missing argument"),
+        (["fti", "x"], 2, "fti"),
+        (["fit", "{folder}", "--where", "width == 8 and budget == 2e8"], 3, ""),
+        (["isoflop", "{csv}", "--columns", "N=Model Size,C=Training FLOP"], 3, "does not fall into budgets"),
+        (["frontier", "{folder}", "--where", "budget == 2e8"], 3, "wanted 3"),
+        (["frontier", "{folder}", "--rule", "best"], 2, "envelope"),
+        (["allocate", "{folder}", "--at", "many"], 2, "C=1e18"),
+        (["allocate", "{folder}", "--at", "-5"], 2, "POSITIVE"),
+        (["collect", "{folder}", "-o", "table.xlsx"], 2, "wanted one that ends in"),
+        (["report", "nowhere"], 2, "found nothing at nowhere"),
+    ],
+)
+def test_bad_questions_get_one_sentence(capsys, folder, foreign, arguments, code, said):
+    filled = [argument.format(csv=foreign, folder=folder) for argument in arguments]
+    got, out, err = run(capsys, *filled)
+    assert got == code
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_recipes_are_refused_with_what_to_do(capsys, tmp_path):
+    table = worlds.isoflop(World())
+    table.loc[::2, "schedule"] = "constant"
+    folder = write_results(table, tmp_path)
+    code, _, err = run(capsys, "fit", folder)
+    assert code == 3
+    assert "--pool schedule" in err
+    assert run(capsys, "fit", folder, "--pool", "schedule", "--resamples", 0)[0] == 0
+
+
+def test_columns_may_hold_commas_and_quotes():
+    assert parse_columns(["N=Model Size,C=Training FLOP"]) == {"N": "Model Size", "C": "Training FLOP"}
+    assert parse_columns(['N="Size, all",C=c', "loss='my loss'"]) == {"N": "Size, all", "C": "c", "loss": "my loss"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example(capsys, name):
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0
+    assert f"scaling {name} " in out
+
+
+def test_help_starts_fast_and_imports_nothing_heavy():
+    code = "import sys, analysis.__main__; print(sorted({m.split('.')[0] for m in sys.modules} & "
+    code += "{'numpy', 'pandas', 'scipy', 'matplotlib', 'torch', 'rich', 'jinja2', 'hydra', 'scaling'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "analysis", "--help"], capture_output=True, cwd=ROOT, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4
+
+
+def test_stdout_holds_nothing_but_json(folder):
+    command = [sys.executable, "-m", "analysis", "frontier", str(folder), "--resamples", "50", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert json.loads(done.stdout)["points"]
+    assert done.stderr == ""
