@@ -15,14 +15,8 @@ from scaling.folders import RunFolder, append_line, read_lines
 
 SETTLED = ("finished", "diverged")
 FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_finite")
-FREE = (
-    "preempted",
-    "node_lost",
-    "cancelled",
-    "interrupted",
-    "superseded",
-    "stopped",
-)  # tried again as often as need be
+# All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: such a
+# run is tried again as often as need be.
 FINAL = ("out_of_memory", "refused", "not_finite")  # the same run would end the same way
 KILLED_TRIES = 3  # a worker that dies under the same run this often is killed by it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

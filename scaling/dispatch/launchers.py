@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,46 @@ class Local:
     retries: int = 0
     beat_seconds: float = 1.0
     grace_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A cluster with SLURM: few jobs, each with a hand of many runs.
+
+    What is null is left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
+    `memory_gb` from the model (at least `min_memory_gb`), `jobs` from the work, `hand_minutes` a job, at most
+    `max_jobs` at a time. `gpus`, `cpus`: of each job; `constraint`, `exclude`, `nodelist`, `extra`: as sbatch has them;
+    `setup`: shell lines before Python starts; `retries`: further tries of a run that crashed; `signal_seconds`: between
+    the warning and the time limit, for a checkpoint; `snapshot`: jobs run the code as it was when they were submitted;
+    `patience`: seconds that a job waits for space on a full disk.
+    """
+
+    name: ClassVar[str] = "slurm"
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    nodelist: str | None = None
+    gpus: int = 1
+    cpus: int = 2
+    threads: int = 1
+    memory_gb: float | None = None
+    min_memory_gb: float = 4.0
+    minutes: float | None = None
+    min_minutes: float = 15.0
+    max_minutes: float | None = None
+    hand_minutes: float = 60.0
+    jobs: int | None = None
+    max_jobs: int = 16
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    setup: tuple[str, ...] = ()
+    retries: int = 1
+    beat_seconds: float = 10.0
+    signal_seconds: int = 120
+    patience: float = 300.0
+    snapshot: bool = True
 
 
 @dataclass(frozen=True)

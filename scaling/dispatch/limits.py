@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from scaling.dispatch.attempts import read_attempts
@@ -70,14 +70,29 @@ class Offer:
     held: str = ""
 
 
-def offer(limits: Limits, folder: SweepFolder, planned: Sequence[Entry], *, gpus: int) -> Offer:
-    """Return the unsettled runs of a plan that the limits pay for: as many as possible, the cheapest first."""
-    todo = [entry for entry in planned if not settled(folder.run(entry.run_id))]
+def offer(
+    limits: Limits,
+    folder: SweepFolder,
+    planned: Sequence[Entry],
+    *,
+    gpus: int,
+    covered: Container[str] = (),
+) -> Offer:
+    """Return the unsettled runs of a plan that the limits pay for: as many as possible, the cheapest first.
+
+    `covered`: runs that jobs already have before them; they are not offered again, but are to be paid for.
+    """
+    open_runs = [entry for entry in planned if not settled(folder.run(entry.run_id))]
+    todo = [entry for entry in open_runs if entry.run_id not in covered]
     if not limits:
         return Offer(tuple(todo))
     waiting = {entry.run_id for entry in todo}
     before = spent(folder, [entry for entry in planned if entry.run_id not in waiting], gpus=gpus)
     so_far = spent(folder, planned, gpus=gpus)
+    for entry in open_runs:
+        if entry.run_id in covered and read_claim(folder.run(entry.run_id).claim) is None:
+            hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
+            so_far = Spent(hours, so_far.flops + entry.C)
     kept, sentence = set(), ""
     for entry in sorted(todo, key=lambda entry: (entry.forecast_seconds or 0.0, entry.C)):
         why = beyond(limits, so_far, entry, gpus=gpus)

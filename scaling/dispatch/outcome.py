@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -33,6 +34,10 @@ class Outcome:
     held: str = ""
     stopped: bool = False
     seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain JSON."""
+        return {**asdict(self), "missing": self.missing, "exit_code": self.exit_code}
 
     @property
     def missing(self) -> int:

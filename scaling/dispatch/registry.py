@@ -22,7 +22,7 @@ from scaling.folders import SweepFolder, write_aside
 
 @dataclass(frozen=True)
 class Dispatch:
-    """One dispatch of a sweep: `jobs` are scheduler ids, `process` the dispatcher's own (local)."""
+    """One dispatch of a sweep: `jobs` are scheduler ids, `groups` the same by group, `process` the dispatcher's own."""
 
     id: str
     kind: str
@@ -31,6 +31,7 @@ class Dispatch:
     workers: int = 0
     runs: int = 0
     jobs: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     launcher: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = UNLIMITED
     before: Spent = NOTHING
@@ -77,6 +78,7 @@ class DispatchFolder:
                 "limits": Limits(**raw["limits"]),
                 "before": Spent(**raw["before"]),
                 "jobs": tuple(raw["jobs"]),
+                "groups": {group: tuple(jobs) for group, jobs in raw["groups"].items()},
             }
             return Dispatch(**{**raw, **parts})
         except (OSError, ValueError, TypeError, KeyError):

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
+from datetime import datetime
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
+FRESH = 5.0  # seconds that an answer of squeue is used again
+ENDING = 3.0  # seconds that a job that is being ended may take to show why
+ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
+CAUSES = {  # states of squeue and sacct, as causes of attempts
+    "CANCELLED": "cancelled",
+    "PREEMPTED": "preempted",
+    "REQUEUED": "requeued",
+    "REQUEUE_HOLD": "requeued",
+    "PENDING": "requeued",
+    "TIMEOUT": "timed_out",
+    "NODE_FAIL": "node_lost",
+    "BOOT_FAIL": "node_lost",
+    "OUT_OF_MEMORY": "out_of_memory",
+    "FAILED": "killed",
+}
 
 
 def ask(command: Sequence[str]) -> str | None:
@@ -23,19 +41,95 @@ def ask(command: Sequence[str]) -> str | None:
     return done.stdout
 
 
+def present() -> bool:
+    """Return whether this machine has SLURM's tools."""
+    return shutil.which("squeue") is not None
+
+
+def own_job() -> str:
+    """Return the SLURM job of this process: an array element as ARRAY_INDEX."""
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")
+
+
 def job_states(jobs: Sequence[str]) -> dict[str, str] | None:
     """Return the state of the jobs (array elements apart) that SLURM still holds; None where it does not answer.
 
     Asked for all jobs of the user at once: an id that SLURM has forgotten would spoil the answer for the others.
     """
-    user = str(os.getuid())
-    said = ask(["squeue", "--noheader", "--array", f"--user={user}", "--format=%i|%T"])
-    if said is None:
+    everything = all_states()
+    if everything is None:
         return None
     wanted = set(jobs)
-    found = {}
-    for line in said.splitlines():
-        job, _, state = line.strip().partition("|")
-        if job in wanted or job.split("_")[0] in wanted:
-            found[job] = state
-    return found
+    return {job: state for job, state in everything.items() if job in wanted or job.split("_")[0] in wanted}
+
+
+def all_states() -> dict[str, str] | None:
+    """Return the state of every job of this user that has not ended."""
+    said = ask(["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T"])
+    if said is None:
+        return None
+    lines = (line.strip().partition("|") for line in said.splitlines())
+    return {job: state for job, _, state in lines if job}
+
+
+class Known:
+    """Whether SLURM has a job at work: asked at most once in FRESH seconds; None where it does not answer."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] | None = None
+        self._asked = float("-inf")
+
+    def __call__(self, job: str) -> bool | None:
+        """Return whether the job runs."""
+        now = time.monotonic()
+        if now - self._asked > FRESH:
+            self._states, self._asked = all_states(), now
+        return None if self._states is None else self._states.get(job) in ALIVE
+
+
+def seconds_left(job: str) -> float | None:
+    """Return how long the job may still run, None where it has no limit or SLURM does not answer."""
+    said = ask(["squeue", "--noheader", f"--jobs={job}", "--format=%L"])
+    left = (said or "").strip()
+    if not re.fullmatch(r"[\d:-]+", left):
+        return None
+    days, _, clock = left.rpartition("-")
+    seconds = 0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + int(part)
+    return seconds + int(days or 0) * 86400
+
+
+def cause_of_end(job: str) -> str:
+    """Return why SLURM ends the job that asks, as a cause of an attempt; empty where it does not say in time."""
+    until = time.monotonic() + ENDING
+    while time.monotonic() < until:
+        said = ask(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"])
+        state = (said or "").strip().partition("\n")[0]
+        if state in CAUSES:
+            return CAUSES[state]
+        if said is None:
+            return ""
+        time.sleep(0.2)
+    return ""
+
+
+def accounted(job: str, began: float) -> str:
+    """Return what ended the life of a job that was at work at `began` (Unix seconds), by sacct; empty if unknown."""
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        return ""
+    columns = "--format=State,Start,End"
+    said = ask(["sacct", "--duplicates", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns])
+    for line in reversed((said or "").splitlines()):
+        state, start, _ = line.split("|")
+        if _seconds(start) <= began + 1:
+            return CAUSES.get(state.split()[0], "")
+    return ""
+
+
+def _seconds(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return float("inf")

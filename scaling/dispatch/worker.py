@@ -66,14 +66,14 @@ class Task:
 
 @dataclass
 class Report:
-    """What a worker did, and why it left."""
+    """What a worker did, and why it left; `later`: runs it left because its time would not have lasted for them."""
 
     settled: int = 0
     failed: int = 0
     reason: str = "done"
     sentence: str = ""
     held: list[str] = field(default_factory=list)
-    left: int = 0
+    later: int = 0
 
 
 class Worker:
@@ -99,20 +99,22 @@ class Worker:
             if Step.UNSURE not in steps:
                 break
             time.sleep(TICK)
-        self.report.left = len(waiting)
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
 
     def _pass(self, waiting: list[Entry]) -> tuple[list[Entry], set[Step]]:
         kept: list[Entry] = []
         steps: set[Step] = set()
+        later = 0
         for index, entry in enumerate(waiting):
             if self.stop.reason:
                 return kept + waiting[index:], steps
             step = self._patiently(entry)
             steps.add(step)
+            later += step is Step.LATER
             if step not in (Step.SETTLED, Step.FAILED, Step.HELD):
                 kept.append(entry)
+        self.report.later = later
         return kept, steps
 
     def settle(self, entry: Entry) -> Step:
@@ -214,8 +216,16 @@ class Worker:
         device = run.config.train.device
         record = self._train(run, files, device=device, watch=self.heart.watch, stop=self.stop)
         if record is None:
-            return self.stop.run_reason or self.stop.reason or "interrupted"
+            return self.cause_of_stop()
         return str(record.status)
+
+    def cause_of_stop(self) -> str:
+        """Return why the run that was stopped was stopped."""
+        return self.stop.run_reason or self.stop.reason or "interrupted"
+
+    def cause_of_death(self, claim: Claim) -> str:
+        """Return why the owner of a dead claim died."""
+        return "killed"
 
     def _write_down(self, files: RunFolder, cause: str, started: float, failure: Exception | None) -> Attempt:
         seconds = now() - started
@@ -243,7 +253,7 @@ class Worker:
             end=iso(dead.beat),
             host=dead.process.host,
             job=dead.job,
-            cause="killed",
+            cause=self.cause_of_death(dead),
             seconds=round(seconds, 3),
             gpu_seconds=round(seconds * dead.gpus, 3),
             error=who,

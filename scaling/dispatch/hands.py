@@ -1,0 +1,88 @@
+"""Dealing: which runs need the same kind of job, how many jobs that makes, and how long each of them may take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.queue import Entry
+
+SLACK = 1.5  # walltime over forecast
+START_SECONDS = 60  # for Python, torch and the data
+UNKNOWN_SECONDS = 60.0  # a run without a forecast
+MEMORY_SLACK = 1.5  # memory asked for over forecast
+
+
+@dataclass(frozen=True)
+class Hand:
+    """The jobs of one kind: `jobs` of them share `runs` runs, `seconds` in all by the forecast."""
+
+    group: str
+    jobs: int
+    runs: int
+    seconds: float
+    minutes: int
+    memory_gb: float
+
+
+@dataclass(frozen=True)
+class Deal:
+    """A queue whose entries know their group, and a hand for each group."""
+
+    queue: tuple[Entry, ...]
+    hands: tuple[Hand, ...]
+
+
+def deal(
+    queue: Sequence[Entry], launcher: Slurm, *, memory: Mapping[str, float] | None = None, limit: float | None = None
+) -> Deal:
+    """Group runs by the memory and the time that they need, and size the jobs of each group.
+
+    `memory`: forecast bytes by run_id; `limit`: minutes that the partition allows.
+    """
+    grouped = [replace(entry, group=_group(entry, launcher, (memory or {}).get(entry.run_id))) for entry in queue]
+    names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
+    hands = [_hand(name, [entry for entry in grouped if entry.group == name], launcher, limit) for name in names]
+    return Deal(tuple(grouped), tuple(hands))
+
+
+def _group(entry: Entry, launcher: Slurm, memory: float | None) -> str:
+    gb = launcher.memory_gb or memory_class(memory, launcher.min_memory_gb)
+    hours = seconds_of(entry) / 3600
+    longest = launcher.hand_minutes / 60
+    if hours <= longest:
+        return f"{gb:g}GB"
+    return f"{gb:g}GB-{longest * 2 ** math.ceil(math.log2(hours / longest)):g}h"
+
+
+def memory_class(memory: float | None, least: float) -> float:
+    """Return the GB to ask for: `least` times a power of two, so that few kinds of jobs come about."""
+    need = (memory or 0.0) * MEMORY_SLACK / 1e9
+    return least * 2 ** max(0, math.ceil(math.log2(need / least))) if need > 0 else least
+
+
+def seconds_of(entry: Entry) -> float:
+    """Return how long a run is expected to take."""
+    return UNKNOWN_SECONDS if entry.forecast_seconds is None else entry.forecast_seconds
+
+
+def _hand(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | None) -> Hand:
+    total = sum(seconds_of(entry) for entry in entries)
+    longest = max(seconds_of(entry) for entry in entries)
+    wanted = launcher.jobs or min(launcher.max_jobs, math.ceil(total / (launcher.hand_minutes * 60)) or 1)
+    jobs = max(1, min(wanted, len(entries)))
+    load = max(longest, total / jobs)
+    minutes = launcher.minutes or max(
+        launcher.min_minutes, (load * SLACK + launcher.signal_seconds + START_SECONDS) / 60
+    )
+    bounds = [bound for bound in (launcher.max_minutes, limit) if bound is not None]
+    return Hand(
+        group=name,
+        jobs=jobs,
+        runs=len(entries),
+        seconds=round(total, 1),
+        minutes=math.ceil(min([minutes, *bounds])),
+        memory_gb=float(name.split("GB")[0]),
+    )

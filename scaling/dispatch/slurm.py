@@ -1,0 +1,325 @@
+"""Many runs on a cluster: a few jobs, each with a hand of runs, submitted as arrays through submitit."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from submitit.core.utils import FailedJobError, JobPaths
+from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+
+from scaling.dispatch import limits as guard
+from scaling.dispatch import scheduler
+from scaling.dispatch.attempts import FAILURES, read_attempts
+from scaling.dispatch.cluster import Cluster, read_cluster
+from scaling.dispatch.devices import thread_environment
+from scaling.dispatch.hands import Deal, Hand, deal
+from scaling.dispatch.launchers import UNLIMITED, Limits, Slurm
+from scaling.dispatch.local import check_writable
+from scaling.dispatch.process import this_process
+from scaling.dispatch.queue import Entry, entries, read_queue, write_queue
+from scaling.dispatch.registry import Dispatch, DispatchFolder, dispatches, new_dispatch
+from scaling.dispatch.slurm_hand import SlurmHand
+from scaling.dispatch.snapshot import import_path, take_snapshot
+from scaling.dispatch.worker import TRAIN, Task
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from scaling.plan import PlannedRun
+
+TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
+BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
+PASSING = (  # refusals that waiting can cure
+    "Socket timed out",
+    "Unable to contact slurm controller",
+    "temporarily unable to accept job",
+    "Resource temporarily unavailable",
+    "Transport endpoint is not connected",
+    "Connection refused",
+)
+TOO_MANY = (
+    "AssocMaxSubmitJobLimit",
+    "QOSMaxSubmitJob",
+    "MaxSubmitJobs",
+    "job submit limit",
+    "Job array index too large",
+)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was submitted: `jobs` by group (the last of a group is the closing job, which takes what is left over)."""
+
+    name: str
+    runs: int
+    settled: int
+    queued: int
+    covered: int = 0
+    hands: tuple[Hand, ...] = ()
+    jobs: Mapping[str, tuple[str, ...]] | None = None
+    held: str = ""
+    folder: str = ""
+
+    @property
+    def job_ids(self) -> list[str]:
+        """All jobs, as scancel takes them."""
+        return [job for jobs in (self.jobs or {}).values() for job in jobs]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the submission as plain JSON."""
+        return asdict(self)
+
+
+def submit(
+    folder: SweepFolder,
+    runs: Sequence[PlannedRun],
+    launcher: Slurm,
+    *,
+    limits: Limits = UNLIMITED,
+    forecast: Mapping[str, float] | None = None,
+    memory: Mapping[str, float] | None = None,
+    train: str = TRAIN,
+) -> Submission:
+    """Submit what of `runs` is neither settled nor in the queue already, and return at once.
+
+    `forecast`: seconds, `memory`: bytes, both by run_id. Raises UserError where SLURM refuses.
+    """
+    cluster = _cluster()
+    folder = SweepFolder(folder.results.resolve(), folder.name)
+    check_writable(folder)
+    planned = entries(folder, runs, forecast=forecast)
+    covered = covered_runs(folder)
+    offer = guard.offer(limits, folder, planned, gpus=launcher.gpus, covered=covered)
+    dealt = deal(offer.queue, launcher, memory=memory, limit=cluster.limit(launcher.partition))
+    settled = sum(folder.run(entry.run_id).record.exists() for entry in planned)
+    facts = Submission(folder.name, len(planned), settled, len(offer.queue), len(covered), dealt.hands, held=offer.held)
+    if not offer.queue:
+        return facts
+    dispatch = new_dispatch(folder)
+    submitter = Submitter(folder, dispatch, launcher, cluster, train)
+    jobs = submitter.submit(dealt, offer, limits)
+    return replace(facts, jobs=jobs, folder=str(dispatch.path))
+
+
+def covered_runs(folder: SweepFolder) -> set[str]:
+    """Return the runs of earlier submissions that jobs in SLURM's queue still have before them."""
+    found: set[str] = set()
+    states: dict[str, str] | None = None
+    for files, dispatch in dispatches(folder):
+        if dispatch.kind != "slurm" or dispatch.ended or files.stop.exists():
+            continue
+        states = scheduler.all_states() if states is None else states
+        alive = {job.split("_")[0] for job in states or {}}
+        groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
+        for entry in read_queue(files.queue):
+            if entry.group in groups and not _failed_since(folder, entry):
+                found.add(entry.run_id)
+    return {run_id for run_id in found if not folder.run(run_id).record.exists()}
+
+
+def _failed_since(folder: SweepFolder, entry: Entry) -> bool:
+    since = read_attempts(folder.run(entry.run_id))[entry.tried :]
+    return bool(since) and since[-1]["cause"] in FAILURES
+
+
+class Submitter:
+    """Writes what the jobs will read, then submits them group by group."""
+
+    def __init__(
+        self, folder: SweepFolder, dispatch: DispatchFolder, launcher: Slurm, cluster: Cluster, train: str
+    ) -> None:
+        self._folder = folder
+        self._dispatch = dispatch
+        self._launcher = launcher
+        self._cluster = cluster
+        self._train = train
+
+    def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
+        """Submit every group; whatever was submitted before an error is on disk, and stays in the queue."""
+        write_queue(self._dispatch.queue, dealt.queue)
+        if self._launcher.snapshot:
+            take_snapshot(self._dispatch.code, dealt.queue)
+        facts = Dispatch(
+            id=self._dispatch.path.name,
+            kind="slurm",
+            started=time.time(),
+            process=this_process(),
+            runs=len(dealt.queue),
+            launcher=asdict(self._launcher),
+            limits=limits,
+            before=offer.before,
+            held=offer.held,
+        )
+        self._dispatch.write(facts)
+        for hand in dealt.hands:
+            try:
+                jobs = self._group(hand)
+            except UserError:
+                if not facts.jobs:
+                    shutil.rmtree(self._dispatch.path)
+                raise
+            facts = replace(facts, jobs=(*facts.jobs, *jobs), groups={**facts.groups, hand.group: jobs})
+            self._dispatch.write(replace(facts, workers=facts.workers + hand.jobs))
+        return dict(facts.groups)
+
+    def _group(self, hand: Hand) -> tuple[str, ...]:
+        """Submit the arrays of one group, and a closing job that starts when they have ended."""
+        jobs: list[str] = []
+        left = hand.jobs
+        chunk = min(left, self._cluster.max_array - 1)
+        while left > 0:
+            now = min(chunk, left)
+            try:
+                jobs.append(self._array(hand, now))
+            except TooMany as refusal:
+                if chunk == 1 or jobs:
+                    if jobs:  # fewer jobs than wanted do the same work, later
+                        break
+                    raise UserError(str(refusal)) from None
+                chunk //= 2
+                continue
+            left -= now
+        dependency = "afterany:" + ":".join(jobs)
+        try:
+            jobs.append(self._array(hand, 1, dependency=dependency))
+        except TooMany:
+            return tuple(jobs)
+        return tuple(jobs)
+
+    def _array(self, hand: Hand, count: int, *, dependency: str | None = None) -> str:
+        executor = executor_for(hand, self._launcher, self._dispatch, name=self._folder.name, dependency=dependency)
+        task = self._task(hand)
+        hands = [SlurmHand(task, self._dispatch, self._launcher.signal_seconds) for _ in range(count)]
+        submitted = patiently(lambda: executor.submit_array(hands))
+        return str(submitted[0].job_id).split("_")[0]
+
+    def _task(self, hand: Hand) -> Task:
+        return Task(
+            folder=self._folder,
+            queue=self._dispatch.queue,
+            group=hand.group,
+            gpus=self._launcher.gpus,
+            retries=self._launcher.retries,
+            beat_seconds=self._launcher.beat_seconds,
+            patience=self._launcher.patience,
+            train=self._train,
+        )
+
+
+class TooMany(Exception):
+    """SLURM takes no more jobs of this user, or no array of that size."""
+
+
+def patiently(submit: Any) -> Any:
+    """Submit; wait and try again where the controller is busy; raise UserError, or TooMany, where it refuses."""
+    for pause in (*BACK_OFF, 0):
+        try:
+            return submit()
+        except FailedJobError as error:
+            said = " ".join(str(error).replace("sbatch: error:", "").split())
+            if any(words in said for words in TOO_MANY):
+                raise TooMany(_refusal(said)) from None
+            if pause == 0 or not any(words in said for words in PASSING):
+                raise UserError(_refusal(said)) from None
+            time.sleep(pause)
+    raise AssertionError("the loop returns or raises")
+
+
+def _refusal(said: str) -> str:
+    return f"found that sbatch refuses ({said}); wanted jobs; change launcher.* (see `sinfo` and `scaling doctor`)"
+
+
+def executor_for(
+    hand: Hand, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+) -> SlurmExecutor:
+    """Return submitit's executor for one kind of job.
+
+    `exec`: Python takes the place of the batch shell, so that SLURM's warning (B: to the batch shell) reaches it.
+    """
+    executor = SlurmExecutor(
+        folder=dispatch.path, max_num_timeout=TIMEOUTS, python="exec " + shlex.quote(sys.executable)
+    )
+    executor.update_parameters(**parameters(hand, launcher, dispatch, name=name, dependency=dependency))
+    return executor
+
+
+def parameters(
+    hand: Hand, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+) -> dict[str, Any]:
+    """Return what sbatch is asked for, by submitit's names."""
+    threads = {**thread_environment(launcher.threads)}
+    setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
+    if launcher.snapshot:
+        setup.append(import_path(dispatch.code))
+    extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **launcher.extra}
+    asked = {
+        "job_name": name,
+        "time": hand.minutes,
+        "mem": f"{round(hand.memory_gb * 1000)}M",
+        "cpus_per_task": launcher.cpus,
+        "gpus_per_node": launcher.gpus or None,
+        "partition": launcher.partition,
+        "account": launcher.account,
+        "qos": launcher.qos,
+        "constraint": launcher.constraint,
+        "exclude": launcher.exclude,
+        "nodelist": launcher.nodelist,
+        "dependency": dependency,
+        "array_parallelism": launcher.max_jobs,
+        "additional_parameters": extra,
+        "setup": setup,
+        "use_srun": False,
+        "signal_delay_s": launcher.signal_seconds,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sbatch file that would be submitted, and the hand it is for."""
+
+    hand: Hand
+    text: str
+
+
+def rehearse(
+    folder: SweepFolder,
+    runs: Sequence[PlannedRun],
+    launcher: Slurm,
+    *,
+    limits: Limits = UNLIMITED,
+    forecast: Mapping[str, float] | None = None,
+    memory: Mapping[str, float] | None = None,
+) -> list[Sheet]:
+    """Return the sbatch files and hands that `submit` would make; touch nothing."""
+    cluster = read_cluster()
+    limit = None if cluster is None else cluster.limit(launcher.partition)
+    planned = entries(folder, runs, forecast=forecast)
+    offer = guard.offer(limits, folder, planned, gpus=launcher.gpus, covered=covered_runs(folder))
+    dealt = deal(offer.queue, launcher, memory=memory, limit=limit)
+    dispatch = DispatchFolder(folder.jobs.resolve() / "DISPATCH")
+    return [Sheet(hand, _sheet(hand, launcher, dispatch, folder.name)) for hand in dealt.hands]
+
+
+def _sheet(hand: Hand, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
+    command = f"exec {shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(dispatch.path))}"
+    count = hand.jobs if hand.jobs > 1 else None
+    paths = JobPaths(dispatch.path)
+    asked = parameters(hand, launcher, dispatch, name=name)
+    return _make_sbatch_string(command=command, folder=paths.folder, map_count=count, **asked)
+
+
+def _cluster() -> Cluster:
+    cluster = read_cluster()
+    if cluster is None:
+        raise UserError(
+            "found no SLURM that answers (sbatch, sinfo); wanted a login node of a cluster; "
+            "go there, or take launcher=local"
+        )
+    return cluster
