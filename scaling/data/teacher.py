@@ -17,10 +17,12 @@ from pydantic import PositiveInt
 from scaling.data.base import Arrays
 from scaling.data.made import MadeSet
 from scaling.data.seeds import generator
+from scaling.errors import UserError
 
 REFERENCE = 1 << 16  # examples on which the classes are balanced
-ROUNDS = 30  # of balancing: leaves the classes within about 0.1 % of each other on the reference examples
+ROUNDS = 40  # of balancing: leaves the classes within about 0.1 % of each other on the reference examples
 STEP = 0.3  # of balancing, in deviations of the outputs
+LEAST = 0.5  # of an equal share: a teacher with a rarer class is refused
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,16 @@ def balanced(matrices: Sequence[np.ndarray], x: np.ndarray) -> Network:
     shift = -logits.mean(axis=0)
     classes = len(shift)
     for _ in range(ROUNDS):
-        counts = np.bincount(np.argmax(logits + shift, axis=1), minlength=classes)
-        shift -= STEP * np.log(np.maximum(counts, 1) * classes / len(x))
+        excess = np.log(np.maximum(_shares(logits + shift) * classes, LEAST))
+        shift -= STEP * np.clip(excess, -1, 1)
+    if _shares(logits + shift).min() * classes < LEAST:
+        raise UserError(
+            f"found a teacher that hardly ever chooses some of its {classes} classes; wanted them balanced; "
+            f"raise data.width, or lower data.classes or data.depth"
+        )
     return Network((*matrices[:-1], matrices[-1] * scale), shift)
+
+
+def _shares(logits: np.ndarray) -> np.ndarray:
+    """Return how often each column is the largest one."""
+    return np.bincount(np.argmax(logits, axis=1), minlength=logits.shape[1]) / len(logits)

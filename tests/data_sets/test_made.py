@@ -14,6 +14,7 @@ from scaling.data.made import MadeSet
 from scaling.data.memory import MEMORY
 from scaling.data.mnist1d import Mnist1d, sequences
 from scaling.data.teacher import Teacher
+from scaling.errors import UserError
 
 MADE = [Teacher(), Mnist1d(), LinearTeacher(features=8)]
 ids = [data.name for data in MADE]
@@ -71,7 +72,7 @@ def test_subsets_are_nested_across_sizes_and_memory(data: MadeSet) -> None:
     assert np.array_equal(small.y, large.y[:700])
 
 
-@pytest.mark.parametrize("data", [Teacher(), Mnist1d(), Teacher(classes=7, width=8)], ids=["teacher", "mnist1d", "7"])
+@pytest.mark.parametrize("data", [Teacher(), Mnist1d(), Teacher(classes=7, width=16)], ids=["teacher", "mnist1d", "7"])
 @pytest.mark.parametrize("size", [1, 93, 1_001, 17_000])
 def test_subsets_are_class_proportional(data: MadeSet, size: int) -> None:
     train = data.load(size).train
@@ -107,6 +108,11 @@ def test_another_data_seed_is_another_teacher_of_balanced_classes() -> None:
         counts = np.bincount(teacher.network().labels(x), minlength=10)
         assert np.abs(counts - 400).max() < 5 * 400**0.5
     assert (Teacher(seed=0).network().labels(x) != Teacher(seed=1).network().labels(x)).mean() > 0.5
+
+
+def test_a_teacher_that_never_chooses_a_class_is_refused() -> None:
+    with pytest.raises(UserError, match=r"hardly ever chooses .* raise data\.width"):
+        Teacher(width=4, classes=10).load(10)
 
 
 def test_chance_is_the_loss_of_even_odds() -> None:
