@@ -214,7 +214,8 @@ class Worker:
             raise ValueError(f"the queue's run {entry.run_id} reads back as {run.run_id}: the code has changed since")
         self._train = self._train or load(self.task.train)
         device = run.config.train.device
-        record = self._train(run, files, device=device, watch=self.heart.watch, stop=self.stop)
+        callbacks = {"watch": self.heart.watch, "stop": self.stop}
+        record = self._train(run, files, device=device, forecast_seconds=entry.forecast_seconds, **callbacks)
         if record is None:
             return self.cause_of_stop()
         return str(record.status)

@@ -7,12 +7,15 @@ Every run that is trained to its end leaves a line in trained.txt, so that tests
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import time
 from dataclasses import dataclass
 
 from scaling.config import read_config
+from scaling.dispatch.process import host
+from scaling.dispatch.scheduler import own_job
 from scaling.errors import UserError
 from scaling.folders import append_line, write_aside
 from scaling.plan import PlannedRun, plan_run
@@ -52,7 +55,16 @@ def planned(seed: int, act: str = "steps:0", **overrides) -> PlannedRun:
     return plan_run(read_config(raw), overrides={"seed": seed, "act": act, **overrides})
 
 
-def train(run, folder, *, device, watch=None, stop=None):
+def read_checkpoint(folder) -> tuple[int, str]:
+    """Return where to go on, and with what; from the start where the checkpoint is cut."""
+    try:
+        state = json.loads(folder.checkpoint.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0, "start"
+    return state["step"], state["weights"]
+
+
+def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     act, _, value = str(run.overrides["act"]).partition(":")
     folder.path.mkdir(parents=True, exist_ok=True)
     if act == "crash":
@@ -65,18 +77,20 @@ def train(run, folder, *, device, watch=None, stop=None):
         raise OSError(errno.ENOSPC, "No space left on device")
     if act == "die":
         os.kill(os.getpid(), 9)
-    done = int(folder.checkpoint.read_text()) if folder.checkpoint.exists() else 0
+    done, weights = read_checkpoint(folder)
     for step in range(done, STEPS):
         if stop is not None and stop():
-            write_aside(folder.checkpoint, str(step))
             return None
         time.sleep(float(value or 0) / STEPS)
+        weights = hashlib.sha256(f"{weights} {run.config.seed} {step}".encode()).hexdigest()
+        write_aside(folder.checkpoint, json.dumps({"step": step + 1, "weights": weights}))
         if watch is not None:
             watch(Progress(step + 1, STEPS, 32 * (step + 1), 2.0 - step / STEPS, 1000.0))
     facts = {"pid": os.getpid(), "from": done, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    append_line(folder.path / "trained.txt", {**facts, "threads": os.environ.get("OMP_NUM_THREADS")})
+    place = {"threads": os.environ.get("OMP_NUM_THREADS"), "job": own_job(), "node": host()}
+    append_line(folder.path / "trained.txt", {**facts, **place})
     status = "diverged" if act == "diverge" else "finished"
-    record = {"schema": 1, "run_id": run.run_id, "status": status, "points": [{"loss": 1.0}], "how": {"seconds": 0.1}}
-    write_aside(folder.record, json.dumps(record))
+    record = {"schema": 1, "run_id": run.run_id, "status": status, "points": [{"loss": 1.0, "weights": weights}]}
+    write_aside(folder.record, json.dumps({**record, "how": {"seconds": time.monotonic()}}))
     folder.checkpoint.unlink(missing_ok=True)
     return Record(status)
