@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analysis.allocation import Allocation
+from analysis.card import write_card
 from analysis.certificate import Certificate, judge
 from analysis.errors import Refusal, UserError
-from analysis.intervals import bca, check_interval, percentile
+from analysis.intervals import check_interval
 from analysis.laws import Law, get_law
 from analysis.laws.base import Array
 from analysis.objective import Objective
 from analysis.points import Points, Selection, read_points
-from analysis.resample import check_resample, jackknife, refit
+from analysis.resample import check_resample, refit
 from analysis.result import Engine, Fit, Minimised
+from analysis.scatter import LackOfFit, lack_of_fit, weights_from_seeds
 from analysis.solver import Problem, residuals, solve
+from analysis.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 4_000
 """Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a fit searches and resamples."""
+
+    resamples: int = 1000
+    resample: Literal["runs", "points", "seed", "wild"] = "runs"
+    interval: Literal["percentile", "bca"] = "percentile"
+    level: float = 0.95
+    seed: int = 0
+    starts: int | None = None
+
+    def __post_init__(self) -> None:
+        check_interval(self.interval, self.level)
+        check_resample(self.resample)
+        if self.resamples < 0 or (self.starts is not None and self.starts < 1):
+            raise UserError(
+                f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"
+            )
 
 
 def fit(
@@ -36,6 +59,7 @@ def fit(
     objective: Literal["huber", "lad", "lsq"] = "huber",
     delta: float = 1e-3,
     space: Literal["log", "raw"] = "log",
+    weights: Literal["seeds"] | None = None,
     resamples: int = 1000,
     resample: Literal["runs", "points", "seed", "wild"] = "runs",
     interval: Literal["percentile", "bca"] = "percentile",
@@ -44,67 +68,91 @@ def fit(
     starts: int | None = None,
     rows: Literal["final", "all"] = "final",
     where: str | None = None,
-    pool: tuple[str, ...] = (),
-    keep: tuple[str, ...] = (),
+    pool: Sequence[str] = (),
+    keep: Sequence[str] = (),
     task: str | None = None,
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
-    `x` names the variable of a one-variable law (C where there is one). `rows`, `where`, `pool`, `keep` and `task`
-    choose the rows. The default objective is that of Hoffmann et al. 2022: the sum over points of a Huber loss (1e-3)
-    on log y.
+    `law` is a name, "module:LAW", a law, or "auto": the one that backtests best. `x` names the variable of a
+    one-variable law (C where there is one). `rows`, `where`, `pool`, `keep` and `task` choose the rows. The default
+    objective is that of Hoffmann et al. 2022: the sum over points of a Huber loss (delta 1e-3) on log y.
+    `weights="seeds"` weighs by the inverse variance of seeds.
 
     Raises `UserError` for bad input and `Refusal` where the data cannot carry the law.
     """
-    goal = Objective(objective, delta, space)
-    chosen = get_law(law)
-    check_interval(interval, level)
-    check_resample(resample)
-    starts = chosen.default_starts if starts is None else starts
-    if resamples < 0 or starts < 1:
-        raise UserError(f"found resamples={resamples}, starts={starts}; wanted resamples >= 0 and starts >= 1")
     from analysis.table import load_table
 
+    goal = Objective(objective, delta, space)
+    how = How(resamples, resample, interval, level, seed, starts)
     selection = Selection(rows, where, tuple(pool), tuple(keep), task)
-    points = read_points(load_table(table), chosen, y=y, x=x, space=space, selection=selection)
-    problem = pose(points, chosen, goal)
-    certificate, found = search(problem, points, starts=starts, seed=seed)
+    frame = load_table(table)
+    tried: dict[str, float] = {}
+    if law == "auto":
+        options = {"objective": objective, "delta": delta, "space": space, "seed": seed, **vars(selection)}
+        tried = rank(frame, y, x, options)
+        law = next(iter(tried))
+    chosen = get_law(law)
+    points = read_points(frame, chosen, y=y, x=x, space=space, selection=selection)
+    if weights is not None:
+        points = weigh(points, weights, space)
+    return fit_points(points, chosen, y=y, goal=goal, how=how, tried=tried)
+
+
+def fit_points(
+    points: Points, law: Law, *, y: str, goal: Objective, how: How, tried: dict[str, float] | None = None
+) -> Fit:
+    """Fit a law to points already chosen."""
+    problem = pose(points, law, goal)
+    starts = law.default_starts if how.starts is None else how.starts
+    certificate, found = search(problem, points, starts=starts, seed=how.seed)
     theta = found[0]
     samples, unsettled = None, 0.0
-    if resamples:
-        drawn = refit(problem, points, np.stack(found, axis=1), count=resamples, resample=resample, seed=seed)
+    if how.resamples:
+        drawn = refit(
+            problem, points, np.stack(found, axis=1), count=how.resamples, resample=how.resample, seed=how.seed
+        )
         samples, unsettled = drawn.theta, 1 - drawn.settled
-    spent = Spent(problem, points, theta, samples, resample, interval, level)
-    params = dict(zip(chosen.params, chosen.unscale(theta, problem.units).tolist(), strict=True))
+    spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
+    params = dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True))
     rest = residuals(problem, theta[:, None])[0]
-    value = float(goal.value(rest, points.weights)) * value_scale(problem)
+    value = float(goal_value(problem, rest, points.weights))
+    lack = lack_of_fit(points, rest, len(theta))
+    said = warnings(points, params, certificate, lack, unsettled if how.resamples else None)
+    if tried:
+        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} foretold best", *said)
+    options = {**vars(how), "starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
     return Fit(
-        law=chosen.name,
+        law=law.name,
         y=y,
         params=params,
-        intervals=spent.intervals(),
-        level=level,
+        intervals=spread.intervals(),
+        level=how.level,
         objective=Minimised(goal.name, goal.space, goal.delta, value),
         n_points=points.n,
         n_runs=points.n_runs,
         certificate=certificate,
-        allocation=spent.allocation(),
-        warnings=warnings(points, params, certificate, unsettled, resamples),
-        card={
-            "law": chosen.name,
-            "formula": chosen.formula,
-            "source": chosen.source,
-            "columns": points.columns,
-            "left_out": list(points.left_out),
-            "data_hash": points.data_hash,
-            "starts": starts,
-            "seed": seed,
-            "resamples": resamples,
-            "resample": resample,
-            "interval": interval,
-        },
+        allocation=spread.allocation(),
+        lack_of_fit=lack,
+        warnings=said,
+        card=write_card(points, law, options),
         engine=Engine(problem, points, theta, samples, rest),
     )
+
+
+def rank(frame: pd.DataFrame, y: str, x: str | None, options: dict[str, Any]) -> dict[str, float]:
+    """Return the candidate laws with their error ahead, best first."""
+    from analysis.backtesting import backtest
+
+    scores = backtest(frame, y=y, x=x, resamples=50, **options).scores
+    return {score.law: score.error for score in scores if score.splits}
+
+
+def weigh(points: Points, weights: str, space: str) -> Points:
+    """Give the rows weights from the scatter of seeds."""
+    if weights != "seeds":
+        raise UserError(f"found weights={weights!r}; wanted 'seeds' or none")
+    return replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
 
 
 def pose(points: Points, law: Law, goal: Objective) -> Problem:
@@ -118,11 +166,12 @@ def pose(points: Points, law: Law, goal: Objective) -> Problem:
     return Problem(law, inputs, points.y / scale, Objective(goal.name, goal.delta / scale, "raw"), units)
 
 
-def value_scale(problem: Problem) -> float:
-    """Return what the inner objective is multiplied by in the user's units."""
+def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
+    """Return the objective in the user's units."""
+    value = float(problem.objective.value(rest, weights))
     if problem.objective.space == "log":
-        return 1.0
-    return float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
+        return value
+    return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
 
 
 def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple[Certificate, list[Array]]:
@@ -158,79 +207,26 @@ def _refuse_bounds(problem: Problem, certificate: Certificate) -> None:
         )
 
 
-class Spent:
-    """Intervals and allocation of a finished fit."""
-
-    def __init__(
-        self,
-        problem: Problem,
-        points: Points,
-        theta: Array,
-        samples: Array | None,
-        resample: str,
-        interval: str,
-        level: float,
-    ) -> None:
-        self.problem, self.points, self.theta, self.samples = problem, points, theta, samples
-        self.level = level
-        self.jackknifed = (
-            jackknife(problem, points, theta[:, None], resample) if interval == "bca" and samples is not None else None
-        )
-
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """Return the interval of each parameter; none without resamples."""
-        if self.samples is None:
-            return {}
-        ends = self._ends(lambda theta: self.problem.law.unscale(theta, self.problem.units))
-        return {
-            name: (float(low), float(high)) for name, (low, high) in zip(self.problem.law.params, ends, strict=True)
-        }
-
-    def allocation(self) -> Allocation | None:
-        """Return how N and D grow with C, for laws that say."""
-        exponent = self._n_exponent(self.theta[:, None])
-        if exponent is None:
-            return None
-        a = float(exponent[0, 0])
-        ends = None
-        if self.samples is not None:
-            low, high = self._ends(self._n_exponent)[0]
-            ends = (float(low), float(high))
-        return Allocation(a, 1 - a, ends, self.points.flops_per_nd)
-
-    def _n_exponent(self, theta: Array) -> Array | None:
-        law = self.problem.law
-        split = law.tradeoff(dict(zip(law.params, law.unscale(theta, self.problem.units), strict=True)))
-        if split is None:
-            return None
-        _, _, alpha, beta = split
-        with np.errstate(all="ignore"):
-            return np.atleast_2d(beta / (alpha + beta))
-
-    def _ends(self, of: Callable[[Array], Any]) -> Array:
-        assert self.samples is not None
-        samples = of(self.samples)
-        if self.jackknifed is None:
-            return percentile(samples, self.level)
-        return bca(samples, of(self.theta[:, None])[:, 0], of(self.jackknifed), self.level)
-
-
 def warnings(
-    points: Points, params: dict[str, float], certificate: Certificate, unsettled: float, resamples: int
+    points: Points,
+    params: dict[str, float],
+    certificate: Certificate,
+    lack: LackOfFit | None,
+    unsettled: float | None,
 ) -> tuple[str, ...]:
     """Say in sentences what a reader of the numbers should know."""
     said = [f"weak fit: {reason}" for reason in certificate.reasons]
     E = params.get("E")
-    if E is not None and 1e-6 * points.y.min() >= E:
-        said.append("E is zero: the data show no floor; a law without E says the same with one parameter less")
-    elif E is not None and points.y.min() < E:
+    if E is not None and points.y.min() < E:
         said.append(f"E ({E:.4g}) lies above the smallest response seen ({points.y.min():.4g}): it is no floor")
     if E is not None and np.isfinite(points.y_se):
         said.append(
             f"the test set's own sampling error ({points.y_se:.2g}) is common to all runs; E is known no better"
         )
-    if resamples and points.n_runs < 10:
+    if lack is not None and lack.p_value < 0.01:
+        said.append(f"the law misses the means of its settings by more than seeds explain (p {lack.p_value:.1g})")
+    if unsettled is not None and points.n_runs < 10:
         said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")
-    if unsettled > 0.01:
+    if unsettled is not None and unsettled > 0.01:
         said.append(f"{unsettled:.1%} of the refits did not settle")
     return tuple(said)

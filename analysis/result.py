@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.points import Points
+    from analysis.scatter import LackOfFit
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Minimised:
     space: str
     delta: float
     value: float
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where a law reaches a response: x, its interval, and the share of refits in which it never does."""
+
+    y: float
+    x: float
+    interval: tuple[float, float] | None
+    never: float | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class Fit:
     n_runs: int
     certificate: Certificate
     allocation: Allocation | None
+    lack_of_fit: LackOfFit | None
     warnings: tuple[str, ...]
     card: dict[str, Any] = field(repr=False)
     engine: Engine = field(repr=False, compare=False)
@@ -101,6 +113,28 @@ class Fit:
             best, N_interval=(low[0], high[0]), D_interval=(low[1], high[1]), loss_interval=(low[2], high[2])
         )
 
+    def reach(self, y: float) -> Reach:
+        """Return the x at which a one-variable law reaches y, with its interval (nan: never). Raises `Refusal`."""
+        law = self.engine.problem.law
+        target = np.array([float(y)])
+        x = law.inverse(self.params_of(self.engine.theta[:, None]), target)
+        if x is None:
+            raise Refusal(f"the law {self.law} has no closed inverse; forecast over a range of sizes instead")
+        if self.engine.samples is None:
+            return Reach(y, float(x[0]), None, None)
+        found = law.inverse(self.params_of(self.engine.samples), target)
+        assert found is not None
+        never = float(np.mean(~np.isfinite(found)))
+        ends = percentile(np.where(np.isfinite(found), found, np.finfo(float).max)[None], self.level)[0]
+        return Reach(y, float(x[0]), (float(ends[0]), float(ends[1])), never)
+
+    def exponents(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
+        """Return d log y / d log input at settings: the marginal return of each input, a negative local exponent."""
+        inputs, law = self._inputs(at), self.engine.problem.law
+        columns = self.engine.points.columns
+        with np.errstate(all="ignore"):
+            return {columns[name]: law.elasticity(self.engine.theta[:, None], inputs, name)[0] for name in inputs}
+
     def params_of(self, theta: Array) -> dict[str, Array]:
         """Return the physical parameters of inner vectors (p, R)."""
         law = self.engine.problem.law
@@ -110,7 +144,7 @@ class Fit:
         """Return plain data: the JSON of the fit."""
         names = ("law", "y", "params", "intervals", "level", "objective", "n_points", "n_runs", "certificate")
         out = {name: plain(getattr(self, name)) for name in names}
-        out["allocation"] = plain(self.allocation) if self.allocation else None
+        out |= {"allocation": plain(self.allocation), "lack_of_fit": plain(self.lack_of_fit)}
         return out | {"warnings": list(self.warnings), "card": plain(self.card)}
 
     def to_json(self) -> str:
