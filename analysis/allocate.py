@@ -13,7 +13,7 @@ from analysis.errors import Refusal, UserError
 from analysis.frontier import frontier
 from analysis.isoflop import IsoFlop, isoflop
 from analysis.powerline import PowerLine
-from analysis.table import KEEPABLE, RECIPE
+from analysis.table import KEEPABLE, RECIPE, has_milestones
 from analysis.valley import Shape
 
 if TYPE_CHECKING:
@@ -103,18 +103,20 @@ def allocate(
     """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
-    the envelope, where there are any. An approach that cannot say is refused with its reason, the others stand.
+    the envelope and the law, where there are any. An approach that cannot say is refused with its reason; the others
+    stand.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
         raise UserError(f"found the target C {bad[0]}; wanted a positive number of FLOPs")
     how: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
-    law, why = attempt(lambda: parametric(rows, y, **how))
+    every = rows if milestones is None else milestones
+    law, why = attempt(lambda: parametric(every, y, **how))
     valleys, flat = attempt(lambda: isoflop(rows, y=y, **how))
     shape = Shape(law.params["alpha"], law.params["beta"]) if law else None
     shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)
-    front, few = attempt(lambda: frontier(rows if milestones is None else milestones, y=y, **how))
+    front, few = attempt(lambda: frontier(every, y=y, **how))
     lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
     approaches = (
         _by_line("envelope", "1 lower envelope", lines, few, at, largest),
@@ -131,7 +133,8 @@ def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float, seed
     """Fit the Chinchilla law to rows that were selected already."""
     from analysis.fitting import fit
 
-    return fit(rows, law="chinchilla", y=y, resamples=resamples, level=level, seed=seed, pool=RECIPE, keep=KEEPABLE)
+    selection: dict[str, Any] = {"pool": RECIPE, "keep": KEEPABLE, "rows": "all" if has_milestones(rows) else "final"}
+    return fit(rows, law="chinchilla", y=y, resamples=resamples, level=level, seed=seed, **selection)
 
 
 def attempt(make: Callable[[], T]) -> tuple[T | None, str]:

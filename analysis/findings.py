@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,13 @@ from analysis.frontier import Frontier, frontier
 from analysis.isoflop import IsoFlop, isoflop
 from analysis.result import Fit
 from analysis.sweeps import Sweep, one_variable
-from analysis.table import KEEPABLE, RECIPE, counted, recipe_differences, select_rows, truth
+from analysis.table import KEEPABLE, RECIPE, counted, has_milestones, recipe_differences, select_rows
 
 MOST_GROUPS = 6
 """Groups of runs (family, data, recipe) that are analysed apart; more are a sweep of recipes, not of scale."""
+
+FEW_RUNS = 5
+"""Runs below which drawing runs again says nothing: the milestones of two runs are two observations, not twenty."""
 
 MOST_SWEEPS = 8
 """Sweeps of one variable that get laws of their own; the rest are drawn."""
@@ -65,9 +68,11 @@ class Findings:
         """Return the first claim of a law on the whole group, if it was asked."""
         return next((c for c in self.claims if c.law == law and c.y == y and c.x is None), None)
 
-    def on_frontier(self, law: str, y: str) -> Claim | None:
-        """Return the claim of a law on the frontier of y, if it was asked."""
-        return next((c for c in self.claims if c.law == law and c.title == f"best {y} in C"), None)
+    def drawn(self, y: str, sweep: Sweep | None = None) -> Claim | None:
+        """Return the claim shown for the frontier or a sweep: saturating where its certificate is ok, else power."""
+        claims = [c for c in self.claims if c.y == y and c.x and c.sweep is sweep and c.sound]
+        fine = [c for c in claims if c.fit and c.fit.certificate.status == "ok"]
+        return next((c for c in fine if c.law == "saturating"), None) or next(iter(claims), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
@@ -234,13 +239,9 @@ def _fitting(rows: pd.DataFrame, law: str, y: str, x: str | None, how: How) -> C
         x=x,
         pool=RECIPE,
         keep=KEEPABLE,
-        rows="all" if _has_milestones(rows) else "final",
+        rows="all" if has_milestones(rows) else "final",
         **vars(how),
     )
-
-
-def _has_milestones(rows: pd.DataFrame) -> bool:
-    return "final" in rows.columns and not truth(rows["final"]).all()
 
 
 def _on_frontier(front: Frontier, law: str, where: str, rows: pd.DataFrame, how: How) -> Claim:
@@ -253,11 +254,13 @@ def _in_sweeps(sweeps: Sequence[Sweep], x: str, y: str, where: str, how: How) ->
     claims = []
     for sweep in list(sweeps)[-MOST_SWEEPS:]:
         condition = f"{sweep.held} == {sweep.value:.15g}" + (f" and {where}" if where else "")
+        few = "run_id" in sweep.rows.columns and sweep.rows["run_id"].nunique() < FEW_RUNS
         for law in ("power", "saturating"):
-            fitted, refusal = attempt(_fitting(sweep.rows, law, y, x, how))
+            fitted, refusal = attempt(_fitting(sweep.rows, law, y, x, replace(how, resamples=0) if few else how))
             title = f"{y} in {x} at {sweep.words}"
             options = _options(law, y, x, condition) + _all(sweep.rows)
-            claims.append(Claim(title, law, y, x, fitted, refusal, options, sweep))
+            remarks = (f"no intervals: all points are milestones of fewer than {FEW_RUNS} runs",) if few else ()
+            claims.append(Claim(title, law, y, x, fitted, refusal, options, sweep, remarks))
     return claims
 
 
@@ -269,4 +272,4 @@ def _options(law: str, y: str, x: str | None, where: str) -> str:
 
 
 def _all(rows: pd.DataFrame) -> str:
-    return " --rows all" if _has_milestones(rows) else ""
+    return " --rows all" if has_milestones(rows) else ""

@@ -19,7 +19,7 @@ from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.style import look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
-from analysis.findings import Claim, Findings
+from analysis.findings import Findings
 
 BEYOND = 10.0
 """How far beyond the largest C the law of a compute figure is drawn; dashed, with its band."""
@@ -99,7 +99,7 @@ def _compute(group: Findings, y: str) -> Iterator[Drawing]:
         return
     if not {"N", "C"} <= set(group.rows.columns):
         return
-    front, law, curve = group.frontiers.get(y), _law_of(group, y), None
+    front, law, curve = group.frontiers.get(y), group.drawn(y), None
     if law is not None and law.fit is not None:
         used = group.rows if group.milestones is None else group.milestones
         curve = curve_of_fit(law.fit, "C", float(used["C"].min()), float(used["C"].max()) * BEYOND)
@@ -113,10 +113,6 @@ def _compute(group: Findings, y: str) -> Iterator[Drawing]:
     if law and law.fit:
         said += f" Line: the {law.law} law through them with its {law.fit.level:.0%} interval, dashed beyond the runs."
     yield f"{y}_vs_compute", f"{y.capitalize()} against compute", said, 1, True, [lambda ax: draw_compute(ax, numbers)]
-
-
-def _law_of(group: Findings, y: str) -> Claim | None:
-    return _drawn([claim for claim in group.claims if claim.title == f"best {y} in C" and claim.sound])
 
 
 def _valleys(group: Findings, y: str) -> Drawing:
@@ -157,7 +153,7 @@ def _single(group: Findings, x: str, y: str) -> Iterator[Drawing]:
         return
     curves: list[Curve | None] = []
     for i, sweep in enumerate(sweeps):
-        claim = _drawn([c for c in group.claims if c.sweep is sweep and c.y == y and c.sound])
+        claim = group.drawn(y, sweep)
         low, high = float(sweep.rows[x].min()), float(sweep.rows[x].max())
         beyond = 4.0 if i == len(sweeps) - 1 else 1.0
         curves.append(curve_of_fit(claim.fit, x, low, high * beyond) if claim and claim.fit else None)
@@ -176,9 +172,3 @@ def _single(group: Findings, x: str, y: str) -> Iterator[Drawing]:
         len(sweeps) > 1,
         [lambda ax: draw_single(ax, numbers)],
     )
-
-
-def _drawn(claims: list[Claim]) -> Claim | None:
-    """Return the claim that a figure shows: the saturating law where its certificate is ok, else the power law."""
-    fine = [claim for claim in claims if claim.fit and claim.fit.certificate.status == "ok"]
-    return next((c for c in fine if c.law == "saturating"), None) or next(iter(claims), None)

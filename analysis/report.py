@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.figures.equation import as_html, equation
+from analysis.figures.style import SUPERSCRIPT
 from analysis.findings import USUAL, Claim, Findings, How, find
 from analysis.gallery import Picture, pictures
 from analysis.result import plain
@@ -38,8 +41,6 @@ SHOWN = (
 )
 """Columns of the page's table of runs."""
 
-SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
 MOST_ROWS = 600
 """Runs that the page's table lists; table.parquet has all."""
 
@@ -52,6 +53,7 @@ class Headline:
     value: str
     interval: str
     status: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -109,34 +111,32 @@ def headlines(findings: Sequence[Findings]) -> list[Headline]:
     for group in findings:
         name = f" ({group.name})" if len(findings) > 1 else ""
         for y in ("loss", "error"):
-            front, claim = group.frontiers.get(y), group.on_frontier("power", y)
+            front, claim = group.frontiers.get(y), group.drawn(y)
             if front and front.line and claim and claim.fit:
-                interval = _wider(front.line.exponent_interval, claim.fit.intervals.get("alpha"))
-                value = f"C<sup>{_signed(-claim.fit.params['alpha'])}</sup>"
-                status = "weak" if any(point.edge for point in front.points) else claim.fit.certificate.status
-                lines.append(Headline(f"best {y} falls as{name}", value, _interval(interval), status))
+                power = front.line.exponent_interval if claim.law == "power" else None
+                interval = _wider(power, claim.fit.intervals.get("alpha"))
+                sure = not any(point.edge for point in front.points)
+                lines.append(_headline(f"best {y} falls as{name}", claim, interval, sure=sure))
         valleys = group.valleys.get("loss")
         if valleys and valleys.N_law:
             law = valleys.N_law
-            text = _interval(law.exponent_interval)
             note = f"{len(valleys.usable)} of {len(valleys.valleys)} minima"
-            lines.append(Headline(f"best size grows as{name}", f"C<sup>{law.exponent:.3f}</sup>", text, note))
-        lines += _of_sweeps(group, name)
+            ends = _interval(law.exponent_interval)
+            lines.append(Headline(f"best size grows as{name}", f"C<sup>{law.exponent:.3f}</sup>", ends, "", note))
+        for x in ("D", "D_unique", "N") if not group.valleys else ():
+            claim = next((group.drawn("loss", sweep) for sweep in reversed(group.sweeps[x])), None)
+            if claim and claim.fit and claim.sweep:
+                interval = _wider(None, claim.fit.intervals.get("alpha"))
+                lines.append(_headline(f"loss at {claim.sweep.words}{name}", claim, interval))
     return lines[:8]
 
 
-def _of_sweeps(group: Findings, name: str) -> list[Headline]:
-    if group.valleys:
-        return []
-    lines = []
-    for x in ("D", "D_unique", "N"):
-        claims = [c for c in group.claims if c.sweep and c.x == x and c.law == "power" and c.fit and c.y == "loss"]
-        if claims and claims[-1].fit and claims[-1].sweep:
-            fit, sweep = claims[-1].fit, claims[-1].sweep
-            value = f"{x}<sup>{_signed(-fit.params['alpha'])}</sup>"
-            interval = _interval(fit.intervals.get("alpha"))
-            lines.append(Headline(f"loss at {sweep.words}{name}", value, interval, fit.certificate.status))
-    return lines
+def _headline(what: str, claim: Claim, interval: tuple[float, float] | None, *, sure: bool = True) -> Headline:
+    assert claim.fit
+    value = f"{claim.x}<sup>{_signed(-claim.fit.params['alpha'])}</sup>"
+    floor = claim.fit.params.get("E", 0.0)
+    note = f"above a floor of {number(floor)} {_interval(claim.fit.intervals.get('E'))}" if floor else ""
+    return Headline(what, value, _interval(interval), claim.fit.certificate.status if sure else "weak", note)
 
 
 def render(
@@ -165,7 +165,9 @@ def render(
         refused=refused,
         headlines=lines,
         conventions=conventions(responses),
-        laws=[[law_row(claim, how) for claim in group.claims] for group in findings],
+        laws=[[law_row(claim) for claim in group.claims if claim.sweep is None] for group in findings],
+        series=[series(group) for group in findings],
+        options=[claim.options for group in findings for claim in group.claims],
         runs=_runs(table),
         n_runs=summary.counts["runs"],
         commands=_commands(summary, source),
@@ -174,7 +176,7 @@ def render(
     )
 
 
-def law_row(claim: Claim, how: How) -> dict[str, Any]:
+def law_row(claim: Claim) -> dict[str, Any]:
     """Return what the page's table of laws says of one claim."""
     row: dict[str, Any] = {"title": claim.title, "law": claim.law, "options": claim.options, "refusal": claim.refusal}
     if claim.fit is None:
@@ -195,6 +197,29 @@ def law_row(claim: Claim, how: How) -> dict[str, Any]:
         "n": fit.n_points,
         "said": said,
     }
+
+
+def series(group: Findings) -> list[dict[str, Any]]:
+    """Return the laws of one-variable sweeps as compact tables: one for each response and variable."""
+    tables = []
+    for y, x in dict.fromkeys((claim.y, str(claim.x)) for claim in group.claims if claim.sweep):
+        claims = [claim for claim in group.claims if claim.sweep and (claim.y, claim.x) == (y, x)]
+        by_sweep: dict[int, dict[str, Any]] = {}
+        for claim in claims:
+            assert claim.sweep
+            row = by_sweep.setdefault(id(claim.sweep), {"at": claim.sweep.words})
+            row[claim.law] = law_row(claim)
+        tables.append({"title": f"{y} in {x}", "rows": list(by_sweep.values()), "said": _tally(claims)})
+    return tables
+
+
+def _tally(claims: Sequence[Claim]) -> list[str]:
+    """Say each warning once, with the number of laws that have it."""
+    counts: Counter[tuple[str, str]] = Counter()
+    total = Counter(claim.law for claim in claims)
+    for claim in claims:
+        counts.update((claim.law, re.sub(r" \([^)]*\)", "", text)) for text in set(law_row(claim)["said"]))
+    return [f"{law}, {n} of {total[law]}: {text}" for (law, text), n in counts.items()]
 
 
 def number(value: object) -> str:

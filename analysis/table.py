@@ -141,6 +141,11 @@ def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[st
     return found
 
 
+def has_milestones(rows: pd.DataFrame) -> bool:
+    """Tell whether rows before the end of their run are among these."""
+    return "final" in rows.columns and not truth(rows["final"]).all()
+
+
 def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
     """Join names for a sentence, the first `most` of them."""
     words = [str(name) for name in names]

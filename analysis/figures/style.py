@@ -25,6 +25,8 @@ LAW = "#c2410c"
 GREY = "#8a9099"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
+SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
 RC: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
@@ -155,7 +157,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     elif decades > 0.7:
         ticks = np.sort(np.concatenate([m * 10.0**exponents for m in (1, 2, 5)]))
     else:
-        ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        ticks = MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return [float(tick) for tick in ticks if low <= tick <= high]
 
 
@@ -196,12 +198,11 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def power_of_ten(value: float, _: object = None) -> str:
-    """Write 2×10⁸, as mathtext."""
+    """Write 2×10⁸, in plain characters (mathtext would be parsed anew for every tick)."""
     exponent = int(np.floor(np.log10(value) + 1e-9))
-    mantissa = value / 10.0**exponent
-    if abs(mantissa - 1) < 1e-6:
-        return f"$10^{{{exponent}}}$"
-    return f"${float(f'{mantissa:.2g}'):g}\\times10^{{{exponent}}}$"
+    mantissa = float(f"{value / 10.0**exponent:.2g}")
+    power = "10" + str(exponent).translate(SUPERSCRIPT)
+    return power if mantissa == 1 else f"{mantissa:g}×{power}"
 
 
 def _plain(value: float, _: object) -> str:
