@@ -288,16 +288,19 @@ def solve_positive(matrix: Array, right: Array) -> tuple[Array, Array]:
     factor = matrix / (root[:, None] * root[None, :])
     ok = np.ones(right.shape[1], dtype=bool)
     for j in range(p):
-        pivot = factor[j, j] - (factor[j, :j] ** 2).sum(axis=0)
+        pivot = factor[j, j]
         ok &= pivot > 1e-15
-        factor[j, j] = np.sqrt(np.maximum(pivot, 1e-15))
-        for i in range(j + 1, p):
-            factor[i, j] = (factor[i, j] - (factor[i, :j] * factor[j, :j]).sum(axis=0)) / factor[j, j]
+        factor[j:, j] /= np.sqrt(np.maximum(pivot, 1e-15))
+        if j + 1 < p:
+            below = factor[j + 1 :, j]
+            factor[j + 1 :, j + 1 :] -= below[:, None] * below[None, :]
     x = right / root
     for i in range(p):
-        x[i] = (x[i] - (factor[i, :i] * x[:i]).sum(axis=0)) / factor[i, i]
+        x[i] /= factor[i, i]
+        x[i + 1 :] -= factor[i + 1 :, i] * x[i]
     for i in reversed(range(p)):
-        x[i] = (x[i] - (factor[i + 1 :, i] * x[i + 1 :]).sum(axis=0)) / factor[i, i]
+        x[i] /= factor[i, i]
+        x[:i] -= factor[i, :i] * x[i]
     x /= root
     ok &= np.isfinite(x).all(axis=0)
     return np.where(ok, x, 0.0), ok
