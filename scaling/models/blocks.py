@@ -32,9 +32,16 @@ class Wiring:
     bias: bool
 
 
+class Dense(nn.Linear):
+    """torch's linear layer without a start of its own: it draws nothing, its maker fills it."""
+
+    def reset_parameters(self) -> None:
+        """Leave the entries to the maker."""
+
+
 def dense_layer(inputs: int, outputs: int, *, bias: bool, generator: torch.Generator) -> nn.Linear:
     """Make a dense layer with entries uniform within ± 1 / sqrt(inputs)."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    layer = Dense(inputs, outputs, bias=bias)
     bound = inputs**-0.5
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -44,7 +51,7 @@ def dense_layer(inputs: int, outputs: int, *, bias: bool, generator: torch.Gener
 
 def zero_layer(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
     """Make a dense layer that starts at zero."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    layer = Dense(inputs, outputs, bias=bias)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
