@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.dispatch import devices
-from scaling.dispatch.launchers import Local
+from scaling.dispatch.launchers import Local, Slurm
 from scaling.dispatch.local import workers_for
 from scaling.dispatch.state import Planned, Reader, State
 from scaling.errors import UserError
@@ -109,17 +109,21 @@ class Outlook:
             )
 
 
-def outlook(plan: Plan, launcher: Local) -> Outlook:
+def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
     """Look a plan up on this machine: which runs are settled, what the others will take."""
     planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
     states = Reader(plan.folder, planned).read().runs
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
-    gpus = devices.gpus() if any(run.config.train.device != "cpu" for run in plan.runs) else ()
+    if isinstance(launcher, Slurm):
+        workers = launcher.jobs or launcher.max_jobs
+    else:
+        gpus = devices.gpus() if any(run.config.train.device != "cpu" for run in plan.runs) else ()
+        workers = workers_for(launcher, gpus=len(gpus), most=max(1, len(plan.runs)))
     return Outlook(
         plan=plan,
         status=status,
         forecasts=forecast_all(plan.runs, threads=launcher.threads),
-        workers=workers_for(launcher, gpus=len(gpus), most=max(1, len(plan.runs))),
+        workers=min(workers, max(1, len(plan.runs))),
     )
 
 

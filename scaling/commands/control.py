@@ -1,3 +1,115 @@
 """`scaling cancel | retry | logs`: to steer a sweep and look into its runs."""
 
 from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import Any
+
+import click
+
+from scaling.commands.options import json_option, sweep_folder, write_json
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+
+
+def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
+    """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
+    from scaling.expressions import parse
+    from scaling.plan_files import read_rows
+
+    if not run_ids and where is None:
+        return None
+    rows = read_rows(folder)
+    unknown = [run_id for run_id in run_ids if not any(row["run_id"].startswith(run_id) for row in rows)]
+    if unknown:
+        raise UserError(f"found no run {unknown[0]} in {folder.plan}; wanted one of its run_ids; see `scaling status`")
+    named = [row for row in rows if not run_ids or row["run_id"].startswith(run_ids)]
+    if where is None:
+        return [row["run_id"] for row in named]
+    expression = parse(where, where="--where")
+    return [row["run_id"] for row in named if expression.evaluate(partial(_column, row))]
+
+
+def _column(row: dict[str, str], name: str) -> Any:
+    if name not in row:
+        raise UserError(f"found the unknown name {name} in --where; wanted one of {', '.join(row)}")
+    try:
+        return float(row[name])
+    except ValueError:
+        return row[name]
+
+
+WHERE = click.option("--where", metavar="EXPR", help="Runs for which this holds, over the columns of plan.csv.")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  scaling cancel results/mine\n  scaling cancel results/mine --where 'width > 64'"
+)
+@click.argument("folder", metavar="results/NAME")
+@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@WHERE
+@json_option
+def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: str | None) -> None:
+    """Stop a sweep or some of its runs, wherever they are trained. Checkpoints stay; nothing comes back by itself."""
+    from scaling.dispatch.control import cancel as stop
+
+    sweep = sweep_folder(folder)
+    cancelled = stop(sweep, runs=chosen(sweep, run_ids, where))
+    if json_path is not None:
+        write_json(cancelled.to_dict(), json_path)
+    if json_path != "-":
+        what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
+        click.echo(
+            f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
+            f"go on with the same `scaling run`"
+        )
+
+
+@click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
+@click.argument("folder", metavar="results/NAME")
+@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@click.option("--failed", is_flag=True, help="The failed runs (what is done where nothing is named).")
+@WHERE
+@click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@json_option
+def retry(
+    folder: str, run_ids: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
+) -> None:
+    """Try runs again that failed or were cancelled, with the launcher that had them last."""
+    from rich.console import Console
+
+    from scaling.commands.settling import settle_runs
+    from scaling.dispatch.control import planned_runs, runs_to_retry
+    from scaling.dispatch.registry import last_launcher
+    from scaling.dispatch.state import read_status
+    from scaling.forecast import forecast_all
+
+    sweep = sweep_folder(folder)
+    wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
+    if not wanted:
+        raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
+    runs = planned_runs(sweep, wanted)
+    facts = settle_runs(
+        sweep,
+        runs,
+        last_launcher(sweep),
+        console=Console(stderr=json_path == "-"),
+        again=shlex.join(["scaling", "retry", folder]),
+        forecasts=forecast_all(runs),
+        wait=wait,
+    )
+    if json_path is not None:
+        write_json(facts, json_path)
+
+
+@click.command(epilog="\b\nExamples:\n  scaling logs results/mine 3f6ea1\n  scaling logs -f results/mine 3f6ea1")
+@click.argument("folder", metavar="results/NAME")
+@click.argument("run_id", metavar="RUN_ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run is settled.")
+def logs(folder: str, run_id: str, follow: bool) -> None:
+    """Show what a run has written: its attempts with tracebacks, its evaluations, the end of its job's log."""
+    from scaling.dispatch.control import follow_log, read_log
+
+    for line in (follow_log if follow else read_log)(sweep_folder(folder), run_id):
+        click.echo(line)

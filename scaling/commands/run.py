@@ -5,26 +5,33 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
 from scaling.errors import UserError
-from scaling.plan import Plan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scaling.outlook import Outlook
+    from scaling.plan import Plan
 
 EPILOG = """\b
 Examples:
   scaling run sweep=quickstart
-  scaling run sweep=quickstart launcher=slurm
+  scaling run sweep=quickstart launcher=slurm launcher.partition=gpu
   scaling run model.width=64 train.examples=1e5
 """
 
 
 @click.command(epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
+@click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
 @json_option
-def run(arguments: tuple[str, ...], multirun: bool, json_path: str | None) -> None:
+def run(arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, json_path: str | None) -> None:
     """Train what is not finished: a sweep, a comma list of values, or one run here and now.
 
     The same command again goes on where it stopped: finished runs are skipped, half-done ones continue from their
@@ -34,17 +41,21 @@ def run(arguments: tuple[str, ...], multirun: bool, json_path: str | None) -> No
     from scaling.expansion import expand
 
     with session() as loader:
-        expanded = expand(loader, only_overrides(arguments))
-    execute(expanded, json_path=json_path)
+        plan = expand(loader, only_overrides(arguments))
+    if dry_run:
+        rehearse_plan(plan)
+    else:
+        execute(plan, wait=wait, json_path=json_path)
 
 
-def execute(plan: Plan, *, json_path: str | None = None) -> None:
+def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> None:
     """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed."""
     from rich.console import Console
 
+    from scaling.commands.settling import settle_runs
     from scaling.config import read_group
+    from scaling.dispatch.launchers import Local
     from scaling.dispatch.local import check_writable
-    from scaling.dispatch.show import print_outcome
     from scaling.outlook import outlook
     from scaling.plan_files import write_plan
     from scaling.plan_view import summary
@@ -54,35 +65,76 @@ def execute(plan: Plan, *, json_path: str | None = None) -> None:
     look = outlook(plan, launcher)
     look.check_limit()
     check_writable(plan.folder)
-    check_devices(plan)
-    check_data(plan)
+    if isinstance(launcher, Local):
+        check_devices(plan)
+        check_data(plan)
     extra = write_plan(plan, look.forecasts)
-    if not plan.single:
-        for line in summary(look):
-            console.print(line, highlight=False, soft_wrap=True)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
-    outcome = _dispatch(plan, launcher, look, console)
-    print_outcome(console, outcome, again=shlex.join(["scaling", "run", *plan.arguments]))
-    if plan.single:
-        _print_result(plan, console)
-    elif not outcome.missing:
-        console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
+    again = shlex.join(["scaling", "run", *plan.arguments])
+    if plan.single and isinstance(launcher, Local):
+        facts = _one_run(plan, launcher, console, again=again)
+    else:
+        for line in summary(look):
+            console.print(line, highlight=False, soft_wrap=True)
+        facts = settle_runs(
+            plan.folder,
+            plan.runs,
+            launcher,
+            console=console,
+            again=again,
+            limits=plan.limit,
+            forecasts=look.forecasts,
+            wait=wait,
+        )
+        if isinstance(launcher, Local):
+            console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
     if json_path is not None:
-        write_json(outcome.to_dict(), json_path)
+        write_json(facts, json_path)
+
+
+def rehearse_plan(plan: Plan) -> None:
+    """Print the plan and what would be submitted; touch nothing."""
+    from scaling.config import read_group
+    from scaling.dispatch.launchers import Slurm
+    from scaling.outlook import outlook
+    from scaling.plan_view import show_plan
+
+    launcher = read_group("launcher", plan.launcher)
+    look = outlook(plan, launcher)
+    show_plan(look)
+    look.check_limit()
+    if isinstance(launcher, Slurm):
+        _print_sheets(plan, launcher, look)
+
+
+def _print_sheets(plan: Plan, launcher: Any, look: Outlook) -> None:
+    from scaling.dispatch.slurm import rehearse
+
+    seconds = {run_id: forecast.seconds for run_id, forecast in look.forecasts.items()}
+    memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in look.forecasts.items()}
+    for sheet in rehearse(plan.folder, plan.runs, launcher, limits=plan.limit, forecast=seconds, memory=memory):
+        click.echo(f"\n== {sheet.hand}\n{sheet.text}")
+
+
+def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> dict[str, Any]:
+    from scaling.dispatch.devices import thread_environment
+    from scaling.dispatch.show import print_outcome
+    from scaling.dispatch.single import run_single
+
+    os.environ.update(thread_environment(launcher.threads))  # before torch starts: it reads them once
+    [run] = plan.runs
+    outcome = run_single(plan.folder, run, launcher)
+    print_outcome(console, outcome, again=again)
     if outcome.exit_code:
         raise click.exceptions.Exit(outcome.exit_code)
-
-
-def _print_result(plan: Plan, console: Any) -> None:
-    [run] = plan.runs
     record = plan.folder.run(run.run_id).record
-    if record.is_file():
-        last = json.loads(record.read_text())["points"][-1]
-        names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
-        shown = ", ".join(f"{name} {last[name]:.4g}" for name in names)
-        facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
-        console.print(f"{shown} ({facts}; {record})", highlight=False, soft_wrap=True)
+    last = json.loads(record.read_text())["points"][-1] if record.is_file() else {}
+    names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
+    shown = ", ".join(f"{name} {last[name]:.4g}" for name in names)
+    facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
+    console.print(f"{shown} ({facts}; {record})", highlight=False, soft_wrap=True)
+    return {**outcome.to_dict(), "run_id": run.run_id, "point": last}
 
 
 def check_devices(plan: Plan) -> None:
@@ -99,22 +151,3 @@ def check_data(plan: Plan) -> None:
         source = data.source()
         if not source.ready:
             raise UserError(f"found no {data.name} at {source.where}; wanted its data; {source.advice}")
-
-
-def _dispatch(plan: Plan, launcher: Any, look: Any, console: Any) -> Any:
-    from scaling.dispatch.devices import thread_environment
-    from scaling.dispatch.local import run_local
-    from scaling.dispatch.show import view
-    from scaling.dispatch.single import run_single
-
-    if plan.single:
-        os.environ.update(thread_environment(launcher.threads))  # before torch starts: it reads them once
-        return run_single(plan.folder, plan.runs[0], launcher)
-    return run_local(
-        plan.folder,
-        plan.runs,
-        launcher,
-        limits=plan.limit,
-        forecast={run_id: forecast.seconds for run_id, forecast in look.forecasts.items()},
-        view=view(console),
-    )

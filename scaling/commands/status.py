@@ -44,11 +44,11 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
 
     console = Console()
     if watch:
-        _watch(console, sweep)
+        watch_sweep(console, sweep)
     print_status(console, read_status(sweep), every=every)
 
 
-def _watch(console: Console, sweep: SweepFolder) -> None:
+def watch_sweep(console: Console, sweep: SweepFolder) -> None:
     """Show the sweep until nothing is left that runs or waits."""
     from scaling.dispatch.show import view
     from scaling.dispatch.state import Reader, State, read_plan

@@ -65,6 +65,9 @@ class Slurm:
     snapshot: bool = True
 
 
+LAUNCHERS: dict[str, type[Local | Slurm]] = {Local.name: Local, Slurm.name: Slurm}
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a sweep may spend, in all: hours of GPUs held and FLOPs (C); None: without limit."""

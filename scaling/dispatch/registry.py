@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.dispatch.heart import Wish
-from scaling.dispatch.launchers import UNLIMITED, Limits
+from scaling.dispatch.launchers import LAUNCHERS, UNLIMITED, Limits, Local, Slurm
 from scaling.dispatch.limits import NOTHING, Spent
 from scaling.dispatch.process import Process
+from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 
 
@@ -106,3 +107,14 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
         if dispatch is not None:
             found.append((made, dispatch))
     return found
+
+
+def last_launcher(folder: SweepFolder) -> Local | Slurm:
+    """Return the launcher of the latest dispatch, as it was set; UserError where the sweep was never dispatched."""
+    found = dispatches(folder)
+    if not found:
+        raise UserError(f"found no dispatch in {folder.jobs}; wanted a sweep that was started; give `scaling run`")
+    from scaling.config import read_part
+
+    dispatch = found[-1][1]
+    return read_part(LAUNCHERS[dispatch.kind], dispatch.launcher, where="launcher")

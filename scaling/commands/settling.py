@@ -1,0 +1,79 @@
+"""From runs to a launcher: train them here, or submit them, and say how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scaling.dispatch.launchers import UNLIMITED, Limits, Local, Slurm
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scaling.folders import SweepFolder
+    from scaling.forecast import Forecast
+    from scaling.plan import PlannedRun
+
+Launcher = Local | Slurm
+
+
+def settle_runs(
+    folder: SweepFolder,
+    runs: Sequence[PlannedRun],
+    launcher: Launcher,
+    *,
+    console: Console,
+    again: str,
+    limits: Limits = UNLIMITED,
+    forecasts: Mapping[str, Forecast],
+    wait: bool = False,
+) -> dict[str, Any]:
+    """Train or submit what of `runs` is not settled; `again` is the command that goes on. Returns it as plain JSON."""
+    seconds = {run_id: forecast.seconds for run_id, forecast in forecasts.items()}
+    if isinstance(launcher, Local):
+        return _here(folder, runs, launcher, console=console, again=again, limits=limits, seconds=seconds)
+    from scaling.dispatch.slurm import submit
+
+    memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in forecasts.items()}
+    submission = submit(folder, runs, launcher, limits=limits, forecast=seconds, memory=memory)
+    _say_submitted(submission, folder, console)
+    if wait:
+        from scaling.commands.status import watch_sweep
+
+        watch_sweep(console, folder)
+    return submission.to_dict()
+
+
+def _here(
+    folder: SweepFolder,
+    runs: Sequence[PlannedRun],
+    launcher: Local,
+    *,
+    console: Console,
+    again: str,
+    limits: Limits,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    from scaling.dispatch.local import run_local
+    from scaling.dispatch.show import print_outcome, view
+
+    outcome = run_local(folder, runs, launcher, limits=limits, forecast=seconds, view=view(console))
+    print_outcome(console, outcome, again=again)
+    if outcome.exit_code:
+        raise click.exceptions.Exit(outcome.exit_code)
+    return outcome.to_dict()
+
+
+def _say_submitted(submission: Any, folder: SweepFolder, console: Console) -> None:
+    lines = [
+        f"{submission.queued:,} runs submitted in {len(submission.job_ids)} jobs ({submission.settled:,} of "
+        f"{submission.runs:,} are settled, {submission.covered:,} are in SLURM's queue already)"
+    ]
+    lines += [f"  {group}: {' '.join(jobs)}" for group, jobs in (submission.jobs or {}).items()]
+    if submission.held:
+        lines.append(submission.held)
+    lines.append(f"look on: scaling status {folder.path} --watch; stop it: scaling cancel {folder.path}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
