@@ -123,7 +123,6 @@ class Pool:
             shutil.rmtree(self.dispatch.path)
         else:
             self.dispatch.write(replace(facts, ended=True))
-            self.dispatch.queue.unlink(missing_ok=True)
 
 
 def worker_process(job: LocalJob[Any]) -> subprocess.Popen[bytes]:

@@ -9,10 +9,16 @@ import subprocess
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
 FRESH = 5.0  # seconds that an answer of squeue is used again
-ENDING = 3.0  # seconds that a job that is being ended may take to show why
+WORDS = {  # of slurmstepd, where a job is ended
+    "DUE TO PREEMPTION": "preempted",
+    "DUE TO JOB REQUEUE": "requeued",
+    "DUE TO TIME LIMIT": "timed_out",
+    "DUE TO NODE": "node_lost",
+}
 ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
 CAUSES = {  # states of squeue and sacct, as causes of attempts
     "CANCELLED": "cancelled",
@@ -101,18 +107,20 @@ def seconds_left(job: str) -> float | None:
     return seconds + int(days or 0) * 86400
 
 
-def cause_of_end(job: str) -> str:
-    """Return why SLURM ends the job that asks, as a cause of an attempt; empty where it does not say in time."""
-    until = time.monotonic() + ENDING
-    while time.monotonic() < until:
-        said = ask(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"])
-        state = (said or "").strip().partition("\n")[0]
-        if state in CAUSES:
-            return CAUSES[state]
-        if said is None:
-            return ""
-        time.sleep(0.2)
-    return ""
+def cause_of_end(log: Path) -> str:
+    """Return why SLURM ends the job that asks, as a cause of an attempt; empty where it does not say.
+
+    squeue shows no more than COMPLETING while the job still runs; the reason stands in the line that slurmstepd writes
+    into the job's own log before it sends SIGTERM.
+    """
+    try:
+        said = log.read_text(errors="replace")
+    except OSError:
+        return ""
+    last = re.findall(r"slurmstepd.*\*\*\* (?:JOB|STEP) \S+ ON .* CANCELLED AT \S+(.*)\*\*\*", said)
+    if not last:
+        return ""
+    return next((cause for words, cause in WORDS.items() if words in last[-1]), "cancelled")
 
 
 def accounted(job: str, began: float) -> str:

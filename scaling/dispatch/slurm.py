@@ -115,7 +115,7 @@ def covered_runs(folder: SweepFolder) -> set[str]:
         if dispatch.kind != "slurm" or dispatch.ended or files.stop.exists():
             continue
         states = scheduler.all_states() if states is None else states
-        alive = {job.split("_")[0] for job in states or {}}
+        alive = {job.split("_")[0] for job, state in (states or {}).items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
         for entry in read_queue(files.queue):
             if entry.group in groups and not _failed_since(folder, entry):

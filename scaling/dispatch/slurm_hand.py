@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from submitit.core.utils import DelayedSubmission
 
@@ -92,7 +93,7 @@ class SlurmWorker(Worker):
             near = self.task.deadline is not None and time.time() > self.task.deadline - 60
             return "timed_out" if near else "preempted"
         if reason == TERMINATED:
-            return scheduler.cause_of_end(self.task.job) or "terminated"
+            return scheduler.cause_of_end(Path("/proc/self/fd/2")) or TERMINATED
         return reason
 
     def cause_of_death(self, claim: Claim) -> str:

@@ -151,10 +151,11 @@ class Reader:
         return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes.values()))
 
     def _dispatches(self) -> tuple[JobStates | None, list[Dispatch]]:
-        found = [dispatch for _, dispatch in dispatches(self._folder) if not dispatch.ended]
-        slurm = [job for dispatch in found if dispatch.kind == "slurm" for job in dispatch.jobs]
+        every = dispatches(self._folder)
+        found = [dispatch for _, dispatch in every if not dispatch.ended]
+        slurm = [job for _, dispatch in every if dispatch.kind == "slurm" for job in dispatch.jobs]
         jobs: JobStates | None = {}
-        if slurm:
+        if slurm and len(self._settled) < len(self._planned):
             jobs = (self._ask or _scheduler())(slurm)
             if jobs is None:
                 self._notes["scheduler"] = "SLURM does not answer: states are from the files alone"
@@ -204,7 +205,7 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
         silence = time.time() - files.claim.stat().st_mtime
     except FileNotFoundError:
         return False
-    return silence < max(SILENT, PERIODS * claim.period)
+    return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))
 
 
 def _alive(dispatch: Dispatch, jobs: JobStates | None) -> bool:

@@ -41,10 +41,10 @@ class OutOfMemory(UserError):
     pass
 
 
-def planned(seed: int, act: str = "steps:0", **overrides) -> PlannedRun:
+def planned(seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp.MLP") -> PlannedRun:
     """Plan a tiny run that acts as said."""
     raw = {
-        "model": {"_target_": "scaling.models.mlp.MLP", "width": 8, "depth": 1},
+        "model": {"_target_": model, "width": 8, "depth": 1},
         "data": {"_target_": "scaling.data.teacher.Teacher"},
         "optim": {"_target_": "scaling.optim.adamw.AdamW", "lr": 1e-3},
         "schedule": {"_target_": "scaling.schedules.cosine.Cosine"},
@@ -52,7 +52,7 @@ def planned(seed: int, act: str = "steps:0", **overrides) -> PlannedRun:
         "train": {"steps": STEPS, "batch": 32, "device": "cpu"},
         "seed": seed,
     }
-    return plan_run(read_config(raw), overrides={"seed": seed, "act": act, **overrides})
+    return plan_run(read_config(raw), overrides={"seed": seed, "act": act})
 
 
 def read_checkpoint(folder) -> tuple[int, str]:

@@ -79,6 +79,8 @@ run_single(SweepFolder(Path({str(folder.results)!r}), "sweep"), planned(0, "step
     wait_for(lambda: claim.exists() and read_claim(claim) is not None)
     process.kill()
     process.wait()
-    folder.run(run.run_id).checkpoint.write_text("10")  # the stand-in's last step: what is left takes no time
+    folder.run(run.run_id).checkpoint.write_text(
+        '{"step": 10, "weights": ""}'
+    )  # the stand-in's last step: what is left takes no time
     assert single(folder, run).settled == 1
     assert causes(folder, run) == ["killed", "finished"]

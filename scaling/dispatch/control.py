@@ -1,0 +1,149 @@
+"""To steer a sweep in flight: cancel it, fetch back what failed, look into the logs of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.dispatch import scheduler
+from scaling.dispatch.attempts import read_attempts
+from scaling.dispatch.claim import read_claim
+from scaling.dispatch.heart import Wish, read_wish
+from scaling.dispatch.queue import read_queue
+from scaling.dispatch.registry import DispatchFolder, dispatches
+from scaling.dispatch.state import State, Status
+from scaling.errors import UserError
+from scaling.folders import RunFolder, SweepFolder, read_lines
+
+if TYPE_CHECKING:
+    from scaling.plan import PlannedRun
+
+CANCELLED = "cancelled"
+FOLLOW = 0.5  # seconds between two looks at a log
+TAIL = 20  # lines of a job's log that are shown
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What was asked to stop: dispatches, jobs given to scancel, and how many runs were named (None: all)."""
+
+    dispatches: tuple[str, ...]
+    jobs: tuple[str, ...]
+    runs: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+
+def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cancelled:
+    """Stop a sweep, or the named runs of it, wherever it is trained; checkpoints stay, and it does not come back.
+
+    The wish is written first: a job that SLURM starts again finds it and leaves.
+    """
+    asked, jobs = [], []
+    for files, dispatch in dispatches(folder):
+        if dispatch.ended or (dispatch.kind == "local" and dispatch.process.gone):
+            continue
+        files.ask_to_stop(_wish(files, runs))
+        asked.append(dispatch.id)
+        if dispatch.kind == "slurm" and runs is None:
+            jobs += [job for job in dispatch.jobs if _scancel(job)]
+            files.write(replace(dispatch, ended=True))
+    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs))
+
+
+def _wish(files: DispatchFolder, runs: Collection[str] | None) -> Wish:
+    before = read_wish(files.stop)
+    if runs is None or (before is not None and before.runs is None):
+        return Wish(CANCELLED)
+    return Wish(CANCELLED, tuple(sorted({*runs, *(before.runs or () if before else ())})))
+
+
+def _scancel(job: str) -> bool:
+    said = scheduler.ask(["scancel", job])
+    if said is None:
+        raise UserError(f"found that scancel {job} fails; wanted SLURM's controller to answer; try again")
+    return True
+
+
+def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> list[str]:
+    """Return the runs that a retry is about: the failed ones, or those among `runs` that are not settled."""
+    if runs is None:
+        return [run.run_id for run in status.of(State.FAILED)]
+    open_states = (State.FAILED, State.MISSING, State.PENDING)
+    return [run.run_id for run in status.of(*open_states) if run.run_id in runs]
+
+
+def planned_runs(folder: SweepFolder, runs: Collection[str]) -> list[PlannedRun]:
+    """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
+    from scaling.plan import PlannedRun
+
+    found: dict[str, PlannedRun] = {}
+    for files, _ in reversed(dispatches(folder)):
+        for entry in read_queue(files.queue):
+            if entry.run_id in runs and entry.run_id not in found:
+                found[entry.run_id] = PlannedRun.from_dict(entry.run)
+    missing = sorted(set(runs) - set(found))
+    if missing:
+        raise UserError(
+            f"found no dispatch of run {missing[0]}; wanted one that was started before; give `scaling run` again"
+        )
+    return [found[run_id] for run_id in runs]
+
+
+def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
+    """Give what is known of a run, in lines: attempts with tracebacks, evaluations, the end of its job's log."""
+    files = find_run(folder, run_id)
+    for number, attempt in enumerate(read_attempts(files), start=1):
+        place = " ".join(part for part in (attempt.get("host"), attempt.get("job")) if part)
+        yield f"attempt {number}: {attempt['start']}, {attempt['seconds']:g} s on {place}: {attempt['cause']}"
+        yield from (f"  {line}" for line in (attempt.get("traceback") or attempt.get("error") or "").splitlines())
+    yield from (_evaluation(entry) for entry in read_lines(files.log))
+    for log in job_logs(folder, files):
+        yield f"== {log}"
+        yield from log.read_text(errors="replace").splitlines()[-TAIL:]
+
+
+def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
+    """Give the lines of `read_log`, then the evaluations as they come, until the run is settled."""
+    files = find_run(folder, run_id)
+    yield from read_log(folder, run_id)
+    seen = len(list(read_lines(files.log)))
+    while True:
+        settled = files.record.exists()
+        lines = list(read_lines(files.log))
+        yield from (_evaluation(entry) for entry in lines[seen:])
+        seen = len(lines)
+        if settled:
+            return
+        time.sleep(FOLLOW)
+
+
+def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
+    """Return the folder of a run, which may be named by the first digits of its id; UserError where there is none."""
+    matches = sorted(path for path in (folder.results / "runs").glob(f"{run_id}*") if path.is_dir())
+    if len(matches) == 1:
+        return RunFolder(matches[0])
+    if not matches:
+        raise UserError(f"found no run {run_id} under {folder.results / 'runs'}; wanted one that was begun; see status")
+    raise UserError(f"found {len(matches)} runs that begin with {run_id}; wanted one; give more digits")
+
+
+def job_logs(folder: SweepFolder, files: RunFolder) -> list[Path]:
+    """Return the logs of the job that trains a run now, or tried it last."""
+    claim = read_claim(files.claim)
+    tried = read_attempts(files)
+    job = claim.job if claim is not None else str(tried[-1].get("job") or "") if tried else ""
+    return sorted(folder.jobs.glob(f"*/{job}_*_log.err"), reverse=True)[:1] if job else []
+
+
+def _evaluation(entry: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in entry.items() if value is not None)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

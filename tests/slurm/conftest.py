@@ -1,0 +1,49 @@
+"""A real SLURM on this machine: four nodes of four pretended GPUs, started for the tests and stopped after them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("cluster.sh")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> str:
+    """Start the cluster and return its folder; its tools find it by SLURM_CONF in the environment."""
+    if os.geteuid() != 0:
+        pytest.skip("a SLURM of one's own needs root (device nodes, slurmd)")
+    if shutil.which("slurmctld") is None:
+        pytest.skip("SLURM is not installed: tests/slurm/cluster.sh install (Debian 12)")
+    folder = Path(os.environ.get("SCALING_SLURM_DIR") or tmp_path_factory.mktemp("slurm"))
+    port = _free_ports(8)
+    knobs = {"SLURM_LOCAL_DIR": str(folder), "CTLD_PORT": port, "DBD_PORT": port + 1, "NODE_PORT0": port + 2}
+    environment = {**os.environ, **{key: str(value) for key, value in knobs.items()}}
+    with pytest.MonkeyPatch.context() as patch:
+        subprocess.run(["bash", SCRIPT, "start"], env=environment, check=True, capture_output=True, timeout=120)
+        patch.setenv("SLURM_CONF", str(folder / "etc" / "slurm.conf"))
+        for name in [name for name in os.environ if re.match(r"(SLURM|SBATCH)_(?!CONF)", name)]:
+            patch.delenv(name)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["bash", SCRIPT, "stop"], env=environment, check=True, capture_output=True, timeout=120)
+
+
+def _free_ports(count: int) -> int:
+    """Return the first of `count` ports in a row that nobody listens on."""
+    for start in range(20817, 30000, 50):
+        try:
+            for port in range(start, start + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return start
+    pytest.skip("no free ports for a SLURM of one's own")

@@ -1,0 +1,216 @@
+"""A sweep on a real SLURM: submitted in seconds, spread over the cluster, complete."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scaling.dispatch import scheduler
+from scaling.dispatch.cluster import describe_cluster, read_cluster
+from scaling.dispatch.control import cancel
+from scaling.dispatch.launchers import Limits, Slurm
+from scaling.dispatch.registry import dispatches
+from scaling.dispatch.slurm import rehearse, submit
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+from tests.dispatch.conftest import STAND_IN, causes, trained, wait_for
+from tests.dispatch.stand_in import planned
+from tests.slurm.sweeps import LAUNCHER, Flight, sweep, tool
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def test_sixty_runs_over_four_nodes(tmp_path):
+    flight = sweep(tmp_path, 60, "steps:0.4", launcher=replace(LAUNCHER, jobs=16))
+    begun = time.monotonic()
+    submission = flight.submit()
+    assert time.monotonic() - begun < 3
+    assert (submission.queued, submission.hands[0].jobs, len(submission.job_ids)) == (60, 16, 2)
+    assert flight.status().counts["pending"] + flight.status().counts["running"] > 0
+    flight.landed()
+    lines = [trained(flight.folder, run) for run in flight.runs]
+    assert [len(each) for each in lines] == [1] * 60
+    facts = [line for [line] in lines]
+    assert {line["node"] for line in facts} == {"n1", "n2", "n3", "n4"}
+    assert {line["gpu"] for line in facts} == {"0", "1", "2", "3"}  # one each, the one that SLURM gave
+    workers = {(line["node"], line["gpu"], line["pid"]) for line in facts}
+    assert max(Counter((node, gpu) for node, gpu, _ in workers).values()) <= 2  # a worker, later the closing job
+    attempt = json.loads(flight.files(flight.runs[0]).attempts.read_text())
+    assert (attempt["cause"], attempt["gpu_seconds"]) == ("finished", attempt["seconds"])
+    assert attempt["job"].startswith(submission.job_ids[0])
+    again = flight.submit()
+    assert (again.settled, again.queued, again.jobs) == (60, 0, None)
+
+
+def test_submitting_twice_covers_once(tmp_path):
+    flight = sweep(tmp_path, 4, "steps:1")
+    flight.submit()
+    again = flight.submit()
+    assert (again.queued, again.covered) == (0, 4)
+    more = replace(flight, runs=[*flight.runs, planned(99)])
+    assert more.submit().queued == 1
+    flight.landed()
+    assert [len(trained(flight.folder, run)) for run in more.runs] == [1] * 5
+
+
+def test_cancel_sticks(tmp_path):
+    flight = sweep(tmp_path, 4, "steps:20")
+    flight.submit()
+    job = flight.working().job
+    said = cancel(flight.folder)
+    assert len(said.jobs) == 2
+    flight.landed()
+    assert flight.status().counts["missing"] == 4
+    assert {cause for run in flight.runs for cause in causes(flight.folder, run)} == {"cancelled"}
+    [(files, _)] = dispatches(flight.folder)
+    assert job.split("_")[0] in said.jobs
+    assert files.stop.exists()
+
+
+@pytest.mark.slow
+def test_cancelled_job_that_is_requeued_stays_cancelled(tmp_path):
+    flight = sweep(tmp_path, 2, "steps:60")
+    flight.submit()
+    job = flight.working().job
+    [(files, _)] = dispatches(flight.folder)
+    from scaling.dispatch.heart import Wish
+
+    tool("scontrol", "requeue", job)
+    files.ask_to_stop(Wish("cancelled"))
+    flight.landed()
+    assert trained(flight.folder, flight.runs[0]) == []
+
+
+@pytest.mark.slow
+def test_named_runs_are_cancelled_and_the_others_go_on(tmp_path):
+    flight = sweep(tmp_path, 3, "steps:4")
+    flight.submit()
+    flight.working()
+    running = next(run for run in flight.runs if flight.files(run).claim.exists())
+    cancel(flight.folder, runs=[running.run_id])
+    flight.landed()
+    assert causes(flight.folder, running) == ["cancelled"]
+    assert len(flight.settled()) == 2
+
+
+@pytest.mark.slow
+def test_time_limit_brings_the_job_back(tmp_path):
+    """The warning before the limit leads to a checkpoint and the queue; the run goes on where it was."""
+    flight = sweep(tmp_path, 1, "steps:8")
+    flight.submit()
+    claim = flight.working()
+    tool("scancel", "--batch", "--signal=USR2", claim.job)  # what SLURM sends
+    flight.landed()
+    [run] = flight.runs
+    assert causes(flight.folder, run) == ["preempted", "finished"]
+    [line] = trained(flight.folder, run)
+    assert line["from"] > 0
+
+
+def test_failed_run_is_retried_once_and_the_others_go_on(tmp_path):
+    runs = [planned(0, "crash"), planned(1, "memory"), planned(2)]
+    flight = Flight(SweepFolder(tmp_path, "sweep"), runs)
+    flight.submit()
+    flight.landed()
+    assert [causes(flight.folder, run) for run in runs] == [["crashed"] * 2, ["out_of_memory"], ["finished"]]
+    assert flight.status().counts == {
+        "finished": 1, "diverged": 0, "running": 0, "pending": 0, "failed": 2, "missing": 0,
+    }  # fmt: skip
+
+
+def test_limit_is_hard(tmp_path):
+    flight = sweep(tmp_path, 5, "steps:0")
+    C = flight.runs[0].quantities.C
+    said = submit(flight.folder, flight.runs, LAUNCHER, limits=Limits(flops=2.5 * C), train=STAND_IN)
+    assert (said.queued, "3 of 5 runs are not started" in said.held) == (2, True)
+    flight.landed()
+    assert len(flight.settled()) == 2
+
+
+def test_code_of_the_submission_runs_whatever_is_edited(tmp_path, monkeypatch):
+    """The user's own module is edited while its job waits; the job runs it as it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = Path("mine.py")
+    module.write_text(MINE.format(answer=1))
+    held = Slurm(**{**vars(LAUNCHER), "jobs": 1, "extra": {"begin": "now+2"}})
+    run = planned(0, model="mine.Mine")
+    flight = Flight(SweepFolder(tmp_path / "results", "sweep"), [run], launcher=held, train="mine:train")
+    flight.submit()
+    module.write_text(MINE.format(answer=2))
+    flight.landed()
+    assert flight.files(run).path.joinpath("answer.txt").read_text() == "1"
+    [(files, _)] = dispatches(flight.folder)
+    assert files.code.joinpath("scaling", "__init__.py").exists()
+
+
+MINE = """
+from dataclasses import dataclass
+from scaling.models.mlp import MLP
+from tests.dispatch import stand_in
+
+@dataclass(frozen=True)
+class Mine(MLP):
+    pass
+
+def train(run, folder, **how):
+    folder.path.mkdir(parents=True, exist_ok=True)
+    (folder.path / "answer.txt").write_text("{answer}")
+    return stand_in.train(run, folder, **how)
+"""
+
+
+def test_refusal_is_one_sentence_and_leaves_nothing(tmp_path):
+    flight = sweep(tmp_path, 3, "steps:0", launcher=replace(LAUNCHER, partition="nowhere"))
+    with pytest.raises(UserError, match="invalid partition") as caught:
+        flight.submit()
+    assert "\n" not in str(caught.value)
+    assert dispatches(flight.folder) == []
+    assert list(flight.folder.jobs.iterdir()) == []
+
+
+def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
+    from scaling.dispatch import slurm
+
+    real = read_cluster()
+    monkeypatch.setattr(slurm, "read_cluster", lambda: replace(real, max_array=4))
+    flight = sweep(tmp_path, 8, "steps:0", launcher=replace(LAUNCHER, jobs=7))
+    submission = flight.submit()
+    assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job
+    flight.landed()
+    assert len(flight.settled()) == 8
+
+
+def test_what_the_cluster_says():
+    found = read_cluster()
+    assert found.max_array == 1001
+    assert not found.accounting
+    assert {partition.name: partition.nodes for partition in found.partitions} == {"gpu": 4, "low": 4}
+    assert found.limit(None) is None
+    assert any("gpu (default): 4 nodes of 8 CPUs, 16 GB, gpu:4" in line for line in describe_cluster())
+
+
+def test_rehearsal_touches_nothing(tmp_path):
+    flight = sweep(tmp_path / "results", 5, "steps:0")
+    [sheet] = rehearse(flight.folder, flight.runs, flight.launcher)
+    assert "#SBATCH --array=0-1%" in sheet.text
+    assert sheet.hand.runs == 5
+    assert not flight.folder.path.exists()
+    assert scheduler.all_states() == {}
+
+
+def test_status_while_in_flight(tmp_path):
+    flight = sweep(tmp_path, 3, "steps:3")
+    flight.submit()
+    claim = flight.working()
+    status = flight.status()
+    running = [run for run in status.runs if run.state == "running"]
+    assert claim.job in {run.job for run in running}
+    assert set(status.jobs.values()) >= {"RUNNING", "PENDING"}
+    cancel(flight.folder)
+    wait_for(lambda: scheduler.all_states() == {}, 30)
