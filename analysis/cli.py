@@ -30,7 +30,8 @@ Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|C
 def fit_options(command: Any) -> Any:
     """Take the law and how it is fitted."""
     options = (
-        click.option("--law", default="chinchilla", show_default=True, help="The law, by its name."),
+        click.option("--law", default="chinchilla", show_default=True,
+                     help="The law, by its name; auto: the one that backtests best; or your own as module:NAME."),
         Y,
         click.option("--x", metavar="COLUMN", help="The variable of a one-variable law (C where there is one)."),
         click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="huber", show_default=True),
@@ -40,6 +41,7 @@ def fit_options(command: Any) -> Any:
         click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
                      show_default=True, help="What is drawn again for the intervals."),
         click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
+        click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -50,23 +52,27 @@ def fit_options(command: Any) -> Any:
 @table_options
 @fit_options
 @interval_options
-@click.option("--multiverse", is_flag=True, help="Fit again under every other reasonable choice, and show the spread.")
+@click.option("--multiverse", is_flag=True, help="Fit again under every convention of N and C that the table has.")
+@click.option("--card", is_flag=True, help="Print the fit's card: all that someone else needs to get the same digits.")
 @json_option
-def fit(chosen: Chosen, multiverse: bool, json_path: str | None, **how: Any) -> None:
+def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
     from analysis.fitting import fit as fit_law
-    from analysis.views import show_fit
+    from analysis.views import show_card, show_fit, show_multiverse
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
-    content = law.to_dict()
+    content, worlds = law.to_dict(), None
     if multiverse:
-        content["multiverse"] = _multiverse(table, chosen, how).to_dict()
+        from analysis.multiverse import multiverse as vary
+
+        worlds = vary(table, **{**how, "law": law.law}, **chosen.selection)
+        content["multiverse"] = worlds.to_dict()
 
     def show() -> None:
-        show_fit(law)
-        if multiverse:
-            _show_rows(content["multiverse"])
+        (show_card if card else show_fit)(law)
+        if worlds:
+            show_multiverse(worlds)
 
     answer(content, json_path, show)
 
@@ -128,6 +134,46 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
     found = compare(rows, y=y, at=_compute(at), milestones=milestones, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_comparison(found))
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling forecast results/quickstart --at C=1e12")
+@table_options
+@fit_options
+@click.option("--at", multiple=True, required=True, metavar="C=1e18|N=…,D=…", help="A setting; may be repeated.")
+@click.option("--check/--no-check", default=True, help="Backtest how far ahead such fits have held.  [default: check]")
+@interval_options
+@json_option
+def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: Any) -> None:
+    """Forecast the response at a setting never run, with an interval and how far it extrapolates."""
+    from analysis.forecasting import forecast as foresee
+    from analysis.views import show_forecasts
+
+    settings = [_setting(text) for text in at]
+    table = chosen.table()
+    law = how.pop("law")
+    found = [foresee(table, law, at=setting, **how, **chosen.selection) for setting in settings]
+    every = [one.to_dict() for one in found]
+    answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))
+
+
+@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling backtest results/quickstart --by C")
+@table_options
+@click.option("--law", "laws", multiple=True, metavar="LAW,…", help="The laws to compare (all that fit the table).")
+@Y
+@click.option("--x", metavar="COLUMN", help="The variable of one-variable laws.")
+@click.option("--by", metavar="C|N|D|COLUMN", help="What is cut: fits see the small, and foretell the large.")
+@interval_options
+@json_option
+def backtest(chosen: Chosen, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
+    """Leave the largest runs out and rank laws by how well they foretell them."""
+    from analysis.backtesting import backtest as test
+    from analysis.backtesting import check_laws
+    from analysis.views import show_backtest
+
+    names = words(laws)
+    check_laws([name for name in names if ":" not in name])
+    found = test(chosen.table(), names, **how, **chosen.selection)
+    answer(found.to_dict(), json_path, lambda: show_backtest(found))
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling report results/quickstart")
@@ -200,6 +246,14 @@ def _shape(rows: pd.DataFrame, y: str) -> Any:
     return Shape(law.params["alpha"], law.params["beta"])
 
 
+def _setting(text: str) -> dict[str, float]:
+    """Read one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
+    named = parse_numbers(text if "=" in text else f"C={text}")
+    if any(len(values) > 1 for values in named.values()):
+        raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
+    return {name: values[0] for name, values in named.items()}
+
+
 def _compute(texts: Sequence[str]) -> list[float]:
     """Read target computes: 1e18, C=1e18, or several with commas."""
     found: list[float] = []
@@ -211,21 +265,13 @@ def _compute(texts: Sequence[str]) -> list[float]:
     return found
 
 
-def _multiverse(table: pd.DataFrame, chosen: Chosen, how: dict[str, Any]) -> Any:
-    from analysis.multiverse import multiverse
-
-    return multiverse(table, how["law"], y=how["y"], **chosen.selection)
-
-
-def _show_rows(content: dict[str, Any]) -> None:
-    click.echo(str(content))
-
-
 COMMANDS: dict[str, click.Command] = {
     "fit": fit,
     "frontier": frontier,
     "isoflop": isoflop,
     "allocate": allocate,
+    "forecast": forecast,
+    "backtest": backtest,
     "report": report,
     "collect": collect,
 }

@@ -20,6 +20,9 @@ from analysis.table import KEEPABLE, RECIPE, counted, has_milestones, recipe_dif
 MOST_GROUPS = 6
 """Groups of runs (family, data, recipe) that are analysed apart; more are a sweep of recipes, not of scale."""
 
+AHEAD = 10.0
+"""How many times the largest C the allocation is told for."""
+
 FEW_RUNS = 5
 """Runs below which drawing runs again says nothing: the milestones of two runs are two observations, not twenty."""
 
@@ -175,9 +178,9 @@ def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequenc
             else:
                 notes.append(f"no frontier of {y}: {why}")
             claims.append(_claim(used, "chinchilla", y, None, where, how))
-    comparison = None
+    comparison, targets = None, [AHEAD * float(used["C"].max())] if "C" in used.columns else []
     if two and (is_grid or milestones is not None):
-        comparison, why = attempt(lambda: allocate(rows, milestones=milestones, **options))
+        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, **options))
         notes += [f"no allocation: {why}"] if why else []
     if not is_grid:
         for y in y_all:

@@ -12,8 +12,11 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from analysis.allocate import Comparison
+    from analysis.backtesting import Backtest
+    from analysis.forecasting import Forecast
     from analysis.frontier import Frontier
     from analysis.isoflop import IsoFlop
+    from analysis.multiverse import Multiverse
     from analysis.powerline import PowerLine
     from analysis.result import Fit
 
@@ -76,6 +79,67 @@ def show_fit(law: Fit) -> None:
     if law.engine.points.left_out:
         out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")
     notes(out, law.warnings)
+
+
+def show_card(law: Fit) -> None:
+    """Print a fit's card."""
+    from analysis.card import card_text
+
+    console().print(card_text(law), markup=False, soft_wrap=True)
+
+
+def show_multiverse(found: Multiverse) -> None:
+    """Print a law under every convention."""
+    out = console()
+    rows = []
+    for world in found.worlds:
+        named = ", ".join(f"{name} = {column}" for name, column in world.columns.items())
+        values = ", ".join(f"{name} {value:.4g}" for name, value in world.params.items()) or world.reason
+        rows.append(
+            (named, number(world.N_exponent), interval(world.N_exponent_interval), values, status(world.status))
+        )
+    out.print()
+    out.print(table(("convention", "N* exponent", "interval", "parameters", ""), rows, right=[1]))
+
+
+def show_forecasts(found: Sequence[Forecast]) -> None:
+    """Print forecasts, one a line."""
+    out = console()
+    rows = []
+    for one in found:
+        at = ", ".join(f"{name} = {value:.4g}" for name, value in one.at.items())
+        beyond = ", ".join(f"{name} {times:.3g}×" for name, times in one.beyond.items())
+        ends = (interval(one.mean_interval), interval(one.run_interval))
+        rows.append((at, number(one.value), *ends, beyond, f"{one.supported:.3g}×" if one.supported else ""))
+    first = found[0]
+    heads = (
+        "at",
+        f"{first.y} ({first.law})",
+        f"{first.level:.0%} of the mean",
+        "of a new run",
+        "largest run",
+        "backtested",
+    )
+    out.print(table(heads, rows, right=[1]))
+    notes(out, (text for one in found for text in one.warnings))
+
+
+def show_backtest(found: Backtest) -> None:
+    """Print laws ranked by how well they foretold what was left out."""
+    out = console()
+    rows = []
+    for score in found.scores:
+        ahead = max((split.factor for split in score.splits), default=None)
+        error = f"{100 * score.error:.3g} %" if score.splits else ""
+        inside = f"{score.coverage:.0%}" if score.splits else ""
+        rows.append((score.law, error, inside, str(len(score.splits)), f"{ahead:.3g}×" if ahead else ""))
+    out.print(
+        table(("law", "error ahead", f"inside {found.level:.0%}", "splits", "ahead by"), rows, right=[1, 2, 3, 4])
+    )
+    out.print(
+        f"cut by {found.by}; best ahead: [bold]{found.best}[/], its intervals held up to {found.supported:.3g}× ahead"
+    )
+    notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
 
 def show_line(out: Console, name: str, line: PowerLine | None) -> None:

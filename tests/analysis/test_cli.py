@@ -91,6 +91,37 @@ def test_frontier_carries_its_law(capsys, folder):
     assert run_json(capsys, "frontier", folder, "--resamples", 0, "--law", "none")["fit"] is None
 
 
+def test_forecast_holds_the_truth_and_says_how_far_it_looks(capsys, folder):
+    found = run_json(capsys, "forecast", folder, "--at", "C=3e10", "--at", "N=2e4,D=2e5", "--resamples", 200)
+    world = World()
+    for one in found["forecasts"]:
+        truth = float(world.loss(np.array(one["at"]["N"]), np.array(one["at"]["D"])))
+        assert one["run_interval"][0] < truth < one["run_interval"][1]
+    assert found["at"]["C"] == 3e10
+    assert found["beyond"]["N"] == pytest.approx(found["at"]["N"] / 41856)
+    code, out, _ = run(capsys, "forecast", folder, "--at", "1e13", "--resamples", 200)
+    assert code == 0
+    assert "backtests support" in out
+
+
+def test_backtest_ranks_the_true_law_first(capsys, folder):
+    found = run_json(capsys, "backtest", folder, "--resamples", 100)
+    assert found["best"] == "chinchilla"
+    code, out, _ = run(capsys, "backtest", folder, "--law", "power,saturating", "--x", "D", "--where", "width == 64")
+    assert code == 0
+    assert "saturating" in out
+
+
+def test_card_and_conventions(capsys, folder):
+    code, out, _ = run(capsys, "fit", folder, "--resamples", 50, "--card", "--multiverse")
+    assert code == 0
+    assert "Hoffmann" in out
+    assert "N_body" in out
+    worlds_found = run_json(capsys, "fit", folder, "--resamples", 0, "--multiverse")["multiverse"]
+    low, high = worlds_found["N_exponents"]
+    assert high - low > 0.05
+
+
 def test_collect_writes_what_fit_reads(capsys, folder, tmp_path):
     for name in ("table.csv", "table.parquet", "table.jsonl"):
         said = run_json(capsys, "collect", folder, "-o", tmp_path / name)
@@ -145,6 +176,11 @@ def test_report_ends_with_its_path(capsys, tmp_path):
         (["frontier", "{folder}", "--rule", "best"], 2, "envelope"),
         (["allocate", "{folder}", "--at", "many"], 2, "C=1e18"),
         (["allocate", "{folder}", "--at", "-5"], 2, "POSITIVE"),
+        (["forecast", "{folder}"], 2, "--at"),
+        (["forecast", "{folder}", "--at", "N=1e6"], 2, "forecasts at N, D"),
+        (["forecast", "{folder}", "--at", "C=0"], 2, "POSITIVE"),
+        (["backtest", "{folder}", "--law", "nope"], 2, "power, saturating"),
+        (["backtest", "{folder}", "--by", "nope"], 2, "no column 'nope'"),
         (["collect", "{folder}", "-o", "table.xlsx"], 2, "wanted one that ends in"),
         (["report", "nowhere"], 2, "found nothing at nowhere"),
     ],
