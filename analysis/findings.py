@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.allocate import Comparison, allocate, attempt
+from analysis.cells import budgets
 from analysis.errors import Refusal, UserError
 from analysis.frontier import Frontier, frontier
 from analysis.isoflop import IsoFlop, isoflop
@@ -204,9 +205,13 @@ def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequenc
 
 
 def _is_isoflop(rows: pd.DataFrame) -> bool:
-    if not {"N", "C", "budget"} <= set(rows.columns) or rows["budget"].isna().any():
+    """Tell a grid of sizes at equal compute: by its column budget, else by clusters of C."""
+    if not {"N", "C"} <= set(rows.columns):
         return False
-    return bool((rows.groupby("budget")["N"].nunique() >= 3).sum() >= 2)
+    if "budget" in rows.columns and rows["budget"].isna().any():
+        return False
+    budget, _ = attempt(partial(budgets, rows))
+    return budget is not None and bool((rows["N"].groupby(budget).nunique() >= 3).sum() >= 2)
 
 
 def _milestones(own: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame | None, pd.DataFrame | None, list[str]]:
