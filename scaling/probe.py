@@ -152,11 +152,11 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
 
 def _step_seconds(run: PlannedRun, where: Any) -> float:
     """Return the seconds of one step of the real loop, the fastest of some slices."""
-    from scaling.train.examiner import set_stage
+    from scaling.train.examiner import load_sets
     from scaling.train.feed import batches
     from scaling.train.loop import Trainer
 
-    feed = set_stage(run, where).feed
+    feed = load_sets(run, where).feed
     cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
     trainer = Trainer(run, cut, where)
     _advance(trainer, WARM_STEPS)

@@ -8,7 +8,7 @@ import torch
 
 from scaling.folders import RunFolder
 from scaling.plan import PlannedRun
-from scaling.train.examiner import Stage
+from scaling.train.examiner import Sets
 from scaling.train.journal import Journal
 
 
@@ -19,5 +19,5 @@ class Attempt:
     run: PlannedRun
     folder: RunFolder
     device: torch.device
-    stage: Stage
+    sets: Sets
     journal: Journal

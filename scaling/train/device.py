@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from scaling.errors import UserError
+from scaling.speed import device_name
 
 
 def find_device(name: str) -> torch.device:
@@ -22,7 +23,8 @@ def find_device(name: str) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name a device as records do: the GPU's model, or cpu with the number of threads."""
+    """Name a device as records do: the GPU's model, or the processor's and the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"cpu x {torch.get_num_threads()}"
+    threads = torch.get_num_threads()
+    return f"{device_name('cpu')}, {threads} thread{'s' if threads > 1 else ''}"

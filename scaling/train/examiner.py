@@ -24,7 +24,7 @@ ROUNDING = 1e-6  # relative, of float32: a model at exactly chance is at chance 
 
 
 @dataclass(frozen=True)
-class Stage:
+class Sets:
     """A data set on the device: the feed to train on, and the three sets to evaluate on."""
 
     feed: Feed
@@ -34,7 +34,7 @@ class Stage:
     splits: Splits
 
 
-def set_stage(run: PlannedRun, device: torch.device) -> Stage:
+def load_sets(run: PlannedRun, device: torch.device) -> Sets:
     """Load a run's data and bring it to the device."""
     config, quantities = run.config, run.quantities
     splits = config.data.load(None if quantities.fresh else quantities.D_unique, stream_seed=config.seed)
@@ -49,7 +49,7 @@ def set_stage(run: PlannedRun, device: torch.device) -> Stage:
     train, validation, test = (
         put(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
     )
-    return Stage(feed, train, validation, test, splits)
+    return Sets(feed, train, validation, test, splits)
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Verdict:
 LOST = Verdict(*[Score(nan, nan, nan, nan)] * 3)  # of a model that is no longer finite
 
 
-def examine(run: PlannedRun, stage: Stage, module: nn.Module) -> Verdict:
+def examine(run: PlannedRun, sets: Sets, module: nn.Module) -> Verdict:
     """Evaluate a model; where the data knows a linear map's expected loss, that stands for the test set's."""
     metric, bf16 = run.config.data.metric, resolved_precision(run.config) == "bf16"
     test, validation, train = (
-        score(module, examples, metric, bf16=bf16) for examples in (stage.test, stage.validation, stage.train)
+        score(module, examples, metric, bf16=bf16) for examples in (sets.test, sets.validation, sets.train)
     )
-    population = stage.splits.population_loss
+    population = sets.splits.population_loss
     if population is not None and isinstance(module, LinearMap):
         weights = module.head.weight.detach().double().cpu().numpy()[0]
         test = Score(population(weights), 0.0)

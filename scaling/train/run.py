@@ -16,7 +16,7 @@ from scaling.train.attempt import Attempt
 from scaling.train.device import describe_device, find_device
 from scaling.train.duties import Progress
 from scaling.train.errors import memory_explained
-from scaling.train.examiner import Verdict, has_diverged, is_at_chance, set_stage
+from scaling.train.examiner import Verdict, has_diverged, is_at_chance, load_sets
 from scaling.train.journal import Journal
 from scaling.train.solve import check_solvable, solve
 from scaling.train.stepping import step_through
@@ -47,7 +47,7 @@ def train_run(
     # Dropout draws from torch's own generators, which are given back as they were found.
     lent = torch.random.fork_rng([where] if where.type == "cuda" else [])
     with memory_explained(run.config, where), lent:
-        attempt = Attempt(run, folder, where, set_stage(run, where), journal)
+        attempt = Attempt(run, folder, where, load_sets(run, where), journal)
         verdict = solve(attempt) if solved else step_through(attempt, watch=watch, stop=stop)
     if verdict is None:
         return None
@@ -59,7 +59,7 @@ def train_run(
 
 
 def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) -> Record:
-    run, journal, splits = attempt.run, attempt.journal, attempt.stage.splits
+    run, journal, splits = attempt.run, attempt.journal, attempt.sets.splits
     quantities, data = run.quantities, run.config.data
     diverged = has_diverged(verdict, splits)
     counts = {key: getattr(quantities.counts, key) for key in ("N", "N_total", "N_body", "N_nonhead")}

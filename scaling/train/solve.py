@@ -40,11 +40,11 @@ def solve(attempt: Attempt) -> Verdict:
     module = config.model.build(config.data.shape, config.data.outputs, stream(config.seed, "init"))
     module.to(attempt.device)
     for step, weights in solutions(
-        attempt.stage.feed, quantities.milestones, batch=quantities.batch, width=config.model.width
+        attempt.sets.feed, quantities.milestones, batch=quantities.batch, width=config.model.width
     ):
         with torch.no_grad():
             module.head.weight.copy_(torch.from_numpy(weights)[None, :])
-        verdict = examine(run, attempt.stage, module)
+        verdict = examine(run, attempt.sets, module)
         journal.add(point(run, verdict, step=step, lr=None, final=step == quantities.steps))
     journal.trained(journal.seconds, quantities.D)
     return verdict

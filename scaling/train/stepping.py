@@ -39,7 +39,7 @@ def _trainer(attempt: Attempt) -> Trainer:
     """Build the trainer and bring it, and the journal, to where the last checkpoint stood."""
     run, device = attempt.run, attempt.device
     features, batch = prod(run.config.data.shape), run.quantities.batch
-    trainer = Trainer(run, batches(attempt.stage.feed, batch=batch, features=features, device=device), device)
+    trainer = Trainer(run, batches(attempt.sets.feed, batch=batch, features=features, device=device), device)
     state = read_checkpoint(attempt.folder.checkpoint, run.run_id)
     if state is not None:
         trainer.load(state["trainer"])
@@ -54,7 +54,7 @@ def _through_milestones(attempt: Attempt, trainer: Trainer, duties: Duties) -> V
             continue
         if not trainer.advance(step, duties):
             return None
-        verdict = examine(run, attempt.stage, trainer.module)
+        verdict = examine(run, attempt.sets, trainer.module)
         final = step == run.quantities.steps
         journal.add(point(run, verdict, step=step, lr=trainer.lr, final=final))
         if not final:

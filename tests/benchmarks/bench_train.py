@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.probe import Shape, planned_shape
-from scaling.train.examiner import set_stage
+from scaling.train.examiner import load_sets
 from scaling.train.feed import batches
 from scaling.train.loop import Trainer
 from scaling.train.streams import stream
@@ -54,7 +54,7 @@ class Timed:
 def compare(shape: Shape, *, turns: int = TURNS, steps: int = STEPS) -> Timed:
     """Time both loops in turns on the same model and data."""
     run, cpu = planned_shape(shape, "fp32"), torch.device("cpu")
-    stage = set_stage(run, cpu)
+    stage = load_sets(run, cpu)
     trainer = Trainer(run, batches(stage.feed, batch=shape.batch, features=shape.features, device=cpu), cpu)
     module = shape.model.build((shape.features,), 10, stream(0, "init"))
     examples = stage.splits.train
