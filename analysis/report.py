@@ -234,7 +234,8 @@ def number(value: object) -> str:
     if not exponent:
         return mantissa.replace("-", "\u2212")
     power = str(int(exponent)).translate(SUPERSCRIPT)
-    return f"{mantissa}×10{power}" if abs(value) >= 1e6 or abs(value) < 1e-3 else f"{value:.0f}"
+    mantissa = "" if mantissa == "1" else f"{mantissa}×"
+    return f"{mantissa}10{power}" if abs(value) >= 1e6 or abs(value) < 1e-3 else f"{value:.0f}"
 
 
 def _runs(table: pd.DataFrame) -> dict[str, Any]:
