@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from statistics import median
@@ -88,14 +88,13 @@ def _width(layer: Layer) -> int:
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
-def forecast(run: PlannedRun, speed: Speed, *, done: Sequence[tuple[PlannedRun, float]] = ()) -> Forecast:
-    """Forecast a run from the speed of its device, corrected by runs of the same shape that took `done` seconds there.
+def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
+    """Forecast a run from the speed of its device; `ratios`: actual over estimated seconds of runs of its shape there.
 
     Counted are the steps, the evaluations at milestones, the making of fresh data and what every run costs once; not
     counted are reading data sets from disk, compiling, and a second worker's share of the memory's bandwidth.
     """
     seconds, basis = estimate(run, speed), f"probe of {speed.device}"
-    ratios = [took / estimate(other, speed) for other, took in done if shape_of(other) == shape_of(run)]
     if ratios:
         seconds *= median(ratios)
         basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
@@ -103,21 +102,23 @@ def forecast(run: PlannedRun, speed: Speed, *, done: Sequence[tuple[PlannedRun, 
 
 
 def forecast_all(
-    runs: Iterable[PlannedRun], *, threads: int = 1, done: Sequence[tuple[PlannedRun, float]] = ()
+    runs: Iterable[PlannedRun], *, threads: int = 1, done: Iterable[tuple[PlannedRun, float]] = ()
 ) -> dict[str, Forecast]:
-    """Forecast runs on this machine, by run_id; those whose device was never probed are left out."""
-    speeds: dict[str, Speed | None] = {}
-    same: dict[tuple[Any, ...], list[tuple[PlannedRun, float]]] = {}
-    for other, took in done:
-        same.setdefault(shape_of(other), []).append((other, took))
+    """Forecast runs on this machine, by run_id, from its probe and from runs `done` there with the seconds they took.
+
+    Runs whose device was never probed are left out.
+    """
+    speeds = {kind: known_speed(kind, threads) for kind in ("cpu", "cuda")}
+    ratios: dict[tuple[Any, ...], list[float]] = {}
+    for run, took in done:
+        speed = speeds.get(device_kind(run.config))
+        if speed is not None:
+            ratios.setdefault(shape_of(run), []).append(took / estimate(run, speed))
     forecasts = {}
     for run in runs:
-        kind = device_kind(run.config)
-        if kind not in speeds:
-            speeds[kind] = known_speed(kind, threads)
-        speed = speeds[kind]
+        speed = speeds.get(device_kind(run.config))
         if speed is not None:
-            forecasts[run.run_id] = forecast(run, speed, done=same.get(shape_of(run), ()) if same else ())
+            forecasts[run.run_id] = forecast(run, speed, ratios=ratios.get(shape_of(run), ()) if ratios else ())
     return forecasts
 
 
@@ -169,13 +170,3 @@ def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32
     held = numbers * stored + (4 * numbers if stored == 1 and 4 * numbers <= NORMALISED_BYTES else 0)
     return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held
-
-
-def done_here(runs: Iterable[PlannedRun], records: Mapping[str, Any], *, device: str) -> list[tuple[PlannedRun, float]]:
-    """Return the runs whose record says that they were trained on `device`, with the seconds they took."""
-    found = []
-    for run in runs:
-        how = getattr(records.get(run.run_id), "how", None)
-        if how and how.get("device") == device and how.get("seconds"):
-            found.append((run, float(how["seconds"])))
-    return found

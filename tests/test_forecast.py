@@ -9,7 +9,7 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from scaling.forecast import done_here, estimate, forecast, forecast_all, work
+from scaling.forecast import estimate, forecast, forecast_all, work
 from scaling.probe import SHAPES, fit_costs, planned_shape, probe
 from scaling.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.train.run import train_run
@@ -27,6 +27,7 @@ SPEED = Speed(
     error=0.05,
     probed_at="2026-01-01T00:00:00+00:00",
 )
+CPU = {"device": "cpu"}
 SUBSET = {"is": "blobs", "size": 1000}
 
 
@@ -67,10 +68,11 @@ def test_precision_has_its_own_costs():
 
 
 def test_runs_of_the_same_shape_correct_the_forecast():
-    run, longer = planned({"steps": 100}, data=SUBSET), planned({"steps": 300}, data=SUBSET, seed=4)
-    other = planned({"steps": 100}, model={"is": "mlp", "width": 9, "depth": 1}, data=SUBSET)
+    keep_speed(SPEED)
+    run, longer = planned({"steps": 100, **CPU}, data=SUBSET), planned({"steps": 300, **CPU}, data=SUBSET, seed=4)
+    other = planned({"steps": 100, **CPU}, model={"is": "mlp", "width": 9, "depth": 1}, data=SUBSET)
     done = [(longer, 2.5 * estimate(longer, SPEED)), (other, 99.0)]
-    corrected = forecast(run, SPEED, done=done)
+    corrected = forecast_all([run], done=done)[run.run_id]
     assert corrected.seconds == pytest.approx(2.5 * estimate(run, SPEED))
     assert corrected.basis == "probe of a processor, 1 such run done"
 
@@ -85,7 +87,7 @@ def test_a_speed_is_kept_for_the_device(tmp_path):
 
 
 def test_without_a_probe_there_is_no_forecast():
-    run = planned({"steps": 100, "device": "cpu"})
+    run = planned({"steps": 100, **CPU})
     assert forecast_all([run]) == {}
     keep_speed(SPEED)
     [(run_id, found)] = forecast_all([run]).items()
@@ -101,13 +103,6 @@ def test_without_a_probe_there_is_no_forecast():
 def test_forecasting_does_not_start_torch():
     code = "import sys, scaling.forecast; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_done_runs_are_those_of_this_device(tmp_path):
-    run = planned({"steps": 5})
-    record = train_run(run, folder_of(run, tmp_path), device="cpu")
-    assert done_here([run], {run.run_id: record}, device=record.how["device"]) == [(run, record.how["seconds"])]
-    assert done_here([run], {run.run_id: record}, device="another") == []
 
 
 @pytest.mark.slow
