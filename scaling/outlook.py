@@ -13,6 +13,7 @@ from scaling.dispatch.local import workers_for
 from scaling.dispatch.state import Planned, Reader, State
 from scaling.errors import UserError
 from scaling.forecast import Forecast, forecast_all
+from scaling.lacking import lacking
 from scaling.plan import Plan, PlannedRun, as_overrides
 
 FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
@@ -24,12 +25,16 @@ BYTES_PER_NUMBER = 4  # fp32
 
 @dataclass(frozen=True)
 class Outlook:
-    """A plan with the status and the forecast of each run, and the totals."""
+    """A plan with the status and the forecast of each run, and the totals.
+
+    `lacking`: settled runs without a milestone that is asked for now.
+    """
 
     plan: Plan
     status: Mapping[str, str]
     forecasts: Mapping[str, Forecast]
     workers: int
+    lacking: int
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -49,6 +54,7 @@ class Outlook:
             "remaining": len(remaining),
             "dropped": len(self.plan.dropped),
             "duplicates": self.plan.duplicates,
+            "lacking_milestones": self.lacking,
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -124,6 +130,7 @@ def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
         status=status,
         forecasts=forecast_all(plan.runs, threads=launcher.threads),
         workers=min(workers, max(1, len(plan.runs))),
+        lacking=len(lacking(plan)),
     )
 
 

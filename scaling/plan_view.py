@@ -75,6 +75,11 @@ def summary(view: Outlook) -> list[str]:
     )
     if total["duplicates"]:
         lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
+    if total["lacking_milestones"]:
+        lines.append(
+            f"{total['lacking_milestones']:,} settled runs lack a milestone that is asked for now: "
+            f"`scaling run --redo` trains them again"
+        )
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:

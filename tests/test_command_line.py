@@ -140,3 +140,18 @@ def test_scaling_and_analysis_meet_only_in_files():
         "print([name for name in ('torch', 'hydra', 'omegaconf', 'scaling') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
+    run = ["model.width=8,12", "train.steps=20"]
+    more = [*run, "train.milestones={unit: steps, at: [10]}"]
+    scaling("run", *run)
+    before = records(scaling.folder)
+    assert json.loads(scaling("plan", *more, "--json", "-"))["total"]["lacking_milestones"] == 2
+    assert "2 settled runs lack a milestone" in scaling("run", *more)
+    assert records(scaling.folder) == before
+    scaling("run", "--redo", *more)
+    for run_id, record in records(scaling.folder).items():
+        again, once = json.loads(record), json.loads(before[run_id])
+        assert [point["step"] for point in again["points"]] == [10, 20]
+        assert again["points"][-1]["loss"] == once["points"][-1]["loss"]

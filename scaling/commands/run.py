@@ -30,8 +30,11 @@ Examples:
 @overrides
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
+@click.option("--redo", is_flag=True, help="Train settled runs again that lack a milestone which is asked for now.")
 @json_option
-def run(arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, json_path: str | None) -> None:
+def run(
+    arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, redo: bool, json_path: str | None
+) -> None:
     """Train what is not finished: a sweep, a comma list of values, or one run here and now.
 
     The same command again goes on where it stopped: finished runs are skipped, half-done ones continue from their
@@ -44,8 +47,12 @@ def run(arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, j
         plan = expand(loader, only_overrides(arguments))
     if dry_run:
         rehearse_plan(plan)
-    else:
-        execute(plan, wait=wait, json_path=json_path)
+        return
+    if redo:
+        from scaling.lacking import redo as put_aside
+
+        click.echo(f"{put_aside(plan):,} settled runs are trained again for their milestones", err=True)
+    execute(plan, wait=wait, json_path=json_path)
 
 
 def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> None:
@@ -114,7 +121,9 @@ def _print_sheets(plan: Plan, launcher: Any, look: Outlook) -> None:
     seconds = {run_id: forecast.seconds for run_id, forecast in look.forecasts.items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in look.forecasts.items()}
     for sheet in rehearse(plan.folder, plan.runs, launcher, limits=plan.limit, forecast=seconds, memory=memory):
-        click.echo(f"\n== {sheet.hand}\n{sheet.text}")
+        hand = sheet.hand
+        size = f"{hand.jobs} jobs of {hand.minutes:g} min and {hand.memory_gb:g} GB"
+        click.echo(f"\n== {hand.group}: {hand.runs:,} runs, {hand.seconds / 3600:.3g} h forecast, {size}\n{sheet.text}")
 
 
 def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> dict[str, Any]:
