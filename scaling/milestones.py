@@ -26,7 +26,7 @@ def milestone_steps(spec: Any, *, steps: int, batch: int, D_unique: int, flops_p
     unit, at = _read(spec)
     examples = {"examples": 1.0, "epochs": D_unique, "steps": batch, "flops": 1.0 / flops_per_example}[unit]
     wanted = [value * examples / batch for value in at]
-    late = [value for value, step in zip(at, wanted, strict=True) if round(step) > steps]
+    late = [value for value, step in zip(at, wanted, strict=True) if int(step + 1e-9) > steps]  # whole batches
     if late:
         end = steps * batch / examples
         raise UserError(
