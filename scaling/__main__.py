@@ -15,10 +15,11 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what a user can cause ends in one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    sys.exit(answered(lambda: _run(arguments)))
+    sys.exit(answered(lambda: run(arguments)))
 
 
-def _run(arguments: list[str]) -> None:
+def run(arguments: Sequence[str]) -> None:
+    """Give the arguments to a verb, or to Hydra."""
     if _goes_to_hydra(arguments):
         from scaling.hydra_main import hydra_main
 
@@ -26,7 +27,7 @@ def _run(arguments: list[str]) -> None:
     else:
         from scaling.cli import cli
 
-        cli.main(arguments or ["--help"], prog_name="scaling", standalone_mode=False)
+        cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
 
 
 def _goes_to_hydra(arguments: Sequence[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -13,13 +15,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of default threads 
 
 
 class CommandLine:
-    """`scaling …` in a folder."""
+    """`scaling …` in a folder: in this process, which spares its start, or in one of its own (`outside`)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run it, check the exit code, return stdout (stderr where it failed)."""
+        from scaling.__main__ import answered, run
+
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            found = answered(lambda: run(arguments))
+        assert found == code, f"exit {found}\n{out.getvalue()}\n{err.getvalue()}"
+        return err.getvalue() if code else out.getvalue()
+
+    def outside(self, *arguments: str, code: int = 0) -> str:
+        """Do the same in a process of its own."""
         done = subprocess.run(
             [sys.executable, "-m", "scaling", *arguments], cwd=self.folder, capture_output=True, text=True, timeout=300
         )

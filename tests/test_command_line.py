@@ -57,7 +57,7 @@ def test_run_again_trains_nothing_and_a_new_width_trains_only_the_new_runs(swept
 
 def test_hydra_and_the_verb_ask_for_the_same_runs(swept):
     before = records(swept.folder)
-    subprocess.run([sys.executable, "-m", "scaling", "-m", "sweep=tiny"], cwd=swept.folder, check=True)
+    swept.outside("-m", "sweep=tiny")
     assert records(swept.folder) == before
     assert not (swept.folder / "multirun").exists()
     assert not (swept.folder / "outputs").exists()
@@ -78,9 +78,14 @@ def test_one_run_here_and_now(scaling):
 
 
 def test_a_run_of_hydra_alone(scaling):
-    scaling("model.width=8", "train.examples=2000")
+    scaling.outside("model.width=8", "train.examples=2000")
     assert len(records(scaling.folder)) == 1
     assert sorted(path.name for path in scaling.folder.iterdir()) == ["results"]
+
+
+def test_mistakes_outside_a_verb(scaling):
+    assert "model=mpl" in scaling.outside("model.width=8", "model=mpl", code=2)
+    assert "did you mean status" in scaling.outside("staus", code=2)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,6 @@ def test_a_run_of_hydra_alone(scaling):
         (["run", "model.width=8", "train.steps=1", "train.device=tpu"], "tpu"),
         (["run", "data=cifar10", "train.steps=1"], "cifar10"),
         (["status", "results/none"], "no plan in results/none"),
-        (["model.width=8", "model=mpl"], "model=mpl"),
         (["run", "model.width=8", "train.steps=1", "results=/proc/nowhere"], "results=DIR"),
     ],
 )
