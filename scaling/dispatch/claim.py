@@ -161,7 +161,7 @@ class Life(Enum):
 class Observer:
     """Tells living claims from dead ones by its own clock, the process table and, where there is one, the scheduler.
 
-    `job`: the observer's own job: a claim of the same job by another process is of an earlier life of that job.
+    `job`: the observer's own job: the scheduler has it running, which says nothing of its earlier life's claims.
     `knows`: whether the scheduler has a job running; None where it cannot say.
     """
 
@@ -194,9 +194,8 @@ class Observer:
             since = now
         if claim.process.here:
             return Life.DEAD if claim.process.gone else Life.ALIVE
-        if self._job and claim.job == self._job:
-            return Life.DEAD
-        known = self._knows(claim.job) if self._knows is not None and claim.job else None
+        # Of our own job's earlier life on another machine SLURM cannot tell: silence has to.
+        known = self._knows(claim.job) if self._knows is not None and claim.job not in ("", self._job) else None
         if known or (sign != before and before[0] == claim.token):
             return Life.ALIVE
         return Life.DEAD if now - since >= PERIODS * claim.period else Life.UNSURE

@@ -47,11 +47,16 @@ class SlurmHand:
         observer = Observer(job=job, knows=scheduler.Known())
         report = SlurmWorker(task, stop=stop, heart=heart, observer=observer).work()
         log.info("%s", report)
-        time_is_up = report.reason == WARNED or (report.reason == "done" and report.later)
-        if time_is_up and read_wish(self.dispatch.stop) is None:
-            log.info("the time is up, and runs are left: back into the queue")
+        if self._to_come_back(report) and read_wish(self.dispatch.stop) is None:
+            log.info("runs are left: back into the queue")
             requeue()
         return report
+
+    def _to_come_back(self, report: Report) -> bool:
+        """Return whether the job has to ask for its way back: a job that ends well is not requeued by SLURM."""
+        if report.reason == TERMINATED:
+            return ended_by_slurm() in ("preempted", "timed_out")
+        return report.reason == WARNED or (report.reason == "done" and report.later > 0)
 
     def checkpoint(self) -> DelayedSubmission:
         """Return what the job shall do when it starts again: the same (submitit asks when it requeues)."""
@@ -93,7 +98,7 @@ class SlurmWorker(Worker):
             near = self.task.deadline is not None and time.time() > self.task.deadline - 60
             return "timed_out" if near else "preempted"
         if reason == TERMINATED:
-            return scheduler.cause_of_end(Path("/proc/self/fd/2")) or TERMINATED
+            return ended_by_slurm() or TERMINATED
         return reason
 
     def cause_of_death(self, claim: Claim) -> str:
@@ -101,3 +106,8 @@ class SlurmWorker(Worker):
         if claim.job and claim.job == self.task.job:
             return scheduler.accounted(claim.job, claim.since) or "requeued"
         return scheduler.accounted(claim.job, claim.since) or "killed"
+
+
+def ended_by_slurm() -> str:
+    """Return why SLURM ends this job, empty where it does not say: slurmstepd writes it to the job's standard error."""
+    return scheduler.cause_of_end(Path("/proc/self/fd/2"))

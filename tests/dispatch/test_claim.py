@@ -153,11 +153,14 @@ def test_scheduler_that_knows_the_job_keeps_it_alive(tmp_path):
         assert observer.look(path)[0] is life
 
 
-def test_earlier_life_of_own_job_is_dead_at_once(tmp_path):
+def test_earlier_life_of_own_job_dies_of_silence_though_the_job_runs(tmp_path):
     path = tmp_path / "claim.json"
     write(path, foreign(job="12_3"))
-    assert Observer(job="12_3", knows=lambda job: True).look(path)[0] is Life.DEAD
-    assert Observer(job="12_4", knows=lambda job: True).look(path)[0] is Life.ALIVE
+    clock = Clock()
+    own, other = (Observer(job=job, knows=lambda job: True, clock=clock) for job in ("12_3", "12_4"))
+    assert (own.look(path)[0], other.look(path)[0]) == (Life.UNSURE, Life.ALIVE)
+    clock.now = 100.0
+    assert (own.look(path)[0], other.look(path)[0]) == (Life.DEAD, Life.ALIVE)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", foreign().dump()[:40], b"[]", b"\0" * SIZE])

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,21 @@ SCRIPT = Path(__file__).with_name("cluster.sh")
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory) -> str:
+def cluster(tmp_path_factory) -> Iterator[Path]:
     """Start the cluster and return its folder; its tools find it by SLURM_CONF in the environment."""
     if os.geteuid() != 0:
         pytest.skip("a SLURM of one's own needs root (device nodes, slurmd)")
     if shutil.which("slurmctld") is None:
         pytest.skip("SLURM is not installed: tests/slurm/cluster.sh install (Debian 12)")
+    if os.environ.get("SCALING_SLURM_ACCOUNTING") and shutil.which("slurmdbd") is None:
+        pytest.skip("slurmdbd is not installed: tests/slurm/cluster.sh install --acct (Debian 12)")
     folder = Path(os.environ.get("SCALING_SLURM_DIR") or tmp_path_factory.mktemp("slurm"))
     port = _free_ports(8)
     knobs = {"SLURM_LOCAL_DIR": str(folder), "CTLD_PORT": port, "DBD_PORT": port + 1, "NODE_PORT0": port + 2}
     environment = {**os.environ, **{key: str(value) for key, value in knobs.items()}}
     with pytest.MonkeyPatch.context() as patch:
-        subprocess.run(["bash", SCRIPT, "start"], env=environment, check=True, capture_output=True, timeout=120)
+        start = ["bash", SCRIPT, "start", *(["--acct"] if os.environ.get("SCALING_SLURM_ACCOUNTING") else [])]
+        subprocess.run(start, env=environment, check=True, capture_output=True, timeout=300)
         patch.setenv("SLURM_CONF", str(folder / "etc" / "slurm.conf"))
         for name in [name for name in os.environ if re.match(r"(SLURM|SBATCH)_(?!CONF)", name)]:
             patch.delenv(name)
