@@ -27,15 +27,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.errors import UserError
+from scaling.roots import roots, shipped
 
-PACKAGE = Path(__file__).resolve().parent
 GROUP = "sweep"
-
-
-def shipped(name: str) -> Path:
-    """Return the package's own conf/ or sweeps/: inside it when installed, beside it in a checkout."""
-    inside = PACKAGE / name
-    return inside if inside.is_dir() else PACKAGE.parent / name
 
 
 class SweepSource(ConfigSource):
@@ -98,12 +92,11 @@ class Roots(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Add the folders that exist."""
-        for folder, provider in ((shipped("sweeps"), "scaling"), (Path("sweeps").absolute(), "user")):
-            if folder.is_dir():
-                search_path.prepend(provider=f"{provider}-sweeps", path=f"sweeps://{folder}")
-        own = Path("conf").absolute()
-        if own.is_dir() and own != shipped("conf"):
-            search_path.prepend(provider="user-conf", path=f"file://{own}")
+        for folder in reversed(roots("sweeps")):
+            search_path.prepend(provider="sweeps", path=f"sweeps://{folder}")
+        for folder in roots("conf"):
+            if folder != shipped("conf"):
+                search_path.prepend(provider="user", path=f"file://{folder}")
 
 
 def register() -> None:

@@ -10,7 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from scaling.compose import register, said_in_one_sentence, shipped
+from scaling.compose import register, said_in_one_sentence
+from scaling.roots import shipped
 
 
 def hydra_main(arguments: Sequence[str]) -> None:

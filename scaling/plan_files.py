@@ -6,13 +6,12 @@ import csv
 import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from scaling.compose import shipped
 from scaling.folders import SweepFolder, write_aside
 from scaling.forecast import Forecast
 from scaling.plan import Plan
+from scaling.roots import roots
 
 
 def write_plan(plan: Plan, forecasts: Mapping[str, Forecast]) -> int:
@@ -56,9 +55,6 @@ def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _sweep_text(plan: Plan) -> str:
     command = "# command: " + shlex.join(["scaling", "run", *plan.arguments]) + "\n"
-    return (_sweep_file(plan.sweep).read_text() if plan.sweep else "") + command
-
-
-def _sweep_file(name: str) -> Path:
-    own = Path("sweeps") / f"{name}.yaml"
-    return own if own.is_file() else shipped("sweeps") / f"{name}.yaml"
+    files = [folder / f"{plan.sweep}.yaml" for folder in roots("sweeps")]
+    text = next((file.read_text() for file in files if file.is_file()), "") if plan.sweep else ""
+    return text + command

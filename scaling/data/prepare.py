@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+import yaml
 
-from scaling.config import load_class, read_part
+from scaling.config import read_group
 from scaling.data.base import Arrays, DataSet, Source
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
@@ -17,20 +18,7 @@ from scaling.data.originals import find_pictures, from_hub
 from scaling.data.prepared import write_prepared
 from scaling.data.roots import data_folder
 from scaling.errors import UserError
-
-TARGETS = {
-    "teacher": "scaling.data.teacher.Teacher",
-    "linear_teacher": "scaling.data.linear_teacher.LinearTeacher",
-    "mnist1d": "scaling.data.mnist1d.Mnist1d",
-    "digits": "scaling.data.digits.Digits",
-    "fashion_mnist": "scaling.data.fashion_mnist.FashionMnist",
-    "cifar10": "scaling.data.images.Cifar10",
-    "cifar100": "scaling.data.images.Cifar100",
-    "stl10": "scaling.data.images.Stl10",
-    "tinyimagenet": "scaling.data.images.TinyImageNet",
-    "imagenet1k": "scaling.data.images.ImageNet1k",
-    "imagenet21k": "scaling.data.images.ImageNet21k",
-}
+from scaling.roots import roots
 
 Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
@@ -61,7 +49,7 @@ class Ready:
 
 def survey() -> list[Found]:
     """Say of every data set whether it is on this machine; reads no examples."""
-    return [_found(name, read_set(name, {}).source()) for name in TARGETS]
+    return [_found(name, read_set(name, {}).source()) for name, raw in known_sets().items() if _is_complete(raw)]
 
 
 def prepare(name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None) -> Ready:
@@ -86,17 +74,31 @@ def prepare(name: str, settings: Mapping[str, Any] | None = None, *, watch: Watc
     )
 
 
+def known_sets() -> dict[str, dict[str, Any]]:
+    """Return the configs in conf/data by name, the user's own among them."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in reversed(roots("conf")):
+        for file in sorted((folder / "data").glob("*.yaml")):
+            raw = yaml.safe_load(file.read_text())
+            if isinstance(raw, dict) and "_target_" in raw:
+                found[file.stem] = raw
+    return found
+
+
+def _is_complete(raw: Mapping[str, Any]) -> bool:
+    """A set whose sizes the user has yet to declare, as npz, is nowhere by itself."""
+    return raw.get("classes", 1) is not None
+
+
 def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
     """Return the data set of this name with some of its keys set."""
-    if name == "npz":
-        target = "scaling.data.npz.Npz"
-    elif name in TARGETS:
-        target = TARGETS[name]
-    else:
-        close = get_close_matches(name, [*TARGETS, "npz"], n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(TARGETS)} and npz"
+    known = known_sets()
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
         raise UserError(f"found no data set {name!r}; {hint}")
-    return read_part(load_class(target), dict(settings), where="data")
+    data: DataSet = read_group("data", {**known[name], **settings})
+    return data
 
 
 def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
