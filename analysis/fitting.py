@@ -102,23 +102,30 @@ def fit(
 def fit_points(
     points: Points, law: Law, *, y: str, goal: Objective, how: How, tried: dict[str, float] | None = None
 ) -> Fit:
-    """Fit a law to points already chosen."""
+    """Fit a law to points already chosen. What overflows on the way is infinite, and loses against what does not."""
+    with np.errstate(all="ignore"):
+        return _fit_points(points, law, y, goal, how, tried)
+
+
+def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tried: dict[str, float] | None) -> Fit:
     problem = pose(points, law, goal)
     starts = law.default_starts if how.starts is None else how.starts
     certificate, found = search(problem, points, starts=starts, seed=how.seed)
     theta = found[0]
-    samples, unsettled = None, 0.0
+    samples, unsettled, refitted = None, 0.0, True
     if how.resamples:
         drawn = refit(
             problem, points, np.stack(found, axis=1), count=how.resamples, resample=how.resample, seed=how.seed
         )
-        samples, unsettled = drawn.theta, 1 - drawn.settled
+        samples, unsettled, refitted = drawn.theta, 1 - drawn.settled, drawn.refitted
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     params = dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True))
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
     said = warnings(points, params, certificate, lack, unsettled if how.resamples else None)
+    if not refitted:
+        said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     if tried:
         said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} foretold best", *said)
     options = {**vars(how), "starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
@@ -191,9 +198,11 @@ def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple
     certificate, found = judge(few, solution, weights)
     _refuse_bounds(problem, certificate)
     if few is not problem:
-        polished = solve(problem, np.stack(found, axis=1), weights=points.weights)
+        polished = solve(problem, np.stack(found, axis=1), weights=points.weights, anneal=False)
         order = np.argsort(polished.value)
         found = [polished.theta[:, k] for k in order]
+        norm, per = float(polished.gradient_norm[order[0]]), problem.n / len(problem.law.params)
+        certificate = replace(certificate, gradient_norm=norm, points_per_parameter=per)
     return certificate, found
 
 

@@ -22,8 +22,7 @@ def check_interval(method: str, level: float) -> None:
 
 def percentile(samples: Array, level: float) -> Array:
     """Return (low, high) of samples (k, R) along the last axis: shape (k, 2)."""
-    finite = np.where(np.isfinite(samples), samples, np.nan)
-    return np.nanquantile(finite, [(1 - level) / 2, (1 + level) / 2], axis=-1).T
+    return np.quantile(np.nan_to_num(samples, nan=np.inf), [(1 - level) / 2, (1 + level) / 2], axis=-1).T
 
 
 def bca(samples: Array, estimate: Array, jackknifed: Array, level: float) -> Array:

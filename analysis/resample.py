@@ -10,11 +10,13 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.laws.base import Array
 from analysis.points import Points
-from analysis.solver import Problem, residuals, solve
+from analysis.solver import Problem, residuals, score_and_hessian, solve
 
 Resample = Literal["runs", "points", "seed", "wild"]
 BLOCK = 2_000
 """Resamples drawn at once: bounds the memory whatever their number."""
+MOST_VALUES = 40_000_000
+"""Resamples x points beyond which refits give way to the sandwich formula (about half a minute of refits)."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Samples:
 
     theta: Array
     settled: float
+    refitted: bool = True
 
 
 def check_resample(name: str) -> None:
@@ -34,6 +37,10 @@ def check_resample(name: str) -> None:
 def refit(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Samples:
     """Refit `count` resamples from the solutions `at` (p, k): each takes the best of the k basins it is started in."""
     check_resample(resample)
+    if count * points.n > MOST_VALUES:
+        return Samples(
+            sandwich(problem, points, at[:, 0], count=count, resample=resample, seed=seed), 1.0, refitted=False
+        )
     blocks = np.random.SeedSequence(seed).spawn(-(-count // BLOCK))
     theta, settled = [], 0
     cluster = clusters(points, resample)
@@ -83,6 +90,22 @@ def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: 
     k = int(group.max()) + 1
     weights = points.weights * (group[None, :] != np.arange(k)[:, None])
     return solve(problem, np.repeat(at[:, :1], k, axis=1), weights=weights, anneal=False).theta
+
+
+def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Array:
+    """Draw parameters (p, count) from the refits' normal limit: covariance H^-1 G G^T H^-1, G summed by cluster."""
+    theta = at[:, None]
+    scores, hessian = score_and_hessian(problem, theta, points.weights)
+    cluster = clusters(points, "runs" if resample == "wild" else resample)
+    summed = np.stack([np.bincount(cluster, row) for row in scores])
+    low, high = problem.law.box()
+    free = (at > low) & (at < high)
+    root = np.zeros((len(at), len(at)))
+    inverse = np.linalg.inv(hessian[np.ix_(free, free)])
+    values, vectors = np.linalg.eigh(inverse @ (summed[free] @ summed[free].T) @ inverse)
+    root[np.ix_(free, free)] = vectors * np.sqrt(np.maximum(values, 0))
+    draws = np.random.default_rng(seed).standard_normal((len(at), count))
+    return np.clip(theta + root @ draws, low[:, None], high[:, None])
 
 
 def _best(problem: Problem, at: Array, weights: Array, response: Array | None, size: int) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.errors import Refusal
 from analysis.laws.base import Array
-from analysis.points import Points, codes
+from analysis.points import Points, codes, settings
 
 FEWEST = 4
 """Cells with more than one seed below which their scatter is not modelled."""
@@ -27,7 +27,7 @@ class LackOfFit:
 
 def cells(points: Points) -> Array:
     """Number the settings of the inputs: rows of one cell differ by seed alone."""
-    return codes(np.unique(np.stack([*points.inputs.values()]), axis=1, return_inverse=True)[1].reshape(-1))
+    return codes(settings(points.inputs))
 
 
 def weights_from_seeds(points: Points, response: Array) -> Array:

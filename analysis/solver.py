@@ -84,6 +84,23 @@ def residuals(problem: Problem, theta: Array, response: Array | None = None) -> 
         return y - h if problem.objective.space == "log" else y - np.exp(h)
 
 
+def score_and_hessian(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
+    """Return each point's gradient (p, n) of the objective at theta (p, 1), and the Hessian (p, p)."""
+    with np.errstate(all="ignore"):
+        state = _State(problem, theta, weights[None], problem.response[None])
+        name = problem.objective.name
+        width = (
+            np.median(np.abs(state.r)) * 0.1 if name == "lad" else 1e300 if name == "lsq" else problem.objective.delta
+        )
+        delta = np.array([width])
+        _, hessian, _ = state.derivatives(delta)
+        psi = weights * np.clip(state.r[0], -width, width) * (1.0 if state.f is None else state.f[0])
+        if name == "lad":
+            psi, hessian = psi / width, hessian / width
+        slopes = np.stack([np.broadcast_to(row, state.r.shape)[0] for row in state.evaluation.gradient()])
+    return -psi * slopes, hessian[:, :, 0]
+
+
 def _rows(array: Array, piece: slice) -> Array:
     return array[piece] if array.ndim == 2 else np.broadcast_to(array, (piece.stop - piece.start, len(array)))
 
