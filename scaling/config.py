@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Literal, TypeVar, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PositiveInt, TypeAdapter, ValidationError
 
 from scaling.errors import UserError
 
@@ -32,7 +32,9 @@ class Train:
     """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
 
     `budget` is in FLOPs (C, see accounting); `milestones` lists where the run is evaluated (see milestones.py).
-    `precision: auto` is fp32; `checkpoint_seconds` is wall-clock time between two checkpoints.
+    `micro_batch` examples of a batch pass through the model at a time, their gradients added up: less memory, the same
+    run but for rounding. `precision: auto` is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs that
+    can, and is fp32 elsewhere. `checkpoint_seconds` is wall-clock time between two checkpoints.
     """
 
     examples: float | None = part(None, identity=False)
@@ -41,9 +43,10 @@ class Train:
     budget: float | None = part(None, identity=False)
     max_epochs: float | None = part(None, identity=False)
     batch: int = 128
+    micro_batch: PositiveInt | None = part(None, identity=False)
     label_smoothing: float = 0.0
     clip: float | None = None
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     engine: Literal["eager", "compile"] = "eager"
     milestones: Any = part(None, identity=False)
     device: str = part("auto", identity=False)

@@ -141,7 +141,7 @@ def shape_of(run: PlannedRun) -> tuple[Any, ...]:
 def estimate(run: PlannedRun, speed: Speed) -> float:
     """Return the seconds of a run by the probe alone."""
     config, quantities = run.config, run.quantities
-    costs = speed.costs[resolved_precision(config)]
+    costs = speed.of(resolved_precision(config))
     drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
@@ -164,7 +164,8 @@ def _evaluation(run: PlannedRun, costs: Costs) -> float:
 def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     """Return about how much memory of the device a run needs."""
     config, quantities = run.config, run.quantities
-    step = work(config, batch=max(quantities.batch, EVALUATED_ROWS))
+    held_at_once = min(config.train.micro_batch or quantities.batch, quantities.batch)
+    step = work(config, batch=max(held_at_once, EVALUATED_ROWS))
     examples = 0 if quantities.fresh else quantities.D_unique
     numbers = prod(config.data.shape) * (examples + TEST_ROWS + VALIDATION_ROWS + TRAIN_ROWS)
     stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32

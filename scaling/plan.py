@@ -112,6 +112,7 @@ def plan_run(
 ) -> PlannedRun:
     """Settle one config into a planned run; ImpossibleRun where it cannot be trained."""
     quantities = quantities or settle(config)
+    config.augment.check(config.data)
     rule = lr_rule or str(getattr(config.optim, "lr", ""))
     return PlannedRun(run_id(config, quantities), overrides, config, quantities, rule)
 

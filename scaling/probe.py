@@ -24,6 +24,7 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.folders import RunFolder
 from scaling.forecast import work
+from scaling.identity import resolved_precision
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
@@ -35,6 +36,7 @@ SLICE_SECONDS = 0.05  # of steps timed at a time
 SLICES = 4  # of which the fastest counts: the others met somebody else's work
 WARM_STEPS = 5
 EXAMPLES = 4_096
+PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def probe(device: str = "auto", *, threads: int = 1) -> Speed:
     with _threads(threads):
         measured = {
             precision: [_step_seconds(planned_shape(shape, precision), where) for shape in shapes]
-            for precision in ("fp32", "bf16")
+            for precision in PRECISIONS[where.type]
         }
         run_seconds = _run_seconds(where)
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
@@ -155,13 +157,15 @@ def _step_seconds(run: PlannedRun, where: Any) -> float:
     from scaling.train.examiner import load_sets
     from scaling.train.feed import batches
     from scaling.train.loop import Trainer
+    from scaling.train.precision import matmul_precision
 
     feed = load_sets(run, where).feed
     cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
     trainer = Trainer(run, cut, where)
-    _advance(trainer, WARM_STEPS)
-    count = max(1, round(SLICE_SECONDS / (_advance(trainer, 3) / 3)))
-    return min(_advance(trainer, count) for _ in range(SLICES)) / count
+    with matmul_precision(resolved_precision(run.config)):
+        _advance(trainer, WARM_STEPS)
+        count = max(1, round(SLICE_SECONDS / (_advance(trainer, 3) / 3)))
+        return min(_advance(trainer, count) for _ in range(SLICES)) / count
 
 
 def _advance(trainer: Any, count: int) -> float:

@@ -53,6 +53,10 @@ class Speed:
     error: float
     probed_at: str
 
+    def of(self, precision: str) -> Costs:
+        """Return the costs in a precision; tf32 is fp32 where it makes no difference."""
+        return self.costs.get(precision) or self.costs["fp32"]
+
     def to_json(self) -> str:
         """Write as JSON."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)

@@ -15,7 +15,10 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True)
 class AdamW:
-    """AdamW in torch's fused form; `weight_decay` (times lr) shrinks weight matrices, never biases and norms."""
+    """AdamW in torch's fused form; `weight_decay` (times lr) shrinks weight matrices, never biases and norms.
+
+    All but the head take `body_share` of the rate.
+    """
 
     name: ClassVar[str] = "adamw"
 
@@ -24,11 +27,12 @@ class AdamW:
     beta1: Beta = 0.9
     beta2: Beta = 0.999
     eps: PositiveFloat = 1e-8
+    body_share: NonNegativeFloat = 1.0
 
     def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
         """Make the optimiser of a module's parameters."""
         from scaling.optim.fused import FusedAdamW
-        from scaling.optim.groups import decay_groups
+        from scaling.optim.groups import parameter_groups
 
-        groups = decay_groups(module, self.weight_decay)
+        groups = parameter_groups(module, self.weight_decay, body_share=self.body_share)
         return FusedAdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps)

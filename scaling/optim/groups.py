@@ -1,4 +1,4 @@
-"""Which parameters decay: the weight matrices do, biases and norms do not."""
+"""Parameter groups: which weights decay, and which take less than the run's learning rate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from typing import Any
 
 from torch import nn
 
+from scaling.models.parts import head_of, is_matrix
 
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return a module's parameters as an optimiser's groups: matrices with `weight_decay`, all others without."""
-    if not weight_decay:
-        return [{"params": list(module.parameters()), "weight_decay": 0.0}]
-    matrices = [p for p in module.parameters() if p.ndim >= 2]
-    others = [p for p in module.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+
+def parameter_groups(module: nn.Module, weight_decay: float, *, body_share: float = 1.0) -> list[dict[str, Any]]:
+    """Return a module's parameters as an optimiser's groups, each in the order of the module.
+
+    `weight_decay` is for weight matrices, never for biases and norms. A group's `share` is what it takes of the run's
+    learning rate: 1 for the head, `body_share` for all else.
+    """
+    head = set(head_of(module).parameters()) if body_share != 1 else set(module.parameters())
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        decay = weight_decay if is_matrix(parameter) else 0.0
+        groups.setdefault((1.0 if parameter in head else body_share, decay), []).append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: (-item[0][1], item[0][0]))  # what decays comes first
+    return [{"params": found, "weight_decay": decay, "share": share} for (share, decay), found in ordered]

@@ -15,7 +15,10 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True)
 class Lion:
-    """LION: a step of size lr in the sign of the momentum; `weight_decay` (times lr) shrinks weight matrices alone."""
+    """LION: a step of size lr in the sign of the momentum; `weight_decay` (times lr) shrinks weight matrices alone.
+
+    All but the head take `body_share` of the rate.
+    """
 
     name: ClassVar[str] = "lion"
 
@@ -23,10 +26,15 @@ class Lion:
     weight_decay: NonNegativeFloat = 0.0
     beta1: Beta = 0.9
     beta2: Beta = 0.99
+    body_share: NonNegativeFloat = 1.0
 
     def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
         """Make the optimiser of a module's parameters."""
         from scaling.optim.foreach import LionSteps
-        from scaling.optim.groups import decay_groups
+        from scaling.optim.groups import parameter_groups
 
-        return LionSteps(decay_groups(module, self.weight_decay), lr=self.lr, betas=(self.beta1, self.beta2))
+        return LionSteps(
+            parameter_groups(module, self.weight_decay, body_share=self.body_share),
+            lr=self.lr,
+            betas=(self.beta1, self.beta2),
+        )

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SGD:
-    """SGD, fused; `weight_decay` is decoupled as in AdamW: times lr, outside the momentum, weight matrices alone."""
+    """SGD, fused; `weight_decay` is decoupled as in AdamW: times lr, outside the momentum, weight matrices alone.
+
+    All but the head take `body_share` of the rate.
+    """
 
     name: ClassVar[str] = "sgd"
 
@@ -23,6 +26,7 @@ class SGD:
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
     weight_decay: NonNegativeFloat = 0.0
+    body_share: NonNegativeFloat = 1.0
 
     def __post_init__(self) -> None:
         if self.nesterov and not self.momentum:
@@ -31,8 +35,11 @@ class SGD:
     def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:
         """Make the optimiser of a module's parameters."""
         from scaling.optim.foreach import DecoupledSGD
-        from scaling.optim.groups import decay_groups
+        from scaling.optim.groups import parameter_groups
 
         return DecoupledSGD(
-            decay_groups(module, self.weight_decay), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
+            parameter_groups(module, self.weight_decay, body_share=self.body_share),
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
         )

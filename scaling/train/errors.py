@@ -32,12 +32,13 @@ def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
 
 
 def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:
-    advice = [f"train.batch={config.train.batch // 2}"] if config.train.batch > 1 else []
-    if resolved_precision(config) == "fp32":
+    held = config.train.micro_batch or config.train.batch
+    advice = [f"train.micro_batch={held // 2} (the same run)"] if held > 1 else []
+    if resolved_precision(config) != "bf16":
         advice.append("train.precision=bf16")
     if hasattr(config.model, "width"):
         advice.append("a smaller model.width")
     return OutOfMemory(
-        f"found too little memory on {device} for batches of {config.train.batch}; wanted a run that fits; "
+        f"found too little memory on {device} for batches of {held}; wanted a run that fits; "
         f"try {', '.join(advice[:-1])}{' or ' if len(advice) > 1 else ''}{advice[-1]}"
     )

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
 from scaling.train.resident import Resident
 
-Objective = Callable[[Tensor, Tensor], Tensor]  # outputs (n, outputs), targets (n,) -> mean loss ()
+Labels = Tensor | Mixed  # class indices or targets (n,), or those of mixed examples
+Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -> mean loss ()
 ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
 
 
@@ -29,9 +31,17 @@ class Score:
 
 def objective(metric: Metric, *, label_smoothing: float) -> Objective:
     """Return the loss that is minimised: cross-entropy in nats (smoothed) or the mean squared error."""
-    if metric == "squared_error":
-        return lambda outputs, y: functional.mse_loss(outputs.squeeze(1), y)
-    return lambda outputs, y: functional.cross_entropy(outputs, y, label_smoothing=label_smoothing)
+
+    def squared_error(outputs: Tensor, y: Labels) -> Tensor:
+        assert isinstance(y, Tensor), "augmentations that mix are for classes"
+        return functional.mse_loss(outputs.squeeze(1), y)
+
+    def cross_entropy(outputs: Tensor, y: Labels) -> Tensor:
+        if isinstance(y, Mixed):
+            return mixed_cross_entropy(outputs, y, label_smoothing)
+        return functional.cross_entropy(outputs, y, label_smoothing=label_smoothing)
+
+    return squared_error if metric == "squared_error" else cross_entropy
 
 
 def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:

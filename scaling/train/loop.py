@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.config import Train
+from scaling.errors import UserError
 from scaling.identity import resolved_precision
 from scaling.plan import PlannedRun
-from scaling.train.evaluate import objective
+from scaling.train.evaluate import Labels, objective
 from scaling.train.feed import Batches
 from scaling.train.lean import spare_dynamo
 from scaling.train.streams import derive, global_states, set_global_states, stream
@@ -34,15 +36,32 @@ class Reading:
     loss: float
 
 
-class Trainer:
-    """A model, its optimiser and random streams at one step of a run."""
+def checked_micro_batch(train: Train, module: nn.Module) -> int:
+    """Return how many examples pass through the model at a time; UserError where that would change the run."""
+    if train.micro_batch is None or train.micro_batch >= train.batch:
+        return train.batch
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+        raise UserError(
+            f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
+            f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
+        )
+    return train.micro_batch
 
-    def __init__(self, run: PlannedRun, batches: Batches, device: torch.device) -> None:
+
+class Trainer:
+    """A model, its optimiser and random streams at one step of a run; `module`: trained instead of the config's."""
+
+    def __init__(
+        self, run: PlannedRun, batches: Batches, device: torch.device, *, module: nn.Module | None = None
+    ) -> None:
         config, data = run.config, run.config.data
         if config.train.engine == "eager":
             spare_dynamo()
         self.run, self.batches, self.device = run, batches, device
-        self.module: nn.Module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
+        if module is None:
+            module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
+        self.module: nn.Module = module
+        self.micro_batch = checked_micro_batch(config.train, self.module)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = config.augment.build(data.shape, data.outputs)
         self.augmentation = stream(config.seed, "augment", device=device)
@@ -54,14 +73,14 @@ class Trainer:
         self._read_at = (0, 0.0)
         self._loss = self._objective()
 
-    def _objective(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
         train, module = self.run.config.train, self.module
         measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
 
-        def loss(x: Tensor, y: Tensor) -> Tensor:
+        def loss(x: Tensor, y: Labels) -> Tensor:
             return measure(module(x), y)
 
-        def loss_bf16(x: Tensor, y: Tensor) -> Tensor:
+        def loss_bf16(x: Tensor, y: Labels) -> Tensor:
             with torch.autocast(self.device.type, torch.bfloat16):
                 return measure(module(x), y)
 
@@ -79,17 +98,16 @@ class Trainer:
         for x, y in self.batches.between(self.step, until):
             self.lr = base * schedule.factor(self.step, steps)
             for group in groups:
-                group["lr"] = self.lr
+                group["lr"] = self.lr * group.get("share", 1.0)
             if self.augment is not None:
                 x, y = self.augment(x, y, self.augmentation)
-            loss = self._loss(x, y)
-            loss.backward()
+            loss = self._gradients(x, y)
             if clip is not None:
                 nn.utils.clip_grad_norm_(parameters, clip)
             self.optimizer.step()
             for parameter in parameters:
                 parameter.grad = None
-            self.total.add_(loss.detach())
+            self.total.add_(loss)
             self.step += 1
             if self.step % CHECK_STEPS == 0:
                 self.check()
@@ -100,6 +118,19 @@ class Trainer:
         self.check()
         self.seconds += monotonic() - started
         return True
+
+    def _gradients(self, x: Tensor, y: Labels) -> Tensor:
+        """Add a batch's gradients to the parameters' and return its mean loss."""
+        if len(x) <= self.micro_batch:
+            loss = self._loss(x, y)
+            loss.backward()
+            return loss.detach()
+        total = torch.zeros((), device=self.device)
+        for part, labels in zip(x.split(self.micro_batch), y.split(self.micro_batch), strict=True):
+            loss = self._loss(part, labels) * (len(part) / len(x))
+            loss.backward()
+            total += loss.detach()
+        return total
 
     def check(self) -> None:
         """Raise Diverged if any loss so far was not finite."""

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from scaling.config import plain
 from scaling.folders import RunFolder, read_lines, write_aside
+from scaling.identity import resolved_precision
 from scaling.optim.lstsq import LeastSquares
 from scaling.plan import PlannedRun
 from scaling.record import Record, how, write_record
@@ -18,6 +19,7 @@ from scaling.train.duties import Progress
 from scaling.train.errors import memory_explained
 from scaling.train.examiner import Verdict, has_diverged, is_at_chance, load_sets
 from scaling.train.journal import Journal
+from scaling.train.precision import matmul_precision
 from scaling.train.solve import check_solvable, solve
 from scaling.train.stepping import step_through
 
@@ -46,7 +48,7 @@ def train_run(
     journal = Journal(folder)
     # Dropout draws from torch's own generators, which are given back as they were found.
     lent = torch.random.fork_rng([where] if where.type == "cuda" else [])
-    with memory_explained(run.config, where), lent:
+    with memory_explained(run.config, where), lent, matmul_precision(resolved_precision(run.config)):
         attempt = Attempt(run, folder, where, load_sets(run, where), journal)
         verdict = solve(attempt) if solved else step_through(attempt, watch=watch, stop=stop)
     if verdict is None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from scaling.errors import UserError
 from scaling.optim.adamw import AdamW
-from scaling.optim.groups import decay_groups
+from scaling.optim.groups import parameter_groups
 from scaling.optim.lion import Lion
 from scaling.optim.sgd import SGD
 
@@ -106,10 +106,21 @@ def test_state_survives_a_checkpoint(optim):
 def test_adamw_is_torch_s_own_bit_for_bit(decay):
     ours, theirs = module(), module()
     steps(ours, AdamW(lr=LR, weight_decay=decay).build(ours), 5)
-    groups = decay_groups(theirs, decay)
+    groups = [{k: v for k, v in g.items() if k != "share"} for g in parameter_groups(theirs, decay)]
     steps(theirs, torch.optim.AdamW(groups, lr=LR, fused=True), 5)
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_the_body_can_take_less_of_the_rate_than_the_head(decay):
+    net = module()
+    groups = parameter_groups(net, decay, body_share=0.1)
+    share = {parameter: group["share"] for group in groups for parameter in group["params"]}
+    assert [share[p] for p in net.parameters()] == [0.1, 0.1, 0.1, 0.1, 1.0, 1.0]
+    decayed = {p for group in groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == ({net[0].weight, net[2].weight} if decay else set())
+    assert [g["share"] for g in SGD(lr=0.1, body_share=0.1).build(net).param_groups] == [0.1, 1.0]
 
 
 def test_nesterov_without_momentum_is_refused():

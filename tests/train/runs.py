@@ -80,6 +80,7 @@ TARGETS = {
     "constant": "scaling.schedules.constant.Constant",
     "cosine": "scaling.schedules.cosine.Cosine",
     "none": "scaling.augment.none.Unchanged",
+    "standard": "scaling.augment.standard.Standard",
 }
 SHAPE = {"width": 8, "depth": 1}
 
@@ -91,6 +92,7 @@ def planned(
     data: dict | str = "blobs",
     optim: dict | str = "adamw",
     schedule: str = "cosine",
+    augment: dict | str = "none",
     seed: int = 0,
 ) -> PlannedRun:
     """Plan a run; a part is a name, or its keys with the name under `is`."""
@@ -101,7 +103,7 @@ def planned(
         "data": _part(data),
         "optim": _part(optim),
         "schedule": _part(schedule),
-        "augment": _part("none"),
+        "augment": _part(augment),
         "train": {"batch": 32, **train},
         "seed": seed,
     }

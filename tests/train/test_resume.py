@@ -30,6 +30,11 @@ CASES = {
         (9,),
     ),
 }
+AUGMENTED = {"is": "blobs", "size": 600, "pixels": True}
+CASES["augmented"] = (
+    planned({"steps": 1500, "micro_batch": 20, "label_smoothing": 0.3, **TRAIN}, data=AUGMENTED, augment="standard"),
+    (3, 17),
+)
 CHILD = """
 import sys, torch
 torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from scaling.errors import UserError
 from scaling.folders import read_lines
 from scaling.record import read_record
 from scaling.train.errors import OutOfMemory
+from scaling.train.examiner import examine, load_sets
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
 
@@ -90,6 +91,46 @@ def test_bytes_are_normalised_alike_whole_and_in_batches(tmp_path, monkeypatch):
     assert essence(trained(run, tmp_path / "b")) == essence(whole)
 
 
+@pytest.mark.parametrize("augment", ["none", {"is": "standard", "scale": (0.5, 1.0)}])
+def test_a_batch_in_parts_is_the_same_run_up_to_rounding(augment, tmp_path):
+    data = {"is": "blobs", "size": 320, "pixels": True}
+    keys = {"data": data, "augment": augment, "optim": {"is": "sgd", "lr": 0.05, "momentum": 0.9}}
+    whole, *parts = (
+        planned({"steps": 60, "clip": 1.0, "label_smoothing": 0.1, "micro_batch": size, "milestones": 3}, **keys)
+        for size in (None, 16, 5, 32)
+    )
+    wanted = trained(whole, tmp_path / "whole").points
+    for index, run in enumerate(parts):
+        assert run.run_id == whole.run_id
+        points = trained(run, tmp_path / str(index)).points
+        assert [p.loss for p in points] == pytest.approx([p.loss for p in wanted], rel=2e-5)
+    assert [p.loss for p in points] == [p.loss for p in wanted]  # a micro-batch as large as the batch: bit for bit
+
+
+def test_a_batch_in_parts_is_refused_where_its_statistics_matter(tmp_path):
+    run = planned({"steps": 5, "micro_batch": 8}, model={"is": "mlp", "width": 8, "depth": 1, "norm": "batch"})
+    with pytest.raises(UserError, match=r"train\.micro_batch=8 with batch norm"):
+        trained(run, tmp_path)
+
+
+def test_settings_of_rounding_are_given_back(tmp_path):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    tf32, fp32 = (planned({"steps": 20, "precision": precision}) for precision in ("tf32", "fp32"))
+    assert tf32.run_id != fp32.run_id
+    found, wanted = trained(tf32, tmp_path).points, trained(fp32, tmp_path).points
+    assert found == wanted  # on a CPU there is no difference
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+def test_evaluation_sees_the_examples_as_they_are():
+    data = {"is": "blobs", "size": 96, "pixels": True}
+    plain, augmented = (planned({"steps": 3}, augment=augment, data=data) for augment in ("none", "standard"))
+    assert augmented.run_id != plain.run_id
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
+    verdicts = [examine(run, load_sets(run, torch.device("cpu")), module) for run in (plain, augmented)]
+    assert verdicts[0] == verdicts[1]
+
+
 def test_a_run_that_is_no_longer_finite_stops_as_diverged(tmp_path):
     run = planned({"steps": 5000, "milestones": 3}, optim={"is": "sgd", "lr": 1e30})
     record = trained(run, tmp_path)
@@ -160,7 +201,9 @@ def test_compiled_and_eager_agree(tmp_path):
 
 def test_too_little_memory_says_what_to_change(tmp_path):
     run = planned({"steps": 5}, model={"is": "mlp", "width": 30_000_000, "depth": 1})
-    with pytest.raises(OutOfMemory, match=r"train\.batch=16, train\.precision=bf16 or a smaller model\.width"):
+    with pytest.raises(
+        OutOfMemory, match=r"train\.micro_batch=16 \(the same run\), train\.precision=bf16 or a smaller model\.width"
+    ):
         trained(run, tmp_path)
     assert not folder_of(run, tmp_path).record.exists()
 

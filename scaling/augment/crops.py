@@ -1,0 +1,76 @@
+"""Random resized crops and flips of a whole batch: the boxes, and one bilinear sampling."""
+
+from __future__ import annotations
+
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+TRIES = 10  # boxes drawn for an image, of which the first that fits is taken; none of ten fits: the whole image
+
+
+class Boxes(NamedTuple):
+    """One box an image, (n,) float32 whole numbers of pixels."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+
+
+def draw_boxes(
+    n: int,
+    size: tuple[int, int],
+    generator: torch.Generator,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Boxes:
+    """Draw boxes in an image of `size` (height, width) as Inception did (arXiv 1409.4842, section 6).
+
+    The area is uniform within `scale` x the image's, the logarithm of width / height uniform within `ratio`, both
+    before rounding to pixels; the place is uniform among those inside the image.
+    """
+    height, width = size
+    uniform = torch.rand((4, n, TRIES), generator=generator, device=generator.device)
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform[0])
+    aspect = torch.exp(log(ratio[0]) + (log(ratio[1]) - log(ratio[0])) * uniform[1])
+    w, h = torch.sqrt(area * aspect).round_(), torch.sqrt(area / aspect).round_()
+    fits = (w >= 1) & (w <= width) & (h >= 1) & (h <= height)
+    first = fits.int().argmax(dim=1, keepdim=True)
+    any_fits = fits.any(dim=1)
+    h = torch.where(any_fits, h.gather(1, first)[:, 0], height)
+    w = torch.where(any_fits, w.gather(1, first)[:, 0], width)
+    top, left = _place(uniform[2, :, 0], height - h), _place(uniform[3, :, 0], width - w)
+    return Boxes(top, left, h, w)
+
+
+def _place(uniform: Tensor, room: Tensor) -> Tensor:
+    """Return whole numbers from 0 to `room`, both included."""
+    return torch.minimum((uniform * (room + 1)).floor_(), room)  # the product may round up to room + 1
+
+
+def resample(x: Tensor, boxes: Boxes, flipped: Tensor | None) -> Tensor:
+    """Return each box of the images `x` (n, channels, height, width) at the size of `x`, those `flipped` (n,) mirrored.
+
+    Bilinear, pixel centres at half whole numbers, and nothing outside the box is read: as cropping and then resizing.
+    """
+    rows = _points(boxes.top, boxes.height, x.shape[2])
+    columns = _points(boxes.left, boxes.width, x.shape[3])
+    if flipped is not None:
+        columns = torch.where(flipped[:, None], columns.flip(1), columns)
+    n, height, width = len(x), x.shape[2], x.shape[3]
+    grid = torch.stack(
+        [columns[:, None, :].expand(n, height, width), rows[:, :, None].expand(n, height, width)], dim=-1
+    )
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _points(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Return where each of `size` pixels is read along one side, (n, size), in units in which the side is [-1, 1]."""
+    at = (torch.arange(size, device=start.device) + 0.5) * (length / size)[:, None] - 0.5
+    inside = torch.minimum(at.clamp_(min=0), length[:, None] - 1)
+    return (2 * (inside + start[:, None]) + 1) / size - 1

@@ -1,0 +1,87 @@
+"""The augmentation of the reference paper: random resized crop, flip and MixUp, drawn for a whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, NonNegativeFloat
+
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Random resized crop, horizontal flip and MixUp (arXiv 1710.09412), on the device, one sampling a batch.
+
+    `scale`: share of the image's area a crop has, from and to (null: no crop); `ratio`: its width / height; `flip`:
+    probability of mirroring (0: never); `mixup`: a of Beta(a, a), from which one share is drawn for the whole batch
+    (0: no mixing). Crop and flip want images, MixUp wants classes. Source: "Scaling MLPs", arXiv 2306.13575.
+    """
+
+    name: ClassVar[str] = "standard"
+
+    scale: tuple[Share, Share] | None = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: Share = 0.5
+    mixup: NonNegativeFloat = 0.8
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise UserError(f"found augment.scale={list(self.scale)}; wanted 0 < from <= to <= 1; change it")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise UserError(f"found augment.ratio={list(self.ratio)}; wanted 0 < from <= to; change it")
+
+    def check(self, data: Any) -> None:
+        """Refuse data that cannot be augmented so; UserError."""
+        if (self.scale is not None or self.flip) and len(data.shape) != 3:
+            raise UserError(
+                f"found augment=standard with data={data.name}, whose examples of shape {tuple(data.shape)} are no "
+                f"images to crop or flip; wanted images; set augment.scale=null augment.flip=0, or augment=none"
+            )
+        if self.mixup and data.metric != "cross_entropy":
+            raise UserError(
+                f"found augment.mixup={self.mixup:g} with data={data.name}, a regression; wanted classes to mix; "
+                f"set augment.mixup=0"
+            )
+
+    def build(
+        self, shape: tuple[int, ...], outputs: int
+    ) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]:
+        """Make the function that draws and applies; it returns `Mixed` labels where it mixes."""
+
+        def augment(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
+            if self.scale is not None or self.flip:
+                x = self._sampled(x, generator)
+            return self._mixed(x, y, generator) if self.mixup else (x, y)
+
+        return augment
+
+    def _sampled(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        import torch
+
+        from scaling.augment.crops import draw_boxes, resample
+
+        flipped = torch.rand(len(x), generator=generator, device=x.device) < self.flip if self.flip else None
+        if self.scale is not None:
+            size = (x.shape[2], x.shape[3])
+            boxes = draw_boxes(len(x), size, generator, scale=self.scale, ratio=self.ratio)
+            return resample(x, boxes, flipped)
+        return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(3), x)
+
+    def _mixed(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
+        import torch
+
+        from scaling.augment.mixed import Mixed
+
+        # Beta(a, a) as a Dirichlet of two: the one sampler of torch that takes a generator, and no wait for the device.
+        shares = torch._sample_dirichlet(torch.full((2,), self.mixup, device=x.device), generator)
+        # The order of a batch is random already, so that a neighbour is a random partner.
+        return torch.lerp(x.roll(1, 0), x, shares[0]), Mixed(y, y.roll(1, 0), shares[0])

@@ -1,0 +1,25 @@
+"""How matrix products and convolutions are rounded on a GPU, while a run lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Let `tf32` round the factors to 10 bits of mantissa, and nothing else do so; give the settings back.
+
+    By default torch rounds convolutions so, but not matrix products; fp32 is exact in both. Without effect on a CPU.
+    """
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    tf32 = precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
