@@ -14,22 +14,22 @@ from scaling.plan import Plan
 from scaling.roots import roots
 
 
-def write_plan(plan: Plan, forecasts: Mapping[str, Forecast]) -> int:
+def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = False) -> int:
     """Write the plan's files and return how many runs of an earlier plan are no longer in it.
 
-    A single run joins the runs that results/single already has; any other plan replaces its former self.
+    `join`: the runs join those of the earlier plan, as single runs do; otherwise they take their place.
     """
     folder = plan.folder
     former = read_rows(folder)
     rows = [run.row() for run in plan.runs]
     planned = {row["run_id"] for row in rows}
     extra = [row for row in former if row["run_id"] not in planned]
-    if plan.single:
+    if join:
         rows = [*extra, *rows]
     write_aside(folder.plan, to_csv(rows))
     write_aside(folder.forecast, to_csv([{"run_id": key, **value.row()} for key, value in forecasts.items()]))
     write_aside(folder.sweep, _sweep_text(plan))
-    return 0 if plan.single else len(extra)
+    return 0 if join else len(extra)
 
 
 def read_rows(folder: SweepFolder) -> list[dict[str, str]]:

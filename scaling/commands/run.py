@@ -75,7 +75,7 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
     if isinstance(launcher, Local):
         check_devices(plan)
         check_data(plan)
-    extra = write_plan(plan, look.forecasts)
+    extra = write_plan(plan, look.forecasts, join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
     again = shlex.join(["scaling", "run", *plan.arguments])
