@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +44,9 @@ class Outlook:
     def totals(self) -> dict[str, Any]:
         """Add up runs, FLOPs, time, disk and files; time is None where no speed is known."""
         runs, remaining = self.plan.runs, self.remaining
-        kept = [run for run in runs if run.config.train.keep]
+        kept = [_kept_weights(run) for run in runs]
         points = sum(len(run.quantities.milestones) for run in runs)
         seconds = self._seconds(remaining)
-        bases = Counter(forecast.basis for forecast in self.forecasts.values())
         return {
             "runs": len(runs),
             "finished": len(runs) - len(remaining),
@@ -60,10 +59,10 @@ class Outlook:
             "forecast_seconds": seconds,
             "workers": self.workers,
             "wall_seconds": None if seconds is None else self._wall(remaining),
-            "basis": ", ".join(bases) if bases else "no speed known here: run `scaling probe`; FLOPs only",
-            "disk_bytes": len(runs) * BYTES_PER_RUN + points * BYTES_PER_POINT + sum(map(_checkpoint_bytes, kept)),
+            "basis": self._basis(),
+            "disk_bytes": len(runs) * BYTES_PER_RUN + points * BYTES_PER_POINT + sum(size for _, size in kept),
             "peak_checkpoint_bytes": self.workers * max(map(_checkpoint_bytes, runs)),
-            "files": len(runs) * FILES_PER_RUN + len(kept),
+            "files": len(runs) * FILES_PER_RUN + sum(files for files, _ in kept),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +85,13 @@ class Outlook:
             "forecast_seconds": None if forecast is None else forecast.seconds,
             "status": self.status[run.run_id],
         }
+
+    def _basis(self) -> str:
+        if not self.forecasts:
+            return "no speed known here: run `scaling probe`; FLOPs only"
+        probes = {forecast.basis.partition(",")[0] for forecast in self.forecasts.values()}
+        corrected = any("," in forecast.basis for forecast in self.forecasts.values())
+        return ", ".join(sorted(probes)) + (", corrected by runs of the same shape" if corrected else "")
 
     def _seconds(self, runs: list[PlannedRun]) -> float | None:
         if any(run.run_id not in self.forecasts for run in runs):
@@ -120,6 +126,12 @@ def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
     planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
     states = Reader(plan.folder, planned).read().runs
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
+    here = platform.node()
+    done = [
+        (run, state.seconds)
+        for run, state in zip(plan.runs, states, strict=True)
+        if state.state == State.FINISHED and state.host == here and state.seconds
+    ]
     if isinstance(launcher, Slurm):
         workers = launcher.jobs or launcher.max_jobs
     else:
@@ -128,7 +140,7 @@ def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
     return Outlook(
         plan=plan,
         status=status,
-        forecasts=forecast_all(plan.runs, threads=launcher.threads),
+        forecasts=forecast_all(plan.runs, threads=launcher.threads, done=done),
         workers=min(workers, max(1, len(plan.runs))),
         lacking=len(lacking(plan)),
     )
@@ -136,3 +148,9 @@ def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
 
 def _checkpoint_bytes(run: PlannedRun) -> int:
     return STATE_COPIES * BYTES_PER_NUMBER * run.quantities.counts.N_total
+
+
+def _kept_weights(run: PlannedRun) -> tuple[int, int]:
+    """Return how many files of weights a run keeps for later stages, and their bytes."""
+    files = {"none": 0, "last": 1, "milestones": len(run.quantities.milestones)}[run.config.train.keep]
+    return files, files * BYTES_PER_NUMBER * run.quantities.counts.N_total
