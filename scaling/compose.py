@@ -26,6 +26,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from scaling.aliases import AliasSource
 from scaling.errors import UserError
 from scaling.roots import roots, shipped
 
@@ -92,6 +93,7 @@ class Roots(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Add the folders that exist."""
+        search_path.append(provider="scaling", path="aliases://")
         for folder in reversed(roots("sweeps")):
             search_path.prepend(provider="sweeps", path=f"sweeps://{folder}")
         for folder in roots("conf"):
@@ -105,7 +107,7 @@ def register() -> None:
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
     plugins = Plugins.instance()
-    for plugin in (SweepSource, Roots, planner.Planner):
+    for plugin in (SweepSource, AliasSource, Roots, planner.Planner):
         plugins.register(plugin)
     # After the scan, which would else take the alias for a package and miss the plugins that are installed.
     sys.modules.setdefault(planner.NAMESPACE, ModuleType(planner.NAMESPACE))
@@ -168,6 +170,8 @@ def _missing(error: MissingConfigException) -> str:
     options = sorted(error.options or [])
     if not options:
         return f"found {' '.join(str(error).split())}"
+    if group.startswith("model/"):
+        return f"found no model={found.removeprefix('model/')}; wanted a name such as B-12/Wi-1024 or S-6/Wi-512"
     close = get_close_matches(name, options, n=1)
     hint = f"did you mean {group}={close[0]}?" if close else f"choose one of {', '.join(options)}"
     return f"found no {group}={name}; wanted one that exists; {hint}"
