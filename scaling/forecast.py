@@ -102,13 +102,20 @@ def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> 
 
 
 def forecast_all(
-    runs: Iterable[PlannedRun], *, threads: int = 1, done: Iterable[tuple[PlannedRun, float]] = ()
+    runs: Iterable[PlannedRun],
+    *,
+    threads: int = 1,
+    done: Iterable[tuple[PlannedRun, float]] = (),
+    partition: str | None = None,
 ) -> dict[str, Forecast]:
     """Forecast runs on this machine, by run_id, from its probe and from runs `done` there with the seconds they took.
 
-    Runs whose device was never probed are left out.
+    `partition`: of a cluster, whose nodes' probe is taken instead (on a GPU where one was probed). Runs whose device
+    was never probed are left out.
     """
-    speeds = {kind: known_speed(kind, threads) for kind in ("cpu", "cuda")}
+    speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
+    if partition is not None:
+        speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
     ratios: dict[tuple[Any, ...], list[float]] = {}
     for run, took in done:
         speed = speeds.get(device_kind(run.config))

@@ -132,15 +132,16 @@ def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
         for run, state in zip(plan.runs, states, strict=True)
         if state.state == State.FINISHED and state.host == here and state.seconds
     ]
+    partition = None
     if isinstance(launcher, Slurm):
-        workers = launcher.jobs or launcher.max_jobs
+        workers, partition, done = launcher.jobs or launcher.max_jobs, launcher.speed_name, []
     else:
         gpus = devices.gpus() if any(run.config.train.device != "cpu" for run in plan.runs) else ()
         workers = workers_for(launcher, gpus=len(gpus), most=max(1, len(plan.runs)))
     return Outlook(
         plan=plan,
         status=status,
-        forecasts=forecast_all(plan.runs, threads=launcher.threads, done=done),
+        forecasts=forecast_all(plan.runs, threads=launcher.threads, done=done, partition=partition),
         workers=min(workers, max(1, len(plan.runs))),
         lacking=len(lacking(plan)),
     )

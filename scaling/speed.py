@@ -79,23 +79,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
 
 
-def speed_path(kind: str, threads: int) -> Path:
-    """Return where the speed of this machine's cpu or cuda device is kept, for so many threads and this torch."""
+def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path:
+    """Return where the speed of this machine's cpu or cuda device is kept, for so many threads and this torch.
+
+    `partition`: of a cluster, whose nodes are measured instead of this machine.
+    """
+    if partition is not None:
+        return cache_folder() / f"speed-slurm-{partition}-{kind}-{threads}t.json"
     name = f"{device_name(kind)}/{version('torch')}"
     return cache_folder() / f"speed-{kind}-{threads}t-{hashlib.sha256(name.encode()).hexdigest()[:8]}.json"
 
 
-def known_speed(kind: str, threads: int) -> Speed | None:
-    """Return this machine's speed, None where it was never probed."""
+def known_speed(kind: str, threads: int, *, partition: str | None = None) -> Speed | None:
+    """Return the speed of this machine, or of a cluster's partition; None where it was never probed."""
     try:
-        return Speed.from_json(speed_path(kind, threads).read_text())
+        return Speed.from_json(speed_path(kind, threads, partition=partition).read_text())
     except (OSError, ValueError):
         return None
 
 
-def keep_speed(speed: Speed) -> Path:
+def keep_speed(speed: Speed, *, partition: str | None = None) -> Path:
     """Keep a speed for the forecasts to come and return where."""
-    path = speed_path(speed.kind, speed.threads)
+    path = speed_path(speed.kind, speed.threads, partition=partition)
     write_aside(path, speed.to_json() + "\n")
     return path
 

@@ -64,6 +64,11 @@ class Slurm:
     patience: float = 300.0
     snapshot: bool = True
 
+    @property
+    def speed_name(self) -> str:
+        """What the probe of its nodes is kept under."""
+        return "-".join(part for part in (self.partition or "default", self.constraint) if part)
+
 
 LAUNCHERS: dict[str, type[Local | Slurm]] = {Local.name: Local, Slurm.name: Slurm}
 
