@@ -103,10 +103,11 @@ def test_slurmctld_restarted(tmp_path, expected, cluster):
 
 
 def test_preempted_by_a_higher_partition(tmp_path, expected):
-    flight = sweep(tmp_path, RUNS, "steps:3", launcher=replace(LAUNCHER, partition="low"))
+    flight = sweep(tmp_path, RUNS, "steps:6", launcher=replace(LAUNCHER, partition="low"))
     flight.submit()
     flight.working()
-    urgent = ["--partition=gpu", "--nodes=4", "--exclusive", "--output=/dev/null", "--wrap", "sleep 3"]
+    urgent = ["--partition=gpu", "--nodes=4", "--ntasks-per-node=8", "--mem=15000", "--output=/dev/null"]
+    urgent += ["--wrap", "sleep 3"]
     job = tool("sbatch", "--parsable", *urgent).strip()
     wait_for(lambda: "RUNNING" in tool("squeue", "--noheader", f"--jobs={job}", "--format=%T"), 60)
     flight.landed(180)

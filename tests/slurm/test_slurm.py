@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from dataclasses import replace
@@ -189,7 +190,7 @@ def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
 def test_what_the_cluster_says():
     found = read_cluster()
     assert found.max_array == 1001
-    assert not found.accounting
+    assert found.accounting == bool(os.environ.get("SCALING_SLURM_ACCOUNTING"))
     assert {partition.name: partition.nodes for partition in found.partitions} == {"gpu": 4, "low": 4}
     assert found.limit(None) is None
     assert any("gpu (default): 4 nodes of 8 CPUs, 16 GB, gpu:4" in line for line in describe_cluster())
