@@ -3,6 +3,10 @@
 A multiply-add is 2 FLOPs. `C` is 3 x forward FLOPs per example x examples processed, the field's convention (Kaplan et
 al. 2020, arXiv 2001.08361, section 2.1); forward FLOPs are those of the matrix products and convolutions, biases,
 norms and activations left out.
+
+A stage that starts from another run has a cost of its own, `stage_C`: 3 x forward of what it trains x examples, and where
+the body is frozen one forward pass of it over the training subset, whose features are kept. The evaluation of models,
+test-time augmentation among it, counts nothing, as it does for a training run.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ class Layer:
 
     `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
     per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
-    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers stand in a row.
+    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers stand in a row;
+    `flops`: forward FLOPs per example beside those of the matrix (attention's products).
     """
 
     weights: int
@@ -32,6 +37,12 @@ class Layer:
     uses: int = 1
     first: bool = False
     repeat: int = 1
+    flops: int = 0
+
+    @property
+    def forward_flops(self) -> int:
+        """FLOPs per example of one forward pass through all repetitions."""
+        return (FLOPS_PER_MULTIPLY_ADD * self.weights * self.uses + self.flops) * self.repeat
 
 
 def dense(inputs: int, outputs: int, *, bias: bool = True, role: Role = "body", first: bool = False) -> Layer:
@@ -71,8 +82,8 @@ class Counts:
 
 def count(layers: Sequence[Layer]) -> Counts:
     """Add up the layers of a model."""
-    forward = sum(FLOPS_PER_MULTIPLY_ADD * layer.weights * layer.uses * layer.repeat for layer in layers)
-    first = sum(FLOPS_PER_MULTIPLY_ADD * layer.weights * layer.uses * layer.repeat for layer in layers if layer.first)
+    forward = sum(layer.forward_flops for layer in layers)
+    first = sum(layer.forward_flops for layer in layers if layer.first)
     return Counts(
         N=sum(layer.weights * layer.repeat for layer in layers),
         N_total=sum((layer.weights + layer.others) * layer.repeat for layer in layers),
@@ -81,6 +92,21 @@ def count(layers: Sequence[Layer]) -> Counts:
         forward_flops=forward,
         backward_flops=2 * forward - first,
     )
+
+
+def body_of(layers: Sequence[Layer]) -> Counts:
+    """Count what stands below the head: what a frozen body's features cost."""
+    return count([layer for layer in layers if layer.role != "head"])
+
+
+def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:
+    """Return how many features the head of a model with `outputs` reads, None where it has no head of its own."""
+    return next((layer.weights // outputs for layer in layers if layer.role == "head"), None)
+
+
+def closed_form_C(D: int, features: int, outputs: int) -> int:
+    """FLOPs of a least-squares fit: the Gram matrix of `D` examples and its product with the targets."""
+    return FLOPS_PER_MULTIPLY_ADD * D * features * (features + outputs)
 
 
 def paper_C(counts: Counts, D: int, *, norm_elements: int) -> int:

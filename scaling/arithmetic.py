@@ -19,7 +19,8 @@ class Quantities:
     """What a run will really do: whole batches, counted.
 
     `D`: examples processed; `D_unique`: size of the training subset (D where examples are drawn fresh); `fresh`: drawn
-    without end; `C`, `C_counted`: FLOPs; `budget`: FLOPs wanted, None where no budget was given; `milestones`: steps.
+    without end; `C`, `C_counted`: FLOPs; `budget`: FLOPs wanted, None where no budget was given; `milestones`: steps;
+    `once`: FLOPs spent before the first step, part of C (the features of a frozen body).
     """
 
     counts: Counts
@@ -32,11 +33,12 @@ class Quantities:
     C_counted: int
     budget: float | None
     milestones: tuple[int, ...]
+    once: int = 0
 
     @property
     def epochs(self) -> float:
-        """Passes over the training subset, D / D_unique."""
-        return self.D / self.D_unique
+        """Passes over the training subset, D / D_unique; 0 where nothing is trained."""
+        return self.D / self.D_unique if self.D else 0.0
 
 
 class ImpossibleRun(UserError):
@@ -53,9 +55,12 @@ def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
     return count(model.layers(shape, outputs))
 
 
-def settle(config: RunConfig) -> Quantities:
-    """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits."""
-    counts = count_model(config)
+def settle(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
+    """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
+
+    `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
+    """
+    counts = counts or count_model(config)
     train, data = config.train, config.data
     name, length = given_length(train)
     pool = available(config)
@@ -95,12 +100,13 @@ def settle(config: RunConfig) -> Quantities:
         D=D,
         D_unique=D_unique,
         fresh=pool is None,
-        C=counts.C(D),
-        C_counted=counts.C_counted(D),
+        C=once * D_unique + counts.C(D),
+        C_counted=once * D_unique + counts.C_counted(D),
         budget=train.budget,
         milestones=milestone_steps(
             train.milestones, steps=steps, batch=train.batch, D_unique=D_unique, flops_per_example=counts.C(1)
         ),
+        once=once * D_unique,
     )
 
 

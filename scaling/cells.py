@@ -25,7 +25,7 @@ SHORT = {  # short names in expressions, and the config keys they stand for
     "budget": "train.budget",
     "seed": "seed",
 }
-KEYS = ("grid", "set", "where", "limit")  # of `sweep:`
+KEYS = ("grid", "stages", "set", "where", "limit")  # of `sweep:`
 COUNTED = ("N", "N_total", "N_body", "N_nonhead")
 SETTLED = ("D", "D_unique", "C", "C_counted", "steps", "epochs")
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import ConfigDict, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, PositiveInt, TypeAdapter, ValidationError
 
 from scaling.errors import UserError
+from scaling.stages.train import FromScratch
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
@@ -27,6 +28,14 @@ def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
     return field(default=default, metadata={"identity": identity})
 
 
+def _keep(value: Any) -> Any:
+    """Read yes and no as last and none."""
+    return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
+
+
+Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
+
+
 @dataclass(frozen=True)
 class Train:
     """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
@@ -34,7 +43,9 @@ class Train:
     `budget` is in FLOPs (C, see accounting); `milestones` lists where the run is evaluated (see milestones.py).
     `micro_batch` examples of a batch pass through the model at a time, their gradients added up: less memory, the same
     run but for rounding. `precision: auto` is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs that
-    can, and is fp32 elsewhere. `checkpoint_seconds` is wall-clock time between two checkpoints.
+    can, and is fp32 elsewhere. `checkpoint_seconds` is wall-clock time between two checkpoints;
+    `keep` says at which milestones the weights are kept for later stages.
+    `filters` keeps the first layer's weights of the finished run beside its record.
     """
 
     examples: float | None = part(None, identity=False)
@@ -51,12 +62,21 @@ class Train:
     milestones: Any = part(None, identity=False)
     device: str = part("auto", identity=False)
     checkpoint_seconds: float = part(60.0, identity=False)
-    keep: bool = part(False, identity=False)
+    keep: Keep = part("none", identity=False)
+    filters: bool = part(False, identity=False)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The run that a stage starts from, at one of its milestones (`step`; null: its end)."""
+
+    run_id: str
+    step: int | None = None
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run, whole: five chosen groups, the training settings and the seed."""
+    """One run, whole: five chosen groups, the training settings, the seed; its stage and what that starts from."""
 
     model: Any
     data: Any
@@ -65,16 +85,23 @@ class RunConfig:
     augment: Any
     train: Train
     seed: int
+    stage: Any = FromScratch()
+    parent: Parent | None = None
 
 
 def read_config(raw: Mapping[str, Any]) -> RunConfig:
     """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names the offending key."""
-    unknown = sorted(set(raw) - {*GROUPS, "train", "seed"})
+    known = (*GROUPS, "stage", "parent", "train", "seed")
+    unknown = sorted(set(raw) - set(known))
     if unknown:
-        raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(GROUPS)}, train and seed; drop it")
+        raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
     groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
     train = read_part(Train, raw.get("train") or {}, where="train")
-    return RunConfig(**groups, train=train, seed=read_part(int, raw.get("seed", 0), where="seed"))
+    seed = read_part(int, raw.get("seed", 0), where="seed")
+    stage = read_group("stage", raw["stage"]) if raw.get("stage") else FromScratch()
+    given = {key: value for key, value in (raw.get("parent") or {}).items() if value is not None}
+    parent = read_part(Parent, given, where="parent") if given else None
+    return RunConfig(**groups, train=train, seed=seed, stage=stage, parent=parent)
 
 
 def read_group(name: str, raw: Any) -> Any:
@@ -130,7 +157,7 @@ def plain(value: Any) -> Any:
     """Return a config as plain dictionaries, lists and scalars: the inverse of read_config."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        if isinstance(value, RunConfig | Train):
+        if isinstance(value, RunConfig | Train | Parent):
             return fields
         return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
     if isinstance(value, Mapping):

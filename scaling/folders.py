@@ -52,6 +52,19 @@ class RunFolder:
         """The state to continue from."""
         return self.path / "checkpoint"
 
+    def kept(self, step: int) -> Path:
+        """The weights at a milestone, kept for later stages."""
+        return self.path / "checkpoints" / str(step)
+
+    def other(self, run_id: str) -> RunFolder:
+        """The folder of another run of the same results."""
+        return RunFolder(self.path.with_name(run_id))
+
+    @property
+    def features(self) -> Path:
+        """The features that frozen bodies make, shared by all runs of these results; safe to delete."""
+        return self.path.parents[1] / "features"
+
 
 @dataclass(frozen=True)
 class SweepFolder:

@@ -23,19 +23,41 @@ def run_id(config: RunConfig, quantities: Quantities) -> str:
 
 def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     """Return what fixes the weights, after arithmetic; a key at its default is left out: new keys keep old ids."""
+    if not config.stage.begins:
+        return stage_identity(config, quantities)
     data = {**essence(config.data), "size": "fresh" if quantities.fresh else quantities.D_unique}
-    train = essence(config.train)
-    train.pop("precision", None)
     return {
         "model": {"family": config.model.family, **essence(config.model)},
         "data": {"name": config.data.name, **data},
+        **recipe(config, quantities),
+        "precision": resolved_precision(config),
+        "seed": config.seed,
+        "recipe_version": RECIPE_VERSION,
+    }
+
+
+def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
+    """Return what fixes the result of a stage: its parent's checkpoint, its own settings and, if it trains, its recipe."""
+    return {
+        "stage": {"name": config.stage.name, **essence(config.stage)},
+        "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
+        "data": {"name": config.data.name, **essence(config.data), "size": quantities.D_unique},
+        **(recipe(config, quantities) if config.stage.trains else {}),
+        "precision": resolved_precision(config),
+        "seed": config.seed,
+        "recipe_version": RECIPE_VERSION,
+    }
+
+
+def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
+    """Return how a run is trained, without the model, the data and the seed."""
+    train = essence(config.train)
+    train.pop("precision", None)
+    return {
         "optim": {"name": config.optim.name, **essence(config.optim)},
         "schedule": {"name": config.schedule.name, **essence(config.schedule)},
         "augment": {"name": config.augment.name, **essence(config.augment)},
         "train": {**train, "batch": config.train.batch, "steps": quantities.steps},
-        "precision": resolved_precision(config),
-        "seed": config.seed,
-        "recipe_version": RECIPE_VERSION,
     }
 
 

@@ -58,7 +58,9 @@ class BrokenRecord(UserError):
 
 @dataclass(frozen=True)
 class Record:
-    """A settled run. All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
+    """A settled run; `descent`: what a stage started from, and where the run from scratch stood there.
+
+    All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
 
     run_id: str
     status: Status
@@ -67,6 +69,7 @@ class Record:
     counts: Mapping[str, int | float]
     data: Mapping[str, Any]
     points: tuple[Point, ...]
+    descent: Mapping[str, Any] = field(default_factory=dict)
     how: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -14,10 +15,14 @@ from scaling.train.journal import Journal
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run, its folder, the device it is trained on, its data there, and the points it has come to."""
+    """A run, its folder, the device it is trained on, its data there, and the points it has come to.
+
+    `notes`: what else a stage has to say in the record.
+    """
 
     run: PlannedRun
     folder: RunFolder
     device: torch.device
     sets: Sets
     journal: Journal
+    notes: dict[str, Any] = field(default_factory=dict)

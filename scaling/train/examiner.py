@@ -84,8 +84,8 @@ def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, fin
     return Point(
         step=step,
         D=D,
-        C=quantities.counts.C(D),
-        C_counted=quantities.counts.C_counted(D),
+        C=quantities.once + quantities.counts.C(D),
+        C_counted=quantities.once + quantities.counts.C_counted(D),
         epochs=D / quantities.D_unique,
         loss=verdict.test.loss,
         loss_se=verdict.test.loss_se,

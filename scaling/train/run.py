@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 
 import torch
 from omegaconf import OmegaConf
@@ -10,18 +11,15 @@ from omegaconf import OmegaConf
 from scaling.config import plain
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.identity import resolved_precision
-from scaling.optim.lstsq import LeastSquares
 from scaling.plan import PlannedRun
 from scaling.record import Record, how, write_record
 from scaling.train.attempt import Attempt
 from scaling.train.device import describe_device, find_device
 from scaling.train.duties import Progress
 from scaling.train.errors import memory_explained
-from scaling.train.examiner import Verdict, has_diverged, is_at_chance, load_sets
+from scaling.train.examiner import Verdict, has_diverged, is_at_chance
 from scaling.train.journal import Journal
 from scaling.train.precision import matmul_precision
-from scaling.train.solve import check_solvable, solve
-from scaling.train.stepping import step_through
 
 __all__ = ["Progress", "train_run"]
 
@@ -35,35 +33,32 @@ def train_run(
     stop: Callable[[], bool] | None = None,
     forecast_seconds: float | None = None,
 ) -> Record | None:
-    """Train one run from where its checkpoint left it and write its record; None where `stop` asked for an end.
+    """Do one run from where its checkpoint left it and write its record; None where `stop` asked for an end.
 
     `watch` hears of progress about once a second. A stopped run leaves a checkpoint; a settled one leaves config.yaml,
     log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small, UserError for bad input.
     """
-    where = find_device(device)
-    solved = isinstance(run.config.optim, LeastSquares)
-    if solved:
-        check_solvable(run)
+    where, stage = find_device(device), run.config.stage
     write_aside(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain(run.config))))
     journal = Journal(folder)
     # Dropout draws from torch's own generators, which are given back as they were found.
     lent = torch.random.fork_rng([where] if where.type == "cuda" else [])
     with memory_explained(run.config, where), lent, matmul_precision(resolved_precision(run.config)):
-        attempt = Attempt(run, folder, where, load_sets(run, where), journal)
-        verdict = solve(attempt) if solved else step_through(attempt, watch=watch, stop=stop)
+        attempt = Attempt(run, folder, where, stage.load(run, folder, where), journal)
+        verdict = stage.perform(attempt, watch=watch, stop=stop)
     if verdict is None:
         return None
     record = _record(attempt, verdict, forecast_seconds)
     write_record(folder.record, record)
-    if not run.config.train.keep:
-        folder.checkpoint.unlink(missing_ok=True)
+    folder.checkpoint.unlink(missing_ok=True)
     return record
 
 
 def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) -> Record:
     run, journal, splits = attempt.run, attempt.journal, attempt.sets.splits
-    quantities, data = run.quantities, run.config.data
-    diverged = has_diverged(verdict, splits)
+    quantities, data, stage = run.quantities, run.config.data, run.config.stage
+    diverged = has_diverged(verdict, splits) if stage.fits else isnan(verdict.test.loss)
+    facts = {**splits.facts, **attempt.notes}
     counts = {key: getattr(quantities.counts, key) for key in ("N", "N_total", "N_body", "N_nonhead")}
     spent = {key: getattr(quantities, key) for key in ("D", "D_unique", "epochs", "steps", "C", "C_counted")}
     return Record(
@@ -73,15 +68,16 @@ def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) 
         config=plain(run.config),
         counts={**counts, **spent},
         data={
-            "metric": data.metric,
+            "metric": stage.metric(data),
             "has_error": data.has_error,
             "chance": splits.chance,
             "chance_se": splits.chance_se,
             "n_test": len(splits.test),
             "n_val": len(splits.validation),
-            **({"facts": dict(splits.facts)} if splits.facts else {}),
+            **({"facts": facts} if facts else {}),
         },
         points=tuple(journal.points),
+        descent=run.descent(),
         how=how(
             seconds=journal.seconds,
             examples_per_second=journal.examples_per_second,

@@ -12,6 +12,7 @@ from scaling.plan import PlannedRun
 from scaling.train.attempt import Attempt
 from scaling.train.examiner import LOST, Verdict, examine, point
 from scaling.train.feed import Feed
+from scaling.train.kept import keep_weights
 from scaling.train.streams import stream
 
 ROWS = 8_192  # examples folded in at a time
@@ -45,6 +46,8 @@ def solve(attempt: Attempt) -> Verdict:
         with torch.no_grad():
             module.head.weight.copy_(torch.from_numpy(weights)[None, :])
         verdict = examine(run, attempt.sets, module)
+        if step in run.kept_steps:
+            keep_weights(attempt.folder, run.run_id, step, module)
         journal.add(point(run, verdict, step=step, lr=None, final=step == quantities.steps))
     journal.trained(journal.seconds, quantities.D)
     return verdict

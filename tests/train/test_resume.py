@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
+from scaling.train.kept import kept_weights
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
 
@@ -96,9 +97,10 @@ def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(tmp_path):
     "damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[:-9] + b"x" * 9]
 )
 def test_a_broken_checkpoint_is_set_aside_and_the_run_starts_afresh(damage, tmp_path, caplog):
-    run = planned({"steps": 600, "keep": True}, data={"is": "blobs", "size": 100})
+    run = planned({"steps": 2500}, data={"is": "blobs", "size": 100})
+    first = train_run(run, folder_of(run, tmp_path / "straight"), device="cpu")
     folder = folder_of(run, tmp_path)
-    first = train_run(run, folder, device="cpu")
+    assert train_run(run, folder, device="cpu", stop=stopped_after(1)) is None
     folder.checkpoint.write_bytes(damage(folder.checkpoint.read_bytes()))
     assert essence(train_run(run, folder, device="cpu")) == essence(first)
     assert folder.path.joinpath("checkpoint.broken1").exists()
@@ -106,9 +108,9 @@ def test_a_broken_checkpoint_is_set_aside_and_the_run_starts_afresh(damage, tmp_
 
 
 def test_a_foreign_checkpoint_is_set_aside(tmp_path, caplog):
-    one, other = (planned({"steps": 50, "keep": True}, seed=seed) for seed in (0, 1))
+    one, other = (planned({"steps": 2500}, seed=seed) for seed in (0, 1))
     wanted = train_run(one, folder_of(one, tmp_path / "a"), device="cpu")
-    train_run(other, folder_of(other, tmp_path / "a"), device="cpu")
+    assert train_run(other, folder_of(other, tmp_path / "a"), device="cpu", stop=stopped_after(1)) is None
     folder = folder_of(one, tmp_path / "b")
     folder.path.mkdir(parents=True)
     folder_of(other, tmp_path / "a").checkpoint.rename(folder.checkpoint)
@@ -135,9 +137,13 @@ def test_a_checkpoint_runs_no_code_of_others(tmp_path):
     assert not trap.exists()
 
 
-def test_a_kept_checkpoint_is_the_end_of_the_run(tmp_path):
-    run = planned({"steps": 40, "keep": True}, data={"is": "blobs", "size": 100})
+def test_a_run_killed_before_its_record_keeps_the_same_weights(tmp_path):
+    run = planned({"steps": 40, "keep": "milestones", "milestones": 3}, data={"is": "blobs", "size": 100})
     folder = folder_of(run, tmp_path)
     first = train_run(run, folder, device="cpu")
-    folder.record.unlink()  # killed between the last checkpoint and the record
+    kept = {step: kept_weights(folder, step) for step in run.quantities.milestones}
+    folder.record.unlink()
     assert essence(train_run(run, folder, device="cpu")) == essence(first)
+    for step, weights in kept.items():
+        assert all(torch.equal(weights[name], value) for name, value in kept_weights(folder, step).items())
+    assert not folder.checkpoint.exists()

@@ -1,0 +1,148 @@
+"""Features that a frozen body makes of a data set: computed once a checkpoint and data set, and kept on disk.
+
+results/features/KEY holds one array a split, (examples, features) float32, made aside and renamed when it is whole. It
+is safe to delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.folders import RunFolder
+from scaling.identity import essence, resolved_precision
+from scaling.plan import PlannedRun
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from scaling.data.base import Arrays, Splits
+    from scaling.train.examiner import Sets
+
+SPLITS = ("train", "validation", "test")
+VERSION = 1  # raised when the same checkpoint and data would give other features
+RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
+BYTES_PER_NUMBER = 4  # float32
+
+
+def feature_key(run: PlannedRun) -> str:
+    """Return what names the features of a run: its parent's checkpoint and the data, whatever is done with them."""
+    data, parent = run.config.data, run.config.parent
+    assert parent is not None, "a run without a parent has no features"
+    facts = {
+        "parent": [parent.run_id, parent.step],
+        "data": {"name": data.name, **essence(data), "size": run.quantities.D_unique},
+        "precision": resolved_precision(run.config),
+        "version": VERSION,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+    """Return a run's data as its parent's frozen body sees it, on the device."""
+    from scaling.data.base import Arrays
+    from scaling.train.examiner import TRAIN_EXAMPLES, Sets
+    from scaling.train.feed import Epochs
+    from scaling.train.resident import put
+
+    splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
+    found = features(run, splits, folder, device)
+    seen = {
+        name: put(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
+    }
+    sample = replace(seen["train"], x=seen["train"].x[:TRAIN_EXAMPLES], y=seen["train"].y[:TRAIN_EXAMPLES])
+    return Sets(Epochs(seen["train"], seed=run.config.seed), sample, seen["validation"], seen["test"], splits)
+
+
+def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
+    """Return the features of each split, (examples, features) float32, computed unless they are in the cache."""
+    cached = folder.features / feature_key(run)
+    found = _read(cached, splits)
+    if found is None:
+        _make(run, splits, folder, device, cached)
+        found = _read(cached, splits)
+    if found is None:
+        raise OSError(f"found features under {cached} that were changed while they were written; delete the folder")
+    return found
+
+
+def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
+    """Return what the cache holds, None where that is nothing, or not these examples."""
+    found = {}
+    for name in SPLITS:
+        path = cached / f"{name}.npy"
+        try:
+            array = np.load(path, mmap_mode="r" if path.stat().st_size > RESIDENT else None)
+        except (OSError, ValueError, EOFError):
+            return None
+        if array.ndim != 2 or len(array) != len(getattr(splits, name)):
+            return None
+        found[name] = array
+    return found
+
+
+def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device, cached: Path) -> None:
+    """Pass every split through the body, into a folder aside that is renamed when it is whole."""
+    from scaling.stages.networks import fitted, inherited, put_head
+
+    body = inherited(run, folder, device, new_head=True)
+    put_head(body, _identity())
+    aside = cached.with_name(f".{cached.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        for name in SPLITS:
+            _write(aside / f"{name}.npy", _passes(run, fitted(body, run), splits, name, device))
+        if cached.exists():  # damaged, or another worker's, which is the same
+            shutil.rmtree(cached, ignore_errors=True)
+        aside.rename(cached)
+    except OSError:
+        if not cached.exists():  # another worker was faster
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _identity() -> nn.Module:
+    from torch import nn
+
+    return nn.Identity()
+
+
+def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
+    """Yield the features of one split, some examples at a time; nothing is drawn from any random stream."""
+    import torch
+
+    from scaling.data.base import Arrays
+    from scaling.train.evaluate import ROWS
+    from scaling.train.resident import put, scale_of
+
+    examples: Arrays = getattr(splits, name)
+    scale = scale_of(splits, run.config.data.shape, device)
+    bf16 = resolved_precision(run.config) == "bf16"
+    body.eval()
+    rows = ROWS[device.type]
+    for start in range(0, len(examples), rows):
+        part = Arrays(examples.x[start : start + rows], examples.y[start : start + rows])
+        x, _ = put(part, scale, device, reads=0).between(0, len(part))
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            yield body(x).float().cpu().numpy()
+
+
+def _write(path: Path, parts: Iterator[np.ndarray]) -> None:
+    """Write parts of an array one after the other, and flush them to the disk."""
+    found = list(parts)
+    with path.open("wb") as file:
+        np.save(file, np.concatenate(found))
+        file.flush()
+        os.fsync(file.fileno())

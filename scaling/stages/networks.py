@@ -1,0 +1,64 @@
+"""The torch side of descending: a parent's network with its own or a new head, reading images of another size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scaling.folders import RunFolder
+from scaling.models.parts import head_of
+from scaling.plan import PlannedRun
+from scaling.train.kept import kept_weights
+from scaling.train.streams import stream
+
+
+class Resized(nn.Module):
+    """A network behind a bilinear resize of its input, computed on the device; one channel is repeated into several."""
+
+    def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network, self.shape = network, shape
+        self.head_name = f"network.{name_of_head(network)}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (n, channels, height, width) to outputs (n, outputs)."""
+        x = functional.interpolate(x, size=self.shape[1:], mode="bilinear", align_corners=False, antialias=False)
+        return self.network(x.expand(-1, self.shape[0], -1, -1))
+
+
+def fitted(network: nn.Module, run: PlannedRun) -> nn.Module:
+    """Return the network, behind a resize where the run's data is not of the shape that it reads."""
+    return network if run.config.data.shape == run.input_shape else Resized(network, run.input_shape)
+
+
+def inherited(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_head: bool) -> nn.Module:
+    """Return the parent's network as it was kept; `new_head`: with one for the run's own outputs, as models start it.
+
+    UserError where the parent kept no weights.
+    """
+    assert run.parent is not None and run.config.parent is not None and run.config.parent.step is not None
+    outputs = (run if new_head else run.parent).config.data.outputs
+    network: nn.Module = run.config.model.build(run.input_shape, outputs, stream(run.config.seed, "init"))
+    weights = kept_weights(folder.other(run.parent.run_id), run.config.parent.step)
+    if new_head:
+        head = f"{name_of_head(network)}."
+        fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}
+        weights = {name: value for name, value in weights.items() if not name.startswith(head)} | fresh
+    network.load_state_dict(weights)
+    return network.to(device)
+
+
+def name_of_head(network: nn.Module) -> str:
+    """Return the dotted name of a network's head."""
+    head = head_of(network)
+    return next(name for name, part in network.named_modules() if part is head)
+
+
+def put_head(network: nn.Module, head: nn.Module) -> nn.Module:
+    """Give a network another head, and return the one it had."""
+    name = name_of_head(network)
+    before = network.get_submodule(name)
+    owner, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(owner), leaf, head)
+    return before

@@ -1,0 +1,58 @@
+"""Linear probe: a head trained on the features of a frozen body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from scaling.stages.base import Stage, Stop, Watch
+
+if TYPE_CHECKING:
+    import torch
+
+    from scaling.arithmetic import Quantities
+    from scaling.config import RunConfig
+    from scaling.folders import RunFolder
+    from scaling.plan import PlannedRun
+    from scaling.train.attempt import Attempt
+    from scaling.train.examiner import Sets, Verdict
+
+
+@dataclass(frozen=True)
+class Probe(Stage):
+    """Train a linear head, from zero, by the run's own recipe; the body is frozen and its features computed once."""
+
+    name: ClassVar[str] = "probe"
+    trains: ClassVar[bool] = True
+    featured: ClassVar[bool] = True
+
+    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+        """Count the head's training and one pass of the body; UserError where the features would change."""
+        from scaling.accounting import body_of, count, dense
+        from scaling.arithmetic import settle
+        from scaling.errors import UserError
+        from scaling.stages.descent import check_parent, features_of, layers_of, subset_of
+
+        parent = check_parent(config, parent)
+        subset_of(config)
+        if config.augment.name != "none":
+            raise UserError(
+                f"found augment={config.augment.name} with stage=probe, whose features are computed once; "
+                f"wanted augment=none; change it, or take stage=finetune with stage.body_rate=0"
+            )
+        outputs = config.data.outputs
+        head = dense(features_of(config, parent), outputs, role="head", first=True)
+        return settle(config, counts=count([head]), once=body_of(layers_of(parent, outputs)).forward_flops)
+
+    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+        """Bring the features to the device, from the cache if they are there."""
+        from scaling.stages.features import feature_sets
+
+        return feature_sets(run, folder, device)
+
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+        """Train the head step by step."""
+        from scaling.stages.learners import head_learner
+        from scaling.train.stepping import step_through
+
+        return step_through(attempt, watch=watch, stop=stop, learner=head_learner(attempt))

@@ -1,0 +1,76 @@
+"""Ridge regression on the features of a frozen body, in closed form: the probe without a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import PositiveFloat, PositiveInt
+
+from scaling.stages.base import Stage, Stop, Watch
+
+if TYPE_CHECKING:
+    import torch
+
+    from scaling.arithmetic import Quantities
+    from scaling.config import RunConfig
+    from scaling.data.base import DataSet, Metric
+    from scaling.folders import RunFolder
+    from scaling.plan import PlannedRun
+    from scaling.train.attempt import Attempt
+    from scaling.train.examiner import Sets, Verdict
+
+PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Ridge(Stage):
+    """Fit one-hot labels (or the targets of a regression) by ridge regression with an intercept.
+
+    `shots`: examples of each class, drawn from the run's own stream (null: the whole subset); `penalties`: tried in
+    turn, in units of the features' mean variance x examples, and chosen by the error on the validation set (by its loss
+    where errors are equal). The loss is the squared error summed over the classes.
+    """
+
+    name: ClassVar[str] = "ridge"
+    featured: ClassVar[bool] = True
+
+    shots: PositiveInt | None = None
+    penalties: tuple[PositiveFloat, ...] = PENALTIES
+
+    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+        """Count the fit and one pass of the body over its examples."""
+        from scaling.accounting import body_of, closed_form_C, count, dense
+        from scaling.arithmetic import ImpossibleRun, Quantities
+        from scaling.stages.descent import check_parent, features_of, layers_of, subset_of
+
+        parent = check_parent(config, parent)
+        pool, data = subset_of(config), config.data
+        D = pool if self.shots is None else self.shots * data.outputs
+        if D > pool:
+            raise ImpossibleRun(
+                f"found stage.shots={self.shots} of {data.outputs} classes; wanted at most the {pool} examples of the "
+                f"training subset; lower stage.shots or raise data.size"
+            )
+        features = features_of(config, parent)
+        body = body_of(layers_of(parent, data.outputs)).forward_flops
+        C = body * D + closed_form_C(D, features, data.outputs)
+        head = count([dense(features, data.outputs, role="head", first=True)])
+        return Quantities(head, 1, D, D, pool, False, C, C, None, (1,))
+
+    def metric(self, data: DataSet) -> Metric:
+        """Name the squared error."""
+        return "squared_error"
+
+    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+        """Bring the features to the device, from the cache if they are there; chance is that of the squared error."""
+        from scaling.stages.closed_form import with_chance
+        from scaling.stages.features import feature_sets
+
+        return with_chance(run, feature_sets(run, folder, device))
+
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+        """Fit at once; there is nothing to stop."""
+        from scaling.stages.closed_form import fit_and_judge
+
+        return fit_and_judge(attempt)
