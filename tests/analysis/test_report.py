@@ -39,9 +39,9 @@ def troubled(table):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """A report of an isoFLOP sweep in which some runs went wrong and one record was cut."""
-    folder = write_results(troubled(worlds.isoflop(World())), tmp_path_factory.mktemp("report"), "quickstart")
+    folder = write_results(troubled(worlds.small()), tmp_path_factory.mktemp("report"), "quickstart")
     (folder / "sweep.yaml").write_text(SWEEP)
-    record = folder.parent / "runs" / worlds.isoflop(World()).loc[10, "run_id"] / "record.json"
+    record = folder.parent / "runs" / worlds.small().loc[10, "run_id"] / "record.json"
     record.write_text(record.read_text()[:200])
     return folder, write_report(folder, how=QUICK)
 
@@ -82,7 +82,7 @@ def test_page_says_what_was_asked_ran_failed_and_came_out(written):
         "How does the loss fall with compute?",
         "C^-0.1 & N* < C",
         "scaling run sweep=quickstart",
-        "176 finished",
+        "44 finished",
         "out_of_memory: wanted 3 GB",
         "its record.json is damaged and set aside",
         "within two standard errors of the constant predictor",
@@ -100,7 +100,7 @@ def test_files_beside_the_page(written):
     names = {path.name for path in (folder / "figures").iterdir()}
     for name in ("loss_vs_compute", "loss_isoflop", "optimum", "error_vs_compute", "residuals"):
         assert {f"{name}.png", f"{name}.pdf"} <= names
-    assert len(load_table(folder / "table.parquet")) == 180
+    assert len(load_table(folder / "table.parquet")) == 48
     said = json.loads((folder / "fit.json").read_text())
     group = said["groups"][0]
     assert group["isoflop"]["loss"]["N_law"]["exponent"] == pytest.approx(World().exponent, abs=0.05)
@@ -134,7 +134,7 @@ def test_nothing_finished_is_a_report_too(tmp_path):
 
 
 def test_edges_weaken_what_is_said(tmp_path):
-    findings, _ = find(worlds.isoflop(OFF_CENTRE), QUICK)
+    findings, _ = find(worlds.isoflop(OFF_CENTRE, seeds=2), How(resamples=0))
     assert any("edge" in text for text in findings[0].valleys["loss"].warnings)
     assert findings[0].valleys["loss"].N_law is None
 
@@ -155,12 +155,14 @@ def test_recipes_and_families_are_analysed_apart():
 
 
 def test_milestones_of_constant_runs_make_the_frontier():
-    findings, _ = find(worlds.curves(World(), milestones=8), How(resamples=0))
+    findings, _ = find(worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6), How(resamples=0))
     group = findings[0]
-    assert len(group.milestones) == 8 * len(group.rows)
+    assert len(group.milestones) == 6 * len(group.rows)
     assert group.frontiers["loss"].n_cells > len(group.rows)
     assert next(c for c in group.claims if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
-    inside, _ = find(worlds.curves(World(), milestones=8).assign(schedule="cosine"), How(resamples=0))
+    inside, _ = find(
+        worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(schedule="cosine"), How(resamples=0)
+    )
     assert inside[0].milestones is None
     assert any("not fitted" in text for text in inside[0].notes)
 

@@ -79,6 +79,12 @@ def isoflop(world: World, widths: tuple[int, ...] = WIDTHS, budgets: tuple[float
     return _finish(world, width, N, steps * 128, seed, budget)
 
 
+def small(world: World | None = None) -> pd.DataFrame:
+    """Simulate an isoFLOP sweep of 48 runs, quiet enough for every budget to have its minimum."""
+    widths, budgets = (8, 16, 32, 64, 128, 192), (4e8, 1e9, 4e9, 1e10)
+    return isoflop(world or World(noise=0.002), widths=widths, budgets=budgets, seeds=2)
+
+
 def grid(world: World, widths: tuple[int, ...], sizes: tuple[int, ...], seeds: int = 3):
     """Simulate every width on every number of examples: a D sweep per width, an N sweep per D."""
     cells = [(w, d, s) for w in widths for d in sizes for s in range(seeds)]
