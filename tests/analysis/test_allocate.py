@@ -27,7 +27,7 @@ def test_three_approaches_side_by_side(balanced):
         assert approach.N_exponent == pytest.approx(world.exponent, abs=0.02)
         assert approach.N_exponent + approach.D_exponent == pytest.approx(1, abs=0.01)
         target = approach.targets[0]
-        assert target.N == pytest.approx(float(world.best_N(1e12)), rel=0.15)
+        assert pytest.approx(float(world.best_N(1e12)), rel=0.15) == target.N
         assert target.N_interval[0] < target.N < target.N_interval[1]
         assert target.times == pytest.approx(100, rel=0.01)
 
