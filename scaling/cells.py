@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from scaling.arithmetic import ImpossibleRun, Quantities, count_model, settle
-from scaling.config import RunConfig, read_config
+from scaling.arithmetic import ImpossibleRun, Quantities, count_model
+from scaling.config import RunConfig, plain, read_config, read_group
 from scaling.errors import UserError
 from scaling.expressions import Expression, parse
-from scaling.plan import Dropped, PlannedRun, plan_run
+from scaling.plan import Dropped, PlannedRun, descend, plan_run
 
 SHORT = {  # short names in expressions, and the config keys they stand for
     "family": "model.family",
@@ -51,22 +51,59 @@ def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset(
     )
 
 
-def settle_cell(base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules) -> PlannedRun | Dropped:
+@dataclass(frozen=True)
+class Descent:
+    """What a cell may take from the run that its stage starts from.
+
+    `find` gives that run by its id, which a stage of a sweep need not name; `own_data`: the cell chooses its data,
+    which is its parent's otherwise; `data`: keys of the data given for all cells.
+    """
+
+    find: Callable[[str | None], PlannedRun | None] = lambda run_id: None
+    own_data: bool = True
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def parent_of(self, raw: Mapping[str, Any]) -> PlannedRun | None:
+        """Return the run that a config starts from, None where it starts from nothing."""
+        return None if read_group("stage", raw["stage"]).begins else self.find(raw["parent"]["run_id"])
+
+    def inherit(self, raw: Mapping[str, Any], parent: PlannedRun, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the config with its parent's model and, unless it chooses its own, its parent's data."""
+        step = raw["parent"]["step"]
+        raw = {**raw, "model": plain(parent.config.model), "parent": {"run_id": parent.run_id, "step": step}}
+        if self.own_data:
+            return raw
+        raw["data"] = plain(parent.config.data)
+        for key, value in {**self.data, **values}.items():
+            if key.startswith("data."):
+                raw = assign(raw, key, value)
+        return raw
+
+
+NOTHING = Descent()
+
+
+def settle_cell(
+    base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules, descent: Descent = NOTHING
+) -> PlannedRun | Dropped:
     """Turn a cell into a planned run, or say why it is dropped; UserError where the sweep itself is wrong."""
     raw = base
     for key, value in values.items():
         raw = assign(raw, key, value)
+    parent = descent.parent_of(raw)
+    if parent is not None:
+        raw = descent.inherit(raw, parent, values)
     try:
         for key, expression in rules.set.items():
-            raw = assign(raw, key, expression.evaluate(Names(raw).lookup))
-        names = Names(raw)
+            raw = assign(raw, key, expression.evaluate(Names(raw, parent).lookup))
+        names = Names(raw, parent)
         if rules.where is not None:
             failed = rules.where.first_false(names.lookup)
             if failed is not None:
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
                 return Dropped(values, f"where: {failed.text} ({found})")
         lr_rule = rules.set["optim.lr"].text if "optim.lr" in rules.set else ""
-        return plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.settled)
+        return plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.settled, parent=parent)
     except ImpossibleRun as error:
         return Dropped(values, str(error))
 
@@ -88,12 +125,20 @@ def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") ->
 
 @dataclass(frozen=True)
 class Names:
-    """The quantities an expression may name, computed from a config no further than asked."""
+    """The quantities an expression may name, computed from a config no further than asked.
+
+    For a stage they are those of the run from scratch, at the milestone that it descends from: as in the table.
+    """
 
     raw: Mapping[str, Any]
+    parent: PlannedRun | None = None
 
     def lookup(self, name: str) -> Any:
         """Return the value of a quantity or of a config key; UserError where it is unknown."""
+        if self.parent is not None and name in (*COUNTED, *SETTLED):
+            at = self.parent.at(self.raw["parent"]["step"] or self.parent.quantities.steps)
+            row = {**self.parent.row(), "D": at.D, "C": at.C, "C_counted": at.C_counted, "epochs": at.epochs}
+            return {**row, "steps": at.step}[name]
         if name in COUNTED:
             return getattr(count_model(self.config), name)
         if name in SETTLED:
@@ -121,7 +166,8 @@ class Names:
     @cached_property
     def settled(self) -> Quantities:
         """The run's steps, examples and FLOPs."""
-        return settle(self.config)
+        config = self.config if self.parent is None else descend(self.config, self.parent)
+        return config.stage.settle(config, self.parent)
 
 
 def _show(value: Any) -> str:

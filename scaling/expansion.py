@@ -16,14 +16,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from scaling.cells import Rules, read_rules, settle_cell
+from scaling.cells import Descent, Rules, read_rules, settle_cell
 from scaling.compose import compose, said_in_one_sentence
 from scaling.dispatch.launchers import Limits
 from scaling.errors import UserError
 from scaling.grid import Block, Cell, read_grid
+from scaling.lineage import Graph, grow, read_stages, recorded
 from scaling.plan import Dropped, Plan, PlannedRun
 
 PLAN_KEYS = ("launcher", "results", "name", "sweep", "hydra")  # of the plan as a whole, not of one run
+SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, they hold for the stages too
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,23 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     bases = _composer(loader, fixed)
     is_group = _group_test(loader)
-    runs, dropped, duplicates = _settle_all(blocks, bases, is_group, rules)
-    if not runs:
+    descent = _descent(request, Path(str(cfg["results"])))
+    graph = _settle_all(blocks, bases, is_group, rules, descent)
+    if not graph.runs:
+        dropped = graph.dropped
         reason = dropped[0].reason if dropped else "the grid has no cells"
         raise UserError(reason if len(dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
+    shared = [override.input_line or "" for key, override in request.fixed.items() if key in SHARED]
+    grow(graph, read_stages(sweep.get("stages") or []), _composer(loader, shared), is_group)
     single = request.sweep is None and not request.axes
     return Plan(
         name=str(cfg["name"] or request.sweep or ("single" if single else "adhoc")),
         results=Path(str(cfg["results"])),
         launcher=cfg["launcher"],
         limit=_limit(sweep.get("limit") or {}),
-        runs=tuple(runs.values()),
-        dropped=tuple(dropped),
-        duplicates=duplicates,
+        runs=tuple(graph.runs.values()),
+        dropped=tuple(graph.dropped),
+        duplicates=graph.duplicates,
         sweep=request.sweep,
         arguments=tuple(arguments),
         single=single,
@@ -109,21 +115,35 @@ def _settle_all(
     bases: Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]],
     is_group: Callable[[str], bool],
     rules: Rules,
-) -> tuple[dict[str, PlannedRun], list[Dropped], int]:
-    runs: dict[str, PlannedRun] = {}
-    dropped: list[Dropped] = []
-    duplicates = 0
+    descent: Descent,
+) -> Graph:
+    graph = Graph({})
     for cell in _cells(blocks):
         chosen = tuple((key, value) for key, value in cell.items() if is_group(key))
         values = {key: value for key, value in cell.items() if not is_group(key)}
-        outcome = settle_cell(bases(chosen), values, rules)
+        outcome = settle_cell(bases(chosen), values, rules, descent)
         if isinstance(outcome, Dropped):
-            dropped.append(Dropped(cell, outcome.reason))
-        elif outcome.run_id in runs:
-            duplicates += 1
+            graph.dropped.append(Dropped(cell, outcome.reason))
+        elif outcome.run_id in graph.runs:
+            graph.duplicates += 1
         else:
-            runs[outcome.run_id] = outcome.asked_as(cell)
-    return runs, dropped, duplicates
+            graph.runs[outcome.run_id] = outcome.asked_as(cell)
+    return graph
+
+
+def _descent(request: Request, results: Path) -> Descent:
+    """Return how runs named on the command line or in a grid find what they start from: by parent.run_id, on disk."""
+    find = recorded(results)
+    given = {key: override.value() for key, override in request.fixed.items() if key.startswith("data.")}
+    asked = (*request.fixed, *request.axes)
+
+    def parent(run_id: str | None) -> PlannedRun | None:
+        chosen = next((key for key in asked if key.split(".")[0] == "model"), None)
+        if chosen is not None and run_id is not None:
+            raise UserError(f"found {chosen} with parent.run_id={run_id}, whose model it is; wanted no model; drop it")
+        return None if run_id is None else find(run_id)
+
+    return Descent(parent, own_data="data" in asked, data=given)
 
 
 def _cells(blocks: Sequence[Block]) -> Iterator[Cell]:
