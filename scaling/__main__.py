@@ -15,6 +15,8 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what a user can cause ends in one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if os.getcwd() not in sys.path and not sys.flags.safe_path:  # noqa: PTH109 - Path costs start-up time
+        sys.path.append(os.getcwd())  # noqa: PTH109 - a user's own models and data, as for workers, started with -m
     sys.exit(answered(lambda: run(arguments)))
 
 

@@ -71,8 +71,8 @@ def work(config: RunConfig, *, batch: int) -> Work:
     """Count what one step on `batch` examples does."""
     shape = config.data.shape
     layers = config.model.layers(shape, config.data.outputs)
-    forward = sum(2 * layer.weights * layer.uses * layer.repeat for layer in layers)
-    first = sum(2 * layer.weights * layer.uses * layer.repeat for layer in layers if layer.first)
+    forward = sum(layer.forward_flops for layer in layers)
+    first = sum(layer.forward_flops for layer in layers if layer.first)
     return Work(
         step=1,
         layer=sum(layer.repeat for layer in layers),

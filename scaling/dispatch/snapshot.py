@@ -40,13 +40,14 @@ def _own(path: str) -> bool:
 
 def _modules(entry: Entry) -> set[str]:
     config = entry.run.get("config") or {}
-    targets = [part["_target_"] for part in config.values() if isinstance(part, dict) and "_target_" in part]
-    return {target.partition(".")[0] for target in targets}
+    parts = [part for part in config.values() if isinstance(part, dict)]
+    named = [part[key] for part in parts for key in ("_target_", "module") if part.get(key)]
+    return {path.partition(".")[0] for path in named}
 
 
 def _copy_module(name: str, target: Path) -> None:
     spec = find_spec(name)
-    if spec is None or spec.origin is None or not Path(spec.origin).is_relative_to(Path.cwd()):
+    if spec is None or spec.origin is None or not _own(spec.origin) or not Path(spec.origin).is_relative_to(Path.cwd()):
         return  # installed, or a namespace: found where it is
     if spec.submodule_search_locations:
         shutil.copytree(Path(spec.origin).parent, target / name, ignore=SKIP)

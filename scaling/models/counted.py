@@ -1,0 +1,109 @@
+"""Counting a module that nobody has described: parameters by kind, FLOPs of one batch by torch's own counter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
+from scaling.errors import UserError
+from scaling.models.custom import Custom
+from scaling.models.parts import is_matrix, weighted
+
+BATCH = 2  # examples counted on: the fewest that a batch norm takes
+
+
+def count_layers(model: Custom, shape: tuple[int, ...], outputs: int) -> list[Layer]:
+    """Run one batch forward and backward, without numbers where the module allows it, and list what it holds and does.
+
+    Parameters of two and more dimensions are weights. The FLOPs of a submodule are laid to its weights, as so many uses
+    of them; what does not fit (products without weights) stands in a layer of its own. Their sum is exact.
+    """
+    module, flops = _measured(model, shape, outputs)
+    parts = weighted(module)
+    names = [name for name, part in parts.items() if _own(flops, name, part)] or list(parts)  # that multiply, if any do
+    embed, head = _ends(model, module, names)
+    layers, seen, laid = [], set[nn.Parameter](), 0
+    for name, part in module.named_modules():
+        own = [p for p in part.parameters(recurse=False) if p not in seen]  # tied weights are counted once
+        seen.update(own)
+        weights = sum(p.numel() for p in own if is_matrix(p))
+        others = sum(p.numel() for p in own if not is_matrix(p))
+        if not weights and not others:
+            continue
+        uses = _own(flops, name, part) // (FLOPS_PER_MULTIPLY_ADD * BATCH * weights) if weights else 0
+        role: Role = "embed" if _within(name, embed) else "head" if _within(name, head) else "body"
+        first = bool(weights) and name == next((n for n in names if _within(n, embed)), names[0])
+        layers.append(Layer(weights=weights, others=others, role=role, uses=uses, first=first))
+        laid += FLOPS_PER_MULTIPLY_ADD * weights * uses
+    return [*layers, Layer(weights=0, flops=flops[""] // BATCH - laid)]
+
+
+def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
+    """Return the module and the forward FLOPs of the batch, by submodule; "" is the whole."""
+    try:
+        return _one_batch(model, shape, outputs, "meta")
+    except UserError:
+        raise
+    except Exception:  # what cannot run without numbers runs with them, and that error is the one to tell
+        try:
+            return _one_batch(model, shape, outputs, "cpu")
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"found {model.module}, which fails on a batch of shape {(BATCH, *shape)} "
+                f"({type(error).__name__}: {error}); wanted outputs of shape {(BATCH, outputs)}; mend it"
+            ) from error
+
+
+def _one_batch(model: Custom, shape: tuple[int, ...], outputs: int, device: str) -> tuple[nn.Module, Mapping[str, int]]:
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        module = model.make(shape, outputs)
+        counter = FlopCounterMode(display=False)
+        with counter:
+            found = module(torch.zeros(BATCH, *shape))
+        if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
+            shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise UserError(
+                f"found {model.module}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
+                f"number a class; change its last layer"
+            )
+        found.sum().backward()
+    idle = [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
+    if idle:
+        raise UserError(
+            f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
+            f"wanted none; take them out"
+        )
+    # Named from the root's class down; what has no name below it is the whole.
+    flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    return module, {**flops, "": counter.get_total_flops()}
+
+
+def _own(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
+    """Return the FLOPs of a submodule without those of its children."""
+    prefix = f"{name}." if name else ""
+    return flops.get(name, 0) - sum(flops.get(f"{prefix}{child}", 0) for child, _ in part.named_children())
+
+
+def _ends(model: Custom, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
+    """Return the names of the first and the last layer; none of them for a module of a single matrix."""
+    if not names:
+        raise UserError(f"found {model.module} without a weight matrix; wanted something to train; add a layer")
+    for key, name in (("embed", model.embed), ("head", model.head)):
+        if name is not None and not any(_within(n, name) for n in names):
+            raise UserError(
+                f"found model.{key}={name}, which is no submodule of {model.module} with a weight matrix; "
+                f"wanted one of {', '.join(names)}; change it"
+            )
+    if len(names) == 1:
+        return model.embed, model.head
+    return model.embed or names[0], model.head or ("head" if hasattr(module, "head") else names[-1])
+
+
+def _within(name: str, part: str | None) -> bool:
+    return part is not None and (name == part or name.startswith(f"{part}."))

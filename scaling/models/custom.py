@@ -1,0 +1,109 @@
+"""A user's own model: any torch module by its import path, counted from one batch."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from scaling.accounting import Layer
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Custom:
+    """The torch module that `module` names (package.Class, or a function that returns one).
+
+    It is called with `kwargs`, with `width` and `depth` where they are given, and with `shape` (of one example) and
+    `outputs` where its signature has them; it maps examples (n, *shape) to (n, outputs). Its weights are drawn as
+    its own code says, from torch's generator seeded by the run. `embed` and `head` name its first and last layer;
+    without them these are the first submodule with a weight matrix and `head`, or the last. `version` stands for its
+    code, which is no part of a run's identity.
+    """
+
+    module: str
+    width: PositiveInt | None = None
+    depth: NonNegativeInt | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    embed: str | None = None
+    head: str | None = None
+    version: int = 1
+
+    def __hash__(self) -> int:
+        values = (self.module, self.width, self.depth, self.embed, self.head, self.version)
+        return hash((*values, json.dumps(self.kwargs, sort_keys=True, default=str)))
+
+    @property
+    def family(self) -> str:
+        """The module's own name."""
+        return self.module.rpartition(".")[2]
+
+    def layers(self, shape: tuple[int, ...], outputs: int) -> list[Layer]:
+        """Count the module from one batch, once a process."""
+        return list(_counted(self, shape, outputs))
+
+    def build(self, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> torch.nn.Module:
+        """Make the module on the CPU; torch's own generator is lent to it and given back as it was."""
+        import torch
+
+        seed = int(torch.randint(2**62, (), generator=generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            module = self.make(shape, outputs)
+        if self.head is not None:
+            module.head_name = self.head  # type: ignore[assignment]
+        return module
+
+    def make(self, shape: tuple[int, ...], outputs: int) -> torch.nn.Module:
+        """Call what `module` names; UserError where its signature and the config disagree."""
+        from torch import nn
+
+        factory = load_factory(self.module)
+        signature = inspect.signature(factory)
+        offered = {"shape": tuple(shape), "outputs": outputs}
+        taken = {key: value for key, value in offered.items() if key in signature.parameters}
+        sizes = {"width": self.width, "depth": self.depth}
+        given = {key: value for key, value in sizes.items() if value is not None} | self.kwargs
+        try:
+            bound = signature.bind(**taken, **given)
+        except TypeError as error:
+            raise UserError(
+                f"found {self.module}{signature}, which cannot be called with {', '.join([*taken, *given])} ({error}); "
+                f"wanted its arguments; change model.width, model.depth or model.kwargs"
+            ) from error
+        module = factory(*bound.args, **bound.kwargs)
+        if not isinstance(module, nn.Module):
+            raise UserError(f"found {self.module}, which makes a {type(module).__name__}; wanted a torch.nn.Module")
+        return module
+
+
+def load_factory(path: str) -> Callable[..., Any]:
+    """Import what a dotted path names; UserError where there is nothing of that name."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"found model.module={path}, which cannot be imported ({error}); wanted package.Class, importable from the "
+            f"current directory; change it"
+        ) from error
+    if not callable(found):
+        raise UserError(f"found model.module={path}, which cannot be called; wanted a class or a function; change it")
+    factory: Callable[..., Any] = found
+    return factory
+
+
+@lru_cache(maxsize=4096)
+def _counted(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[Layer, ...]:
+    from scaling.models.counted import count_layers
+
+    return tuple(count_layers(model, shape, outputs))

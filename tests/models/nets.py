@@ -1,0 +1,85 @@
+"""Modules as users write them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Conv(nn.Module):
+    def __init__(self, shape, outputs, *, width, depth=1, kernel=3, groups=1):
+        super().__init__()
+        self.stem = nn.Conv1d(shape[0], width, kernel, padding=kernel // 2)
+        body = [nn.Conv1d(width, width, kernel, stride=2, padding=kernel // 2, groups=groups) for _ in range(depth)]
+        self.body = nn.Sequential(*[part for conv in body for part in (nn.ReLU(), conv, nn.BatchNorm1d(width))])
+        self.out = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.out(self.body(self.stem(x)).mean(-1))
+
+
+class Attention(nn.Module):
+    def __init__(self, outputs, width=8):
+        super().__init__()
+        self.embed = nn.Linear(1, width)
+        self.place = nn.Parameter(torch.zeros(40, width))
+        self.attend = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        z = self.embed(x.transpose(1, 2)) + self.place
+        return self.head((z + self.attend(z, z, z, need_weights=False)[0]).mean(1))
+
+
+class Recurrent(nn.Module):
+    """Two numbers decide in Python, which only a module with numbers can do."""
+
+    def __init__(self, width, outputs):
+        super().__init__()
+        self.cell, self.readout = nn.Linear(40, width), nn.Linear(width, outputs, bias=False)
+
+    def forward(self, x):
+        z = self.cell(x.flatten(1))
+        return self.readout(z if float(z.detach().sum()) > -1e9 else -z)
+
+
+class Tied(nn.Module):
+    def __init__(self, width=6):
+        super().__init__()
+        self.first = nn.Linear(40, width)
+        self.again = nn.Linear(width, width)
+        self.once_more = nn.Linear(width, width)
+        self.once_more.weight = self.again.weight
+        self.last = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.last(self.once_more(self.again(self.first(x.flatten(1)))))
+
+
+class Single(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Linear(40, 10)
+
+    def forward(self, x):
+        return self.map(x.flatten(1))
+
+
+class Wrong(Single):
+    def forward(self, x):
+        return super().forward(x)[:, :9]
+
+
+class Broken(Single):
+    def forward(self, x):
+        return self.map(x[..., :7])
+
+
+class Idle(Single):
+    def __init__(self):
+        super().__init__()
+        self.spare = nn.Linear(3, 3)
+
+
+def drawing(outputs):
+    return nn.Sequential(nn.Flatten(), nn.Linear(40, 8), nn.Dropout(0.5), nn.Linear(8, outputs))

@@ -1,0 +1,100 @@
+"""A user's own module: what is counted is what it is and does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from scaling.accounting import count
+from scaling.errors import UserError
+from scaling.models.custom import Custom
+from scaling.models.parts import head_of
+
+SHAPE, OUTPUTS = (1, 40), 10
+NETS = "tests.models.nets"
+MODELS = [
+    Custom(module=f"{NETS}.Conv", width=6, depth=2),
+    Custom(module=f"{NETS}.Conv", width=6, kwargs={"kernel": 5}),
+    Custom(module=f"{NETS}.Attention"),
+    Custom(module=f"{NETS}.Recurrent", width=7),
+    Custom(module=f"{NETS}.Tied"),
+    Custom(module=f"{NETS}.Single"),
+    Custom(module=f"{NETS}.drawing"),
+]
+
+
+def build(model, seed=0):
+    return model.build(SHAPE, OUTPUTS, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.family)
+def test_counts_are_those_of_the_module(model):
+    counts = count(model.layers(SHAPE, OUTPUTS))
+    module = build(model)
+    assert counts.N_total == sum(p.numel() for p in module.parameters())
+    assert sum(p.numel() for p in module.parameters() if p.ndim >= 2) == counts.N
+    x = torch.randn(6, *SHAPE)
+    # torch's counter does not know the CPU's fused attention
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+        assert module(x).shape == (6, OUTPUTS)
+    assert forward.get_total_flops() == 6 * counts.forward_flops
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as both:
+        module(x).square().sum().backward()
+    assert both.get_total_flops() == counts.C_counted(6)
+
+
+def test_grouped_convolutions_count_their_own_weights():
+    counts = count(Custom(module=f"{NETS}.Conv", width=6, kwargs={"groups": 3}).layers(SHAPE, OUTPUTS))
+    assert counts.forward_flops == 2 * (1 * 6 * 3 * 40 + 6 * 2 * 3 * 20 + 6 * 10)
+
+
+def test_first_and_last_layer_are_embedding_and_head():
+    counts = count(Custom(module=f"{NETS}.Conv", width=6, depth=2).layers(SHAPE, OUTPUTS))
+    assert counts.N - counts.N_nonhead == 6 * OUTPUTS
+    assert counts.N_body == 2 * 6 * 6 * 3
+    named = Custom(module=f"{NETS}.Conv", width=6, depth=2, embed="body", head="stem")
+    assert count(named.layers(SHAPE, OUTPUTS)).N_body == 6 * OUTPUTS
+    module = build(named)
+    assert head_of(module) is module.stem
+    assert head_of(build(MODELS[2])).out_features == OUTPUTS
+    single = count(MODELS[-2].layers(SHAPE, OUTPUTS))
+    assert single.N_body == single.N == 400
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.family)
+def test_building_draws_from_the_generator_alone(model):
+    before = torch.get_rng_state()
+    first, second = build(model), build(model)
+    assert torch.equal(before, torch.get_rng_state())
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), build(model, 1).parameters(), strict=True))
+    assert {p.device.type for p in first.parameters()} == {"cpu"}
+
+
+def test_what_it_is_told_is_what_makes_it():
+    models = {Custom(module=f"{NETS}.Conv", width=w, kwargs={"kernel": k}) for w in (4, 8) for k in (3, 5)}
+    assert len(models) == 4
+    assert len({count(model.layers(SHAPE, OUTPUTS)).N for model in models}) == 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"module": "nowhere.Net"}, "cannot be imported"),
+        ({"module": f"{NETS}.Nothing"}, "cannot be imported"),
+        ({"module": f"{NETS}.Conv"}, "missing a required argument: 'width'"),
+        ({"module": f"{NETS}.Conv", "width": 4, "kwargs": {"colour": 1}}, "colour"),
+        ({"module": f"{NETS}.Wrong"}, r"gives \(2, 9\)"),
+        ({"module": f"{NETS}.Broken"}, "fails on a batch of shape"),
+        ({"module": f"{NETS}.Idle"}, r"does not depend on \(spare.weight"),
+        ({"module": f"{NETS}.Single", "head": "maps"}, "wanted one of map"),
+        ({"module": "torch.nn.Identity"}, "gives"),
+        ({"module": "math.sqrt"}, "sqrt"),
+    ],
+)
+def test_a_mistake_is_one_sentence(keys, said):
+    with pytest.raises(UserError, match=said):
+        Custom(**keys).layers(SHAPE, OUTPUTS)
