@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.allocate import Comparison, allocate, attempt
@@ -140,13 +141,15 @@ def _groups(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         return [("", rows)]
     found = []
     for values, group in rows.groupby(names, dropna=False, sort=False):
-        parts = [
-            f"{name} == {value!r}"
-            for name, value in zip(names, values, strict=True)
-            if value is not None and value == value
-        ]
+        named = zip(names, values, strict=True)
+        parts = [f"{name} == {_literal(value)}" for name, value in named if value == value]
         found.append((" and ".join(parts), group))
     return found
+
+
+def _literal(value: object) -> str:
+    """Write a value as it stands in a condition: numpy's numbers as Python's own."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequence[str], how: How) -> Findings:

@@ -39,6 +39,8 @@ class Summary:
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     """Sum up a table and the sweep file kept beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
+    question = question.removeprefix(f"{folder.resolve().name}: ")
+    question = question[:1].upper() + question[1:]
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
     status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)
     counts = {"runs": len(ends)}

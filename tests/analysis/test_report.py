@@ -148,6 +148,8 @@ def test_recipes_and_families_are_analysed_apart():
     assert len(findings) == 3
     assert all(group.rows["family"].nunique() == 1 and group.rows["schedule"].nunique() == 1 for group in findings)
     assert "family == 'bottleneck'" in findings[1].where
+    sizes = pd.concat([table, table.assign(batch=256, run_id=table["run_id"] + "d")])
+    assert [group.where for group in find(sizes, How(resamples=0))[0]] == ["batch == 128", "batch == 256"]
     rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
     findings, refused = find(rates, How(resamples=0))
     assert findings == []
