@@ -34,11 +34,15 @@ class Cluster:
     accounting: bool
 
     def limit(self, partition: str | None) -> float | None:
-        """Return the time limit in minutes of a partition (None: the default one), None where there is none."""
-        for found in self.partitions:
-            if found.name == partition or (partition is None and found.default):
-                return found.minutes
-        return None
+        """Return the time limit in minutes of a partition (None: the default one), None where there is none.
+
+        Of several, named with commas as sbatch has it, the shortest.
+        """
+        names = (
+            [found.name for found in self.partitions if found.default] if partition is None else partition.split(",")
+        )
+        limits = [found.minutes for found in self.partitions if found.name in names and found.minutes is not None]
+        return min(limits, default=None)
 
 
 def read_cluster() -> Cluster | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scaling.plan import PlannedRun
 
 ALL = ""  # the group of runs that any worker may take
+FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs")  # of a line; the rest is the run's own
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Entry:
     """One run as the queue holds it.
 
     `forecast_seconds`: None where no speed is known; `C`: FLOPs; `group`: the kind of job it needs; `tried`: lines of
-    attempts.jsonl when it was dispatched: only later ones count against its retries; `run`: PlannedRun.to_dict().
+    attempts.jsonl when it was dispatched: only later ones count against its retries; `needs`: runs that have to be
+    settled first; `run`: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -30,6 +32,7 @@ class Entry:
     forecast_seconds: float | None = None
     group: str = ALL
     tried: int = 0
+    needs: tuple[str, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -40,20 +43,21 @@ class Entry:
 
     def line(self) -> str:
         """Return the entry as one JSON line."""
-        facts = {name: getattr(self, name) for name in ("run_id", "C", "forecast_seconds", "group", "tried")}
+        facts = {name: getattr(self, name) for name in FACTS}
         return json.dumps({**facts, **self.run}, allow_nan=False)
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Entry:
         """Read one line back."""
-        facts = {name: raw[name] for name in ("run_id", "C", "forecast_seconds", "group", "tried")}
-        return cls(**facts, run={key: value for key, value in raw.items() if key not in facts})
+        facts = {name: raw[name] for name in FACTS}
+        run = {key: value for key, value in raw.items() if key not in FACTS}
+        return cls(**{**facts, "needs": tuple(raw["needs"])}, run=run)
 
 
 def entries(
     folder: SweepFolder, runs: Iterable[PlannedRun], *, forecast: Mapping[str, float] | None = None
 ) -> list[Entry]:
-    """Return the queue of `runs`, longest first (by forecast in seconds, or by FLOPs where there is none)."""
+    """Return the queue of `runs`: what others need before them, then longest first (by forecast, else by FLOPs)."""
     forecast = forecast or {}
     made = [
         Entry(
@@ -61,11 +65,29 @@ def entries(
             C=run.quantities.C,
             forecast_seconds=forecast.get(run.run_id),
             tried=len(read_attempts(folder.run(run.run_id))),
+            needs=tuple(getattr(run, "needs", ())),
             run=run.to_dict(),
         )
         for run in runs
     ]
-    return sorted(made, key=lambda entry: (-(entry.forecast_seconds or 0.0), -entry.C, entry.run_id))
+    depth = _depths(made)
+    return sorted(
+        made, key=lambda entry: (depth[entry.run_id], -(entry.forecast_seconds or 0.0), -entry.C, entry.run_id)
+    )
+
+
+def _depths(made: Iterable[Entry]) -> dict[str, int]:
+    """Return how many runs have to be settled, one after the other, before each run."""
+    needs = {entry.run_id: entry.needs for entry in made}
+    found: dict[str, int] = {}
+
+    def depth(run_id: str) -> int:
+        if run_id not in found:
+            found[run_id] = 0  # a circle would end here
+            found[run_id] = max((depth(need) + 1 for need in needs.get(run_id, ())), default=0)
+        return found[run_id]
+
+    return {run_id: depth(run_id) for run_id in needs}
 
 
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:

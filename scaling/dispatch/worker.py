@@ -39,6 +39,8 @@ class Step(Enum):
     UNSURE = "unsure"  # its claim may be dead
     LATER = "later"  # not in the time that is left
     HELD = "held"  # beyond a limit, or cancelled
+    EARLY = "early"  # a run that it needs is in living hands
+    BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Worker:
             waiting, steps = self._pass(waiting)
             if Step.SETTLED in steps or Step.AGAIN in steps or Step.FAILED in steps:
                 continue
-            if Step.UNSURE not in steps:
+            if not steps & {Step.UNSURE, Step.EARLY}:
                 break
             time.sleep(TICK)
         self.report.reason = self.stop.reason or self.report.reason
@@ -148,6 +150,9 @@ class Worker:
         files = self.task.folder.run(entry.run_id)
         if settled(files):
             return Step.SETTLED
+        early = self._early(entry)
+        if early is not None:
+            return early
         life, _ = self.observer.look(files.claim)
         if life in (Life.ALIVE, Life.UNSURE):
             return Step.BUSY if life is Life.ALIVE else Step.UNSURE
@@ -259,6 +264,15 @@ class Worker:
             gpu_seconds=round(seconds * dead.gpus, 3),
             error=who,
         ).append(files)
+
+    def _early(self, entry: Entry) -> Step | None:
+        """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
+        missing = [self.task.folder.run(need) for need in entry.needs]
+        missing = [files for files in missing if not settled(files)]
+        if not missing:
+            return None
+        lives = {self.observer.look(files.claim)[0] for files in missing}
+        return Step.EARLY if lives & {Life.ALIVE, Life.UNSURE} else Step.BLOCKED
 
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
         if not files.attempts.exists():

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from rich.console import Console
 from scaling.dispatch import devices
 from scaling.dispatch.claim import read_claim
 from scaling.dispatch.launchers import Limits, Local
+from scaling.dispatch.limits import Offer
 from scaling.dispatch.local import Workers, run_local, start_ahead, workers_for
 from scaling.dispatch.process import start_time
+from scaling.dispatch.queue import entries
 from scaling.dispatch.registry import dispatches
 from scaling.dispatch.show import print_outcome, view
 from scaling.errors import UserError
@@ -248,3 +251,24 @@ def test_live_table_on_a_terminal(folder):
 def test_workers_are_submitit_jobs(folder):
     executor = Workers(folder=folder.jobs)
     assert executor.submit(os.getpid).result() != os.getpid()
+
+
+def test_runs_wait_for_those_that_they_need(folder):
+    """A child starts after its parent, whichever worker has that; a child of a failed parent is left, and told."""
+    parent, child, bad, orphan = planned(0, "steps:1"), planned(1), planned(2, "crash"), planned(3)
+    needs = {child.run_id: (parent.run_id,), orphan.run_id: (bad.run_id,)}
+    queue = [
+        replace(entry, needs=needs.get(entry.run_id, ())) for entry in entries(folder, [parent, child, bad, orphan])
+    ]
+    pool = start_ahead(folder, LAUNCHER, train=STAND_IN)
+    pool.give(Offer(tuple(queue)), Limits())
+    wait_for(lambda: all(job.done() for job in pool.jobs))
+    pool.close()
+    assert [causes(folder, run) for run in (parent, child, bad, orphan)] == [
+        ["finished"],
+        ["finished"],
+        ["crashed"],
+        [],
+    ]
+    ended = json.loads(folder.run(parent.run_id).attempts.read_text())["end"]
+    assert json.loads(folder.run(child.run_id).attempts.read_text())["start"] >= ended

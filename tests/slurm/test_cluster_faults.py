@@ -15,6 +15,7 @@ import pytest
 from scaling.dispatch import scheduler
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local import run_local
+from scaling.dispatch.process import start_time
 from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
 from tests.slurm.sweeps import LAUNCHER, sweep, tool
 
@@ -93,7 +94,9 @@ def test_slurmctld_restarted(tmp_path, expected, cluster):
     flight = sweep(tmp_path, RUNS, "steps:2")
     flight.submit()
     claim = flight.working()
-    os.kill(int((cluster / "run" / "slurmctld.pid").read_text()), signal.SIGKILL)
+    controller = int((cluster / "run" / "slurmctld.pid").read_text())
+    os.kill(controller, signal.SIGTERM)  # killed outright it forgets jobs of the last seconds, which nobody can mend
+    wait_for(lambda: start_time(controller) is None, 60)
     os.kill(claim.process.pid, signal.SIGKILL)  # a claim to be judged while SLURM is silent
     assert flight.status().counts["finished"] < RUNS  # status does without SLURM, and says so
     time.sleep(3)
