@@ -1,0 +1,62 @@
+"""`scaling measure`: what the models of a sweep cost at inference."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+
+if TYPE_CHECKING:
+    from scaling.efficiency import Efficiency
+
+EPILOG = """\b
+Examples:
+  scaling measure sweep=paper/efficiency
+  scaling measure model=bottleneck data=cifar10 model.width=256,512 train.epochs=1 --device cpu
+"""
+
+
+@click.command(epilog=EPILOG, context_settings=OVERRIDES)
+@overrides
+@json_option
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--threads", default=1, show_default=True, help="torch threads.")
+def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, device: str, threads: int) -> None:
+    """Time the models of a sweep: latency of one example, throughput at the best batch, memory, FLOPs.
+
+    Nothing is trained and no data is opened. The rows go to results/NAME/efficiency.csv; `scaling report` shows them.
+    """
+    from scaling.dispatch.devices import thread_environment
+
+    os.environ.update(thread_environment(threads))  # before torch starts: it reads them once
+    from scaling.compose import session
+    from scaling.config import read_group
+    from scaling.efficiency import measure as measure_runs
+    from scaling.expansion import expand
+    from scaling.folders import write_aside
+    from scaling.outlook import outlook
+    from scaling.plan_files import to_csv, write_plan
+
+    with session() as loader:
+        plan = expand(loader, only_overrides(arguments))
+    found = measure_runs(plan.runs, device=device, threads=threads, say=None if json_path == "-" else _say)
+    write_plan(plan, outlook(plan, read_group("launcher", plan.launcher)).forecasts)
+    rows = [one.row() for one in found]
+    path = plan.folder.path / "efficiency.csv"
+    write_aside(path, to_csv(rows))
+    if json_path is not None:
+        write_json({"models": rows}, json_path)
+    if json_path != "-":
+        click.echo(f"written: {path}")
+
+
+def _say(one: Efficiency) -> None:
+    name = f"{one.family} depth {one.depth} width {one.width}"
+    click.echo(
+        f"{name:<28} {one.N_total / 1e6:8.2f} M parameters {one.forward_flops / 1e6:9.2f} MFLOPs "
+        f"{one.latency_ms:8.3f} ms {one.throughput:12,.0f} examples/s at batch {one.best_batch:,} "
+        f"{one.memory_bytes / 1e6:8.1f} MB"
+    )
