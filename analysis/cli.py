@@ -85,16 +85,20 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
               help="envelope: the best of each budget or bin; pareto: none better and cheaper; hull: lower convex hull "
               "in log-log.")  # fmt: skip
 @click.option("--law", default="power", show_default=True, help="The law through the frontier, or none.")
+@click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="lsq", show_default=True,
+              help="Of the law; the points are means already, so least squares.")  # fmt: skip
 @interval_options
 @json_option
-def frontier(chosen: Chosen, y: str, x: str, rule: str, law: str, json_path: str | None, **how: Any) -> None:
+def frontier(
+    chosen: Chosen, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
+) -> None:
     """Find the runs that are best for their compute, and the law through them."""
     from analysis.frontier import frontier as find
     from analysis.views import show_frontier
 
     rows, left_out = chosen.rows(y)
     found = find(rows, y=y, x=x, rule=rule, **how)
-    fitted = None if law == "none" else _fit_frontier(found.table(), law, y, x, how)
+    fitted = None if law == "none" else _fit_frontier(found.table(), law, y, x, {**how, "objective": objective})
     content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}
     answer(content, json_path, lambda: show_frontier(found, fitted))
 

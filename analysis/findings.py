@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -238,25 +238,20 @@ def _claim(rows: pd.DataFrame, law: str, y: str, x: str | None, where: str, how:
     return Claim(title, law, y, x, fitted, refusal, _options(law, y, x, where) + _all(rows))
 
 
-def _fitting(rows: pd.DataFrame, law: str, y: str, x: str | None, how: How) -> Callable[[], Fit]:
+def _fitting(
+    rows: pd.DataFrame, law: str, y: str, x: str | None, how: How, objective: Literal["huber", "lsq"] = "huber"
+) -> Callable[[], Fit]:
     from analysis.fitting import fit
 
+    which: Literal["all", "final"] = "all" if has_milestones(rows) else "final"
     # The rows were selected already; what differs among them is what the group allows.
-    return partial(
-        fit,
-        rows,
-        law=law,
-        y=y,
-        x=x,
-        pool=RECIPE,
-        keep=KEEPABLE,
-        rows="all" if has_milestones(rows) else "final",
-        **vars(how),
-    )
+    options: dict[str, Any] = {"pool": RECIPE, "keep": KEEPABLE, "rows": which, "objective": objective, **vars(how)}
+    return partial(fit, rows, law=law, y=y, x=x, **options)
 
 
 def _on_frontier(front: Frontier, law: str, where: str, rows: pd.DataFrame, how: How) -> Claim:
-    fitted, refusal = attempt(_fitting(front.table(), law, front.y, "C", how))
+    # The points are means, the best of many: least squares, not a loss that lets some of six points go.
+    fitted, refusal = attempt(_fitting(front.table(), law, front.y, "C", how, objective="lsq"))
     options = f"frontier --law {law} --y {front.y}" + (f' --where "{where}"' if where else "") + _all(rows)
     return Claim(f"best {front.y} in C", law, front.y, "C", fitted, refusal, options, remarks=front.warnings)
 
