@@ -57,6 +57,11 @@ class PlannedRun:
         return self if self.parent is None else self.parent.origin
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """The runs that have to be settled before this one can begin."""
+        return () if self.parent is None else (self.parent.run_id,)
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of what the network reads: that of the data it was first trained on."""
         shape: tuple[int, ...] = self.origin.config.data.shape

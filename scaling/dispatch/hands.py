@@ -40,17 +40,30 @@ def deal(
 ) -> Deal:
     """Group runs by the memory and the time that they need, and size the jobs of each group.
 
+    Runs that start from one another stay together, so that no job waits for another group's.
     `memory`: forecast bytes by run_id; `limit`: minutes that the partition allows.
     """
-    grouped = [replace(entry, group=_group(entry, launcher, (memory or {}).get(entry.run_id))) for entry in queue]
+    families = _families(queue)
+    grouped = [replace(entry, group=_group(families[entry.run_id], launcher, memory or {})) for entry in queue]
     names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
     hands = [_hand(name, [entry for entry in grouped if entry.group == name], launcher, limit) for name in names]
     return Deal(tuple(grouped), tuple(hands))
 
 
-def _group(entry: Entry, launcher: Slurm, memory: float | None) -> str:
-    gb = launcher.memory_gb or memory_class(memory, launcher.min_memory_gb)
-    hours = seconds_of(entry) / 3600
+def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return with each run all that it descends from, or that descends from it, in the queue."""
+    found: dict[str, list[Entry]] = {}
+    for entry in queue:  # what a run needs stands before it
+        family = next((found[need] for need in entry.needs if need in found), [])
+        family.append(entry)
+        found[entry.run_id] = family
+    return found
+
+
+def _group(family: Sequence[Entry], launcher: Slurm, memory: Mapping[str, float]) -> str:
+    most = max((memory[entry.run_id] for entry in family if entry.run_id in memory), default=None)
+    gb = launcher.memory_gb or memory_class(most, launcher.min_memory_gb)
+    hours = max(map(seconds_of, family)) / 3600
     longest = launcher.hand_minutes / 60
     if hours <= longest:
         return f"{gb:g}GB"

@@ -82,7 +82,7 @@ def offer(
 
     `covered`: runs that jobs already have before them; they are not offered again, but are to be paid for.
     """
-    open_runs = [entry for entry in planned if not settled(folder.run(entry.run_id))]
+    open_runs = [entry for entry in planned if not settled(folder.run(entry.run_id), entry.keeps)]
     todo = [entry for entry in open_runs if entry.run_id not in covered]
     if not limits:
         return Offer(tuple(todo))
@@ -94,8 +94,13 @@ def offer(
             hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
             so_far = Spent(hours, so_far.flops + entry.C)
     kept, sentence = set(), ""
-    for entry in sorted(todo, key=lambda entry: (entry.forecast_seconds or 0.0, entry.C)):
+    depth: dict[str, int] = {}
+    for entry in todo:  # what a run needs stands before it
+        depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)
+    for entry in sorted(todo, key=lambda entry: (depth[entry.run_id], entry.forecast_seconds or 0.0, entry.C)):
         why = beyond(limits, so_far, entry, gpus=gpus)
+        if not why and any(need in waiting - kept for need in entry.needs):
+            why = "what they start from is not started"
         if why:
             sentence = sentence or why
             continue

@@ -24,7 +24,7 @@ from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import entries, write_queue
 from scaling.dispatch.records import settled
 from scaling.dispatch.registry import Dispatch, DispatchFolder, new_dispatch
-from scaling.dispatch.state import Planned, Reader, State, Status
+from scaling.dispatch.state import BLOCKED, Planned, Reader, State, Status
 from scaling.dispatch.supervisor import Supervisor
 from scaling.dispatch.worker import TRAIN, Task
 from scaling.errors import UserError
@@ -187,8 +187,8 @@ def run_local(
     gpus = 1 if device != "cpu" and devices.gpus() else 0
     planned = entries(folder, runs, forecast=forecast)
     offer = guard.offer(limits, folder, planned, gpus=gpus)
-    reader = Reader(folder, [Planned(e.run_id, e.label, e.C, e.forecast_seconds) for e in planned])
-    found = sum(settled(folder.run(entry.run_id)) for entry in planned)
+    reader = Reader(folder, [Planned(e.run_id, e.label, e.C, e.forecast_seconds, e.needs, e.step) for e in planned])
+    found = sum(settled(folder.run(entry.run_id), entry.keeps) for entry in planned)
     stopped, held = False, offer.held
     if offer.queue:
         pool = pool or start_ahead(folder, launcher, device=device, most=len(offer.queue), train=train)
@@ -205,7 +205,8 @@ def outcome_of(status: Status) -> Outcome:
     """Return how a dispatch ended, from the state of its runs when its workers are gone."""
     failures = tuple(Failure(run.run_id, run.label, run.cause, run.error) for run in status.of(State.FAILED))
     elsewhere = status.counts["running"]
-    return Outcome(len(status.runs), status.settled, 0, failures, elsewhere)
+    blocked = sum(run.cause == BLOCKED for run in status.runs)
+    return Outcome(len(status.runs), status.settled, 0, failures, elsewhere, blocked=blocked)
 
 
 def check_writable(folder: SweepFolder) -> None:

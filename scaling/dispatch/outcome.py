@@ -23,7 +23,8 @@ class Outcome:
     """How a dispatch ended.
 
     `settled`: runs with a record now; `found`: of these, settled before; `elsewhere`: runs that another dispatcher is
-    training; `held`: why some were not started, empty if all were; `stopped`: interrupted by the user or cancelled.
+    training; `held`: why some were not started, empty if all were; `stopped`: interrupted by the user or cancelled; `blocked`: runs
+    that start from one that failed, or diverged too early.
     """
 
     runs: int
@@ -33,6 +34,7 @@ class Outcome:
     elsewhere: int = 0
     held: str = ""
     stopped: bool = False
+    blocked: int = 0
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,7 +48,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0: all settled (or held by a limit, or in other hands); 1: some failed; 130: interrupted."""
+        """0: all settled (or held by a limit, or in other hands); 1: some failed or are blocked; 130: interrupted."""
         if self.stopped:
             return INTERRUPTED
-        return 1 if self.failures else 0
+        return 1 if self.failures or self.blocked else 0

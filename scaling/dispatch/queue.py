@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.attempts import read_attempts
+from scaling.dispatch.records import settled
 from scaling.folders import SweepFolder, read_lines, write_aside
 
 if TYPE_CHECKING:
     from scaling.plan import PlannedRun
 
 ALL = ""  # the group of runs that any worker may take
-FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs")  # of a line; the rest is the run's own
+FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps")  # of a line; the rest is the run's own
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Entry:
 
     `forecast_seconds`: None where no speed is known; `C`: FLOPs; `group`: the kind of job it needs; `tried`: lines of
     attempts.jsonl when it was dispatched: only later ones count against its retries; `needs`: runs that have to be
-    settled first; `run`: PlannedRun.to_dict().
+    settled first; `step`: that of theirs whose weights it starts from; `keeps`: steps of its own that others start
+    from; `run`: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -33,6 +35,8 @@ class Entry:
     group: str = ALL
     tried: int = 0
     needs: tuple[str, ...] = ()
+    step: int | None = None
+    keeps: tuple[int, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,23 +53,25 @@ class Entry:
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Entry:
         """Read one line back."""
-        facts = {name: raw[name] for name in FACTS}
-        run = {key: value for key, value in raw.items() if key not in FACTS}
-        return cls(**{**facts, "needs": tuple(raw["needs"])}, run=run)
+        facts = {name: tuple(raw[name]) if isinstance(raw[name], list) else raw[name] for name in FACTS}
+        return cls(**facts, run={key: value for key, value in raw.items() if key not in FACTS})
 
 
 def entries(
     folder: SweepFolder, runs: Iterable[PlannedRun], *, forecast: Mapping[str, float] | None = None
 ) -> list[Entry]:
     """Return the queue of `runs`: what others need before them, then longest first (by forecast, else by FLOPs)."""
-    forecast = forecast or {}
+    runs, forecast = list(runs), forecast or {}
+    keeps = _keeps(folder, runs)
     made = [
         Entry(
             run_id=run.run_id,
             C=run.quantities.C,
             forecast_seconds=forecast.get(run.run_id),
             tried=len(read_attempts(folder.run(run.run_id))),
-            needs=tuple(getattr(run, "needs", ())),
+            needs=run.needs,
+            step=run.config.parent.step if run.config.parent else None,
+            keeps=tuple(sorted(keeps.get(run.run_id, ()))),
             run=run.to_dict(),
         )
         for run in runs
@@ -74,6 +80,17 @@ def entries(
     return sorted(
         made, key=lambda entry: (depth[entry.run_id], -(entry.forecast_seconds or 0.0), -entry.C, entry.run_id)
     )
+
+
+def _keeps(folder: SweepFolder, runs: Sequence[PlannedRun]) -> dict[str, set[int]]:
+    """Return the steps at which runs have to have kept weights: those from which one that is not settled starts."""
+    found: dict[str, set[int]] = {}
+    for run in reversed(runs):  # a plan has what is started from first
+        parent = run.config.parent
+        if parent is None or parent.step is None or settled(folder.run(run.run_id), found.get(run.run_id, ())):
+            continue
+        found.setdefault(parent.run_id, set()).add(parent.step)
+    return found
 
 
 def _depths(made: Iterable[Entry]) -> dict[str, int]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 
 from scaling.folders import RunFolder
 
 log = logging.getLogger(__name__)
 
 
-def settled(files: RunFolder) -> bool:
-    """Return whether a run has a whole record."""
+def settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
+    """Return whether a run has a whole record and, unless it diverged, the weights at the steps that it `keeps`."""
     try:
-        return isinstance(json.loads(files.record.read_bytes()), dict)
+        record = json.loads(files.record.read_bytes())
     except (FileNotFoundError, ValueError):
         return False
+    if not isinstance(record, dict):
+        return False
+    return record.get("status") == "diverged" or all(files.kept(step).is_file() for step in keeps)
 
 
 def set_aside_broken(files: RunFolder) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.attempts import FAILURES, read_attempts
@@ -39,12 +40,12 @@ def run_single(
     folder = SweepFolder(folder.results.resolve(), folder.name)
     check_writable(folder)
     files = folder.run(run.run_id)
-    if settled(files):
+    if settled(files, run.kept_steps):
         return Outcome(1, 1, 1)
     stop = Stop()
     heart = Watched(stop, watch)
     task = Task(folder=folder, queue=folder.queue, name="single", beat_seconds=launcher.beat_seconds, train=train)
-    [entry] = entries(folder, [run])
+    [entry] = [replace(entry, keeps=run.kept_steps) for entry in entries(folder, [run])]
     heart.start()
     try:
         with Signals(stop):
@@ -55,6 +56,11 @@ def run_single(
     seconds = time.monotonic() - begun
     if step is Step.SETTLED:
         return Outcome(1, 1, 0, seconds=seconds)
+    if step in (Step.EARLY, Step.BLOCKED):
+        raise UserError(
+            f"found run {entry.needs[0]} without weights at step {entry.step}, where run {run.run_id} starts; "
+            f"wanted it settled; give its command again with train.keep=milestones"
+        )
     if step in (Step.BUSY, Step.UNSURE):
         claim = read_claim(files.claim)
         who = f"process {claim.process.pid} on {claim.process.host}" if claim else "another process"

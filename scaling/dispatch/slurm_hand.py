@@ -81,7 +81,7 @@ class SlurmHand:
         if wish is not None and wish.runs is None:
             return True
         queue = read_queue(self.task.queue, group=self.task.group)
-        return all(settled(self.task.folder.run(entry.run_id)) for entry in queue)
+        return all(settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
 
     def _deadline(self, job: str) -> float | None:
         left = scheduler.seconds_left(job)

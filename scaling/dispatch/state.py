@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ from scaling.dispatch.registry import Dispatch, dispatches
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
 
+BLOCKED = "blocked"  # the cause why a run waits for ever: what it starts from failed, or diverged too early
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
 Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
@@ -39,12 +40,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """What the plan and the forecast say of a run."""
+    """What the plan and the forecast say of a run; `needs`: runs before it, `step`: of theirs, where it starts."""
 
     run_id: str
     label: str
     C: float = 0.0
     forecast_seconds: float | None = None
+    needs: tuple[str, ...] = ()
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,14 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
             forecast = {row["run_id"]: float(row["seconds"]) for row in csv.DictReader(file) if row.get("seconds")}
     with folder.plan.open(newline="") as file:
         return [
-            Planned(row["run_id"], row.get("overrides") or row["run_id"], float(row["C"]), forecast.get(row["run_id"]))
+            Planned(
+                row["run_id"],
+                row.get("overrides") or row["run_id"],
+                float(row.get("stage_C") or row["C"]),
+                forecast.get(row["run_id"]),
+                (row["parent"],) if row.get("parent") else (),
+                int(row["parent_step"]) if row.get("parent_step") else None,
+            )
             for row in csv.DictReader(file)
         ]
 
@@ -147,8 +157,27 @@ class Reader:
     def read(self) -> Status:
         """Look once at everything that is not settled yet."""
         jobs, alive = self._dispatches()
-        runs = tuple(self._one(planned, jobs, alive) for planned in self._planned)
+        states: dict[str, RunState] = {}
+        for planned in self._planned:  # what a run needs stands before it
+            state = self._one(planned, jobs, alive)
+            states[planned.run_id] = self._perhaps_blocked(planned, state, states)
+        runs = tuple(states.values())
         return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes.values()))
+
+    def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
+        """Say of a run that is not done why it cannot be, if so."""
+        if state.state not in (State.PENDING, State.MISSING):
+            return state
+        for need in planned.needs:
+            before = states.get(need)
+            if before is None:
+                continue
+            kept = planned.step is not None and self._folder.run(need).kept(planned.step).is_file()
+            if before.state is State.FAILED or before.cause == BLOCKED:
+                return replace(state, cause=BLOCKED, error=f"blocked: run {need}, which it starts from, failed")
+            if before.state is State.DIVERGED and not kept:
+                return replace(state, cause=BLOCKED, error=f"blocked: run {need} diverged before step {planned.step}")
+        return state
 
     def _dispatches(self) -> tuple[JobStates | None, list[Dispatch]]:
         every = dispatches(self._folder)

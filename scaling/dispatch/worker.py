@@ -148,7 +148,7 @@ class Worker:
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
         files = self.task.folder.run(entry.run_id)
-        if settled(files):
+        if settled(files, entry.keeps):
             return Step.SETTLED
         early = self._early(entry)
         if early is not None:
@@ -177,7 +177,7 @@ class Worker:
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step:
         self.heart.hold(entry.run_id, held)
         try:
-            if settled(files):  # by another worker, between our look and our claim
+            if settled(files, entry.keeps):  # by another worker, between our look and our claim
                 return Step.SETTLED
             if dead is not None:
                 self._bury(entry, files, dead)
@@ -267,12 +267,12 @@ class Worker:
 
     def _early(self, entry: Entry) -> Step | None:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
-        missing = [self.task.folder.run(need) for need in entry.needs]
-        missing = [files for files in missing if not settled(files)]
-        if not missing:
-            return None
-        lives = {self.observer.look(files.claim)[0] for files in missing}
-        return Step.EARLY if lives & {Life.ALIVE, Life.UNSURE} else Step.BLOCKED
+        for files in map(self.task.folder.run, entry.needs):
+            life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
+            if settled(files) and (entry.step is None or files.kept(entry.step).is_file()):
+                continue
+            return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
+        return None
 
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
         if not files.attempts.exists():
