@@ -123,7 +123,7 @@ def find(table: pd.DataFrame, how: How = USUAL) -> tuple[list[Findings], list[st
             f"the runs are of {len(groups)} kinds (they differ in {', '.join(varied)}), too many to fit each apart: "
             "no laws here; choose rows with scaling fit --where, or say what may differ with --pool"
         ]
-    return [_find(table, group, where, left_out, how) for where, group in groups], []
+    return [_find(table, group, (name, where), left_out, how) for name, where, group in groups], []
 
 
 def responses(rows: pd.DataFrame) -> list[str]:
@@ -133,17 +133,18 @@ def responses(rows: pd.DataFrame) -> list[str]:
     return ["loss"]
 
 
-def _groups(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Split rows by family, data and the recipe columns that differ; name each group by a condition."""
+def _groups(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Split rows by family, data and the recipe columns that differ; return a name, a condition and rows of each."""
     names = [name for name in ("family", "data") if name in rows.columns and rows[name].nunique() > 1]
     names += list(recipe_differences(rows))
     if not names:
-        return [("", rows)]
+        one = [str(rows[name].iloc[0]) for name in ("family", "data") if name in rows.columns]
+        return [(" on ".join(one), "", rows)]
     found = []
     for values, group in rows.groupby(names, dropna=False, sort=False):
-        named = zip(names, values, strict=True)
-        parts = [f"{name} == {_literal(value)}" for name, value in named if value == value]
-        found.append((" and ".join(parts), group))
+        named = [(name, value) for name, value in zip(names, values, strict=True) if value == value]
+        words = [str(value) if name in ("family", "data") else f"{name} {value}" for name, value in named]
+        found.append((", ".join(words), " and ".join(f"{name} == {_literal(value)}" for name, value in named), group))
     return found
 
 
@@ -152,7 +153,10 @@ def _literal(value: object) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequence[str], how: How) -> Findings:
+def _find(
+    table: pd.DataFrame, rows: pd.DataFrame, named: tuple[str, str], left_out: Sequence[str], how: How
+) -> Findings:
+    name, where = named
     options: dict[str, Any] = vars(how)
     own = table[table["run_id"].isin(rows["run_id"])] if "run_id" in table.columns else table
     milestones, inside, notes = _milestones(own, rows)
@@ -190,7 +194,6 @@ def _find(table: pd.DataFrame, rows: pd.DataFrame, where: str, left_out: Sequenc
         for y in y_all:
             for x, found_sweeps in sweeps.items():
                 claims += _in_sweeps(found_sweeps, x, y, where, how)
-    name = where or " on ".join(str(rows[c].iloc[0]) for c in ("family", "data") if c in rows.columns)
     return Findings(
         name=name,
         where=where,

@@ -99,10 +99,10 @@ def frontier(
 ) -> Frontier:
     """Find the frontier of `y` against `x` over the means over seeds of the selected rows.
 
-    rule: envelope (the lowest y in each compute bin, or budget), pareto (no other has both less x and less y), hull
-    (the lower convex hull in log-log). Intervals: runs are drawn again within each cell and the frontier is chosen
-    anew, so that they hold the choice's own luck; the scatter of the points about their line where that is wider (a
-    coarse grid of sizes). Raises `Refusal` where fewer than three points are on it.
+    rule: envelope (the lowest y in each compute bin, or budget, unless a cheaper one beats it), pareto (no other has
+    both less x and less y), hull (the lower convex hull in log-log). Intervals: runs are drawn again within each cell
+    and the frontier is chosen anew, so that they hold the choice's own luck; the scatter of the points about their line
+    where that is wider (a coarse grid of sizes). Raises `Refusal` where fewer than three points are on it.
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
@@ -135,10 +135,13 @@ def frontier(
 
 
 def envelope(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Return the index of the lowest y in each bin."""
+    """Return the index of the lowest y in each bin, but for bins that something cheaper beats."""
     order = np.lexsort((y, bins))
     first = np.concatenate([[True], np.diff(bins[order]) != 0])
-    return order[first]
+    best = order[first]
+    best = best[np.argsort(x[best], kind="stable")]
+    before = np.concatenate([[np.inf], np.minimum.accumulate(y[best])[:-1]])
+    return best[y[best] < before]
 
 
 def pareto(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:

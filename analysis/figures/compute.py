@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.cells import cells
 from analysis.figures.equation import Curve, draw_curve
-from analysis.figures.style import GREY, INK, LAW, colours, label, legend, log_axes, margins, value_bar
+from analysis.figures.style import GREY, INK, LAW, colours, label, legend_above, log_axes, margins, value_bar
 from analysis.frontier import Frontier
 from analysis.table import RECIPE
 
@@ -96,4 +96,4 @@ def draw_compute(ax: Axes, numbers: ComputeNumbers) -> None:
     ax.set_xlabel(numbers.x_label)
     ax.set_ylabel(numbers.y_label)
     value_bar(ax, colour, "weights N")
-    legend(ax, "upper right")
+    legend_above(ax)

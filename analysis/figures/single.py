@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.equation import Curve, draw_curve
-from analysis.figures.style import LAW, colours, label, legend, log_axes, margins, value_bar
+from analysis.figures.style import LAW, colours, label, legend_above, log_axes, margins, value_bar
 from analysis.sweeps import Sweep
 
 
@@ -72,4 +72,4 @@ def draw_single(ax: Axes, numbers: SingleNumbers) -> None:
     ax.set_ylabel(numbers.y_label)
     if len(colour) > 1:
         value_bar(ax, colour, numbers.bar_label)
-    legend(ax, "upper right")
+    legend_above(ax)

@@ -187,6 +187,11 @@ def legend(ax: Axes, where: Any = "best", **how: Any) -> None:
         ax.legend(loc=where, **how)
 
 
+def legend_above(ax: Axes) -> None:
+    """Draw the legend above the axes, where it can hide nothing."""
+    legend(ax, "lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0)
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write FOLDER/NAME.png and .pdf; return both paths."""
     folder.mkdir(parents=True, exist_ok=True)

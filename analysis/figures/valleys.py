@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.style import INK, colours, label, legend, log_axes, margins, value_bar
+from analysis.figures.style import INK, colours, label, legend_above, log_axes, margins, value_bar
 from analysis.isoflop import IsoFlop, Valley
 
 
@@ -50,4 +50,4 @@ def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:
     ax.set_xlabel(numbers.x_label)
     ax.set_ylabel(numbers.y_label)
     value_bar(ax, colour, "budget (FLOPs)", powers=True)
-    legend(ax, "lower left", bbox_to_anchor=(0, 1.01), ncols=2, borderaxespad=0)  # above: valleys fill both corners
+    legend_above(ax)

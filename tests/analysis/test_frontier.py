@@ -41,7 +41,9 @@ def test_hull_is_a_part_of_pareto_and_below_all_points(values):
 
 def test_envelope_takes_the_lowest_of_each_bin():
     y = np.array([3.0, 1.0, 2.0, 0.5])
-    assert envelope(np.ones(4), y, np.array([0, 0, 1, 1])).tolist() == [1, 3]
+    x = np.array([1.0, 1.1, 2.0, 2.1])
+    assert envelope(x, y, np.array([0, 0, 1, 1])).tolist() == [1, 3]
+    assert envelope(x, y[::-1], np.array([0, 0, 1, 1])).tolist() == [0]  # the dearer bin has nothing better
 
 
 @pytest.mark.parametrize("rule", ["envelope", "hull"])
