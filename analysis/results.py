@@ -28,7 +28,10 @@ RUN = {"D": "run_D", "C": "run_C", "C_counted": "run_C_counted", "epochs": "run_
 
 DATA = ("metric", "chance", "n_test", "n_val")
 HOW = ("seconds", "examples_per_second", "forecast_seconds", "device", "host", "attempts", "finished_at")
-WORDS = ("run_id", "overrides", "family", "data", "optim", "lr_rule", "schedule", "augment", "precision", "engine")
+WORDS = (
+    *("run_id", "overrides", "family", "data", "optim", "lr_rule", "schedule", "augment", "precision", "engine"),
+    *("stage", "task", "parent", "origin", "stage_recipe"),
+)
 SCHEMA = 1
 """The newest form of record.json that is understood here."""
 
@@ -112,7 +115,12 @@ def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
 
 
 def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a milestone; one row of a stage that started from another run, at that run's milestone."""
     counts, how, data = record["counts"], record.get("how") or {}, record.get("data") or {}
+    descent, points = record.get("descent"), record["points"]
+    if descent:
+        counts = {**descent["counts"], **descent["run"]}
+        points = [{**point, **descent["point"], "lr": None} for point in points[-1:]]
     whole = {
         "status": str(record["status"]),
         "flags": "|".join(record.get("flags") or []),
@@ -122,10 +130,9 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
         **{key: data.get(key) for key in DATA},
         **{key: how.get(key) for key in HOW},
     }
-    points = record["points"]
     if not points:
         return [{**whole, "final": True}]
-    return [{"task": "test", **whole, **point, "final": bool(point.get("final"))} for point in points]
+    return [{**whole, **point, "final": bool(point.get("final"))} for point in points]
 
 
 def _unsettled(run: Path) -> dict[str, Any]:
@@ -172,14 +179,15 @@ def _join(
             table[name] = table[whole]
     table = table.drop(columns=[*RUN, "step"], errors="ignore")
     read = pd.DataFrame(columns, index=table.index)
-    for name in (*POINT, "task", "final", "flags", "reason"):
+    for name in (*POINT, "final", "flags", "reason"):
         if name not in read.columns:
             read[name] = np.nan
     for name in POINT:
         read[name] = pd.to_numeric(read[name], errors="coerce")
     read["final"] = [value is True for value in read["final"]]
-    for name, empty in (("task", "test"), ("flags", ""), ("reason", "")):
+    for name, empty in (("flags", ""), ("reason", "")):
         read[name] = read[name].astype(object).where(read[name].notna(), empty)
+    table["task"] = table["task"].fillna("test") if "task" in table.columns else "test"
     for name in read.columns.intersection(table.columns):
         read[name] = read[name].where(read[name].notna(), table[name]).infer_objects()
     table = pd.concat([table.drop(columns=read.columns, errors="ignore"), read], axis=1)

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.expressions import evaluate, mask
 
-RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine")
+RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
 """What runs that are fitted together must share, unless `pool` names it: the recipe moves an exponent by itself."""
 
 KEEPABLE = ("at_chance", "diverged", "extra")
