@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from scaling.plan import PlannedRun
 
 ALL = ""  # the group of runs that any worker may take
-FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps")  # of a line; the rest is the run's own
+# Of a line; the rest is the run's own.
+FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Entry:
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Entry:
         """Read one line back."""
-        facts = {name: tuple(raw[name]) if isinstance(raw[name], list) else raw[name] for name in FACTS}
+        known = {name: raw[name] for name in FACTS if name in raw}  # a queue of an older version lacks some
+        facts = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
         return cls(**facts, run={key: value for key, value in raw.items() if key not in FACTS})
 
 
