@@ -66,6 +66,11 @@ class Frontier:
     resamples: int
     warnings: tuple[str, ...]
 
+    @property
+    def share_at_edge(self) -> float:
+        """Return the share of the points that are the smallest or largest size at their x."""
+        return sum(point.edge for point in self.points) / len(self.points)
+
     def table(self) -> pd.DataFrame:
         """Return the points as a table that `fit` reads."""
         names = {"x": self.x, "y": self.y}

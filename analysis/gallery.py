@@ -20,6 +20,7 @@ from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.style import look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.findings import Findings
+from analysis.table import counted
 
 BEYOND = 10.0
 """How far beyond the largest C the law of a compute figure is drawn; dashed, with its band."""
@@ -162,7 +163,9 @@ def _single(group: Findings, x: str, y: str) -> Iterator[Drawing]:
     fitted = sum(curve is not None for curve in curves)
     caption = f"Means over seeds with the seeds' range, one line for each {sweeps[0].held}"
     caption += (
-        f"; {fitted} laws, that of the largest {sweeps[0].held} with its interval." if fitted else "; no laws asked."
+        f"; {counted(fitted, 'law')}, that of the largest {sweeps[0].held} with its interval."
+        if fitted
+        else "; no laws asked."
     )
     yield (
         f"{y}_vs_{x}",

@@ -41,6 +41,9 @@ SHOWN = (
 )
 """Columns of the page's table of runs."""
 
+TOO_MANY_EDGES = 2 / 3
+"""Share of frontier points at an edge of the sizes from which its law is no headline: the grid's, not the task's."""
+
 MOST_ROWS = 600
 """Runs that the page's table lists; table.parquet has all."""
 
@@ -112,10 +115,10 @@ def headlines(findings: Sequence[Findings]) -> list[Headline]:
         name = f" ({group.name})" if len(findings) > 1 else ""
         for y in ("loss", "error"):
             front, claim = group.frontiers.get(y), group.drawn(y)
-            if front and front.line and claim and claim.fit:
+            if front and front.line and claim and claim.fit and front.share_at_edge < TOO_MANY_EDGES:
                 power = front.line.exponent_interval if claim.law == "power" else None
                 interval = _wider(power, claim.fit.intervals.get("alpha"))
-                sure = not any(point.edge for point in front.points)
+                sure = front.share_at_edge == 0
                 lines.append(_headline(f"best {y} falls as{name}", claim, interval, sure=sure))
         valleys = group.valleys.get("loss")
         if valleys and valleys.N_law:

@@ -133,6 +133,14 @@ def test_nothing_finished_is_a_report_too(tmp_path):
     assert "No law is claimed" in text
 
 
+def test_a_frontier_of_edges_is_no_headline(tmp_path):
+    wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
+    report = write_report(write_results(wide.assign(error=np.nan), tmp_path), how=How(resamples=0))
+    assert report.findings[0].frontiers["loss"].share_at_edge > 2 / 3
+    assert not any("falls as" in line.what for line in report.headlines)
+    assert any("width 256" in line.what for line in report.headlines)
+
+
 def test_edges_weaken_what_is_said(tmp_path):
     findings, _ = find(worlds.isoflop(OFF_CENTRE, seeds=2), How(resamples=0))
     assert any("edge" in text for text in findings[0].valleys["loss"].warnings)
