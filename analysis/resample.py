@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from analysis.certificate import information
 from analysis.errors import Refusal, UserError
 from analysis.laws.base import Array
 from analysis.points import Points
@@ -122,8 +123,24 @@ def _best(problem: Problem, at: Array, weights: Array, response: Array | None, s
 
 
 def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:
-    """Return responses whose residuals keep or change sign by cluster, widened for the parameters spent (size, n)."""
-    rest = residuals(problem, at)[0]
-    widen = np.sqrt(problem.n / max(1, problem.n - len(at)))
+    """Return responses whose residuals keep or change sign by cluster, widened by leverage (size, n)."""
+    spread = _widened(problem, at)
     signs = rng.choice([-1.0, 1.0], size=(size, int(cluster.max()) + 1))[:, cluster]
-    return problem.response - rest + widen * rest * signs
+    return problem.response - residuals(problem, at)[0] + spread * signs
+
+
+def _widened(problem: Problem, at: Array) -> Array:
+    """Return the size of each residual as it would be had its point not pulled the fit towards itself.
+
+    Squared loss: r / (1 - leverage) (MacKinnon and White 1985, HC3). Absolute or Huber loss with a small delta: the law
+    goes nearly through some points, so |r| + leverage / (2 density at zero) (Feng, He and Hu 2011), by n / (n - p).
+    """
+    rest, n, p = residuals(problem, at)[0], problem.n, len(at)
+    slopes, gram = information(problem, at[:, 0], np.ones(n))
+    leverage = np.clip(np.einsum("in,ij,jn->n", slopes, np.linalg.pinv(gram), slopes), 0.0, 0.9)
+    scale = 1.4826 * float(np.median(np.abs(rest)))
+    goal = problem.objective
+    if goal.name == "lsq" or (goal.name == "huber" and goal.delta > 2 * scale):
+        return np.abs(rest) / (1 - leverage)
+    freedom = np.sqrt(n / max(1, n - p))
+    return freedom * (np.abs(rest) + np.sqrt(np.pi / 2) * leverage * scale * freedom)
