@@ -1,0 +1,69 @@
+"""How the best model and data set grow with compute at a fixed number of epochs (Figure 8, arXiv 2306.13575)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.conventions import Convention, under
+from analysis.figures.equation import Curve, curve_of_line, draw_curve
+from analysis.figures.style import INK, LAW, legend_above, log_axes, margins
+from analysis.frontier import MIN_POINTS, frontier
+from analysis.powerline import power_line
+
+
+@dataclass(frozen=True)
+class AllocationNumbers:
+    """What is drawn in one panel: the best N (or examples) at each compute, those at an edge of the grid, the line."""
+
+    C: np.ndarray
+    value: np.ndarray
+    edge: np.ndarray
+    curve: Curve | None
+    x_label: str
+    y_label: str
+
+
+def allocation_numbers(
+    rows: pd.DataFrame, y: str, convention: Convention, *, epochs: float, resamples: int = 300
+) -> tuple[AllocationNumbers, AllocationNumbers]:
+    """Collect the panels of N and of examples from the rows at `epochs`; Refusal where the frontier is too short.
+
+    The frontier is the Pareto set, as in the paper. A point of the smallest or largest model or data set enters no
+    line. At fixed epochs C is proportional to N x examples, so the two exponents sum to one.
+    """
+    rows = under(rows, convention)
+    front = frontier(rows, y=y, rule="pareto", resamples=resamples)
+    C, N, D = (np.array([getattr(point, name) for point in front.points]) for name in ("x", "N", "D"))
+    edge = np.isin(N, (rows["N"].min(), rows["N"].max())) | np.isin(D, (rows["D"].min(), rows["D"].max()))
+    found = []
+    for symbol, value, title in (
+        ("N", N, f"best {convention.N_label}"),
+        ("D", D / epochs, f"best data set (examples), {epochs:g} epochs"),
+    ):
+        line = power_line(C[~edge], value[~edge]) if len(np.unique(C[~edge])) >= MIN_POINTS else None
+        curve = curve_of_line(line, f"{symbol}^*", "C", float(C.min()), float(C.max())) if line else None
+        found.append(AllocationNumbers(C, value, edge, curve, convention.C_label, title))
+    return found[0], found[1]
+
+
+def draw_allocation(ax: Axes, numbers: AllocationNumbers) -> None:
+    """Draw one panel; hollow points are the smallest or largest size at their compute and enter no line."""
+    if numbers.curve is not None:
+        inside = numbers.C[~numbers.edge]
+        draw_curve(ax, numbers.curve, LAW, known=(float(inside.min()), float(inside.max())))
+    for mask, face, said in (
+        (~numbers.edge, INK, "best at its compute"),
+        (numbers.edge, "white", "at the grid's edge"),
+    ):
+        if mask.any():
+            style = {"mfc": face, "mec": INK, "ms": 4.5, "ls": "none", "zorder": 5}
+            ax.plot(numbers.C[mask], numbers.value[mask], "o", label=said, **style)  # type: ignore[arg-type]
+    margins(ax, numbers.C, numbers.value, 0.1)
+    log_axes(ax)
+    ax.set_xlabel(numbers.x_label)
+    ax.set_ylabel(numbers.y_label)
+    legend_above(ax)

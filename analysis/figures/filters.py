@@ -1,0 +1,111 @@
+"""First-layer filters by data and augmentation, and their locality as a curve (Figures 11, 12 of arXiv 2306.13575)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.frontiers import HUES
+from analysis.figures.style import INK, MARKERS, legend_above, log_axes, margins, short
+from analysis.locality import Filters
+
+SIDE = 5
+"""Filters along each side of a mosaic: 25 are shown, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """25 filters of one run as one picture, each scaled to [0, 1], with lines of NaN between; and what run it is."""
+
+    picture: np.ndarray
+    title: str
+
+
+@dataclass(frozen=True)
+class LocalityLine:
+    """Locality against the size of the data set for one augmentation: mean, lowest and highest seed."""
+
+    name: str
+    examples: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def mosaic(filters: Filters, title: str) -> Mosaic:
+    """Lay out the filters of greatest energy: the maximum over channels of |weight|, each scaled to [0, 1]."""
+    order = np.argsort(-np.square(filters.weights).sum(axis=(1, 2, 3)), kind="stable")[: SIDE**2]
+    height, width = filters.weights.shape[2:]
+    picture = np.full((SIDE * (height + 1) - 1, SIDE * (width + 1) - 1), np.nan)
+    for place, index in enumerate(order):
+        image = np.abs(filters.weights[index]).max(axis=0)
+        top, left = (place // SIDE) * (height + 1), (place % SIDE) * (width + 1)
+        picture[top : top + height, left : left + width] = image / max(float(image.max()), 1e-30)
+    return Mosaic(picture, f"{title}: {filters.score:.2f}")
+
+
+def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters], most: int = 2) -> list[list[Mosaic]]:
+    """Choose what is shown: a row for each augmentation, the first seed's filters on the least and the most data."""
+    kept = rows[rows["run_id"].isin(filters)].sort_values(["D_unique", "seed"])
+    sizes = sorted(kept["D_unique"].unique())
+    shown = sizes if len(sizes) <= most else [sizes[0], sizes[-1]]
+    found = []
+    for augment, group in kept.groupby("augment", sort=False):
+        first = group[group["D_unique"].isin(shown)].drop_duplicates("D_unique")
+        found.append(
+            [
+                mosaic(filters[row.run_id], f"{augment_words(str(augment))}, {short(row.D_unique)} examples")
+                for row in first.itertuples()
+            ]
+        )
+    return found
+
+
+def locality_lines(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> list[LocalityLine]:
+    """Return the curves: one for each augmentation."""
+    kept = rows[rows["run_id"].isin(filters)].drop_duplicates("run_id")
+    kept = kept.assign(locality=kept["run_id"].map({key: one.score for key, one in filters.items()}))
+    lines = []
+    for augment, group in kept.groupby("augment", sort=False):
+        by = group.groupby("D_unique")["locality"].agg(["mean", "min", "max"])
+        numbers = (by[name].to_numpy(float) for name in ("mean", "min", "max"))
+        lines.append(LocalityLine(augment_words(str(augment)), by.index.to_numpy(float), *numbers))
+    return lines
+
+
+def augment_words(augment: str) -> str:
+    """Write an augmentation as it is named in conf, where it is one of those, else as it stands."""
+    named = {
+        "none": "no augmentation",
+        "standard": "crops, flips, MixUp",
+        "standard[scale=[0.4, 1],mixup=0]": "light crops, flips",
+        "standard[scale=None,flip=0]": "MixUp alone",
+    }
+    return named.get(augment, augment)
+
+
+def draw_mosaic(ax: Axes, numbers: Mosaic) -> None:
+    """Draw one mosaic."""
+    ax.imshow(numbers.picture, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_title(numbers.title, fontsize=8, fontweight="normal")
+    ax.set_axis_off()
+
+
+def draw_locality(ax: Axes, lines: list[LocalityLine]) -> None:
+    """Draw the curves with their seeds' range."""
+    for i, line in enumerate(lines):
+        about = np.stack([line.mean - line.low, line.high - line.mean])
+        style = {"color": HUES[i % len(HUES)], "marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.2}
+        ax.errorbar(line.examples, line.mean, yerr=about, label=line.name, **style)  # type: ignore[arg-type]
+    margins(ax, np.concatenate([line.examples for line in lines]), [1.0])
+    log_axes(ax, "x")
+    high = max(float(line.high.max()) for line in lines)
+    ax.set_ylim(0, high * 1.35)
+    ax.set_xlabel("training set size (examples)")
+    ax.set_ylabel("locality of first-layer filters (0 to 1)")
+    ax.axhline(0, color=INK, lw=0.6)
+    legend_above(ax)

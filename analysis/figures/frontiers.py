@@ -1,0 +1,72 @@
+"""Frontiers side by side, of several families or tasks, each with its law (Figures 7 and 10 of arXiv 2306.13575)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.cells import cells
+from analysis.conventions import OURS, Convention, best_law, tried, under
+from analysis.figures.equation import Curve, curve_of_fit, draw_curve
+from analysis.figures.style import MARKERS, label, legend_above, log_axes, margins
+from analysis.frontier import frontier
+
+HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00")
+"""Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One family or task: all its points, those on its frontier, its law."""
+
+    name: str
+    C: np.ndarray
+    y: np.ndarray
+    best: tuple[np.ndarray, np.ndarray]
+    curve: Curve | None
+
+
+@dataclass(frozen=True)
+class FrontierNumbers:
+    """What is drawn: the groups, and the labels."""
+
+    groups: tuple[Group, ...]
+    x_label: str
+    y_label: str
+
+
+def frontier_numbers(
+    groups: Mapping[str, pd.DataFrame], y: str, convention: Convention = OURS, *, resamples: int = 300
+) -> FrontierNumbers:
+    """Collect the figure's numbers from the rows of each group."""
+    found = []
+    for name, rows in groups.items():
+        rows = under(rows, convention)
+        table = cells(rows, y).sort_values("C")
+        front = tried(lambda rows=rows: frontier(rows, y=y, resamples=resamples))  # type: ignore[misc]
+        points = front.points if front else ()
+        law = best_law(front, resamples=resamples) if front else None
+        curve = curve_of_fit(law, "C", float(table["C"].min()), float(table["C"].max())) if law else None
+        best = (np.array([p.x for p in points]), np.array([p.y for p in points]))
+        found.append(Group(name, table["C"].to_numpy(float), table[y].to_numpy(float), best, curve))
+    any_rows = next(iter(groups.values()))
+    return FrontierNumbers(tuple(found), convention.C_label, label(y, any_rows))
+
+
+def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
+    """Draw each group's points faint, its frontier full, its law."""
+    for i, group in enumerate(numbers.groups):
+        hue, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
+        ax.plot(group.C, group.y, marker, color=hue, alpha=0.2, ms=3, ls="none", mew=0, zorder=2)
+        ax.plot(*group.best, marker, color=hue, ms=5, ls="none", zorder=4, label=group.name)
+        if group.curve is not None:
+            draw_curve(ax, group.curve, hue)
+    margins(ax, *(np.concatenate([getattr(group, name) for group in numbers.groups]) for name in ("C", "y")), room=0.1)
+    log_axes(ax)
+    ax.set_xlabel(numbers.x_label)
+    ax.set_ylabel(numbers.y_label)
+    legend_above(ax)

@@ -1,0 +1,89 @@
+"""Error against compute after Zhai et al. 2022 (arXiv 2106.04560): colour is size, marker area is the data set's size.
+
+The points of one model and data set are joined over its epochs; dashed, the law of the frontier with its equation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.cells import cells
+from analysis.conventions import Convention, best_law, tried, under
+from analysis.figures.equation import Curve, curve_of_fit
+from analysis.figures.style import GREY, INK, colours, label, legend_above, log_axes, margins, short, value_bar
+from analysis.frontier import Frontier, frontier
+
+AREAS = (10.0, 70.0)
+"""Areas of the markers of the smallest and the largest data set, in points squared."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One model on one data set: its points in order of epochs."""
+
+    N: float
+    examples: float
+    C: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class ZhaiNumbers:
+    """What is drawn: the series, the frontier and its law."""
+
+    series: tuple[Series, ...]
+    front: Frontier | None
+    curve: Curve | None
+    x_label: str
+    y_label: str
+    bar_label: str
+
+
+def zhai_numbers(rows: pd.DataFrame, y: str, convention: Convention, *, resamples: int = 300) -> ZhaiNumbers:
+    """Collect the figure's numbers from final rows and milestones of constant-rate runs."""
+    rows = under(rows, convention)
+    table = cells(rows, y)
+    series = []
+    for (N, examples, _, _), group in table.groupby(["N", "D_unique", "width", "depth"], sort=True):
+        group = group.sort_values("C")
+        series.append(Series(float(N), float(examples), group["C"].to_numpy(float), group[y].to_numpy(float)))
+    front = tried(lambda: frontier(rows, y=y, resamples=resamples))
+    law = best_law(front, resamples=resamples) if front else None
+    ends = (float(table["C"].min()), float(table["C"].max()) * 3)
+    curve = curve_of_fit(law, "C", *ends) if law else None
+    return ZhaiNumbers(tuple(series), front, curve, convention.C_label, label(y, rows), convention.N_label)
+
+
+def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
+    """Draw series, frontier and law."""
+    colour = colours(one.N for one in numbers.series)
+    area = _areas({one.examples for one in numbers.series})
+    for one in numbers.series:
+        ax.plot(one.C, one.y, color=colour[one.N], lw=0.6, alpha=0.5, zorder=2)
+        ax.scatter(one.C, one.y, s=area[one.examples], color=colour[one.N], alpha=0.75, lw=0, zorder=3)
+    if numbers.curve is not None:
+        ax.plot(numbers.curve.x, numbers.curve.y, color=INK, ls=(0, (5, 2)), lw=1.3, zorder=5, label=numbers.curve.text)
+        if numbers.curve.low is not None and numbers.curve.high is not None:
+            ax.fill_between(numbers.curve.x, numbers.curve.low, numbers.curve.high, color=INK, alpha=0.1, lw=0)
+    for examples in _few(sorted(area)):
+        ax.scatter([], [], s=area[examples], color=GREY, lw=0, label=f"{short(examples)} examples")
+    margins(ax, *(np.concatenate([getattr(one, name) for one in numbers.series]) for name in ("C", "y")), room=0.08)
+    log_axes(ax)
+    ax.set_xlabel(numbers.x_label)
+    ax.set_ylabel(numbers.y_label)
+    value_bar(ax, colour, numbers.bar_label)
+    legend_above(ax)
+
+
+def _areas(examples: set[float]) -> dict[float, float]:
+    ranked = sorted(examples)
+    places = np.linspace(*AREAS, len(ranked)) if len(ranked) > 1 else [25.0]
+    return {value: float(place) for value, place in zip(ranked, places, strict=True)}
+
+
+def _few(values: list[float]) -> list[float]:
+    return values if len(values) <= 3 else [values[0], values[len(values) // 2], values[-1]]

@@ -1,0 +1,62 @@
+"""How local the first layer's filters are: one number a filter, from the npz that training keeps beside a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+FILE = "filters.npz"
+WINDOW = 0.25
+"""Side of the window, as a share of the image's."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The first layer of one run: weights (width, channels, height, width) and each filter's locality."""
+
+    run_id: str
+    weights: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """Return the mean locality of the run's filters."""
+        return float(self.scores.mean())
+
+
+def locality(weights: np.ndarray) -> np.ndarray:
+    """Score filters (n, channels, height, width) in [0, 1]: 0 spread evenly, 1 within a sixteenth of the image.
+
+    The share s of a filter's energy (squared weights) in the best square window of a quarter of the image's side, less
+    the share s0 = window / image that even energy has there: (s - s0) / (1 - s0).
+    """
+    energy = np.square(np.asarray(weights, dtype=float)).sum(axis=1)
+    n, height, width = energy.shape
+    side_y, side_x = max(1, round(WINDOW * height)), max(1, round(WINDOW * width))
+    total = np.zeros((n, height + 1, width + 1))
+    total[:, 1:, 1:] = energy.cumsum(axis=1).cumsum(axis=2)
+    rows = total[:, side_y:] - total[:, :-side_y]
+    inside = rows[:, :, side_x:] - rows[:, :, :-side_x]
+    whole = total[:, -1, -1]
+    share = np.divide(inside.reshape(n, -1).max(axis=1), whole, out=np.zeros(n), where=whole > 0)
+    even = side_y * side_x / (height * width)
+    return np.clip((share - even) / (1 - even), 0.0, 1.0)
+
+
+def read_filters(runs: Path, run_id: str) -> Filters | None:
+    """Read one run's filters; None where none were kept or the data are no images."""
+    try:
+        with np.load(runs / run_id / FILE, allow_pickle=False) as stored:
+            weights = stored["filters"].astype(np.float32)
+    except (OSError, KeyError, ValueError):
+        return None
+    return Filters(run_id, weights, locality(weights)) if weights.ndim == 4 else None
+
+
+def filters_of(rows: pd.DataFrame, runs: Path) -> dict[str, Filters]:
+    """Return the filters of those of the runs that kept them, by run_id."""
+    found = (read_filters(runs, str(run_id)) for run_id in rows["run_id"].unique())
+    return {one.run_id: one for one in found if one is not None}
