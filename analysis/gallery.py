@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.style import look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.findings import Findings
+from analysis.specials import drawings
 from analysis.table import counted
 
 BEYOND = 10.0
@@ -37,19 +38,24 @@ class Picture:
     wide: bool
 
 
-Drawing = tuple[str, str, str, int, bool, list[Callable[[Axes], None]]]
+Drawing = tuple[str, str, str, int, bool, Sequence[Callable[[Axes], None]]]
 """name, title, caption, panels, room for a colour bar, one function a panel."""
 
 
-def pictures(findings: list[Findings], table: pd.DataFrame, folder: Path) -> list[list[Picture]]:
-    """Draw all figures into FOLDER; return them group by group, and last those of the whole table."""
+def pictures(
+    findings: list[Findings], table: pd.DataFrame, folder: Path, source: Path | None = None
+) -> list[list[Picture]]:
+    """Draw all figures into FOLDER; return them group by group, and last those of the whole table.
+
+    source: the results folder, where there is one: special figures look there for what stands beside the records.
+    """
     many = len(findings) > 1
     shown = []
     for i, group in enumerate(findings, start=1):
         prefix = f"{i}_" if many else ""
         shown.append([_picture(drawing, folder, prefix) for drawing in _of_group(group)])
     cost = cost_numbers(table)
-    whole = []
+    whole = [_picture(special, folder, "") for special in drawings(table, source or folder)]
     if cost is not None:
         caption = "Wall time of each run against its forecast; the grey band is a factor of 1.5 either way."
         drawing: Drawing = ("cost", "Forecast against actual cost", caption, 1, False, [lambda ax: draw_cost(ax, cost)])

@@ -20,8 +20,10 @@ from analysis.figures.style import SUPERSCRIPT
 from analysis.findings import USUAL, Claim, Findings, How, find
 from analysis.gallery import Picture, pictures
 from analysis.result import plain
+from analysis.specials import tables as special_tables
 from analysis.summary import Summary, conventions, summarise, versions
 from analysis.table import load_table, write_table
+from analysis.text_table import TextTable, write_tables
 
 SHOWN = (
     "run_id",
@@ -89,12 +91,14 @@ def write_report(
     say("drawing figures")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        drawn = pictures(findings, table, folder / "figures")
+        drawn = pictures(findings, table, folder / "figures", path)
+        special = special_tables(table, path)
+        write_tables(special, folder / "tables")
         write_table(table, folder / "table.parquet")
         said = {"groups": [group.to_dict() for group in findings], "refused": refused, "level": how.level}
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
         lines = headlines(findings)
-        page = render(table, path, findings, refused, drawn, lines, how)
+        page = render(table, path, findings, refused, drawn, lines, how, special)
         write_aside(folder / "report.html", page)
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
@@ -150,6 +154,7 @@ def render(
     drawn: Sequence[Sequence[Picture]],
     lines: Sequence[Headline],
     how: How,
+    tables: Sequence[TextTable] = (),
 ) -> str:
     """Return the page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -167,6 +172,7 @@ def render(
         whole=drawn[-1] if drawn else [],
         refused=refused,
         headlines=lines,
+        tables=tables,
         conventions=conventions(responses),
         laws=[[law_row(claim) for claim in group.claims if claim.sweep is None] for group in findings],
         series=[series(group) for group in findings],

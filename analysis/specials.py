@@ -146,7 +146,8 @@ def allocation(case: Case) -> Iterator[Drawing]:
         epochs, drawn = panels
         caption = (
             f"The model and the data set that are best for their compute among runs of {epochs:g} epochs, the length "
-            "with the most usable optima. Hollow points are of the smallest or largest model or data set and enter no line. "
+            "with the most usable optima. Hollow points are of the smallest or largest model or data set and enter no "
+            "line. "
             f"Convention: {convention.name} ({convention.N}, {convention.C})."
         )
         name = f"allocation{case.named}_{convention.N}"
