@@ -23,7 +23,7 @@ lint: .venv/.stamp
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --ignore=tests/slurm
 
 test-all: lint
 	$(BIN)/pytest -m ''
