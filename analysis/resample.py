@@ -103,7 +103,7 @@ def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resampl
     free = (at > low) & (at < high)
     root = np.zeros((len(at), len(at)))
     inverse = np.linalg.inv(hessian[np.ix_(free, free)])
-    values, vectors = np.linalg.eigh(inverse @ (summed[free] @ summed[free].T) @ inverse)
+    values, vectors = np.linalg.eigh(inverse @ np.einsum("ik,jk->ij", summed[free], summed[free]) @ inverse)
     root[np.ix_(free, free)] = vectors * np.sqrt(np.maximum(values, 0))
     draws = np.random.default_rng(seed).standard_normal((len(at), count))
     return np.clip(theta + root @ draws, low[:, None], high[:, None])

@@ -133,8 +133,9 @@ def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, w
     design = np.stack(columns, axis=-1)
     size = np.sqrt((weights[:, None] * design**2).sum(axis=1, keepdims=True)) + 1e-300
     design = design / size
-    gram = np.einsum("bni,n,bnj->bij", design, weights, design, optimize=True)
-    right = np.einsum("bni,n->bi", design, weights, optimize=True)
+    weighed = design * weights[:, None]
+    gram = np.einsum("bni,bnj->bij", weighed, design)
+    right = weighed.sum(axis=1)
     solution = np.clip(np.linalg.solve(gram + 1e-10 * np.eye(len(index)), right[..., None])[..., 0], 1e-4, None)
     solution /= size[:, 0]
     low, high = law.box()

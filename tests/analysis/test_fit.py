@@ -73,6 +73,14 @@ def test_intervals_hold_the_estimate(resample: str, interval: str) -> None:
     assert (high_run - low_run > high - low).all()
 
 
+@pytest.mark.parametrize("objective", ["huber", "lsq"])
+def test_wild_intervals_are_about_as_wide_as_those_by_runs(objective: str) -> None:
+    table = surface(80, noise=0.01)
+    runs, wild = (fit(table, resamples=300, resample=r, objective=objective) for r in ("runs", "wild"))
+    for name in ("alpha", "beta"):
+        assert 0.6 < np.ptp(wild.intervals[name]) / np.ptp(runs.intervals[name]) < 1.5
+
+
 def test_milestones_of_a_run_are_drawn_together() -> None:
     table = surface(40, noise=0.02).assign(run_id=[f"r{i}" for i in range(40)])
     rng = np.random.default_rng(0)
