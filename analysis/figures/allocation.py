@@ -33,18 +33,20 @@ def allocation_numbers(
     """Collect the panels of N and of examples from the rows at `epochs`; Refusal where the frontier is too short.
 
     The frontier is the Pareto set, as in the paper. A point of the smallest or largest model or data set enters no
-    line. At fixed epochs C is proportional to N x examples, so the two exponents sum to one.
+    line, and there is none unless the others are of three sizes of both. At fixed epochs C is proportional to
+    N x examples, so the two exponents sum to one.
     """
     rows = under(rows, convention)
     front = frontier(rows, y=y, rule="pareto", resamples=resamples)
     C, N, D = (np.array([getattr(point, name) for point in front.points]) for name in ("x", "N", "D"))
     edge = np.isin(N, (rows["N"].min(), rows["N"].max())) | np.isin(D, (rows["D"].min(), rows["D"].max()))
+    moves = min(len(np.unique(N[~edge])), len(np.unique(D[~edge]))) >= MIN_POINTS
     found = []
     for symbol, value, title in (
         ("N", N, f"best {convention.N_label}"),
         ("D", D / epochs, f"best data set (examples), {epochs:g} epochs"),
     ):
-        line = power_line(C[~edge], value[~edge]) if len(np.unique(C[~edge])) >= MIN_POINTS else None
+        line = power_line(C[~edge], value[~edge]) if moves else None
         curve = curve_of_line(line, f"{symbol}^*", "C", float(C.min()), float(C.max())) if line else None
         found.append(AllocationNumbers(C, value, edge, curve, convention.C_label, title))
     return found[0], found[1]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from analysis.cells import cells
 from analysis.conventions import OURS, Convention, best_law, tried, under
 from analysis.figures.equation import Curve, curve_of_fit, draw_curve
-from analysis.figures.style import MARKERS, label, legend_above, log_axes, margins
+from analysis.figures.style import MARKERS, label, legend_below, log_axes, margins
 from analysis.frontier import frontier
 
 HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00")
@@ -66,7 +66,7 @@ def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
         if group.curve is not None:
             draw_curve(ax, group.curve, hue)
     margins(ax, *(np.concatenate([getattr(group, name) for group in numbers.groups]) for name in ("C", "y")), room=0.1)
+    legend_below(ax)
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)
     ax.set_ylabel(numbers.y_label)
-    legend_above(ax)

@@ -192,6 +192,16 @@ def legend_above(ax: Axes) -> None:
     legend(ax, "lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0)
 
 
+def legend_below(ax: Axes, room: float = 0.4) -> None:
+    """Draw the legend in the lower left, under curves that fall: the y axis (log) gets that share of room below."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low * (low / high) ** room, high)
+    legend(ax, "lower left")
+    drawn = ax.get_legend()
+    if drawn is not None:
+        drawn.set_in_layout(False)
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write FOLDER/NAME.png and .pdf; return both paths."""
     folder.mkdir(parents=True, exist_ok=True)

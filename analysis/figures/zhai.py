@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from analysis.cells import cells
 from analysis.conventions import Convention, best_law, tried, under
 from analysis.figures.equation import Curve, curve_of_fit
-from analysis.figures.style import GREY, INK, colours, label, legend_above, log_axes, margins, short, value_bar
+from analysis.figures.style import GREY, INK, colours, label, legend_below, log_axes, margins, short, value_bar
 from analysis.frontier import Frontier, frontier
 
 AREAS = (10.0, 70.0)
@@ -66,17 +66,18 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
         ax.plot(one.C, one.y, color=colour[one.N], lw=0.6, alpha=0.5, zorder=2)
         ax.scatter(one.C, one.y, s=area[one.examples], color=colour[one.N], alpha=0.75, lw=0, zorder=3)
     if numbers.curve is not None:
-        ax.plot(numbers.curve.x, numbers.curve.y, color=INK, ls=(0, (5, 2)), lw=1.3, zorder=5, label=numbers.curve.text)
+        text = numbers.curve.text.replace("  [", "\nexponent in [")
+        ax.plot(numbers.curve.x, numbers.curve.y, color=INK, ls=(0, (5, 2)), lw=1.3, zorder=5, label=text)
         if numbers.curve.low is not None and numbers.curve.high is not None:
             ax.fill_between(numbers.curve.x, numbers.curve.low, numbers.curve.high, color=INK, alpha=0.1, lw=0)
     for examples in _few(sorted(area)):
         ax.scatter([], [], s=area[examples], color=GREY, lw=0, label=f"{short(examples)} examples")
     margins(ax, *(np.concatenate([getattr(one, name) for one in numbers.series]) for name in ("C", "y")), room=0.08)
+    legend_below(ax)
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)
     ax.set_ylabel(numbers.y_label)
     value_bar(ax, colour, numbers.bar_label)
-    legend_above(ax)
 
 
 def _areas(examples: set[float]) -> dict[float, float]:
