@@ -1,0 +1,58 @@
+"""The budget guard counts what was spent, and what is under way, before it lets the next run begin."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.dispatch.attempts import Attempt, iso
+from scaling.dispatch.claim import acquire
+from scaling.dispatch.launchers import UNLIMITED, Limits
+from scaling.dispatch.limits import beyond, offer, spent
+from scaling.dispatch.queue import entries
+from scaling.folders import write_aside
+from tests.dispatch.stand_in import planned
+
+
+@pytest.fixture
+def queue(folder):
+    runs = [planned(seed) for seed in range(4)]
+    return entries(folder, runs, forecast={run.run_id: 1800.0 for run in runs})
+
+
+def settle(folder, entry, gpu_seconds):
+    files = folder.run(entry.run_id)
+    write_aside(files.record, "{}")
+    Attempt(iso(0), iso(1), "n1", "1", "finished", gpu_seconds, gpu_seconds).append(files)
+
+
+def test_spent_counts_attempts_records_and_runs_in_flight(folder, queue):
+    settle(folder, queue[0], 3600.0)
+    held = acquire(folder.run(queue[1].run_id).claim, gpus=1)
+    so_far = spent(folder, queue, gpus=1)
+    assert so_far.gpu_hours == pytest.approx(1.5)  # an hour spent, half an hour forecast
+    assert so_far.flops == 2 * queue[0].C
+    assert spent(folder, queue, gpus=1, without=queue[1].run_id).flops == queue[0].C
+    held.release()
+
+
+def test_hours_of_gpus_are_a_limit(folder, queue):
+    settle(folder, queue[0], 3600.0)
+    so_far = spent(folder, queue, gpus=1)
+    assert beyond(Limits(gpu_hours=1.5), so_far, queue[1], gpus=1) == ""
+    assert "1.4 GPU-hours is reached (1 spent)" in beyond(Limits(gpu_hours=1.4), so_far, queue[1], gpus=1)
+    assert beyond(Limits(gpu_hours=1.4), so_far, queue[1], gpus=0) == ""  # a run on the CPU holds none
+
+
+def test_offer_keeps_what_is_paid_for(folder, queue):
+    assert [len(offer(limits, folder, queue, gpus=1).queue) for limits in (UNLIMITED, Limits(gpu_hours=1.0))] == [4, 2]
+    settle(folder, queue[0], 3600.0)
+    offered = offer(Limits(gpu_hours=2.0), folder, queue, gpus=1)
+    assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
+    assert offered.held.startswith("1 of 4 runs are not started: the limit of 2 GPU-hours is reached")
+
+
+def test_runs_in_jobs_already_are_paid_for_but_not_offered(folder, queue):
+    covered = {queue[0].run_id, queue[1].run_id}
+    offered = offer(Limits(flops=3.5 * queue[0].C), folder, queue, gpus=1, covered=covered)
+    assert len(offered.queue) == 1
+    assert not covered & {entry.run_id for entry in offered.queue}
