@@ -99,7 +99,7 @@ def backtest(
     require_columns(rows, [by])
     sizes = rows[by].to_numpy(dtype=float)
     cuts = _cuts(sizes, by)
-    pool: dict[str, Any] = {name: choice[name] for name in ("pool", "keep") if name in choice}
+    pool: dict[str, Any] = {name: choice[name] for name in ("rows", "pool", "keep") if name in choice}
     settings: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, **pool, **options}
     scores = [_score(rows, sizes, cuts, law, x, settings) for law in candidates]
     if all(not score.splits for score in scores):

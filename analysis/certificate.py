@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.laws.base import Array, Inputs
-from analysis.solver import Problem, Solution, residuals
+from analysis.solver import Problem, Solution
 
 SAME_VALUE = 1e-6
 SAME_CURVE = 1e-4
@@ -184,8 +184,3 @@ def _reasons(
     if condition > 1e4:
         reasons.append(f"{', '.join(trade)} trade off against each other (condition {condition:.1e})")
     return reasons
-
-
-def residual_scale(problem: Problem, theta: Array) -> float:
-    """Return the median absolute residual times 1.4826: the noise's standard deviation if it were normal."""
-    return float(1.4826 * np.median(np.abs(residuals(problem, theta[:, None])[0])))

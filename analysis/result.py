@@ -80,7 +80,7 @@ class Fit:
     def interval(
         self, at: Mapping[str, Any] | pd.DataFrame, *, kind: Literal["mean", "run"] = "mean"
     ) -> tuple[Array, Array]:
-        """Return (low, high): of the curve itself, or of the response of a new run (kind="run")."""
+        """Return (low, high), percentiles: of the curve itself, or of the response of a new run (kind="run")."""
         samples = self._samples()
         curves = self._log_curve(self._inputs(at), samples).T
         if kind == "run":

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from analysis.errors import UserError
 from analysis.laws.base import Law
-from analysis.laws.bent import BNSL1, BNSL2, M3, M4
+from analysis.laws.bent import M3, M4
+from analysis.laws.broken import BNSL1, BNSL2
 from analysis.laws.custom import own_law
 from analysis.laws.joint import CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH
 from analysis.laws.one import POWER, SATURATING, SHIFTED
