@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.cells import Descent, Rules, read_rules, settle_cell
-from scaling.config import read_config
+from scaling.config import Keep, read_config
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.grid import Block, Cell, read_grid
@@ -19,7 +19,7 @@ from scaling.plan import Dropped, PlannedRun, plan_run
 KEYS = ("name", "of", "at", "base", "grid", "where", "set")
 FIRST = "train"  # what a stage calls the runs of the grid
 AT = ("last", "milestones")
-KEPT = ("none", "last", "milestones")  # train.keep, from least to most
+KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # from least to most
 
 Bases = Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]]  # config of a choice of groups
 
@@ -30,7 +30,7 @@ class Entry:
 
     name: str
     of: str
-    at: str
+    at: Keep
     base: Mapping[str, Any]
     blocks: Sequence[Block]
     rules: Rules
@@ -69,7 +69,8 @@ def _read_entry(raw: Any) -> Entry:
     unknown = sorted(set(raw) - set(KEYS))
     if unknown:
         raise UserError(f"found the unknown key sweep.stages.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
-    base, at = raw.get("base") or {}, raw.get("at") or "last"
+    base: Any = raw.get("base") or {}
+    at: Any = raw.get("at") or "last"
     name = str(raw.get("name") or base.get("stage") or "")
     if not isinstance(base, Mapping) or base.get("stage", FIRST) == FIRST:
         raise UserError(
@@ -132,7 +133,7 @@ def _add(
         names.append(outcome.run_id)
 
 
-def keeping(run: PlannedRun, what: str) -> PlannedRun:
+def keeping(run: PlannedRun, what: Keep) -> PlannedRun:
     """Return a run that keeps at least these of its weights."""
     if KEPT.index(what) <= KEPT.index(run.config.train.keep):
         return run

@@ -93,7 +93,8 @@ def offer(
         if entry.run_id in covered and read_claim(folder.run(entry.run_id).claim) is None:
             hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
             so_far = Spent(hours, so_far.flops + entry.C)
-    kept, sentence = set(), ""
+    kept: set[str] = set()
+    sentence = ""
     depth: dict[str, int] = {}
     for entry in todo:  # what a run needs stands before it
         depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)

@@ -55,7 +55,9 @@ class Entry:
     def read(cls, raw: Mapping[str, Any]) -> Entry:
         """Read one line back."""
         known = {name: raw[name] for name in FACTS if name in raw}  # a queue of an older version lacks some
-        facts = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        facts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
+        }
         return cls(**facts, run={key: value for key, value in raw.items() if key not in FACTS})
 
 

@@ -1,10 +1,9 @@
-"""Ridge regression: all penalties from one eigendecomposition, in float64."""
+"""Ridge regression: all penalties from one eigendecomposition, in float64, over examples taken some at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import sqrt
 
 import torch
 from torch import Tensor
@@ -12,9 +11,10 @@ from torch.nn import functional
 
 from scaling.plan import PlannedRun
 from scaling.train.attempt import Attempt
-from scaling.train.evaluate import Score
+from scaling.train.evaluate import ROWS, Score, mean_and_error
 from scaling.train.examiner import Sets, Verdict, point
-from scaling.train.resident import Resident
+from scaling.train.feed import Epochs
+from scaling.train.resident import Examples, Resident
 from scaling.train.streams import stream
 
 FLOOR = 1e-12  # of the largest eigenvalue: below it lies rounding
@@ -33,37 +33,55 @@ class Fit:
         return x.double() @ self.weights + self.intercept
 
 
-def fits(x: Tensor, targets: Tensor, penalties: tuple[float, ...]) -> Iterator[Fit]:
+def fits(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iterator[Fit]:
     """Yield the minimiser of |y - x w - b|^2 + alpha |w|^2 for each penalty, b free.
 
-    `x` (n, features), `targets` (n, outputs); alpha = penalty x the sum over examples of the mean feature's variance.
-    The eigendecomposition is of the smaller of the Gram matrices, (features, features) or (n, n).
+    alpha = penalty x the sum over examples of the features' mean variance.
     """
-    x, targets = x.double(), targets.double()
-    mean, middle = x.mean(0), targets.mean(0)
-    centred, y = x - mean, targets - middle
-    unit = centred.square().sum().item() / x.shape[1] or 1.0
-    few = len(x) < x.shape[1]
-    values, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
-    values = values.clamp(min=FLOOR * values[-1].item())
-    rotated = vectors.T @ (y if few else centred.T @ y)
+    mean, middle = means(examples, outputs)
+    features = len(mean)
+    if len(examples) < features:
+        yield from _few(examples, outputs, penalties)
+        return
+    gram = torch.zeros(features, features, dtype=torch.float64, device=mean.device)
+    cross = torch.zeros(features, outputs, dtype=torch.float64, device=mean.device)
+    for x, targets in blocks(examples, outputs):
+        centred = x - mean
+        gram.addmm_(centred.T, centred)
+        cross.addmm_(centred.T, targets - middle)
+    unit = gram.trace().item() / features or 1.0
+    values, vectors = _eigen(gram)
+    rotated = vectors.T @ cross
     for penalty in penalties:
-        alpha = penalty * unit
-        solved = vectors @ (rotated / (values + alpha)[:, None])
-        weights = centred.T @ solved if few else solved
-        yield Fit(weights, middle - mean @ weights, alpha)
+        weights = vectors @ (rotated / (values + penalty * unit)[:, None])
+        yield Fit(weights, middle - mean @ weights, penalty * unit)
+
+
+def _few(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iterator[Fit]:
+    """Do the same from the Gram matrix of the examples, which are fewer than the features."""
+    x, y = examples.between(0, len(examples))
+    x, targets = x.double(), targets_of(y, outputs)
+    mean, middle = x.mean(0), targets.mean(0)
+    centred = x - mean
+    unit = centred.square().sum().item() / len(mean) or 1.0
+    values, vectors = _eigen(centred @ centred.T)
+    rotated = vectors.T @ (targets - middle)
+    for penalty in penalties:
+        weights = centred.T @ (vectors @ (rotated / (values + penalty * unit)[:, None]))
+        yield Fit(weights, middle - mean @ weights, penalty * unit)
+
+
+def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
+    values, vectors = torch.linalg.eigh(gram)
+    return values.clamp(min=FLOOR * values[-1].item()), vectors
 
 
 def fit_and_judge(attempt: Attempt) -> Verdict:
     """Fit with every penalty, choose on the validation set, and take the one point of the run."""
     run, sets, journal = attempt.run, attempt.sets, attempt.journal
     journal.begin(None)
-    outputs = run.config.data.outputs
-    chosen = drawn(run, sets)
-    found = [
-        (fit, judge(fit, sets.validation, outputs))
-        for fit in fits(chosen.x, targets_of(chosen.y, outputs), run.config.stage.penalties)
-    ]
+    outputs, chosen = run.config.data.outputs, drawn(run, sets)
+    found = [(fit, judge(fit, sets.validation, outputs)) for fit in fits(chosen, outputs, run.config.stage.penalties)]
     fit, validation = min(found, key=lambda pair: (pair[1].error or 0.0, pair[1].loss))
     verdict = Verdict(judge(fit, sets.test, outputs), validation, judge(fit, chosen, outputs))
     attempt.notes["alpha"] = fit.alpha
@@ -72,16 +90,36 @@ def fit_and_judge(attempt: Attempt) -> Verdict:
     return verdict
 
 
-def drawn(run: PlannedRun, sets: Sets) -> Resident:
+def drawn(run: PlannedRun, sets: Sets) -> Examples:
     """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own stream."""
-    pool, shots = sets.feed.examples(0, run.quantities.D_unique), run.config.stage.shots
+    pool, shots = subset(sets), run.config.stage.shots
     if shots is None:
-        return Resident(*pool, None)
-    order = torch.randperm(len(pool[1]), generator=stream(run.config.seed, "shots")).to(pool[1].device)
-    labels = pool[1][order]
-    first = [order[labels == label][:shots] for label in range(run.config.data.outputs)]
-    rows = torch.cat(first)
-    return Resident(pool[0][rows], pool[1][rows], None)
+        return pool
+    order = torch.randperm(len(pool), generator=stream(run.config.seed, "shots"))
+    labels = pool.y.cpu()[order]
+    rows = torch.cat([order[labels == label][:shots] for label in range(run.config.data.outputs)])
+    return Resident(*pool.take(rows if not isinstance(pool, Resident) else rows.to(pool.device)), None)
+
+
+def subset(sets: Sets) -> Examples:
+    """Return the training subset, in its own order."""
+    assert isinstance(sets.feed, Epochs), "features are of a subset with an end"
+    return sets.feed.subset
+
+
+def blocks(examples: Examples, outputs: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield features (n, features) and targets (n, outputs), float64, some examples at a time."""
+    rows = ROWS[examples.device.type]
+    for start in range(0, len(examples), rows):
+        x, y = examples.between(start, start + rows)
+        yield x.double(), targets_of(y, outputs)
+
+
+def means(examples: Examples, outputs: int) -> tuple[Tensor, Tensor]:
+    """Return the mean features (features,) and the mean targets (outputs,)."""
+    sums = [(x.sum(0), targets.sum(0)) for x, targets in blocks(examples, outputs)]
+    x, targets = (torch.stack(parts).sum(0) / len(examples) for parts in zip(*sums, strict=True))
+    return x, targets
 
 
 def targets_of(y: Tensor, outputs: int) -> Tensor:
@@ -89,23 +127,20 @@ def targets_of(y: Tensor, outputs: int) -> Tensor:
     return y.double()[:, None] if y.is_floating_point() else functional.one_hot(y, outputs).double()
 
 
-def judge(fit: Fit, examples: Resident, outputs: int) -> Score:
+def judge(fit: Fit, examples: Examples, outputs: int) -> Score:
     """Score a fit: the squared error summed over outputs and, for classes, the error of the largest output."""
-    found = fit(examples.x)
-    loss = (found - targets_of(examples.y, outputs)).square().sum(1)
-    if examples.y.is_floating_point():
-        return Score(*_mean(loss))
-    return Score(*_mean(loss), *_mean((found.argmax(1) != examples.y).double()))
+    classes = not examples.y.is_floating_point()
+    loss, wrong = [], []
+    for x, targets in blocks(examples, outputs):
+        found = fit(x)
+        loss.append((found - targets).square().sum(1))
+        wrong.append((found.argmax(1) != targets.argmax(1)).double())
+    return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if classes else ()))
 
 
 def with_chance(run: PlannedRun, sets: Sets) -> Sets:
     """Return the sets with the loss of the constant predictor in squared error, the mean of the training targets."""
-    outputs, pool = run.config.data.outputs, sets.feed.examples(0, run.quantities.D_unique)[1]
-    constant = targets_of(pool, outputs).mean(0)
-    chance, chance_se = _mean((targets_of(sets.test.y, outputs) - constant).square().sum(1))
+    outputs = run.config.data.outputs
+    constant = targets_of(subset(sets).y, outputs).mean(0)
+    chance, chance_se = mean_and_error((targets_of(sets.test.y, outputs) - constant).square().sum(1))
     return replace(sets, splits=replace(sets.splits, chance=chance, chance_se=chance_se))
-
-
-def _mean(values: Tensor) -> tuple[float, float]:
-    """Return a mean and its standard error."""
-    return values.mean().item(), values.std().item() / sqrt(len(values)) if len(values) > 1 else 0.0

@@ -18,6 +18,11 @@ def check_parent(config: RunConfig, parent: PlannedRun | None) -> PlannedRun:
     name = config.stage.name
     if parent is None:
         raise UserError(f"found stage={name} without a run to start from; wanted one; give parent.run_id=RUN_ID")
+    if not parent.config.stage.trains:
+        raise UserError(
+            f"found run {parent.run_id} of stage={parent.config.stage.name}, which trains no network, to start "
+            f"stage={name} from; wanted one of stage=train, probe or finetune; name another parent"
+        )
     ours, theirs = config.data.shape, parent.input_shape
     if ours != theirs and not (len(ours) == len(theirs) == 3 and ours[0] in (1, theirs[0])):
         raise UserError(
@@ -58,7 +63,7 @@ def subset_of(config: RunConfig) -> int:
 def check_classes(config: RunConfig, parent: PlannedRun) -> None:
     """Refuse data whose classes are not those that the parent's head knows; UserError."""
     ours, theirs = config.data, parent.config.data
-    if ours.outputs != theirs.outputs or ours.metric != theirs.metric:
+    if (ours.outputs, ours.metric) != (theirs.outputs, theirs.metric):
         raise UserError(
             f"found stage={config.stage.name} with data={ours.name} ({ours.outputs} outputs) for run {parent.run_id}, "
             f"which was trained on {theirs.name} ({theirs.outputs} outputs); wanted the same classes; drop data="

@@ -52,7 +52,7 @@ def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Se
     """Return a run's data as its parent's frozen body sees it, on the device."""
     from scaling.data.base import Arrays
     from scaling.train.examiner import TRAIN_EXAMPLES, Sets
-    from scaling.train.feed import Epochs
+    from scaling.train.feed import epochs
     from scaling.train.resident import put
 
     splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
@@ -61,7 +61,7 @@ def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Se
         name: put(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
     }
     sample = replace(seen["train"], x=seen["train"].x[:TRAIN_EXAMPLES], y=seen["train"].y[:TRAIN_EXAMPLES])
-    return Sets(Epochs(seen["train"], seed=run.config.seed), sample, seen["validation"], seen["test"], splits)
+    return Sets(epochs(seen["train"], seed=run.config.seed), sample, seen["validation"], seen["test"], splits)
 
 
 def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
@@ -125,7 +125,8 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
 
     from scaling.data.base import Arrays
     from scaling.train.evaluate import ROWS
-    from scaling.train.resident import put, scale_of
+    from scaling.train.resident import put
+    from scaling.train.scale import scale_of
 
     examples: Arrays = getattr(splits, name)
     scale = scale_of(splits, run.config.data.shape, device)

@@ -37,10 +37,13 @@ def inherited(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_h
 
     UserError where the parent kept no weights.
     """
-    assert run.parent is not None and run.config.parent is not None and run.config.parent.step is not None
-    outputs = (run if new_head else run.parent).config.data.outputs
+    parent, start = run.parent, run.config.parent
+    assert parent is not None, "a run from scratch inherits nothing"
+    assert start is not None
+    outputs = (run if new_head else parent).config.data.outputs
     network: nn.Module = run.config.model.build(run.input_shape, outputs, stream(run.config.seed, "init"))
-    weights = kept_weights(folder.other(run.parent.run_id), run.config.parent.step)
+    step = parent.quantities.steps if start.step is None else start.step
+    weights = kept_weights(folder.other(parent.run_id), step)
     if new_head:
         head = f"{name_of_head(network)}."
         fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}

@@ -38,7 +38,7 @@ class Probe(Stage):
         if config.augment.name != "none":
             raise UserError(
                 f"found augment={config.augment.name} with stage=probe, whose features are computed once; "
-                f"wanted augment=none; change it, or take stage=finetune with stage.body_rate=0"
+                f"wanted augment=none; change it, or take stage=finetune with optim.body_share=0"
             )
         outputs = config.data.outputs
         head = dense(features_of(config, parent), outputs, role="head", first=True)

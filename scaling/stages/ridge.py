@@ -47,7 +47,7 @@ class Ridge(Stage):
         parent = check_parent(config, parent)
         pool, data = subset_of(config), config.data
         D = pool if self.shots is None else self.shots * data.outputs
-        if D > pool:
+        if pool < D:
             raise ImpossibleRun(
                 f"found stage.shots={self.shots} of {data.outputs} classes; wanted at most the {pool} examples of the "
                 f"training subset; lower stage.shots or raise data.size"

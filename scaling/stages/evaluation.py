@@ -1,0 +1,47 @@
+"""What stages that train nothing have in common: the parent's own network and head, judged on the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from scaling.stages.base import Stage
+
+if TYPE_CHECKING:
+    import torch
+
+    from scaling.arithmetic import Quantities
+    from scaling.config import RunConfig
+    from scaling.folders import RunFolder
+    from scaling.plan import PlannedRun
+    from scaling.train.examiner import Sets
+
+
+@dataclass(frozen=True)
+class Evaluation(Stage):
+    """Judge a network as it is; nothing is trained, and no compute is counted."""
+
+    fits: ClassVar[bool] = False
+
+    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+        """Count the network; UserError where the data has other classes than its head knows, or no classes."""
+        from scaling.accounting import count
+        from scaling.arithmetic import Quantities
+        from scaling.errors import UserError
+        from scaling.stages.descent import check_classes, check_parent, layers_of
+
+        parent = check_parent(config, parent)
+        check_classes(config, parent)
+        if config.data.metric != "cross_entropy":
+            raise UserError(
+                f"found stage={config.stage.name} with data={config.data.name}, a regression; wanted classes; "
+                f"choose another stage"
+            )
+        counts = count(layers_of(parent, config.data.outputs))
+        return Quantities(counts, 1, 0, 0, 0, False, 0, 0, None, (1,))
+
+    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+        """Bring the test set alone to the device."""
+        from scaling.stages.judging import load_test
+
+        return load_test(run, device)

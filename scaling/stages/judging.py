@@ -1,0 +1,131 @@
+"""Judging a network as it is: on the test images or on crops of them, by their labels or by lists of labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scaling.augment.standard import Standard
+from scaling.identity import resolved_precision
+from scaling.plan import PlannedRun
+from scaling.stages.base import Stop, Watch
+from scaling.stages.label_lists import read_label_lists
+from scaling.stages.networks import fitted, inherited
+from scaling.train.attempt import Attempt
+from scaling.train.duties import Progress
+from scaling.train.evaluate import ROWS, Score, mean_and_error
+from scaling.train.examiner import Sets, Verdict, point
+from scaling.train.feed import Epochs
+from scaling.train.resident import Resident, put
+from scaling.train.scale import scale_of
+from scaling.train.streams import stream
+
+if TYPE_CHECKING:
+    from scaling.stages.tta import TestTimeAugmentation
+
+UNKNOWN = Score(nan, nan, nan, nan)  # of sets that are not judged
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How many crops of each image are drawn, how, and what their mean is taken of."""
+
+    number: int
+    average: Literal["logits", "probabilities"]
+    drawn: Standard
+
+    @classmethod
+    def of(cls, stage: TestTimeAugmentation) -> Crops:
+        """Read the stage's settings."""
+        drawn = Standard(scale=stage.scale, ratio=stage.ratio, flip=stage.flip, mixup=0.0)
+        return cls(stage.crops, stage.average, drawn)
+
+
+def load_test(run: PlannedRun, device: torch.device) -> Sets:
+    """Return the test set on the device; the other sets, which are not judged, stand empty."""
+    data = run.config.data
+    splits = data.load(1, stream_seed=run.config.seed)
+    scale = scale_of(splits, data.shape, device)
+    test = put(splits.test, scale, device, reads=len(splits.test))
+    none = Resident(test.x[:0], test.y[:0], None)
+    return Sets(Epochs(none, seed=0), none, none, test, splits)
+
+
+def judge_network(
+    attempt: Attempt, *, watch: Watch, stop: Stop, crops: Crops | None, labels: str | None, root: str
+) -> Verdict | None:
+    """Take the one point of a run that trains nothing, None where `stop` asked for an end."""
+    run, test, journal = attempt.run, attempt.sets.test, attempt.journal
+    journal.begin(None)
+    network = inherited(run, attempt.folder, attempt.device, new_head=False)
+    logs = predictions(attempt, fitted(network, run), crops, watch=watch, stop=stop)
+    if logs is None:
+        return None
+    allowed = allowed_classes(test.y, run.config.data.outputs)
+    if labels is not None:
+        path = Path(root).expanduser() / Path(labels).expanduser()
+        found = read_label_lists(path, classes=run.config.data.outputs, examples=len(test))
+        allowed = torch.from_numpy(found).to(test.y.device)
+        attempt.notes["judged"] = int(allowed.any(1).sum())
+    verdict = Verdict(listed_score(logs, allowed), UNKNOWN, UNKNOWN)
+    journal.add(point(run, verdict, step=1, lr=None, final=True))
+    journal.trained(journal.seconds, len(test) * (crops.number if crops else 1))
+    return verdict
+
+
+@torch.no_grad()
+def predictions(
+    attempt: Attempt, network: nn.Module, crops: Crops | None, *, watch: Watch, stop: Stop
+) -> Tensor | None:
+    """Return log probabilities of the test set (n, classes) float64, None where `stop` asked for an end."""
+    test, device = attempt.sets.test, attempt.device
+    generator = stream(attempt.run.config.seed, "crops", device=device)
+    bf16 = resolved_precision(attempt.run.config) == "bf16"
+    network.eval()
+    parts, rows = [], ROWS[device.type]
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for start in range(0, len(test), rows):
+            if stop is not None and stop():
+                return None
+            x, _ = test.between(start, start + rows)
+            parts.append(_one(network, x) if crops is None else _mean_over(crops, network, x, generator))
+            if watch is not None:
+                done = min(start + rows, len(test))
+                watch(Progress(done, len(test), 0, nan, 0.0))
+    return torch.cat(parts)
+
+
+def _one(network: nn.Module, x: Tensor) -> Tensor:
+    return functional.log_softmax(network(x).double(), dim=1)
+
+
+def _mean_over(crops: Crops, network: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Return log probabilities (n, classes) of the mean logits, or the logarithm of the mean probabilities."""
+    augment = crops.drawn.build(tuple(x.shape[1:]), 0)
+    total: Tensor | float = 0.0
+    for _ in range(crops.number):
+        found = network(augment(x, x[:, 0, 0, 0], generator)[0]).double()
+        total = total + (found if crops.average == "logits" else found.softmax(1))
+    mean = total / crops.number
+    assert isinstance(mean, Tensor), "crops are at least one"
+    return mean.log_softmax(1) if crops.average == "logits" else mean.log()
+
+
+def allowed_classes(y: Tensor, outputs: int) -> Tensor:
+    """Return the one class that is right for each example, (n, classes) bool."""
+    return functional.one_hot(y, outputs).bool()
+
+
+def listed_score(logs: Tensor, allowed: Tensor) -> Score:
+    """Score log probabilities (n, classes) against the classes that are right, examples without any left out."""
+    some = allowed.any(1)
+    logs, allowed = logs[some], allowed[some]
+    loss = -logs.masked_fill(~allowed, -torch.inf).logsumexp(1)
+    wrong = ~allowed.gather(1, logs.argmax(1, keepdim=True))[:, 0]
+    return Score(*mean_and_error(loss), *mean_and_error(wrong.double()))

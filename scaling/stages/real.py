@@ -1,0 +1,35 @@
+"""ReaL accuracy: a prediction is right if it is among the labels that an image may have (arXiv 2006.07159)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from scaling.config import part
+from scaling.stages.base import Stop, Watch
+from scaling.stages.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from scaling.train.attempt import Attempt
+    from scaling.train.examiner import Verdict
+
+
+@dataclass(frozen=True)
+class RealLabels(Evaluation):
+    """Judge the network against lists of labels, one a test example; examples with an empty list are left out.
+
+    `labels`: a JSON file, a list of lists of classes, or an .npz with `labels` (n, classes) of 0 and 1, or with all
+    classes one after the other in `labels` and how many each example has in `lengths`; it is looked for in `root`. The
+    examples are in the order of the data's test split. The loss is -log of the probability of the whole list.
+    """
+
+    name: ClassVar[str] = "real"
+
+    labels: str
+    root: str = part(".", identity=False)
+
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+        """Judge the network; None where `stop` asked for an end."""
+        from scaling.stages.judging import judge_network
+
+        return judge_network(attempt, watch=watch, stop=stop, crops=None, labels=self.labels, root=self.root)

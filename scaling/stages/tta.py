@@ -1,0 +1,59 @@
+"""Test-time augmentation: the mean prediction over random crops and flips of each test image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from scaling.config import part
+from scaling.stages.base import Stop, Watch
+from scaling.stages.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from scaling.arithmetic import Quantities
+    from scaling.config import RunConfig
+    from scaling.plan import PlannedRun
+    from scaling.train.attempt import Attempt
+    from scaling.train.examiner import Verdict
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class TestTimeAugmentation(Evaluation):
+    """Judge the mean over `crops` random resized crops, each mirrored with probability `flip`, of every test image.
+
+    `average`: what the mean is taken of; `scale`: share of the area a crop has, from and to; `ratio`: its width /
+    height. Crops are drawn from the run's own stream. `labels`: a file of label lists (see stage=real), which replaces
+    the data's own labels; it is looked for in `root`.
+    """
+
+    __test__: ClassVar[bool] = False  # no test, whatever its name says
+    name: ClassVar[str] = "tta"
+
+    crops: PositiveInt = 100
+    average: Literal["logits", "probabilities"] = "probabilities"
+    scale: tuple[Share, Share] = (0.4, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: Share = 0.5
+    labels: str | None = None
+    root: str = part(".", identity=False)
+
+    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+        """Count the network; UserError for data that are no images."""
+        from scaling.errors import UserError
+
+        if len(config.data.shape) != 3:
+            raise UserError(
+                f"found stage=tta with data={config.data.name}, whose examples of shape {tuple(config.data.shape)} are "
+                f"no images to crop or flip; wanted images; choose another stage"
+            )
+        return super().settle(config, parent)
+
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+        """Judge the network; None where `stop` asked for an end."""
+        from scaling.stages.judging import Crops, judge_network
+
+        return judge_network(attempt, watch=watch, stop=stop, crops=Crops.of(self), labels=self.labels, root=self.root)
