@@ -113,13 +113,14 @@ def test_numbers_are_plain(table):
     assert "Infinity" not in text
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth_as_often_as_it_says():
     covered = []
-    for seed in range(40):
+    for seed in range(100):
         found = isoflop(worlds.isoflop(World(noise=0.006, seed=seed)), shape=Shape(0.30, 0.28), resamples=200)
         low, high = found.N_law.exponent_interval
         covered.append(low < World().exponent < high)
-    assert 0.85 <= np.mean(covered) <= 1.0  # 95 % nominal, 40 draws: below .85 by luck in less than 1 of 100
+    assert 0.88 <= np.mean(covered) <= 1.0  # 95 % nominal, 100 draws: below .88 by luck in less than 1 of 100
 
 
 def test_skewed_world_biases_the_parabola_and_not_the_shape():
