@@ -22,6 +22,7 @@ FORWARD_SHARE = 1 / 3  # of a training step
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+HELD_BYTES = 1 << 30  # images beyond this stay in their file, see scaling/train/mapped.py
 NORMALISED_BYTES = 1 << 28  # a set up to this size is held normalised as well, see scaling/train/resident.py
 BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
@@ -177,4 +178,6 @@ def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     numbers = prod(config.data.shape) * (examples + TEST_ROWS + VALIDATION_ROWS + TRAIN_ROWS)
     stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32
     held = numbers * stored + (4 * numbers if stored == 1 and 4 * numbers <= NORMALISED_BYTES else 0)
+    if stored == 1 and numbers > HELD_BYTES:  # stays in its file; on a GPU, where there is no room beside the model
+        held = HELD_BYTES
     return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held

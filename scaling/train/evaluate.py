@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
-from scaling.train.resident import Resident
+from scaling.train.resident import Examples
 
 Labels = Tensor | Mixed  # class indices or targets (n,), or those of mixed examples
 Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -> mean loss ()
@@ -52,9 +52,9 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def score(module: nn.Module, examples: Resident, metric: Metric, *, bf16: bool) -> Score:
+def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
     """Evaluate a module, which is left in the mode it was in; nothing is drawn from any random stream."""
-    device, training = examples.y.device, module.training
+    device, training = examples.device, module.training
     module.eval()
     loss, wrong = [], []
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -65,10 +65,10 @@ def score(module: nn.Module, examples: Resident, metric: Metric, *, bf16: bool) 
             if metric == "cross_entropy":
                 wrong.append((outputs.argmax(1) != y).double())
     module.train(training)
-    return Score(*_mean(torch.cat(loss)), *(_mean(torch.cat(wrong)) if wrong else ()))
+    return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if wrong else ()))
 
 
-def _mean(values: Tensor) -> tuple[float, float]:
+def mean_and_error(values: Tensor) -> tuple[float, float]:
     """Return a mean and its standard error (0 for a single value)."""
     error = values.std().item() / sqrt(len(values)) if len(values) > 1 else 0.0
     return values.mean().item(), error

@@ -14,8 +14,9 @@ from scaling.models.blocks import LinearMap
 from scaling.plan import PlannedRun
 from scaling.record import Point
 from scaling.train.evaluate import Score, score
-from scaling.train.feed import Chunks, Epochs, Feed
-from scaling.train.resident import Resident, put, scale_of
+from scaling.train.feed import Chunks, Feed, epochs
+from scaling.train.resident import Examples, put
+from scaling.train.scale import scale_of
 
 TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken
 ABOVE = 3  # standard errors above chance: diverged
@@ -28,9 +29,9 @@ class Sets:
     """A data set on the device: the feed to train on, and the three sets to evaluate on."""
 
     feed: Feed
-    train: Resident
-    validation: Resident
-    test: Resident
+    train: Examples
+    validation: Examples
+    test: Examples
     splits: Splits
 
 
@@ -44,7 +45,7 @@ def load_sets(run: PlannedRun, device: torch.device) -> Sets:
         feed: Feed = Chunks(splits.train, scale, device)
     else:
         first = splits.train
-        feed = Epochs(put(first, scale, device, reads=quantities.D), seed=config.seed)
+        feed = epochs(put(first, scale, device, reads=quantities.D), seed=config.seed)
     sample = Arrays(first.x[:TRAIN_EXAMPLES], first.y[:TRAIN_EXAMPLES])
     train, validation, test = (
         put(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
@@ -86,7 +87,7 @@ def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, fin
         D=D,
         C=quantities.once + quantities.counts.C(D),
         C_counted=quantities.once + quantities.counts.C_counted(D),
-        epochs=D / quantities.D_unique,
+        epochs=D / quantities.D_unique if D else 0.0,
         loss=verdict.test.loss,
         loss_se=verdict.test.loss_se,
         error=verdict.test.error if has_error else None,

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Stream
-from scaling.train.resident import Resident, Scale, put
+from scaling.train.mapped import Mapped, Rows, ahead
+from scaling.train.resident import Examples, Resident, put
+from scaling.train.scale import Scale
 from scaling.train.streams import derive
 
 # Bytes gathered at a time. On a CPU what stays in the second-level cache is read back for nothing (measured: 14 us for
@@ -29,7 +31,7 @@ class Feed(Protocol):
 class Epochs:
     """A seeded permutation of the training subset for each epoch, one epoch after the other."""
 
-    def __init__(self, subset: Resident, *, seed: int) -> None:
+    def __init__(self, subset: Examples, *, seed: int) -> None:
         self.subset = subset
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._seed = seed
@@ -37,14 +39,36 @@ class Epochs:
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
+        return self.subset.take(self.index(start, stop))
+
+    def index(self, start: int, stop: int) -> Tensor:
+        """Return which examples of the subset stand at positions `start` up to `stop`, (stop - start,) int64."""
         n = len(self.subset)
         parts = [self._order(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in _blocks(start, stop, n)]
-        index = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return self.subset.take(index)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _permutation(self, epoch: int) -> Tensor:
         self._generator.manual_seed(derive(self._seed, "order", epoch))
-        return torch.randperm(len(self.subset), generator=self._generator).to(self.subset.x.device)
+        order = torch.randperm(len(self.subset), generator=self._generator)
+        return order.to(self.subset.device) if isinstance(self.subset, Resident) else order
+
+
+class MappedEpochs(Epochs):
+    """The same of examples that the device does not hold: gathered here, then brought there."""
+
+    def __init__(self, subset: Mapped, *, seed: int) -> None:
+        super().__init__(subset, seed=seed)
+        self.settle = subset.settle
+        self._gather = subset.gather
+
+    def gather(self, start: int, stop: int) -> Rows:
+        """Gather the examples at positions `start` up to `stop` on the host."""
+        return self._gather(self.index(start, stop))
+
+
+def epochs(subset: Examples, *, seed: int) -> Epochs:
+    """Make the feed of a training subset, wherever it is held."""
+    return MappedEpochs(subset, seed=seed) if isinstance(subset, Mapped) else Epochs(subset, seed=seed)
 
 
 class Chunks:
@@ -78,8 +102,10 @@ class Batches:
     def between(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of the steps from `start` up to `stop`."""
         size = self.batch
-        for step in range(start, stop, self.together):
-            x, y = self.feed.examples(step * size, min(step + self.together, stop) * size)
+        spans = ((step * size, min(step + self.together, stop) * size) for step in range(start, stop, self.together))
+        feed = self.feed
+        blocks = ahead(feed, spans) if isinstance(feed, MappedEpochs) else (feed.examples(*span) for span in spans)
+        for x, y in blocks:
             yield from zip(x.split(size), y.split(size), strict=True)
 
 

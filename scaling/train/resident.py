@@ -1,4 +1,4 @@
-"""Examples on the device: raw or normalised, taken by index."""
+"""Examples on the device, raw or normalised, taken by index; or those that it does not hold."""
 
 from __future__ import annotations
 
@@ -9,30 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.data.base import Arrays, Splits
+from scaling.data.base import Arrays
+from scaling.train.mapped import Mapped, held_elsewhere
+from scaling.train.scale import Scale
 
 NORMALISED_BYTES = 1 << 28  # 256 MiB: a set no larger than this is normalised once, instead of batch by batch
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Normalisation (x - mean) / std in float32, per channel or for all alike."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return a new float32 tensor; the same bits whether a set is normalised whole or in batches."""
-        return x.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
-
-
-def scale_of(splits: Splits, shape: tuple[int, ...], device: torch.device) -> Scale | None:
-    """Return a data set's normalisation, None where float32 examples are to be left as they are."""
-    if splits.test.x.dtype == np.float32 and set(splits.mean) == {0.0} and set(splits.std) == {1.0}:
-        return None
-    per_channel = (-1, *[1] * (len(shape) - 1))
-    mean, std = (torch.tensor(values, device=device).reshape(per_channel) for values in (splits.mean, splits.std))
-    return Scale(mean, std)
 
 
 @dataclass(frozen=True)
@@ -46,6 +27,11 @@ class Resident:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the examples are."""
+        return self.y.device
+
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the examples at `index` (n,) int64, normalised."""
         return self._scaled(self.x.index_select(0, index)), self.y.index_select(0, index)
@@ -58,8 +44,13 @@ class Resident:
         return x if self.scale is None else self.scale(x)
 
 
-def put(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int) -> Resident:
-    """Bring examples to the device; normalise them at once where they are small and read (`reads` examples) often."""
+Examples = Resident | Mapped
+
+
+def put(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+    """Bring examples to the device, if it can hold them; normalise at once what is small and read (`reads`) often."""
+    if held_elsewhere(arrays.x, device):
+        return Mapped(_tensor(arrays.x.view(np.ndarray), torch.device("cpu")), _tensor(arrays.y, device), scale)
     x, y = _tensor(arrays.x, device), _tensor(arrays.y, device)
     if scale is not None and reads >= len(y) and 4 * x.numel() <= NORMALISED_BYTES:
         return Resident(scale(x), y, None)
@@ -69,4 +60,6 @@ def put(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
     with warnings.catch_warnings():  # nothing here writes into the examples
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        if isinstance(array, np.memmap):
+            return torch.from_numpy(array).to(device, copy=True)  # read once, not at every batch
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling.config import read_config
+from scaling.config import part, read_config
 from scaling.data.base import Arrays, DataSet, Metric, Splits, Stream
 from scaling.folders import RunFolder
 from scaling.plan import PlannedRun, plan_run
@@ -18,12 +18,13 @@ CENTRES = np.random.default_rng(7).standard_normal((3, 6)).astype(np.float32)
 
 @dataclass(frozen=True, kw_only=True)
 class Blobs(DataSet):
-    """Three noisy classes of six features; as bytes where `pixels`, shaped as images (1, 2, 3)."""
+    """Three noisy classes of six features; as bytes where `pixels`, images of (1, 2, 3), mapped from `file`."""
 
     name: ClassVar[str] = "blobs"
     classes: int = 3
     pixels: bool = False
     noise: float = 0.6
+    file: str | None = part(None, identity=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -32,6 +33,9 @@ class Blobs(DataSet):
     def load(self, D_unique, *, stream_seed=0):
         train = self._draw(D_unique, 1) if D_unique else Stream(lambda i: self._draw(100, 5, stream_seed, i), chunk=100)
         scales = {"mean": (128.0,), "std": (20.0,)} if self.pixels else {}
+        if self.file is not None:
+            np.save(self.file, train.x)
+            train = Arrays(np.load(self.file, mmap_mode="r"), train.y)
         return Splits(train, self._draw(200, 2), self._draw(300, 3), chance=float(np.log(3)), chance_se=0.0, **scales)
 
     def _draw(self, n, *seed):
