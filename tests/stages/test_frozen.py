@@ -1,0 +1,148 @@
+"""Probe and ridge: what a frozen body's features give, and that the body stays as it is."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge as ScikitRidge
+
+from scaling.errors import UserError
+from scaling.stages.features import SPLITS, feature_key, feature_sets
+from scaling.stages.networks import inherited
+from scaling.train.kept import kept_weights
+from scaling.train.run import train_run
+from tests.stages.family import child_run, done, folder_of, parent_run
+from tests.train.runs import essence, planned
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    parent = parent_run()
+    done(parent, results)
+    return results, parent
+
+
+@pytest.mark.parametrize("kind", ["probe", "ridge"])
+def test_the_body_is_left_untouched_bitwise(trained, kind):
+    results, parent = trained
+    folder = folder_of(parent, results)
+    files = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    before = kept_weights(folder, 40)
+    run = child_run(parent, kind, train={"keep": "last"} if kind == "probe" else {})
+    record = done(run, results)
+    assert record.status == "finished"
+    assert record.points[-1].error < 0.2
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == files
+    if kind == "probe":
+        after = kept_weights(folder_of(run, results), run.quantities.steps)
+        body = [name for name in before if not name.startswith("head.")]
+        assert all(torch.equal(before[name], after[name]) for name in body)
+        assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+def test_features_are_those_of_the_checkpoint_and_computed_once(trained):
+    results, parent = trained
+    runs = [child_run(parent, "ridge", step=4), child_run(parent, {"is": "ridge", "shots": 2}, step=4, seed=3)]
+    assert feature_key(runs[0]) == feature_key(runs[1]) != feature_key(child_run(parent, "ridge"))
+    done(runs[0], results)
+    cached = results / "features" / feature_key(runs[0])
+    stamps = {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS}
+    done(runs[1], results)
+    assert {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS} == stamps
+    network = inherited(runs[0], folder_of(runs[0], results), CPU, new_head=True)
+    sets = feature_sets(runs[0], folder_of(runs[0], results), CPU)
+    with torch.no_grad():
+        seen = torch.tensor((sets.splits.test.x[:9] - 128.0) / 20.0, dtype=torch.float32)
+        wanted = network.blocks(network.embed(seen.flatten(1)))
+    torch.testing.assert_close(sets.test.x[:9], wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:99])])
+def test_a_damaged_cache_is_made_again(trained, damage):
+    results, parent = trained
+    run = child_run(parent, "ridge", step=4, seed=9)
+    first = done(run, results)
+    damage(results / "features" / feature_key(run) / "test.npy")
+    assert essence(done(run, results)) == essence(first)
+
+
+def test_ridge_is_that_of_scikit_learn(trained):
+    results, parent = trained
+    for shots in (None, 3):  # more examples than features, and fewer
+        run = child_run(parent, {"is": "ridge", "shots": shots, "penalties": [0.03]}, seed=5)
+        record = done(run, results)
+        from scaling.stages.closed_form import drawn
+
+        sets = feature_sets(run, folder_of(run, results), CPU)
+        chosen = drawn(run, sets)
+        assert len(chosen) == (600 if shots is None else 9)
+        onehot = np.eye(3)[chosen.y.numpy()]
+        other = ScikitRidge(alpha=record.data["facts"]["alpha"]).fit(chosen.x.double().numpy(), onehot)
+        outputs = other.predict(sets.test.x.double().numpy())
+        truth = sets.test.y.numpy()
+        assert record.points[-1].error == pytest.approx(np.mean(outputs.argmax(1) != truth))
+        assert record.points[-1].loss == pytest.approx(np.mean(np.sum((outputs - np.eye(3)[truth]) ** 2, axis=1)))
+
+
+def test_the_penalty_is_chosen_on_the_validation_set(trained):
+    results, parent = trained
+    few = {"is": "ridge", "shots": 2}
+    chosen = done(child_run(parent, few, seed=2), results).points[-1]
+    alone = [
+        done(child_run(parent, {**few, "penalties": [penalty]}, seed=2), results).points[-1]
+        for penalty in (1e-6, 1e-3, 1.0, 100.0)
+    ]
+    assert chosen.val_error <= min(point.val_error for point in alone)
+
+
+def test_a_probe_counts_its_own_compute(trained):
+    _, parent = trained
+    run = child_run(parent, "probe")
+    body = 2 * (6 * 16 + 2 * 4 * 16 * 16)  # multiply-adds of the embedding and one bottleneck, FLOPs
+    assert run.quantities.D == 1200
+    assert 600 * body + 3 * 2 * 16 * 3 * 1200 == run.quantities.C
+    row = run.row()
+    assert (row["C"], row["D"], row["steps"]) == (parent.quantities.C, parent.quantities.D, 40)
+    assert (row["stage_C"], row["stage_D"]) == (run.quantities.C, 1200)
+
+
+def test_a_hundred_checkpoints_and_three_tasks_take_less_than_a_minute(trained):
+    """Ten of the three hundred, from cached features, within a thirtieth of the time (and slack for a busy machine)."""
+    results, parent = trained
+    runs = [child_run(parent, "probe", step=4, train={"epochs": 50}, seed=seed) for seed in range(11)]
+    done(runs[0], results)
+    began = time.process_time()
+    for run in runs[1:]:
+        done(run, results)
+    assert time.process_time() - began < 4
+
+
+def test_what_cannot_be_started_from_is_said_in_a_sentence(trained):
+    results, parent = trained
+    ridge = child_run(parent, "ridge")
+    cases = {
+        "trains no network": lambda: child_run(ridge, "probe"),
+        "the milestones of run": lambda: child_run(parent, "probe", step=7),
+        "give data.size": lambda: child_run(parent, "probe", data={"is": "blobs", "pixels": True}),
+        "that reads": lambda: child_run(parent, "probe", data={"is": "blobs", "size": 100}),
+        "no head of its own": lambda: child_run(
+            planned({"steps": 4}, model={"is": "linear", "width": 3}, data="line"),
+            "probe",
+            data={"is": "line", "size": 99},
+        ),
+        "shots": lambda: child_run(parent, {"is": "ridge", "shots": 999}),
+        "same classes": lambda: child_run(parent, "tta", data="digits"),
+    }
+    for said, make in cases.items():
+        with pytest.raises(UserError, match=said):
+            make()
+    other = parent_run(steps=44, milestones=None)
+    run = child_run(other, "probe")
+    with pytest.raises(UserError, match=r"train\.keep=milestones"):
+        train_run(run, folder_of(run, results), device="cpu")

@@ -1,0 +1,145 @@
+"""Fine-tuning, test-time augmentation and label lists: the whole network."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.errors import UserError
+from scaling.stages.judging import Crops, allowed_classes, listed_score
+from scaling.stages.label_lists import read_label_lists
+from scaling.stages.networks import Resized, inherited
+from scaling.train.kept import kept_weights
+from scaling.train.run import train_run
+from scaling.train.streams import stream
+from tests.stages.family import child_run, done, folder_of, parent_run
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    parent = parent_run()
+    done(parent, results)
+    return results, parent
+
+
+def moved(run, results, before) -> dict[str, float]:
+    """The largest change of the embedding and of the head in a run of one step."""
+    after = kept_weights(folder_of(run, results), run.quantities.steps)
+    return {
+        "embed": (after["embed.weight"] - before["embed.weight"]).abs().max().item(),
+        "head": after["head.weight"].abs().max().item(),
+    }
+
+
+def test_body_and_head_take_their_own_rates(trained):
+    """One step of LION moves each weight by its rate: the rate of the head, and body_share of it."""
+    results, parent = trained
+    before = kept_weights(folder_of(parent, results), 40)
+    for share in (0.0, 0.1, 1.0):
+        # The head starts at zero, where the body has no gradient: the second step is the body's first.
+        optim = {"is": "lion", "lr": 1e-3, "body_share": share}
+        run = child_run(parent, "finetune", train={"epochs": None, "steps": 2, "keep": "last"}, optim=optim)
+        done(run, results)
+        found = moved(run, results, before)
+        assert found["embed"] == pytest.approx(share * 1e-3, rel=1e-3, abs=1e-9)
+        assert found["head"] == pytest.approx(2e-3, rel=1e-3)
+
+
+def test_fine_tuning_starts_from_the_parents_body_and_learns(trained):
+    results, parent = trained
+    run = child_run(
+        parent, "finetune", train={"clip": 1.0, "epochs": 4}, optim={"is": "sgd", "lr": 0.1, "body_share": 0.1}
+    )
+    network = inherited(run, folder_of(run, results), CPU, new_head=True)
+    weights = kept_weights(folder_of(parent, results), 40)
+    assert torch.equal(network.embed.weight, weights["embed.weight"])
+    assert not network.head.weight.any()
+    record = done(run, results)
+    assert record.points[-1].error < 0.2
+    assert record.descent["point"]["step"] == 40
+
+
+def test_images_of_another_size_are_resized_on_the_device(trained):
+    results, parent = trained
+    run = child_run(parent, "finetune", data="digits", train={"epochs": 1, "keep": "last"})
+    assert run.quantities.counts.N == 6 * 16 + 8 * 16 * 16 + 16 * 10
+    record = done(run, results)
+    assert record.points[-1].loss < record.data["chance"]
+    network = inherited(run, folder_of(run, results), CPU, new_head=True)
+    x = torch.randn(4, 1, 8, 8)
+    wanted = network(torch.nn.functional.interpolate(x, size=(2, 3), mode="bilinear"))
+    torch.testing.assert_close(Resized(network, (1, 2, 3))(x), wanted)
+    assert done(child_run(run, {"is": "tta", "crops": 2}, data="digits"), results).points[-1].error < 1
+
+
+def test_a_stage_without_crops_scores_as_its_parent_did(trained, tmp_path):
+    results, parent = trained
+    test = parent.config.data.load(1).test
+    (tmp_path / "own.json").write_text(json.dumps([[int(label)] for label in test.y]))
+    run = child_run(parent, {"is": "real", "labels": "own.json", "root": str(tmp_path)})
+    record = done(run, results)
+    last = json.loads(folder_of(parent, results).record.read_text())["points"][-1]
+    assert record.points[-1].error == last["error"]
+    assert record.points[-1].loss == pytest.approx(last["loss"], rel=1e-6)
+    assert (run.quantities.D, run.quantities.C) == (0, 0)
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+def test_tta_is_the_mean_over_crops_by_hand(trained, average):
+    results, parent = trained
+    stage = {"is": "tta", "crops": 3, "average": average, "scale": [0.5, 1.0]}
+    run = child_run(parent, stage, seed=4)
+    record = done(run, results)
+    network = inherited(run, folder_of(run, results), CPU, new_head=False).eval()
+    test = run.config.data.load(1).test
+    x = torch.tensor((test.x - 128.0) / 20.0, dtype=torch.float32)
+    generator = stream(4, "crops")
+    augment = Crops.of(run.config.stage).drawn.build((1, 2, 3), 3)
+    with torch.no_grad():
+        outputs = torch.stack([network(augment(x, None, generator)[0]).double() for _ in range(3)])
+    mean = outputs.mean(0).softmax(1) if average == "logits" else outputs.softmax(2).mean(0)
+    y = torch.tensor(test.y)
+    assert record.points[-1].error == pytest.approx((mean.argmax(1) != y).double().mean().item())
+    assert record.points[-1].loss == pytest.approx(-mean[range(len(y)), y].log().mean().item(), rel=1e-9)
+
+
+def test_label_lists_count_any_of_their_classes_and_leave_out_the_empty():
+    logs = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4], [0.5, 0.3, 0.2]]).double().log()
+    allowed = torch.tensor([[0, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 0]]).bool()
+    found = listed_score(logs, allowed)
+    assert found.error == pytest.approx(1 / 3)
+    assert found.loss == pytest.approx(-(np.log(0.2) + np.log(0.9) + np.log(1.0)) / 3)
+    assert listed_score(logs, allowed_classes(torch.tensor([0, 1, 2, 0]), 3)).error == 0
+
+
+def test_label_lists_are_read_from_json_and_npz(tmp_path):
+    lists = [[1], [], [0, 2]]
+    wanted = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1]], dtype=bool)
+    (tmp_path / "a.json").write_text(json.dumps(lists))
+    np.savez(tmp_path / "b.npz", labels=np.array([1, 0, 2]), lengths=np.array([1, 0, 2]))
+    np.savez(tmp_path / "c.npz", labels=wanted.astype(np.uint8))
+    for name in ("a.json", "b.npz", "c.npz"):
+        assert (read_label_lists(tmp_path / name, classes=3, examples=3) == wanted).all()
+    (tmp_path / "broken.json").write_text('[[1], "x"]')
+    for name, classes, said in (
+        ("a.json", 2, "0 to 1"),
+        ("broken.json", 3, "no lists of labels"),
+        ("none.json", 3, "no file"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_label_lists(tmp_path / name, classes=classes, examples=3)
+    with pytest.raises(UserError, match="wanted 4"):
+        read_label_lists(tmp_path / "a.json", classes=3, examples=4)
+
+
+def test_a_stopped_judging_leaves_no_record(trained):
+    results, parent = trained
+    run = child_run(parent, {"is": "tta", "crops": 2}, seed=77)
+    assert train_run(run, folder_of(run, results), device="cpu", stop=lambda: True) is None
+    assert not folder_of(run, results).record.exists()
