@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import PositiveInt
@@ -15,6 +16,7 @@ from scaling.data.base import Source
 from scaling.data.finite import FiniteSet, Whole
 from scaling.data.prepared import Prepared, find_prepared
 from scaling.data.roots import data_folder
+from scaling.data.staging import staged
 from scaling.errors import UserError
 
 
@@ -23,7 +25,7 @@ class ImageSet(FiniteSet):
     """Classify square colour images that `scaling data prepare` has put into arrays.
 
     `root` holds the originals, in one folder a class under train/, validation/ and test/, or as Parquet files of those
-    names, and the prepared arrays.
+    names, and the prepared arrays; `stage`: a folder of node-local disk to copy those to first, such as $TMPDIR/data.
     """
 
     hub: ClassVar[str] = ""  # where Hugging Face `datasets` knows the set
@@ -31,6 +33,7 @@ class ImageSet(FiniteSet):
     image_size: PositiveInt
     channels: PositiveInt = 3
     root: str | None = part(None, identity=False)
+    stage: str | None = part(None, identity=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,7 +65,7 @@ class ImageSet(FiniteSet):
                 f"found no {self.name} at {self.image_size} pixels in {source.where}; wanted prepared images; "
                 f"{source.advice}"
             )
-        return Prepared.open(source.where).whole()
+        return Prepared.open(staged(Path(source.where), self.stage)).whole()
 
 
 @dataclass(frozen=True, kw_only=True)

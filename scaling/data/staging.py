@@ -1,0 +1,50 @@
+"""Prepared data on node-local disk: copied once a node, so that many jobs do not read one file server."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def staged(source: Path, stage: str | None) -> Path:
+    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made now if it is not there.
+
+    The processes of a node wait for the one that copies. Where the copy cannot be made, `source` itself is read.
+    """
+    if not stage:
+        return source
+    folder = Path(os.path.expandvars(stage)).expanduser()
+    target = folder / f"{source.name}-{_fingerprint(source)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                _copy(source, target)
+    except OSError as error:
+        log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)
+        return source
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copytree(source, aside)
+        aside.rename(target)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _fingerprint(source: Path) -> str:
+    """Return a short hash of where the data lies, and of the names, sizes and times of its files."""
+    files = sorted(source.rglob("*"))
+    facts = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr((str(source.resolve()), facts)).encode()).hexdigest()[:12]
