@@ -55,7 +55,7 @@ def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
-    trainer = Trainer(run, cut, device, module=learner and learner.module)
+    trainer = Trainer(run, cut, device, module=learner.module if learner else None)
     state = read_checkpoint(attempt.folder.checkpoint, run.run_id)
     if state is not None:
         trainer.load(state["trainer"])
@@ -63,9 +63,7 @@ def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
     return trainer
 
 
-def _through_milestones(
-    attempt: Attempt, trainer: Trainer, duties: Duties, learner: Learner | None
-) -> Verdict | None:
+def _through_milestones(attempt: Attempt, trainer: Trainer, duties: Duties, learner: Learner | None) -> Verdict | None:
     run, journal, verdict = attempt.run, attempt.journal, LOST
     for step in run.quantities.milestones:
         if step <= journal.last_step:
