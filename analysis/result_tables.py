@@ -15,10 +15,16 @@ from analysis.text_table import TextTable
 MOST_ROWS = 60
 """Settings that a table lists; where milestones make more, only the ends of runs are listed."""
 
-SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage", "stage_recipe", "D_unique")
+SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "D_unique")
 """Columns that tell one setting from another beside the model and the epochs, where they differ."""
 
-WORDS = {"D_unique": "examples", "label_smoothing": "smoothing", "augment": "augmentation", "lr": "rate"}
+WORDS = {
+    "D_unique": "examples",
+    "stage_recipe": "stage",
+    "label_smoothing": "smoothing",
+    "augment": "augmentation",
+    "lr": "rate",
+}
 
 
 def symbol(family: object, depth: float, width: float) -> str:
@@ -45,7 +51,7 @@ def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
     value = 100 * (1 - rows[y]) if y == "error" else rows[y]
     grouped = rows.assign(value=value).groupby([*chosen, "column"], dropna=False, sort=False)["value"]
     cells = grouped.agg(["mean", "std", "size"]).reset_index()
-    tasks = list(dict.fromkeys(rows["column"]))
+    tasks = sorted(set(rows["column"]), key=lambda task: (":" in task, task))
     n = sorted(set(cells["size"]))
     lines = [_cells(setting, group, tasks, y) for setting, group in cells.groupby(chosen, dropna=False, sort=False)]
     what = "Test accuracy, %" if y == "error" else f"Test {y}"
@@ -56,13 +62,15 @@ def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """Choose the columns that tell settings apart; a rate that follows from the others tells nothing."""
+    """Choose the columns that tell settings apart; what follows from the others tells nothing."""
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
-    others = [name for name in chosen if name != "lr"]
-    if "lr" in chosen and others and rows.groupby(others, dropna=False)["lr"].nunique().max() == 1:
-        chosen = others
+    for name in ("lr", "stage_recipe"):
+        others = [other for other in chosen if other != name]
+        if name in chosen and others:
+            told = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1
+            chosen = others if told else chosen
     return chosen
 
 
@@ -117,6 +125,8 @@ def _cells(setting: object, group: pd.DataFrame, tasks: Sequence[str], y: str) -
 def _word(value: object) -> str:
     from analysis.figures.filters import augment_words
 
+    if value is None or value != value:
+        return "–"
     if isinstance(value, float):
         return short(value) if value >= 1000 else f"{value:g}"
     return augment_words(str(value)) if str(value).startswith(("standard", "none")) else str(value)

@@ -230,6 +230,9 @@ def batches(case: Case) -> Iterator[Drawing]:
             }[one.of]
             for one in numbers
         )
+        edge = sorted({f"{batch:.0f}" for one in numbers for batch in one.at_edge}, key=float)
+        if edge:
+            caption += f" The best rate is an end of those tried at batch {', '.join(edge)}, which may be better still."
         draw = [partial(draw_batches, numbers=one) for one in numbers]
         yield f"batches{case.named}", f"{case.y.capitalize()} against the batch", caption, len(draw), True, draw
 

@@ -33,11 +33,12 @@ class Line:
 
 @dataclass(frozen=True)
 class BatchNumbers:
-    """What is drawn in one panel. of: examples or steps."""
+    """What is drawn in one panel. of: examples or steps; at_edge: batches whose best rate is an end of those tried."""
 
     of: str
     lines: tuple[Line, ...]
     tuned: bool
+    at_edge: tuple[float, ...]
     y_label: str
 
 
@@ -49,11 +50,15 @@ def batch_numbers(rows: pd.DataFrame, y: str, *, of: str) -> BatchNumbers:
     rows = rows.assign(amount=_amount(rows) if of == "examples" else rows["step"].astype(float))
     keys = [name for name in APART if name in rows.columns]
     lines = []
-    for values, group in rows.groupby([*keys, "amount"], dropna=False, sort=True):
+    for _, group in rows.groupby([*keys, "amount"], dropna=False, sort=True):
         if group["batch"].nunique() >= MIN_BATCHES:
-            lines.append(_line(group, y, float(values[-1])))
+            lines.append(_line(group, y, float(group["amount"].iloc[0])))
     tuned = "lr" in rows.columns and rows["lr"].nunique() > 1
-    return BatchNumbers(of, tuple(lines), tuned, label(y, rows))
+    most = max((len(line.batch) for line in lines), default=0)
+    lines = [line for line in lines if len(line.batch) == most]
+    ends = (rows["lr"].min(), rows["lr"].max()) if tuned else ()
+    edge = {float(b) for line in lines for b, lr in zip(line.batch, line.lr, strict=True) if lr in ends}
+    return BatchNumbers(of, tuple(lines), tuned, tuple(sorted(edge)), label(y, rows))
 
 
 def _amount(rows: pd.DataFrame) -> pd.Series:
