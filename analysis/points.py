@@ -92,6 +92,8 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
             f'leave them out (where="{y} > 0") or fit with space="raw"'
         )
     n_runs = chosen["run_id"] if "run_id" in chosen.columns else np.arange(len(chosen))
+    if "origin" in chosen.columns:  # the stages of one training run are drawn together
+        n_runs = chosen["origin"].where(chosen["origin"].notna(), n_runs)
     points = Points(
         inputs=values,
         y=response,
