@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from traceback import extract_tb
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +57,7 @@ def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.M
             raise
         except Exception as error:
             raise UserError(
-                f"found {model.module}, which fails on a batch of shape {(BATCH, *shape)} "
+                f"found {model.module}, which fails on a batch of shape {(BATCH, *shape)} at {_place(error)} "
                 f"({type(error).__name__}: {error}); wanted outputs of shape {(BATCH, outputs)}; mend it"
             ) from error
 
@@ -82,6 +84,13 @@ def _one_batch(model: Custom, shape: tuple[int, ...], outputs: int, device: str)
     # Named from the root's class down; what has no name below it is the whole.
     flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     return module, {**flops, "": counter.get_total_flops()}
+
+
+def _place(error: Exception) -> str:
+    """Name the last line that is not torch's."""
+    library = str(Path(torch.__file__).parent)
+    frame = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(library)][-1]
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _own(flops: Mapping[str, int], name: str, part: nn.Module) -> int:

@@ -88,7 +88,7 @@ def test_what_it_is_told_is_what_makes_it():
         ({"module": f"{NETS}.Conv"}, "missing a required argument: 'width'"),
         ({"module": f"{NETS}.Conv", "width": 4, "kwargs": {"colour": 1}}, "colour"),
         ({"module": f"{NETS}.Wrong"}, r"gives \(2, 9\)"),
-        ({"module": f"{NETS}.Broken"}, "fails on a batch of shape"),
+        ({"module": f"{NETS}.Broken"}, r"fails on a batch of shape \(2, 1, 40\) at .*nets\.py:\d+ "),
         ({"module": f"{NETS}.Idle"}, r"does not depend on \(spare.weight"),
         ({"module": f"{NETS}.Single", "head": "maps"}, "wanted one of map"),
         ({"module": "torch.nn.Identity"}, "gives"),

@@ -1,0 +1,92 @@
+"""docs/extending.md, tried as a new user would: its files in an empty folder, its commands by the installed script."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaling.compose import session
+from scaling.dispatch.queue import entries
+from scaling.dispatch.snapshot import take_snapshot
+from scaling.expansion import expand
+from scaling.folders import SweepFolder
+
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SMALL = {"sweep=bias": ["model.width=4", "train.examples=1024", "seed=0"]}  # what takes minutes is cut down here
+
+
+def blocks(*languages: str) -> list[str]:
+    return [text for language, text in BLOCK.findall(PAGE.read_text()) if language in languages]
+
+
+def commands() -> list[list[str]]:
+    lines = [line for text in blocks("sh") for line in text.splitlines() if line.startswith("scaling ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An empty folder with the files of the page."""
+    folder = tmp_path_factory.mktemp("own")
+    for text in blocks("python", "yaml"):
+        first, _, rest = text.partition("\n")
+        path = folder / first.removeprefix("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rest)
+    return folder
+
+
+def scaling(folder, *arguments):
+    script = Path(sys.executable).with_name("scaling")
+    done = subprocess.run([script, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_a_sweep_of_a_module_of_one_s_own_runs_in_workers(folder):
+    scaling(folder, "run", "sweep=bias", *SMALL["sweep=bias"], "name=small")
+    records = [json.loads(path.read_text()) for path in folder.glob("results/runs/*/record.json")]
+    found = {(record["config"]["model"].get("module"), record["config"]["model"]["width"]) for record in records}
+    assert found == {("my_nets.ConvNet", 4), (None, 4)}
+    assert {record["status"] for record in records} == {"finished"}
+
+
+def test_the_convolution_is_counted_by_hand(folder):
+    arguments = ["model=conv", "data=mnist1d", "model.width=6", "train.steps=2", "--json", "-"]
+    [run] = json.loads(scaling(folder, "plan", *arguments))["runs"]
+    assert run["family"] == "ConvNet"
+    kernels = [1 * 6 * 5, 6 * 6 * 5, 6 * 6 * 5]
+    assert run["N"] == sum(kernels) + 30 * 10
+    assert run["N_total"] == run["N"] + 3 * 6 + 10
+    assert run["N_body"] == sum(kernels[1:])
+    forward = sum(2 * kernel * points for kernel, points in zip(kernels, (20, 10, 5), strict=True)) + 2 * 30 * 10
+    assert run["C"] == 3 * forward * 256
+
+
+def test_jobs_of_a_cluster_get_a_copy_of_one_s_own_modules(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    with session() as loader:
+        runs = [
+            *expand(loader, ["model=conv", "data=mnist1d", "train.steps=1"]).runs,
+            *expand(loader, ["model=shallow", "data=spirals", "train.steps=1"]).runs,
+        ]
+    take_snapshot(tmp_path / "code", entries(SweepFolder(tmp_path, "own"), runs))
+    copied = {path.name for path in (tmp_path / "code").glob("my_*.py")}
+    assert copied == {"my_nets.py", "my_data.py", "my_family.py"}
+
+
+@pytest.mark.slow
+def test_every_command_of_the_page_works(folder):
+    for arguments in commands():
+        scaling(folder, *arguments, *(SMALL.get(arguments[1], []) if arguments[0] in ("plan", "run") else []))
+    records = [json.loads(path.read_text()) for path in folder.glob("results/runs/*/record.json")]
+    assert {record["status"] for record in records} == {"finished"}
+    assert (folder / "results/bias/report.html").is_file()
