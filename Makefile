@@ -29,7 +29,9 @@ test-all: lint
 	$(BIN)/pytest -m ''
 
 test-slurm: .venv/.stamp
+	bash tests/slurm/cluster.sh install --acct
 	$(BIN)/pytest -m '' tests/slurm
+	SCALING_SLURM_ACCOUNTING=1 $(BIN)/pytest -m '' tests/slurm
 
 bench: .venv/.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

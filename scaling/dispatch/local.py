@@ -185,6 +185,9 @@ def run_local(
     folder = SweepFolder(folder.results.resolve(), folder.name)
     device = next((run.config.train.device for run in runs if run.config.train.device != "cpu"), "cpu")
     gpus = 1 if device != "cpu" and devices.gpus() else 0
+    open_runs = sum(not folder.run(run.run_id).record.exists() for run in runs)
+    if open_runs and pool is None:  # torch starts in the workers while the queue is made here
+        pool = start_ahead(folder, launcher, device=device, most=open_runs, train=train)
     planned = entries(folder, runs, forecast=forecast)
     offer = guard.offer(limits, folder, planned, gpus=gpus)
     reader = Reader(folder, [Planned(e.run_id, e.label, e.C, e.forecast_seconds, e.needs, e.step) for e in planned])
