@@ -72,10 +72,19 @@ def best_law(front: Frontier, *, resamples: int = 300, level: float = 0.95) -> F
         found = tried(lambda law=law: fit(front.table(), law=law, **options))  # type: ignore[misc]
         if found is None:
             continue
-        if found.certificate.status == "ok" and found.params.get("E", 1.0) > 0:
+        if found.certificate.status == "ok" and _has_floor(found, front):
             return found
         plain = found
     return plain if plain is not None and plain.law == "power" else None
+
+
+def _has_floor(found: Fit, front: Frontier) -> bool:
+    """Tell a law without a floor, or with one above zero that the best points do not lie clearly below."""
+    E = found.params.get("E")
+    if E is None:
+        return True
+    low = found.intervals["E"][0] if "E" in found.intervals else E
+    return E > 0 and low <= min(point.y for point in front.points)
 
 
 def tried(call: Callable[[], T]) -> T | None:

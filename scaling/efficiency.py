@@ -20,7 +20,7 @@ from scaling.train.device import find_device
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
 MOST_ON_CPU = 4_096  # images at a time: larger batches only leave the cache
-TIMED_SECONDS = 0.15  # of calls at each batch
+TIMED_SECONDS = 0.08  # of calls at each batch
 LEAST_CALLS = 5
 NO_BETTER = 1.02  # a batch has to be this much faster to be worth four times the memory
 
