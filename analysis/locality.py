@@ -46,6 +46,11 @@ def locality(weights: np.ndarray) -> np.ndarray:
     return np.clip((share - even) / (1 - even), 0.0, 1.0)
 
 
+def locality_of_noise(shape: tuple[int, ...], n: int = 256) -> float:
+    """Return the mean locality of filters (channels, height, width) of independent uniform weights, as at the start."""
+    return float(locality(np.random.default_rng(0).uniform(-1, 1, (n, *shape))).mean())
+
+
 def read_filters(runs: Path, run_id: str) -> Filters | None:
     """Read one run's filters; None where none were kept or the data are no images."""
     try:

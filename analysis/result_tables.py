@@ -66,7 +66,7 @@ def _settings(rows: pd.DataFrame) -> list[str]:
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
-    for name in ("lr", "stage_recipe"):
+    for name in ("lr", "stage_recipe", "epochs"):
         others = [other for other in chosen if other != name]
         if name in chosen and others:
             told = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1

@@ -22,7 +22,7 @@ from analysis.figures.batches import batch_numbers, draw_batches
 from analysis.figures.filters import draw_locality, draw_mosaic, locality_lines, mosaics
 from analysis.figures.frontiers import draw_frontiers, frontier_numbers
 from analysis.figures.zhai import draw_zhai, zhai_numbers
-from analysis.locality import filters_of
+from analysis.locality import filters_of, locality_of_noise
 from analysis.result_tables import convention_table, efficiency_table, is_ablation, result_table, rounded
 from analysis.results import find_runs
 from analysis.table import RECIPE, select_rows
@@ -278,7 +278,9 @@ def filters(case: Case) -> Iterator[Drawing]:
             "side, scaled so that even weights have 0 and a single window has 1; means over filters and seeds, with "
             "the seeds' range."
         )
-        yield "locality", "Locality of first-layer filters", caption, 1, False, [partial(draw_locality, lines=lines)]
+        noise = locality_of_noise(next(iter(kept.values())).weights.shape[1:])
+        draw = [partial(draw_locality, lines=lines, noise=noise)]
+        yield "locality", "Locality of first-layer filters", caption, 1, False, draw
 
 
 SPECIALS: tuple[Callable[[Case], Iterator[Drawing]], ...] = (zhai, allocation, families, batches, ablation, filters)

@@ -95,8 +95,8 @@ def draw_mosaic(ax: Axes, numbers: Mosaic) -> None:
     ax.set_axis_off()
 
 
-def draw_locality(ax: Axes, lines: list[LocalityLine]) -> None:
-    """Draw the curves with their seeds' range."""
+def draw_locality(ax: Axes, lines: list[LocalityLine], noise: float) -> None:
+    """Draw the curves with their seeds' range; noise: the locality of random weights, dashed."""
     for i, line in enumerate(lines):
         about = np.stack([line.mean - line.low, line.high - line.mean])
         style = {"color": HUES[i % len(HUES)], "marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.2}
@@ -107,5 +107,5 @@ def draw_locality(ax: Axes, lines: list[LocalityLine]) -> None:
     ax.set_ylim(0, high * 1.35)
     ax.set_xlabel("training set size (examples)")
     ax.set_ylabel("locality of first-layer filters (0 to 1)")
-    ax.axhline(0, color=INK, lw=0.6)
+    ax.axhline(noise, color=INK, lw=0.9, ls=(0, (4, 2)), label="random weights")
     legend_above(ax)
