@@ -4,9 +4,9 @@ A multiply-add is 2 FLOPs. `C` is 3 x forward FLOPs per example x examples proce
 al. 2020, arXiv 2001.08361, section 2.1); forward FLOPs are those of the matrix products and convolutions, biases,
 norms and activations left out.
 
-A stage that starts from another run has a cost of its own, `stage_C`: 3 x forward of what it trains x examples, and where
-the body is frozen one forward pass of it over the training subset, whose features are kept. The evaluation of models,
-test-time augmentation among it, counts nothing, as it does for a training run.
+A stage that starts from another run has a cost of its own, `stage_C`: 3 x forward of what it trains x examples, and
+where the body is frozen one forward pass of it over the training subset, whose features are kept. The evaluation of
+models, test-time augmentation among it, counts nothing, as it does for a training run.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class RunConfig:
     augment: Any
     train: Train
     seed: int
-    stage: Any = FromScratch()
+    stage: Any = field(default_factory=FromScratch)
     parent: Parent | None = None
 
 

@@ -37,7 +37,7 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 
 
 def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
-    """Return what fixes the result of a stage: its parent's checkpoint, its own settings and, if it trains, its recipe."""
+    """Return what fixes the result of a stage: its parent's checkpoint, its settings and, if it trains, its recipe."""
     return {
         "stage": {"name": config.stage.name, **essence(config.stage)},
         "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
