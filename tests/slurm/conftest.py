@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
+GUARD = 'while kill -0 "$1" 2>/dev/null; do sleep 2; done; bash "$0" stop'  # where the tests are killed outright
 
 
 @pytest.fixture(scope="session")
@@ -31,12 +32,17 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         start = ["bash", SCRIPT, "start", *(["--acct"] if os.environ.get("SCALING_SLURM_ACCOUNTING") else [])]
         subprocess.run(start, env=environment, check=True, capture_output=True, timeout=300)
+        guard = subprocess.Popen(
+            ["bash", "-c", GUARD, SCRIPT, str(os.getpid())], env=environment, start_new_session=True
+        )
         patch.setenv("SLURM_CONF", str(folder / "etc" / "slurm.conf"))
         for name in [name for name in os.environ if re.match(r"(SLURM|SBATCH)_(?!CONF)", name)]:
             patch.delenv(name)
         try:
             yield folder
         finally:
+            guard.kill()
+            guard.wait()
             subprocess.run(["bash", SCRIPT, "stop"], env=environment, check=True, capture_output=True, timeout=120)
 
 
