@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from statistics import median
 from typing import Any
@@ -68,10 +68,10 @@ class Work:
         return self.step * costs.step + self.layer * costs.layer
 
 
-def work(config: RunConfig, *, batch: int) -> Work:
-    """Count what one step on `batch` examples does."""
+def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
+    """Count what one step of the config's model, or of other `layers`, on `batch` examples does."""
     shape = config.data.shape
-    layers = config.model.layers(shape, config.data.outputs)
+    layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
     forward = sum(layer.forward_flops for layer in layers)
     first = sum(layer.forward_flops for layer in layers if layer.first)
     return Work(
@@ -143,13 +143,16 @@ def shape_of(run: PlannedRun) -> tuple[Any, ...]:
     config = run.config
     model = tuple(sorted(essence(config.model).items()))
     settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
-    return (config.model.family, model, config.data.name, config.data.shape, config.optim.name, *settings)
+    stage = () if run.parent is None else (config.stage, run.input_shape)
+    return (config.model.family, model, config.data.name, config.data.shape, config.optim.name, *settings, *stage)
 
 
 def estimate(run: PlannedRun, speed: Speed) -> float:
     """Return the seconds of a run by the probe alone."""
     config, quantities = run.config, run.quantities
     costs = speed.of(resolved_precision(config))
+    if run.parent is not None:
+        return speed.run + _stage_seconds(run, costs)
     drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
@@ -158,12 +161,38 @@ def estimate(run: PlannedRun, speed: Speed) -> float:
     return speed.run + drawn + trained + len(quantities.milestones) * _evaluation(run, costs)
 
 
+def _stage_seconds(run: PlannedRun, costs: Costs) -> float:
+    """Return the seconds of what a stage does; features are counted as if none were in the cache."""
+    config, quantities, stage = run.config, run.quantities, run.config.stage
+    network = config.model.layers(run.input_shape, config.data.outputs)
+    test, held_out = _rows(config.data)
+    if not stage.fits:
+        return _passes(run, costs, rows=test * getattr(stage, "crops", 1), layers=network)
+    steps = quantities.steps if stage.trains else 0
+    if not stage.featured:
+        judged = held_out + min(TRAIN_ROWS, quantities.D_unique)
+        step = work(config, batch=quantities.batch, layers=network).seconds(costs)
+        return steps * step + len(quantities.milestones) * _passes(run, costs, rows=judged, layers=network)
+    seen = _passes(run, costs, rows=held_out + quantities.D_unique, layers=network)
+    head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
+    return seen + steps * replace(head, input=0).seconds(costs)
+
+
+def _rows(data: Any) -> tuple[int, int]:
+    """Return the size of the test set, and of test and validation set together."""
+    test: int = getattr(data, "n_test", TEST_ROWS)
+    return test, test + getattr(data, "n_validation", VALIDATION_ROWS)
+
+
 def _evaluation(run: PlannedRun, costs: Costs) -> float:
     """Return the seconds of one milestone."""
-    data = run.config.data
-    rows = getattr(data, "n_test", TEST_ROWS) + getattr(data, "n_validation", VALIDATION_ROWS)
-    rows += min(TRAIN_ROWS, run.quantities.D_unique)
-    each = work(run.config, batch=rows)
+    _, held_out = _rows(run.config.data)
+    return _passes(run, costs, rows=held_out + min(TRAIN_ROWS, run.quantities.D_unique), layers=None)
+
+
+def _passes(run: PlannedRun, costs: Costs, *, rows: int, layers: Sequence[Layer] | None) -> float:
+    """Return the seconds of passing `rows` examples forward."""
+    each = work(run.config, batch=rows, layers=layers)
     passes = -(-rows // EVALUATED_ROWS)
     sized = each.flop * costs.flop + each.activation * costs.activation
     return FORWARD_SHARE * (sized + passes * each.fixed(costs))
@@ -173,7 +202,8 @@ def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     """Return about how much memory of the device a run needs."""
     config, quantities = run.config, run.quantities
     held_at_once = min(config.train.micro_batch or quantities.batch, quantities.batch)
-    step = work(config, batch=max(held_at_once, EVALUATED_ROWS))
+    layers = config.model.layers(run.input_shape, config.data.outputs)
+    step = work(config, batch=max(held_at_once, EVALUATED_ROWS), layers=layers)
     examples = 0 if quantities.fresh else quantities.D_unique
     numbers = prod(config.data.shape) * (examples + TEST_ROWS + VALIDATION_ROWS + TRAIN_ROWS)
     stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from scaling.errors import UserError
 from scaling.forecast import Forecast, forecast_all
 from scaling.lacking import lacking
 from scaling.plan import Plan, PlannedRun, as_overrides
+from scaling.stages.features import SPLITS, feature_bytes, feature_key
 
 FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
 BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
@@ -44,7 +45,7 @@ class Outlook:
     def totals(self) -> dict[str, Any]:
         """Add up runs, FLOPs, time, disk and files; time is None where no speed is known."""
         runs, remaining = self.plan.runs, self.remaining
-        kept = [_kept_weights(run) for run in runs]
+        kept = [*map(_kept_weights, runs), *_features(runs)]
         points = sum(len(run.quantities.milestones) for run in runs)
         seconds = self._seconds(remaining)
         return {
@@ -149,6 +150,12 @@ def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
 
 def _checkpoint_bytes(run: PlannedRun) -> int:
     return STATE_COPIES * BYTES_PER_NUMBER * run.quantities.counts.N_total
+
+
+def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
+    """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
+    featured = {feature_key(run): run for run in runs if run.config.stage.featured}
+    return [(len(SPLITS), feature_bytes(run)) for run in featured.values()]
 
 
 def _kept_weights(run: PlannedRun) -> tuple[int, int]:
