@@ -36,10 +36,8 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
     if json_path != "-":
         click.echo(f"{speed.device}: {speed.run:.2f} s a run before it trains, then by precision:")
         for precision, costs in speed.costs.items():
-            click.echo(
-                f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, "
-                f"{1e-9 / costs.flop:,.0f} GFLOP/s"
-            )
+            rate = f"{1e-9 / costs.flop:,.0f} GFLOP/s" if costs.flop else "products too fast to tell from the rest"
+            click.echo(f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, {rate}")
 
 
 def _measure(arguments: list[str], device: str) -> Speed:
