@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     """Add what a line is told by: model, whole epochs, and the column its value stands in."""
     from analysis.figures.ablation import variant_of
 
-    added = {}
+    added: dict[str, Any] = {}
     if {"family", "depth", "width"} <= set(rows.columns) and rows[["depth", "width"]].notna().all(axis=None):
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
     if "epochs" in rows.columns:
@@ -162,15 +163,15 @@ def efficiency_table(path: Path) -> TextTable | None:
     heads = ("model", "parameters", "MFLOPs an image", "latency, ms", "images/s", "best batch", "memory, MB")
     lines = [
         (
-            symbol(row.family, row.depth, row.width),
-            short(row.N_total),
-            f"{row.forward_flops / 1e6:.3g}",
-            f"{row.latency_ms:.3g}",
-            f"{row.throughput:,.0f}",
-            f"{row.best_batch:.0f}",
-            f"{row.memory_bytes / 1e6:.3g}",
+            symbol(row["family"], row["depth"], row["width"]),
+            short(row["N_total"]),
+            f"{row['forward_flops'] / 1e6:.3g}",
+            f"{row['latency_ms']:.3g}",
+            f"{row['throughput']:,.0f}",
+            f"{row['best_batch']:.0f}",
+            f"{row['memory_bytes'] / 1e6:.3g}",
         )
-        for row in rows.itertuples()
+        for row in rows.to_dict("records")
     ]
     how = rows.iloc[0]
     note = f"Forward pass on {how['device']}, {how['precision']}, {how['threads']:.0f} thread(s); latency of one image."

@@ -58,8 +58,8 @@ def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters], most: int = 2) -
         first = group[group["D_unique"].isin(shown)].drop_duplicates("D_unique")
         found.append(
             [
-                mosaic(filters[row.run_id], f"{augment_words(str(augment))}, {short(row.D_unique)} examples")
-                for row in first.itertuples()
+                mosaic(filters[run_id], f"{augment_words(str(augment))}, {short(examples)} examples")
+                for run_id, examples in zip(first["run_id"], first["D_unique"], strict=True)
             ]
         )
     return found

@@ -65,7 +65,8 @@ def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
         ax.plot(*group.best, marker, color=hue, ms=5, ls="none", zorder=4, label=group.name)
         if group.curve is not None:
             draw_curve(ax, group.curve, hue)
-    margins(ax, *(np.concatenate([getattr(group, name) for group in numbers.groups]) for name in ("C", "y")), room=0.1)
+    C = np.concatenate([group.C for group in numbers.groups])
+    margins(ax, C, np.concatenate([group.y for group in numbers.groups]), room=0.1)
     legend_below(ax)
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)

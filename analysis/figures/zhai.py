@@ -48,9 +48,10 @@ def zhai_numbers(rows: pd.DataFrame, y: str, convention: Convention, *, resample
     rows = under(rows, convention)
     table = cells(rows, y)
     series = []
-    for (N, examples, _, _), group in table.groupby(["N", "D_unique", "width", "depth"], sort=True):
+    for _, group in table.groupby(["N", "D_unique", "width", "depth"], sort=True):
         group = group.sort_values("C")
-        series.append(Series(float(N), float(examples), group["C"].to_numpy(float), group[y].to_numpy(float)))
+        N, examples = float(group["N"].iloc[0]), float(group["D_unique"].iloc[0])
+        series.append(Series(N, examples, group["C"].to_numpy(float), group[y].to_numpy(float)))
     front = tried(lambda: frontier(rows, y=y, resamples=resamples))
     law = best_law(front, resamples=resamples) if front else None
     ends = (float(table["C"].min()), float(table["C"].max()) * 3)
@@ -72,7 +73,8 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
             ax.fill_between(numbers.curve.x, numbers.curve.low, numbers.curve.high, color=INK, alpha=0.1, lw=0)
     for examples in _few(sorted(area)):
         ax.scatter([], [], s=area[examples], color=GREY, lw=0, label=f"{short(examples)} examples")
-    margins(ax, *(np.concatenate([getattr(one, name) for one in numbers.series]) for name in ("C", "y")), room=0.08)
+    C = np.concatenate([one.C for one in numbers.series])
+    margins(ax, C, np.concatenate([one.y for one in numbers.series]), room=0.08)
     legend_below(ax)
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)
