@@ -70,20 +70,25 @@ def _against(name: str, values: np.ndarray, base: np.ndarray, level: float) -> V
     return Variant(name, values, difference, (float(ends.low), float(ends.high)), float(test.pvalue))
 
 
+def _short(name: str) -> str:
+    """Keep a name's first change, and say how many others go with it."""
+    first, *others = name.split(", ")
+    return first + (f" and {len(others)} more" if len(others) > 1 else f", {others[0]}" if others else "")
+
+
 def draw_ablation(ax: Axes, numbers: AblationNumbers) -> None:
     """Draw one row a change: seeds as small points, the mean as a large one, full where the interval leaves out 0."""
     base = numbers.base
-    ax.axvline(base.mean, color=LAW, lw=1.2, zorder=1, label="base, with its seeds' range")
+    ax.axvline(base.mean, color=LAW, lw=1.2, zorder=1, label="base and its seeds' range")
     ax.axvspan(base.values.min(), base.values.max(), color=LAW, alpha=0.12, lw=0, zorder=0)
     for i, variant in enumerate(numbers.variants):
         sure = variant.interval is not None and not variant.interval[0] <= 0 <= variant.interval[1]
         ax.plot(variant.values, np.full(len(variant.values), i), "|", color=GREY, ms=7, mew=1.2, zorder=2)
         ax.plot(variant.mean, i, "o", color=INK, mfc=INK if sure else "white", ms=5, zorder=3)
-    level = f"{numbers.level:.0%}"
-    ax.plot([], [], "o", color=INK, ms=5, ls="none", label=f"mean; {level} interval of the difference leaves out 0")
-    ax.plot([], [], "o", color=INK, mfc="white", ms=5, ls="none", label="mean; no difference shown")
+    ax.plot([], [], "o", color=INK, ms=5, ls="none", label=f"mean, differs ({numbers.level:.0%})")
+    ax.plot([], [], "o", color=INK, mfc="white", ms=5, ls="none", label="mean, no difference shown")
     ax.plot([], [], "|", color=GREY, ms=7, mew=1.2, ls="none", label="seeds")
-    ax.set_yticks(range(len(numbers.variants)), [variant.name for variant in numbers.variants], fontsize=7.5)
+    ax.set_yticks(range(len(numbers.variants)), [_short(v.name) for v in numbers.variants], fontsize=7)
     ax.set_ylim(-0.7, len(numbers.variants) - 0.3)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(numbers.x_label)
