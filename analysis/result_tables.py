@@ -16,7 +16,7 @@ from analysis.text_table import TextTable
 MOST_ROWS = 60
 """Settings that a table lists; where milestones make more, only the ends of runs are listed."""
 
-SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "D_unique")
+SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
 """Columns that tell one setting from another beside the model and the epochs, where they differ."""
 
 WORDS = {
@@ -67,7 +67,7 @@ def _settings(rows: pd.DataFrame) -> list[str]:
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
-    for name in ("lr", "stage_recipe", "epochs"):
+    for name in ("lr", "stage_recipe", "epochs", "D_unique"):
         others = [other for other in chosen if other != name]
         if name in chosen and others:
             told = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1
