@@ -29,7 +29,9 @@ def run(arguments: Sequence[str]) -> None:
     else:
         from scaling.cli import cli
 
-        cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
+        code = cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
+        if isinstance(code, int) and code:  # click returns the code of an Exit instead of raising it
+            raise click.exceptions.Exit(code)
 
 
 def _goes_to_hydra(arguments: Sequence[str]) -> bool:

@@ -173,6 +173,8 @@ def print_outcome(console: Console, outcome: Outcome, *, again: str) -> None:
         say(f"failed {failure.run_id} ({failure.label}): {failure.cause}: {failure.error}")
     if len(outcome.failures) > NAMED_FAILURES:
         say(f"and {len(outcome.failures) - NAMED_FAILURES} more failed")
+    if outcome.blocked:
+        say(f"{outcome.blocked} runs are blocked: what they start from failed, or diverged too early")
     if outcome.elsewhere:
         say(f"{outcome.elsewhere} runs are being trained by another dispatcher")
     if outcome.held:

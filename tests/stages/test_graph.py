@@ -172,3 +172,42 @@ def _table(results):
     rows, _ = select_rows(table, y="error", rows="all", task="probe:digits")
     assert len(rows) == 12
     assert (rows.sort_values("C")["error"].iloc[0] > rows.sort_values("C")["error"].iloc[-1]).all()
+
+
+def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling, tmp_path):
+    (tmp_path / "sweeps").mkdir()
+    sweep = SWEEP.replace("[6, 12, 24]", "[6]").replace("2e-3 * (width / 16) ** -0.5", "'1e30'")
+    (tmp_path / "sweeps" / "graph.yaml").write_text(sweep.split("    - name: tuned")[0])
+    said = " ".join(scaling("run", "sweep=graph", "launcher.workers=1", "optim=sgd", code=1).split())
+    status = json.loads(scaling("status", "results/graph", "--json", "-"))
+    assert status["counts"]["diverged"] == 1
+    blocked = [run for run in status["runs"] if run["cause"] == "blocked"]
+    assert len(blocked) == 4
+    assert "diverged before step" in blocked[0]["error"]
+    assert said == "" or "blocked" in said
+
+
+def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here):
+    from scaling.dispatch.launchers import Local
+    from scaling.dispatch.local import run_local
+    from scaling.dispatch.queue import entries
+    from scaling.folders import SweepFolder
+    from scaling.train.run import train_run
+
+    (here / "sweeps" / "small.yaml").write_text(
+        SWEEP.replace("[6, 12, 24]", "[6]").split("    - name: tuned")[0].replace("at: milestones", "at: last")
+    )
+    plan = planned("sweep=small")
+    parent, child = plan.runs
+    folder = SweepFolder((here / "results").resolve(), "small")
+    for run in plan.runs:
+        train_run(run, folder.run(run.run_id), device="cpu")
+    kept = folder.run(parent.run_id).kept(parent.quantities.steps)
+    weights = kept.read_bytes()
+    kept.unlink()
+    assert [entry.keeps for entry in entries(folder, plan.runs)] == [(), ()]  # nothing needs them
+    folder.run(child.run_id).record.unlink()
+    assert [entry.keeps for entry in entries(folder, plan.runs)] == [(parent.quantities.steps,), ()]
+    outcome = run_local(folder, plan.runs, Local(workers=1))
+    assert (outcome.settled, outcome.found) == (2, 0)
+    assert kept.read_bytes() == weights
