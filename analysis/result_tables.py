@@ -144,7 +144,7 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
     heads = ("convention", f"{y} ~ C^", "best N ~ C^", "best D ~ C^")
     note = "Slopes of lines in log-log through the frontier, with 95 % intervals; no floor is taken off."
     title = "What the convention does to the exponents" + (f": {name}" if name else "")
-    return TextTable("conventions", title, heads, tuple(rows), (1, 2, 3), note)
+    return TextTable("conventions" + (f"_{name}" if name else ""), title, heads, tuple(rows), (1, 2, 3), note)
 
 
 def _exponent(value: tuple[float, tuple[float, float] | None] | None) -> str:

@@ -104,7 +104,8 @@ def is_scaling(rows: pd.DataFrame) -> bool:
         name for name in ("family", "data", "batch", "augment", "optim", "label_smoothing") if name in rows.columns
     ]
     one = all(rows[name].nunique() <= 1 for name in fixed)
-    return one and min(rows["N"].nunique(), rows["D_unique"].nunique(), epoch_groups(rows).nunique()) >= 2
+    lengths = epoch_groups(rows).groupby([rows["N"], rows["D_unique"]]).nunique().max()
+    return one and min(rows["N"].nunique(), rows["D_unique"].nunique(), lengths) >= 2
 
 
 def epoch_groups(rows: pd.DataFrame) -> pd.Series:
