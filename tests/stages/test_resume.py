@@ -17,14 +17,14 @@ from scaling.train.run import train_run
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.runs import essence
 
-SLOW = {"epochs": None, "steps": 1500, "milestones": 12, "checkpoint_seconds": 0.0, "keep": "last"}
+SLOW = {"epochs": None, "steps": 700, "milestones": 8, "checkpoint_seconds": 0.0, "keep": "last"}
 PARENT = parent_run()
 CASES = {
     "probe": child_run(PARENT, "probe", train=SLOW),
     "finetune": child_run(
         PARENT, "finetune", train=SLOW, optim={"is": "sgd", "lr": 0.01, "momentum": 0.9, "body_share": 0.1}
     ),
-    "tta": child_run(PARENT, {"is": "tta", "crops": 500}),
+    "tta": child_run(PARENT, {"is": "tta", "crops": 300}),
     "ridge": child_run(PARENT, {"is": "ridge", "penalties": [10**-k for k in range(300)]}),
 }
 
