@@ -11,7 +11,7 @@ from typing import Any
 from scaling.accounting import Layer
 from scaling.config import RunConfig
 from scaling.dispatch.devices import gpus
-from scaling.identity import essence, resolved_precision
+from scaling.identity import resolved_precision
 from scaling.plan import PlannedRun
 from scaling.speed import Costs, Speed, known_speed
 
@@ -141,10 +141,10 @@ def device_kind(config: RunConfig) -> str:
 def shape_of(run: PlannedRun) -> tuple[Any, ...]:
     """Return what fixes a run's speed but for its length."""
     config = run.config
-    model = tuple(sorted(essence(config.model).items()))
     settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
     stage = () if run.parent is None else (config.stage, run.input_shape)
-    return (config.model.family, model, config.data.name, config.data.shape, config.optim.name, *settings, *stage)
+    parts = (config.model, config.data.name, config.data.shape, config.optim.name, config.augment)
+    return (*parts, *settings, *stage)
 
 
 def estimate(run: PlannedRun, speed: Speed) -> float:
