@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,11 @@ PINNED = json.loads((Path(__file__).parent / "plans.json").read_text())
 """Runs and total FLOPs of each sweep: by name, [runs, C]. A sweep that is changed on purpose changes its line."""
 
 
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("plans"))
+@cache
+def plan(name):
+    with pytest.MonkeyPatch.context() as patch, session() as loader:
         patch.delenv("SCALING_DATA", raising=False)
-        with session() as loader:
-            return {name: expand(loader, [f"sweep={name}"]) for name in NAMES}
+        return expand(loader, [f"sweep={name}"])
 
 
 def test_every_sweep_is_pinned():
@@ -30,9 +29,9 @@ def test_every_sweep_is_pinned():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sweep_plans_to_its_pinned_runs_and_compute(plans, name):
-    plan = plans[name]
-    assert [len(plan.runs), sum(run.quantities.C for run in plan.runs)] == PINNED[name]
+def test_a_sweep_plans_to_its_pinned_runs_and_compute(name):
+    runs = plan(name).runs
+    assert [len(runs), sum(run.quantities.C for run in runs)] == PINNED[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,27 +49,27 @@ def test_every_sweep_has_a_twin():
     assert own == {name.partition("/")[2] for name in NAMES if name.startswith("paper_small/")}
 
 
-def test_the_probes_start_from_the_runs_of_the_scaling_sweep(plans):
-    trained = {run.run_id for run in plans["paper/pretrain_scaling"].runs}
-    assert trained == {run.run_id for run in plans["paper/linear_probe"].runs if run.config.parent is None}
+def test_the_probes_start_from_the_runs_of_the_scaling_sweep():
+    trained = {run.run_id for run in plan("paper/pretrain_scaling").runs}
+    assert trained == {run.run_id for run in plan("paper/linear_probe").runs if run.config.parent is None}
 
 
-def test_one_run_gives_the_five_lengths(plans):
-    for run in plans["paper/pretrain_scaling"].runs:
+def test_one_run_gives_the_five_lengths():
+    for run in plan("paper/pretrain_scaling").runs:
         epochs = [step * run.quantities.batch / run.quantities.D_unique for step in run.quantities.milestones]
         assert epochs == pytest.approx([50, 100, 200, 400, 800], rel=0.01)
 
 
-def test_components_are_compared_at_equal_compute(plans):
+def test_components_are_compared_at_equal_compute():
     for name in ("paper/ablation", "paper_small/ablation"):
-        C = [run.quantities.C for run in plans[name].runs]
+        C = [run.quantities.C for run in plan(name).runs]
         assert max(C) < 1.02 * min(C)
 
 
-def test_families_are_compared_at_equal_weights(plans):
+def test_families_are_compared_at_equal_weights():
     for name in ("paper/standard_vs_bottleneck", "paper_small/standard_vs_bottleneck"):
         sizes = {}
-        for run in plans[name].runs:
+        for run in plan(name).runs:
             sizes.setdefault(run.config.model.family, set()).add(run.quantities.counts.N)
         for one, other in zip(sorted(sizes["mlp"]), sorted(sizes["bottleneck"]), strict=True):
             assert one == pytest.approx(other, rel=0.15)
