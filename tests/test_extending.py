@@ -16,6 +16,7 @@ from scaling.dispatch.queue import entries
 from scaling.dispatch.snapshot import take_snapshot
 from scaling.expansion import expand
 from scaling.folders import SweepFolder
+from scaling.forecast import shape_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -78,6 +79,7 @@ def test_jobs_of_a_cluster_get_a_copy_of_one_s_own_modules(folder, monkeypatch, 
             *expand(loader, ["model=conv", "data=mnist1d", "train.steps=1"]).runs,
             *expand(loader, ["model=shallow", "data=spirals", "train.steps=1"]).runs,
         ]
+    assert len({shape_of(run) for run in runs}) == 2  # their forecasts rest on runs of the same shape
     take_snapshot(tmp_path / "code", entries(SweepFolder(tmp_path, "own"), runs))
     copied = {path.name for path in (tmp_path / "code").glob("my_*.py")}
     assert copied == {"my_nets.py", "my_data.py", "my_family.py"}
