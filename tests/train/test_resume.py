@@ -58,7 +58,9 @@ def kill_after(lines, case, results, folder):
     return sum(1 for _ in read_lines(folder.log))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case == "augmented" else ()) for case in CASES]
+)
 def test_a_killed_run_ends_with_the_same_record(case, tmp_path):
     run, moments = CASES[case]
     straight = train_run(run, folder_of(run, tmp_path / "straight"), device="cpu")
