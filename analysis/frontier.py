@@ -251,7 +251,7 @@ def _inside(N: np.ndarray, bins: np.ndarray) -> np.ndarray:
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> Height | None:
-    if len(x) < MIN_POINTS or not np.isfinite(y).all():
+    if len(x) < MIN_POINTS or not (np.isfinite(y) & (y > 0)).all():
         return None
     u, v = np.log(x), np.log(y)
     centre = float(u.mean())
