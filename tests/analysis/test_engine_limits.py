@@ -144,7 +144,7 @@ anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
 positive = st.one_of(st.floats(1e-300, 1e300), st.floats(0.1, 10.0), st.sampled_from([1.0, 2.0, 1e6]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     rows=st.one_of(
         st.lists(st.tuples(anything, anything, anything), max_size=12),

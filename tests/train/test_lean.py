@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import sys
 import torch
@@ -29,6 +31,7 @@ def said(how: str) -> str:
     return subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_lean_steps_are_torchs_own():
     loaded, _, weights = said("lean").partition(" ")
     assert loaded == "False"
