@@ -11,13 +11,13 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class PowerLine:
-    """y = coefficient x^exponent through `n` points.
+    """y = coefficient x^exponent through `n` points, as log y = height + exponent (log x - centre).
 
     interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2) of resampled
     (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated.
     """
 
-    coefficient: float
+    height: float
     exponent: float
     exponent_interval: tuple[float, float] | None
     level: float
@@ -29,9 +29,16 @@ class PowerLine:
     draws: np.ndarray
     warnings: tuple[str, ...]
 
+    @property
+    def coefficient(self) -> float:
+        """Return y at x = 1: infinite or zero where a steep line leaves the range of numbers on its way there."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.height - self.exponent * self.centre))
+
     def predict(self, x: np.ndarray | float) -> np.ndarray:
         """Return y at x."""
-        return self.coefficient * np.asarray(x, dtype=float) ** self.exponent
+        with np.errstate(over="ignore"):
+            return np.exp(self.height + self.exponent * (np.log(np.asarray(x, dtype=float)) - self.centre))
 
     def interval(self, x: np.ndarray | float) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the lower and upper end of y at x, where there is an interval."""
@@ -40,7 +47,8 @@ class PowerLine:
         log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
         values = self.draws[:, :1] + self.draws[:, 1:] * (log_x - self.centre)[None]
         tail = (1 - self.level) / 2
-        low, high = np.exp(np.quantile(values, [tail, 1 - tail], axis=0))
+        with np.errstate(over="ignore"):
+            low, high = np.exp(np.quantile(values, [tail, 1 - tail], axis=0))
         return low, high
 
     def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
@@ -86,7 +94,7 @@ def power_line(
         low, high = np.quantile(resampled[:, 1], [tail, 1 - tail])
         interval = (float(low), float(high))
     return PowerLine(
-        coefficient=float(np.exp(height - slope * centre)),
+        height=float(height),
         exponent=float(slope),
         exponent_interval=interval,
         level=level,

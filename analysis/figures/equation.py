@@ -83,6 +83,8 @@ def number(value: float) -> str:
     """Write a number with three digits, as mathtext."""
     if value == 0:
         return "0"
+    if not np.isfinite(value):
+        return r"\infty"
     exponent = int(np.floor(np.log10(abs(value))))
     if -3 < exponent < 4:
         return f"{float(f'{value:.3g}'):g}"

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from worlds import World
 
 from analysis.errors import Refusal, UserError
+from analysis.figures.equation import curve_of_line
 from analysis.frontier import envelope, frontier, hull, pareto
+from analysis.powerline import power_line
+from analysis.result import plain
 
 points = st.lists(st.tuples(st.floats(1, 1e6), st.floats(0.1, 10)), min_size=1, max_size=40)
 
@@ -54,6 +57,20 @@ def test_exponent_of_the_best_loss(rule):
     truth = -world.alpha * world.beta / (world.alpha + world.beta)
     assert found.line.exponent == pytest.approx(truth, abs=0.02)
     assert found.line.exponent_interval[0] < found.line.exponent < found.line.exponent_interval[1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_line_too_steep_for_its_coefficient_is_still_a_line():
+    x = np.array([1e9, 1.001e9, 1.002e9])
+    line = power_line(x, np.array([3.0, 1.0, 0.1]))
+    assert line.exponent < -1000
+    assert line.coefficient == np.inf
+    assert line.predict(1.001e9) == pytest.approx(np.exp(np.log([3.0, 1.0, 0.1]).mean()), rel=1e-2)
+    assert plain(line.to_dict())["coefficient"] is None
+    assert "infty" in curve_of_line(line, "y", "C", 1e9, 1.002e9).text
+    rising = power_line(x, np.array([0.1, 1.0, 3.0]))
+    assert rising.coefficient == 0.0
+    assert rising.predict(1e12) == np.inf
 
 
 def test_edges_are_marked_and_kept_out_of_N():
