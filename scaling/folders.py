@@ -122,6 +122,12 @@ def write_aside(path: Path, data: bytes | str) -> None:
         aside.unlink(missing_ok=True)
 
 
+def remove_asides(folder: Path, pid: int) -> None:
+    """Remove what a process that was killed in `write_aside` has left under a folder."""
+    for aside in folder.rglob(f".*.{pid}.*"):
+        aside.unlink(missing_ok=True)
+
+
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one JSON line in a single write; non-finite numbers are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)

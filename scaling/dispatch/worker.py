@@ -20,7 +20,7 @@ from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
 from scaling.dispatch.process import host
 from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.records import set_aside_broken, settled
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, remove_asides
 
 log = logging.getLogger(__name__)
 TRAIN = "scaling.train.run:train_run"
@@ -250,7 +250,8 @@ class Worker:
         return attempt
 
     def _bury(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
-        """Write down the attempt of a worker that died."""
+        """Write down the attempt of a worker that died; clear away the file that it was writing."""
+        remove_asides(files.path, dead.process.pid)
         seconds = max(0.0, dead.beat - dead.since)
         who = f"the worker (process {dead.process.pid} on {dead.process.host}) died under it"
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, who)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from scaling.dispatch.claim import Claim, read_claim
 from scaling.folders import SweepFolder, read_lines
+from tests.dispatch.stand_in import gate
 
 STAND_IN = "tests.dispatch.stand_in:train"
 
@@ -27,11 +31,48 @@ def causes(folder: SweepFolder, run) -> list[str]:
     return [attempt["cause"] for attempt in read_lines(folder.run(run.run_id).attempts)]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
+    """Wait until it is so; the bound is for what never comes, and far beyond what a busy machine needs."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.02)
+
+
+def claims(folder: SweepFolder) -> list[Claim]:
+    found = [read_claim(path) for path in folder.results.glob("runs/*/claim.json")]
+    return [claim for claim in found if claim is not None]
+
+
+def at_work(folder: SweepFolder, runs: Iterable) -> list:
+    """Return the runs that somebody has claimed and brought to a checkpoint."""
+    files = {run.run_id: folder.run(run.run_id) for run in runs}
+    return [run for run in runs if files[run.run_id].claim.exists() and files[run.run_id].checkpoint.exists()]
+
+
+def under_way(folder: SweepFolder, runs: Sequence, count: int = 1) -> Claim:
+    """Wait until so many of the runs are at work, and return the claim of one."""
+    wait_for(lambda: len(at_work(folder, runs)) >= count)
+    claim = read_claim(folder.run(at_work(folder, runs)[0].run_id).claim)
+    assert claim is not None, "a run that is held went on"
+    return claim
+
+
+def open_gates(folder: SweepFolder, runs: Iterable) -> None:
+    """Let runs that hold go on, now or when they come to it."""
+    for run in runs:
+        files = folder.run(run.run_id)
+        files.path.mkdir(parents=True, exist_ok=True)
+        gate(files).touch()
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Do something beside what this process is busy with; what goes wrong there fails the test."""
+    with ThreadPoolExecutor(1) as beside:
+        done = beside.submit(act)
+        yield
+    done.result()
 
 
 def leftovers(folder: SweepFolder) -> list[Path]:

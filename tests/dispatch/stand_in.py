@@ -1,7 +1,10 @@
 """A training loop that trains nothing: steps of a set length, checkpoints and records like the real one's.
 
-What a run does is said by its overrides: act=steps:SECONDS (ten steps), crash, die, memory, refuse, hang.
-Every run that is trained to its end leaves a line in trained.txt, so that tests can count.
+What a run does is said by its overrides: act=steps:SECONDS (ten steps), hold, crash, diverge, die, full, memory or
+refuse.
+A run that holds goes to its third step and on from there when its gate is opened: whatever is done to it meanwhile
+finds it under way, with a checkpoint, on a fast machine and on a busy one. Every run that is trained to its end leaves
+a line in trained.txt, so that tests can count.
 """
 
 from __future__ import annotations
@@ -12,15 +15,17 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from scaling.config import read_config
 from scaling.dispatch.process import host
 from scaling.dispatch.scheduler import own_job
 from scaling.errors import UserError
-from scaling.folders import append_line, write_aside
+from scaling.folders import RunFolder, append_line, write_aside
 from scaling.plan import PlannedRun, plan_run
 
 STEPS = 10
+HELD = 3  # the step that is held
 
 
 @dataclass
@@ -64,6 +69,16 @@ def read_checkpoint(folder) -> tuple[int, str]:
     return state["step"], state["weights"]
 
 
+def gate(folder: RunFolder) -> Path:
+    return folder.path / "gate"
+
+
+def hold(folder: RunFolder, stop=None) -> None:
+    """Wait until the gate is opened, or the run is asked to stop."""
+    while not gate(folder).exists() and not (stop is not None and stop()):
+        time.sleep(0.02)
+
+
 def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     act, _, value = str(run.overrides["act"]).partition(":")
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -86,6 +101,8 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
         write_aside(folder.checkpoint, json.dumps({"step": step + 1, "weights": weights}))
         if watch is not None:
             watch(Progress(step + 1, STEPS, 32 * (step + 1), 2.0 - step / STEPS, 1000.0))
+        if act == "hold" and step + 1 == HELD:
+            hold(folder, stop)
     facts = {"pid": os.getpid(), "from": done, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
     place = {"threads": os.environ.get("OMP_NUM_THREADS"), "job": own_job(), "node": host()}
     append_line(folder.path / "trained.txt", {**facts, **place})

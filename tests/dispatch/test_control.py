@@ -10,30 +10,33 @@ from scaling.dispatch.local import run_local
 from scaling.dispatch.state import Planned, Reader
 from scaling.errors import UserError
 from scaling.folders import append_line
-from tests.dispatch.conftest import STAND_IN, causes, wait_for
+from tests.dispatch.conftest import STAND_IN, at_work, causes, open_gates, under_way, wait_for
 from tests.dispatch.stand_in import planned
-from tests.dispatch.test_local import claims, dispatcher
+from tests.dispatch.test_local import dispatcher
 
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
 
 
 def test_cancel_stops_a_dispatcher(folder):
-    started = dispatcher(folder, "steps:30", 2)
-    wait_for(lambda: len([claim for claim in claims(folder) if claim]) == 2)
+    runs = [planned(seed, "hold") for seed in range(2)]
+    started = dispatcher(folder, "hold", 2)
+    under_way(folder, runs, 2)
     said = cancel(folder)
-    assert started.wait(20) == 130
+    assert started.wait(120) == 130
     assert (len(said.dispatches), said.jobs, said.runs) == (1, (), None)
-    assert [causes(folder, planned(seed, "steps:30")) for seed in range(2)] == [["cancelled"]] * 2
+    assert [causes(folder, run) for run in runs] == [["cancelled"]] * 2
     assert cancel(folder).dispatches == ()
 
 
 def test_cancelled_run_is_left_and_the_others_go_on(folder):
-    started = dispatcher(folder, "steps:3", 3)
-    runs = [planned(seed, "steps:3") for seed in range(3)]
-    wait_for(lambda: len([claim for claim in claims(folder) if claim]) == 2)
-    chosen = next(run for run in runs if folder.run(run.run_id).claim.exists())
+    started = dispatcher(folder, "hold", 3)
+    runs = [planned(seed, "hold") for seed in range(3)]
+    under_way(folder, runs, 2)
+    chosen = at_work(folder, runs)[0]
     cancel(folder, runs=[chosen.run_id])
-    started.wait(30)
+    wait_for(lambda: causes(folder, chosen))
+    open_gates(folder, runs)
+    started.wait(120)
     assert [folder.run(run.run_id).record.exists() for run in runs] == [run is not chosen for run in runs]
     assert causes(folder, chosen) == ["cancelled"]
 

@@ -16,7 +16,6 @@ import pytest
 from rich.console import Console
 
 from scaling.dispatch import devices
-from scaling.dispatch.claim import read_claim
 from scaling.dispatch.launchers import Limits, Local
 from scaling.dispatch.limits import Offer
 from scaling.dispatch.local import Workers, run_local, start_ahead, workers_for
@@ -25,7 +24,17 @@ from scaling.dispatch.queue import entries
 from scaling.dispatch.registry import dispatches
 from scaling.dispatch.show import print_outcome, view
 from scaling.errors import UserError
-from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
+from tests.dispatch.conftest import (
+    STAND_IN,
+    causes,
+    claims,
+    leftovers,
+    meanwhile,
+    open_gates,
+    trained,
+    under_way,
+    wait_for,
+)
 from tests.dispatch.stand_in import planned
 
 HERE = Path(__file__).parents[2]
@@ -55,7 +64,8 @@ def test_same_command_again_trains_nothing(folder):
     outcome = run(folder, [*runs, planned(3)])
     assert (outcome.settled, outcome.found) == (4, 3)
     assert [len(trained(folder, each)) for each in runs] == [1] * 3
-    assert run(folder, runs).seconds < 0.5
+    run(folder, runs)
+    assert len(dispatches(folder)) == 2  # the last one had nothing to start workers for
 
 
 def test_failed_runs_do_not_stop_the_others(folder):
@@ -84,20 +94,21 @@ def test_failed_runs_are_tried_again_by_the_same_command(folder):
 
 
 def test_killed_worker_is_replaced_and_its_run_continued(folder):
-    slow = planned(0, "steps:2")
-    pool = start_ahead(folder, Local(workers=1, beat_seconds=0.1), train=STAND_IN)
-    victim = subprocess.Popen(  # kills the worker once it has claimed the run
-        [sys.executable, "-c", f"""
-import json, os, time
-path = {str(folder.run(slow.run_id).claim)!r}
-while not os.path.exists(path) or json.load(open(path))["count"] < 2: time.sleep(0.01)
-os.kill(json.load(open(path))["process"]["pid"], 9)"""]
-    )  # fmt: skip
-    outcome = run(folder, [slow], pool=pool)
-    assert victim.wait(10) == 0
+    held = planned(0, "hold")
+
+    def strike():
+        claim = under_way(folder, [held])
+        os.kill(claim.process.pid, signal.SIGKILL)
+        folder.run(held.run_id).path.joinpath(f".record.json.here.{claim.process.pid}.1").write_text("half a rec")
+        open_gates(folder, [held])
+
+    with meanwhile(strike):
+        outcome = run(folder, [held], Local(workers=1, beat_seconds=0.1))
     assert outcome.settled == 1
-    assert causes(folder, slow) == ["killed", "finished"]
-    assert len(trained(folder, slow)) == 1
+    assert causes(folder, held) == ["killed", "finished"]
+    [line] = trained(folder, held)
+    assert line["from"] > 0
+    assert leftovers(folder) == []
 
 
 def test_record_cut_in_half_is_set_aside_and_the_run_done_again(folder):
@@ -138,37 +149,35 @@ def dispatcher(folder, act, count):
     return subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True)
 
 
-def claims(folder):
-    return [read_claim(path) for path in folder.results.glob("runs/*/claim.json")]
-
-
 def test_two_dispatchers_never_train_a_run_twice(folder):
-    first, second = dispatcher(folder, "steps:0.05", 40), dispatcher(folder, "steps:0.05", 40)
-    assert (first.wait(60), second.wait(60)) == (0, 0)
-    runs = [planned(seed, "steps:0.05") for seed in range(40)]
+    runs = [planned(seed, "hold") for seed in range(40)]
+    first, second = dispatcher(folder, "hold", 40), dispatcher(folder, "hold", 40)
+    under_way(folder, runs, 4)
+    open_gates(folder, runs)
+    assert (first.wait(120), second.wait(120)) == (0, 0)
     assert [len(trained(folder, each)) for each in runs] == [1] * 40
     assert leftovers(folder) == []
     assert len({line["pid"] for each in runs for line in trained(folder, each)}) == 4
 
 
 def test_interrupt_writes_checkpoints_and_says_how_to_go_on(folder):
-    started = dispatcher(folder, "steps:30", 2)
-    wait_for(lambda: len([claim for claim in claims(folder) if claim and claim.count > 0]) == 2)
+    runs = [planned(seed, "hold") for seed in range(2)]
+    started = dispatcher(folder, "hold", 2)
+    under_way(folder, runs, 2)
     workers = [claim.process.pid for claim in claims(folder)]
     started.send_signal(signal.SIGINT)
-    said, _ = started.communicate(timeout=10)
+    said, _ = started.communicate(timeout=120)
     assert started.returncode == 130
     assert "to go on: the same command" in said
     assert not any(start_time(pid) for pid in workers)
-    runs = [planned(seed, "steps:30") for seed in range(2)]
     assert [causes(folder, each) for each in runs] == [["interrupted"]] * 2
     assert all(folder.run(each.run_id).checkpoint.exists() for each in runs)
     assert leftovers(folder) == []
 
 
 def test_workers_end_when_their_dispatcher_is_killed(folder):
-    started = dispatcher(folder, "steps:30", 2)
-    wait_for(lambda: len([claim for claim in claims(folder) if claim]) == 2)
+    started = dispatcher(folder, "hold", 2)
+    under_way(folder, [planned(seed, "hold") for seed in range(2)], 2)
     workers = [claim.process.pid for claim in claims(folder)]
     started.kill()
     started.wait()
@@ -178,9 +187,10 @@ def test_workers_end_when_their_dispatcher_is_killed(folder):
 
 def test_gpus_are_assigned_and_never_hidden(folder, monkeypatch):
     monkeypatch.setattr(devices, "gpus", lambda: ("2", "5"))
-    runs = [planned(seed, "steps:0.3") for seed in range(6)]
+    runs = [planned(seed, "hold") for seed in range(6)]
     pool = start_ahead(folder, Local(), device="auto", train=STAND_IN)
-    run(folder, runs, pool=pool)
+    with meanwhile(lambda: (under_way(folder, runs, 2), open_gates(folder, runs))):
+        run(folder, runs, pool=pool)
     facts = [line for each in runs for line in trained(folder, each)]
     assert {line["gpu"] for line in facts} == {"2", "5"}
     assert len({(line["pid"], line["gpu"]) for line in facts}) == 2
@@ -242,10 +252,15 @@ def test_plain_lines_do_not_flood(folder):
 
 def test_live_table_on_a_terminal(folder):
     console = Console(file=StringIO(), force_terminal=True, width=120)
-    run(folder, [planned(seed, "steps:1.5") for seed in range(2)], view=view(console))
-    said = console.file.getvalue()
-    assert "examples/s" in said
-    assert "1,000" in said  # the speed of a run under way
+    runs = [planned(seed, "hold") for seed in range(2)]
+
+    def look() -> None:
+        wait_for(lambda: "1,000" in console.file.getvalue())  # the speed of a run under way
+        open_gates(folder, runs)
+
+    with meanwhile(look):
+        run(folder, runs, view=view(console))
+    assert "examples/s" in console.file.getvalue()
 
 
 def test_workers_are_submitit_jobs(folder):

@@ -6,16 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.claim import acquire, read_claim
+from scaling.dispatch.claim import acquire
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.single import run_single
 from scaling.errors import UserError
-from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
+from tests.dispatch.conftest import STAND_IN, causes, leftovers, meanwhile, open_gates, trained, under_way
 from tests.dispatch.stand_in import planned
 
 QUICK = Local(beat_seconds=0.1)
@@ -53,9 +52,9 @@ def test_run_in_other_hands_is_left_alone(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_a_checkpoint(folder, number):
-    run = planned(0, "steps:2")
-    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
-    outcome = single(folder, run)
+    run = planned(0, "hold")
+    with meanwhile(lambda: (under_way(folder, [run]), os.kill(os.getpid(), number))):
+        outcome = single(folder, run)
     assert (outcome.stopped, outcome.exit_code) == (True, 130)
     assert folder.run(run.run_id).checkpoint.exists()
     assert single(folder, run).settled == 1
@@ -66,21 +65,18 @@ def test_interrupt_leaves_a_checkpoint(folder, number):
 
 
 def test_killed_process_is_followed_at_once(folder):
-    run = planned(0, "steps:20")
+    run = planned(0, "hold")
     script = f"""
 from pathlib import Path
 from scaling.dispatch.single import run_single
 from scaling.folders import SweepFolder
 from tests.dispatch.stand_in import planned
-run_single(SweepFolder(Path({str(folder.results)!r}), "sweep"), planned(0, "steps:20"), train={STAND_IN!r})
+run_single(SweepFolder(Path({str(folder.results)!r}), "sweep"), planned(0, "hold"), train={STAND_IN!r})
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
-    claim = folder.run(run.run_id).claim
-    wait_for(lambda: claim.exists() and read_claim(claim) is not None)
+    under_way(folder, [run])
     process.kill()
     process.wait()
-    folder.run(run.run_id).checkpoint.write_text(
-        '{"step": 10, "weights": ""}'
-    )  # the stand-in's last step: what is left takes no time
+    open_gates(folder, [run])
     assert single(folder, run).settled == 1
     assert causes(folder, run) == ["killed", "finished"]

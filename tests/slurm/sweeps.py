@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.dispatch import scheduler
-from scaling.dispatch.claim import Claim, read_claim
+from scaling.dispatch.claim import Claim
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.process import start_time
 from scaling.dispatch.slurm import Submission, submit
 from scaling.dispatch.state import Planned, Reader, Status
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan import PlannedRun
-from tests.dispatch.conftest import STAND_IN, wait_for
+from tests.dispatch.conftest import STAND_IN, claims, open_gates, under_way, wait_for
 from tests.dispatch.stand_in import planned
 
 HERE = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ from tests.slurm.sweeps import sweep
 flight = sweep(sys.argv[1], int(sys.argv[2]), sys.argv[3])
 flight.submit()
 print("submitted", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -52,19 +53,15 @@ class Flight:
         return self.folder.run(run.run_id)
 
     def claims(self) -> list[Claim]:
-        found = [read_claim(self.files(run).claim) for run in self.runs]
-        return [claim for claim in found if claim is not None]
+        return claims(self.folder)
 
-    def working(self) -> Claim:
-        """Wait until a run is under way and has a checkpoint, and return its claim."""
-        under_way: list[Claim] = []
+    def working(self, count: int = 1) -> Claim:
+        """Wait until so many runs are under way, with a checkpoint each, and return the claim of one."""
+        return under_way(self.folder, self.runs, count)
 
-        def some() -> bool:
-            under_way[:] = [claim for claim in self.claims() if claim.progress.get("step", 0) >= 2]
-            return bool(under_way)
-
-        wait_for(some, 60)
-        return under_way[0]
+    def open(self, *runs: PlannedRun) -> None:
+        """Let runs that hold go on; all of them where none is named."""
+        open_gates(self.folder, runs or self.runs)
 
     def settled(self) -> list[PlannedRun]:
         return [run for run in self.runs if self.files(run).record.exists()]
@@ -77,9 +74,14 @@ class Flight:
         found = {run.run_id: json.loads(self.files(run).record.read_text()) for run in self.settled()}
         return {run_id: {key: record[key] for key in record if key != "how"} for run_id, record in found.items()}
 
-    def landed(self, seconds: float = 120) -> None:
+    def landed(self) -> None:
         """Wait until SLURM has no job of any sweep left."""
-        wait_for(lambda: scheduler.all_states() == {}, seconds)
+        wait_for(lambda: scheduler.all_states() == {}, 600)
+
+
+def ended(claim: Claim) -> None:
+    """Wait until the process that holds a claim has ended."""
+    wait_for(lambda: start_time(claim.process.pid) != claim.process.start)
 
 
 def sweep(results: Path | str, count: int, act: str, **more) -> Flight:

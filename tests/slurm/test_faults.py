@@ -12,10 +12,10 @@ import pytest
 
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local import run_local
-from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
-from tests.slurm.sweeps import sweep, tool
+from tests.dispatch.conftest import STAND_IN, at_work, causes, leftovers, trained, wait_for
+from tests.slurm.sweeps import ended, sweep, tool
 
-RUNS, ACT = 6, "steps:1.5"
+RUNS = 6
 
 
 def undisturbed(flight):
@@ -26,19 +26,25 @@ def undisturbed(flight):
 def worker_killed(flight):
     flight.submit()
     yield
-    os.kill(flight.working().process.pid, signal.SIGKILL)
+    claim = flight.working()
+    os.kill(claim.process.pid, signal.SIGKILL)
+    ended(claim)
 
 
 def element_cancelled(flight):
     flight.submit()
     yield
-    tool("scancel", flight.working().job)
+    claim = flight.working()
+    tool("scancel", claim.job)
+    ended(claim)
 
 
 def job_requeued(flight):
     flight.submit()
     yield
-    tool("scontrol", "requeue", flight.working().job)
+    claim = flight.working()
+    tool("scontrol", "requeue", claim.job)
+    ended(claim)
 
 
 def submitter_killed(flight):
@@ -61,11 +67,15 @@ def two_submitters(flight):
 def files_cut(flight):
     flight.submit()
     yield
-    wait_for(flight.settled, 60)
-    cut = flight.files(flight.settled()[0])
+    flight.working()
+    first = at_work(flight.folder, flight.runs)[0]
+    flight.open(first)
+    wait_for(lambda: flight.settled() and not flight.files(first).claim.exists())
+    cut = flight.files(first)
     cut.record.write_bytes(cut.record.read_bytes()[:40])
     claim = flight.working()
     os.kill(claim.process.pid, signal.SIGKILL)
+    ended(claim)
     for run in flight.runs:
         if flight.files(run).checkpoint.exists():
             flight.files(run).checkpoint.write_bytes(b"\x80\x02half")
@@ -76,7 +86,7 @@ def everything_cancelled_by_hand(flight):
     yield
     flight.working()
     tool("scancel", *submission.job_ids)
-    wait_for(lambda: not flight.claims(), 60)
+    wait_for(lambda: not flight.claims())
     flight.submit()
 
 
@@ -88,14 +98,15 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def flights(cluster, tmp_path_factory):
-    """Send all sweeps off, strike each of them, wait until the last job has ended."""
-    made = {fault.__name__: sweep(tmp_path_factory.mktemp(fault.__name__), RUNS, ACT) for fault in FAULTS}
-    strikes = [fault(made[fault.__name__]) for fault in FAULTS]
-    for strike in strikes:
+    """Send all sweeps off, strike each of them while it is held, let it go on, wait until the last job has ended."""
+    made = {fault.__name__: sweep(tmp_path_factory.mktemp(fault.__name__), RUNS, "hold") for fault in FAULTS}
+    strikes = {name: fault(made[name]) for name, fault in zip(made, FAULTS, strict=True)}
+    for strike in strikes.values():
         next(strike)
-    for strike in strikes:
+    for name, strike in strikes.items():
         next(strike, None)
-    next(iter(made.values())).landed()
+        made[name].open()
+    made["undisturbed"].landed()
     return made
 
 
