@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scaling.compose import session
 from scaling.dispatch.queue import entries
@@ -41,6 +42,10 @@ def folder(tmp_path_factory):
         path = folder / first.removeprefix("# ")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(rest)
+    for i in range(280):  # the images that the page takes for granted
+        place = folder / "pets" / ("train" if i < 200 else "test") / ("cat" if i % 2 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 24), (40 + i // 2, 120 * (i % 2), 90)).save(place / f"{i}.png")
     return folder
 
 

@@ -34,6 +34,17 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Where the test examples stand in the set that they were taken from, as it was published.
+
+    `places` (n_test,) int64 count from 0 in the order of the file names of all `total` examples of that set.
+    """
+
+    places: np.ndarray
+    total: int
+
+
+@dataclass(frozen=True)
 class Source:
     """Where a data set comes from on this machine: `where`, or else what to do (`advice`, a full clause)."""
 
@@ -49,7 +60,7 @@ class Splits:
     `train`: exactly the subset asked for, in subset order, or a Stream of fresh examples; `mean`, `std`: per channel
     (or scalar), in units of x as stored, to normalise by; `chance`: the loss of the constant predictor on the test
     set and `chance_se` its standard error; `population_loss`: for data whose expected loss has a closed form, a
-    function of the model's weight vector.
+    function of the model's weight vector; `published`: for images that had names as files.
     """
 
     train: Arrays | Stream
@@ -61,6 +72,7 @@ class Splits:
     std: tuple[float, ...] = (1.0,)
     population_loss: Callable[[np.ndarray], float] | None = None
     facts: dict[str, object] = field(default_factory=dict)
+    published: Published | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

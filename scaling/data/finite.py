@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling.data.base import Arrays, DataSet, Splits
+from scaling.data.base import Arrays, DataSet, Published, Splits
 from scaling.data.chance import constant_predictor
 from scaling.data.memory import MEMORY
 from scaling.data.subset import subset_order
@@ -29,6 +29,7 @@ class Whole:
     std: tuple[float, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
     ordered: int | None = None
+    published: Published | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class FiniteSet(DataSet):
             mean=whole.mean,
             std=whole.std,
             facts=dict(whole.facts),
+            published=whole.published,
         )
 
     def _first(self, whole: Whole, size: int) -> Arrays:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +18,8 @@ from scaling.data.prepared import Prepared, find_prepared
 from scaling.data.roots import data_folder
 from scaling.data.staging import staged
 from scaling.errors import UserError
+
+OF_A_RUN = ("size", "seed", "stage")  # keys that change nothing of what is prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +42,36 @@ class ImageSet(FiniteSet):
         """Shape of one image, (channels, height, width)."""
         return (self.channels, self.image_size, self.image_size)
 
+    @property
+    def hub_name(self) -> str:
+        """What Hugging Face calls it, "" where it is not there."""
+        return self.hub
+
+    @property
+    def place(self) -> Path:
+        """Where its originals and its prepared arrays lie."""
+        return data_folder(self.name, self.root)
+
     def source(self) -> Source:
         """Look for the prepared arrays of this resolution."""
-        folder = data_folder(self.name, self.root)
-        prepared = find_prepared(folder, image_size=self.image_size, channels=self.channels)
+        prepared = find_prepared(self.place, image_size=self.image_size, channels=self.channels)
         if prepared is not None:
             return Source(ready=True, where=str(prepared))
-        return Source(ready=False, where=str(folder), advice=self.originals_advice())
+        return Source(ready=False, where=str(self.place), advice=self.originals_advice())
 
     def originals_advice(self) -> str:
         """Say where the originals go and what to do then."""
-        folder = data_folder(self.name, self.root)
-        hub = f" (or pip install datasets, which knows it as {self.hub})" if self.hub else ""
+        hub = f" (or pip install datasets, which knows it as {self.hub_name})" if self.hub_name else ""
         return (
-            f"put its images into {folder}/train/CLASS/ and {folder}/test/CLASS/, or its Parquet or binary files into "
-            f"{folder}{hub}, then scaling data prepare {self.name}"
+            f"put its images into {self.place}/train/CLASS/ and {self.place}/test/CLASS/, or its Parquet or binary "
+            f"files into {self.place}{hub}, then scaling data prepare {self._declared()}"
         )
+
+    def _declared(self) -> str:
+        """Return the name and the keys that are not at their default, as the command line takes them."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        keys = [f"data.{key}={value}" for key, value in given.items() if key not in OF_A_RUN]
+        return " ".join([self.name, *keys])
 
     def read(self) -> Whole:
         """Open the prepared arrays."""
@@ -66,6 +82,47 @@ class ImageSet(FiniteSet):
                 f"{source.advice}"
             )
         return Prepared.open(staged(Path(source.where), self.stage)).whole()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(ImageSet):
+    """Any images on disk: `folder`, looked for in `root`, has them in one folder a class or as Parquet files.
+
+    `folder`, `classes`, `image_size` and `channels` are part of a run's identity.
+    """
+
+    name: ClassVar[str] = "image_folder"
+
+    folder: str
+    classes: PositiveInt
+    examples: PositiveInt = part(identity=False)
+    root: str = part(".", identity=False)
+
+    @property
+    def place(self) -> Path:
+        """The folder itself."""
+        return Path(self.root).expanduser() / Path(self.folder).expanduser()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuggingFace(ImageSet):
+    """Any image set of Hugging Face's hub, by its name there; what lies in its folder already is not fetched again."""
+
+    name: ClassVar[str] = "huggingface"
+
+    dataset: str
+    classes: PositiveInt
+    examples: PositiveInt = part(identity=False)
+
+    @property
+    def hub_name(self) -> str:
+        """What Hugging Face calls it: any set may be asked for."""
+        return self.dataset
+
+    @property
+    def place(self) -> Path:
+        """Where what was downloaded by hand may lie, and where the prepared arrays are put."""
+        return data_folder(self.dataset.replace("/", "--"), self.root)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.originals import find_pictures, from_hub
 from scaling.data.prepared import write_prepared
-from scaling.data.roots import data_folder
 from scaling.errors import UserError
 from scaling.roots import roots
 
@@ -102,10 +101,10 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
 
 
 def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
-    folder = data_folder(data.name, data.root)
+    folder = data.place
     pictures = find_pictures(folder)
-    if not pictures and data.hub:
-        pictures = from_hub(data.hub)
+    if not pictures and data.hub_name:
+        pictures = from_hub(data.hub_name)
     if not pictures:
         raise UserError(f"found no images of {data.name} in {folder}; wanted its originals; {data.originals_advice()}")
     labels = pictures["train"].labels if "train" in pictures else np.zeros(0, dtype=np.int64)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from scaling.data.base import Arrays
+from scaling.data.base import Arrays, Published
 from scaling.data.finite import Whole
-from scaling.data.originals import Pictures, pixels
+from scaling.data.pictures import Pictures, pixels
 from scaling.data.pixels import moments
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
@@ -26,6 +26,7 @@ SPLIT_SEED = 0  # never changes: where one held-out split has to serve for two
 RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
 SPLITS = ("train", "validation", "test")
 SCHEMA = 1
+PLACES = "test-places.npy"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Facts:
     examples: Mapping[str, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    published: int | None = None  # images of the split that the test images come from, where PLACES are known
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ class Prepared:
         train, validation, test = (self._split(name) for name in SPLITS)
         facts = {"prepared": self.folder.name}
         mean, std = tuple(self.facts.mean), tuple(self.facts.std)
-        return Whole(train, validation, test, mean, std, facts=facts, ordered=ORDER_SEED)
+        return Whole(train, validation, test, mean, std, facts=facts, ordered=ORDER_SEED, published=self._published())
+
+    def _published(self) -> Published | None:
+        total = self.facts.published
+        return None if total is None else Published(np.load(self.folder / PLACES), total)
 
     def _split(self, name: str) -> Arrays:
         path = self.folder / f"{name}-images.npy"
@@ -102,15 +108,18 @@ def write_prepared(
     plan = _rows(pictures)
     aside.mkdir(parents=True)
     _check_room(aside, sum(len(pictures[split].labels) for split in plan) * channels * image_size**2)
-    examples = {}
+    examples, published = {}, None
     for split, parts in plan.items():
         labels = pictures[split].labels
         examples.update({name: len(rows) for name, rows in parts.items()})
         _write_split(pictures[split], parts, aside, size=image_size, channels=channels, watch=_named(watch, split))
         for name, rows in parts.items():
             np.save(aside / f"{name}-labels.npy", labels[rows])
+        if "test" in parts and (places := _places(pictures[split].names())) is not None:
+            np.save(aside / PLACES, places[parts["test"]])
+            published = len(places)
     mean, std = moments(np.load(aside / "train-images.npy", mmap_mode="r"))
-    facts = Facts(SCHEMA, image_size, channels, examples, mean, std)
+    facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published)
     (aside / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)
@@ -139,6 +148,15 @@ def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
     order = subset_order(pictures[only].labels, seed=SPLIT_SEED)
     half = len(order) // 2
     return rows | {only: {"validation": np.sort(order[:half]), "test": np.sort(order[half:])}}
+
+
+def _places(names: Sequence[str] | None) -> np.ndarray | None:
+    """Return where each name stands in the order of names, (n,) int64, None where there are none or they repeat."""
+    if names is None or len(set(names)) < len(names):
+        return None
+    places = np.empty(len(names), dtype=np.int64)
+    places[np.argsort(np.array(names), kind="stable")] = np.arange(len(names))
+    return places
 
 
 def _write_split(

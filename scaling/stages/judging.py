@@ -70,7 +70,9 @@ def judge_network(
     allowed = allowed_classes(test.y, run.config.data.outputs)
     if labels is not None:
         path = Path(root).expanduser() / Path(labels).expanduser()
-        found = read_label_lists(path, classes=run.config.data.outputs, examples=len(test))
+        found = read_label_lists(
+            path, classes=run.config.data.outputs, examples=len(test), published=attempt.sets.splits.published
+        )
         allowed = torch.from_numpy(found).to(test.y.device)
         attempt.notes["judged"] = int(allowed.any(1).sum())
     verdict = Verdict(listed_score(logs, allowed), UNKNOWN, UNKNOWN)

@@ -9,16 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from scaling.data.base import Published
 from scaling.errors import UserError
 
 
-def read_label_lists(path: Path, *, classes: int, examples: int) -> np.ndarray:
-    """Return which classes are right for each example, (examples, classes) bool; UserError where the file is off."""
+def read_label_lists(path: Path, *, classes: int, examples: int, published: Published | None = None) -> np.ndarray:
+    """Return which classes are right for each example, (examples, classes) bool; UserError where the file is off.
+
+    Lists of all the images that the test examples were taken from, in the order of their file names, are read too.
+    """
     raw = _read(path)
+    if published is not None and len(raw) == published.total:
+        raw = [raw[place] for place in published.places]
     if len(raw) != examples:
+        other = f", or {published.total}, one for each image of its published set" if published is not None else ""
         raise UserError(
-            f"found {len(raw)} lists of labels in {path}; wanted {examples}, one for each test example in their order; "
-            f"mend the file"
+            f"found {len(raw)} lists of labels in {path}; wanted {examples}, one for each test example in their order"
+            f"{other}; mend the file"
         )
     allowed = np.zeros((examples, classes), dtype=bool)
     for row, labels in enumerate(raw):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.models.parts import head_of
 from scaling.plan import PlannedRun
@@ -48,8 +49,21 @@ def inherited(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_h
         head = f"{name_of_head(network)}."
         fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}
         weights = {name: value for name, value in weights.items() if not name.startswith(head)} | fresh
+    _check_fit(network, weights, f"run {parent.run_id} at step {step}")
     network.load_state_dict(weights)
     return network.to(device)
+
+
+def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:
+    """Refuse weights of other names or shapes than the network has; UserError."""
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise UserError(
+                f"found the weights {name} of {of} of shape {found.get(name, 'none')} for a model that has "
+                f"{wanted.get(name, 'none')}; wanted the model that it trained; restore its code, or train again"
+            )
 
 
 def name_of_head(network: nn.Module) -> str:

@@ -20,7 +20,8 @@ class RealLabels(Evaluation):
 
     `labels`: a JSON file, a list of lists of classes, or an .npz with `labels` (n, classes) of 0 and 1, or with all
     classes one after the other in `labels` and how many each example has in `lengths`; it is looked for in `root`. The
-    examples are in the order of the data's test split. The loss is -log of the probability of the whole list.
+    examples are in the order of the data's test split, or of the file names of all images that it was taken from, as in
+    ReaL's own real.json for ImageNet's validation images. The loss is -log of the probability of the whole list.
     """
 
     name: ClassVar[str] = "real"

@@ -16,12 +16,17 @@ from scaling.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
-MINE = {"file": "mine.npz", "classes": 3, "examples": 100, "features": 7}
+IMAGES = {"classes": 3, "examples": 100, "image_size": 8}
+MINE = {  # what the user gives
+    "npz": {"file": "mine.npz", "classes": 3, "examples": 100, "features": 7},
+    "image_folder": {"folder": "pets", **IMAGES},
+    "huggingface": {"dataset": "owner/pets", **IMAGES},
+}
 
 
 def written(name: str) -> dict[str, Any]:
     values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    return {**values, **MINE} if name == "npz" else values
+    return {**values, **MINE.get(name, {})}
 
 
 def declared(name: str, **changes: Any) -> DataSet:
@@ -31,7 +36,7 @@ def declared(name: str, **changes: Any) -> DataSet:
 
 def test_all_data_groups_are_there() -> None:
     made = {"teacher", "linear_teacher", "mnist1d"}
-    brought = {"cifar10", "cifar100", "stl10", "tinyimagenet", "imagenet1k", "imagenet21k", "npz"}
+    brought = {"cifar10", "cifar100", "stl10", "tinyimagenet", "imagenet1k", "imagenet21k", *MINE}
     assert set(NAMES) >= made | brought | {"digits", "fashion_mnist"}
 
 
@@ -39,7 +44,7 @@ def test_all_data_groups_are_there() -> None:
 def test_a_yaml_says_what_the_class_defaults_to(name: str) -> None:
     values = written(name)
     kind = load_class(values["_target_"])
-    default = kind(**MINE) if name == "npz" else kind()
+    default = kind(**MINE.get(name, {}))
     data = declared(name)
     assert data == default
     assert data.name == name
@@ -54,6 +59,8 @@ def test_a_yaml_says_what_the_class_defaults_to(name: str) -> None:
         ("mnist1d", (1, 40), 10, None),
         ("digits", (1, 8, 8), 10, 1_197),
         ("npz", (7,), 3, 100),
+        ("image_folder", (3, 8, 8), 3, 100),
+        ("huggingface", (3, 8, 8), 3, 100),
         ("fashion_mnist", (1, 28, 28), 10, 60_000),
         ("cifar10", (3, 32, 32), 10, 50_000),
         ("cifar100", (3, 32, 32), 100, 50_000),

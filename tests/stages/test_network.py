@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.data.base import Published
 from scaling.errors import UserError
+from scaling.folders import RunFolder
 from scaling.stages.judging import Crops, allowed_classes, listed_score
 from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import Resized, inherited
+from scaling.train.checkpoint import write_checkpoint
 from scaling.train.kept import kept_weights
 from scaling.train.run import train_run
 from scaling.train.streams import stream
@@ -136,6 +139,30 @@ def test_label_lists_are_read_from_json_and_npz(tmp_path):
             read_label_lists(tmp_path / name, classes=classes, examples=3)
     with pytest.raises(UserError, match="wanted 4"):
         read_label_lists(tmp_path / "a.json", classes=3, examples=4)
+
+
+def test_lists_of_all_published_images_are_taken_where_the_test_images_stand(tmp_path):
+    (tmp_path / "real.json").write_text(json.dumps([[0], [1], [], [2], [1, 2]]))
+    published = Published(np.array([4, 0]), 5)
+    found = read_label_lists(tmp_path / "real.json", classes=3, examples=2, published=published)
+    assert found.tolist() == [[False, True, True], [True, False, False]]
+    (tmp_path / "own.json").write_text("[[0], [1]]")
+    found = read_label_lists(tmp_path / "own.json", classes=3, examples=2, published=published)
+    assert found.tolist() == [[True, False, False], [False, True, False]]
+    with pytest.raises(UserError, match=r"wanted 3, .* or 5, one for each image"):
+        read_label_lists(tmp_path / "own.json", classes=3, examples=3, published=published)
+
+
+def test_weights_that_do_not_fit_the_model_are_said_in_a_sentence(trained, tmp_path):
+    """As where a module of one's own was changed after its run."""
+    results, parent = trained
+    run = child_run(parent, "finetune", seed=88)
+    folder = RunFolder(tmp_path / "runs" / run.run_id)
+    weights = kept_weights(folder_of(parent, results), 40)
+    cut = {**weights, "embed.weight": weights["embed.weight"][:, :3]}
+    write_checkpoint(folder.other(parent.run_id).kept(40), parent.run_id, {"model": cut})
+    with pytest.raises(UserError, match=r"embed\.weight .* \(16, 3\) .* \(16, 6\)"):
+        inherited(run, folder, CPU, new_head=True)
 
 
 def test_a_stopped_judging_leaves_no_record(trained):
