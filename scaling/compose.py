@@ -31,6 +31,7 @@ from scaling.errors import UserError
 from scaling.roots import roots, shipped
 
 GROUP = "sweep"
+PRIMARY = "config"  # conf/config.yaml
 
 
 class SweepSource(ConfigSource):
@@ -131,7 +132,7 @@ def compose(loader: ConfigLoader, overrides: Sequence[str]) -> DictConfig:
     from hydra.types import RunMode
 
     with said_in_one_sentence():
-        return loader.load_configuration(config_name="config", overrides=list(overrides), run_mode=RunMode.RUN)
+        return loader.load_configuration(config_name=PRIMARY, overrides=list(overrides), run_mode=RunMode.RUN)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from scaling.bases import PLAN_KEYS, Bases, Composer
 from scaling.cells import Descent, Rules, read_rules, settle_cell
 from scaling.compose import compose, said_in_one_sentence
 from scaling.dispatch.launchers import Limits
@@ -24,7 +25,6 @@ from scaling.grid import Block, Cell, read_grid
 from scaling.lineage import Graph, grow, read_stages, recorded
 from scaling.plan import Dropped, Plan, PlannedRun
 
-PLAN_KEYS = ("launcher", "results", "name", "sweep", "hydra")  # of the plan as a whole, not of one run
 SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, they hold for the stages too
 
 
@@ -42,13 +42,14 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     request = read_request(loader, arguments)
     fixed = [override.input_line or "" for override in request.fixed.values()]
     cfg: Any = OmegaConf.to_container(compose(loader, fixed), resolve=True)
+    composer, plain_base = Composer(loader), {key: value for key, value in cfg.items() if key not in PLAN_KEYS}
     sweep = cfg["sweep"]
     if request.sweep is not None and sweep.get("grid") is None:
         raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
     blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
     blocks = apply_overrides(blocks, request)
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
-    bases = _composer(loader, fixed)
+    bases = Bases(composer, fixed, plain_base)
     is_group = _group_test(loader)
     descent = _descent(request, Path(str(cfg["results"])))
     graph = _settle_all(blocks, bases, is_group, rules, descent)
@@ -57,7 +58,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         reason = dropped[0].reason if dropped else "the grid has no cells"
         raise UserError(reason if len(dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
     shared = [override.input_line or "" for key, override in request.fixed.items() if key in SHARED]
-    grow(graph, read_stages(sweep.get("stages") or []), _composer(loader, shared), is_group)
+    grow(graph, read_stages(sweep.get("stages") or []), Bases(composer, shared), is_group)
     single = request.sweep is None and not request.axes
     return Plan(
         name=str(cfg["name"] or request.sweep or ("single" if single else "adhoc")),
@@ -112,7 +113,7 @@ def apply_overrides(blocks: Sequence[Block], request: Request) -> list[Block]:
 
 def _settle_all(
     blocks: Sequence[Block],
-    bases: Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]],
+    bases: Bases,
     is_group: Callable[[str], bool],
     rules: Rules,
     descent: Descent,
@@ -153,21 +154,6 @@ def _cells(blocks: Sequence[Block]) -> Iterator[Cell]:
             if forbidden:
                 raise UserError(f"found {forbidden[0]} as an axis of the grid; wanted keys of one run; take it out")
             yield cell
-
-
-def _composer(loader: ConfigLoader, fixed: Sequence[str]) -> Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]]:
-    cache: dict[tuple[tuple[str, Any], ...], Mapping[str, Any]] = {}
-
-    def base(chosen: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
-        if chosen not in cache:
-            groups = {key for key, _ in chosen}
-            kept = [line for line in fixed if line.split("=")[0] not in groups]
-            cfg = compose(loader, [*kept, *(f"{key}={value}" for key, value in chosen)])
-            whole: Any = OmegaConf.to_container(cfg, resolve=True)
-            cache[chosen] = {key: value for key, value in whole.items() if key not in PLAN_KEYS}
-        return cache[chosen]
-
-    return base
 
 
 def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
