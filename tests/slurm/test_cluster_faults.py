@@ -17,7 +17,7 @@ from scaling.dispatch.launchers import Local
 from scaling.dispatch.local import run_local
 from scaling.dispatch.process import start_time
 from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
-from tests.slurm.sweeps import LAUNCHER, sweep, tool
+from tests.slurm.sweeps import LAUNCHER, ended, sweep, tool
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 RUNS = 6
@@ -34,7 +34,7 @@ def expected(tmp_path_factory):
 def healthy(cluster):
     """Begin with an empty queue and four idle nodes."""
     tool("scancel", "--user=root")
-    wait_for(lambda: scheduler.all_states() == {}, 60)
+    wait_for(lambda: scheduler.all_states() == {})
     mend_nodes()
 
 
@@ -48,7 +48,7 @@ def mend_nodes() -> None:
             subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, check=False)
         return not ill
 
-    wait_for(well, 90)
+    wait_for(well)
 
 
 def check(flight, expected, *causes_allowed):
@@ -62,67 +62,72 @@ def check(flight, expected, *causes_allowed):
         assert set(told[:-1]) <= set(causes_allowed), told
 
 
-def node_of(flight):
-    return flight.working().process.host
-
-
 def test_node_set_down_and_returned(tmp_path, expected):
-    flight = sweep(tmp_path, RUNS, "steps:2")
+    flight = sweep(tmp_path, RUNS, "hold")
     flight.submit()
-    node = node_of(flight)
-    tool("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    time.sleep(2)
+    claim = flight.working()
+    tool("scontrol", "update", f"nodename={claim.process.host}", "state=down", "reason=test")
+    ended(claim)
     mend_nodes()
+    flight.open()
     flight.landed()
     check(flight, expected, "node_lost", "terminated", "requeued", "killed", "cancelled")
 
 
 def test_slurmd_killed(tmp_path, expected, cluster):
     """The daemon of a node dies and comes back; its jobs go on, or are sent elsewhere."""
-    flight = sweep(tmp_path, RUNS, "steps:2")
+    flight = sweep(tmp_path, RUNS, "hold")
     flight.submit()
-    node = node_of(flight)
-    os.kill(int((cluster / "run" / f"slurmd.{node}.pid").read_text()), signal.SIGKILL)
-    time.sleep(2)
+    node = flight.working().process.host
+    daemon = int((cluster / "run" / f"slurmd.{node}.pid").read_text())
+    os.kill(daemon, signal.SIGKILL)
+    wait_for(lambda: start_time(daemon) is None)
+    flight.open()
+    wait_for(flight.settled)
     subprocess.run(["slurmd", "-N", node], check=True)
-    flight.landed(180)
+    flight.landed()
     assert flight.records() == expected
     assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * RUNS
 
 
 def test_slurmctld_restarted(tmp_path, expected, cluster):
-    flight = sweep(tmp_path, RUNS, "steps:2")
+    """A worker dies while SLURM is silent; the other one finds that out by itself, and settles everything."""
+    flight = sweep(tmp_path, RUNS, "hold")
     flight.submit()
-    claim = flight.working()
+    claim = flight.working(2)
     controller = int((cluster / "run" / "slurmctld.pid").read_text())
     os.kill(controller, signal.SIGTERM)  # killed outright it forgets jobs of the last seconds, which nobody can mend
-    wait_for(lambda: start_time(controller) is None, 60)
-    os.kill(claim.process.pid, signal.SIGKILL)  # a claim to be judged while SLURM is silent
-    assert flight.status().counts["finished"] < RUNS  # status does without SLURM, and says so
-    time.sleep(3)
+    wait_for(lambda: start_time(controller) is None)
+    os.kill(claim.process.pid, signal.SIGKILL)
+    ended(claim)
+    assert flight.status().counts["finished"] == 0  # status does without SLURM, and says so
+    flight.open()
+    wait_for(lambda: len(flight.settled()) == RUNS)
     subprocess.run(["slurmctld"], check=True)
-    flight.landed(180)
+    flight.landed()
     check(flight, expected, "killed", "requeued")
 
 
 def test_preempted_by_a_higher_partition(tmp_path, expected):
-    flight = sweep(tmp_path, RUNS, "steps:6", launcher=replace(LAUNCHER, partition="low"))
+    flight = sweep(tmp_path, RUNS, "hold", launcher=replace(LAUNCHER, partition="low"))
     flight.submit()
-    flight.working()
+    claim = flight.working()
     urgent = ["--partition=gpu", "--nodes=4", "--ntasks-per-node=8", "--mem=15000", "--output=/dev/null"]
-    urgent += ["--wrap", "sleep 3"]
-    job = tool("sbatch", "--parsable", *urgent).strip()
-    wait_for(lambda: "RUNNING" in tool("squeue", "--noheader", f"--jobs={job}", "--format=%T"), 60)
-    flight.landed(180)
+    tool("sbatch", *urgent, "--wrap", "sleep 3")
+    ended(claim)
+    flight.open()
+    flight.landed()
     check(flight, expected, "preempted")
 
 
 def test_time_limit_shorter_than_the_hand(tmp_path, expected):
-    """Two minutes for three minutes of work: the warning, a checkpoint, the queue, and on."""
+    """The warning before the end of a minute, a checkpoint, the queue, and on."""
     launcher = replace(LAUNCHER, jobs=1, minutes=1, signal_seconds=20)
-    flight = sweep(tmp_path, RUNS, "steps:15", launcher=launcher)
+    flight = sweep(tmp_path, RUNS, "hold", launcher=launcher)
     flight.submit()
-    flight.landed(400)
+    ended(flight.working())
+    flight.open()
+    flight.landed()
     check(flight, expected, "timed_out", "preempted")
 
 
@@ -131,14 +136,16 @@ def test_disk_full_for_ten_seconds(tmp_path, expected):
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
     try:
-        flight = sweep(disk, RUNS, "steps:4")
+        flight = sweep(disk, RUNS, "hold")
         flight.submit()
-        flight.working()
+        flight.working(2)
         filler = disk / "filler"
         fill(filler)
+        flight.open()
         time.sleep(10)
+        assert flight.settled() == []
         filler.unlink()
-        flight.landed(180)
+        flight.landed()
         assert flight.records() == expected
         assert sum(len(trained(flight.folder, run)) for run in flight.runs) == RUNS
         assert leftovers(flight.folder) == []
