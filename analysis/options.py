@@ -84,7 +84,9 @@ def table_options(command: Command) -> Command:
 
 def interval_options(command: Command) -> Command:
     """Take --resamples, --level and --seed."""
-    command = click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling.")(command)
+    command = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the resampling.")(
+        command
+    )
     command = click.option(
         "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
         help="Of the intervals.",

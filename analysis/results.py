@@ -52,8 +52,9 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     folders = [runs / run_id if runs else None for run_id in plan["run_id"].tolist()]
     for i, (run, text) in enumerate(zip(folders, _read_all(folders), strict=True)):
         for row in _rows_of(run, text) if run else [{"status": "missing", "reason": ""}]:
-            for key in row.keys() - columns.keys():
-                columns[key] = [None] * len(owner)
+            for key in row:
+                if key not in columns:  # in the order of the record: the same table, the same file
+                    columns[key] = [None] * len(owner)
             owner.append(i)
             for key, values in columns.items():
                 values.append(row.get(key))
@@ -120,7 +121,7 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
     descent, points = record.get("descent"), record["points"]
     if descent:
         counts = {**descent["counts"], **descent["run"]}
-        points = [{**point, **descent["point"], "lr": None} for point in points[-1:]]
+        points = [{**point, **descent["point"]} for point in points[-1:]]
     whole = {
         "status": str(record["status"]),
         "flags": "|".join(record.get("flags") or []),
@@ -132,7 +133,8 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
     }
     if not points:
         return [{**whole, "final": True}]
-    return [{**whole, **point, "final": bool(point.get("final"))} for point in points]
+    # A point's own `lr` is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
+    return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
 
 
 def _unsettled(run: Path) -> dict[str, Any]:

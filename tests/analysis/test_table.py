@@ -40,6 +40,21 @@ def test_results_folder_comes_back_as_written(tmp_path, sweep):
     assert set(read["lr_rule"]) == {"0.001"}
 
 
+def test_columns_stand_in_one_order_and_the_rate_is_the_run_s(tmp_path, sweep):
+    folder = write_results(sweep, tmp_path)
+    for path in folder.parent.glob("runs/*/record.json"):
+        record = json.loads(path.read_text())
+        record["points"] = [{**point, "lr": 0.0, "a_new_number": 1.0} for point in record["points"]]
+        path.write_text(json.dumps(record))
+    read = load_table(folder)
+    behind = [name for name in read.columns if name not in pd.read_csv(folder / "plan.csv").columns]
+    ahead = ["status", "flags", "reason", "run_D", "run_C"]
+    assert [name for name in behind if name in ahead] == ahead
+    point = ["step", "loss", "error", "final", "a_new_number"]
+    assert [name for name in behind if name in point] == point
+    assert set(read["lr"]) == {1e-3}  # a cosine ends at 0, which is no setting to choose rows by
+
+
 def test_results_folder_can_be_nested_and_moved(tmp_path, sweep):
     write_results(sweep, tmp_path, "paper/x")
     (tmp_path / "results").rename(tmp_path / "moved")
