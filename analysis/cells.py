@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal
-from analysis.table import RECIPE, require_columns
+from analysis.table import RECIPE, origins, require_columns
 
 IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE)
 """What two runs of one cell share; only the seed differs."""
@@ -52,7 +52,8 @@ def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
 def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, seed: int) -> np.ndarray:
     """Draw the runs of each cell again, with replacement; return the (k, cells) means, in the order of `table`.
 
-    All milestones of a run come and go together. Deviations are scaled up for the cell's mean having been fitted.
+    All milestones of a run, and what stages made of them, come and go together. Deviations are scaled up for the cell's
+    mean having been fitted.
     Empty (0, cells) where fewer than half of the cells have two runs.
     """
     if k == 0 or (table["n"] > 1).mean() < 0.5:
@@ -62,7 +63,7 @@ def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, see
     position = np.empty(len(table), dtype=int)
     position[table["cell"].to_numpy(int)] = np.arange(len(table))
     cell = position[cell]
-    run = pd.factorize(rows["run_id"])[0] if "run_id" in rows.columns else np.arange(len(rows))
+    run = pd.factorize(origins(rows))[0]
     fixed = [name for name in keys if name not in ("D", "C")]
     whole = [*fixed, *(["D"] if "D" in rows.columns and "run_D" not in rows.columns else [])]
     config = rows.groupby(whole, dropna=False, sort=False).ngroup().to_numpy() if whole else cell

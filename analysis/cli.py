@@ -183,16 +183,24 @@ def backtest(chosen: Chosen, laws: Sequence[str], json_path: str | None, **how: 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling report results/quickstart")
 @click.argument("source", metavar="results/NAME")
 @click.option("-o", "--out", metavar="DIR", help="Write into DIR rather than the results folder.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages (all).")
 @interval_options
 @json_option
-def report(source: str, out: str | None, json_path: str | None, **how: Any) -> None:
-    """Draw the figures and write one self-contained HTML page; its path is the last line."""
+def report(source: str, out: str | None, tasks: Sequence[str], json_path: str | None, **how: Any) -> None:
+    """Draw the figures and write one self-contained HTML page; its path is the last line.
+
+    Where stages made a table of several tasks, the page has a part for each and sets them side by side.
+    """
     from analysis.findings import How
     from analysis.report import write_report
 
     quiet = json_path == "-"
     written = write_report(
-        source, out=out, how=How(**how), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
+        source,
+        out=out,
+        tasks=words(tasks),
+        how=How(**how),
+        say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
     )
     content = {
         "report": str(written.page),

@@ -12,6 +12,7 @@ from analysis.errors import Refusal, UserError
 from analysis.frontier import Frontier, frontier
 
 if TYPE_CHECKING:
+    from analysis.powerline import PowerLine
     from analysis.result import Fit
 
 T = TypeVar("T")
@@ -59,14 +60,15 @@ def under(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
     return rows.assign(N=pd.to_numeric(rows[convention.N]), C=pd.to_numeric(rows[convention.C]))
 
 
-def best_law(front: Frontier, *, resamples: int = 300, level: float = 0.95) -> Fit | None:
+def best_law(front: Frontier, *, resamples: int = 1000, level: float = 0.95) -> Fit | None:
     """Fit the frontier's law: the most detailed one whose certificate is ok, else a power law.
 
     Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha.
     """
     from analysis.fitting import fit
 
-    options: dict[str, Any] = {"y": front.y, "x": front.x, "resamples": resamples, "level": level}
+    # The points are means, the best of many: least squares, as for the frontier's laws elsewhere.
+    options: dict[str, Any] = {"y": front.y, "x": front.x, "objective": "lsq", "resamples": resamples, "level": level}
     plain = None
     for law in ("shifted", "saturating", "power"):
         found = tried(lambda law=law: fit(front.table(), law=law, **options))  # type: ignore[misc]
@@ -97,22 +99,27 @@ def tried(call: Callable[[], T]) -> T | None:
 
 @dataclass(frozen=True)
 class Exponents:
-    """The exponents of one frontier under one convention, with intervals: of y, of the best N, of the best D."""
+    """A frontier under one convention, and the law through it: the most detailed that holds (`best_law`)."""
 
     convention: Convention
-    y: tuple[float, tuple[float, float] | None] | None
-    N: tuple[float, tuple[float, float] | None] | None
-    D: tuple[float, tuple[float, float] | None] | None
+    front: Frontier
+    law: Fit | None
+
+    @property
+    def lines(self) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
+        """Return the lines in log-log of y, of the best N and of the best D; None where there are too few points."""
+        return self.front.line, self.front.N_line, self.front.D_line
 
 
-def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 300, level: float = 0.95) -> list[Exponents]:
-    """Return a frontier's exponents under each convention that the rows have."""
-    found = []
-    for convention in known(rows):
-        front = tried(
-            lambda c=convention: frontier(under(rows, c), y=y, resamples=resamples, level=level)  # type: ignore[misc]
-        )
-        if front is not None:
-            lines = (front.line, front.N_line, front.D_line)
-            found.append(Exponents(convention, *((m.exponent, m.exponent_interval) if m else None for m in lines)))
-    return found
+def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95) -> list[Exponents]:
+    """Return a frontier's exponents under each convention that the rows have and that has a frontier."""
+    found = (exponents_under(c, rows, y, resamples=resamples, level=level) for c in known(rows))
+    return [one for one in found if one is not None]
+
+
+def exponents_under(
+    convention: Convention, rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95
+) -> Exponents | None:
+    """Return a frontier's exponents under one convention; None where there is no frontier."""
+    front = tried(lambda: frontier(under(rows, convention), y=y, resamples=resamples, level=level))
+    return Exponents(convention, front, best_law(front, resamples=resamples, level=level)) if front else None

@@ -17,10 +17,23 @@ from analysis.frontier import Frontier, frontier
 from analysis.isoflop import IsoFlop, isoflop
 from analysis.result import Fit
 from analysis.sweeps import Sweep, one_variable
-from analysis.table import KEEPABLE, RECIPE, counted, has_milestones, recipe_differences, select_rows
+from analysis.table import (
+    KEEPABLE,
+    RECIPE,
+    counted,
+    has_milestones,
+    listed,
+    origins,
+    recipe_differences,
+    select_rows,
+    tasks_of,
+)
 
 MOST_GROUPS = 6
 """Groups of runs (family, data, recipe) that are analysed apart; more are a sweep of recipes, not of scale."""
+
+MIN_SETTINGS = 4
+"""Sizes of model, training and data set in a group; where there are several groups, those with fewer only compare."""
 
 AHEAD = 10.0
 """How many times the largest C the allocation is told for."""
@@ -30,6 +43,20 @@ FEW_RUNS = 5
 
 MOST_SWEEPS = 8
 """Sweeps of one variable that get laws of their own; the rest are drawn."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows of a table a group is of: a condition on its columns, and a task where the table has several."""
+
+    where: str = ""
+    task: str | None = None
+
+    def options(self, rows: pd.DataFrame, condition: str = "") -> str:
+        """Return the options of a command that choose the same rows, those of `condition` among them."""
+        where = " and ".join(text for text in (condition, self.where) if text)
+        words = [f' --where "{where}"' if where else "", f" --task {self.task}" if self.task else ""]
+        return "".join(words) + (" --rows all" if has_milestones(rows) else "")
 
 
 @dataclass(frozen=True)
@@ -57,7 +84,7 @@ class Findings:
     """All that is found in the runs of one family, data set and recipe."""
 
     name: str
-    where: str
+    choice: Choice
     rows: pd.DataFrame
     milestones: pd.DataFrame | None
     inside: pd.DataFrame | None
@@ -68,6 +95,11 @@ class Findings:
     comparison: Comparison | None
     sweeps: dict[str, list[Sweep]]
     notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Return the group's name, with its task where the table has several."""
+        return f"{self.choice.task}, {self.name}" if self.choice.task else self.name
 
     def claim(self, law: str, y: str) -> Claim | None:
         """Return the first claim of a law on the whole group, if it was asked."""
@@ -87,7 +119,8 @@ class Findings:
         ]
         return {
             "name": self.name,
-            "where": self.where,
+            "task": self.choice.task,
+            "where": self.choice.where,
             "n_rows": len(self.rows),
             "left_out": list(self.left_out),
             "laws": claims,
@@ -110,20 +143,38 @@ class How:
 USUAL = How()
 
 
-def find(table: pd.DataFrame, how: How = USUAL) -> tuple[list[Findings], list[str]]:
-    """Analyse a table group by group. Returns the findings and what could not be analysed, in sentences."""
+def find(table: pd.DataFrame, how: How = USUAL, task: str | None = None) -> tuple[list[Findings], list[str]]:
+    """Analyse a table (one task of it) group by group.
+
+    Returns the findings and, in sentences, what could not be analysed.
+    """
+    named = task if len(tasks_of(table)) > 1 else None
     try:
-        rows, left_out = select_rows(table, y="loss", pool=RECIPE)
+        rows, left_out = select_rows(table, y="loss", pool=RECIPE, task=named)
     except (UserError, Refusal) as refusal:
         return [], [str(refusal)]
-    groups = list(_groups(rows))
-    if len(groups) > MOST_GROUPS:
-        varied = [name for name in ("family", "data", *RECIPE) if name in rows.columns and rows[name].nunique() > 1]
+    own = table[table["task"].astype(str) == named] if named else table
+    groups, refused = _groups(rows), []
+    varied = [name for name in ("family", "data", *RECIPE) if name in rows.columns and rows[name].nunique() > 1]
+    large = [one for one in groups if settings(one[2]) >= MIN_SETTINGS] if len(groups) > 1 else groups
+    if len(large) < len(groups):
+        kinds = counted(len(groups) - len(large), "kind") + " of runs" + (" alone" if large else "")
+        refused.append(
+            f"{kinds} (they differ in {listed(varied)}) have fewer than {MIN_SETTINGS} sizes of model or data each: "
+            "they compare recipes, and no law is asked of them"
+        )
+    if len(large) > MOST_GROUPS:
         return [], [
-            f"the runs are of {len(groups)} kinds (they differ in {', '.join(varied)}), too many to fit each apart: "
+            f"the runs are of {len(large)} kinds (they differ in {listed(varied)}), too many to fit each apart: "
             "no laws here; choose rows with scaling fit --where, or say what may differ with --pool"
         ]
-    return [_find(table, group, (name, where), left_out, how) for name, where, group in groups], []
+    return [_find(own, group, name, Choice(where, named), left_out, how) for name, where, group in large], refused
+
+
+def settings(rows: pd.DataFrame) -> int:
+    """Count the different sizes of model, training and data set among rows."""
+    names = [name for name in ("N", "D", "D_unique") if name in rows.columns]
+    return len(rows[names].drop_duplicates()) if names else len(rows)
 
 
 def responses(rows: pd.DataFrame) -> list[str]:
@@ -154,11 +205,10 @@ def _literal(value: object) -> str:
 
 
 def _find(
-    table: pd.DataFrame, rows: pd.DataFrame, named: tuple[str, str], left_out: Sequence[str], how: How
+    table: pd.DataFrame, rows: pd.DataFrame, name: str, choice: Choice, left_out: Sequence[str], how: How
 ) -> Findings:
-    name, where = named
     options: dict[str, Any] = vars(how)
-    own = table[table["run_id"].isin(rows["run_id"])] if "run_id" in table.columns else table
+    own = table[origins(table).isin(origins(rows))] if "run_id" in table.columns else table
     milestones, inside, notes = _milestones(own, rows)
     used = rows if milestones is None else milestones
     if milestones is not None:
@@ -166,11 +216,9 @@ def _find(
     claims: list[Claim] = []
     frontiers, valleys = {}, {}
     y_all = responses(rows)
-    sweeps = {x: one_variable(used, x) for x in ("D", "D_unique", "N")}
-    if sweeps["D"]:
-        sweeps["D_unique"] = []
     is_grid = _is_isoflop(rows)
     two = {"N", "D"} <= set(used.columns) and min(used["N"].nunique(), used["D"].nunique()) > 1
+    sweeps = _sweeps(rows, used, curves=not two)
     for y in y_all:
         if is_grid:
             found, why = attempt(partial(isoflop, rows, y=y, **options))
@@ -182,10 +230,10 @@ def _find(
             front, why = attempt(partial(frontier, used, y=y, **options))
             if front:
                 frontiers[y] = front
-                claims += [_on_frontier(front, law, where, used, how) for law in ("power", "saturating")]
+                claims += [_on_frontier(front, law, choice, used, how) for law in ("power", "saturating")]
             else:
                 notes.append(f"no frontier of {y}: {why}")
-            claims.append(_claim(used, "chinchilla", y, None, where, how))
+            claims.append(_claim(used, "chinchilla", y, None, choice, how))
     comparison, targets = None, [AHEAD * float(used["C"].max())] if "C" in used.columns else []
     if two and (is_grid or milestones is not None):
         comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, **options))
@@ -193,10 +241,10 @@ def _find(
     if not is_grid:
         for y in y_all:
             for x, found_sweeps in sweeps.items():
-                claims += _in_sweeps(found_sweeps, x, y, where, how)
+                claims += _in_sweeps(found_sweeps, x, y, choice, how)
     return Findings(
         name=name,
-        where=where,
+        choice=choice,
         rows=rows,
         milestones=milestones,
         inside=inside,
@@ -208,6 +256,18 @@ def _find(
         sweeps=sweeps,
         notes=tuple(notes),
     )
+
+
+def _sweeps(rows: pd.DataFrame, used: pd.DataFrame, *, curves: bool) -> dict[str, list[Sweep]]:
+    """Return the sweeps of one variable. curves: also those that are the learning curves of a few runs."""
+    found = {"D": one_variable(used, "D"), "D_unique": one_variable(rows, "D_unique"), "N": one_variable(used, "N")}
+    if not curves:
+        found = {x: [one for one in sweeps if not _few(one.rows)] for x, sweeps in found.items()}
+    return {**found, "D_unique": []} if found["D"] else found
+
+
+def _few(rows: pd.DataFrame) -> bool:
+    return "run_id" in rows.columns and has_milestones(rows) and origins(rows).nunique() < FEW_RUNS
 
 
 def _is_isoflop(rows: pd.DataFrame) -> bool:
@@ -235,10 +295,10 @@ def _milestones(own: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame | N
     )
 
 
-def _claim(rows: pd.DataFrame, law: str, y: str, x: str | None, where: str, how: How) -> Claim:
+def _claim(rows: pd.DataFrame, law: str, y: str, x: str | None, choice: Choice, how: How) -> Claim:
     fitted, refusal = attempt(_fitting(rows, law, y, x, how))
     title = f"{y} in {x}" if x else f"{y} in N and D"
-    return Claim(title, law, y, x, fitted, refusal, _options(law, y, x, where) + _all(rows))
+    return Claim(title, law, y, x, fitted, refusal, _options(law, y, x) + choice.options(rows))
 
 
 def _fitting(
@@ -252,33 +312,25 @@ def _fitting(
     return partial(fit, rows, law=law, y=y, x=x, **options)
 
 
-def _on_frontier(front: Frontier, law: str, where: str, rows: pd.DataFrame, how: How) -> Claim:
+def _on_frontier(front: Frontier, law: str, choice: Choice, rows: pd.DataFrame, how: How) -> Claim:
     # The points are means, the best of many: least squares, not a loss that lets some of six points go.
     fitted, refusal = attempt(_fitting(front.table(), law, front.y, "C", how, objective="lsq"))
-    options = f"frontier --law {law} --y {front.y}" + (f' --where "{where}"' if where else "") + _all(rows)
+    options = f"frontier --law {law} --y {front.y}" + choice.options(rows)
     return Claim(f"best {front.y} in C", law, front.y, "C", fitted, refusal, options, remarks=front.warnings)
 
 
-def _in_sweeps(sweeps: Sequence[Sweep], x: str, y: str, where: str, how: How) -> list[Claim]:
+def _in_sweeps(sweeps: Sequence[Sweep], x: str, y: str, choice: Choice, how: How) -> list[Claim]:
     claims = []
     for sweep in list(sweeps)[-MOST_SWEEPS:]:
-        condition = f"{sweep.held} == {sweep.value:.15g}" + (f" and {where}" if where else "")
-        few = "run_id" in sweep.rows.columns and sweep.rows["run_id"].nunique() < FEW_RUNS
+        few = _few(sweep.rows)
         for law in ("power", "saturating"):
             fitted, refusal = attempt(_fitting(sweep.rows, law, y, x, replace(how, resamples=0) if few else how))
             title = f"{y} in {x} at {sweep.words}"
-            options = _options(law, y, x, condition) + _all(sweep.rows)
+            options = _options(law, y, x) + choice.options(sweep.rows, sweep.condition)
             remarks = (f"no intervals: all points are milestones of fewer than {FEW_RUNS} runs",) if few else ()
             claims.append(Claim(title, law, y, x, fitted, refusal, options, sweep, remarks))
     return claims
 
 
-def _options(law: str, y: str, x: str | None, where: str) -> str:
-    words = [f"fit --law {law}", f"--y {y}"]
-    words += [f"--x {x}"] if x else []
-    words += [f'--where "{where}"'] if where else []
-    return " ".join(words)
-
-
-def _all(rows: pd.DataFrame) -> str:
-    return " --rows all" if has_milestones(rows) else ""
+def _options(law: str, y: str, x: str | None) -> str:
+    return f"fit --law {law} --y {y}" + (f" --x {x}" if x else "")

@@ -1,88 +1,33 @@
-"""Which figures a report has, with their captions; each saved as PNG and PDF and handed on for the page."""
+"""Which figures of its laws a group of runs has, with their captions."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from analysis.drawing import Drawing
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.single import draw_single, single_numbers
-from analysis.figures.style import look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.findings import Findings
-from analysis.specials import drawings
 from analysis.table import counted
 
 BEYOND = 10.0
 """How far beyond the largest C the law of a compute figure is drawn; dashed, with its band."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One figure as it stands in a report."""
-
-    name: str
-    title: str
-    caption: str
-    svg: bytes
-    wide: bool
+SPREAD = 1.3
+"""Largest over smallest C from which a figure against compute has something to show."""
 
 
-Drawing = tuple[str, str, str, int, bool, Sequence[Callable[[Axes], None]]]
-"""name, title, caption, panels, room for a colour bar, one function a panel."""
-
-
-def pictures(
-    findings: list[Findings], table: pd.DataFrame, folder: Path, source: Path | None = None
-) -> list[list[Picture]]:
-    """Draw all figures into FOLDER; return them group by group, and last those of the whole table.
-
-    source: the results folder, where there is one: special figures look there for what stands beside the records.
-    """
-    many = len(findings) > 1
-    shown = []
-    for i, group in enumerate(findings, start=1):
-        prefix = f"{i}_" if many else ""
-        shown.append([_picture(drawing, folder, prefix) for drawing in _of_group(group)])
-    cost = cost_numbers(table)
-    whole = [_picture(special, folder, "") for special in drawings(table, source or folder)]
-    if cost is not None:
-        caption = "Wall time of each run against its forecast; the grey band is a factor of 1.5 either way."
-        drawing: Drawing = ("cost", "Forecast against actual cost", caption, 1, False, [lambda ax: draw_cost(ax, cost)])
-        whole.append(_picture(drawing, folder, ""))
-    return [*shown, whole]
-
-
-def _picture(drawing: Drawing, folder: Path, prefix: str) -> Picture:
-    name, title, caption, n, bar, draw = drawing
-    with look():
-        figure, axes = panels(n, bar=bar)
-        for ax, one in zip(axes, draw, strict=True):
-            one(ax)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, not again for each format
-    save(figure, folder, prefix + name)
-    return Picture(prefix + name, title, caption, _svg(figure), n > 1)
-
-
-def _svg(figure: Figure) -> bytes:
-    text = io.BytesIO()
-    with look():
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
-
-
-def _of_group(group: Findings) -> Iterator[Drawing]:
+def of_group(group: Findings) -> Iterator[Drawing]:
+    """Yield the figures of a group's laws."""
     for y in ("loss", "error"):
         yield from _compute(group, y)
         if y in group.valleys:
@@ -98,17 +43,26 @@ def _of_group(group: Findings) -> Iterator[Drawing]:
             f"Residuals of the Chinchilla law, {law.fit.n_points} points; grey: two robust standard deviations "
             f"({2 * numbers.spread:.2g} %). A trend here is a shape that the law has not."
         )
-        yield "residuals", "Residuals of the law in N and D", caption, 1, True, [lambda ax: draw_residuals(ax, numbers)]
+        draw = [partial(draw_residuals, numbers=numbers)]
+        yield Drawing("residuals", "Residuals of the law in N and D", caption, draw, bar=True)
+
+
+def of_cost(table: pd.DataFrame) -> Iterator[Drawing]:
+    """Yield the figure of what runs took against their forecast, where three or more have both."""
+    cost = cost_numbers(table)
+    if cost is not None:
+        caption = "Wall time of each run against its forecast; the grey band is a factor of 1.5 either way."
+        yield Drawing("cost", "Forecast against actual cost", caption, [partial(draw_cost, numbers=cost)])
 
 
 def _compute(group: Findings, y: str) -> Iterator[Drawing]:
     if y not in group.rows.columns or group.rows[y].isna().any() or (group.rows[y] <= 0).any():
         return
-    if not {"N", "C"} <= set(group.rows.columns):
+    used = group.rows if group.milestones is None else group.milestones
+    if not {"N", "C"} <= set(used.columns) or used["C"].max() < SPREAD * used["C"].min():
         return
     front, law, curve = group.frontiers.get(y), group.drawn(y), None
     if law is not None and law.fit is not None:
-        used = group.rows if group.milestones is None else group.milestones
         curve = curve_of_fit(law.fit, "C", float(used["C"].min()), float(used["C"].max()) * BEYOND)
     numbers = compute_numbers(
         group.rows, y=y, milestones=group.milestones, inside=group.inside, frontier=front, curve=curve
@@ -119,7 +73,8 @@ def _compute(group: Findings, y: str) -> Iterator[Drawing]:
         said += f" Circles: the {len(front.points)} best for their compute ({front.rule})."
     if law and law.fit:
         said += f" Line: the {law.law} law through them with its {law.fit.level:.0%} interval, dashed beyond the runs."
-    yield f"{y}_vs_compute", f"{y.capitalize()} against compute", said, 1, True, [lambda ax: draw_compute(ax, numbers)]
+    draw = [partial(draw_compute, numbers=numbers)]
+    yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", said, draw, bar=True)
 
 
 def _valleys(group: Findings, y: str) -> Drawing:
@@ -131,14 +86,8 @@ def _valleys(group: Findings, y: str) -> Drawing:
         f"near the minimum. {len(found.usable)} of {len(found.valleys)} minima are usable"
         + (f"; {lost} (hollow) lie at an edge or are too flat, and stay out of N*(C)." if lost else ".")
     )
-    return (
-        f"{y}_isoflop",
-        f"{y.capitalize()} at equal compute",
-        caption,
-        1,
-        True,
-        [lambda ax: draw_valleys(ax, numbers)],
-    )
+    draw = [partial(draw_valleys, numbers=numbers)]
+    return Drawing(f"{y}_isoflop", f"{y.capitalize()} at equal compute", caption, draw, bar=True)
 
 
 def _optimum(group: Findings) -> Drawing:
@@ -150,8 +99,8 @@ def _optimum(group: Findings) -> Drawing:
         f"The best N and D for each budget, with {level:.0%} intervals, and the power law through the usable ones, "
         "dashed beyond the largest budget. Dotted: the optimum that the Chinchilla law implies."
     )
-    draw: list[Callable[[Axes], None]] = [lambda ax: draw_optimum(ax, N), lambda ax: draw_optimum(ax, D)]
-    return "optimum", "Compute-optimal N and D", caption, 2, False, draw
+    draw = [partial(draw_optimum, numbers=one) for one in (N, D)]
+    return Drawing("optimum", "Compute-optimal N and D", caption, draw)
 
 
 def _single(group: Findings, x: str, y: str) -> Iterator[Drawing]:
@@ -167,17 +116,8 @@ def _single(group: Findings, x: str, y: str) -> Iterator[Drawing]:
     numbers = single_numbers(sweeps, y, curves, group.rows)
     words = {"N": "N", "D": "D", "D_unique": "the size of the training set"}[x]
     fitted = sum(curve is not None for curve in curves)
-    caption = f"Means over seeds with the seeds' range, one line for each {sweeps[0].held}"
-    caption += (
-        f"; {counted(fitted, 'law')}, that of the largest {sweeps[0].held} with its interval."
-        if fitted
-        else "; no laws asked."
-    )
-    yield (
-        f"{y}_vs_{x}",
-        f"{y.capitalize()} against {words}",
-        caption,
-        1,
-        len(sweeps) > 1,
-        [lambda ax: draw_single(ax, numbers)],
-    )
+    each = sweeps[0].held + (" and data set" if sweeps[0].examples else "")
+    caption = f"Means over seeds with the seeds' range, one line for each {each}"
+    caption += f"; {counted(fitted, 'law')}, that of the largest stands out." if fitted else "; no laws asked."
+    draw = [partial(draw_single, numbers=numbers)]
+    yield Drawing(f"{y}_vs_{x}", f"{y.capitalize()} against {words}", caption, draw, bar=len(sweeps) > 1)

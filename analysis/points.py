@@ -67,7 +67,7 @@ class Points:
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
-    from analysis.table import require_columns, select_rows
+    from analysis.table import origins, require_columns, select_rows
 
     columns = input_columns(table, law, x)
     chosen, left_out = select_rows(
@@ -91,13 +91,10 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
             f"found {bad} of {len(response)} rows with {y} <= 0, which has no logarithm; "
             f'leave them out (where="{y} > 0") or fit with space="raw"'
         )
-    n_runs = chosen["run_id"] if "run_id" in chosen.columns else np.arange(len(chosen))
-    if "origin" in chosen.columns:  # the stages of one training run are drawn together
-        n_runs = chosen["origin"].where(chosen["origin"].notna(), n_runs)
     points = Points(
         inputs=values,
         y=response,
-        run=codes(np.asarray(n_runs)),
+        run=codes(np.asarray(origins(chosen))),  # the stages of one training run are drawn together
         seed=codes(chosen["seed"].to_numpy()) if "seed" in chosen.columns and chosen["seed"].notna().all() else None,
         weights=np.ones(len(chosen)),
         columns=columns,

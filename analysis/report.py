@@ -14,13 +14,14 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.drawing import Picture, picture
 from analysis.errors import UserError
 from analysis.figures.equation import as_html, equation
 from analysis.figures.style import SUPERSCRIPT
-from analysis.findings import USUAL, Claim, Findings, How, find
-from analysis.gallery import Picture, pictures
+from analysis.findings import USUAL, Claim, Findings, How
+from analysis.gallery import of_cost
 from analysis.result import plain
-from analysis.specials import tables as special_tables
+from analysis.sections import Section, anchor, choose_tasks, sections
 from analysis.summary import Summary, conventions, summarise, versions
 from analysis.table import load_table, write_table
 from analysis.text_table import TextTable, write_tables
@@ -75,34 +76,39 @@ def write_report(
     source: str | Path,
     *,
     out: str | Path | None = None,
+    tasks: Sequence[str] = (),
     how: How = USUAL,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Analyse a results folder (or a table's file) and write the report into it (or into `out`).
 
-    say: is told each stage. Raises `UserError` where there is no table or OUT cannot be written; what the data cannot
-    say is refused inside the report, with the reason.
+    tasks: those to report on, all where none is named; say: is told each stage. Raises `UserError` where there is no
+    table or OUT cannot be written; what the data cannot say is refused inside the report, with the reason.
     """
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
-    table = load_table(path)
-    say(f"fitting laws to {len(table)} rows")
-    findings, refused = find(table, how)
-    say("drawing figures")
+    whole = load_table(path)
+    table = choose_tasks(whole, tasks)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        drawn = pictures(findings, table, folder / "figures", path)
-        special = special_tables(table, path)
-        write_tables(special, folder / "tables")
-        write_table(table, folder / "table.parquet")
+        parts, beside, results = sections(table, path, folder, how, say)
+        write_tables([*results, *(one for part in parts for one in part.tables)], folder / "tables")
+        write_table(whole, folder / "table.parquet")
+        findings = tuple(group for part in parts for group in part.findings)
+        refused = tuple(_of_task(part, text) for part in parts for text in part.refused)
         said = {"groups": [group.to_dict() for group in findings], "refused": refused, "level": how.level}
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
+        cost = [picture(drawing, folder / "figures") for drawing in of_cost(whole)]
         lines = headlines(findings)
-        page = render(table, path, findings, refused, drawn, lines, how, special)
+        page = render(table, path, how, parts=parts, beside=beside, results=results, lines=lines, cost=cost)
         write_aside(folder / "report.html", page)
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
-    return Report(folder / "report.html", tuple(findings), tuple(refused), tuple(lines))
+    return Report(folder / "report.html", findings, refused, tuple(lines))
+
+
+def _of_task(part: Section, text: str) -> str:
+    return f"{part.task}: {text}" if part.task else text
 
 
 def write_aside(path: Path, text: str) -> None:
@@ -116,7 +122,7 @@ def headlines(findings: Sequence[Findings]) -> list[Headline]:
     """Choose the few results that a reader looks for first."""
     lines = []
     for group in findings:
-        name = f" ({group.name})" if len(findings) > 1 else ""
+        name = f" ({group.title})" if len(findings) > 1 else ""
         for y in ("loss", "error"):
             front, claim = group.frontiers.get(y), group.drawn(y)
             if front and front.line and claim and claim.fit and front.share_at_edge < TOO_MANY_EDGES:
@@ -149,34 +155,36 @@ def _headline(what: str, claim: Claim, interval: tuple[float, float] | None, *, 
 def render(
     table: pd.DataFrame,
     source: Path,
-    findings: Sequence[Findings],
-    refused: Sequence[str],
-    drawn: Sequence[Sequence[Picture]],
-    lines: Sequence[Headline],
     how: How,
-    tables: Sequence[TextTable] = (),
+    *,
+    parts: Sequence[Section],
+    beside: Sequence[Picture],
+    results: Sequence[TextTable],
+    lines: Sequence[Headline],
+    cost: Sequence[Picture],
 ) -> str:
-    """Return the page."""
+    """Return the page: one part for each task, `beside` and `results` above them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("analysis"), autoescape=True, undefined=StrictUndefined)
     environment.filters["embed"] = lambda svg: "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
     environment.filters["num"] = number
+    environment.filters["anchor"] = anchor
     summary = summarise(table, source if source.is_dir() else source.parent)
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
     return environment.get_template("report.html").render(
         title=source.resolve().name,
         source=str(source),
         summary=summary,
-        findings=list(zip(findings, drawn, strict=False)),
-        whole=drawn[-1] if drawn else [],
-        refused=refused,
+        parts=parts,
+        beside=beside,
+        results=results,
         headlines=lines,
-        tables=tables,
-        conventions=conventions(responses),
-        laws=[[law_row(claim) for claim in group.claims if claim.sweep is None] for group in findings],
-        series=[series(group) for group in findings],
-        options=[claim.options for group in findings for claim in group.claims],
+        cost=cost,
+        conventions=conventions(responses, stages=any(part.task not in ("", "test") for part in parts)),
+        laws=lambda group: [law_row(claim) for claim in group.claims if claim.sweep is None],
+        series=series,
+        options=[claim.options for part in parts for group in part.findings for claim in group.claims],
         runs=_runs(table),
         n_runs=summary.counts["runs"],
         commands=_commands(summary, source),
@@ -232,19 +240,23 @@ def _tally(claims: Sequence[Claim]) -> list[str]:
 
 
 def number(value: object) -> str:
-    """Write a number for a page: at most four digits, powers of ten as 1.2×10⁸."""
+    """Write a number for a page: at most four digits unless it is a count, powers of ten as 1.2×10⁸."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return "" if value is None else str(value)
     if value != value:
         return ""
     if float(value).is_integer() and abs(value) < 1e6:
-        return f"{value:.0f}"
+        return _comma(value)
     mantissa, _, exponent = f"{value:.4g}".partition("e")
     if not exponent:
         return mantissa.replace("-", "\u2212")
     power = str(int(exponent)).translate(SUPERSCRIPT)
     mantissa = "" if mantissa == "1" else f"{mantissa}×"
-    return f"{mantissa}10{power}" if abs(value) >= 1e6 or abs(value) < 1e-3 else f"{value:.0f}"
+    return f"{mantissa}10{power}" if abs(value) >= 1e6 or abs(value) < 1e-3 else _comma(float(f"{value:.4g}"))
+
+
+def _comma(value: float) -> str:
+    return (f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.0f}").replace("-", "\u2212")
 
 
 def _runs(table: pd.DataFrame) -> dict[str, Any]:
@@ -265,7 +277,8 @@ def _commands(summary: Summary, source: Path) -> list[str]:
 def _interval(interval: tuple[float, float] | None) -> str:
     if interval is None:
         return ""
-    return "[" + ", ".join(f"{end:.3f}" if abs(end) < 100 else f"{end:.3g}" for end in interval).replace("-", "−") + "]"
+    ends = (f"{end:.3f}".replace("-", "−") if abs(end) < 100 else number(float(f"{end:.3g}")) for end in interval)
+    return f"[{', '.join(ends)}]"
 
 
 def _signed(value: float) -> str:

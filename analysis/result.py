@@ -106,7 +106,7 @@ class Fit:
         if self.engine.samples is None:
             return best
         samples = self.engine.samples
-        Ns = self._optimal_n(self.params_of(samples), product)
+        Ns = np.clip(self._optimal_n(self.params_of(samples), product), 1e-200, 1e200)  # a degenerate refit says 0
         ends = percentile(np.stack([Ns, product / Ns, self._loss_at(samples, Ns, product / Ns)]), self.level)
         low, high = ends.T.tolist()
         return replace(

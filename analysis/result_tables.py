@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.conventions import Exponents
-from analysis.figures.style import short
+from analysis.case import Case, epoch_groups
+from analysis.figures.style import power_of_ten
 from analysis.text_table import TextTable
 
 MOST_ROWS = 60
@@ -19,12 +20,16 @@ MOST_ROWS = 60
 SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
 """Columns that tell one setting from another beside the model and the epochs, where they differ."""
 
+NUMBERS = ("label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
+
 WORDS = {
     "D_unique": "examples",
     "stage_recipe": "stage",
     "label_smoothing": "smoothing",
     "augment": "augmentation",
-    "lr": "rate",
+    "lr": "learning rate",
+    "budget": "compute (FLOPs)",
+    "variant": "change",
 }
 
 
@@ -34,32 +39,65 @@ def symbol(family: object, depth: float, width: float) -> str:
     return f"{letter}-{depth:.0f}/Wi-{width:.0f}"
 
 
+def results_of(cases: Sequence[Case]) -> TextTable | None:
+    """Tabulate the results of all tasks; None where there is nothing to tell apart."""
+    settled = [case.rows for case in cases if case.rows is not None]
+    if not settled:
+        return None
+    measured = all("error" in rows and rows["error"].notna().all() for rows in settled)
+    return result_table(pd.concat(settled), "error" if measured else "loss")
+
+
 def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
     """Tabulate settled rows: a line a setting, a column a task; None where there is nothing to tell apart.
 
     Error is shown as accuracy in per cent, other responses as they are; ± is the standard deviation over seeds.
     """
-    rows = _named(rows[rows[y].notna()])
-    if (
-        len(_settings(rows))
-        and rows[_settings(rows)].drop_duplicates().shape[0] > MOST_ROWS
-        and "final" in rows.columns
-    ):
+    rows = _named(rows[rows[y].notna()].reset_index(drop=True))
+    if _n_settings(rows) > MOST_ROWS and "final" in rows.columns:
         rows = rows[rows["final"].astype(bool)]
     chosen = _settings(rows)
-    if not chosen or rows[chosen].drop_duplicates().shape[0] > MOST_ROWS:
+    if not chosen or _n_settings(rows) > MOST_ROWS:
         return None
     value = 100 * (1 - rows[y]) if y == "error" else rows[y]
-    grouped = rows.assign(value=value).groupby([*chosen, "column"], dropna=False, sort=False)["value"]
-    cells = grouped.agg(["mean", "std", "size"]).reset_index()
-    tasks = sorted(set(rows["column"]), key=lambda task: (":" in task, task))
-    n = sorted(set(cells["size"]))
-    lines = [_cells(setting, group, tasks, y) for setting, group in cells.groupby(chosen, dropna=False, sort=False)]
-    what = "Test accuracy, %" if y == "error" else f"Test {y}"
-    seeds = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
-    note = f"Mean ± standard deviation over {seeds} seeds." if n[-1] > 1 else "One seed."
+    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
+    grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
+    cells = grouped.agg(mean=("value", "mean"), std=("value", "std"), size=("value", "size"), seeds=("seed", "nunique"))
+    cells = _ordered(cells.reset_index(), [] if "variant" in chosen else chosen)
+    tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
+    lines = [_cells(setting, chosen, group, tasks, y) for setting, group in _by(cells, chosen)]
     heads = tuple(WORDS.get(name, name) for name in chosen) + tuple(tasks)
-    return TextTable("results", what, heads, tuple(lines), tuple(range(len(chosen), len(heads))), note)
+    right = tuple(i for i, name in enumerate(chosen) if name in NUMBERS) + tuple(range(len(chosen), len(heads)))
+    what = "Test accuracy, %" if y == "error" else f"Test {y}"
+    return TextTable("results", what, heads, tuple(lines), right, _note(cells))
+
+
+def _note(cells: pd.DataFrame) -> str:
+    n = sorted(set(cells["size"]))
+    if n[-1] == 1:
+        return "One seed."
+    noun = "seeds" if (cells["size"] == cells["seeds"]).all() else "runs"
+    return f"Mean ± standard deviation over {n[0] if len(n) == 1 else f'{n[0]} to {n[-1]}'} {noun}."
+
+
+def _n_settings(rows: pd.DataFrame) -> int:
+    chosen = _settings(rows)
+    return len(rows[chosen].drop_duplicates()) if chosen else 0
+
+
+def _by(cells: pd.DataFrame, chosen: Sequence[str]) -> Any:
+    return cells.groupby(list(chosen), dropna=False, sort=False)
+
+
+def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
+    """Order lines setting by setting: numbers by size, words as they first appear."""
+    ranks = {}
+    for name in chosen:
+        known = cells[name]
+        ranks[name] = known.fillna(-np.inf) if name in NUMBERS else pd.Series(pd.factorize(known)[0], index=cells.index)
+    if not ranks:
+        return cells
+    return cells.loc[pd.DataFrame(ranks).sort_values(list(ranks), kind="stable").index]
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
@@ -76,20 +114,26 @@ def _settings(rows: pd.DataFrame) -> list[str]:
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add what a line is told by: model, whole epochs, and the column its value stands in."""
+    """Add what a line is told by: model, epochs as asked for, and the column its value stands in."""
     from analysis.figures.ablation import variant_of
 
     added: dict[str, Any] = {}
     if {"family", "depth", "width"} <= set(rows.columns) and rows[["depth", "width"]].notna().all(axis=None):
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
     if "epochs" in rows.columns:
-        added["epochs"] = [rounded(value) for value in rows["epochs"]]
+        added["epochs"] = epoch_groups(rows)
     task = rows["task"].astype(str) if "task" in rows.columns else pd.Series("test", index=rows.index)
     data = rows["data"].astype(str) if "data" in rows.columns else task
-    added["column"] = task.where(task != "test", data)
+    added["column"] = data if _crops_only(rows, task) else task.where(task != "test", data)
     if "overrides" in rows.columns and is_ablation(rows):
         added["variant"] = rows["overrides"].map(variant_of)
     return rows.assign(**added)
+
+
+def _crops_only(rows: pd.DataFrame, task: pd.Series) -> bool:
+    """Tell whether all stages are test-time augmentation: the same task in another way, so the same column."""
+    stage = rows["stage"].astype(str) if "stage" in rows.columns else pd.Series("train", index=rows.index)
+    return set(stage[task != "test"]) == {"tta"}
 
 
 def is_ablation(rows: pd.DataFrame) -> bool:
@@ -105,53 +149,57 @@ def is_ablation(rows: pd.DataFrame) -> bool:
     return "base" in names and len(names) >= 4 and len(keys) >= 3 and bool(equal)
 
 
-def rounded(epochs: float) -> float:
-    """Round epochs to what was asked for: whole batches make 99.97 of 100."""
-    return float(f"{epochs:.2g}") if epochs < 10 else float(round(epochs))
-
-
-def _cells(setting: object, group: pd.DataFrame, tasks: Sequence[str], y: str) -> tuple[str, ...]:
-    said = [_word(value) for value in (setting if isinstance(setting, tuple) else (setting,))]
+def _cells(
+    setting: tuple[object, ...], chosen: Sequence[str], group: pd.DataFrame, tasks: Sequence[str], y: str
+) -> tuple[str, ...]:
+    said = [_word(name, value) for name, value in zip(chosen, setting, strict=True)]
     for task in tasks:
         found = group[group["column"] == task]
-        if found.empty:
-            said.append("")
-            continue
-        mean, deviation = float(found["mean"].iloc[0]), float(found["std"].iloc[0])
-        digits = 1 if y == "error" else 4
-        said.append(f"{mean:.{digits}f}" + (f" ± {deviation:.{digits}f}" if np.isfinite(deviation) else ""))
+        mean, deviation = (float(found[name].iloc[0]) if len(found) else float("nan") for name in ("mean", "std"))
+        said.append(quantity(mean, deviation, decimals=1 if y == "error" else None))
     return tuple(said)
 
 
-def _word(value: object) -> str:
+def quantity(mean: float, deviation: float = float("nan"), *, decimals: int | None = None) -> str:
+    """Write mean ± deviation: to two digits of the deviation (four of a lone mean), or to so many decimals.
+
+    Very small and very large numbers take a power of ten: (3.18 ± 0.12)×10⁻¹⁰. NaN is an empty cell.
+    """
+    if not np.isfinite(mean):
+        return ""
+    exponent = int(np.floor(np.log10(abs(mean)))) if mean else 0
+    if decimals is None and not -4 < exponent < 5:
+        power = power_of_ten(10.0**exponent)
+        inner = quantity(mean / 10.0**exponent, deviation / 10.0**exponent)
+        return (f"({inner})" if "±" in inner else inner) + f"×{power}"
+    if decimals is None:
+        finest = 4 - exponent  # five digits of the mean at most
+        digits = 1 - int(np.floor(np.log10(deviation))) if deviation > 0 else 3 - exponent
+        decimals = min(max(digits, 0), max(finest, 0))
+    text = f"{mean:.{decimals}f}" + (f" ± {deviation:.{decimals}f}" if np.isfinite(deviation) else "")
+    return text.replace("-", "−")
+
+
+def _word(name: str, value: object) -> str:
     from analysis.figures.filters import augment_words
 
     if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return short(value) if value >= 1000 else f"{value:g}"
-    return augment_words(str(value)) if str(value).startswith(("standard", "none")) else str(value)
+        return "plain" if name == "stage_recipe" else "–"
+    if name == "augment":
+        return augment_words(str(value))
+    if name == "stage_recipe":
+        return re.sub(r"[\[\],]+", " ", str(value)).strip()
+    if name == "budget":
+        return power_of_ten(float(str(value)))
+    return _number(float(value)) if isinstance(value, int | float | np.number) else str(value)
 
 
-def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> TextTable | None:
-    """Show a frontier's exponents under each convention; None where there is only one."""
-    if len(found) < 2:
-        return None
-    rows = []
-    for one in found:
-        counts = f"{one.convention.name}: {one.convention.N}, {one.convention.C}"
-        rows.append((counts, *(_exponent(value) for value in (one.y, one.N, one.D))))
-    heads = ("convention", f"{y} ~ C^", "best N ~ C^", "best D ~ C^")
-    note = "Slopes of lines in log-log through the frontier, with 95 % intervals; no floor is taken off."
-    title = "What the convention does to the exponents" + (f": {name}" if name else "")
-    return TextTable("conventions" + (f"_{name}" if name else ""), title, heads, tuple(rows), (1, 2, 3), note)
-
-
-def _exponent(value: tuple[float, tuple[float, float] | None] | None) -> str:
-    if value is None:
-        return "too few points"
-    ends = f" [{value[1][0]:.3f}, {value[1][1]:.3f}]" if value[1] else ""
-    return f"{value[0]:.3f}{ends}".replace("-", "−")
+def _number(value: float) -> str:
+    """Write a setting: 60,000, 0.3, 2.5e-4."""
+    if 0 < abs(value) < 1e-3:
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
 
 
 def efficiency_table(path: Path) -> TextTable | None:
@@ -164,15 +212,22 @@ def efficiency_table(path: Path) -> TextTable | None:
     lines = [
         (
             symbol(row["family"], row["depth"], row["width"]),
-            short(row["N_total"]),
-            f"{row['forward_flops'] / 1e6:.3g}",
-            f"{row['latency_ms']:.3g}",
-            f"{row['throughput']:,.0f}",
-            f"{row['best_batch']:.0f}",
-            f"{row['memory_bytes'] / 1e6:.3g}",
+            f"{row['N_total']:,.0f}",
+            _three(row["forward_flops"] / 1e6),
+            _three(row["latency_ms"]),
+            _three(row["throughput"]),
+            f"{row['best_batch']:,.0f}",
+            _three(row["memory_bytes"] / 1e6),
         )
         for row in rows.to_dict("records")
     ]
     how = rows.iloc[0]
-    note = f"Forward pass on {how['device']}, {how['precision']}, {how['threads']:.0f} thread(s); latency of one image."
+    threads = f"{how['threads']:.0f} thread{'s' if how['threads'] > 1 else ''}"
+    note = f"Forward pass on {how['device']}, {how['precision']}, {threads}; latency of one image."
     return TextTable("efficiency", "Cost of inference", heads, tuple(lines), tuple(range(1, 7)), note)
+
+
+def _three(value: float) -> str:
+    """Write three digits, no powers of ten: 0.0664, 2.50, 47.0, 279,000."""
+    decimals = max(0, 2 - int(np.floor(np.log10(value)))) if value > 0 else 0
+    return f"{float(f'{value:.3g}'):,.{decimals}f}"

@@ -1,159 +1,73 @@
-"""Figures and tables of particular kinds of sweeps; a report shows those whose kind its table is of.
+"""Figures of particular kinds of sweeps; a report shows those whose kind its table is of.
 
 A new kind is one function in `SPECIALS`: from a case to drawings, none where the case is of another kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-import numpy as np
 import pandas as pd
 
+from analysis.case import Case, epoch_groups
 from analysis.comparison import ratio_at_equal_compute
-from analysis.conventions import Convention, exponents, known, tried, with_paper_columns
+from analysis.conventions import OURS, Convention, exponents_under, known, tried
+from analysis.drawing import Drawing
 from analysis.figures.ablation import ablation_numbers, draw_ablation
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
 from analysis.figures.batches import batch_numbers, draw_batches
-from analysis.figures.filters import draw_locality, draw_mosaic, locality_lines, mosaics
+from analysis.figures.filters import augment_words, draw_locality, draw_mosaic, locality_lines, mosaics
 from analysis.figures.frontiers import draw_frontiers, frontier_numbers
+from analysis.figures.recipes import draw_recipes, recipe_numbers
+from analysis.figures.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.zhai import draw_zhai, zhai_numbers
 from analysis.locality import filters_of, locality_of_noise
-from analysis.result_tables import convention_table, efficiency_table, is_ablation, result_table, rounded
+from analysis.result_tables import is_ablation
 from analysis.results import find_runs
-from analysis.table import RECIPE, select_rows
-from analysis.text_table import TextTable
-
-if TYPE_CHECKING:
-    from analysis.gallery import Drawing
-
-MOST_ROWS = 20_000
-"""Rows beyond which special figures are not drawn: they show single runs."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """What a kind is told by: the table, where it came from, and one task of it.
-
-    rows: settled final rows, with the milestones of constant-rate runs; y: error where it is measured, else loss.
-    """
-
-    table: pd.DataFrame
-    source: Path
-    task: str | None
-
-    @cached_property
-    def rows(self) -> pd.DataFrame | None:
-        """Return the rows, None where there are none to use."""
-        for rows in ("all", "final"):
-            found = tried(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
-            if found is not None and len(found[0]) <= MOST_ROWS:
-                return with_paper_columns(found[0])
-        return None
-
-    @cached_property
-    def y(self) -> str:
-        """Return the response."""
-        rows = self.rows
-        measured = rows is not None and "error" in rows.columns and rows["error"].notna().all()
-        return "error" if measured and rows is not None and (rows["error"] > 0).all() else "loss"
-
-    @property
-    def named(self) -> str:
-        """Return the task for a figure's name, empty for the plain one."""
-        return "" if self.task in (None, "test") else "_" + str(self.task).replace(":", "_")
-
-
-def drawings(table: pd.DataFrame, source: Path) -> Iterator[Drawing]:
-    """Yield the special figures of a table."""
-    cases = _cases(table, source)
-    for case in cases:
-        for special in SPECIALS:
-            yield from special(case)
-    yield from tasks(cases)
-
-
-def tables(table: pd.DataFrame, source: Path) -> list[TextTable]:
-    """Return the special tables of a table: efficiency, results, conventions."""
-    found = [efficiency_table(source / "efficiency.csv")] if source.is_dir() else []
-    settled = [case.rows for case in _cases(table, source) if case.rows is not None]
-    y = "error" if settled and all("error" in rows and rows["error"].notna().all() for rows in settled) else "loss"
-    if settled:
-        found.append(tried(lambda: result_table(pd.concat(settled), y)))
-    for case in _cases(table, source):
-        if case.rows is not None and is_scaling(case.rows):
-            found.append(convention_table(exponents(case.rows, case.y), case.y, case.named.strip("_")))
-    return [one for one in found if one is not None]
-
-
-def _cases(table: pd.DataFrame, source: Path) -> list[Case]:
-    tasks = sorted(table["task"].dropna().astype(str).unique()) if "task" in table.columns else [None]
-    return [Case(table, source, task) for task in tasks]
-
-
-def is_scaling(rows: pd.DataFrame) -> bool:
-    """Tell runs of several models on several data sets, one family and one recipe, over several lengths."""
-    wanted = {"N", "C", "D", "D_unique", "width", "depth", "epochs"}
-    if not wanted <= set(rows.columns) or rows[list(wanted)].isna().any(axis=None):
-        return False
-    fixed = [
-        name for name in ("family", "data", "batch", "augment", "optim", "label_smoothing") if name in rows.columns
-    ]
-    one = all(rows[name].nunique() <= 1 for name in fixed)
-    lengths = epoch_groups(rows).groupby([rows["N"], rows["D_unique"]]).nunique().max()
-    return one and min(rows["N"].nunique(), rows["D_unique"].nunique(), lengths) >= 2
-
-
-def epoch_groups(rows: pd.DataFrame) -> pd.Series:
-    """Group lengths that are meant to be equal, under the largest: whole batches make 1.23 epochs of 1.25."""
-    values = np.sort(rows["epochs"].astype(float).unique())
-    cut = np.diff(np.log(values)) > 0.1
-    group = np.concatenate([[0], np.cumsum(cut)])
-    largest = {
-        value: rounded(float(values[group == number].max())) for value, number in zip(values, group, strict=True)
-    }
-    return rows["epochs"].astype(float).map(largest)
+def drawings(case: Case) -> Iterator[Drawing]:
+    """Yield the special figures of a case."""
+    for special in SPECIALS:
+        yield from special(case)
 
 
 def zhai(case: Case) -> Iterator[Drawing]:
     """Figures 1 and 6: error against compute, in our convention and the paper's."""
-    rows = case.rows
-    if rows is None or not is_scaling(rows):
+    if case.rows is None or not case.exponents:
         return
-    numbers = [zhai_numbers(rows, case.y, convention) for convention in known(rows)]
+    numbers = [zhai_numbers(case.rows, case.y, found) for found in case.exponents]
     caption = (
         "Means over seeds; one line is one model on one data set over its epochs, colour is the model's size, the "
         "marker's area the data set's. Dashed: the law of the frontier with its interval. Left: multiply-adds counted "
         "twice; right, as the paper counts: once, and all parameters."
     )
     draw = [partial(draw_zhai, numbers=one) for one in numbers]
-    yield f"zhai{case.named}", f"{case.y.capitalize()} against compute, size and data", caption, len(draw), True, draw
+    yield Drawing("zhai", f"{case.y.capitalize()} against compute, size and data", caption, draw, bar=True)
 
 
 def allocation(case: Case) -> Iterator[Drawing]:
     """Figure 8: the best model and data set at a fixed number of epochs."""
-    rows = case.rows
-    if rows is None or not is_scaling(rows):
+    if case.rows is None or not case.scaling:
         return
-    groups = epoch_groups(rows)
-    for convention in known(rows):
-        panels = _best_panels(rows, groups, case.y, convention)
-        if panels is None:
+    groups = epoch_groups(case.rows)
+    for i, convention in enumerate(known(case.rows)):
+        found = _best_panels(case.rows, groups, case.y, convention)
+        if found is None:
             continue
-        epochs, drawn = panels
+        epochs, both = found
+        if i and both[0].curve is None:
+            continue  # without a line the conventions differ in the axis only
         caption = (
             f"The model and the data set that are best for their compute among runs of {epochs:g} epochs, the length "
             "with the most usable optima. Hollow points are of the smallest or largest model or data set and enter no "
-            "line. "
+            f"line{'' if both[0].curve else '; the others are of too few sizes for one'}. "
             f"Convention: {convention.name} ({convention.N}, {convention.C})."
         )
-        name = f"allocation{case.named}_{convention.N}"
-        draw = [partial(draw_allocation, numbers=panel) for panel in drawn]
-        yield name, f"Best model and data at {epochs:g} epochs", caption, 2, False, draw
+        draw = [partial(draw_allocation, numbers=panel) for panel in both]
+        yield Drawing(f"allocation_{convention.N}", f"Best model and data at {epochs:g} epochs", caption, draw)
 
 
 def _best_panels(
@@ -162,9 +76,9 @@ def _best_panels(
     """Return the length with the most optima inside the grid, the longest of those, and its panels."""
     found = []
     for epochs in sorted(groups.unique()):
-        panels = tried(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
-        if panels is not None:
-            found.append((int((~panels[0].edge).sum()), float(epochs), panels))
+        both = tried(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
+        if both is not None and not both[0].edge.all():
+            found.append((int((~both[0].edge).sum()), float(epochs), both))
     return max(found, key=lambda one: one[:2])[1:] if found else None
 
 
@@ -177,7 +91,10 @@ def families(case: Case) -> Iterator[Drawing]:
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    numbers = frontier_numbers(groups, case.y)
+    found = {name: exponents_under(OURS, group, case.y, resamples=case.how.resamples) for name, group in groups.items()}
+    numbers = frontier_numbers({name: (groups[name], one) for name, one in found.items() if one}, case.y)
+    if len(numbers.groups) < 2:
+        return
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
     )
@@ -191,27 +108,20 @@ def families(case: Case) -> Iterator[Drawing]:
             f"[{ratio.interval[0]:.3f}, {ratio.interval[1]:.3f}] ({ratio.seeds} seeds, p = {ratio.p:.2g}; Student's t "
             f"over seeds, wrong in {1 - ratio.level:.0%} of cases where there is no difference)."
         )
-    draw = [partial(draw_frontiers, numbers=numbers)]
-    yield f"families{case.named}", "Families at equal compute", caption, 1, False, draw
+    yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
 
 
-def tasks(cases: list[Case]) -> Iterator[Drawing]:
+def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
     """Figure 7: the frontiers of the tasks that stages evaluate the same models on."""
-    groups = {str(case.task): case.rows for case in cases if case.rows is not None and is_scaling(case.rows)}
-    if len(groups) < 2:
-        return
-    y = "error" if all(case.y == "error" for case in cases if str(case.task) in groups) else "loss"
-    numbers = tried(lambda: frontier_numbers(groups, y))
-    if numbers is not None:
-        caption = "The best of each task for its (pre-training) compute, with the law through them and its interval."
-        yield (
-            "tasks",
-            f"{y.capitalize()} of each task against compute",
-            caption,
-            1,
-            False,
-            [partial(draw_frontiers, numbers=numbers)],
+    chosen = [case for case in cases if case.exponents and case.y == "error"]
+    groups = {str(case.task): (case.rows, case.exponents[0]) for case in chosen if case.rows is not None}
+    if len(groups) > 1:
+        caption = (
+            "Small: all runs; large: the best of each task for its (pre-training) compute, with the law through them "
+            "and its interval. Task test: the networks' own."
         )
+        draw = [partial(draw_frontiers, numbers=frontier_numbers(groups, "error"))]
+        yield Drawing("tasks", "Error of each task against compute", caption, draw)
 
 
 def batches(case: Case) -> Iterator[Drawing]:
@@ -224,55 +134,116 @@ def batches(case: Case) -> Iterator[Drawing]:
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]
     if numbers:
-        caption = "Means over seeds with their range. " + " ".join(
-            {
-                "examples": "At equal examples a larger batch takes fewer steps.",
-                "steps": "At equal steps it sees more.",
-            }[one.of]
-            for one in numbers
-        )
+        said = {
+            "examples": "At equal examples a larger batch takes fewer steps.",
+            "steps": "At equal steps it sees more.",
+        }
+        caption = "Means over seeds with their range. " + " ".join(said[one.of] for one in numbers)
         edge = sorted({f"{batch:.0f}" for one in numbers for batch in one.at_edge}, key=float)
         if edge:
             caption += f" The best rate is an end of those tried at batch {', '.join(edge)}, which may be better still."
         draw = [partial(draw_batches, numbers=one) for one in numbers]
-        yield f"batches{case.named}", f"{case.y.capitalize()} against the batch", caption, len(draw), True, draw
+        yield Drawing("batches", f"{case.y.capitalize()} against the batch", caption, draw, bar=True)
 
 
 def ablation(case: Case) -> Iterator[Drawing]:
     """Figure 9: one component changed at a time."""
-    rows = case.rows
-    if rows is None or not is_ablation(rows):
+    if case.rows is None or case.ends is None or not is_ablation(case.rows):
         return
-    ends = rows[rows["final"].astype(bool)] if "final" in rows.columns else rows
-    numbers = ablation_numbers(ends, case.y)
+    numbers = ablation_numbers(case.ends, case.y)
     caption = (
         f"One component changed at a time at equal compute, {len(numbers.base.values)} seeds of the base; intervals by "
         f"Welch's t, each wrong in {1 - numbers.level:.0%} of cases where there is no difference: of "
         f"{len(numbers.variants)} changes about {(1 - numbers.level) * len(numbers.variants):.1f} stand out by luck."
     )
     draw = [partial(draw_ablation, numbers=numbers)]
-    yield f"ablation{case.named}", "What each component is worth", caption, 1, True, draw
+    yield Drawing(
+        "ablation", "What each component is worth", caption, draw, size=(6.4, 0.9 + 0.2 * len(numbers.variants))
+    )
+
+
+def shapes(case: Case) -> Iterator[Drawing]:
+    """Deeper or wider: the error of each depth against the weights, at equal compute."""
+    rows, needed = case.ends, ["budget", "depth", "width", "N"]
+    if rows is None or not {*needed, "family"} <= set(rows.columns) or rows[needed].isna().any(axis=None):
+        return
+    grid = rows[["depth", "width"]].drop_duplicates()
+    if rows["family"].nunique() > 1 or min(grid["depth"].nunique(), grid["width"].nunique()) < 3:
+        return
+    numbers = shape_numbers(rows, case.y)
+    caption = (
+        "Each panel is one compute: at equal weights its runs have also seen equally many examples and differ in shape "
+        f"alone. Means over seeds with their range. {best_words(numbers)}"
+    )
+    draw = [partial(draw_shapes, numbers=one) for one in numbers]
+    columns = min(len(draw), 2 if len(draw) in (2, 4) else 3)
+    yield Drawing("shapes", f"{case.y.capitalize()} of depths at equal compute", caption, draw, True, columns)
+
+
+def augmentations(case: Case) -> Iterator[Drawing]:
+    """Show what augmentation is worth by the size of the data set: a line for each."""
+    rows = case.ends
+    if rows is None or not {"augment", "D_unique", "N"} <= set(rows.columns) or rows["N"].nunique() != 1:
+        return
+    groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
+    if len(groups) < 2 or min(group["D_unique"].nunique() for _, group in groups) < 3:
+        return
+    numbers = recipe_numbers(groups, "D_unique", case.y, x_label="training set size (examples)")
+    caption = "Means over seeds with their range; the same model and number of steps throughout."
+    if rows["step"].nunique() > 1:
+        caption = "Means over seeds with their range."
+    draw = [partial(draw_recipes, numbers=numbers)]
+    yield Drawing("augmentations", f"{case.y.capitalize()} by augmentation and data", caption, draw)
+
+
+def crops(case: Case) -> Iterator[Drawing]:
+    """Show what test-time augmentation is worth by the number of crops, beside the plain prediction."""
+    rows = case.ends
+    if rows is None or "stage" not in rows.columns or set(rows["stage"]) != {"tta"} or "augment" not in rows.columns:
+        return
+    number = rows["stage_recipe"].map(_crops)
+    rows = rows.assign(crops=number)[number.notna() & ~rows["stage_recipe"].str.contains("logits")]
+    if rows.empty or rows["crops"].nunique() < 3:
+        return
+    plain = Case(case.table, case.source, "test").ends
+    own = plain[plain["run_id"].isin(rows["origin"])] if plain is not None else rows[:0]
+    levels = {augment_words(str(name)): float(group[case.y].mean()) for name, group in own.groupby("augment")}
+    groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
+    numbers = recipe_numbers(
+        groups,
+        "crops",
+        case.y,
+        x_label="random crops of each test image",
+        levels=levels,
+        level_label="plain prediction",
+    )
+    caption = "Trained with the augmentation named, judged by mean probabilities; means over seeds with their range."
+    yield Drawing("crops", "Test-time augmentation", caption, [partial(draw_recipes, numbers=numbers)])
+
+
+def _crops(recipe: object) -> float:
+    found = re.search(r"\bcrops=(\d+)", str(recipe))
+    return float(found[1]) if found else float("nan")
 
 
 def filters(case: Case) -> Iterator[Drawing]:
     """Figures 11 and 12: first-layer filters and their locality, from the npz beside the records."""
-    rows, runs = case.rows, find_runs(case.source) if case.source.is_dir() else None
+    rows, runs = case.ends, find_runs(case.source) if case.source.is_dir() else None
     if rows is None or runs is None or case.task not in (None, "test"):
         return
-    if not {"run_id", "augment", "D_unique", "seed"} <= set(rows.columns):
+    if not {"run_id", "augment", "D_unique", "seed", "N", "family", "width", "depth"} <= set(rows.columns):
         return
     kept = filters_of(rows, runs)
     if not kept:
         return
-    ends = rows.drop_duplicates("run_id", keep="last")
-    for i, row in enumerate(mosaics(ends, kept)):
-        caption = (
-            "25 first-layer filters (|weight|, the largest over channels, each scaled to its own maximum), least and "
-            "most data; the number is the mean locality of all filters."
-        )
-        draw = [partial(draw_mosaic, numbers=one) for one in row]
-        yield f"filters_{i + 1}", "First-layer filters", caption, len(draw), False, draw
-    lines = locality_lines(ends, kept)
+    columns, grid = mosaics(rows, kept)
+    caption = (
+        "25 first-layer filters of the first seed (|weight|, the largest over channels, each scaled to its own "
+        "maximum); the number is the mean locality of all its filters."
+    )
+    draw = [partial(draw_mosaic, numbers=one) for one in grid]
+    yield Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
+    lines = locality_lines(rows, kept)
     if max(len(line.examples) for line in lines) > 1:
         caption = (
             "Locality of a filter: the share of its squared weights in the best window of a quarter of the image's "
@@ -281,7 +252,9 @@ def filters(case: Case) -> Iterator[Drawing]:
         )
         noise = locality_of_noise(next(iter(kept.values())).weights.shape[1:])
         draw = [partial(draw_locality, lines=lines, noise=noise)]
-        yield "locality", "Locality of first-layer filters", caption, 1, False, draw
+        yield Drawing("locality", "Locality of first-layer filters", caption, draw)
 
 
-SPECIALS: tuple[Callable[[Case], Iterator[Drawing]], ...] = (zhai, allocation, families, batches, ablation, filters)
+SPECIALS: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
+    *(zhai, allocation, families, batches, ablation, shapes, augmentations, crops, filters),
+)

@@ -39,7 +39,7 @@ class Summary:
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     """Sum up a table and the sweep file kept beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
-    question = question.removeprefix(f"{folder.resolve().name}: ")
+    question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}: ", "", question)
     question = question[:1].upper() + question[1:]
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
     status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)
@@ -66,8 +66,8 @@ def read_sweep(path: Path) -> tuple[str, str]:
     return "\n".join(head).strip(), command
 
 
-def conventions(findings_have: Sequence[str]) -> list[tuple[str, str]]:
-    """Say what N, D, C and the responses mean."""
+def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+    """Say what N, D, C and the responses mean. stages: rows of stages are among those that were analysed."""
     said = [
         ("N", "parameters of all weight matrices; biases, norms and gains are not counted."),
         ("D", "training examples processed, repeats included, as whole batches really went through."),
@@ -81,6 +81,9 @@ def conventions(findings_have: Sequence[str]) -> list[tuple[str, str]]:
     ]
     if "error" in findings_have:
         said.append(("error", "1 − top-1 accuracy on the test set."))
+    if stages:
+        text = "N, D and C are those of the training run that the stage started from, at its checkpoint."
+        said.append(("tasks of stages", text))
     return said
 
 
@@ -128,8 +131,16 @@ def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
 def _troubles(ends: pd.DataFrame) -> list[Trouble]:
     if "status" not in ends.columns:
         return []
-    reason = ends["reason"].fillna("").astype(str) if "reason" in ends.columns else pd.Series("", index=ends.index)
-    flags = ends["flags"].fillna("").astype(str) if "flags" in ends.columns else pd.Series("", index=ends.index)
+    reason = (
+        ends["reason"].astype(object).fillna("").astype(str)
+        if "reason" in ends.columns
+        else pd.Series("", index=ends.index)
+    )
+    flags = (
+        ends["flags"].astype(object).fillna("").astype(str)
+        if "flags" in ends.columns
+        else pd.Series("", index=ends.index)
+    )
     what = ends["status"].astype(str).where(ends["status"] != "finished", "")
     what = what.mask((what == "") & flags.str.split("|").map(lambda words: "at_chance" in words), "at chance")
     why = reason.mask((reason == "") & (what == "missing"), "not run yet")

@@ -22,19 +22,30 @@ MIN_VALUES = 4
 
 @dataclass(frozen=True)
 class Sweep:
-    """Rows along x; held: the value of the other variable (N for a sweep in D), by its column."""
+    """Rows along x; held: the value of the other variable (N for a sweep in D), by its column.
+
+    examples: the size of the data set where it tells sweeps in D apart, else None.
+    """
 
     x: str
     held: str
     value: float
     rows: pd.DataFrame
+    examples: float | None = None
 
     @property
     def words(self) -> str:
         """Say what is held, for a title."""
+        said = f"{self.held} = {self.value:,.0f}"
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
-            return f"width {self.rows['width'].iloc[0]:.0f} (N = {self.value:,.0f})"
-        return f"{self.held} = {self.value:,.0f}"
+            said = f"width {self.rows['width'].iloc[0]:.0f} ({said})"
+        return said + (f", {self.examples:,.0f} examples" if self.examples else "")
+
+    @property
+    def condition(self) -> str:
+        """Return what chooses these rows among those of their group."""
+        said = f"{self.held} == {self.value:.15g}"
+        return said + (f" and D_unique == {self.examples:.15g}" if self.examples else "")
 
 
 def one_variable(rows: pd.DataFrame, x: str) -> list[Sweep]:
@@ -46,13 +57,15 @@ def one_variable(rows: pd.DataFrame, x: str) -> list[Sweep]:
         return []
     fixed = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
     keys = list(dict.fromkeys([*fixed, held]))
-    if x == "D" and "D_unique" in rows.columns and _ambiguous(rows, [*keys, "D"], "D_unique"):
+    apart = x == "D" and "D_unique" in rows.columns and _ambiguous(rows, [*keys, "D"], "D_unique")
+    if apart:
         keys.append("D_unique")
     found = []
     for _, group in rows.groupby(keys, dropna=False, sort=False):
         if group[x].nunique() >= MIN_VALUES:
-            found.append(Sweep(x, held, float(group[held].iloc[0]), group.sort_values(x)))
-    return sorted(found, key=lambda sweep: sweep.value)
+            examples = float(group["D_unique"].iloc[0]) if apart else None
+            found.append(Sweep(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
+    return sorted(found, key=lambda sweep: (sweep.value, sweep.examples or 0.0))
 
 
 def _ambiguous(rows: pd.DataFrame, keys: list[str], name: str) -> bool:

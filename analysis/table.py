@@ -146,6 +146,19 @@ def has_milestones(rows: pd.DataFrame) -> bool:
     return "final" in rows.columns and not truth(rows["final"]).all()
 
 
+def origins(rows: pd.DataFrame) -> pd.Series:
+    """Name the training run behind each row: its own, or the one that its stage started from."""
+    own = rows["run_id"] if "run_id" in rows.columns else pd.Series(rows.index, index=rows.index)
+    return rows["origin"].where(rows["origin"].notna(), own) if "origin" in rows.columns else own
+
+
+def tasks_of(table: pd.DataFrame) -> list[str]:
+    """Return the tasks of a table, the training's own first; none where it has no such column."""
+    if "task" not in table.columns:
+        return []
+    return sorted(table["task"].dropna().astype(str).unique(), key=lambda task: (task != "test", task))
+
+
 def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
     """Join names for a sentence, the first `most` of them."""
     words = [str(name) for name in names]

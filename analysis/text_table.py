@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "×": r"$\times$", "−": "-", "~": r"\~{}"}
+LATEX = {
+    **{mark: rf"\{mark}" for mark in "&%_#"},
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "–": "--",
+    "~": r"$\sim$",
+    "^": r"\^{}",
+}
+SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+PLAIN = str.maketrans(SUPERSCRIPTS, "0123456789-")
 
 
 @dataclass(frozen=True)
@@ -51,4 +61,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"[&%_#±×−~]", lambda match: LATEX[match[0]], text)
+    text = re.sub(r"[&%_#±×−–~^]", lambda match: LATEX[match[0]], text)
+    return re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{{match[0].translate(PLAIN)}}}$", text)

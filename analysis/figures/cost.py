@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.style import GREY, INK, legend, log_axes, margins
+from analysis.figures.style import GREY, INK, legend_above, log_axes, margins
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def draw_cost(ax: Axes, numbers: CostNumbers) -> None:
     log_axes(ax)
     ax.set_xlabel("forecast time (s)")
     ax.set_ylabel("actual time (s)")
-    legend(ax, "upper left")
+    legend_above(ax)

@@ -10,13 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.cells import cells
-from analysis.conventions import OURS, Convention, best_law, tried, under
+from analysis.conventions import OURS, Exponents, under
 from analysis.figures.equation import Curve, curve_of_fit, draw_curve
-from analysis.figures.style import MARKERS, label, legend_below, log_axes, margins
-from analysis.frontier import frontier
-
-HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00")
-"""Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
+from analysis.figures.style import HUES, MARKERS, label, legend_below, log_axes, margins
 
 
 @dataclass(frozen=True)
@@ -39,22 +35,18 @@ class FrontierNumbers:
     y_label: str
 
 
-def frontier_numbers(
-    groups: Mapping[str, pd.DataFrame], y: str, convention: Convention = OURS, *, resamples: int = 300
-) -> FrontierNumbers:
-    """Collect the figure's numbers from the rows of each group."""
-    found = []
-    for name, rows in groups.items():
-        rows = under(rows, convention)
-        table = cells(rows, y).sort_values("C")
-        front = tried(lambda rows=rows: frontier(rows, y=y, resamples=resamples))  # type: ignore[misc]
-        points = front.points if front else ()
-        law = best_law(front, resamples=resamples) if front else None
-        curve = curve_of_fit(law, "C", float(table["C"].min()), float(table["C"].max())) if law else None
+def frontier_numbers(groups: Mapping[str, tuple[pd.DataFrame, Exponents]], y: str) -> FrontierNumbers:
+    """Collect the figure's numbers from each group's rows and the law of their frontier, one convention for all."""
+    found, convention, y_label = [], OURS, label(y)
+    for name, (rows, one) in groups.items():
+        convention, y_label = one.convention, label(y, rows)
+        table = cells(under(rows, convention), y).sort_values("C")
+        ends = (float(table["C"].min()), float(table["C"].max()))
+        curve = curve_of_fit(one.law, "C", *ends) if one.law else None
+        points = one.front.points
         best = (np.array([p.x for p in points]), np.array([p.y for p in points]))
         found.append(Group(name, table["C"].to_numpy(float), table[y].to_numpy(float), best, curve))
-    any_rows = next(iter(groups.values()))
-    return FrontierNumbers(tuple(found), convention.C_label, label(y, any_rows))
+    return FrontierNumbers(tuple(found), convention.C_label, y_label)
 
 
 def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:

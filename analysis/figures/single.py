@@ -52,14 +52,14 @@ def single_numbers(
 def draw_single(ax: Axes, numbers: SingleNumbers) -> None:
     """Draw the lines with their seeds' range; the law of the largest value stands out, with its equation."""
     colour = colours(line.value for line in numbers.lines)
-    last = max((line.value for line in numbers.lines if line.curve), default=None)
+    last = next((line for line in reversed(numbers.lines) if line.curve), None)
     for line in numbers.lines:
         own = colour[line.value]
         about = np.stack([line.mean - line.low, line.high - line.mean])
         ax.errorbar(line.x, line.mean, yerr=about, fmt="o", color=own, ms=3.2, lw=0.8, zorder=3)
         if line.curve is None:
             ax.plot(line.x, line.mean, color=own, lw=0.8, zorder=2)
-        elif line.value == last:
+        elif line is last:
             draw_curve(ax, line.curve, LAW, known=(float(line.x.min()), float(line.x.max())), zorder=2.5)
         else:
             ax.plot(line.curve.x, line.curve.y, color=own, lw=1.0, zorder=2)

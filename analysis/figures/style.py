@@ -23,6 +23,8 @@ INK = "#1b1f24"
 LAW = "#c2410c"
 """The one warm colour: laws and minima stand out from runs, whose colours are viridis."""
 GREY = "#8a9099"
+HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00", "#5b6470")
+"""Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -81,11 +83,20 @@ def look() -> Iterator[None]:
         yield
 
 
-def panels(n: int = 1, *, bar: bool = False) -> tuple[Figure, list[Axes]]:
-    """Make a figure of n panels side by side. bar: room for a colour bar. Call it inside `look`."""
-    figure = Figure(figsize=(WIDTH * n + (0.5 if bar else 0), HEIGHT))
-    axes = figure.subplots(1, n, squeeze=False)[0]
-    return figure, list(axes)
+def panels(
+    n: int = 1, *, bar: bool = False, columns: int | None = None, size: tuple[float, float] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of n panels, side by side or in rows of `columns`. Call it inside `look`.
+
+    bar: room for a colour bar. size: width and height of a panel in inches.
+    """
+    columns = columns or n
+    rows, (width, height) = -(-n // columns), size or (WIDTH, HEIGHT)
+    figure = Figure(figsize=(width * columns + (0.5 if bar else 0), height * rows))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.set_axis_off()
+    return figure, list(axes[:n])
 
 
 def label(name: str, rows: pd.DataFrame | None = None) -> str:
@@ -157,7 +168,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     elif decades > 0.7:
         ticks = np.sort(np.concatenate([m * 10.0**exponents for m in (1, 2, 5)]))
     else:
-        ticks = MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        few = 4 if high >= 1e4 else 7  # 2.5×10¹⁰ is wide
+        ticks = MaxNLocator(few, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return [float(tick) for tick in ticks if low <= tick <= high]
 
 
@@ -187,9 +199,10 @@ def legend(ax: Axes, where: Any = "best", **how: Any) -> None:
         ax.legend(loc=where, **how)
 
 
-def legend_above(ax: Axes) -> None:
+def legend_above(ax: Axes, title: str | None = None, columns: int = 1) -> None:
     """Draw the legend above the axes, where it can hide nothing."""
-    legend(ax, "lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0)
+    above: dict[str, Any] = {"bbox_to_anchor": (0, 1.01), "borderaxespad": 0, "alignment": "left"}
+    legend(ax, "lower left", title=title, ncols=columns, **above)
 
 
 def legend_below(ax: Axes, room: float = 0.4) -> None:
@@ -215,7 +228,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 def power_of_ten(value: float, _: object = None) -> str:
     """Write 2×10⁸, in plain characters (mathtext would be parsed anew for every tick)."""
     exponent = int(np.floor(np.log10(value) + 1e-9))
-    mantissa = float(f"{value / 10.0**exponent:.2g}")
+    mantissa = float(f"{value / 10.0**exponent:.3g}")
     power = "10" + str(exponent).translate(SUPERSCRIPT)
     return power if mantissa == 1 else f"{mantissa:g}×{power}"
 

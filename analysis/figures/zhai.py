@@ -12,10 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.cells import cells
-from analysis.conventions import Convention, best_law, tried, under
+from analysis.conventions import Exponents, under
 from analysis.figures.equation import Curve, curve_of_fit
 from analysis.figures.style import GREY, INK, colours, label, legend_below, log_axes, margins, short, value_bar
-from analysis.frontier import Frontier, frontier
 
 AREAS = (10.0, 70.0)
 """Areas of the markers of the smallest and the largest data set, in points squared."""
@@ -33,18 +32,18 @@ class Series:
 
 @dataclass(frozen=True)
 class ZhaiNumbers:
-    """What is drawn: the series, the frontier and its law."""
+    """What is drawn: the series and the law of their frontier."""
 
     series: tuple[Series, ...]
-    front: Frontier | None
     curve: Curve | None
     x_label: str
     y_label: str
     bar_label: str
 
 
-def zhai_numbers(rows: pd.DataFrame, y: str, convention: Convention, *, resamples: int = 300) -> ZhaiNumbers:
-    """Collect the figure's numbers from final rows and milestones of constant-rate runs."""
+def zhai_numbers(rows: pd.DataFrame, y: str, found: Exponents) -> ZhaiNumbers:
+    """Collect the figure's numbers from final rows and milestones of constant-rate runs, and their frontier's law."""
+    convention = found.convention
     rows = under(rows, convention)
     table = cells(rows, y)
     series = []
@@ -52,11 +51,9 @@ def zhai_numbers(rows: pd.DataFrame, y: str, convention: Convention, *, resample
         group = group.sort_values("C")
         N, examples = float(group["N"].iloc[0]), float(group["D_unique"].iloc[0])
         series.append(Series(N, examples, group["C"].to_numpy(float), group[y].to_numpy(float)))
-    front = tried(lambda: frontier(rows, y=y, resamples=resamples))
-    law = best_law(front, resamples=resamples) if front else None
     ends = (float(table["C"].min()), float(table["C"].max()) * 3)
-    curve = curve_of_fit(law, "C", *ends) if law else None
-    return ZhaiNumbers(tuple(series), front, curve, convention.C_label, label(y, rows), convention.N_label)
+    curve = curve_of_fit(found.law, "C", *ends) if found.law else None
+    return ZhaiNumbers(tuple(series), curve, convention.C_label, label(y, rows), convention.N_label)
 
 
 def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:

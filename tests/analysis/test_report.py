@@ -14,7 +14,7 @@ from analysis.errors import UserError
 from analysis.findings import How, find
 from analysis.report import number, write_report
 from analysis.summary import duration, read_sweep, summarise
-from analysis.table import load_table
+from analysis.table import load_table, write_table
 
 QUICK = How(resamples=60)
 SWEEP = """# @package _global_
@@ -155,9 +155,9 @@ def test_recipes_and_families_are_analysed_apart():
     assert refused == []
     assert len(findings) == 3
     assert all(group.rows["family"].nunique() == 1 and group.rows["schedule"].nunique() == 1 for group in findings)
-    assert "family == 'bottleneck'" in findings[1].where
+    assert "family == 'bottleneck'" in findings[1].choice.where
     sizes = pd.concat([table, table.assign(batch=256, run_id=table["run_id"] + "d")])
-    assert [group.where for group in find(sizes, How(resamples=0))[0]] == ["batch == 128", "batch == 256"]
+    assert [group.choice.where for group in find(sizes, How(resamples=0))[0]] == ["batch == 128", "batch == 256"]
     rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
     findings, refused = find(rates, How(resamples=0))
     assert findings == []
@@ -196,8 +196,66 @@ def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
     assert report.page.resolve() == (tmp_path / "mine_report" / "report.html").resolve()
 
 
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """A report of training runs at a constant rate with a probe at each milestone, and one that differs in recipe."""
+    trained = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(task="test", origin=None)
+    probed = trained.assign(
+        task="probe:digits", origin=trained["run_id"], loss=trained["loss"] * 0.8, stage_recipe="probe lr=0.1"
+    )
+    probed["run_id"] = [f"p{i}" for i in range(len(probed))]
+    few = probed[(probed["width"] == 8) & probed["final"]].assign(task="ridge:digits")
+    few = few.assign(run_id="r" + few["run_id"], stage_recipe=[f"ridge[shots={i}]" for i in range(len(few))])
+    folder = tmp_path_factory.mktemp("staged")
+    write_table(pd.concat([trained, probed, few]), folder / "stages.csv")
+    return folder, write_report(folder / "stages.csv", out=folder / "out", how=QUICK)
+
+
+def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
+    folder, report = staged
+    page = Page(report.page.read_text())
+    assert page.open == []
+    assert {"#test", "#probe_digits", "#ridge_digits", "#side"} <= set(page.refers)
+    assert {group.choice.task for group in report.findings} == {"test", "probe:digits"}
+    assert any(text.startswith("ridge:digits: 2 kinds of runs") for text in report.refused)
+    text = " ".join(page.text)
+    assert "fit --law chinchilla --y loss --task probe:digits --rows all" in text.replace(f" {folder}/stages.csv", "")
+    assert "that the stage started from" in text
+    assert {"loss_vs_compute.png", "loss_vs_compute_probe_digits.png"} <= {
+        path.name for path in (folder / "out" / "figures").iterdir()
+    }
+    said = json.loads((folder / "out" / "fit.json").read_text())
+    assert [group["task"] for group in said["groups"]] == ["test", "probe:digits"]
+
+
+def test_a_probe_at_each_milestone_has_its_own_law(staged):
+    trained, probed = staged[1].findings
+    assert len(probed.milestones) == len(trained.milestones) == 6 * len(trained.rows)
+    laws = [next(c.fit for c in group.claims if c.law == "chinchilla") for group in (trained, probed)]
+    assert laws[1].params["E"] == pytest.approx(0.8 * laws[0].params["E"], rel=1e-3)
+    assert laws[1].n_runs == laws[0].n_runs == len(trained.rows)
+
+
+def test_a_report_can_be_of_one_task(staged, tmp_path):
+    source = staged[0] / "stages.csv"
+    report = write_report(source, out=tmp_path, tasks=["probe:digits"], how=How(resamples=0))
+    assert [group.name for group in report.findings] == [staged[1].findings[1].name]
+    assert "Task probe" not in report.page.read_text()
+    with pytest.raises(UserError, match="no task 'probe:mnist'; the table has test, probe:digits, ridge:digits"):
+        write_report(source, out=tmp_path, tasks=["probe:mnist"])
+
+
+def test_kinds_without_a_scale_only_compare():
+    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=2)
+    alone = table[(table["width"] == 8) & (table["budget"] == 1e9)].assign(optim="sgd")
+    alone["run_id"] += "s"
+    findings, refused = find(pd.concat([table, alone]), How(resamples=0))
+    assert [group.choice.where for group in findings] == [f"optim == {table['optim'].iloc[0]!r}"]
+    assert "1 kind of runs alone (they differ in optim)" in refused[0]
+
+
 def test_unwritable_folder_is_said(tmp_path):
-    folder = write_results(worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1), tmp_path)
+    folder = write_results(worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1), tmp_path)
     (folder / "figures").write_text("in the way")
     with pytest.raises(UserError, match="cannot write the report"):
         write_report(folder, how=QUICK)

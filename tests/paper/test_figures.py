@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.case import Case, epoch_groups, is_scaling, rounded
 from analysis.comparison import ratio_at_equal_compute
-from analysis.conventions import OURS, PAPER, exponents, with_paper_columns
+from analysis.convention_table import convention_table
+from analysis.conventions import OURS, PAPER, exponents, exponents_under, with_paper_columns
 from analysis.errors import Refusal
 from analysis.figures.ablation import ablation_numbers, variant_of
 from analysis.figures.allocation import allocation_numbers
 from analysis.figures.batches import batch_numbers
-from analysis.figures.filters import mosaic
+from analysis.figures.filters import locality_lines, mosaic, mosaics
+from analysis.figures.shapes import shape_numbers
 from analysis.figures.zhai import zhai_numbers
 from analysis.locality import Filters, locality
-from analysis.result_tables import efficiency_table, is_ablation, result_table, rounded, symbol
-from analysis.specials import epoch_groups, is_scaling
+from analysis.result_tables import efficiency_table, is_ablation, quantity, result_table, symbol
+from analysis.specials import augmentations, crops, shapes
 from analysis.text_table import TextTable
 
 
@@ -69,13 +74,27 @@ def test_the_papers_compute_is_that_of_the_accounting():
 def test_a_frontier_has_the_exponents_of_its_world_in_both_conventions():
     ours, papers = exponents(with_paper_columns(world()), "error", resamples=0)
     assert (ours.convention, papers.convention) == (OURS, PAPER)
-    assert ours.y[0] == pytest.approx(-0.25, abs=0.02)
-    assert ours.N[0] == pytest.approx(0.5, abs=0.06)
-    assert papers.N[0] == pytest.approx(ours.N[0], abs=0.05)  # N_total is nearly N here
+    error, N, D = ours.lines
+    assert error.exponent == pytest.approx(-0.25, abs=0.02)
+    assert N.exponent == pytest.approx(0.5, abs=0.06)
+    assert D.exponent == pytest.approx(1 - N.exponent, abs=0.05)
+    assert papers.lines[1].exponent == pytest.approx(N.exponent, abs=0.05)  # N_total is nearly N here
+
+
+def test_the_conventions_table_says_what_moves():
+    found = exponents(with_paper_columns(world(seeds=2, noise=0.02)), "error", resamples=40)
+    table = convention_table(found, "error", "probe:digits")
+    assert [row[0] for row in table.rows] == ["ours", "the paper's"]
+    assert table.rows[0][1].startswith("−0.2")
+    moved = found[1].lines[1].exponent - found[0].lines[1].exponent
+    assert f"best N by {moved:+.3f} (intervals overlap)".replace("-", "−") in table.note
+    assert "N_total and C_paper" in table.note
+    assert convention_table(found[:1], "error") is None
 
 
 def test_the_zhai_figure_joins_a_model_and_a_data_set_over_its_epochs():
-    numbers = zhai_numbers(with_paper_columns(world()), "error", OURS, resamples=0)
+    rows = with_paper_columns(world())
+    numbers = zhai_numbers(rows, "error", exponents_under(OURS, rows, "error", resamples=0))
     assert len(numbers.series) == 81
     assert all(len(one.C) == 2 and one.C[1] == 2 * one.C[0] for one in numbers.series)
     assert numbers.curve is not None
@@ -83,7 +102,8 @@ def test_the_zhai_figure_joins_a_model_and_a_data_set_over_its_epochs():
 
 def test_lengths_that_whole_batches_made_unequal_are_one_length():
     rows = pd.DataFrame({"epochs": [1.2288, 1.2459, 2.4576, 2.5, 19.98, 20.0]})
-    assert list(epoch_groups(rows)) == [1.2, 1.2, 2.5, 2.5, 20.0, 20.0]
+    assert list(epoch_groups(rows)) == [1.25, 1.25, 2.5, 2.5, 20.0, 20.0]
+    assert list(epoch_groups(rows.assign(D_unique=[9, 1, 1, 9, 1, 9]))) == [1.23, 1.23, 2.5, 2.5, 20.0, 20.0]
     assert rounded(799.9) == 800
 
 
@@ -244,3 +264,160 @@ def test_filters_without_images_are_none(tmp_path):
     assert keep_filters(tmp_path / "r", body, (3, 2, 2))
     assert read_filters(tmp_path, "r").weights.shape == (5, 3, 2, 2)
     assert not keep_filters(tmp_path / "r", body, (7,))
+
+
+def case(rows, task=None):
+    """A case of settled rows that stand in a table as they are."""
+    return Case(rows, Path("nowhere"), task)
+
+
+def test_depth_and_width_are_compared_at_equal_compute():
+    rows = pd.DataFrame(
+        [
+            {
+                "family": "bottleneck",
+                "depth": depth,
+                "width": width,
+                "budget": budget,
+                "seed": seed,
+                "N": 100 * width + 8 * depth * width**2,
+                "augment": "none",
+                "error": 0.1 + 0.02 * abs(np.log2(width / best)) + 0.01 * depth + 1e-3 * seed,
+                "loss": 1.0,
+            }
+            for budget, best in ((1e9, 32), (4e9, 64))
+            for depth in (1, 2, 4)
+            for width in (16, 32, 64, 128)
+            for seed in (0, 1)
+        ]
+    )
+    panels = shape_numbers(rows, "error")
+    assert [(one.budget, one.best[:2]) for one in panels] == [(1e9, (1, 32)), (4e9, (1, 64))]
+    assert all(one.edge for one in panels)  # depth 1 is the least
+    assert [len(line.N) for line in panels[0].lines] == [4, 4, 4]
+    assert panels[0].lines[0].high == pytest.approx(panels[0].lines[0].low + 1e-3)
+    [drawn] = shapes(case(rows))
+    assert "10⁹ FLOPs: depth 1, width 32 (0.111, an edge of the grid)" in drawn.caption
+    assert not list(shapes(case(rows[rows["depth"] < 4])))
+    assert not list(shapes(case(rows.assign(budget=np.nan))))
+
+
+def test_augmentations_are_lines_over_the_size_of_the_data_set():
+    rows = pd.DataFrame(
+        [
+            {"augment": augment, "D_unique": D, "N": 1e5, "step": 800, "error": a * D**-0.2, "loss": 1.0}
+            for augment, a in (("none", 1.0), ("standard", 0.8))
+            for D in (1e3, 4e3, 16e3)
+        ]
+    )
+    [drawn] = augmentations(case(rows))
+    [draw] = drawn.draw
+    lines = draw.keywords["numbers"].lines
+    assert [line.name for line in lines] == ["no augmentation", "crops, flips, MixUp"]
+    assert lines[1].mean == pytest.approx(0.8 * lines[0].mean)
+    assert not list(augmentations(case(rows.assign(N=[1, 2] * 3))))
+    assert not list(augmentations(case(rows[rows["augment"] == "none"])))
+
+
+def test_crops_are_shown_beside_the_plain_prediction():
+    plain = [{"run_id": f"t{s}", "task": "test", "stage": "train", "error": 0.2, "seed": s} for s in (0, 1)]
+    judged = [
+        {
+            "run_id": f"c{s}{n}{how}",
+            "task": "tta:x",
+            "stage": "tta",
+            "origin": f"t{s}",
+            "seed": s,
+            "stage_recipe": f"tta[crops={n}{how}]",
+            "error": 0.3 - 0.01 * np.log2(n),
+        }
+        for s in (0, 1)
+        for n in (1, 4, 16)
+        for how in ("", ",average=logits")
+    ]
+    rows = pd.DataFrame([*plain, *judged]).assign(augment="standard", family="bottleneck", loss=1.0, data="x")
+    [drawn] = crops(case(rows, "tta:x"))
+    [line] = drawn.draw[0].keywords["numbers"].lines
+    assert list(line.x) == [1, 4, 16]
+    assert line.level == pytest.approx(0.2)
+    assert not list(crops(case(rows, "test")))
+    table = result_table(rows)
+    assert table.columns == ("stage", "x")
+    assert table.rows[:2] == (("plain", "80.0 ± 0.0"), ("tta crops=1", "70.0 ± 0.0"))
+
+
+def test_locality_has_a_curve_for_each_model_and_a_grid_by_data_set():
+    rng = np.random.default_rng(0)
+    rows, kept = [], {}
+    for N, width in ((1e4, 16), (1e5, 64)):
+        for i, D in enumerate((100, 200, 400, 800, 1600)):
+            for seed in (0, 1):
+                weights = rng.standard_normal((width, 1, 8, 8))
+                weights[:, :, :2, :2] *= 1 + i  # more data, more local
+                run_id = f"{width}-{D}-{seed}"
+                kept[run_id] = Filters(run_id, weights, locality(weights))
+                rows.append(
+                    {"run_id": run_id, "seed": seed, "augment": "none", "D_unique": D, "N": N}
+                    | {"family": "bottleneck", "depth": 2, "width": width}
+                )
+    table = pd.DataFrame(rows)
+    lines = locality_lines(table, kept)
+    assert [line.name for line in lines] == ["B-2/Wi-16", "B-2/Wi-64"]
+    assert all((np.diff(line.mean) > 0).all() for line in lines)
+    columns, grid = mosaics(table, kept)
+    assert columns == 4
+    assert [one.side for one in grid] == ["B-2/Wi-16", "", "", "", "B-2/Wi-64", "", "", ""]
+    assert [one.title.split(":")[0] for one in grid[:4]] == [f"{D:,} examples" for D in (100, 200, 800, 1600)]
+    both = pd.concat([table, table.assign(augment="standard", run_id=table["run_id"] + "s")])
+    kept |= {f"{name}s": one for name, one in kept.items()}
+    columns, grid = mosaics(both, kept)
+    assert [one.side for one in grid if one.side] == ["no augmentation", "crops, flips, MixUp"]
+    assert [line.name for line in locality_lines(both, kept)][-1] == "crops, flips, MixUp, B-2/Wi-64"
+
+
+def test_numbers_in_tables_have_the_digits_that_their_deviation_leaves():
+    assert quantity(82.913, 0.31, decimals=1) == "82.9 ± 0.3"
+    assert quantity(0.68417, 0.0123) == "0.684 ± 0.012"
+    assert quantity(0.68417) == "0.6842"
+    assert quantity(3.17684e-10, 1.2e-11) == "(3.18 ± 0.12)×10⁻¹⁰"
+    assert quantity(3.17684e-10) == "3.177×10⁻¹⁰"
+    assert quantity(2.5e7, 1e6) == "(2.50 ± 0.10)×10⁷"
+    assert quantity(1.5, 0.0) == "1.500 ± 0.000"
+    assert quantity(-0.25) == "−0.2500"
+    assert quantity(float("nan")) == ""
+    assert TextTable("t", "", ("a",), (("(3.18 ± 0.12)×10⁻¹⁰",),)).latex().splitlines()[6] == (
+        r"(3.18 $\pm$ 0.12)$\times$10$^{-10}$ \\"
+    )
+
+
+def test_lines_of_a_table_are_in_order_and_its_settings_readable():
+    rows = pd.DataFrame(
+        [
+            {"family": family, "depth": 2, "width": 64, "D_unique": D, "lr": lr, "seed": seed, "loss": 3e-10 * D / lr}
+            for D in (60000, 1875)
+            for lr in (1e-2, 2.5e-4)
+            for family in ("mlp", "bottleneck")
+            for seed in (0, 1)
+        ]
+    )
+    table = result_table(rows, "loss")
+    assert table.columns == ("model", "learning rate", "examples", "test")
+    assert [row[:3] for row in table.rows[:4]] == [
+        ("S-2/Wi-64", "2.5e-4", "1,875"),
+        ("S-2/Wi-64", "2.5e-4", "60,000"),
+        ("S-2/Wi-64", "0.01", "1,875"),
+        ("S-2/Wi-64", "0.01", "60,000"),
+    ]
+    assert table.right == (1, 2, 3)
+    assert table.note == "Mean ± standard deviation over 2 seeds."
+    assert result_table(rows.assign(seed=0), "loss").note.endswith("over 2 runs.")
+
+
+def test_efficiency_has_three_digits_each(tmp_path):
+    path = tmp_path / "efficiency.csv"
+    row = {"family": "mlp", "depth": 2, "width": 64, "N_total": 59210, "forward_flops": 2.5e6, "latency_ms": 0.06641}
+    row |= {"throughput": 279676.4, "best_batch": 1024, "memory_bytes": 47.02e6, "device": "x", "precision": "fp32"}
+    pd.DataFrame([{**row, "threads": 1}]).to_csv(path)
+    table = efficiency_table(path)
+    assert table.rows[0] == ("S-2/Wi-64", "59,210", "2.50", "0.0664", "280,000", "1,024", "47.0")
+    assert table.note.endswith("fp32, 1 thread; latency of one image.")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from analysis.case import cases_of
 from analysis.conventions import with_paper_columns
-from analysis.gallery import pictures
+from analysis.findings import How
 from analysis.locality import read_filters
-from analysis.specials import drawings, tables
+from analysis.report import write_report
+from analysis.result_tables import efficiency_table, results_of
 from analysis.table import load_table
-from analysis.text_table import write_tables
 from scaling.data.fashion_mnist import FashionMnist
 
 pytestmark = pytest.mark.skipif(
@@ -34,10 +35,6 @@ def swept(scaling, name, *cut):
     return table, source
 
 
-def shown(table, source):
-    return {name: (title, caption) for name, title, caption, *_ in drawings(table, source)}
-
-
 @pytest.fixture(scope="module")
 def scaled(scaling):
     """A cut of the scaling sweep that keeps its filters."""
@@ -45,12 +42,19 @@ def scaled(scaling):
     return swept(scaling, "pretrain_scaling", *cut, "train.filters=true")
 
 
-def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled):
-    assert {"zhai", "filters_1", "locality"} <= set(shown(*scaled))
-    results, *conventions = tables(*scaled)
+def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled, tmp_path):
+    table, source = scaled
+    write_report(source, out=tmp_path, how=How(resamples=0))
+    assert {"zhai.png", "filters.png", "locality.pdf"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+    assert (tmp_path / "figures" / "locality.png").stat().st_size > 5_000
+    conventions = (tmp_path / "tables" / "conventions.md").read_text()
+    assert "| ours |" in conventions
+    assert "| the paper's |" in conventions
+    assert (tmp_path / "tables" / "results.tex").read_text().startswith(r"\begin{table}")
+    results = results_of(cases_of(table, source))
     assert results.columns == ("model", "examples", "epochs", "fashion_mnist")
     assert len(results.rows) == 2 * 2 * 3
-    assert all(len(one.rows) == 2 for one in conventions)
+    assert [row[2] for row in results.rows[:3]] == ["1", "2", "4"]
 
 
 def test_filters_are_kept_beside_the_record(scaled):
@@ -68,7 +72,7 @@ def test_a_probe_is_a_task_of_its_own_with_the_compute_of_its_parent(scaling):
     probes = table[table["task"] == "probe:fashion_mnist"]
     trained = with_paper_columns(table[table["task"] == "test"])
     assert set(probes["C"]) <= set(trained["C"])
-    [results] = [one for one in tables(table, source) if one.name == "results"]
+    results = results_of(cases_of(table, source))
     assert {"fashion_mnist", "probe:fashion_mnist", "probe:digits", "fewshot:fashion_mnist"} <= set(results.columns)
 
 
@@ -81,14 +85,4 @@ def test_models_are_measured_without_training(scaling):
     bottleneck = next(row for row in rows if row["family"] == "bottleneck")
     assert float(bottleneck["forward_flops"]) == 2 * (784 * 32 + 8 * 32**2 + 320)
     assert all(float(row["throughput"]) > 1e3 * 0.9 / float(row["latency_ms"]) for row in rows)
-    [table] = [one for one in tables(load_table(source), source) if one.name == "efficiency"]
-    assert len(table.rows) == 2
-
-
-def test_special_figures_are_drawn_and_tables_written(scaled, tmp_path):
-    table, source = scaled
-    [drawn] = pictures([], table[table["width"] == 25], tmp_path, source)
-    assert {"filters_1", "locality"} <= {picture.name for picture in drawn}
-    assert (tmp_path / "locality.png").stat().st_size > 5_000
-    write_tables(tables(table, source), tmp_path)
-    assert (tmp_path / "results.tex").read_text().startswith(r"\begin{table}")
+    assert len(efficiency_table(source / "efficiency.csv").rows) == 2
