@@ -74,6 +74,8 @@ def _say_submitted(submission: Any, folder: SweepFolder, console: Console) -> No
     lines += [f"  {group}: {' '.join(jobs)}" for group, jobs in (submission.jobs or {}).items()]
     if submission.held:
         lines.append(submission.held)
+    if submission.blocked:
+        lines.append(f"{submission.blocked:,} runs are blocked: what they start from diverged too early")
     lines.append(f"look on: scaling status {folder.path} --watch; stop it: scaling cancel {folder.path}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

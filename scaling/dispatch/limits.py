@@ -63,11 +63,15 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back."""
+    """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back.
+
+    `blocked`: runs left out because what they start from diverged too early.
+    """
 
     queue: tuple[Entry, ...]
     before: Spent = NOTHING
     held: str = ""
+    blocked: int = 0
 
 
 def offer(
@@ -82,10 +86,12 @@ def offer(
 
     `covered`: runs that jobs already have before them; they are not offered again, but are to be paid for.
     """
-    open_runs = [entry for entry in planned if not settled(folder.run(entry.run_id), entry.keeps)]
+    unsettled = [entry for entry in planned if not settled(folder.run(entry.run_id), entry.keeps)]
+    blocked = _blocked(folder, unsettled)
+    open_runs = [entry for entry in unsettled if entry.run_id not in blocked]
     todo = [entry for entry in open_runs if entry.run_id not in covered]
     if not limits:
-        return Offer(tuple(todo))
+        return Offer(tuple(todo), blocked=len(blocked))
     waiting = {entry.run_id for entry in todo}
     before = spent(folder, [entry for entry in planned if entry.run_id not in waiting], gpus=gpus)
     so_far = spent(folder, planned, gpus=gpus)
@@ -110,4 +116,16 @@ def offer(
         so_far = Spent(hours, so_far.flops + entry.C)
     held = len(todo) - len(kept)
     said = f"{held} of {len(planned)} runs are not started: {sentence}" if held else ""
-    return Offer(tuple(entry for entry in todo if entry.run_id in kept), before, said)
+    return Offer(tuple(entry for entry in todo if entry.run_id in kept), before, said, len(blocked))
+
+
+def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
+    """Return the runs that cannot begin, since what they start from is settled without the weights they need."""
+    to_come = {entry.run_id for entry in unsettled}
+    found: set[str] = set()
+    for entry in unsettled:  # what a run needs stands before it
+        for need in entry.needs:
+            lost = need not in to_come and entry.step is not None and not folder.run(need).kept(entry.step).is_file()
+            if lost or need in found:
+                found.add(entry.run_id)
+    return found

@@ -23,6 +23,7 @@ from scaling.dispatch.launchers import UNLIMITED, Limits, Slurm
 from scaling.dispatch.local import check_writable
 from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import Entry, entries, read_queue, write_queue
+from scaling.dispatch.records import settled
 from scaling.dispatch.registry import Dispatch, DispatchFolder, dispatches, new_dispatch
 from scaling.dispatch.slurm_hand import SlurmHand
 from scaling.dispatch.snapshot import import_path, take_snapshot
@@ -64,6 +65,7 @@ class Submission:
     hands: tuple[Hand, ...] = ()
     jobs: Mapping[str, tuple[str, ...]] | None = None
     held: str = ""
+    blocked: int = 0
     folder: str = ""
 
     @property
@@ -94,11 +96,20 @@ def submit(
     folder = SweepFolder(folder.results.resolve(), folder.name)
     check_writable(folder)
     planned = entries(folder, runs, forecast=forecast)
-    covered = covered_runs(folder)
+    covered = covered_runs(folder, planned)
     offer = guard.offer(limits, folder, planned, gpus=launcher.gpus, covered=covered)
     dealt = deal(offer.queue, launcher, memory=memory, limit=cluster.limit(launcher.partition))
-    settled = sum(folder.run(entry.run_id).record.exists() for entry in planned)
-    facts = Submission(folder.name, len(planned), settled, len(offer.queue), len(covered), dealt.hands, held=offer.held)
+    done = sum(settled(folder.run(entry.run_id), entry.keeps) for entry in planned)
+    facts = Submission(
+        name=folder.name,
+        runs=len(planned),
+        settled=done,
+        queued=len(offer.queue),
+        covered=len(covered),
+        hands=dealt.hands,
+        held=offer.held,
+        blocked=offer.blocked,
+    )
     if not offer.queue:
         return facts
     dispatch = new_dispatch(folder)
@@ -107,8 +118,19 @@ def submit(
     return replace(facts, jobs=jobs, folder=str(dispatch.path))
 
 
-def covered_runs(folder: SweepFolder) -> set[str]:
-    """Return the runs of earlier submissions that jobs in SLURM's queue still have before them."""
+def covered_runs(folder: SweepFolder, planned: Sequence[Entry]) -> set[str]:
+    """Return the runs that jobs in SLURM's queue have before them, and that no run without a job starts from.
+
+    What such a run starts from goes into the same queue as the run itself: its jobs can then wait for it, or do it.
+    """
+    found = _submitted(folder)
+    for entry in reversed(planned):  # what a run needs stands before it
+        if entry.run_id not in found and not settled(folder.run(entry.run_id), entry.keeps):
+            found -= set(entry.needs)
+    return found
+
+
+def _submitted(folder: SweepFolder) -> set[str]:
     found: set[str] = set()
     states: dict[str, str] | None = None
     for files, dispatch in dispatches(folder):
@@ -301,7 +323,7 @@ def rehearse(
     cluster = read_cluster()
     limit = None if cluster is None else cluster.limit(launcher.partition)
     planned = entries(folder, runs, forecast=forecast)
-    offer = guard.offer(limits, folder, planned, gpus=launcher.gpus, covered=covered_runs(folder))
+    offer = guard.offer(limits, folder, planned, gpus=launcher.gpus, covered=covered_runs(folder, planned))
     dealt = deal(offer.queue, launcher, memory=memory, limit=limit)
     dispatch = DispatchFolder(folder.jobs.resolve() / "DISPATCH")
     return [Sheet(hand, _sheet(hand, launcher, dispatch, folder.name)) for hand in dealt.hands]

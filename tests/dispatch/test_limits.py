@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scaling.dispatch.attempts import Attempt, iso
@@ -56,3 +58,17 @@ def test_runs_in_jobs_already_are_paid_for_but_not_offered(folder, queue):
     offered = offer(Limits(flops=3.5 * queue[0].C), folder, queue, gpus=1, covered=covered)
     assert len(offered.queue) == 1
     assert not covered & {entry.run_id for entry in offered.queue}
+
+
+def test_what_starts_from_weights_that_will_never_be_is_not_offered(folder, queue):
+    parent, child, grandchild, other = (entry.run_id for entry in queue)
+    queue[1:3] = [replace(queue[1], needs=(parent,), step=7), replace(queue[2], needs=(child,), step=7)]
+    assert [len(offer(UNLIMITED, folder, queue, gpus=0).queue), offer(UNLIMITED, folder, queue, gpus=0).blocked] == [
+        4,
+        0,
+    ]
+    write_aside(folder.run(parent).record, '{"status": "diverged"}')
+    offered = offer(UNLIMITED, folder, queue, gpus=0)
+    assert ([entry.run_id for entry in offered.queue], offered.blocked) == ([other], 2)
+    write_aside(folder.run(parent).kept(7), "")  # it diverged later
+    assert [entry.run_id for entry in offer(UNLIMITED, folder, queue, gpus=0).queue] == [child, grandchild, other]
