@@ -23,6 +23,7 @@ REFERENCE = 1 << 16  # examples on which the classes are balanced
 ROUNDS = 40  # of balancing: leaves the classes within about 0.1 % of each other on the reference examples
 STEP = 0.3  # of balancing, in deviations of the outputs
 LEAST = 0.5  # of an equal share: a teacher with a rarer class is refused
+ROWS = 2_048  # examples passed through at a time: what stays in the cache takes less than half as long
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,14 @@ class Teacher(MadeSet):
 
 def outputs(matrices: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
     """Return the outputs of a bias-free ReLU network for each row of `x`, (n, outputs) float64."""
-    hidden = x.astype(np.float64)
-    for matrix in matrices[:-1]:
-        hidden = np.maximum(hidden @ matrix, 0.0)
-    return hidden @ matrices[-1]
+    found = np.empty((len(x), matrices[-1].shape[1]))
+    for start in range(0, len(x), ROWS):
+        hidden = x[start : start + ROWS].astype(np.float64)
+        for matrix in matrices[:-1]:
+            hidden = hidden @ matrix
+            np.maximum(hidden, 0.0, out=hidden)
+        np.matmul(hidden, matrices[-1], out=found[start : start + ROWS])
+    return found
 
 
 def balanced(matrices: Sequence[np.ndarray], x: np.ndarray) -> Network:

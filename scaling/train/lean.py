@@ -1,7 +1,8 @@
-"""Keep torch's optimisers from importing torch._dynamo: 1.2 s of CPU a process, which eager training never uses."""
+"""What a process of training need not do: import torch._dynamo, and go through torch's own objects for garbage."""
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 
 import torch
@@ -9,10 +10,11 @@ import torch
 
 @cache
 def spare_dynamo() -> None:
-    """Unwrap the optimisers' steps; without effect where torch's wrappers are not those of torch 2.4 to 2.13.
+    """Keep the optimisers from importing torch._dynamo: 1.2 s of CPU a process, which eager training never uses.
 
-    A step is wrapped to turn gradients off and to break compiled graphs, other methods to be left out of them; both
-    wrappers import torch._dynamo first. Gradients are turned off here as well; nothing else changes.
+    Without effect where torch's wrappers are not those of torch 2.4 to 2.13. A step is wrapped to turn gradients off
+    and to break compiled graphs, other methods to be left out of them; both wrappers import torch._dynamo first.
+    Gradients are turned off here as well; nothing else changes.
     """
     for method in vars(torch.optim.Optimizer).values():
         inner = getattr(method, "__wrapped__", None)
@@ -22,3 +24,9 @@ def spare_dynamo() -> None:
         inner = getattr(kind.step, "__wrapped__", None)
         if inner is not None:
             kind.step = torch.no_grad()(inner)  # type: ignore[method-assign]
+
+
+@cache
+def spare_collector() -> None:
+    """Keep what has been imported out of garbage collection, the interpreter's last one too: 0.4 s of CPU a process."""
+    gc.freeze()

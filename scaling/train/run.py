@@ -19,6 +19,7 @@ from scaling.train.duties import Progress
 from scaling.train.errors import memory_explained
 from scaling.train.examiner import Verdict, has_diverged, is_at_chance
 from scaling.train.journal import Journal
+from scaling.train.lean import spare_collector
 from scaling.train.precision import matmul_precision
 
 __all__ = ["Progress", "train_run"]
@@ -39,6 +40,7 @@ def train_run(
     `watch` hears of progress about once a second. A stopped run leaves a checkpoint; a settled one leaves config.yaml,
     log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small, UserError for bad input.
     """
+    spare_collector()
     where, stage = find_device(device), run.config.stage
     write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
     journal = Journal(folder)
