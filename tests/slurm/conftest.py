@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from scaling.dispatch.scheduler import all_states
+from tests.dispatch.conftest import wait_for
+
 SCRIPT = Path(__file__).with_name("cluster.sh")
 GUARD = 'while kill -0 "$1" 2>/dev/null; do sleep 2; done; bash "$0" stop'  # where the tests are killed outright
 
@@ -44,6 +47,15 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
             guard.kill()
             guard.wait()
             subprocess.run(["bash", SCRIPT, "stop"], env=environment, check=True, capture_output=True, timeout=120)
+
+
+@pytest.fixture(autouse=True)
+def no_job_left(cluster) -> Iterator[None]:
+    """End what a test that failed has left in the queue, for the tests after it."""
+    yield
+    if all_states():
+        subprocess.run(["scancel", f"--user={os.getuid()}"], check=True)
+        wait_for(lambda: all_states() == {})
 
 
 def _free_ports(count: int) -> int:
