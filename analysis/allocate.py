@@ -96,6 +96,7 @@ def allocate(
     y: str = "loss",
     at: Sequence[float] = (),
     milestones: pd.DataFrame | None = None,
+    law: Fit | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -103,8 +104,8 @@ def allocate(
     """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
-    the envelope and the law, where there are any. An approach that cannot say is refused with its reason; the others
-    stand.
+    the envelope and the law, where there are any. law: the Chinchilla law of these rows, where it was fitted already.
+    An approach that cannot say is refused with its reason; the others stand.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
@@ -112,7 +113,7 @@ def allocate(
     how: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
     every = rows if milestones is None else milestones
-    law, why = attempt(lambda: parametric(every, y, **how))
+    law, why = (law, "") if law else attempt(lambda: parametric(every, y, **how))
     valleys, flat = attempt(lambda: isoflop(rows, y=y, **how))
     shape = Shape(law.params["alpha"], law.params["beta"]) if law else None
     shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)

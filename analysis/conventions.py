@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from analysis.result import Fit
 
 T = TypeVar("T")
+VISIBLE = 0.01
+"""Share of the least compute on a frontier above which the shift b of its law must surely lie to be one."""
+
 NORM_FLOPS = 5
 """Operations that the paper counts for each element of a LayerNorm (arXiv 2306.13575)."""
 
@@ -60,33 +66,34 @@ def under(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
     return rows.assign(N=pd.to_numeric(rows[convention.N]), C=pd.to_numeric(rows[convention.C]))
 
 
-def best_law(front: Frontier, *, resamples: int = 1000, level: float = 0.95) -> Fit | None:
-    """Fit the frontier's law: the most detailed one whose certificate is ok, else a power law.
+def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:
+    """Fit one law to frontiers that are to be compared: the most detailed that holds on all of them, else a power law.
 
-    Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha.
+    Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha. Exponents of different laws would say
+    nothing of each other.
     """
     from analysis.fitting import fit
 
     # The points are means, the best of many: least squares, as for the frontier's laws elsewhere.
-    options: dict[str, Any] = {"y": front.y, "x": front.x, "objective": "lsq", "resamples": resamples, "level": level}
-    plain = None
-    for law in ("shifted", "saturating", "power"):
-        found = tried(lambda law=law: fit(front.table(), law=law, **options))  # type: ignore[misc]
-        if found is None:
-            continue
-        if found.certificate.status == "ok" and _has_floor(found, front):
+    options: dict[str, Any] = {"objective": "lsq", "resamples": resamples, "level": level}
+
+    def fitted(law: str, front: Frontier) -> Fit | None:
+        return tried(partial(fit, front.table(), law=law, y=front.y, x=front.x, **options))
+
+    for law in ("shifted", "saturating"):
+        found = list(takewhile(bool, (one if _holds(one := fitted(law, front), front) else None for front in fronts)))
+        if len(found) == len(fronts):
             return found
-        plain = found
-    return plain if plain is not None and plain.law == "power" else None
+    return [fitted("power", front) for front in fronts]
 
 
-def _has_floor(found: Fit, front: Frontier) -> bool:
-    """Tell a law without a floor, or with one above zero that the best points do not lie clearly below."""
-    E = found.params.get("E")
-    if E is None:
-        return True
-    low = found.intervals["E"][0] if "E" in found.intervals else E
-    return E > 0 and low <= min(point.y for point in front.points)
+def _holds(found: Fit | None, front: Frontier) -> bool:
+    """Tell a law with a sound certificate whose floor and shift the best points show."""
+    if found is None or found.certificate.status != "ok":
+        return False
+    E, least = found.params["E"], {name: interval[0] for name, interval in found.intervals.items()}
+    floor = E > 0 and least.get("E", E) <= min(point.y for point in front.points)
+    return floor and least.get("b", np.inf) > VISIBLE * front.points[0].x
 
 
 def tried(call: Callable[[], T]) -> T | None:
@@ -99,7 +106,7 @@ def tried(call: Callable[[], T]) -> T | None:
 
 @dataclass(frozen=True)
 class Exponents:
-    """A frontier under one convention, and the law through it: the most detailed that holds (`best_law`)."""
+    """A frontier under one convention, and the law through it (`common_law`)."""
 
     convention: Convention
     front: Frontier
@@ -112,14 +119,21 @@ class Exponents:
 
 
 def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95) -> list[Exponents]:
-    """Return a frontier's exponents under each convention that the rows have and that has a frontier."""
-    found = (exponents_under(c, rows, y, resamples=resamples, level=level) for c in known(rows))
-    return [one for one in found if one is not None]
+    """Return a frontier's exponents under each convention that the rows have, all by one law."""
+    return compared([(c, under(rows, c)) for c in known(rows)], y, resamples=resamples, level=level)
 
 
-def exponents_under(
-    convention: Convention, rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95
-) -> Exponents | None:
-    """Return a frontier's exponents under one convention; None where there is no frontier."""
-    front = tried(lambda: frontier(under(rows, convention), y=y, resamples=resamples, level=level))
-    return Exponents(convention, front, best_law(front, resamples=resamples, level=level)) if front else None
+def compared(
+    groups: Sequence[tuple[Convention, pd.DataFrame]], y: str, *, resamples: int = 1000, level: float = 0.95
+) -> list[Exponents]:
+    """Return the exponents of several groups of rows, each counted by its convention; one law for all.
+
+    Groups without a frontier are left out.
+    """
+    found = []
+    for convention, rows in groups:
+        front = tried(lambda rows=rows: frontier(rows, y=y, resamples=resamples, level=level))  # type: ignore[misc]
+        if front is not None:
+            found.append((convention, front))
+    laws = common_law([front for _, front in found], resamples=resamples, level=level)
+    return [Exponents(convention, front, law) for (convention, front), law in zip(found, laws, strict=True)]

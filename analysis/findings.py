@@ -41,7 +41,7 @@ AHEAD = 10.0
 FEW_RUNS = 5
 """Runs below which drawing runs again says nothing: the milestones of two runs are two observations, not twenty."""
 
-MOST_SWEEPS = 8
+MOST_SWEEPS = 6
 """Sweeps of one variable that get laws of their own; the rest are drawn."""
 
 
@@ -236,7 +236,8 @@ def _find(
             claims.append(_claim(used, "chinchilla", y, None, choice, how))
     comparison, targets = None, [AHEAD * float(used["C"].max())] if "C" in used.columns else []
     if two and (is_grid or milestones is not None):
-        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, **options))
+        law = next((claim.fit for claim in claims if claim.law == "chinchilla" and claim.y == "loss"), None)
+        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, law=law, **options))
         notes += [f"no allocation: {why}"] if why else []
     if not is_grid:
         for y in y_all:

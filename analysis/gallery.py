@@ -32,7 +32,7 @@ def of_group(group: Findings) -> Iterator[Drawing]:
         yield from _compute(group, y)
         if y in group.valleys:
             yield _valleys(group, y)
-            if y == "loss":
+            if y == "loss" and len(group.valleys[y].usable) > 1:
                 yield _optimum(group)
         for x in ("D", "D_unique", "N"):
             yield from _single(group, x, y)

@@ -146,7 +146,7 @@ def headlines(findings: Sequence[Findings]) -> list[Headline]:
 
 def _headline(what: str, claim: Claim, interval: tuple[float, float] | None, *, sure: bool = True) -> Headline:
     assert claim.fit
-    value = f"{claim.x}<sup>{_signed(-claim.fit.params['alpha'])}</sup>"
+    value = f"{str(claim.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{_signed(-claim.fit.params['alpha'])}</sup>"
     floor = claim.fit.params.get("E", 0.0)
     note = f"above a floor of {number(floor)} {_interval(claim.fit.intervals.get('E'))}" if floor else ""
     return Headline(what, value, _interval(interval), claim.fit.certificate.status if sure else "weak", note)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.case import Case, epoch_groups
 from analysis.comparison import ratio_at_equal_compute
-from analysis.conventions import OURS, Convention, exponents_under, known, tried
+from analysis.conventions import OURS, Convention, compared, known, tried
 from analysis.drawing import Drawing
 from analysis.figures.ablation import ablation_numbers, draw_ablation
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
@@ -23,6 +23,7 @@ from analysis.figures.frontiers import draw_frontiers, frontier_numbers
 from analysis.figures.recipes import draw_recipes, recipe_numbers
 from analysis.figures.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.zhai import draw_zhai, zhai_numbers
+from analysis.frontier import MIN_POINTS, frontier
 from analysis.locality import filters_of, locality_of_noise
 from analysis.result_tables import is_ablation
 from analysis.results import find_runs
@@ -77,7 +78,7 @@ def _best_panels(
     found = []
     for epochs in sorted(groups.unique()):
         both = tried(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
-        if both is not None and not both[0].edge.all():
+        if both is not None and (~both[0].edge).sum() >= MIN_POINTS:
             found.append((int((~both[0].edge).sum()), float(epochs), both))
     return max(found, key=lambda one: one[:2])[1:] if found else None
 
@@ -87,14 +88,12 @@ def families(case: Case) -> Iterator[Drawing]:
     rows = case.rows
     if rows is None or not {"family", "C", "N", "D"} <= set(rows.columns) or not 2 <= rows["family"].nunique() <= 5:
         return
-    groups = {str(name): group for name, group in rows.groupby("family") if group["C"].nunique() >= 6}
+    groups = {str(name): group for name, group in rows.groupby("family") if _has_frontier(group, case.y)}
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    found = {name: exponents_under(OURS, group, case.y, resamples=case.how.resamples) for name, group in groups.items()}
-    numbers = frontier_numbers({name: (groups[name], one) for name, one in found.items() if one}, case.y)
-    if len(numbers.groups) < 2:
-        return
+    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.how.resamples)
+    numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
     )
@@ -109,6 +108,10 @@ def families(case: Case) -> Iterator[Drawing]:
             f"over seeds, wrong in {1 - ratio.level:.0%} of cases where there is no difference)."
         )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
+
+
+def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
+    return rows["C"].nunique() >= 6 and tried(lambda: frontier(rows, y=y, resamples=0)) is not None
 
 
 def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:

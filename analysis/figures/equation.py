@@ -56,9 +56,9 @@ def equation(fit: Fit, x: str) -> str:
         if word in fit.params:
             exponent = word in EXPONENTS
             return f"{fit.params[word]:.3f}" if exponent else number(fit.params[word])
-        return {"x": x, "y": symbol_of(fit.y)}.get(word, word)
+        return {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}.get(word, word)
 
-    body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;")
+    body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;").replace("--", "")
     exponent = next((name for name in ("alpha", "c") if name in fit.intervals), None)
     return f"${head}{body}$" + (span(fit.intervals[exponent]) if exponent and len(fit.params) <= 4 else "")
 
@@ -71,6 +71,7 @@ def as_html(text: str) -> str:
     text = text.replace("$", "").replace(r"\;", " ").replace(r"\,", "\u2009").replace(r"\times", "×")
     text = text.replace("<", "&lt;")
     text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)
+    text = re.sub(r"_\{([^{}]*)\}", r"<sub>\1</sub>", text)
     return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
 
 

@@ -11,7 +11,7 @@ import pytest
 from analysis.case import Case, epoch_groups, is_scaling, rounded
 from analysis.comparison import ratio_at_equal_compute
 from analysis.convention_table import convention_table
-from analysis.conventions import OURS, PAPER, exponents, exponents_under, with_paper_columns
+from analysis.conventions import OURS, PAPER, exponents, with_paper_columns
 from analysis.errors import Refusal
 from analysis.figures.ablation import ablation_numbers, variant_of
 from analysis.figures.allocation import allocation_numbers
@@ -94,7 +94,7 @@ def test_the_conventions_table_says_what_moves():
 
 def test_the_zhai_figure_joins_a_model_and_a_data_set_over_its_epochs():
     rows = with_paper_columns(world())
-    numbers = zhai_numbers(rows, "error", exponents_under(OURS, rows, "error", resamples=0))
+    numbers = zhai_numbers(rows, "error", exponents(rows, "error", resamples=0)[0])
     assert len(numbers.series) == 81
     assert all(len(one.C) == 2 and one.C[1] == 2 * one.C[0] for one in numbers.series)
     assert numbers.curve is not None
