@@ -10,7 +10,8 @@ from typing import Any
 from scaling.dispatch import devices
 from scaling.dispatch.launchers import Local, Slurm
 from scaling.dispatch.local import workers_for
-from scaling.dispatch.state import Planned, Reader, State
+from scaling.dispatch.reader import Reader
+from scaling.dispatch.state import Planned, State
 from scaling.errors import UserError
 from scaling.forecast import Forecast, forecast_all
 from scaling.lacking import lacking

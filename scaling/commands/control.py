@@ -81,8 +81,8 @@ def retry(
 
     from scaling.commands.settling import settle_runs
     from scaling.dispatch.control import planned_runs, runs_to_retry
+    from scaling.dispatch.reader import read_status
     from scaling.dispatch.registry import last_launcher
-    from scaling.dispatch.state import read_status
     from scaling.forecast import forecast_all
 
     sweep = sweep_folder(folder)

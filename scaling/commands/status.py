@@ -31,7 +31,7 @@ Examples:
 @json_option
 def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None:
     """Show how many runs are finished, running, pending, failed, diverged, and the time left."""
-    from scaling.dispatch.state import read_status
+    from scaling.dispatch.reader import read_status
 
     sweep = sweep_folder(folder)
     if json_path is not None:
@@ -50,8 +50,9 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
 
 def watch_sweep(console: Console, sweep: SweepFolder) -> None:
     """Show the sweep until nothing is left that runs or waits."""
+    from scaling.dispatch.reader import Reader, read_plan
     from scaling.dispatch.show import view
-    from scaling.dispatch.state import Reader, State, read_plan
+    from scaling.dispatch.state import State
 
     reader = Reader(sweep, read_plan(sweep))
     with view(console) as shown:

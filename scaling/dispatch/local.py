@@ -22,9 +22,10 @@ from scaling.dispatch.launchers import UNLIMITED, Limits, Local
 from scaling.dispatch.outcome import Failure, Outcome
 from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import entries, write_queue
+from scaling.dispatch.reader import Reader
 from scaling.dispatch.records import settled
 from scaling.dispatch.registry import Dispatch, DispatchFolder, new_dispatch
-from scaling.dispatch.state import BLOCKED, Planned, Reader, State, Status
+from scaling.dispatch.state import BLOCKED, Planned, State, Status
 from scaling.dispatch.supervisor import Supervisor
 from scaling.dispatch.worker import TRAIN, Task
 from scaling.errors import UserError

@@ -10,7 +10,7 @@ from scaling.dispatch.hands import Hand
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.local import check_writable
 from scaling.dispatch.registry import new_dispatch
-from scaling.dispatch.slurm import executor_for, patiently
+from scaling.dispatch.sbatch import executor_for, patiently
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 

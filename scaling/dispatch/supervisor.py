@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.hand import Signals
 from scaling.dispatch.heart import Stop, Wish
-from scaling.dispatch.state import Reader, State, Status
+from scaling.dispatch.reader import Reader
+from scaling.dispatch.state import State, Status
 from scaling.dispatch.worker import Report
 from scaling.errors import UserError
 

@@ -7,7 +7,8 @@ import pytest
 from scaling.dispatch.control import cancel, find_run, follow_log, planned_runs, read_log, runs_to_retry
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local import run_local
-from scaling.dispatch.state import Planned, Reader
+from scaling.dispatch.reader import Reader
+from scaling.dispatch.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line
 from tests.dispatch.conftest import STAND_IN, at_work, causes, open_gates, under_way, wait_for

@@ -20,9 +20,10 @@ from scaling.dispatch.claim import Claim, acquire
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local import run_local
 from scaling.dispatch.process import Process, this_process
+from scaling.dispatch.reader import read_status
 from scaling.dispatch.registry import Dispatch, new_dispatch
 from scaling.dispatch.show import duration, print_status
-from scaling.dispatch.state import RunState, State, eta, read_status
+from scaling.dispatch.state import RunState, State, eta
 from scaling.errors import UserError
 from scaling.folders import write_aside
 from tests.dispatch.conftest import STAND_IN
@@ -173,7 +174,7 @@ def test_status_of_a_sweep_that_ran(folder):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from scaling.dispatch.state import read_status
+from scaling.dispatch.reader import read_status
 from scaling.dispatch.show import print_status
 from scaling.folders import SweepFolder
 from rich.console import Console

@@ -12,8 +12,9 @@ from scaling.dispatch import scheduler
 from scaling.dispatch.claim import Claim
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.process import start_time
+from scaling.dispatch.reader import Reader
 from scaling.dispatch.slurm import Submission, submit
-from scaling.dispatch.state import Planned, Reader, Status
+from scaling.dispatch.state import Planned, Status
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan import PlannedRun
 from tests.dispatch.conftest import STAND_IN, claims, open_gates, under_way, wait_for
