@@ -6,6 +6,7 @@ The studies lie in a journal beside the plan, which works on shared file systems
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -78,10 +79,15 @@ def open_studies(folder: SweepFolder, space: Space, groups: Mapping[Any, Any], *
     for value in groups:
         name = f"{space.key} in {space.low:g} to {space.high:g} at {space.by}={value}"
         study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-        fresh = seed + len(study.trials)  # a study that goes on draws other values than it drew before
-        study.sampler = optuna.samplers.TPESampler(seed=fresh, n_startup_trials=STARTUP, constant_liar=True)
+        drawn = sampler_seed(seed, name, tried=len(study.trials))
+        study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=STARTUP, constant_liar=True)
         studies[value] = study
     return studies
+
+
+def sampler_seed(seed: int, study: str, *, tried: int) -> int:
+    """Return 32 bits of SHA-256: every study draws its own values, and one that goes on others than it drew before."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{study}/{tried}".encode()).digest()[:4])
 
 
 def propose(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
-from scaling.tune import Best, Space, rule
+from scaling.compose import session
+from scaling.expansion import expand
+from scaling.folders import SweepFolder
+from scaling.tune import Best, Space, group_runs, open_studies, propose, rule
 
 SPACE = Space("optim.lr", 1e-4, 1.0, "model.width")
 
@@ -14,6 +17,20 @@ def test_the_rule_is_the_power_law_through_the_best():
     assert rule(found, SPACE) == "optim.lr: 0.02 * (model.width / 32) ** -0.50"
     assert rule(found[:1], SPACE) is None
     assert rule([Best("relu", 0.1, 1.0, 3), Best("gelu", 0.2, 1.0, 3)], SPACE) is None
+
+
+def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):
+    def values(folder, *, seed=0):
+        with session() as loader:
+            groups = group_runs(expand(loader, ["model.width=8,16", "train.steps=1"]).runs, SPACE.by)
+        studies = open_studies(SweepFolder(tmp_path, folder), SPACE, groups, seed=seed)
+        return [proposal.value for _ in range(4) for proposal in propose(studies, groups, SPACE)]
+
+    first = values("once")
+    assert len(set(first)) == 8
+    assert values("again") == first
+    assert set(values("once")).isdisjoint(first)  # goes on
+    assert set(values("other", seed=1)).isdisjoint(first)
 
 
 def test_values_are_tried_kept_and_gone_on_with(scaling):
