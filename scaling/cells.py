@@ -43,7 +43,10 @@ def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset(
     unknown = sorted(set(sweep) - set(KEYS))
     if unknown:
         raise UserError(f"found the unknown key sweep.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
-    expressions = {key: parse(text, where=f"set {key}") for key, text in (sweep.get("set") or {}).items()}
+    given = sweep.get("set") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"found sweep.set={given!r}; wanted {{key: expression}}; change it")
+    expressions = {key: parse(text, where=f"set {key}") for key, text in given.items()}
     where = sweep.get("where")
     return Rules(
         set={key: expression for key, expression in expressions.items() if key not in without},

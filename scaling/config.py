@@ -14,7 +14,16 @@ from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BeforeValidator, ConfigDict, PositiveInt, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from scaling.errors import UserError
 from scaling.stages.train import FromScratch
@@ -53,15 +62,15 @@ class Train:
     steps: float | None = part(None, identity=False)
     budget: float | None = part(None, identity=False)
     max_epochs: float | None = part(None, identity=False)
-    batch: int = 128
+    batch: PositiveInt = 128
     micro_batch: PositiveInt | None = part(None, identity=False)
-    label_smoothing: float = 0.0
-    clip: float | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     engine: Literal["eager", "compile"] = "eager"
     milestones: Any = part(None, identity=False)
     device: str = part("auto", identity=False)
-    checkpoint_seconds: float = part(60.0, identity=False)
+    checkpoint_seconds: NonNegativeFloat = part(60.0, identity=False)
     keep: Keep = part("none", identity=False)
     filters: bool = part(False, identity=False)
 
@@ -136,7 +145,7 @@ def read_part(kind: type[T], raw: Any, *, where: str) -> T:
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     if dataclasses.is_dataclass(kind):
-        setattr(kind, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010
+        setattr(kind, "__pydantic_config__", ConfigDict(extra="forbid", allow_inf_nan=False))  # noqa: B010
     return TypeAdapter(cast("Any", kind))
 
 
@@ -150,6 +159,8 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
         return f"found the unknown key {key}; {hint}"
     if first["type"] == "missing":
         return f"found no value for {key}; wanted one; add {key}=VALUE"
+    if first["input"] is None:
+        return f"found no value for {key}; {first['msg'][:1].lower()}{first['msg'][1:]}; add {key}=VALUE"
     return f"found {key}={first['input']!r}; {first['msg'][:1].lower()}{first['msg'][1:]}; change it"
 
 

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from scaling.bases import PLAN_KEYS, Bases, Composer
-from scaling.cells import Descent, Rules, read_rules, settle_cell
+from scaling.cells import KEYS, Descent, Rules, read_rules, settle_cell
 from scaling.compose import compose, said_in_one_sentence
 from scaling.dispatch.launchers import Limits
 from scaling.errors import UserError
@@ -25,6 +25,7 @@ from scaling.grid import Block, Cell, read_grid
 from scaling.lineage import Graph, grow, read_stages, recorded
 from scaling.plan import Dropped, Plan, PlannedRun
 
+SHARED_FOLDERS = ("runs", "features")  # of all sweeps of the same results
 SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, they hold for the stages too
 
 
@@ -44,11 +45,13 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     cfg: Any = OmegaConf.to_container(compose(loader, fixed), resolve=True)
     composer, plain_base = Composer(loader), {key: value for key, value in cfg.items() if key not in PLAN_KEYS}
     sweep = cfg["sweep"]
+    if not isinstance(sweep, Mapping):
+        raise UserError(f"found sweep: {sweep!r} in a config; wanted {', '.join(KEYS)} below it; change it")
+    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     if request.sweep is not None and sweep.get("grid") is None:
         raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
     blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
     blocks = apply_overrides(blocks, request)
-    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     bases = Bases(composer, fixed, plain_base)
     is_group = _group_test(loader)
     descent = _descent(request, Path(str(cfg["results"])))
@@ -61,7 +64,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     grow(graph, read_stages(sweep.get("stages") or []), Bases(composer, shared), is_group)
     single = request.sweep is None and not request.axes
     return Plan(
-        name=str(cfg["name"] or request.sweep or ("single" if single else "adhoc")),
+        name=_own_name(str(cfg["name"] or request.sweep or ("single" if single else "adhoc"))),
         results=Path(str(cfg["results"])),
         launcher=cfg["launcher"],
         limit=_limit(sweep.get("limit") or {}),
@@ -96,6 +99,8 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
         else:
             axes[key] = tuple(Override._convert_value(value) for value in override.sweep_iterator())
     sweep = fixed["sweep"].value() if "sweep" in fixed else None
+    if isinstance(sweep, list | dict):
+        raise UserError(f"found {fixed['sweep'].input_line}; wanted the name of one sweep, such as sweep=quickstart")
     return Request(None if sweep is None else str(sweep), fixed, axes)
 
 
@@ -167,11 +172,20 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
-def _limit(raw: Mapping[str, Any]) -> Limits:
+def _own_name(name: str) -> str:
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
+        raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")
+    return name
+
+
+def _limit(raw: Any) -> Limits:
+    if not isinstance(raw, Mapping):
+        raise UserError(f"found sweep.limit={raw!r}; wanted gpu_hours or flops below it; change it")
     unknown = set(raw) - {"gpu_hours", "flops"}
     if unknown:
         raise UserError(f"found sweep.limit.{min(unknown)}; wanted gpu_hours or flops; change it")
     for key, value in raw.items():
-        if value is not None and not (isinstance(value, int | float) and value > 0):
+        if value is not None and not (isinstance(value, int | float) and value is not True and value > 0):
             raise UserError(f"found sweep.limit.{key}={value!r}; wanted a positive number; change it")
     return Limits(gpu_hours=raw.get("gpu_hours"), flops=raw.get("flops"))

@@ -57,15 +57,24 @@ def _read_block(raw: Any) -> Block:
     if kind == "list":
         if not isinstance(body, Sequence) or not body or not all(isinstance(item, Mapping) for item in body):
             raise UserError("found a list block without cells; wanted a list of {key: value} cells; add them")
+        for item in body:
+            _check_keys(item)
         return Block("list", {}, [dict(item) for item in body])
     if not isinstance(body, Mapping) or not body:
         raise UserError(f"found an empty {kind} block; wanted {{key: values}}; add an axis")
+    _check_keys(body)
     axes = {key: _read_axis(key, values) for key, values in body.items()}
     lengths = {key: len(values) for key, values in axes.items()}
     if kind == "zip" and len(set(lengths.values())) > 1:
         found = ", ".join(f"{key}: {n}" for key, n in lengths.items())
         raise UserError(f"found a zip block with axes of unequal length ({found}); wanted equal ones; change it")
     return Block(kind, axes)
+
+
+def _check_keys(body: Mapping[Any, Any]) -> None:
+    for key in body:
+        if not isinstance(key, str):
+            raise UserError(f"found {key!r} as a key in the grid; wanted a config key such as model.width; change it")
 
 
 def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
@@ -90,7 +99,7 @@ def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
             f"found the range {dict(spec)} for {where}; wanted from, to and one of num or step "
             f"(with spacing: linear or log, and round); change it"
         )
-    start, stop = float(spec["from"]), float(spec["to"])
+    start, stop = _number(spec, "from", where), _number(spec, "to", where)
     if spacing not in ("linear", "log") or (spacing == "log" and not (start > 0 and stop > 0)):
         raise UserError(
             f"found spacing {spacing!r} from {start:g} to {stop:g} for {where}; "
@@ -102,8 +111,21 @@ def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
     else:
         values = _linear(spec, start, stop, where)
     if multiple is not None:
+        multiple = _number(spec, "round", where)
+        if multiple <= 0:
+            raise UserError(f"found round: {multiple:g} for {where}; wanted a positive number; change it")
         values = [max(1, round(value / multiple)) * multiple for value in values]
     return tuple(dict.fromkeys(int(value) if float(value).is_integer() else value for value in values))
+
+
+def _number(spec: Mapping[str, Any], key: str, where: str) -> float:
+    try:
+        value = math.nan if isinstance(spec[key], bool) else float(spec[key])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"found {key}: {spec[key]!r} in the range for {where}; wanted a number; change it")
+    return value
 
 
 def _clean(value: float) -> float:
@@ -112,7 +134,7 @@ def _clean(value: float) -> float:
 
 def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> list[float]:
     if "step" in spec:
-        step = float(spec["step"])
+        step = _number(spec, "step", where)
         if spec.get("spacing", "linear") == "log":
             step = math.log(step) if step > 0 else 0.0
         if step == 0 or (stop - start) / step < 0:
@@ -122,6 +144,6 @@ def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> l
             )
         return [start + i * step for i in range(math.floor((stop - start) / step + 1e-9) + 1)]
     num = spec["num"]
-    if not isinstance(num, int) or num < 1:
+    if not isinstance(num, int) or isinstance(num, bool) or num < 1:
         raise UserError(f"found num={num!r} for {where}; wanted a whole number of values; change it")
     return [start + (stop - start) * i / max(1, num - 1) for i in range(num)]

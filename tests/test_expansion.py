@@ -127,6 +127,14 @@ def test_ten_thousand_runs_plan_in_seconds(here):
         (["train.steps=1", "hydra/launcher=joblib"], "launcher=local or launcher=slurm"),
         (["results=a,b", "train.steps=1"], "several values for results"),
         (["train.budget=1"], "at least one batch"),
+        (["train.steps=1", "train.batch=0"], "train.batch=0"),
+        (["train.steps=1", "train.label_smoothing=2"], "train.label_smoothing=2"),
+        (["train.steps=1", "train.clip=-1"], "train.clip=-1"),
+        (["train.steps=1", "optim.lr=inf"], "optim.lr=inf"),
+        (["train.steps=1", "model.width=null"], "add model.width=VALUE"),
+        (["train.steps=1", "name=../x"], "name=../x"),
+        (["train.steps=1", "name=runs"], "name=runs"),
+        (["sweep=[mine]"], "name of one sweep"),
         ([], "exactly one of train.examples"),
     ],
 )
@@ -148,6 +156,10 @@ def test_bad_input_is_one_sentence(here, arguments, said):
         ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),
         ("sweep: {grid: [{product: {seed: [1]}}], wehre: x}", "wehre"),
         ("sweep: [", "sweeps/bad.yaml"),
+        ("sweep: 5", "sweep: 5"),
+        ("sweep: {grdi: []}", "unknown key sweep.grdi"),
+        ("sweep: {grid: [{product: {seed: [1]}}], set: lr}", "sweep.set='lr'"),
+        ("sweep: {grid: [{product: {seed: [1]}}], limit: 5}", "sweep.limit=5"),
     ],
 )
 def test_bad_sweep_files_are_one_sentence(here, text, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,15 @@ def test_log_ranges_have_constant_ratios(start, ratio, num):
         ([{"product": {"a": {"from": 0, "to": 2, "num": 3, "spacing": "log"}}}], "positive"),
         ([{"product": {"a": {"from": 1, "to": 2, "step": -1}}}], "leads from one end"),
         ([{"product": {"a": {"from": 1, "to": 2, "step": -3, "spacing": "log"}}}], "leads from one end"),
+        ([{"product": {"a": {"from": "x", "to": 2, "num": 3}}}], "from: 'x'"),
+        ([{"product": {"a": {"from": 1, "to": None, "num": 3}}}], "to: None"),
+        ([{"product": {"a": {"from": 1, "to": math.inf, "num": 3}}}], "to: inf"),
+        ([{"product": {"a": {"from": 1, "to": 2, "step": "x"}}}], "step: 'x'"),
+        ([{"product": {"a": {"from": 1, "to": 2, "num": True}}}], "num=True"),
+        ([{"product": {"a": {"from": 1, "to": 2, "num": 3, "round": 0}}}], "round: 0"),
+        ([{"product": {"a": {"from": 1, "to": 2, "num": 3, "round": "x"}}}], "round: 'x'"),
+        ([{"product": {1: [2]}}], "found 1 as a key"),
+        ([{"list": [{1: 2}]}], "found 1 as a key"),
     ],
 )
 def test_bad_grids_are_named(raw, said):

@@ -31,7 +31,7 @@ def only_overrides(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         if argument.startswith("-"):
             raise UserError(f"found the unknown option {argument}; see --help for those there are")
-        if "=" not in argument and not argument.startswith("~"):
+        if argument.startswith("=") or ("=" not in argument and not argument.startswith("~")):
             raise UserError(f"found {argument!r}; wanted overrides such as model.width=64 or sweep=quickstart")
     return list(arguments)
 
