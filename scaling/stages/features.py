@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,12 +106,14 @@ def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.devi
 
     body = inherited(run, folder, device, new_head=True)
     put_head(body, _identity())
+    _clear_dead(cached)
     aside = cached.with_name(f".{cached.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         for name in SPLITS:
-            _write(aside / f"{name}.npy", _passes(run, fitted(body, run), splits, name, device))
+            parts = _passes(run, fitted(body, run), splits, name, device)
+            _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
         if cached.exists():  # damaged, or another worker's, which is the same
             shutil.rmtree(cached, ignore_errors=True)
         aside.rename(cached)
@@ -119,6 +122,17 @@ def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.devi
             raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _clear_dead(cached: Path) -> None:
+    """Remove what processes of this machine that were killed have left aside of these features."""
+    for left in cached.parent.glob(f".{cached.name}.{os.uname().nodename}.*"):
+        try:
+            os.kill(int(left.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:  # alive, and somebody else's
+            continue
 
 
 def _identity() -> nn.Module:
@@ -148,10 +162,13 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
             yield body(x).float().cpu().numpy()
 
 
-def _write(path: Path, parts: Iterator[np.ndarray]) -> None:
-    """Write parts of an array one after the other, and flush them to the disk."""
-    found = list(parts)
+def _write(path: Path, parts: Iterator[np.ndarray], *, rows: int) -> None:
+    """Write an array of so many rows part by part, so that memory holds one of them, and flush it to the disk."""
+    first = next(parts)
+    facts = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, *first.shape[1:])}
     with path.open("wb") as file:
-        np.save(file, np.concatenate(found))
+        np.lib.format.write_array_header_1_0(file, facts)
+        for part in chain([first], parts):
+            file.write(np.ascontiguousarray(part).data)
         file.flush()
         os.fsync(file.fileno())

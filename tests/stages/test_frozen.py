@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -70,6 +72,26 @@ def test_a_damaged_cache_is_made_again(trained, damage):
     first = done(run, results)
     damage(results / "features" / feature_key(run) / "test.npy")
     assert essence(done(run, results)) == essence(first)
+
+
+def test_what_a_killed_process_left_aside_is_cleared_away(trained):
+    results, parent = trained
+    run = child_run(parent, "ridge", step=4, seed=10)
+    done(run, results)
+    (results / "features" / feature_key(run) / "test.npy").unlink()
+    folder_of(run, results).record.unlink()
+    dead = get_context("fork").Process(target=int)
+    dead.start()
+    dead.join()
+    left = {
+        pid: results / "features" / f".{feature_key(run)}.{os.uname().nodename}.{pid}.1"
+        for pid in (dead.pid, os.getppid())
+    }
+    for folder in left.values():
+        folder.mkdir()
+    done(run, results)
+    assert not left[dead.pid].exists()
+    assert left[os.getppid()].exists()
 
 
 def test_ridge_is_that_of_scikit_learn(trained):
