@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +14,7 @@ from scaling.dispatch.launchers import UNLIMITED, Limits, Local, Slurm
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scaling.dispatch.slurm import Submission
     from scaling.folders import SweepFolder
     from scaling.forecast import Forecast
     from scaling.plan import PlannedRun
@@ -39,11 +42,8 @@ def settle_runs(
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in forecasts.items()}
     submission = submit(folder, runs, launcher, limits=limits, forecast=seconds, memory=memory)
     _say_submitted(submission, folder, console)
-    if wait:
-        from scaling.commands.status import watch_sweep
-
-        watch_sweep(console, folder)
-    return submission.to_dict()
+    facts = submission.to_dict()
+    return {**facts, "outcome": _look_on(submission, folder, console, again=again)} if wait else facts
 
 
 def _here(
@@ -66,7 +66,24 @@ def _here(
     return outcome.to_dict()
 
 
-def _say_submitted(submission: Any, folder: SweepFolder, console: Console) -> None:
+def _look_on(submission: Submission, folder: SweepFolder, console: Console, *, again: str) -> dict[str, Any]:
+    """Show a submitted sweep until its jobs have ended, and say how it ended."""
+    from scaling.commands.status import watch_sweep
+    from scaling.dispatch.local import outcome_of
+    from scaling.dispatch.show import print_outcome
+
+    begun = time.monotonic()
+    outcome = outcome_of(watch_sweep(console, folder))
+    left = outcome.missing - outcome.blocked > 0 and not submission.held  # jobs were cancelled
+    seconds = time.monotonic() - begun
+    outcome = replace(outcome, found=submission.settled, held=submission.held, stopped=left, seconds=seconds)
+    print_outcome(console, outcome, again=again)
+    if outcome.exit_code:
+        raise click.exceptions.Exit(outcome.exit_code)
+    return outcome.to_dict()
+
+
+def _say_submitted(submission: Submission, folder: SweepFolder, console: Console) -> None:
     lines = [
         f"{submission.queued:,} runs submitted in {len(submission.job_ids)} jobs ({submission.settled:,} of "
         f"{submission.runs:,} are settled, {submission.covered:,} are in SLURM's queue already)"

@@ -12,6 +12,7 @@ from scaling.commands.options import json_option, sweep_folder, write_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scaling.dispatch.state import Status
     from scaling.folders import SweepFolder
 
 WATCH_SECONDS = 2.0  # between two looks
@@ -48,8 +49,8 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
     print_status(console, read_status(sweep), every=every)
 
 
-def watch_sweep(console: Console, sweep: SweepFolder) -> None:
-    """Show the sweep until nothing is left that runs or waits."""
+def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
+    """Show the sweep until nothing is left that runs or waits, and return how it stands then."""
     from scaling.dispatch.reader import Reader, read_plan
     from scaling.dispatch.show import view
     from scaling.dispatch.state import State
@@ -60,5 +61,5 @@ def watch_sweep(console: Console, sweep: SweepFolder) -> None:
             seen = reader.read()
             shown.update(seen)
             if not seen.of(State.RUNNING, State.PENDING):
-                return
+                return seen
             time.sleep(WATCH_SECONDS)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from scaling.dispatch.attempts import FAILURES, read_attempts
+from scaling.dispatch.attempts import FAILURES, failed_for_good, read_attempts
 from scaling.dispatch.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.registry import Dispatch, dispatches
 from scaling.dispatch.state import BLOCKED, Planned, RunState, State, Status, eta
@@ -190,12 +190,17 @@ def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
 def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive: Sequence[Dispatch]) -> RunState:
     last = tried[-1] if tried else {}
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
-    since = max((dispatch.started for dispatch in alive), default=None)
-    failed = cause in FAILURES and not (cause == "killed" and alive)
-    if failed and (since is None or datetime.fromisoformat(str(last["end"])).timestamp() >= since):
-        state = State.FAILED
+    if alive:  # failed only where the latest dispatch will not try again
+        latest = max(alive, key=lambda dispatch: dispatch.started)
+        since = [attempt for attempt in tried if _ended(attempt) >= latest.started]
+        retries = int(latest.launcher.get("retries", 0))
+        state = State.FAILED if failed_for_good(since, retries=retries) else State.PENDING
     else:
-        state = State.PENDING if alive else State.MISSING
+        state = State.FAILED if cause in FAILURES else State.MISSING
     return RunState(
         **facts, state=state, cause=cause, error=error, attempts=len(tried), host=str(last.get("host") or "")
     )
+
+
+def _ended(attempt: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(str(attempt["end"])).timestamp()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch import limits as guard
 from scaling.dispatch import scheduler
-from scaling.dispatch.attempts import FAILURES, read_attempts
+from scaling.dispatch.attempts import failed_for_good, read_attempts
 from scaling.dispatch.cluster import Cluster, read_cluster
 from scaling.dispatch.hands import Deal, Hand, deal
 from scaling.dispatch.launchers import UNLIMITED, Limits, Slurm
@@ -117,14 +117,10 @@ def _submitted(folder: SweepFolder) -> set[str]:
         alive = {job.split("_")[0] for job, state in (states or {}).items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
         for entry in read_queue(files.queue):
-            if entry.group in groups and not _failed_since(folder, entry):
+            tried = read_attempts(folder.run(entry.run_id))[entry.tried :]
+            if entry.group in groups and not failed_for_good(tried, retries=int(dispatch.launcher.get("retries", 0))):
                 found.add(entry.run_id)
     return {run_id for run_id in found if not folder.run(run_id).record.exists()}
-
-
-def _failed_since(folder: SweepFolder, entry: Entry) -> bool:
-    since = read_attempts(folder.run(entry.run_id))[entry.tried :]
-    return bool(since) and since[-1]["cause"] in FAILURES
 
 
 class Submitter:

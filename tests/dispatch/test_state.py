@@ -101,6 +101,18 @@ def test_pending_while_a_dispatcher_lives(folder):
     assert states(folder)[IDS[2]] == "missing"
 
 
+def test_failed_only_when_the_dispatcher_will_not_try_again(folder):
+    write_plan(folder, IDS[:3])
+    made = dispatch(folder, launcher={"retries": 1})
+    later = time.time() + 100
+    for run_id, causes in zip(IDS, (["timed_out"], ["crashed"], ["crashed", "crashed"]), strict=False):
+        for cause in causes:
+            tried(folder, run_id, cause, end=later)
+    assert states(folder) == dict(zip(IDS[:3], ["pending", "pending", "failed"], strict=True))
+    made.write(replace(made.read(), ended=True))
+    assert states(folder) == dict.fromkeys(IDS[:3], "failed")
+
+
 def test_claim_of_a_dead_process_is_no_running_run(folder):
     write_plan(folder, IDS[:1])
     files = folder.run(IDS[0])

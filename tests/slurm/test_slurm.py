@@ -125,6 +125,37 @@ def test_failed_run_is_retried_once_and_the_others_go_on(tmp_path):
     }  # fmt: skip
 
 
+def test_waiting_tells_how_it_ended(scaling):
+    (scaling.folder / "mine.py").write_text(BROKEN)
+    (scaling.folder / "conf" / "schedule").mkdir(parents=True)
+    (scaling.folder / "conf" / "schedule" / "broken.yaml").write_text("_target_: mine.Broken")
+    asked = [
+        "run",
+        "schedule=constant,broken",
+        "train.steps=10",
+        "train.device=cpu",
+        "launcher=slurm",
+        "launcher.gpus=0",
+    ]
+    said = scaling.outside(*asked, "launcher.cpus=1", "launcher.min_memory_gb=1", "--wait", "--json", "-", code=1)
+    assert "1/2 runs settled: 1 now" in said
+    assert "(schedule=broken): crashed: ValueError: no rate" in said
+    assert "to try the failed runs again: scaling run schedule=constant,broken" in said
+
+
+BROKEN = """
+from dataclasses import dataclass
+from scaling.schedules.constant import Constant
+
+@dataclass(frozen=True)
+class Broken(Constant):
+    name = "broken"
+
+    def factor(self, step, steps):
+        raise ValueError("no rate")
+"""
+
+
 def test_limit_is_hard(tmp_path):
     flight = sweep(tmp_path, 5, "steps:0")
     C = flight.runs[0].quantities.C
