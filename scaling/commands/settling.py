@@ -43,7 +43,7 @@ def settle_runs(
     submission = submit(folder, runs, launcher, limits=limits, forecast=seconds, memory=memory)
     _say_submitted(submission, folder, console)
     facts = submission.to_dict()
-    return {**facts, "outcome": _look_on(submission, folder, console, again=again)} if wait else facts
+    return {**facts, "outcome": _look_on(submission, folder, runs, console, again=again)} if wait else facts
 
 
 def _here(
@@ -66,14 +66,17 @@ def _here(
     return outcome.to_dict()
 
 
-def _look_on(submission: Submission, folder: SweepFolder, console: Console, *, again: str) -> dict[str, Any]:
-    """Show a submitted sweep until its jobs have ended, and say how it ended."""
+def _look_on(
+    submission: Submission, folder: SweepFolder, runs: Sequence[PlannedRun], console: Console, *, again: str
+) -> dict[str, Any]:
+    """Show a submitted sweep until its jobs have ended, and say how its runs ended."""
     from scaling.commands.status import watch_sweep
     from scaling.dispatch.local import outcome_of
     from scaling.dispatch.show import print_outcome
 
     begun = time.monotonic()
-    outcome = outcome_of(watch_sweep(console, folder))
+    status, ids = watch_sweep(console, folder), {run.run_id for run in runs}
+    outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
     left = outcome.missing - outcome.blocked > 0 and not submission.held  # jobs were cancelled
     seconds = time.monotonic() - begun
     outcome = replace(outcome, found=submission.settled, held=submission.held, stopped=left, seconds=seconds)
