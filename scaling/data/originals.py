@@ -13,6 +13,7 @@ from scaling.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
+PICKLED = (("data_batch_1", "test_batch"), ("train", "test", "meta"))  # CIFAR-10 and CIFAR-100 for Python
 UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images of all classes, and which is which
 
 
@@ -120,6 +121,11 @@ def _binary(folder: Path) -> dict[str, Pictures]:
         return {split: _stl(folder, split) for split in ("train", "test")}
     if (folder / "train.bin").is_file() and (folder / "test.bin").is_file():
         return {split: _cifar([folder / f"{split}.bin"], labels=2) for split in ("train", "test")}
+    if any(all((folder / name).is_file() for name in names) for names in PICKLED):
+        raise UserError(
+            f"found CIFAR's Python version in {folder}, which is pickled and could run anything; wanted its binary "
+            f"version; fetch cifar-10-binary.tar.gz or cifar-100-binary.tar.gz from the same page and unpack it there"
+        )
     return {}
 
 

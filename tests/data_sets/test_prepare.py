@@ -263,6 +263,14 @@ class TestBadInput:
         with pytest.raises(UserError, match="found labels such as 'cat'"):
             prepare("stl10", {"root": str(tmp_path), "examples": 2})
 
+    @pytest.mark.parametrize("names", [["data_batch_1", "test_batch"], ["train", "test", "meta"]])
+    def test_pickles_of_cifar(self, names: list[str], tmp_path: Path) -> None:
+        (tmp_path / "below").mkdir()
+        for name in names:
+            (tmp_path / "below" / name).write_bytes(b"")
+        with pytest.raises(UserError, match=r"pickled .* cifar-10-binary\.tar\.gz"):
+            prepare("cifar10", {"root": str(tmp_path)})
+
     def test_a_saved_choice_of_rows(self, tmp_path: Path) -> None:
         saved(tmp_path / "train", [[0, 1]])
         state = tmp_path / "train" / "state.json"
