@@ -27,10 +27,18 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Stream:
-    """Fresh examples without end: `draw(i)` gives the i-th chunk of `chunk` examples, the same whenever it is asked."""
+    """Fresh examples without end: `draw(i)` gives the i-th chunk of `chunk` examples, the same whenever it is asked.
+
+    `begin(n)` gives at least the first n examples of the first chunk, where that is less work than all of it.
+    """
 
     draw: Callable[[int], Arrays]
     chunk: int
+    begin: Callable[[int], Arrays] | None = None
+
+    def first(self, n: int) -> Arrays:
+        """Return the first chunk, or as much of it as holds `n` examples."""
+        return self.draw(0) if self.begin is None or n >= self.chunk else self.begin(n)
 
 
 @dataclass(frozen=True)

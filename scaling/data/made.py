@@ -33,6 +33,7 @@ class MadeSet(DataSet):
     n_validation: ClassVar[int] = 8_192
     n_test: ClassVar[int] = 16_384
     chunk: ClassVar[int] = 16_384
+    row_by_row: ClassVar[bool] = False  # whether fewer examples are the first of those that are drawn where more are
 
     @property
     def task_seed(self) -> int:
@@ -64,7 +65,13 @@ class MadeSet(DataSet):
         def draw(i: int) -> Arrays:
             return self.remember(("stream", seed), i, lambda: self._part(self.chunk, "stream", self.seed, seed, i))
 
-        return Stream(draw=draw, chunk=self.chunk)
+        def begin(n: int) -> Arrays:
+            rows = min(self.chunk, 1 << (n - 1).bit_length())
+            return self.remember(
+                ("stream", seed), ("begin", rows), lambda: self._part(rows, "stream", self.seed, seed, 0)
+            )
+
+        return Stream(draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None)
 
     def _first(self, n: int) -> Arrays:
         """Return the first `n` examples of the fixed order."""

@@ -43,6 +43,7 @@ class Teacher(MadeSet):
     """Classify standard normal inputs as a random network of `depth` hidden layers of `width` does."""
 
     name: ClassVar[str] = "teacher"
+    row_by_row: ClassVar[bool] = True
 
     classes: PositiveInt = 10
     inputs: PositiveInt = 16

@@ -41,8 +41,8 @@ def load_sets(run: PlannedRun, device: torch.device) -> Sets:
     splits = config.data.load(None if quantities.fresh else quantities.D_unique, stream_seed=config.seed)
     scale = scale_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
-        first = splits.train.draw(0)
-        feed: Feed = Chunks(splits.train, scale, device)
+        first = splits.train.first(max(quantities.D, TRAIN_EXAMPLES))
+        feed: Feed = Chunks(splits.train, first, scale, device)
     else:
         first = splits.train
         feed = epochs(put(first, scale, device, reads=quantities.D), seed=config.seed)

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from scaling.data.base import Stream
+from scaling.data.base import Arrays, Stream
 from scaling.train.mapped import Mapped, Rows, ahead
 from scaling.train.resident import Examples, Resident, put
 from scaling.train.scale import Scale
@@ -72,11 +72,15 @@ def epochs(subset: Examples, *, seed: int) -> Epochs:
 
 
 class Chunks:
-    """Fresh examples, chunk by chunk; the order is the stream's own."""
+    """Fresh examples, chunk by chunk; the order is the stream's own. `first`: as much of the first as is needed."""
 
-    def __init__(self, stream: Stream, scale: Scale | None, device: torch.device) -> None:
+    def __init__(self, stream: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
         self.chunk = stream.chunk
-        self._draw = lru_cache(maxsize=2)(lambda i: put(stream.draw(i), scale, device, reads=stream.chunk))
+
+        def draw(i: int) -> Examples:
+            return put(stream.draw(i) if i else first, scale, device, reads=stream.chunk)
+
+        self._draw = lru_cache(maxsize=2)(draw)
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`."""

@@ -34,6 +34,8 @@ class Journal:
         if state is not None:
             self._before = state["seconds"]
             self.points = [Point(**point) for point in state["points"] if not point["final"]]
+        if not self.folder.log.exists():
+            return
         kept = [line for line in read_lines(self.folder.log) if line.get("step", 0) <= self.last_step]
         write_aside(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))
 

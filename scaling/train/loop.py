@@ -18,7 +18,7 @@ from scaling.plan import PlannedRun
 from scaling.train.evaluate import Labels, objective
 from scaling.train.feed import Batches
 from scaling.train.lean import spare_dynamo
-from scaling.train.streams import derive, global_states, set_global_states, stream
+from scaling.train.streams import derive, global_states, seed_global, set_global_states, stream
 
 CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device
 TICK_SECONDS = 0.2  # between two looks at the clock's duties: stopping, progress, checkpoint
@@ -65,7 +65,7 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = config.augment.build(data.shape, data.outputs)
         self.augmentation = stream(config.seed, "augment", device=device)
-        torch.manual_seed(derive(config.seed, "dropout"))  # seeds the device's generator too
+        seed_global(device, derive(config.seed, "dropout"))
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS

@@ -40,6 +40,17 @@ def test_what_is_made_is_pinned(data: MadeSet) -> None:
     assert digest(data.load(1_000)) == PINNED[data.name]
 
 
+@pytest.mark.parametrize("data", MADE, ids=ids)
+def test_the_beginning_of_a_stream_is_that_of_its_first_chunk(data):
+    stream = data.load(None, stream_seed=4).train
+    assert isinstance(stream, Stream)
+    for n in (1, 1_000, 3_000, stream.chunk, 3 * stream.chunk):
+        begun, whole = stream.first(n), stream.draw(0)
+        assert len(begun) >= min(n, stream.chunk)
+        assert (begun.x == whole.x[: len(begun)]).all()
+        assert (begun.y == whole.y[: len(begun)]).all()
+
+
 def test_another_process_makes_the_same() -> None:
     code = "from tests.data_sets.test_made import *; print(digest(Teacher().load(1_000)), seventh_chunk())"
     root = Path(__file__).parents[2]
