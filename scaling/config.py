@@ -160,8 +160,17 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
     if first["type"] == "missing":
         return f"found no value for {key}; wanted one; add {key}=VALUE"
     if first["input"] is None:
-        return f"found no value for {key}; {first['msg'][:1].lower()}{first['msg'][1:]}; add {key}=VALUE"
-    return f"found {key}={first['input']!r}; {first['msg'][:1].lower()}{first['msg'][1:]}; change it"
+        return f"found no value for {key} (null), which has to be given; {_wanted(first['msg'])}; add {key}=VALUE"
+    return f"found {key}={first['input']!r}; {_wanted(first['msg'])}; change it"
+
+
+def _wanted(message: str) -> str:
+    """Turn pydantic's sentence on what a value should be into ours on what is wanted."""
+    said, _, what = message.partition("should be ")
+    if said.lower() != "input ":
+        return f"{message[:1].lower()}{message[1:]}"
+    what = what.partition(", unable to")[0].replace("a valid ", "a ").replace("a integer", "a whole number")
+    return f"wanted {'a value ' if what.startswith(('greater', 'less')) else ''}{what}"
 
 
 def plain(value: Any) -> Any:

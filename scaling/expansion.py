@@ -81,6 +81,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     """Parse the command line by Hydra's grammar and sort it; UserError for what cannot be swept."""
     with said_in_one_sentence():
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+        _check_members(loader, overrides)
     fixed: dict[str, Override] = {}
     axes: dict[str, tuple[Any, ...]] = {}
     for override in overrides:
@@ -102,6 +103,16 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     if isinstance(sweep, list | dict):
         raise UserError(f"found {fixed['sweep'].input_line}; wanted the name of one sweep, such as sweep=quickstart")
     return Request(None if sweep is None else str(sweep), fixed, axes)
+
+
+def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
+    """Refuse null as the member of a group, which Hydra has no sentence for; UserError."""
+    for override in overrides:
+        empty = not override.is_sweep_override() and not override.is_delete() and override.value() is None
+        members = loader.get_group_options(override.get_key_element()) if empty else []
+        if members:
+            group = override.get_key_element()
+            raise UserError(f"found {group}=null; wanted the name of one; give {group}={members[0]}, or leave it out")
 
 
 def apply_overrides(blocks: Sequence[Block], request: Request) -> list[Block]:

@@ -1,0 +1,41 @@
+"""What a config may not say is told in one sentence: what was found, what is wanted, what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.compose import session
+from scaling.config import read_group
+from scaling.errors import UserError
+from scaling.expansion import expand
+
+
+def refused(*overrides):
+    with session() as loader, pytest.raises(UserError) as error:
+        expand(loader, ["train.steps=10", *overrides])
+    return str(error.value)
+
+
+def given(key, wanted):
+    return f"found no value for {key} (null), which has to be given; wanted {wanted}; add {key}=VALUE"
+
+
+def test_a_required_key_that_is_null_is_asked_for():
+    assert refused("data=image_folder", "data.folder=pets") == given("data.classes", "a whole number")
+    assert refused("model.width=null") == given("model.width", "a whole number")
+    assert refused("model.width=64,null") == given("model.width", "a whole number")
+    assert refused("optim.lr=null") == given("optim.lr", "a number")
+    assert refused("train.precision=null") == given("train.precision", "'auto', 'fp32', 'tf32' or 'bf16'")
+    with pytest.raises(UserError, match="found no value for launcher"):
+        read_group("launcher", {"_target_": "scaling.dispatch.launchers.Local", "threads": None})
+
+
+def test_a_group_that_is_null_is_named():
+    assert refused("model=null") == "found model=null; wanted the name of one; give model=bottleneck, or leave it out"
+    assert "found sweep=null" in refused("sweep=null")
+
+
+def test_a_value_of_the_wrong_kind_is_told_what_is_wanted():
+    assert refused("model.width=wide") == "found model.width='wide'; wanted a whole number; change it"
+    assert refused("train.batch=0") == "found train.batch=0; wanted a value greater than 0; change it"
+    assert refused("model.norm=group") == "found model.norm='group'; wanted 'layer', 'batch' or 'none'; change it"
