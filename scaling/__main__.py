@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what a user can cause ends in one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our signs shows ? for them
     if os.getcwd() not in sys.path and not sys.flags.safe_path:  # noqa: PTH109 - Path costs start-up time
         sys.path.append(os.getcwd())  # noqa: PTH109 - a user's own models and data, as for workers, started with -m
     sys.exit(answered(lambda: run(arguments)))
@@ -78,6 +82,7 @@ def _os_sentence(error: OSError) -> str:
         errno.ENOSPC: "free some space; what was finished is kept, and the same command goes on from there",
         errno.EDQUOT: "free some of your quota; what was finished is kept, and the same command goes on from there",
         errno.EACCES: "give another folder with results=DIR, or the right to write there",
+        errno.ENOTDIR: "give another folder with results=DIR",
         errno.EROFS: "give another folder with results=DIR",
         errno.ENOENT: "check the path",
     }.get(error.errno or 0, "mend it and run the same command again")

@@ -77,6 +77,24 @@ def test_one_run_here_and_now(scaling):
     assert len((scaling.folder / "results/single/plan.csv").read_text().splitlines()) == 3
 
 
+def test_one_run_that_diverged_says_so(scaling):
+    assert "diverged" in scaling("run", "model.width=8", "train.steps=30", "optim=sgd", "optim.lr=1e9")
+
+
+def test_a_rehearsal_is_the_plan_for_machines_too(scaling):
+    rehearsed = json.loads(scaling("run", "model.width=8,16", "train.steps=5", "--dry-run", "--json", "-"))
+    assert rehearsed == {
+        **json.loads(scaling("plan", "model.width=8,16", "train.steps=5", "--json", "-")),
+        "sbatch": [],
+    }
+    assert not (scaling.folder / "results").exists()
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_error(scaling, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "dropped 1 cells" in scaling.outside("plan", "model.width=8", "data.size=1,1000", "train.steps=10")
+
+
 def test_a_run_of_hydra_alone(scaling):
     scaling.outside("model.width=8", "train.examples=2000")
     assert len(records(scaling.folder)) == 1
@@ -101,6 +119,8 @@ def test_mistakes_outside_a_verb(scaling):
         (["run", "data=cifar10", "train.steps=1"], "cifar10"),
         (["status", "results/none"], "no plan in results/none"),
         (["run", "model.width=8", "train.steps=1", "results=/proc/nowhere"], "results=DIR"),
+        (["run", "model.width=8", "train.steps=1", "results=/dev/null"], "results=DIR"),
+        (["plan", "=5"], "wanted overrides"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,8 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scaling.dispatch.launchers import Slurm
+    from scaling.dispatch.slurm import Sheet
     from scaling.outlook import Outlook
     from scaling.plan import Plan
 
@@ -46,7 +49,7 @@ def run(
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     if dry_run:
-        rehearse_plan(plan)
+        rehearse_plan(plan, json_path=json_path)
         return
     if redo:
         from scaling.lacking import redo as put_aside
@@ -102,7 +105,7 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
         write_json(facts, json_path)
 
 
-def rehearse_plan(plan: Plan) -> None:
+def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
     """Print the plan and what would be submitted; touch nothing."""
     from scaling.config import read_group
     from scaling.dispatch.launchers import Slurm
@@ -111,18 +114,26 @@ def rehearse_plan(plan: Plan) -> None:
 
     launcher = read_group("launcher", plan.launcher)
     look = outlook(plan, launcher)
-    show_plan(look)
+    if json_path != "-":
+        show_plan(look)
     look.check_limit()
-    if isinstance(launcher, Slurm):
-        _print_sheets(plan, launcher, look)
+    sheets = _sheets(plan, launcher, look) if isinstance(launcher, Slurm) else []
+    if json_path is not None:
+        write_json({**look.to_dict(), "sbatch": [sheet.text for sheet in sheets]}, json_path)
+    if json_path != "-":
+        _print_sheets(sheets)
 
 
-def _print_sheets(plan: Plan, launcher: Any, look: Outlook) -> None:
+def _sheets(plan: Plan, launcher: Slurm, look: Outlook) -> Sequence[Sheet]:
     from scaling.dispatch.slurm import rehearse
 
     seconds = {run_id: forecast.seconds for run_id, forecast in look.forecasts.items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in look.forecasts.items()}
-    for sheet in rehearse(plan.folder, plan.runs, launcher, limits=plan.limit, forecast=seconds, memory=memory):
+    return rehearse(plan.folder, plan.runs, launcher, limits=plan.limit, forecast=seconds, memory=memory)
+
+
+def _print_sheets(sheets: Sequence[Sheet]) -> None:
+    for sheet in sheets:
         hand = sheet.hand
         size = f"{hand.jobs} jobs of {hand.minutes:g} min and {hand.memory_gb:g} GB"
         click.echo(f"\n== {hand.group}: {hand.runs:,} runs, {hand.seconds / 3600:.3g} h forecast, {size}\n{sheet.text}")
@@ -140,9 +151,13 @@ def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> dict
     if outcome.exit_code:
         raise click.exceptions.Exit(outcome.exit_code)
     record = plan.folder.run(run.run_id).record
-    last = json.loads(record.read_text())["points"][-1] if record.is_file() else {}
+    if not record.is_file():
+        return {**outcome.to_dict(), "run_id": run.run_id, "point": {}}
+    settled = json.loads(record.read_text())
+    last = settled["points"][-1]
+    said = [word for word in (settled["status"], *settled["flags"]) if word != "finished"]
     names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
-    shown = ", ".join(f"{name} {last[name]:.4g}" for name in names)
+    shown = ", ".join(said + [f"{name} {last[name]:.4g}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
     console.print(f"{shown} ({facts}; {record})", highlight=False, soft_wrap=True)
     return {**outcome.to_dict(), "run_id": run.run_id, "point": last}
