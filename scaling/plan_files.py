@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.forecast import Forecast
 from scaling.plan import Plan
+from scaling.record import set_aside
 from scaling.roots import roots
+
+log = logging.getLogger(__name__)
+
+
+class BrokenPlan(UserError):
+    """A plan.csv that cannot be read."""
 
 
 def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = False) -> int:
@@ -20,7 +29,11 @@ def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = Fa
     `join`: the runs join those of the earlier plan, as single runs do; otherwise they take their place.
     """
     folder = plan.folder
-    former = read_rows(folder)
+    try:
+        former = read_rows(folder)
+    except BrokenPlan as error:
+        log.warning("%s; set aside as %s", error, set_aside(folder.plan).name)
+        former = []
     rows = [run.row() for run in plan.runs]
     planned = {row["run_id"] for row in rows}
     extra = [row for row in former if row["run_id"] not in planned]
@@ -33,11 +46,20 @@ def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = Fa
 
 
 def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
-    """Read plan.csv as it stands, an empty list where there is none."""
+    """Read plan.csv as it stands, an empty list where there is none; BrokenPlan where it is none."""
     if not folder.plan.exists():
         return []
-    with folder.plan.open(newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with folder.plan.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error):
+        rows = []
+    if not rows or not all(row.get("run_id") and row.get("C") for row in rows):
+        raise BrokenPlan(
+            f"found {folder.plan}, which is no whole plan; wanted one row a run; give the sweep's `scaling run` again, "
+            f"which writes it anew"
+        )
+    return rows
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -55,11 +55,16 @@ def _table(view: Outlook, runs: Any) -> Table:
     return table
 
 
+def many(n: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{n:,} {noun}{'s' if n != 1 else ''}"
+
+
 def summary(view: Outlook) -> list[str]:
     """Return the totals of a plan, a line each."""
     total = view.totals()
     lines = [
-        f"{total['runs']:,} runs ({total['finished']:,} settled, {total['remaining']:,} to go), "
+        f"{many(total['runs'], 'run')} ({total['finished']:,} settled, {total['remaining']:,} to go), "
         f"{total['C']:.3e} FLOPs in all, {total['C_remaining']:.3e} to go"
     ]
     if total["forecast_seconds"] is not None:
@@ -100,6 +105,6 @@ def _dropped(view: Outlook) -> list[str]:
         example.setdefault(rule, cell.overrides)
         reasons.setdefault(rule, cell.reason)
     return [
-        f"dropped {number:,} cells: {reasons[rule]} – for example {' '.join(as_overrides(example[rule]))}"
+        f"dropped {many(number, 'cell')}: {reasons[rule]} – for example {' '.join(as_overrides(example[rule]))}"
         for rule, number in counted.items()
     ]

@@ -92,7 +92,7 @@ def test_a_rehearsal_is_the_plan_for_machines_too(scaling):
 
 def test_a_terminal_that_knows_only_ascii_is_no_error(scaling, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    assert "dropped 1 cells" in scaling.outside("plan", "model.width=8", "data.size=1,1000", "train.steps=10")
+    assert "dropped 1 cell:" in scaling.outside("plan", "model.width=8", "data.size=1,1000", "train.steps=10")
 
 
 def test_a_run_of_hydra_alone(scaling):
@@ -142,6 +142,17 @@ def test_a_record_cut_in_half_is_named_and_its_run_done_again(swept):
     del whole["how"], again["how"]
     assert again == whole
     assert record.with_name("record.json.broken").exists()
+
+
+def test_a_broken_plan_is_set_aside_and_written_anew(swept):
+    path = swept.folder / "results/tiny/plan.csv"
+    whole = path.read_bytes()
+    for broken in (b"", b"\x80\xff", b"a,b\n1,2\n", whole[:400]):
+        path.write_bytes(broken)
+        assert "no whole plan" in swept("cancel", "results/tiny", "--where", "width > 8", code=2)
+        swept("run", "sweep=tiny")
+        assert path.read_bytes() == whole
+    assert len(list(path.parent.glob("plan.csv.broken*"))) == 4
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "results/tiny"], ["run", "--help"]])
