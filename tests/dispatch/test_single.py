@@ -57,6 +57,7 @@ def test_interrupt_leaves_a_checkpoint(folder, number):
         outcome = single(folder, run)
     assert (outcome.stopped, outcome.exit_code) == (True, 130)
     assert folder.run(run.run_id).checkpoint.exists()
+    open_gates(folder, [run])  # it may have been interrupted before it held
     assert single(folder, run).settled == 1
     assert causes(folder, run) == ["interrupted", "finished"]
     [line] = trained(folder, run)
