@@ -109,7 +109,10 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
         pairs = re.findall(r"""([^=,]+)=("[^"]*"|'[^']*'|[^,]*)(?:,|$)""", text)
         if not pairs or ",".join(f"{name}={value}" for name, value in pairs) != text.rstrip(","):
             raise UserError(f'found --columns {text!r}; wanted NAME=COLUMN pairs such as N="Model Size",C=flops')
-        columns.update({name.strip(): value.strip().strip("\"'") for name, value in pairs})
+        for name, value in pairs:
+            if name.strip() in columns:
+                raise UserError(f"found --columns with two columns for {name.strip()}; wanted one; take one out")
+            columns[name.strip()] = value.strip().strip("\"'")
     return columns
 
 

@@ -160,6 +160,8 @@ def test_report_ends_with_its_path(capsys, tmp_path):
         (["fit", "{csv}"], 2, "no column 'N'"),
         (["fit", "{csv}", "--columns", "N=Size"], 2, "no column 'Size'; the table has Model Size"),
         (["fit", "{csv}", "--columns", "nonsense"], 2, "wanted NAME=COLUMN pairs"),
+        (["fit", "{csv}", "--columns", "N=Model Size,N=loss"], 2, "two columns for N"),
+        (["fit", "{csv}", "--seed", "-1"], 2, "--seed"),
         (["fit", "{csv}", "--derive", "D = open('x')"], 2, "call"),
         (["fit", "{folder}", "--where", "loss < 0"], 2, "no row is left"),
         (["fit", "{folder}", "--where", "loss <"], 2, "no expression"),
