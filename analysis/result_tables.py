@@ -91,13 +91,21 @@ def _by(cells: pd.DataFrame, chosen: Sequence[str]) -> Any:
 
 def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
     """Order lines setting by setting: numbers by size, words as they first appear."""
-    ranks = {}
+    ranks: dict[str, pd.Series] = {}
     for name in chosen:
         known = cells[name]
-        ranks[name] = known.fillna(-np.inf) if name in NUMBERS else pd.Series(pd.factorize(known)[0], index=cells.index)
+        if name == "model":
+            parts = known.str.extract(r"^(.*)-(\d+)/Wi-(\d+)$")
+            ranks |= {"family": _appearance(parts[0]), "depth": parts[1].astype(float), "width": parts[2].astype(float)}
+        else:
+            ranks[name] = known.fillna(-np.inf) if name in NUMBERS else _appearance(known)
     if not ranks:
         return cells
     return cells.loc[pd.DataFrame(ranks).sort_values(list(ranks), kind="stable").index]
+
+
+def _appearance(column: pd.Series) -> pd.Series:
+    return pd.Series(pd.factorize(column)[0], index=column.index)
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
@@ -196,7 +204,7 @@ def _word(name: str, value: object) -> str:
 
 def _number(value: float) -> str:
     """Write a setting: 60,000, 0.3, 2.5e-4."""
-    if 0 < abs(value) < 1e-3:
+    if 0 < abs(value) < 1e-2:
         mantissa, _, exponent = f"{value:.2e}".partition("e")
         return f"{float(mantissa):g}e{int(exponent)}"
     return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
