@@ -66,6 +66,18 @@ def under(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
     return rows.assign(N=pd.to_numeric(rows[convention.N]), C=pd.to_numeric(rows[convention.C]))
 
 
+def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the paper's N and C; `UserError` where it has not what they are counted from."""
+    counted = with_paper_columns(table)
+    missing = [name for name in (PAPER.N, PAPER.C) if name not in counted.columns]
+    if missing:
+        raise UserError(
+            f"found no {missing[0]} and nothing to count it from; wanted N_total, and for C_paper the columns width, "
+            "depth, C and D of families mlp and bottleneck"
+        )
+    return under(counted, PAPER)
+
+
 def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:
     """Fit one law to frontiers that are to be compared: the most detailed that holds on all of them, else a power law.
 

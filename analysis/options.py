@@ -27,12 +27,17 @@ class Chosen:
     columns: dict[str, str]
     derive: tuple[str, ...]
     selection: dict[str, Any]
+    convention: str = "ours"
 
     def table(self) -> pd.DataFrame:
-        """Read the table, with its columns renamed and derived."""
+        """Read the table, with its columns renamed and derived, and N and C counted as asked."""
         from analysis.table import derive_column, load_table, rename_columns
 
         table = load_table(self.source)
+        if self.convention == "paper":
+            from analysis.conventions import as_the_paper_counts
+
+            table = as_the_paper_counts(table)
         if self.columns:
             table = rename_columns(table, self.columns)
         for assignment in self.derive:
@@ -58,10 +63,11 @@ def table_options(command: Command) -> Command:
         pool: Sequence[str],
         keep: Sequence[str],
         task: str | None,
+        convention: str,
         **rest: Any,
     ) -> Any:
         selection = {"rows": rows, "where": where, "pool": words(pool), "keep": words(keep), "task": task}
-        return command(Chosen(source, parse_columns(columns), derive, selection), **rest)
+        return command(Chosen(source, parse_columns(columns), derive, selection, convention), **rest)
 
     options = (
         click.argument("source", metavar="TABLE"),
@@ -73,6 +79,8 @@ def table_options(command: Command) -> Command:
         click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ."),
         click.option("--keep", multiple=True, metavar="at_chance,…", help="Runs to use although flagged."),
         click.option("--task", help="The task, where the table has several."),
+        click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
+                     help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
     )  # fmt: skip
     wrapped.__doc__ = command.__doc__
     wrapped.__name__ = command.__name__

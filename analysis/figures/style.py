@@ -166,7 +166,8 @@ def log_ticks(low: float, high: float) -> list[float]:
         step = int(np.ceil(decades / 7))
         ticks = 10.0 ** exponents[exponents % step == 0]
     elif decades > 0.7:
-        ticks = np.sort(np.concatenate([m * 10.0**exponents for m in (1, 2, 5)]))
+        steps = (1, 2, 5) if decades > 1.3 or high >= 1e4 else (1, 2, 3, 5, 7)
+        ticks = np.sort(np.concatenate([m * 10.0**exponents for m in steps]))
     else:
         few = 4 if high >= 1e4 else 7  # 2.5×10¹⁰ is wide
         ticks = MaxNLocator(few, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)

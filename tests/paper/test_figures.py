@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from analysis.case import Case, epoch_groups, is_scaling, rounded
+from analysis.cli import cli
 from analysis.comparison import ratio_at_equal_compute
 from analysis.convention_table import convention_table
 from analysis.conventions import OURS, PAPER, exponents, with_paper_columns
@@ -19,6 +22,7 @@ from analysis.figures.batches import batch_numbers
 from analysis.figures.filters import locality_lines, mosaic, mosaics
 from analysis.figures.shapes import shape_numbers
 from analysis.figures.zhai import zhai_numbers
+from analysis.frontier import frontier
 from analysis.locality import Filters, locality
 from analysis.result_tables import efficiency_table, is_ablation, quantity, result_table, symbol
 from analysis.specials import augmentations, crops, shapes
@@ -421,3 +425,19 @@ def test_efficiency_has_three_digits_each(tmp_path):
     table = efficiency_table(path)
     assert table.rows[0] == ("S-2/Wi-64", "59,210", "2.50", "0.0664", "280,000", "1,024", "47.0")
     assert table.note.endswith("fp32, 1 thread; latency of one image.")
+
+
+def test_any_law_can_be_shown_in_the_papers_convention(tmp_path):
+    table = world(seeds=2, noise=0.01).assign(loss=lambda t: t["error"])
+    table.to_csv(tmp_path / "table.csv")
+    counted = with_paper_columns(table)
+    found = {}
+    for convention, rows in (("ours", table), ("paper", counted.assign(N=counted["N_total"], C=counted["C_paper"]))):
+        options = ["--y", "error", "--resamples", "0", "--convention", convention, "--json", "-"]
+        said = CliRunner().invoke(cli, ["frontier", str(tmp_path / "table.csv"), *options])
+        found[convention] = json.loads(said.stdout)["line"]["exponent"]
+        assert found[convention] == pytest.approx(frontier(rows[rows["final"]], y="error", resamples=0).line.exponent)
+    assert found["paper"] != found["ours"]
+    table.drop(columns="N_total").to_csv(tmp_path / "bare.csv")
+    refused = CliRunner().invoke(cli, ["fit", str(tmp_path / "bare.csv"), "--convention", "paper"])
+    assert "found no N_total" in str(refused.exception)
