@@ -14,6 +14,7 @@ from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
 from scaling.models.custom import Custom
 from scaling.models.parts import is_matrix, weighted
+from scaling.train.lean import spare_dynamo_counting
 
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
@@ -63,6 +64,7 @@ def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.M
 
 
 def _one_batch(model: Custom, shape: tuple[int, ...], outputs: int, device: str) -> tuple[nn.Module, Mapping[str, int]]:
+    spare_dynamo_counting()
     with torch.random.fork_rng(devices=[]), torch.device(device):
         module = model.make(shape, outputs)
         counter = FlopCounterMode(display=False)

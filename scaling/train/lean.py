@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 from functools import cache
+from typing import Any
 
 import torch
+from torch.utils import flop_counter
 
 
 @cache
@@ -17,13 +19,26 @@ def spare_dynamo() -> None:
     Gradients are turned off here as well; nothing else changes.
     """
     for method in vars(torch.optim.Optimizer).values():
-        inner = getattr(method, "__wrapped__", None)
-        if getattr(method, "__module__", "") == "torch.optim.optimizer" and inner is not None:
-            inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports
+        if getattr(method, "__module__", "") == "torch.optim.optimizer":
+            _leave_enabled(method)
     for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
         inner = getattr(kind.step, "__wrapped__", None)
         if inner is not None:
             kind.step = torch.no_grad()(inner)  # type: ignore[method-assign]
+
+
+@cache
+def spare_dynamo_counting() -> None:
+    """Keep torch's counter of FLOPs from importing torch._dynamo; without effect on other versions of torch, too."""
+    mode = getattr(flop_counter, "_FlopCounterMode", None)
+    _leave_enabled(getattr(mode, "__torch_dispatch__", None))
+
+
+def _leave_enabled(method: Any) -> None:
+    """Let a method that torch keeps out of compiled graphs be called as it is."""
+    inner = getattr(method, "__wrapped__", None)
+    if inner is not None:
+        inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports
 
 
 @cache

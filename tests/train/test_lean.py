@@ -1,4 +1,4 @@
-"""Eager training starts without torch._dynamo, and steps exactly as torch does."""
+"""Eager training starts without torch._dynamo, and steps exactly as torch does; so does counting."""
 
 from __future__ import annotations
 
@@ -26,13 +26,33 @@ for optimizer in (adam, torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.
 print("torch._dynamo" in sys.modules, [value.hex() for value in module.weight.flatten().tolist()])
 """
 
+COUNT = """
+import sys
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from scaling.train.lean import spare_dynamo_counting
 
-def said(how: str) -> str:
-    return subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True).stdout
+spare_dynamo_counting()
+module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 5), torch.nn.Flatten(), torch.nn.Linear(12, 7))
+with FlopCounterMode(display=False) as counter:
+    module(torch.zeros(4, 2, 8)).sum().backward()
+print("torch._dynamo" in sys.modules, counter.get_total_flops())
+"""
+
+
+def said(script: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 @pytest.mark.slow
 def test_lean_steps_are_torchs_own():
-    loaded, _, weights = said("lean").partition(" ")
+    loaded, _, weights = said(SCRIPT, "lean").partition(" ")
     assert loaded == "False"
-    assert said("torch").partition(" ")[2] == weights
+    assert said(SCRIPT, "torch").partition(" ")[2] == weights
+
+
+def test_counting_is_lean_and_torchs_own():
+    # Forward 2 x (30 x 4 + 84) x 4; backward the same for the weights, and for the inputs of all but the first layer.
+    forward, inputs = 2 * (2 * 3 * 5 * 4 + 12 * 7) * 4, 2 * 12 * 7 * 4
+    assert said(COUNT).split() == ["False", str(2 * forward + inputs)]
