@@ -24,7 +24,7 @@ MIN_VALUES = 4
 class Sweep:
     """Rows along x; held: the value of the other variable (N for a sweep in D), by its column.
 
-    examples: the size of the data set where it tells sweeps in D apart, else None.
+    examples: the size of the data set where it tells sweeps apart, else None.
     """
 
     x: str
@@ -57,9 +57,10 @@ def one_variable(rows: pd.DataFrame, x: str) -> list[Sweep]:
         return []
     fixed = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
     keys = list(dict.fromkeys([*fixed, held]))
-    apart = x == "D" and "D_unique" in rows.columns and _ambiguous(rows, [*keys, "D"], "D_unique")
+    along = [*keys, "D"] if x == "D" else ["D"]
+    apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
     if apart:
-        keys.append("D_unique")
+        keys = list(dict.fromkeys([*keys, "D_unique"]))
     found = []
     for _, group in rows.groupby(keys, dropna=False, sort=False):
         if group[x].nunique() >= MIN_VALUES:
