@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[2]
 TRAIN = {"checkpoint_seconds": 0.0, "milestones": 25}
 DROPOUT = {"is": "bottleneck", "width": 16, "depth": 2, "dropout": 0.2}
 CASES = {
-    "dropout": (planned({"steps": 2500, **TRAIN}, model=DROPOUT, data={"is": "blobs", "size": 1000}), (2, 15)),
+    "dropout": (planned({"steps": 1000, **TRAIN}, model=DROPOUT, data={"is": "blobs", "size": 1000}), (2, 15)),
     "stream": (
         planned(
-            {"steps": 4000, "clip": 1.0, **TRAIN},
+            {"steps": 1600, "clip": 1.0, **TRAIN},
             model={"is": "mlp", "width": 16, "depth": 2, "norm": "batch"},
             optim={"is": "lion", "lr": 1e-3, "weight_decay": 0.1},
         ),
