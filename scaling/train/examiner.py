@@ -68,14 +68,17 @@ LOST = Verdict(*[Score(nan, nan, nan, nan)] * 3)  # of a model that is no longer
 def examine(run: PlannedRun, sets: Sets, module: nn.Module) -> Verdict:
     """Evaluate a model; where the data knows a linear map's expected loss, that stands for the test set's."""
     metric, bf16 = run.config.data.metric, resolved_precision(run.config) == "bf16"
-    test, validation, train = (
-        score(module, examples, metric, bf16=bf16) for examples in (sets.test, sets.validation, sets.train)
-    )
     population = sets.splits.population_loss
+
+    def scored(examples: Examples) -> Score:
+        return score(module, examples, metric, bf16=bf16)
+
     if population is not None and isinstance(module, LinearMap):
         weights = module.head.weight.detach().double().cpu().numpy()[0]
         test = Score(population(weights), 0.0)
-    return Verdict(test, validation, train)
+    else:
+        test = scored(sets.test)
+    return Verdict(test, scored(sets.validation), scored(sets.train))
 
 
 def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, final: bool) -> Point:
