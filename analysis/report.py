@@ -47,6 +47,9 @@ SHOWN = (
 TOO_MANY_EDGES = 2 / 3
 """Share of frontier points at an edge of the sizes from which its law is no headline: the grid's, not the task's."""
 
+KNOWN = 4.0
+"""Largest over smallest end of an exponent's interval from which it is no headline."""
+
 MOST_ROWS = 600
 """Runs that the page's table lists; table.parquet has all."""
 
@@ -140,8 +143,16 @@ def headlines(findings: Sequence[Findings]) -> list[Headline]:
             claim = next((group.drawn("loss", sweep) for sweep in reversed(group.sweeps[x])), None)
             if claim and claim.fit and claim.sweep:
                 interval = _wider(None, claim.fit.intervals.get("alpha"))
+                if interval and not _known(interval):
+                    continue
                 lines.append(_headline(f"loss at {claim.sweep.words}{name}", claim, interval))
     return lines[:8]
+
+
+def _known(interval: tuple[float, float]) -> bool:
+    """Tell an exponent that is known to a factor of `KNOWN`, sign included."""
+    low, high = sorted(map(abs, interval))
+    return interval[0] * interval[1] > 0 and high <= KNOWN * low
 
 
 def _headline(what: str, claim: Claim, interval: tuple[float, float] | None, *, sure: bool = True) -> Headline:

@@ -141,6 +141,18 @@ def test_a_frontier_of_edges_is_no_headline(tmp_path):
     assert any("width 256" in line.what for line in report.headlines)
 
 
+def test_an_exponent_that_is_hardly_known_is_no_headline(tmp_path):
+    rng = np.random.default_rng(0)
+    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
+    noisy = table.assign(loss=table["loss"].mean() * np.exp(0.3 * rng.standard_normal(len(table))))
+    sure, unsure = (
+        write_report(write_results(one, tmp_path / name), how=QUICK).headlines
+        for one, name in ((table, "sure"), (noisy, "noisy"))
+    )
+    assert any("width 64" in line.what for line in sure)
+    assert not any("width" in line.what for line in unsure)
+
+
 def test_edges_weaken_what_is_said(tmp_path):
     findings, _ = find(worlds.isoflop(OFF_CENTRE, seeds=2), How(resamples=0))
     assert any("edge" in text for text in findings[0].valleys["loss"].warnings)
