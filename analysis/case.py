@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.claims import USUAL, How
 from analysis.conventions import Exponents, exponents, tried, with_paper_columns
-from analysis.findings import USUAL, How
 from analysis.table import RECIPE, select_rows, tasks_of
 
 MOST_ROWS = 20_000

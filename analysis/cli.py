@@ -191,7 +191,7 @@ def report(source: str, out: str | None, tasks: Sequence[str], json_path: str | 
 
     Where stages made a table of several tasks, the page has a part for each and sets them side by side.
     """
-    from analysis.findings import How
+    from analysis.claims import How
     from analysis.report import write_report
 
     quiet = json_path == "-"

@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 
+from analysis.claims import Findings
 from analysis.drawing import Drawing
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
@@ -15,7 +16,6 @@ from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.valleys import draw_valleys, valley_numbers
-from analysis.findings import Findings
 from analysis.table import counted
 
 BEYOND = 10.0

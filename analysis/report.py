@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.claims import USUAL, Claim, Findings, How
 from analysis.drawing import Picture, picture
 from analysis.errors import UserError
 from analysis.figures.equation import as_html, equation
 from analysis.figures.style import SUPERSCRIPT
-from analysis.findings import USUAL, Claim, Findings, How
 from analysis.gallery import of_cost
 from analysis.result import plain
 from analysis.sections import Section, anchor, choose_tasks, sections

@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.case import Case, cases_of
+from analysis.claims import Findings, How
 from analysis.convention_table import convention_table
 from analysis.drawing import Drawing, Picture, picture
 from analysis.errors import UserError
-from analysis.findings import Findings, How, find
+from analysis.findings import find
 from analysis.gallery import of_group
 from analysis.result_tables import efficiency_table, results_of
 from analysis.specials import drawings, tasks

@@ -10,8 +10,9 @@ import pytest
 import worlds
 from worlds import OFF_CENTRE, World, write_results
 
+from analysis.claims import How
 from analysis.errors import UserError
-from analysis.findings import How, find
+from analysis.findings import find
 from analysis.report import number, write_report
 from analysis.summary import duration, read_sweep, summarise
 from analysis.table import load_table, write_table

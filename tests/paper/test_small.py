@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from analysis.case import cases_of
+from analysis.claims import How
 from analysis.conventions import with_paper_columns
-from analysis.findings import How
 from analysis.locality import read_filters
 from analysis.report import write_report
 from analysis.result_tables import efficiency_table, results_of
