@@ -77,6 +77,13 @@ class Comparison:
     valleys: IsoFlop | None
     law: Fit | None
 
+    @property
+    def refusal(self) -> str:
+        """Return the sentence for where every approach refuses; empty where one stands."""
+        if any(approach.status == "ok" for approach in self.approaches):
+            return ""
+        return "no approach can say how to split compute between N and D; each gives its reason"
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
         return {
@@ -194,8 +201,8 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
     """Say whether the exponents differ by more than their intervals allow, pair by pair."""
     sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
     if len(sure) < 2:
-        said = ", ".join(a.title for a in sure) or "no approach"
-        return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {said} only"
+        said = f"{sure[0].title} only" if sure else "none of them"
+        return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {said}"
     apart = [
         (a, b) for i, a in enumerate(sure) for b in sure[i + 1 :] if not _compatible(*sorted((a, b), key=_exponent))
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.errors import UserError
+from analysis.errors import Refusal, UserError
 from analysis.options import (
     Chosen,
     answer,
@@ -138,6 +138,8 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
     found = compare(rows, y=y, at=_compute(at), milestones=milestones, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_comparison(found))
+    if found.refusal:
+        raise Refusal(found.refusal)
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling forecast results/quickstart --at C=1e12")

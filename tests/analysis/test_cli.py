@@ -197,6 +197,21 @@ def test_bad_questions_get_one_sentence(capsys, folder, foreign, arguments, code
     assert said in err
 
 
+def test_a_refusal_by_every_approach_is_said_in_full_and_exits_so(capsys, tmp_path):
+    table = tmp_path / "few.csv"
+    rows = {"N": 1e6, "D": np.array([1e8, 2e8, 3e8, 4e8]), "loss": [3.0, 2.9, 2.8, 2.7]}
+    pd.DataFrame(rows).assign(C=lambda row: 6 * row.N * row.D).to_csv(table, index=False)
+    code, out, err = run(capsys, "allocate", table, "--json", tmp_path / "few.json")
+    assert code == 3
+    assert err.startswith("error: no approach can say")
+    found = json.loads((tmp_path / "few.json").read_text())
+    assert [a["status"] for a in found["approaches"]] == ["refused"] * 4
+    text = " ".join(out.split())
+    assert all(" ".join(a["reason"].split()) in text for a in found["approaches"])
+    code, out, _ = run(capsys, "allocate", table, "--json", "-")
+    assert (code, json.loads(out)) == (3, found)
+
+
 def test_recipes_are_refused_with_what_to_do(capsys, tmp_path):
     table = worlds.small()
     table.loc[::2, "schedule"] = "constant"
