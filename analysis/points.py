@@ -70,6 +70,8 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     from analysis.table import origins, require_columns, select_rows
 
     columns = input_columns(table, law, x)
+    if y in columns.values():
+        raise UserError(f"found {y} as the response and as what it depends on; wanted two columns; choose another")
     chosen, left_out = select_rows(
         table,
         y=y,
