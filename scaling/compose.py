@@ -6,7 +6,6 @@ A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` n
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +22,8 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from scaling.aliases import AliasSource
 from scaling.errors import UserError
@@ -50,7 +49,7 @@ class SweepSource(ConfigSource):
         return ConfigResult(
             provider=self.provider,
             path=f"{self.scheme()}://{self.path}",
-            config=OmegaConf.load(file),
+            config=_load(file),
             header={"package": "_global_"},
         )
 
@@ -87,6 +86,16 @@ class SweepSource(ConfigSource):
     def _file(self, config_path: str) -> Path | None:
         rest = self._inside(config_path.removesuffix(".yaml"))
         return Path(self.path) / f"{rest}.yaml" if rest else None
+
+
+def _load(file: Path) -> Any:
+    try:
+        found = OmegaConf.load(file)
+    except UnicodeDecodeError as error:
+        raise UserError(f"found {file}, which is no UTF-8 text; wanted YAML; save it as UTF-8") from error
+    if not isinstance(found, DictConfig) or not isinstance(found.get("defaults", OmegaConf.create([])), ListConfig):
+        raise UserError(f"found {file} without keys, or with defaults that are no list; mend the file")
+    return found
 
 
 class Roots(SearchPathPlugin):
@@ -155,27 +164,44 @@ def _sentence(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(str(cause).split()) or " ".join(str(error).split())
-    unknown = re.search(r"Key '(\w+)' is not in struct.*?full_key: ([\w.]+)", text)
-    if unknown:
-        key = unknown.group(2)
-        group = key.rpartition(".")[0]
-        return f"found the unknown key {key}; wanted one of the config's keys; see `scaling run --cfg job`" + (
-            f" under {group}" if group else ""
-        )
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None and cause.full_key:
+        return _unknown(cause.full_key, [str(key) for key in cause.parent_node])
     return f"found a config that Hydra refuses: {text}"
+
+
+def _unknown(key: str, siblings: Sequence[str]) -> str:
+    group = key.rpartition(".")[0]
+    known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
+    own = Path("conf", f"{PRIMARY}.yaml")
+    beside = f" ({own} here stands in the place of the package's)" if own.is_file() else ""
+    return f"found the unknown key {key}{beside}; {_hint(key, known)}"
+
+
+def _hint(name: str, known: Sequence[str], write: str = "{}") -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {write.format(close[0])}?" if close else f"wanted one of {', '.join(known)}"
 
 
 def _missing(error: MissingConfigException) -> str:
     found = error.missing_cfg_file or ""
+    if found.startswith(f"{GROUP}/"):
+        return _no_sweep(found.removeprefix(f"{GROUP}/"))
     group, _, name = found.rpartition("/")
     options = sorted(error.options or [])
     if not options:
         return f"found {' '.join(str(error).split())}"
     if group.startswith("model/"):
         return f"found no model={found.removeprefix('model/')}; wanted a name such as B-12/Wi-1024 or S-6/Wi-512"
-    close = get_close_matches(name, options, n=1)
-    hint = f"did you mean {group}={close[0]}?" if close else f"choose one of {', '.join(options)}"
-    return f"found no {group}={name}; wanted one that exists; {hint}"
+    return f"found no {group}={name}; {_hint(name, options, f'{group}={{}}')}"
+
+
+def _no_sweep(name: str) -> str:
+    files = [file.relative_to(folder) for folder in roots("sweeps") for file in sorted(folder.rglob("*.yaml"))]
+    known = list(dict.fromkeys(file.with_suffix("").as_posix() for file in files))
+    within = [other for other in known if other.startswith(f"{name}/")]
+    if within:
+        return f"found {name}, which is a folder of sweeps; wanted one of {', '.join(within)}"
+    return f"found no sweep={name}; {_hint(name, known, f'{GROUP}={{}}')}"
 
 
 def choices(cfg: DictConfig) -> dict[str, Any]:

@@ -122,6 +122,12 @@ def write_aside(path: Path, data: bytes | str) -> None:
         aside.unlink(missing_ok=True)
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a broken file out of the way, keeping what it holds."""
+    aside = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
+    return path.rename(aside)
+
+
 def remove_asides(folder: Path, pid: int) -> None:
     """Remove what a process that was killed in `write_aside` has left under a folder."""
     for aside in folder.rglob(f".*.{pid}.*"):

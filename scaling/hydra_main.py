@@ -11,11 +11,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from scaling.compose import register, said_in_one_sentence
+from scaling.errors import UserError
 from scaling.roots import shipped
 
 
 def hydra_main(arguments: Sequence[str]) -> None:
     """Give the arguments to Hydra; a multirun goes to the planner, a single run comes to `_one`."""
+    asked = {argument.split("=")[0] for argument in arguments}
+    if asked & {"-m", "--multirun"} and asked & {"-c", "--cfg", "-i", "--info"}:
+        raise UserError("found -m beside --cfg or --info, which show one config; wanted one of the two; leave out -m")
     with said_in_one_sentence():
         register()
         sys.argv = ["scaling", *arguments]

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import set_aside, write_aside
 from scaling.forecast import Forecast
 from scaling.plan import Plan
-from scaling.record import set_aside
+from scaling.plan_rows import BrokenPlan, read_rows, to_csv
 from scaling.roots import roots
 
 log = logging.getLogger(__name__)
-
-
-class BrokenPlan(UserError):
-    """A plan.csv that cannot be read."""
 
 
 def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = False) -> int:
@@ -43,36 +35,6 @@ def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = Fa
     write_aside(folder.forecast, to_csv([{"run_id": key, **value.row()} for key, value in forecasts.items()]))
     write_aside(folder.sweep, _sweep_text(plan))
     return 0 if join else len(extra)
-
-
-def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
-    """Read plan.csv as it stands, an empty list where there is none; BrokenPlan where it is none."""
-    if not folder.plan.exists():
-        return []
-    try:
-        with folder.plan.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error):
-        rows = []
-    if not rows or not all(row.get("run_id") and row.get("C") for row in rows):
-        raise BrokenPlan(
-            f"found {folder.plan}, which is no whole plan; wanted one row a run; give the sweep's `scaling run` again, "
-            f"which writes it anew"
-        )
-    return rows
-
-
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows of equal keys as CSV; None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(key for row in rows for key in row))
 
 
 def _sweep_text(plan: Plan) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import scaling
 from scaling.errors import UserError
-from scaling.folders import RunFolder, write_aside
+from scaling.folders import RunFolder, set_aside, write_aside
 
 SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
 PACKAGES = ("torch", "numpy", "hydra-core")  # whose versions may change a run's numbers or its config
@@ -129,12 +129,6 @@ def settled(folder: RunFolder) -> Record | None:
     except BrokenRecord as error:
         log.warning("%s; set aside as %s", error, set_aside(folder.record).name)
         return None
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a broken file out of the way, keeping what it holds."""
-    aside = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
-    return path.rename(aside)
 
 
 def how(

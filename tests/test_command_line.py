@@ -77,6 +77,12 @@ def test_one_run_here_and_now(scaling):
     assert len((scaling.folder / "results/single/plan.csv").read_text().splitlines()) == 3
 
 
+def test_runs_that_fail_are_in_the_json_too(scaling):
+    scaling("run", "model.width=8,16", "train.steps=1", "optim=lstsq", "--json", "told.json", code=1)
+    told = json.loads((scaling.folder / "told.json").read_text())
+    assert [failure["cause"] for failure in told["failures"]] == ["refused", "refused"]
+
+
 def test_one_run_that_diverged_says_so(scaling):
     assert "diverged" in scaling("run", "model.width=8", "train.steps=30", "optim=sgd", "optim.lr=1e9")
 
@@ -103,6 +109,7 @@ def test_a_run_of_hydra_alone(scaling):
 
 def test_mistakes_outside_a_verb(scaling):
     assert "model=mpl" in scaling.outside("model.width=8", "model=mpl", code=2)
+    assert "leave out -m" in scaling.outside("-m", "sweep=quickstart", "--cfg", "job", code=2)
     assert "did you mean status" in scaling.outside("staus", code=2)
 
 
@@ -111,7 +118,10 @@ def test_mistakes_outside_a_verb(scaling):
     [
         (["plam"], "did you mean plan"),
         (["plan", "sweep=quickstrat"], "did you mean sweep=quickstart"),
-        (["plan", "model.wdith=8"], "unknown key model.wdith"),
+        (["plan", "sweep=paper"], "paper/ablation, paper/"),
+        (["plan", "sweep=paper/tat"], "did you mean sweep=paper/tta"),
+        (["plan", "model.wdith=8"], "unknown key model.wdith; did you mean model.width"),
+        (["plan", "tarin.steps=8"], "unknown key tarin"),
         (["plan", "--jsno", "-"], "unknown option --jsno"),
         (["plan", "quickstart"], "wanted overrides"),
         (["run", "model.width=8", "train.steps=1", "train.device=cuda"], "CUDA"),
@@ -131,6 +141,18 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):
     assert not records(scaling.folder)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xff\xfe", "UTF-8"), (b"defaults: {data: digits}", "no list"), (b"- 1", "without keys"), (b"a: [", "no YAML")],
+)
+def test_a_sweep_file_that_is_none_is_named(scaling, content, said):
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps/odd.yaml").write_bytes(content)
+    error = scaling("plan", "sweep=odd", code=2)
+    assert "odd.yaml" in error
+    assert said in error
+
+
 def test_a_record_cut_in_half_is_named_and_its_run_done_again(swept):
     run_id = json.loads(swept("plan", "sweep=tiny", "--json", "-"))["runs"][0]["run_id"]
     record = swept.folder / "results/runs" / run_id / "record.json"
@@ -141,7 +163,7 @@ def test_a_record_cut_in_half_is_named_and_its_run_done_again(swept):
     again = json.loads(record.read_text())
     del whole["how"], again["how"]
     assert again == whole
-    assert record.with_name("record.json.broken").exists()
+    assert record.with_name("record.json.broken1").exists()
 
 
 def test_a_broken_plan_is_set_aside_and_written_anew(swept):

@@ -16,7 +16,7 @@ from scaling.folders import SweepFolder
 def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
     """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
     from scaling.expressions import parse
-    from scaling.plan_files import read_rows
+    from scaling.plan_rows import read_rows
 
     if not run_ids and where is None:
         return None
@@ -90,7 +90,7 @@ def retry(
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
     runs = planned_runs(sweep, wanted)
-    facts = settle_runs(
+    settle_runs(
         sweep,
         runs,
         last_launcher(sweep),
@@ -98,9 +98,7 @@ def retry(
         again=shlex.join(["scaling", "retry", folder]),
         forecasts=forecast_all(runs),
         wait=wait,
-    )
-    if json_path is not None:
-        write_json(facts, json_path)
+    ).conclude(json_path)
 
 
 @click.command(epilog="\b\nExamples:\n  scaling logs results/mine 3f6ea1\n  scaling logs -f results/mine 3f6ea1")

@@ -38,7 +38,8 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
     from scaling.expansion import expand
     from scaling.folders import write_aside
     from scaling.outlook import outlook
-    from scaling.plan_files import to_csv, write_plan
+    from scaling.plan_files import write_plan
+    from scaling.plan_rows import to_csv
 
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))

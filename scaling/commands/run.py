@@ -16,6 +16,7 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scaling.commands.settling import Ended
     from scaling.dispatch.launchers import Slurm
     from scaling.dispatch.slurm import Sheet
     from scaling.outlook import Outlook
@@ -85,11 +86,11 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
     again = shlex.join(["scaling", "run", *plan.arguments])
     if plan.single and isinstance(launcher, Local):
-        facts = _one_run(plan, launcher, console, again=again)
+        ended = _one_run(plan, launcher, console, again=again)
     else:
         for line in summary(look):
             console.print(line, highlight=False, soft_wrap=True)
-        facts = settle_runs(
+        ended = settle_runs(
             plan.folder,
             plan.runs,
             launcher,
@@ -99,10 +100,9 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
             forecasts=look.forecasts,
             wait=wait,
         )
-        if isinstance(launcher, Local):
+        if isinstance(launcher, Local) and not ended.exit_code:
             console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
-    if json_path is not None:
-        write_json(facts, json_path)
+    ended.conclude(json_path)
 
 
 def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
@@ -139,7 +139,8 @@ def _print_sheets(sheets: Sequence[Sheet]) -> None:
         click.echo(f"\n== {hand.group}: {hand.runs:,} runs, {hand.seconds / 3600:.3g} h forecast, {size}\n{sheet.text}")
 
 
-def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> dict[str, Any]:
+def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> Ended:
+    from scaling.commands.settling import Ended
     from scaling.dispatch.devices import thread_environment
     from scaling.dispatch.show import print_outcome
     from scaling.dispatch.single import run_single
@@ -148,11 +149,9 @@ def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> dict
     [run] = plan.runs
     outcome = run_single(plan.folder, run, launcher)
     print_outcome(console, outcome, again=again)
-    if outcome.exit_code:
-        raise click.exceptions.Exit(outcome.exit_code)
     record = plan.folder.run(run.run_id).record
-    if not record.is_file():
-        return {**outcome.to_dict(), "run_id": run.run_id, "point": {}}
+    if outcome.exit_code or not record.is_file():
+        return Ended({**outcome.to_dict(), "run_id": run.run_id, "point": {}}, outcome.exit_code)
     settled = json.loads(record.read_text())
     last = settled["points"][-1]
     said = [word for word in (settled["status"], *settled["flags"]) if word != "finished"]
@@ -160,7 +159,7 @@ def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> dict
     shown = ", ".join(said + [f"{name} {last[name]:.4g}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
     console.print(f"{shown} ({facts}; {record})", highlight=False, soft_wrap=True)
-    return {**outcome.to_dict(), "run_id": run.run_id, "point": last}
+    return Ended({**outcome.to_dict(), "run_id": run.run_id, "point": last})
 
 
 def check_devices(plan: Plan) -> None:

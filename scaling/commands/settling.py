@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scaling.commands.options import write_json
 from scaling.dispatch.launchers import UNLIMITED, Limits, Local, Slurm
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scaling.dispatch.outcome import Outcome
     from scaling.dispatch.slurm import Submission
     from scaling.folders import SweepFolder
     from scaling.forecast import Forecast
     from scaling.plan import PlannedRun
 
 Launcher = Local | Slurm
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended: what is told in JSON, and the exit code."""
+
+    facts: dict[str, Any]
+    exit_code: int = 0
+
+    def conclude(self, json_path: str | None = None) -> None:
+        """Write the JSON where it is asked for, and exit where runs failed or were interrupted."""
+        if json_path is not None:
+            write_json(self.facts, json_path)
+        if self.exit_code:
+            raise click.exceptions.Exit(self.exit_code)
 
 
 def settle_runs(
@@ -32,8 +49,8 @@ def settle_runs(
     limits: Limits = UNLIMITED,
     forecasts: Mapping[str, Forecast],
     wait: bool = False,
-) -> dict[str, Any]:
-    """Train or submit what of `runs` is not settled; `again` is the command that goes on. Returns it as plain JSON."""
+) -> Ended:
+    """Train or submit what of `runs` is not settled; `again` is the command that goes on."""
     seconds = {run_id: forecast.seconds for run_id, forecast in forecasts.items()}
     if isinstance(launcher, Local):
         return _here(folder, runs, launcher, console=console, again=again, limits=limits, seconds=seconds)
@@ -42,8 +59,10 @@ def settle_runs(
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in forecasts.items()}
     submission = submit(folder, runs, launcher, limits=limits, forecast=seconds, memory=memory)
     _say_submitted(submission, folder, console)
-    facts = submission.to_dict()
-    return {**facts, "outcome": _look_on(submission, folder, runs, console, again=again)} if wait else facts
+    if not wait:
+        return Ended(submission.to_dict())
+    outcome = _look_on(submission, folder, runs, console, again=again)
+    return Ended({**submission.to_dict(), "outcome": outcome.to_dict()}, outcome.exit_code)
 
 
 def _here(
@@ -55,20 +74,18 @@ def _here(
     again: str,
     limits: Limits,
     seconds: Mapping[str, float],
-) -> dict[str, Any]:
+) -> Ended:
     from scaling.dispatch.local import run_local
     from scaling.dispatch.show import print_outcome, view
 
     outcome = run_local(folder, runs, launcher, limits=limits, forecast=seconds, view=view(console))
     print_outcome(console, outcome, again=again)
-    if outcome.exit_code:
-        raise click.exceptions.Exit(outcome.exit_code)
-    return outcome.to_dict()
+    return Ended(outcome.to_dict(), outcome.exit_code)
 
 
 def _look_on(
     submission: Submission, folder: SweepFolder, runs: Sequence[PlannedRun], console: Console, *, again: str
-) -> dict[str, Any]:
+) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and say how its runs ended."""
     from scaling.commands.status import watch_sweep
     from scaling.dispatch.local import outcome_of
@@ -81,9 +98,7 @@ def _look_on(
     seconds = time.monotonic() - begun
     outcome = replace(outcome, found=submission.settled, held=submission.held, stopped=left, seconds=seconds)
     print_outcome(console, outcome, again=again)
-    if outcome.exit_code:
-        raise click.exceptions.Exit(outcome.exit_code)
-    return outcome.to_dict()
+    return outcome
 
 
 def _say_submitted(submission: Submission, folder: SweepFolder, console: Console) -> None:

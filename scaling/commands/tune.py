@@ -104,4 +104,4 @@ def _train(plan: Plan, runs: list[Any], launcher: Any, console: Console) -> None
     forecasts = forecast_all(runs, threads=launcher.threads)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecasts, join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
-    settle_runs(plan.folder, runs, launcher, console=console, again=again, forecasts=forecasts, wait=True)
+    settle_runs(plan.folder, runs, launcher, console=console, again=again, forecasts=forecasts, wait=True).conclude()

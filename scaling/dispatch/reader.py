@@ -19,6 +19,7 @@ from scaling.dispatch.registry import Dispatch, dispatches
 from scaling.dispatch.state import BLOCKED, Planned, RunState, State, Status, eta
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
+from scaling.plan_rows import read_rows
 
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
@@ -29,22 +30,27 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
     """Read the runs of a sweep from plan.csv and forecast.csv."""
     if not folder.plan.exists():
         raise UserError(f"found no {folder.plan}; wanted the folder of a sweep that was run; check the name")
-    forecast: dict[str, float] = {}
-    if folder.forecast.exists():
-        with folder.forecast.open(newline="") as file:
-            forecast = {row["run_id"]: float(row["seconds"]) for row in csv.DictReader(file) if row.get("seconds")}
-    with folder.plan.open(newline="") as file:
-        return [
-            Planned(
-                row["run_id"],
-                row.get("overrides") or row["run_id"],
-                float(row.get("stage_C") or row["C"]),
-                forecast.get(row["run_id"]),
-                (row["parent"],) if row.get("parent") else (),
-                int(row["parent_step"]) if row.get("parent_step") else None,
-            )
-            for row in csv.DictReader(file)
-        ]
+    seconds = _forecast_seconds(folder)
+    return [
+        Planned(
+            row["run_id"],
+            row.get("overrides") or row["run_id"],
+            float(row.get("stage_C") or row["C"]),
+            seconds.get(row["run_id"]),
+            (row["parent"],) if row.get("parent") else (),
+            int(row["parent_step"]) if row.get("parent_step") else None,
+        )
+        for row in read_rows(folder)
+    ]
+
+
+def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
+    """Read what each run was forecast to take; nothing where the file is missing or broken, for it is only a guess."""
+    try:
+        with folder.forecast.open(newline="", encoding="utf-8") as file:
+            return {row["run_id"]: float(row["seconds"]) for row in csv.DictReader(file) if row.get("seconds")}
+    except (FileNotFoundError, KeyError, ValueError, csv.Error):
+        return {}
 
 
 def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable
 
-from scaling.folders import RunFolder
+from scaling.folders import RunFolder, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,9 @@ def settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
     return record.get("status") == "diverged" or all(files.kept(step).is_file() for step in keeps)
 
 
-def set_aside_broken(files: RunFolder) -> bool:
-    """Rename a record that was cut in half, so that the run is done again; its claim must be held."""
+def clear_for_training(files: RunFolder) -> None:
+    """Put the record of a run that is done again out of the way; its claim must be held."""
     if not files.record.exists():
-        return False
-    broken = files.record.with_name(files.record.name + ".broken")
-    files.record.replace(broken)
-    log.warning("found a record cut in half; set aside as %s; the run is done again", broken)
-    return True
+        return
+    why = "lacks weights that are needed" if settled(files) else "was cut in half"
+    log.warning("found a record that %s; set aside as %s; the run is done again", why, set_aside(files.record).name)

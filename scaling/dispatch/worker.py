@@ -19,7 +19,7 @@ from scaling.dispatch.launchers import UNLIMITED, Limits
 from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
 from scaling.dispatch.process import host
 from scaling.dispatch.queue import Entry, read_queue
-from scaling.dispatch.records import set_aside_broken, settled
+from scaling.dispatch.records import clear_for_training, settled
 from scaling.folders import RunFolder, SweepFolder, remove_asides
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class Worker:
                     return Step.FAILED
             if self._beyond_limit(entry):
                 return Step.HELD
-            set_aside_broken(files)
+            clear_for_training(files)
             return self._attempt(entry, files)
         finally:
             self.heart.drop()

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from scaling.folders import write_aside
-from scaling.record import set_aside
+from scaling.folders import set_aside, write_aside
 
 MAGIC = b"scaling checkpoint 1\n"
 DIGEST = hashlib.sha256().digest_size

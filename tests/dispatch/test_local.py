@@ -120,7 +120,7 @@ def test_record_cut_in_half_is_set_aside_and_the_run_done_again(folder):
     outcome = run(folder, runs)
     assert (outcome.settled, outcome.found) == (2, 1)
     assert json.loads(files.record.read_bytes())["points"] == json.loads(whole)["points"]
-    assert files.record.with_name("record.json.broken").read_bytes() == whole[: len(whole) // 2]
+    assert files.record.with_name("record.json.broken1").read_bytes() == whole[: len(whole) // 2]
     assert [len(trained(folder, each)) for each in runs] == [2, 1]
 
 

@@ -151,4 +151,4 @@ def test_struck_runs_continue_from_their_checkpoint(flights):
 
 
 def test_record_cut_in_half_is_kept_aside(flights):
-    assert len(list(flights["files_cut"].folder.results.glob("runs/*/record.json.broken"))) == 1
+    assert len(list(flights["files_cut"].folder.results.glob("runs/*/record.json.broken1"))) == 1
