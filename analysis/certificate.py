@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,9 @@ SAME_VALUE = 1e-6
 SAME_CURVE = 1e-4
 RIVAL = 0.01
 """A basin whose objective is within 1 % of the best is a rival: the data hardly tell them apart."""
+
+KNOWN = 10.0
+"""Largest over smallest end of an exponent's interval from which the data do not identify it."""
 
 
 @dataclass(frozen=True)
@@ -184,3 +187,28 @@ def _reasons(
     if condition > 1e4:
         reasons.append(f"{', '.join(trade)} trade off against each other (condition {condition:.1e})")
     return reasons
+
+
+def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificate:
+    """Lower the certificate for what the intervals (p, 2) of the inner vector show not to be identified."""
+    reasons = _unidentified(problem, ends, known=certificate.at_bound)
+    if not reasons:
+        return certificate
+    return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))
+
+
+def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
+    """Name what may as well stand at its edge, and exponents known to no better than a factor of `KNOWN`."""
+    at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
+    doubts = {}
+    for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):
+        bound = problem.law.bounds[name]
+        if name in at_low and bound.at_low:
+            doubts[name] = f"reaches zero, where {bound.at_low}"
+        elif name in at_low or name in at_high:
+            doubts[name] = "reaches the edge of what is allowed"
+        elif bound.exponent and low * high <= 0:
+            doubts[name] = "holds zero"
+        elif bound.exponent and (factor := max(high / low, low / high)) > KNOWN:
+            doubts[name] = f"spans a factor of {factor:.3g}"
+    return [f"{name} is not identified: its interval {said}" for name, said in doubts.items() if name not in known]

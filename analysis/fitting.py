@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analysis.card import write_card
-from analysis.certificate import Certificate, judge
+from analysis.certificate import Certificate, doubt, judge
 from analysis.errors import Refusal, UserError
 from analysis.intervals import check_interval
 from analysis.laws import Law, get_law
@@ -119,6 +119,8 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
         )
         samples, unsettled, refitted = drawn.theta, 1 - drawn.settled, drawn.refitted
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
+    if samples is not None:
+        certificate = doubt(certificate, problem, spread.inner())
     params = dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True))
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))

@@ -43,6 +43,10 @@ class Uncertainty:
             name: (float(low), float(high)) for name, (low, high) in zip(self.problem.law.params, ends, strict=True)
         }
 
+    def inner(self) -> Array:
+        """Return the interval of each parameter of the inner vector, (p, 2); needs resamples."""
+        return self._ends(lambda theta: theta)
+
     def allocation(self) -> Allocation | None:
         """Return how N and D grow with C, for laws that say."""
         exponent = self._n_exponent(self.theta[:, None])

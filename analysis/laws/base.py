@@ -34,16 +34,18 @@ class Bound(NamedTuple):
     """The box of one parameter in scale-free form, and what it means to end at its edge.
 
     `vital`: a fit that ends there is refused; otherwise it is weak. `at_low`: the sentence for its lower edge.
+    `exponent`: the parameter is known only where its interval spans a small factor.
     """
 
     low: float
     high: float
     at_low: str = ""
     vital: bool = False
+    exponent: bool = False
 
 
 COEFFICIENT = Bound(-30.0, 30.0, vital=True)
-EXPONENT = Bound(0.0, 10.0, vital=True)
+EXPONENT = Bound(0.0, 10.0, vital=True, exponent=True)
 FLOOR = Bound(0.0, 4.0, at_low="the data show no floor, and a law without E says the same with one parameter less")
 
 

@@ -188,7 +188,12 @@ KAPLAN = KaplanLaw(
     inputs=("N", "D"),
     formula="((Nc/N)^(alpha_N/alpha_D) + Dc/D)^alpha_D",
     source="Kaplan et al. 2020, arXiv 2001.08361, equation 1.5",
-    bounds={"Nc": COEFFICIENT, "Dc": COEFFICIENT, "alpha_N": Bound(1e-3, 10.0), "alpha_D": Bound(1e-3, 10.0)},
+    bounds={
+        "Nc": COEFFICIENT,
+        "Dc": COEFFICIENT,
+        "alpha_N": Bound(1e-3, 10.0, exponent=True),
+        "alpha_D": Bound(1e-3, 10.0, exponent=True),
+    },
 )
 
 REPEATED = RepeatedLaw(
@@ -201,8 +206,8 @@ REPEATED = RepeatedLaw(
         "E": FLOOR,
         "A": COEFFICIENT,
         "B": COEFFICIENT,
-        "alpha": Bound(1e-3, 10.0),
-        "beta": Bound(1e-3, 10.0),
+        "alpha": Bound(1e-3, 10.0, exponent=True),
+        "beta": Bound(1e-3, 10.0, exponent=True),
         "R_D": Bound(-5.0, 9.0),
         "R_N": Bound(-5.0, 9.0),
     },

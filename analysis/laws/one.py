@@ -33,7 +33,7 @@ POWER = PowerLaw(
     inputs=("x",),
     formula="a x^-alpha",
     source="Hestness et al. 2017, arXiv 1712.00409",
-    bounds={"a": COEFFICIENT, "alpha": Bound(-2.0, 10.0)},
+    bounds={"a": COEFFICIENT, "alpha": Bound(-2.0, 10.0, exponent=True)},
     powers=(Power("a", "alpha", "x"),),
 )
 

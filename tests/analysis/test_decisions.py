@@ -140,6 +140,20 @@ def test_reach_and_local_exponents() -> None:
     assert slope == pytest.approx(np.log(up / down) / np.log(1.001 / 0.999), rel=1e-3)
 
 
+def test_an_exponent_that_refits_do_not_agree_on_weakens_the_certificate() -> None:
+    table = grid()
+    faint = fit(table.assign(loss=table.loss - 0.99 * P["A"] * table.N ** -P["alpha"]), resamples=100)
+    assert faint.certificate.status == "weak"
+    assert any(reason.startswith("alpha is not identified: its interval") for reason in faint.certificate.reasons)
+    assert any("weak fit: alpha is not identified" in line for line in faint.warnings)
+    assert not any("beta" in reason for reason in faint.certificate.reasons)
+    assert fit(grid(), resamples=100).certificate.status == "ok"
+    flat = pd.DataFrame({"C": 10.0 ** np.arange(12), "loss": 2 + 0.1 * np.sin(np.arange(12) * 2.3)})
+    assert fit(flat, "power", resamples=100).certificate.reasons == (
+        "alpha is not identified: its interval holds zero",
+    )
+
+
 def test_what_is_not_identified_is_named() -> None:
     table = grid().query("N > 5e7 and D > 1e9")
     narrow, wide = (fit(t, objective="lsq", resamples=0).certificate for t in (table, grid()))
