@@ -143,7 +143,6 @@ def test_what_datasets_has_saved(tmp_path: Path) -> None:
 
 
 def test_a_set_of_the_hub(tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
     for split in ("train", "test"):
         parquet_file(tmp_path / "set" / f"{split}.parquet", [0, 1, 2, 1], image="img")
     settings = {"dataset": str(tmp_path / "set"), "classes": 3, "examples": 4, "image_size": 8}
