@@ -176,3 +176,7 @@ def check_data(plan: Plan) -> None:
         source = data.source()
         if not source.ready:
             raise UserError(f"found no {data.name} at {source.where}; wanted its data; {source.advice}")
+    for stage in {run.config.stage for run in plan.runs}:
+        for file in stage.files():
+            if not file.is_file():
+                raise UserError(f"found no file {file}, which stage={stage.name} reads; put it there")

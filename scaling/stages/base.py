@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class Stage:
     def metric(self, data: DataSet) -> Metric:
         """Name the loss that the stage reports."""
         return data.metric
+
+    def files(self) -> tuple[Path, ...]:
+        """Name the files that the stage reads beside its data."""
+        return ()
 
     def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
         """Bring the stage's data to the device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from scaling.stages.base import Stage
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from scaling.folders import RunFolder
     from scaling.plan import PlannedRun
     from scaling.train.examiner import Sets
+
+
+def label_file(root: str, labels: str) -> Path:
+    """Return where a file of label lists lies: below `root`, unless it is absolute."""
+    return Path(root).expanduser() / Path(labels).expanduser()
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def load_test(run: PlannedRun, device: torch.device) -> Sets:
 
 
 def judge_network(
-    attempt: Attempt, *, watch: Watch, stop: Stop, crops: Crops | None, labels: str | None, root: str
+    attempt: Attempt, *, watch: Watch, stop: Stop, crops: Crops | None, labels: Path | None
 ) -> Verdict | None:
     """Take the one point of a run that trains nothing, None where `stop` asked for an end."""
     run, test, journal = attempt.run, attempt.sets.test, attempt.journal
@@ -69,9 +69,8 @@ def judge_network(
         return None
     allowed = allowed_classes(test.y, run.config.data.outputs)
     if labels is not None:
-        path = Path(root).expanduser() / Path(labels).expanduser()
         found = read_label_lists(
-            path, classes=run.config.data.outputs, examples=len(test), published=attempt.sets.splits.published
+            labels, classes=run.config.data.outputs, examples=len(test), published=attempt.sets.splits.published
         )
         allowed = torch.from_numpy(found).to(test.y.device)
         attempt.notes["judged"] = int(allowed.any(1).sum())

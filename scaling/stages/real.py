@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from scaling.config import part
 from scaling.stages.base import Stop, Watch
-from scaling.stages.evaluation import Evaluation
+from scaling.stages.evaluation import Evaluation, label_file
 
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt
@@ -29,8 +30,12 @@ class RealLabels(Evaluation):
     labels: str
     root: str = part(".", identity=False)
 
+    def files(self) -> tuple[Path, ...]:
+        """Name the file of label lists."""
+        return (label_file(self.root, self.labels),)
+
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
         """Judge the network; None where `stop` asked for an end."""
         from scaling.stages.judging import judge_network
 
-        return judge_network(attempt, watch=watch, stop=stop, crops=None, labels=self.labels, root=self.root)
+        return judge_network(attempt, watch=watch, stop=stop, crops=None, labels=self.files()[0])

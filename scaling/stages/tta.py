@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
 from scaling.config import part
 from scaling.stages.base import Stop, Watch
-from scaling.stages.evaluation import Evaluation
+from scaling.stages.evaluation import Evaluation, label_file
 
 if TYPE_CHECKING:
     from scaling.arithmetic import Quantities
@@ -52,8 +53,14 @@ class TestTimeAugmentation(Evaluation):
             )
         return super().settle(config, parent)
 
+    def files(self) -> tuple[Path, ...]:
+        """Name the file of label lists."""
+        return () if self.labels is None else (label_file(self.root, self.labels),)
+
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
         """Judge the network; None where `stop` asked for an end."""
         from scaling.stages.judging import Crops, judge_network
 
-        return judge_network(attempt, watch=watch, stop=stop, crops=Crops.of(self), labels=self.labels, root=self.root)
+        return judge_network(
+            attempt, watch=watch, stop=stop, crops=Crops.of(self), labels=next(iter(self.files()), None)
+        )

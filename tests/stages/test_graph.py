@@ -174,6 +174,14 @@ def _table(results):
     assert (rows.sort_values("C")["error"].iloc[0] > rows.sort_values("C")["error"].iloc[-1]).all()
 
 
+def test_a_file_that_a_later_stage_reads_is_asked_for_before_anything_is_trained(scaling, tmp_path):
+    (tmp_path / "sweeps").mkdir()
+    listed = "\n    - {name: listed, base: {stage: real, stage.labels: own.json, train.device: cpu}}\n"
+    (tmp_path / "sweeps" / "graph.yaml").write_text(SWEEP.rstrip() + listed)
+    assert "found no file own.json, which stage=real reads" in scaling("run", "sweep=graph", code=2)
+    assert not list(tmp_path.rglob("record.json"))
+
+
 def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling, tmp_path):
     (tmp_path / "sweeps").mkdir()
     sweep = SWEEP.replace("[6, 12, 24]", "[6]").replace("2e-3 * (width / 16) ** -0.5", "'1e30'")
