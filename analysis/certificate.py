@@ -150,9 +150,9 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
         next_run={name: float(np.exp(x + units.log_inputs[name])) for name, x in run.items()},
         found=tuple(found[:5]),
     )
-    rivals = [
-        solution.theta[:, group[0]] for group in groups[1:4] if solution.value[group[0]] <= value * (1 + RIVAL) + 1e-300
-    ]
+    # A start that did not settle is on its way down some valley, and no optimum of its own.
+    others = [group[0] for group in groups[1:] if solution.settled[group[0]]][:3]
+    rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]
     return certificate, [theta, *rivals]
 
 

@@ -119,6 +119,11 @@ def _best(problem: Problem, at: Array, weights: Array, response: Array | None, s
         theta = found.theta if theta is None else np.where(better, found.theta, theta)
         value, settled = np.where(better, found.value, value), np.where(better, found.settled, settled)
     assert theta is not None
+    left = np.flatnonzero(~settled)
+    if len(left):  # slow ways down flat valleys: with the damping set back, most of them soon arrive
+        rows = [part if part is None or part.ndim == 1 else part[left] for part in (weights, response)]
+        again = solve(problem, theta[:, left], weights=rows[0], response=rows[1], anneal=False)
+        theta[:, left], settled[left] = again.theta, again.settled
     return theta, settled
 
 

@@ -90,6 +90,18 @@ def test_fit_and_its_imports_are_fast() -> None:
     assert float(done.stdout) < 1.5
 
 
+def test_refits_in_a_flat_valley_settle_in_seconds() -> None:
+    """Where a floor and a slow fall with N say the same, no start that is still on its way is taken for an optimum."""
+    N, D = np.repeat(np.geomspace(1e4, 3e6, 12), 25), np.tile(np.geomspace(5e3, 2e6, 5), 60)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(300) + 0.15 * np.sin(np.log(D))
+    loss = (0.93 * N**-0.037 + 800 * D**-0.84) * np.exp(noise)
+    began = time.process_time()
+    found = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}))
+    assert time.process_time() - began < 8
+    assert not any("did not settle" in line for line in found.warnings)
+    assert found.certificate.status == "weak"
+
+
 def test_same_digits_on_any_number_of_cores() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests/analysis')\n"
