@@ -17,7 +17,6 @@ from scaling.speed import Costs, Speed, known_speed
 
 EVALUATED_ROWS = 2_048  # examples evaluated at a time on a CPU, see scaling/train/evaluate.py
 TRAIN_ROWS = 4_096  # training examples evaluated at a milestone, see scaling/train/examiner.py
-TEST_ROWS, VALIDATION_ROWS = 10_000, 5_000  # of a data set that does not say
 FORWARD_SHARE = 1 / 3  # of a training step
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
@@ -165,7 +164,7 @@ def _stage_seconds(run: PlannedRun, costs: Costs) -> float:
     """Return the seconds of what a stage does; features are counted as if none were in the cache."""
     config, quantities, stage = run.config, run.quantities, run.config.stage
     network = config.model.layers(run.input_shape, config.data.outputs)
-    test, held_out = _rows(config.data)
+    test, held_out = config.data.n_test, config.data.n_test + config.data.n_validation
     if not stage.fits:
         return _passes(run, costs, rows=test * getattr(stage, "crops", 1), layers=network)
     steps = quantities.steps if stage.trains else 0
@@ -178,16 +177,10 @@ def _stage_seconds(run: PlannedRun, costs: Costs) -> float:
     return seen + steps * replace(head, input=0).seconds(costs)
 
 
-def _rows(data: Any) -> tuple[int, int]:
-    """Return the size of the test set, and of test and validation set together."""
-    test: int = getattr(data, "n_test", TEST_ROWS)
-    return test, test + getattr(data, "n_validation", VALIDATION_ROWS)
-
-
 def _evaluation(run: PlannedRun, costs: Costs) -> float:
     """Return the seconds of one milestone."""
-    _, held_out = _rows(run.config.data)
-    return _passes(run, costs, rows=held_out + min(TRAIN_ROWS, run.quantities.D_unique), layers=None)
+    rows = run.config.data.n_test + run.config.data.n_validation + min(TRAIN_ROWS, run.quantities.D_unique)
+    return _passes(run, costs, rows=rows, layers=None)
 
 
 def _passes(run: PlannedRun, costs: Costs, *, rows: int, layers: Sequence[Layer] | None) -> float:
@@ -205,7 +198,7 @@ def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     layers = config.model.layers(run.input_shape, config.data.outputs)
     step = work(config, batch=max(held_at_once, EVALUATED_ROWS), layers=layers)
     examples = 0 if quantities.fresh else quantities.D_unique
-    numbers = prod(config.data.shape) * (examples + TEST_ROWS + VALIDATION_ROWS + TRAIN_ROWS)
+    numbers = prod(config.data.shape) * (examples + config.data.n_test + config.data.n_validation + TRAIN_ROWS)
     stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32
     held = numbers * stored + (4 * numbers if stored == 1 and 4 * numbers <= NORMALISED_BYTES else 0)
     if stored == 1 and numbers > HELD_BYTES:  # stays in its file; on a GPU, where there is no room beside the model

@@ -88,11 +88,14 @@ class DataSet:
     """The declared facts every data set states in its YAML; subclasses add their own keys and `load`.
 
     `size`: D_unique, None for all there is (or fresh examples without end, where there is no end); `seed`: of the
-    subset and, for made data, of the making; `examples`: training examples there are, None where they are without end.
+    subset and, for made data, of the making; `examples`: training examples there are, None where they are without end;
+    `n_test`, `n_validation`: size of the held-out splits, by which time and disk are forecast.
     """
 
     name: ClassVar[str]
     metric: ClassVar[Metric] = "cross_entropy"
+    n_test: ClassVar[int] = 5_000
+    n_validation: ClassVar[int] = 5_000
 
     size: int | None = None
     seed: int = 0

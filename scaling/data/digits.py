@@ -21,6 +21,8 @@ class Digits(FiniteSet):
     """Classify 8 x 8 images with pixel values 0 to 16; 1,197 to train on, 300 to validate, 300 to test."""
 
     name: ClassVar[str] = "digits"
+    n_test: ClassVar[int] = HELD_OUT
+    n_validation: ClassVar[int] = HELD_OUT
 
     classes: Literal[10] = 10
     examples: Literal[1_197] = part(1_197, identity=False)

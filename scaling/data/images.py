@@ -154,6 +154,8 @@ class Stl10(ImageSet):
     """STL-10 (Coates et al. 2011): 10 classes, few labelled photographs of 96 pixels."""
 
     name: ClassVar[str] = "stl10"
+    n_test: ClassVar[int] = 4_000  # half of the official split, as many validate
+    n_validation: ClassVar[int] = 4_000
 
     classes: PositiveInt = 10
     examples: PositiveInt = part(5_000, identity=False)
@@ -178,6 +180,8 @@ class ImageNet1k(ImageSet):
 
     name: ClassVar[str] = "imagenet1k"
     hub: ClassVar[str] = "ILSVRC/imagenet-1k"
+    n_test: ClassVar[int] = 25_000  # half of the official split, as many validate
+    n_validation: ClassVar[int] = 25_000
 
     classes: PositiveInt = 1_000
     examples: PositiveInt = part(1_281_167, identity=False)

@@ -34,7 +34,6 @@ SPLITS = ("train", "validation", "test")
 VERSION = 1  # raised when the same checkpoint and data would give other features
 RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
 BYTES_PER_NUMBER = 4  # float32
-HELD_OUT = 5_000  # examples of a test or validation set that does not say how many it has
 
 
 def feature_key(run: PlannedRun) -> str:
@@ -53,7 +52,7 @@ def feature_key(run: PlannedRun) -> str:
 def feature_bytes(run: PlannedRun) -> int:
     """Return about how much room the features of a run take on the disk."""
     data, head = run.config.data, run.quantities.counts
-    rows = run.quantities.D_unique + getattr(data, "n_test", HELD_OUT) + getattr(data, "n_validation", HELD_OUT)
+    rows = run.quantities.D_unique + data.n_test + data.n_validation
     return BYTES_PER_NUMBER * rows * (head.N // data.outputs)
 
 
