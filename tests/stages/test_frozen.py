@@ -22,14 +22,6 @@ from tests.train.runs import essence, planned
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    results = tmp_path_factory.mktemp("results")
-    parent = parent_run()
-    done(parent, results)
-    return results, parent
-
-
 @pytest.mark.parametrize("kind", ["probe", "ridge"])
 def test_the_body_is_left_untouched_bitwise(trained, kind):
     results, parent = trained

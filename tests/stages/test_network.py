@@ -18,17 +18,9 @@ from scaling.train.checkpoint import write_checkpoint
 from scaling.train.kept import kept_weights
 from scaling.train.run import train_run
 from scaling.train.streams import stream
-from tests.stages.family import child_run, done, folder_of, parent_run
+from tests.stages.family import child_run, done, folder_of
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    results = tmp_path_factory.mktemp("results")
-    parent = parent_run()
-    done(parent, results)
-    return results, parent
 
 
 def moved(run, results, before) -> dict[str, float]:
