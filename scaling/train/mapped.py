@@ -35,8 +35,8 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """Examples as stored, `x` (n, *shape), in the host's memory or in a file mapped into it; `y` (n,) on the device."""
+class Held:
+    """Examples `x` (n, *shape), wherever they lie, and `y` (n,) on the device; `scale` normalises what is taken."""
 
     x: Tensor
     y: Tensor
@@ -47,8 +47,13 @@ class Mapped:
 
     @property
     def device(self) -> torch.device:
-        """Where the examples are brought to."""
+        """Where the examples are taken to."""
         return self.y.device
+
+
+@dataclass(frozen=True)
+class Mapped(Held):
+    """Examples as stored, in the host's memory or in a file mapped into it."""
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the examples at `index` (n,) int64 on the device, normalised."""

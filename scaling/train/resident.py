@@ -10,27 +10,15 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays
-from scaling.train.mapped import Mapped, held_elsewhere
+from scaling.train.mapped import Held, Mapped, held_elsewhere
 from scaling.train.scale import Scale
 
 NORMALISED_BYTES = 1 << 28  # 256 MiB: a set no larger than this is normalised once, instead of batch by batch
 
 
 @dataclass(frozen=True)
-class Resident:
-    """Examples on the device: `x` (n, *shape) as stored, or normalised where `scale` is None; `y` (n,)."""
-
-    x: Tensor
-    y: Tensor
-    scale: Scale | None
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the examples are."""
-        return self.y.device
+class Resident(Held):
+    """Examples on the device, as stored, or normalised where `scale` is None."""
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the examples at `index` (n,) int64, normalised."""
