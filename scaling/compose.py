@@ -6,17 +6,16 @@ A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` n
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
@@ -31,6 +30,7 @@ from scaling.roots import roots, shipped
 
 GROUP = "sweep"
 PRIMARY = "config"  # conf/config.yaml
+SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
 
 
 class SweepSource(ConfigSource):
@@ -112,16 +112,12 @@ class Roots(SearchPathPlugin):
 
 
 def register() -> None:
-    """Make Hydra know our sources and our sweeper; safe to call again."""
-    from scaling import planner
-
+    """Make Hydra know our sources and name our sweeper; safe to call again."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
     plugins = Plugins.instance()
-    for plugin in (SweepSource, AliasSource, Roots, planner.Planner):
+    for plugin in (SweepSource, AliasSource, Roots):
         plugins.register(plugin)
-    # After the scan, which would else take the alias for a package and miss the plugins that are installed.
-    sys.modules.setdefault(planner.NAMESPACE, ModuleType(planner.NAMESPACE))
-    sys.modules[planner.MODULE] = planner
+    ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": SWEEPER})
 
 
 @contextmanager

@@ -26,10 +26,10 @@ from pydantic import (
 )
 
 from scaling.errors import UserError
-from scaling.stages.train import FromScratch
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
+FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config that names none
 
 
 def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
@@ -94,7 +94,7 @@ class RunConfig:
     augment: Any
     train: Train
     seed: int
-    stage: Any = field(default_factory=FromScratch)
+    stage: Any
     parent: Parent | None = None
 
 
@@ -107,7 +107,7 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
     groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
     train = read_part(Train, raw.get("train") or {}, where="train")
     seed = read_part(int, raw.get("seed", 0), where="seed")
-    stage = read_group("stage", raw["stage"]) if raw.get("stage") else FromScratch()
+    stage = read_group("stage", raw.get("stage") or FROM_SCRATCH)
     given = {key: value for key, value in (raw.get("parent") or {}).items() if value is not None}
     parent = read_part(Parent, given, where="parent") if given else None
     return RunConfig(**groups, train=train, seed=seed, stage=stage, parent=parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from statistics import median
@@ -43,6 +43,11 @@ class Forecast:
             "device": self.device,
             "basis": self.basis,
         }
+
+
+def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
+    """Return the rows of forecast.csv, one a run."""
+    return [{"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from scaling.commands.run import execute
 from scaling.compose import register, said_in_one_sentence
 from scaling.errors import UserError
+from scaling.expansion import expand
+from scaling.planner import register_sweeper
 from scaling.roots import shipped
 
 
@@ -22,12 +25,10 @@ def hydra_main(arguments: Sequence[str]) -> None:
         raise UserError("found -m beside --cfg or --info, which show one config; wanted one of the two; leave out -m")
     with said_in_one_sentence():
         register()
+        register_sweeper()
         sys.argv = ["scaling", *arguments]
         hydra.main(config_path=str(shipped("conf")), config_name="config", version_base="1.3")(_one)()
 
 
 def _one(_: DictConfig) -> None:
-    from scaling.commands.run import execute
-    from scaling.expansion import expand
-
     execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))

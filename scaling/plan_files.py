@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scaling.folders import set_aside, write_aside
-from scaling.forecast import Forecast
 from scaling.plan import Plan
 from scaling.plan_rows import BrokenPlan, read_rows, to_csv
 from scaling.roots import roots
@@ -15,9 +15,10 @@ from scaling.roots import roots
 log = logging.getLogger(__name__)
 
 
-def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = False) -> int:
+def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool = False) -> int:
     """Write the plan's files and return how many runs of an earlier plan are no longer in it.
 
+    `forecast`: the rows of forecast.csv.
     `join`: the runs join those of the earlier plan, as single runs do; otherwise they take their place.
     """
     folder = plan.folder
@@ -32,7 +33,7 @@ def write_plan(plan: Plan, forecasts: Mapping[str, Forecast], *, join: bool = Fa
     if join:
         rows = [*extra, *rows]
     write_aside(folder.plan, to_csv(rows))
-    write_aside(folder.forecast, to_csv([{"run_id": key, **value.row()} for key, value in forecasts.items()]))
+    write_aside(folder.forecast, to_csv(forecast))
     write_aside(folder.sweep, _sweep_text(plan))
     return 0 if join else len(extra)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-NAMESPACE = "hydra_plugins"  # Hydra instantiates sweepers only from modules in here
-MODULE = f"{NAMESPACE}.scaling"
+from scaling.commands.run import execute
+from scaling.compose import SWEEPER
+from scaling.expansion import expand
 
 
 class Planner(Sweeper):
@@ -22,12 +25,16 @@ class Planner(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run."""
-        from scaling.commands.run import execute
-        from scaling.expansion import expand
-
         assert self.hydra_context is not None
         return execute(expand(self.hydra_context.config_loader, arguments))
 
 
-Planner.__module__ = MODULE
-ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": f"{MODULE}.Planner"})
+def register_sweeper() -> None:
+    """Make Hydra find the planner under the name that the config gives it; safe to call again."""
+    module, _, _ = SWEEPER.rpartition(".")
+    Planner.__module__ = module
+    Plugins.instance().register(Planner)
+    # After the scan, which would else take the alias for a package and miss the plugins that are installed.
+    namespace = module.partition(".")[0]
+    sys.modules.setdefault(namespace, ModuleType(namespace))
+    sys.modules[module] = sys.modules[__name__]

@@ -31,6 +31,7 @@ from scaling.optim.adamw import AdamW
 from scaling.plan import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 from scaling.speed import Costs, Speed, device_name
+from scaling.stages.train import FromScratch
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
 SLICES = 4  # of which the fastest counts: the others met somebody else's work
@@ -148,6 +149,7 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
         augment=Unchanged(),
         train=Train(steps=steps, batch=shape.batch, precision=precision),
         seed=0,
+        stage=FromScratch(),
     )
     return plan_run(config, overrides={})
 

@@ -37,6 +37,7 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
     from scaling.efficiency import measure as measure_runs
     from scaling.expansion import expand
     from scaling.folders import write_aside
+    from scaling.forecast import forecast_rows
     from scaling.outlook import outlook
     from scaling.plan_files import write_plan
     from scaling.plan_rows import to_csv
@@ -44,7 +45,8 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     found = measure_runs(plan.runs, device=device, threads=threads, say=None if json_path == "-" else _say)
-    write_plan(plan, outlook(plan, read_group("launcher", plan.launcher)).forecasts)
+    look = outlook(plan, read_group("launcher", plan.launcher))
+    write_plan(plan, forecast_rows(look.forecasts))
     rows = [one.row() for one in found]
     path = plan.folder.path / "efficiency.csv"
     write_aside(path, to_csv(rows))

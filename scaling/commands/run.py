@@ -67,6 +67,7 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
     from scaling.config import read_group
     from scaling.dispatch.launchers import Local
     from scaling.dispatch.local import check_writable
+    from scaling.forecast import forecast_rows
     from scaling.lineage import check_parents
     from scaling.outlook import outlook
     from scaling.plan_files import write_plan
@@ -81,7 +82,7 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
         check_devices(plan)
         check_data(plan)
     check_parents(plan.runs, plan.results)
-    extra = write_plan(plan, look.forecasts, join=plan.single)
+    extra = write_plan(plan, forecast_rows(look.forecasts), join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
     again = shlex.join(["scaling", "run", *plan.arguments])

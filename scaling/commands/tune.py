@@ -98,10 +98,10 @@ def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, conso
 
 def _train(plan: Plan, runs: list[Any], launcher: Any, console: Console) -> None:
     from scaling.commands.settling import settle_runs
-    from scaling.forecast import forecast_all
+    from scaling.forecast import forecast_all, forecast_rows
     from scaling.plan_files import write_plan
 
     forecasts = forecast_all(runs, threads=launcher.threads)
-    write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecasts, join=True)
+    write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
     settle_runs(plan.folder, runs, launcher, console=console, again=again, forecasts=forecasts, wait=True).conclude()

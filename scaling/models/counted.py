@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from traceback import extract_tb
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +13,32 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
-from scaling.models.custom import Custom
 from scaling.models.parts import is_matrix, weighted
 from scaling.train.lean import spare_dynamo_counting
 
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
 
-def count_layers(model: Custom, shape: tuple[int, ...], outputs: int) -> list[Layer]:
+class Countable(Protocol):
+    """A model that can be made and run: the path of its `module`, and the names of its first and last layer."""
+
+    @property
+    def module(self) -> str:
+        """Import path of the torch module."""
+
+    @property
+    def embed(self) -> str | None:
+        """Name of the first layer, None where it is to be found."""
+
+    @property
+    def head(self) -> str | None:
+        """Name of the last layer, None where it is to be found."""
+
+    def make(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """Make the module for examples of a shape (without the batch)."""
+
+
+def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list[Layer]:
     """Run one batch forward and backward, without numbers where the module allows it, and list what it holds and does.
 
     Parameters of two and more dimensions are weights. The FLOPs of a submodule are laid to its weights, as so many uses
@@ -45,7 +64,7 @@ def count_layers(model: Custom, shape: tuple[int, ...], outputs: int) -> list[La
     return [*layers, Layer(weights=0, flops=flops[""] // BATCH - laid)]
 
 
-def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
+def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
     """Return the module and the forward FLOPs of the batch, by submodule; "" is the whole."""
     try:
         return _one_batch(model, shape, outputs, "meta")
@@ -63,7 +82,9 @@ def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.M
             ) from error
 
 
-def _one_batch(model: Custom, shape: tuple[int, ...], outputs: int, device: str) -> tuple[nn.Module, Mapping[str, int]]:
+def _one_batch(
+    model: Countable, shape: tuple[int, ...], outputs: int, device: str
+) -> tuple[nn.Module, Mapping[str, int]]:
     spare_dynamo_counting()
     with torch.random.fork_rng(devices=[]), torch.device(device):
         module = model.make(shape, outputs)
@@ -101,7 +122,7 @@ def _own(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
     return flops.get(name, 0) - sum(flops.get(f"{prefix}{child}", 0) for child, _ in part.named_children())
 
 
-def _ends(model: Custom, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
+def _ends(model: Countable, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
     """Return the names of the first and the last layer; none of them for a module of a single matrix."""
     if not names:
         raise UserError(f"found {model.module} without a weight matrix; wanted something to train; add a layer")

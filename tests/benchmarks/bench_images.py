@@ -33,6 +33,7 @@ from scaling.models.mlp import MLP
 from scaling.optim.lion import Lion
 from scaling.plan import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
+from scaling.stages.train import FromScratch
 from scaling.train import mapped
 from scaling.train.examiner import load_sets
 from scaling.train.feed import batches
@@ -81,7 +82,9 @@ def planned(file: Path, model: Any, augment: Any, device: str) -> PlannedRun:
     batch = BATCH[device]
     train = Train(steps=1_000_000, batch=batch, label_smoothing=0.3, precision=PRECISION[device])
     data = Noise(size=IMAGES, file=str(file))
-    return plan_run(RunConfig(model, data, Lion(lr=1e-5), Constant(), augment, train, seed=0), overrides={})
+    return plan_run(
+        RunConfig(model, data, Lion(lr=1e-5), Constant(), augment, train, seed=0, stage=FromScratch()), overrides={}
+    )
 
 
 def step_seconds(run: PlannedRun, where: torch.device) -> tuple[float, float]:
