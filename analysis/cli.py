@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import Refusal, UserError
-from analysis.options import (
-    Chosen,
-    answer,
-    interval_options,
-    json_option,
-    parse_numbers,
-    table_options,
-    words,
-)
+from analysis.options import Chosen, answer, interval_options, json_option, parse_numbers, table_options, words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.result import Fit
+    from analysis.fitting.result import Fit
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
@@ -57,14 +49,14 @@ def fit_options(command: Any) -> Any:
 @json_option
 def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
-    from analysis.fitting import fit as fit_law
-    from analysis.views import show_card, show_fit, show_multiverse
+    from analysis.fitting.fit import fit as fit_law
+    from analysis.terminal import show_card, show_fit, show_multiverse
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
     content, worlds = law.to_dict(), None
     if multiverse:
-        from analysis.multiverse import multiverse as vary
+        from analysis.estimates.multiverse import multiverse as vary
 
         worlds = vary(table, **{**how, "law": law.law}, **chosen.selection)
         content["multiverse"] = worlds.to_dict()
@@ -93,8 +85,8 @@ def frontier(
     chosen: Chosen, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
 ) -> None:
     """Find the runs that are best for their compute, and the law through them."""
-    from analysis.frontier import frontier as find
-    from analysis.views import show_frontier
+    from analysis.estimates.frontier import frontier as find
+    from analysis.terminal import show_frontier
 
     rows, left_out = chosen.rows(y)
     found = find(rows, y=y, x=x, rule=rule, **how)
@@ -112,8 +104,8 @@ def frontier(
 @json_option
 def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
-    from analysis.isoflop import isoflop as find
-    from analysis.views import show_isoflop
+    from analysis.estimates.isoflop import isoflop as find
+    from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
     found = find(rows, y=y, shape=_shape(rows, y) if shape == "chinchilla" else None, **how)
@@ -128,9 +120,9 @@ def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: An
 @json_option
 def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
-    from analysis.allocate import allocate as compare
-    from analysis.table import select_rows
-    from analysis.views import show_comparison
+    from analysis.estimates.allocate import allocate as compare
+    from analysis.table.select import select_rows
+    from analysis.terminal import show_comparison
 
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
@@ -151,8 +143,8 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
 @json_option
 def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Forecast the response at a setting never run, with an interval and how far it extrapolates."""
-    from analysis.forecasting import forecast as foresee
-    from analysis.views import show_forecasts
+    from analysis.estimates.forecast import forecast as foresee
+    from analysis.terminal import show_forecasts
 
     settings = [_setting(text) for text in at]
     table = chosen.table()
@@ -172,9 +164,9 @@ def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: An
 @json_option
 def backtest(chosen: Chosen, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Leave the largest runs out and rank laws by how well they foretell them."""
-    from analysis.backtesting import backtest as test
-    from analysis.backtesting import check_laws
-    from analysis.views import show_backtest
+    from analysis.estimates.backtest import backtest as test
+    from analysis.estimates.backtest import check_laws
+    from analysis.terminal import show_backtest
 
     names = words(laws)
     check_laws([name for name in names if ":" not in name])
@@ -193,8 +185,8 @@ def report(source: str, out: str | None, tasks: Sequence[str], json_path: str | 
 
     Where stages made a table of several tasks, the page has a part for each and sets them side by side.
     """
-    from analysis.claims import How
-    from analysis.report import write_report
+    from analysis.report.law_results import How
+    from analysis.report.page import write_report
 
     quiet = json_path == "-"
     written = write_report(
@@ -219,7 +211,8 @@ def report(source: str, out: str | None, tasks: Sequence[str], json_path: str | 
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
     """Write the table of one sweep, or of several together: one row a run and milestone."""
-    from analysis.table import counted, load_table, write_table
+    from analysis.table.read import load_table, write_table
+    from analysis.wording import counted
 
     if out is None and len(sources) > 1:
         raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
@@ -247,14 +240,14 @@ def _together(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.Data
 
 
 def _fit_frontier(table: pd.DataFrame, law: str, y: str, x: str, how: dict[str, Any]) -> Fit:
-    from analysis.fitting import fit as fit_law
+    from analysis.fitting.fit import fit as fit_law
 
     return fit_law(table, law=law, y=y, x=x, **how)
 
 
 def _shape(rows: pd.DataFrame, y: str) -> Any:
-    from analysis.allocate import parametric
-    from analysis.valley import Shape
+    from analysis.estimates.allocate import parametric
+    from analysis.estimates.valley import Shape
 
     law = parametric(rows, y, resamples=0, level=0.95, seed=0)
     return Shape(law.params["alpha"], law.params["beta"])

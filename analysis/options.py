@@ -31,11 +31,11 @@ class Chosen:
 
     def table(self) -> pd.DataFrame:
         """Read the table, with its columns renamed and derived, and N and C counted as asked."""
-        from analysis.table import derive_column, load_table, rename_columns
+        from analysis.table.read import derive_column, load_table, rename_columns
 
         table = load_table(self.source)
         if self.convention == "paper":
-            from analysis.conventions import as_the_paper_counts
+            from analysis.estimates.conventions import as_the_paper_counts
 
             table = as_the_paper_counts(table)
         if self.columns:
@@ -46,7 +46,7 @@ class Chosen:
 
     def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:
         """Read the table and choose its rows; return them and what was left out."""
-        from analysis.table import select_rows
+        from analysis.table.select import select_rows
 
         return select_rows(self.table(), y=y, **self.selection)
 
@@ -150,7 +150,7 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
         show()
     if json_path is None:
         return
-    from analysis.result import plain
+    from analysis.fitting.result import plain
 
     text = json.dumps(plain(content), indent=1, allow_nan=False)
     if json_path == "-":

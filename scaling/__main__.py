@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> None:
     """Give the arguments to a verb, or to Hydra."""
     if _goes_to_hydra(arguments):
-        from scaling.hydra_main import hydra_main
+        from scaling.commands.hydra import hydra_main
 
         hydra_main(arguments)
     else:

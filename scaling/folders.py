@@ -6,9 +6,12 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from scaling.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -153,3 +156,19 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(entry, dict):
             yield entry
+
+
+def check_writable(folder: SweepFolder) -> None:
+    """Raise UserError where results cannot be written."""
+    probe = folder.path / f".writable.{os.uname().nodename}.{os.getpid()}"
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0" * 4096)
+    except OSError as error:
+        raise UserError(
+            f"found that {folder.path} cannot be written ({error.strerror}); wanted a folder for the results; "
+            f"mend that, or give results=DIR"
+        ) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)

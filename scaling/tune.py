@@ -18,11 +18,11 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from scaling.cells import assign
 from scaling.config import read_config
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.cell import assign
+from scaling.plan.planned import PlannedRun, plan_run
 
 STARTUP = 4  # proposals drawn at random before the sampler models the loss
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scaling.compose import session
+from scaling.compose.session import session
 from scaling.dispatch.queue import entries
-from scaling.dispatch.snapshot import take_snapshot
-from scaling.expansion import expand
+from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.folders import SweepFolder
-from scaling.forecast import shape_of
+from scaling.forecast.estimate import shape_of
+from scaling.plan.expand import expand
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

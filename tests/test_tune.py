@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from scaling.compose import session
-from scaling.expansion import expand
+from scaling.compose.session import session
 from scaling.folders import SweepFolder
+from scaling.plan.expand import expand
 from scaling.tune import Best, Space, group_runs, open_studies, propose, rule
 
 SPACE = Space("optim.lr", 1e-4, 1.0, "model.width")

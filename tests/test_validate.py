@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from analysis import fit, load_table
-from analysis.frontier import frontier
-from analysis.table import select_rows
+from analysis.estimates.frontier import frontier
+from analysis.table.select import select_rows
 
 A, B = 1.75, 1.25  # the spectra of linear_teacher
 EXACT = "optim == 'lstsq'"

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.conventions import Convention, under
+from analysis.estimates.conventions import Convention, under
+from analysis.estimates.frontier import MIN_POINTS, frontier
+from analysis.estimates.powerline import power_line
 from analysis.figures.equation import Curve, curve_of_line, draw_curve
 from analysis.figures.style import INK, LAW, legend_above, log_axes, margins
-from analysis.frontier import MIN_POINTS, frontier
-from analysis.powerline import power_line
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from analysis.powerline import PowerLine
-    from analysis.result import Fit
+    from analysis.estimates.powerline import PowerLine
+    from analysis.fitting.result import Fit
 
 
 @dataclass(frozen=True)

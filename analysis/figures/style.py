@@ -15,6 +15,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from analysis.numbers import power_of_ten, short
+
 WIDTH = 4.8
 """Inches of one panel, legible at a column's width."""
 HEIGHT = 3.5
@@ -27,7 +29,6 @@ HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00", "#5b6470")
 """Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
-SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 RC: dict[Any, Any] = {
     "figure.dpi": 100,
@@ -186,14 +187,6 @@ def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.n
         setter(float(np.exp(low - pad)), float(np.exp(high + pad)))
 
 
-def short(value: float) -> str:
-    """Write a number in at most four characters or so: 950, 1.2k, 34M, 2.5e18."""
-    for factor, suffix in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if 0.01 <= abs(value) < 999.5 * factor:
-            return f"{float(f'{value / factor:.2g}') if value / factor < 99.5 else round(value / factor):g}{suffix}"
-    return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
-
-
 def legend(ax: Axes, where: Any = "best", **how: Any) -> None:
     """Draw the legend where there is anything to say."""
     if ax.get_legend_handles_labels()[1]:
@@ -224,14 +217,6 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"CreationDate": None})
     return paths
-
-
-def power_of_ten(value: float, _: object = None) -> str:
-    """Write 2×10⁸, in plain characters (mathtext would be parsed anew for every tick)."""
-    exponent = int(np.floor(np.log10(value) + 1e-9))
-    mantissa = float(f"{value / 10.0**exponent:.3g}")
-    power = "10" + str(exponent).translate(SUPERSCRIPT)
-    return power if mantissa == 1 else f"{mantissa:g}×{power}"
 
 
 def _plain(value: float, _: object) -> str:

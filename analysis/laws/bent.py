@@ -8,18 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.base import (
-    EXPONENT,
-    FLOOR,
-    Array,
-    Bound,
-    Evaluation,
-    Inputs,
-    Law,
-    Units,
-    between,
-    spread,
-)
+from analysis.laws.base import EXPONENT, FLOOR, Array, Bound, Evaluation, Inputs, Law, Units, between, spread
 
 SAME_AS_SATURATING = "the data show no upper plateau, and saturating says the same with two parameters less"
 

@@ -15,8 +15,8 @@ from scaling.folders import SweepFolder
 
 def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
     """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
-    from scaling.expressions import parse
-    from scaling.plan_rows import read_rows
+    from scaling.plan.expressions import parse
+    from scaling.plan.rows import read_rows
 
     if not run_ids and where is None:
         return None
@@ -81,9 +81,9 @@ def retry(
 
     from scaling.commands.settling import settle_runs
     from scaling.dispatch.control import planned_runs, runs_to_retry
-    from scaling.dispatch.reader import read_status
-    from scaling.dispatch.registry import last_launcher
-    from scaling.forecast import forecast_all
+    from scaling.dispatch.dispatches import last_launcher
+    from scaling.dispatch.states.read_state import read_status
+    from scaling.forecast.estimate import forecast_all
 
     sweep = sweep_folder(folder)
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))

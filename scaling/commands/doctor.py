@@ -51,7 +51,7 @@ def _packages() -> str:
 def _devices() -> list[str]:
     import torch
 
-    from scaling.dispatch import devices
+    from scaling import devices
 
     found = [f"CPU, {devices.cores()} cores"]
     for index in range(torch.cuda.device_count()):
@@ -61,21 +61,21 @@ def _devices() -> list[str]:
 
 
 def _speed() -> str:
-    from scaling.dispatch import devices
-    from scaling.speed import known_speed
+    from scaling import devices
+    from scaling.forecast.speed import known_speed
 
     speed = known_speed("cuda" if devices.gpus() else "cpu", 1)
     return "not measured: run `scaling probe`" if speed is None else f"measured for {speed.device}"
 
 
 def _slurm() -> list[str]:
-    from scaling.dispatch.cluster import describe_cluster
+    from scaling.dispatch.slurm.cluster import describe_cluster
 
     return describe_cluster()
 
 
 def _data() -> list[str]:
-    from scaling.data.prepare import survey
+    from scaling.data.prepare.survey import survey
 
     found = survey()
     ready = [entry.name for entry in found if entry.ready]

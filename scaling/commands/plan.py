@@ -20,10 +20,10 @@ Examples:
 @click.option("--all", "show_all", is_flag=True, help="Print every run, however many there are.")
 def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show_all: bool) -> None:
     """Print the runs of a sweep: N, D, C, forecast time and cost. Nothing is written and no data is opened."""
-    from scaling.compose import session
+    from scaling.commands.plan_forecast import outlook
+    from scaling.compose.session import session
     from scaling.config import read_group
-    from scaling.expansion import expand
-    from scaling.outlook import outlook
+    from scaling.plan.expand import expand
 
     with session() as loader:
         expanded = expand(loader, only_overrides(arguments))
@@ -31,6 +31,6 @@ def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show
     if json_path is not None:
         write_json(view.to_dict(), json_path)
     if json_path != "-":
-        from scaling.plan_view import show_plan
+        from scaling.commands.plan_view import show_plan
 
         show_plan(view, show_all=show_all)

@@ -16,11 +16,11 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scaling.commands.plan_forecast import Outlook
     from scaling.commands.settling import Ended
     from scaling.dispatch.launchers import Slurm
-    from scaling.dispatch.slurm import Sheet
-    from scaling.outlook import Outlook
-    from scaling.plan import Plan
+    from scaling.dispatch.slurm.launch import Sheet
+    from scaling.plan.plan import Plan
 
 EPILOG = """\b
 Examples:
@@ -44,8 +44,8 @@ def run(
     The same command again goes on where it stopped: finished runs are skipped, half-done ones continue from their
     checkpoint, failed ones are tried again.
     """
-    from scaling.compose import session
-    from scaling.expansion import expand
+    from scaling.compose.session import session
+    from scaling.plan.expand import expand
 
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
@@ -53,7 +53,7 @@ def run(
         rehearse_plan(plan, json_path=json_path)
         return
     if redo:
-        from scaling.lacking import redo as put_aside
+        from scaling.dispatch.states.settled import redo as put_aside
 
         click.echo(f"{put_aside(plan):,} settled runs are trained again for their milestones", err=True)
     execute(plan, wait=wait, json_path=json_path)
@@ -63,15 +63,15 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
     """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed."""
     from rich.console import Console
 
+    from scaling.commands.plan_forecast import outlook
+    from scaling.commands.plan_view import summary
     from scaling.commands.settling import settle_runs
     from scaling.config import read_group
     from scaling.dispatch.launchers import Local
-    from scaling.dispatch.local import check_writable
-    from scaling.forecast import forecast_rows
-    from scaling.lineage import check_parents
-    from scaling.outlook import outlook
-    from scaling.plan_files import write_plan
-    from scaling.plan_view import summary
+    from scaling.folders import check_writable
+    from scaling.forecast.estimate import forecast_rows
+    from scaling.plan.files import write_plan
+    from scaling.plan.graph import check_parents
 
     console = Console(stderr=json_path == "-")
     launcher = read_group("launcher", plan.launcher)
@@ -108,10 +108,10 @@ def execute(plan: Plan, *, wait: bool = False, json_path: str | None = None) -> 
 
 def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
     """Print the plan and what would be submitted; touch nothing."""
+    from scaling.commands.plan_forecast import outlook
+    from scaling.commands.plan_view import show_plan
     from scaling.config import read_group
     from scaling.dispatch.launchers import Slurm
-    from scaling.outlook import outlook
-    from scaling.plan_view import show_plan
 
     launcher = read_group("launcher", plan.launcher)
     look = outlook(plan, launcher)
@@ -126,7 +126,7 @@ def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
 
 
 def _sheets(plan: Plan, launcher: Slurm, look: Outlook) -> Sequence[Sheet]:
-    from scaling.dispatch.slurm import rehearse
+    from scaling.dispatch.slurm.launch import rehearse
 
     seconds = {run_id: forecast.seconds for run_id, forecast in look.forecasts.items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in look.forecasts.items()}
@@ -142,7 +142,7 @@ def _print_sheets(sheets: Sequence[Sheet]) -> None:
 
 def _one_run(plan: Plan, launcher: Any, console: Console, *, again: str) -> Ended:
     from scaling.commands.settling import Ended
-    from scaling.dispatch.devices import thread_environment
+    from scaling.devices import thread_environment
     from scaling.dispatch.show import print_outcome
     from scaling.dispatch.single import run_single
 

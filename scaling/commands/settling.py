@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaling.commands.options import write_json
-from scaling.dispatch.launchers import UNLIMITED, Limits, Local, Slurm
+from scaling.dispatch.launchers import Local, Slurm
+from scaling.plan.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from scaling.dispatch.outcome import Outcome
-    from scaling.dispatch.slurm import Submission
+    from scaling.dispatch.slurm.launch import Submission
     from scaling.folders import SweepFolder
-    from scaling.forecast import Forecast
-    from scaling.plan import PlannedRun
+    from scaling.forecast.estimate import Forecast
+    from scaling.plan.planned import PlannedRun
 
 Launcher = Local | Slurm
 
@@ -54,7 +55,7 @@ def settle_runs(
     seconds = {run_id: forecast.seconds for run_id, forecast in forecasts.items()}
     if isinstance(launcher, Local):
         return _here(folder, runs, launcher, console=console, again=again, limits=limits, seconds=seconds)
-    from scaling.dispatch.slurm import submit
+    from scaling.dispatch.slurm.launch import submit
 
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in forecasts.items()}
     submission = submit(folder, runs, launcher, limits=limits, forecast=seconds, memory=memory)
@@ -75,7 +76,7 @@ def _here(
     limits: Limits,
     seconds: Mapping[str, float],
 ) -> Ended:
-    from scaling.dispatch.local import run_local
+    from scaling.dispatch.local.launch import run_local
     from scaling.dispatch.show import print_outcome, view
 
     outcome = run_local(folder, runs, launcher, limits=limits, forecast=seconds, view=view(console))
@@ -88,7 +89,7 @@ def _look_on(
 ) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and say how its runs ended."""
     from scaling.commands.status import watch_sweep
-    from scaling.dispatch.local import outcome_of
+    from scaling.dispatch.outcome import outcome_of
     from scaling.dispatch.show import print_outcome
 
     begun = time.monotonic()

@@ -15,7 +15,7 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scaling.plan import Plan
+    from scaling.plan.plan import Plan
     from scaling.tune import Best, Space
 
 EPILOG = """\b
@@ -51,8 +51,8 @@ def tune(
     """
     from rich.console import Console
 
-    from scaling.compose import session
-    from scaling.expansion import expand
+    from scaling.compose.session import session
+    from scaling.plan.expand import expand
     from scaling.tune import Space, rule
 
     low, high = bounds
@@ -78,7 +78,7 @@ def tune(
 def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, console: Console) -> list[Best]:
     from scaling.commands.run import check_data, check_devices
     from scaling.config import read_group
-    from scaling.dispatch.local import check_writable
+    from scaling.folders import check_writable
     from scaling.tune import best, group_runs, open_studies, propose, tell
 
     launcher: Any = read_group("launcher", plan.launcher)
@@ -98,8 +98,8 @@ def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, conso
 
 def _train(plan: Plan, runs: list[Any], launcher: Any, console: Console) -> None:
     from scaling.commands.settling import settle_runs
-    from scaling.forecast import forecast_all, forecast_rows
-    from scaling.plan_files import write_plan
+    from scaling.forecast.estimate import forecast_all, forecast_rows
+    from scaling.plan.files import write_plan
 
     forecasts = forecast_all(runs, threads=launcher.threads)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)

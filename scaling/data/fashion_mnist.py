@@ -21,7 +21,7 @@ from scaling.data import hub
 from scaling.data.base import Arrays, Source
 from scaling.data.finite import FiniteSet, Whole, dealt
 from scaling.data.pixels import moments, resized
-from scaling.data.roots import data_folder
+from scaling.data.places import data_folder
 from scaling.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

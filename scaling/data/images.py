@@ -14,9 +14,9 @@ from pydantic import PositiveInt
 from scaling.config import part
 from scaling.data.base import Source
 from scaling.data.finite import FiniteSet, Whole
-from scaling.data.prepared import Prepared, find_prepared
-from scaling.data.roots import data_folder
-from scaling.data.staging import staged
+from scaling.data.places import data_folder
+from scaling.data.prepare.arrays import Prepared, find_prepared
+from scaling.data.prepare.staging import staged
 from scaling.errors import UserError
 
 OF_A_RUN = ("size", "seed", "stage")  # keys that change nothing of what is prepared

@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.attempts import read_attempts
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.heart import Wish, read_wish
+from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.claims.stop import Wish, read_wish
+from scaling.dispatch.dispatches import DispatchFolder, dispatches
 from scaling.dispatch.queue import read_queue
-from scaling.dispatch.registry import DispatchFolder, dispatches
-from scaling.dispatch.state import State, Status
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
 
 if TYPE_CHECKING:
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
 CANCELLED = "cancelled"
 FOLLOW = 0.5  # seconds between two looks at a log
@@ -80,7 +80,7 @@ def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> lis
 
 def planned_runs(folder: SweepFolder, runs: Collection[str]) -> list[PlannedRun]:
     """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
     found: dict[str, PlannedRun] = {}
     for files, _ in reversed(dispatches(folder)):

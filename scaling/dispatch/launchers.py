@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from scaling.plan.limits import UNLIMITED, Limits
+
+__all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pickles of version 0.1.0 name it here
+
 
 @dataclass(frozen=True)
 class Local:
@@ -71,17 +75,3 @@ class Slurm:
 
 
 LAUNCHERS: dict[str, type[Local | Slurm]] = {Local.name: Local, Slurm.name: Slurm}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a sweep may spend, in all: hours of GPUs held and FLOPs (C); None: without limit."""
-
-    gpu_hours: float | None = None
-    flops: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.gpu_hours is not None or self.flops is not None
-
-
-UNLIMITED = Limits()

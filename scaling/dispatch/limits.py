@@ -6,12 +6,12 @@ import time
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from scaling.dispatch.attempts import read_attempts
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.launchers import Limits
+from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.queue import Entry
-from scaling.dispatch.records import settled
+from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.settled import settled
 from scaling.folders import RunFolder, SweepFolder
+from scaling.plan.limits import Limits
 
 
 @dataclass(frozen=True)

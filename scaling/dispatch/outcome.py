@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scaling.dispatch.states.state import BLOCKED, State, Status
+
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -52,3 +54,11 @@ class Outcome:
         if self.stopped:
             return INTERRUPTED
         return 1 if self.failures or self.blocked else 0
+
+
+def outcome_of(status: Status) -> Outcome:
+    """Return how a dispatch ended, from the state of its runs when its workers are gone."""
+    failures = tuple(Failure(run.run_id, run.label, run.cause, run.error) for run in status.of(State.FAILED))
+    elsewhere = status.counts["running"]
+    blocked = sum(run.cause == BLOCKED for run in status.runs)
+    return Outcome(len(status.runs), status.settled, 0, failures, elsewhere, blocked=blocked)

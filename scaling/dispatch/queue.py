@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.attempts import read_attempts
-from scaling.dispatch.records import settled
+from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.settled import settled
 from scaling.folders import SweepFolder, read_lines, write_aside
 
 if TYPE_CHECKING:
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
 ALL = ""  # the group of runs that any worker may take
 # Of a line; the rest is the run's own.

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scaling.dispatch.outcome import Outcome
-from scaling.dispatch.state import RunState, State, Status
+from scaling.dispatch.states.state import RunState, State, Status
 
 COLOURS = {
     State.FINISHED: "green",

@@ -7,21 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.attempts import FAILURES, read_attempts
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.hand import Signals
-from scaling.dispatch.heart import Heart, Stop
+from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.claims.heartbeat import Heart
+from scaling.dispatch.claims.stop import Signals, Stop
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import check_writable
 from scaling.dispatch.outcome import Failure, Outcome
 from scaling.dispatch.queue import entries
-from scaling.dispatch.records import settled
+from scaling.dispatch.states.attempts import FAILURES, read_attempts
+from scaling.dispatch.states.settled import settled
 from scaling.dispatch.worker import TRAIN, Step, Task, Worker
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, check_writable
 
 if TYPE_CHECKING:
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
 
 HERE = Local()

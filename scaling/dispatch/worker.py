@@ -11,16 +11,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scaling.dispatch import attempts
-from scaling.dispatch.attempts import Attempt, disk_full, iso, now, one_line
-from scaling.dispatch.claim import Claim, HeldClaim, Life, Observer, take
-from scaling.dispatch.heart import TICK, Heart, Stop
-from scaling.dispatch.launchers import UNLIMITED, Limits
+from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
+from scaling.dispatch.claims.heartbeat import TICK, Heart
+from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
 from scaling.dispatch.process import host
 from scaling.dispatch.queue import Entry, read_queue
-from scaling.dispatch.records import clear_for_training, settled
+from scaling.dispatch.states import attempts
+from scaling.dispatch.states.attempts import Attempt, disk_full, iso, now, one_line
+from scaling.dispatch.states.settled import clear_for_training, settled
 from scaling.folders import RunFolder, SweepFolder, remove_asides
+from scaling.plan.limits import UNLIMITED, Limits
 
 log = logging.getLogger(__name__)
 TRAIN = "scaling.train.run:train_run"
@@ -212,7 +213,7 @@ class Worker:
         return Step.AGAIN
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
-        from scaling.plan import PlannedRun
+        from scaling.plan.planned import PlannedRun
 
         run = PlannedRun.from_dict(entry.run)
         if run.run_id != entry.run_id:

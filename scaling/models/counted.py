@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
+from scaling.internals.torch import spare_dynamo_counting
 from scaling.models.parts import is_matrix, weighted
-from scaling.train.lean import spare_dynamo_counting
 
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 

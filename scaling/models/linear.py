@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveInt
 
 from scaling.accounting import Layer, dense
-from scaling.arithmetic import ImpossibleRun
+from scaling.plan.quantities import ImpossibleRun
 
 if TYPE_CHECKING:
     import torch

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import torch
 
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
     from scaling.data.base import DataSet, Metric
     from scaling.folders import RunFolder
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
-    from scaling.train.duties import Progress
+    from scaling.train.callbacks import Progress
     from scaling.train.examiner import Sets, Verdict
 
 Watch = Callable[["Progress"], None] | None

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scaling.plan import PlannedRun
+from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
 from scaling.train.evaluate import ROWS, Score, mean_and_error
 from scaling.train.examiner import Sets, Verdict, point
-from scaling.train.feed import Epochs
-from scaling.train.resident import Examples, Resident
+from scaling.train.feed.feed import Epochs
+from scaling.train.feed.resident import Examples, Resident
 from scaling.train.streams import stream
 
 FLOOR = 1e-12  # of the largest eigenvalue: below it lies rounding

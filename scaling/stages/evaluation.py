@@ -11,10 +11,10 @@ from scaling.stages.base import Stage
 if TYPE_CHECKING:
     import torch
 
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
     from scaling.folders import RunFolder
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.examiner import Sets
 
 
@@ -32,9 +32,9 @@ class Evaluation(Stage):
     def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network; UserError where the data has other classes than its head knows, or no classes."""
         from scaling.accounting import count
-        from scaling.arithmetic import Quantities
         from scaling.errors import UserError
-        from scaling.stages.descent import check_classes, check_parent, layers_of
+        from scaling.plan.quantities import Quantities
+        from scaling.stages.parents import check_classes, check_parent, layers_of
 
         parent = check_parent(config, parent)
         check_classes(config, parent)

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling.folders import RunFolder
-from scaling.identity import essence, resolved_precision
-from scaling.plan import PlannedRun
+from scaling.plan.identity import essence, resolved_precision
+from scaling.plan.planned import PlannedRun
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +60,8 @@ def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Se
     """Return a run's data as its parent's frozen body sees it, on the device."""
     from scaling.data.base import Arrays
     from scaling.train.examiner import TRAIN_EXAMPLES, Sets
-    from scaling.train.feed import epochs
-    from scaling.train.resident import put
+    from scaling.train.feed.feed import epochs
+    from scaling.train.feed.resident import put
 
     splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
     found = features(run, splits, folder, device)
@@ -146,8 +146,8 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
 
     from scaling.data.base import Arrays
     from scaling.train.evaluate import ROWS
-    from scaling.train.resident import put
-    from scaling.train.scale import scale_of
+    from scaling.train.feed.resident import put
+    from scaling.train.feed.scale import scale_of
 
     examples: Arrays = getattr(splits, name)
     scale = scale_of(splits, run.config.data.shape, device)

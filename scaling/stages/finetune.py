@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.stages.base import Stage, Stop, Watch
 
 if TYPE_CHECKING:
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
     from scaling.train.examiner import Verdict
 
@@ -29,8 +29,8 @@ class FineTune(Stage):
     def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network with its new head at the size that it reads."""
         from scaling.accounting import count
-        from scaling.arithmetic import settle
-        from scaling.stages.descent import check_parent, features_of, layers_of
+        from scaling.plan.quantities import settle
+        from scaling.stages.parents import check_parent, features_of, layers_of
 
         parent = check_parent(config, parent)
         features_of(config, parent)

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scaling.augment.standard import Standard
-from scaling.identity import resolved_precision
-from scaling.plan import PlannedRun
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
 from scaling.stages.base import Stop, Watch
+from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import fitted, inherited
 from scaling.train.attempt import Attempt
-from scaling.train.duties import Progress
+from scaling.train.callbacks import Progress
 from scaling.train.evaluate import ROWS, Score, mean_and_error
 from scaling.train.examiner import Sets, Verdict, point
-from scaling.train.feed import Epochs
-from scaling.train.resident import Resident, put
-from scaling.train.scale import scale_of
+from scaling.train.feed.feed import Epochs
+from scaling.train.feed.resident import Resident, put
+from scaling.train.feed.scale import scale_of
 from scaling.train.streams import stream
 
-if TYPE_CHECKING:
-    from scaling.stages.tta import TestTimeAugmentation
-
 UNKNOWN = Score(nan, nan, nan, nan)  # of sets that are not judged
-
-
-@dataclass(frozen=True)
-class Crops:
-    """How many crops of each image are drawn, how, and what their mean is taken of."""
-
-    number: int
-    average: Literal["logits", "probabilities"]
-    drawn: Standard
-
-    @classmethod
-    def of(cls, stage: TestTimeAugmentation) -> Crops:
-        """Read the stage's settings."""
-        drawn = Standard(scale=stage.scale, ratio=stage.ratio, flip=stage.flip, mixup=0.0)
-        return cls(stage.crops, stage.average, drawn)
 
 
 def load_test(run: PlannedRun, device: torch.device) -> Sets:

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from torch import nn
-
 from scaling.models.parts import head_of
 from scaling.stages.networks import fitted, inherited
 from scaling.train.attempt import Attempt
-
-
-@dataclass(frozen=True)
-class Learner:
-    """The module that is trained, and the whole network that it makes, asked for when weights are kept."""
-
-    module: nn.Module
-    whole: Callable[[], nn.Module]
+from scaling.train.learner import Learner
 
 
 def head_learner(attempt: Attempt) -> Learner:

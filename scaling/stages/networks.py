@@ -9,8 +9,8 @@ from torch.nn import functional
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.models.parts import head_of
-from scaling.plan import PlannedRun
-from scaling.train.kept import kept_weights
+from scaling.plan.planned import PlannedRun
+from scaling.train.output.kept_weights import kept_weights
 from scaling.train.streams import stream
 
 

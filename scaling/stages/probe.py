@@ -10,10 +10,10 @@ from scaling.stages.base import Stage, Stop, Watch
 if TYPE_CHECKING:
     import torch
 
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
     from scaling.folders import RunFolder
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
     from scaling.train.examiner import Sets, Verdict
 
@@ -29,9 +29,9 @@ class Probe(Stage):
     def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the head's training and one pass of the body; UserError where the features would change."""
         from scaling.accounting import body_of, count, dense
-        from scaling.arithmetic import settle
         from scaling.errors import UserError
-        from scaling.stages.descent import check_parent, features_of, layers_of, subset_of
+        from scaling.plan.quantities import settle
+        from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
 
         parent = check_parent(config, parent)
         subset_of(config)

@@ -12,11 +12,11 @@ from scaling.stages.base import Stage, Stop, Watch
 if TYPE_CHECKING:
     import torch
 
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
     from scaling.data.base import DataSet, Metric
     from scaling.folders import RunFolder
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
     from scaling.train.examiner import Sets, Verdict
 
@@ -41,8 +41,8 @@ class Ridge(Stage):
     def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
         from scaling.accounting import body_of, closed_form_C, count, dense
-        from scaling.arithmetic import ImpossibleRun, Quantities
-        from scaling.stages.descent import check_parent, features_of, layers_of, subset_of
+        from scaling.plan.quantities import ImpossibleRun, Quantities
+        from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
 
         parent = check_parent(config, parent)
         pool, data = subset_of(config), config.data

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.stages.base import Stage, Stop, Watch
 
 if TYPE_CHECKING:
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
     from scaling.train.examiner import Verdict
 
@@ -25,8 +25,8 @@ class FromScratch(Stage):
 
     def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Turn the length that is given into steps, examples and FLOPs; UserError where a parent is given."""
-        from scaling.arithmetic import settle
         from scaling.errors import UserError
+        from scaling.plan.quantities import settle
 
         if config.parent is not None:
             raise UserError(

@@ -13,9 +13,9 @@ from scaling.stages.base import Stop, Watch
 from scaling.stages.evaluation import Evaluation, label_file
 
 if TYPE_CHECKING:
-    from scaling.arithmetic import Quantities
     from scaling.config import RunConfig
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
+    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
     from scaling.train.examiner import Verdict
 
@@ -59,8 +59,10 @@ class TestTimeAugmentation(Evaluation):
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
         """Judge the network; None where `stop` asked for an end."""
-        from scaling.stages.judging import Crops, judge_network
+        from scaling.augment.standard import Standard
+        from scaling.stages.crops import Crops
+        from scaling.stages.judging import judge_network
 
-        return judge_network(
-            attempt, watch=watch, stop=stop, crops=Crops.of(self), labels=next(iter(self.files()), None)
-        )
+        drawn = Standard(scale=self.scale, ratio=self.ratio, flip=self.flip, mixup=0.0)
+        crops = Crops(self.crops, self.average, drawn)
+        return judge_network(attempt, watch=watch, stop=stop, crops=crops, labels=next(iter(self.files()), None))

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from scaling.folders import RunFolder
-from scaling.plan import PlannedRun
+from scaling.plan.planned import PlannedRun
 from scaling.train.examiner import Sets
-from scaling.train.journal import Journal
+from scaling.train.output.journal import Journal
 
 
 @dataclass(frozen=True)

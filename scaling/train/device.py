@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from scaling.devices import device_name
 from scaling.errors import UserError
-from scaling.speed import device_name
 
 
 def find_device(name: str) -> torch.device:

@@ -9,7 +9,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.identity import resolved_precision
+from scaling.plan.identity import resolved_precision
 
 REFUSED = ("can't allocate memory", "not enough memory", "CUDA out of memory")  # how torch words it on a CPU or GPU
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
-from scaling.train.resident import Examples
+from scaling.train.feed.resident import Examples
 
 Labels = Tensor | Mixed  # class indices or targets (n,), or those of mixed examples
 Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -> mean loss ()

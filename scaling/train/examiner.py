@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from scaling.data.base import Arrays, Splits, Stream
-from scaling.identity import resolved_precision
 from scaling.models.blocks import LinearMap
-from scaling.plan import PlannedRun
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
 from scaling.record import Point
 from scaling.train.evaluate import Score, score
-from scaling.train.feed import Chunks, Feed, epochs
-from scaling.train.resident import Examples, put
-from scaling.train.scale import scale_of
+from scaling.train.feed.feed import Chunks, Feed, epochs
+from scaling.train.feed.resident import Examples, put
+from scaling.train.feed.scale import scale_of
 
 TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken
 ABOVE = 3  # standard errors above chance: diverged

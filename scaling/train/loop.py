@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
-from scaling.identity import resolved_precision
-from scaling.plan import PlannedRun
+from scaling.internals.torch import spare_dynamo
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
 from scaling.train.evaluate import Labels, objective
-from scaling.train.feed import Batches
-from scaling.train.lean import spare_dynamo
+from scaling.train.feed.feed import Batches
 from scaling.train.streams import derive, global_states, seed_global, set_global_states, stream
 
 CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device

@@ -10,17 +10,17 @@ import yaml
 
 from scaling.config import plain
 from scaling.folders import RunFolder, read_lines, write_aside
-from scaling.identity import resolved_precision
-from scaling.plan import PlannedRun
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
 from scaling.train.attempt import Attempt
+from scaling.train.callbacks import Progress
 from scaling.train.device import describe_device, find_device
-from scaling.train.duties import Progress
 from scaling.train.errors import memory_explained
 from scaling.train.examiner import Verdict, has_diverged, is_at_chance
-from scaling.train.journal import Journal
-from scaling.train.lean import spare_collector
+from scaling.train.output.journal import Journal
 from scaling.train.precision import matmul_precision
+from scaling.train.startup import spare_collector
 
 __all__ = ["Progress", "train_run"]
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where PyYAML was built so: 10 ms less a run

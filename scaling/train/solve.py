@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from scaling.errors import UserError
-from scaling.plan import PlannedRun
+from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
 from scaling.train.examiner import LOST, Verdict, examine, point
-from scaling.train.feed import Feed
-from scaling.train.kept import keep_weights
+from scaling.train.feed.feed import Feed
+from scaling.train.output.kept_weights import keep_weights
 from scaling.train.streams import stream
 
 ROWS = 8_192  # examples folded in at a time

@@ -7,16 +7,16 @@ from math import isfinite, prod
 from typing import TYPE_CHECKING
 
 from scaling.train.attempt import Attempt
-from scaling.train.checkpoint import read_checkpoint, write_checkpoint
-from scaling.train.duties import Duties, Progress
+from scaling.train.callbacks import Duties, Progress
 from scaling.train.examiner import LOST, Verdict, examine, point
-from scaling.train.feed import batches
-from scaling.train.filters import keep_filters
-from scaling.train.kept import keep_weights
+from scaling.train.feed.feed import batches
 from scaling.train.loop import Diverged, Trainer
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
+from scaling.train.output.filters import keep_filters
+from scaling.train.output.kept_weights import keep_weights
 
 if TYPE_CHECKING:
-    from scaling.stages.learners import Learner
+    from scaling.train.learner import Learner
 
 
 def step_through(

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import worlds
-from worlds import World, write_results
 
 from analysis.__main__ import main
 from analysis.cli import COMMANDS
 from analysis.options import parse_columns
+from tests.analysis import worlds
+from tests.analysis.worlds import World, write_results
 
 ROOT = Path(__file__).parents[2]
 

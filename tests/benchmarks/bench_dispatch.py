@@ -21,9 +21,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.claim import acquire
+from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.slurm import scheduler
 from scaling.folders import SweepFolder
 from tests.benchmarks.trivial import OVERRIDES, planned
 
@@ -94,7 +94,7 @@ def settled_sweep(folder: Path, count: int) -> SweepFolder:
 
 def slurm(folder: Path) -> Table:
     """Compare our hands with one submitit array of 100 jobs, on the same cluster."""
-    from scaling.dispatch.slurm import submit
+    from scaling.dispatch.slurm.launch import submit
 
     table = Table("", "s", title=f"{RUNS} trivial runs through SLURM (4 nodes on one machine)", title_justify="left")
     runs = stand_ins()

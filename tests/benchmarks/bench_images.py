@@ -31,12 +31,12 @@ from scaling.data.base import Arrays, DataSet, Splits
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.lion import Lion
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 from scaling.stages.train import FromScratch
-from scaling.train import mapped
 from scaling.train.examiner import load_sets
-from scaling.train.feed import batches
+from scaling.train.feed import mapped
+from scaling.train.feed.feed import batches
 from scaling.train.loop import Trainer
 from scaling.train.precision import matmul_precision
 

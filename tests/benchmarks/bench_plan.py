@@ -10,8 +10,8 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from scaling.compose import compose, session
-from scaling.expansion import expand
+from scaling.compose.session import compose, session
+from scaling.plan.expand import expand
 
 CELLS = 10_000
 COMPOSED = 50  # cells composed one by one; the rest would take as long each

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.claim import Claim, read_claim
+from scaling.dispatch.claims.claim import Claim, read_claim
 from scaling.folders import SweepFolder, read_lines
 from tests.dispatch.stand_in import gate
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from scaling.config import read_config
 from scaling.dispatch.process import host
-from scaling.dispatch.scheduler import own_job
+from scaling.dispatch.slurm.scheduler import own_job
 from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, write_aside
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 
 STEPS = 10
 HELD = 3  # the step that is held

@@ -6,14 +6,14 @@ import pytest
 
 from scaling.dispatch.control import cancel, find_run, follow_log, planned_runs, read_log, runs_to_retry
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import run_local
-from scaling.dispatch.reader import Reader
-from scaling.dispatch.state import Planned
+from scaling.dispatch.local.launch import run_local
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line
 from tests.dispatch.conftest import STAND_IN, at_work, causes, open_gates, under_way, wait_for
+from tests.dispatch.local.test_launch import dispatcher
 from tests.dispatch.stand_in import planned
-from tests.dispatch.test_local import dispatcher
 
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
 

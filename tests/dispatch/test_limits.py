@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.dispatch.attempts import Attempt, iso
-from scaling.dispatch.claim import acquire
-from scaling.dispatch.launchers import UNLIMITED, Limits
+from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.limits import beyond, offer, spent
 from scaling.dispatch.queue import entries
+from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.folders import write_aside
+from scaling.plan.limits import UNLIMITED, Limits
 from tests.dispatch.stand_in import planned
 
 

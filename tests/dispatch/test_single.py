@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.claim import acquire
+from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.single import run_single
 from scaling.errors import UserError

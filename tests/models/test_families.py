@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.comparison import ratio_at_equal_compute
-from scaling.compose import session
+from analysis.estimates.ratio import ratio_at_equal_compute
+from scaling.compose.session import session
 from scaling.data.fashion_mnist import FashionMnist
-from scaling.expansion import expand
 from scaling.folders import RunFolder
+from scaling.plan.expand import expand
 from scaling.train.run import train_run
 
 SEEDS = range(5)

@@ -10,23 +10,24 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from analysis.case import Case, epoch_groups, is_scaling, rounded
 from analysis.cli import cli
-from analysis.comparison import ratio_at_equal_compute
-from analysis.convention_table import convention_table
-from analysis.conventions import OURS, PAPER, exponents, with_paper_columns
 from analysis.errors import Refusal
-from analysis.figures.ablation import ablation_numbers, variant_of
+from analysis.estimates.conventions import OURS, PAPER, exponents, with_paper_columns
+from analysis.estimates.frontier import frontier
+from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import allocation_numbers
-from analysis.figures.batches import batch_numbers
-from analysis.figures.filters import locality_lines, mosaic, mosaics
-from analysis.figures.shapes import shape_numbers
-from analysis.figures.zhai import zhai_numbers
-from analysis.frontier import frontier
-from analysis.locality import Filters, locality
-from analysis.result_tables import efficiency_table, is_ablation, quantity, result_table, symbol
-from analysis.specials import augmentations, crops, shapes
-from analysis.text_table import TextTable
+from analysis.figures.paper.ablation import ablation_numbers, variant_of
+from analysis.figures.paper.batches import batch_numbers
+from analysis.figures.paper.filters import locality_lines, mosaic, mosaics
+from analysis.figures.paper.locality import Filters, locality
+from analysis.figures.paper.shapes import shape_numbers
+from analysis.figures.paper.zhai import zhai_numbers
+from analysis.report.accuracy_table import efficiency_table, quantity, result_table
+from analysis.report.case import Case, epoch_groups, is_ablation, is_scaling, rounded
+from analysis.report.convention_table import convention_table
+from analysis.report.paper_figures import augmentations, crops, shapes
+from analysis.report.text_table import TextTable
+from analysis.wording import symbol
 
 
 def world(alpha=0.5, beta=0.5, seeds=1, noise=0.0, epochs=(10.0, 20.0)):
@@ -255,11 +256,11 @@ def test_without_measurements_there_is_no_efficiency_table(tmp_path):
 
 
 def test_filters_without_images_are_none(tmp_path):
-    from analysis.locality import read_filters
+    from analysis.figures.paper.locality import read_filters
 
     assert read_filters(tmp_path, "absent") is None
     torch = pytest.importorskip("torch")
-    from scaling.train.filters import keep_filters
+    from scaling.train.output.filters import keep_filters
 
     (tmp_path / "r").mkdir()
     body = torch.nn.Sequential(torch.nn.Linear(12, 5), torch.nn.Linear(5, 3))

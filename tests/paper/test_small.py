@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis.case import cases_of
-from analysis.claims import How
-from analysis.conventions import with_paper_columns
-from analysis.locality import read_filters
-from analysis.report import write_report
-from analysis.result_tables import efficiency_table, results_of
-from analysis.table import load_table
+from analysis.estimates.conventions import with_paper_columns
+from analysis.figures.paper.locality import read_filters
+from analysis.report.accuracy_table import efficiency_table, results_of
+from analysis.report.case import cases_of
+from analysis.report.law_results import How
+from analysis.report.page import write_report
+from analysis.table.read import load_table
 from scaling.data.fashion_mnist import FashionMnist
 
 pytestmark = pytest.mark.skipif(

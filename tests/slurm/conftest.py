@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.scheduler import all_states
+from scaling.dispatch.slurm.scheduler import all_states
 from tests.dispatch.conftest import wait_for
 
 SCRIPT = Path(__file__).with_name("cluster.sh")

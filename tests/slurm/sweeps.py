@@ -8,15 +8,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.claim import Claim
+from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.process import start_time
-from scaling.dispatch.reader import Reader
-from scaling.dispatch.slurm import Submission, submit
-from scaling.dispatch.state import Planned, Status
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.launch import Submission, submit
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.states.state import Planned, Status
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan import PlannedRun
+from scaling.plan.planned import PlannedRun
 from tests.dispatch.conftest import STAND_IN, claims, open_gates, under_way, wait_for
 from tests.dispatch.stand_in import planned
 

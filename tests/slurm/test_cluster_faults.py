@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import run_local
+from scaling.dispatch.local.launch import run_local
 from scaling.dispatch.process import start_time
 from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
 from tests.slurm.sweeps import LAUNCHER, ended, sweep, tool

@@ -11,7 +11,7 @@ import signal
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import run_local
+from scaling.dispatch.local.launch import run_local
 from tests.dispatch.conftest import STAND_IN, at_work, causes, leftovers, trained, wait_for
 from tests.slurm.sweeps import ended, sweep, tool
 

@@ -8,9 +8,9 @@ import signal
 from scaling.config import read_config
 from scaling.dispatch.single import run_single
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train import stepping
-from scaling.train.checkpoint import write_checkpoint
+from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.run import train_run
 from tests.dispatch.conftest import causes, leftovers
 from tests.dispatch.stand_in import hold

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.cluster import describe_cluster, read_cluster
 from scaling.dispatch.control import cancel
-from scaling.dispatch.launchers import Limits
-from scaling.dispatch.registry import dispatches
-from scaling.dispatch.slurm import rehearse, submit
-from scaling.dispatch.state import State
+from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.cluster import describe_cluster, read_cluster
+from scaling.dispatch.slurm.launch import rehearse, submit
+from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+from scaling.plan.limits import Limits
 from tests.dispatch.conftest import STAND_IN, at_work, causes, trained, wait_for
 from tests.dispatch.stand_in import planned
 from tests.slurm.sweeps import LAUNCHER, Flight, ended, sweep, tool
@@ -76,7 +76,7 @@ def test_cancelled_job_that_is_requeued_stays_cancelled(tmp_path):
     flight.submit()
     job = flight.working().job
     [(files, _)] = dispatches(flight.folder)
-    from scaling.dispatch.heart import Wish
+    from scaling.dispatch.claims.stop import Wish
 
     tool("scontrol", "requeue", job)
     files.ask_to_stop(Wish("cancelled"))
@@ -209,10 +209,10 @@ def test_refusal_is_one_sentence_and_leaves_nothing(tmp_path):
 
 
 def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
-    from scaling.dispatch import slurm
+    from scaling.dispatch.slurm import launch
 
     real = read_cluster()
-    monkeypatch.setattr(slurm, "read_cluster", lambda: replace(real, max_array=4))
+    monkeypatch.setattr(launch, "read_cluster", lambda: replace(real, max_array=4))
     flight = sweep(tmp_path, 8, "steps:0", launcher=replace(LAUNCHER, jobs=7))
     submission = flight.submit()
     assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job

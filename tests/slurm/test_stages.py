@@ -11,9 +11,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis import load_table
-from scaling.dispatch import scheduler
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.reader import read_status
+from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.states.read_state import read_status
 from scaling.folders import SweepFolder, read_lines
 from tests.dispatch.conftest import leftovers, wait_for
 from tests.slurm.sweeps import ended

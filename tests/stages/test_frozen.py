@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge as ScikitRidge
 from scaling.errors import UserError
 from scaling.stages.features import SPLITS, feature_key, feature_sets
 from scaling.stages.networks import inherited
-from scaling.train.kept import kept_weights
+from scaling.train.output.kept_weights import kept_weights
 from scaling.train.run import train_run
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.runs import essence, planned

@@ -12,9 +12,9 @@ import time
 import pytest
 
 from analysis import fit
-from scaling.compose import session
+from scaling.compose.session import session
 from scaling.errors import UserError
-from scaling.expansion import expand
+from scaling.plan.expand import expand
 
 SWEEP = """\
 # Probes of a small pre-training.
@@ -157,7 +157,7 @@ def _plan(results):
 
 def _table(results):
     from analysis import load_table
-    from analysis.table import select_rows
+    from analysis.table.select import select_rows
 
     table = load_table(results / "graph")
     assert not table.duplicated(["run_id", "step", "task"]).any()
@@ -197,7 +197,7 @@ def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling
 
 def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here):
     from scaling.dispatch.launchers import Local
-    from scaling.dispatch.local import run_local
+    from scaling.dispatch.local.launch import run_local
     from scaling.dispatch.queue import entries
     from scaling.folders import SweepFolder
     from scaling.train.run import train_run

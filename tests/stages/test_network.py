@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.augment.standard import Standard
 from scaling.data.base import Published
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.stages.judging import Crops, allowed_classes, listed_score
+from scaling.stages.judging import allowed_classes, listed_score
 from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import Resized, inherited
-from scaling.train.checkpoint import write_checkpoint
-from scaling.train.kept import kept_weights
+from scaling.train.output.checkpoint import write_checkpoint
+from scaling.train.output.kept_weights import kept_weights
 from scaling.train.run import train_run
 from scaling.train.streams import stream
 from tests.stages.family import child_run, done, folder_of
@@ -95,7 +96,8 @@ def test_tta_is_the_mean_over_crops_by_hand(trained, average):
     test = run.config.data.load(1).test
     x = torch.tensor((test.x - 128.0) / 20.0, dtype=torch.float32)
     generator = stream(4, "crops")
-    augment = Crops.of(run.config.stage).drawn.build((1, 2, 3), 3)
+    stage = run.config.stage
+    augment = Standard(scale=stage.scale, ratio=stage.ratio, flip=stage.flip, mixup=0.0).build((1, 2, 3), 3)
     with torch.no_grad():
         outputs = torch.stack([network(augment(x, None, generator)[0]).double() for _ in range(3)])
     mean = outputs.mean(0).softmax(1) if average == "logits" else outputs.softmax(2).mean(0)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from scaling.folders import RunFolder, read_lines
-from scaling.plan import PlannedRun
-from scaling.train.kept import kept_weights
+from scaling.plan.planned import PlannedRun
+from scaling.train.output.kept_weights import kept_weights
 from scaling.train.run import train_run
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.runs import essence

@@ -11,7 +11,7 @@ import numpy as np
 from scaling.config import part, read_config
 from scaling.data.base import Arrays, DataSet, Metric, Splits, Stream
 from scaling.folders import RunFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 
 CENTRES = np.random.default_rng(7).standard_normal((3, 6)).astype(np.float32)
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
-from scaling.train.kept import kept_weights
+from scaling.train.output.kept_weights import kept_weights
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
 
@@ -131,7 +131,7 @@ def test_a_checkpoint_runs_no_code_of_others(tmp_path):
             return (Path.touch, (trap,))
 
     torch.save({"run_id": run.run_id, "state": Trap()}, tmp_path / "body")
-    from scaling.train.checkpoint import MAGIC, hashlib
+    from scaling.train.output.checkpoint import MAGIC, hashlib
 
     body = (tmp_path / "body").read_bytes()
     folder.checkpoint.write_bytes(MAGIC + hashlib.sha256(body).digest() + body)

@@ -1,0 +1,92 @@
+"""The same fit under every convention of N and of C that the table has."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from analysis.errors import Refusal
+from analysis.fitting.result import Fit, plain
+from analysis.laws import Law, get_law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONVENTIONS = {"N": ("N", "N_total", "N_body", "N_nonhead"), "C": ("C", "C_counted"), "D": ("D",)}
+
+
+@dataclass(frozen=True)
+class World:
+    """One choice of conventions, and the fit under it (or why there is none)."""
+
+    columns: dict[str, str]
+    params: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    N_exponent: float | None
+    N_exponent_interval: tuple[float, float] | None
+    objective: float | None
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Multiverse:
+    """A law under all conventions: how much of a result is the convention's."""
+
+    law: str
+    worlds: tuple[World, ...]
+
+    @property
+    def N_exponents(self) -> tuple[float, float] | None:
+        """The smallest and the largest exponent of the optimal N."""
+        found = [world.N_exponent for world in self.worlds if world.N_exponent is not None]
+        return (min(found), max(found)) if found else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return plain(self) | {"N_exponents": plain(self.N_exponents)}
+
+    def to_json(self) -> str:
+        """Return the JSON text of `to_dict`."""
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def multiverse(
+    table: pd.DataFrame | str, law: str | Law = "chinchilla", *, x: str | None = None, **options: Any
+) -> Multiverse:
+    """Fit a law once for each convention of its inputs that the table has (N or x, and C)."""
+    from analysis.fitting.fit import fit
+    from analysis.table.read import load_table
+
+    frame = load_table(table)
+    chosen = get_law(law)
+    inputs = (x or "C",) if chosen.variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
+    choices = [
+        [column for column in CONVENTIONS.get(name, (name,)) if column in frame.columns] or [name] for name in inputs
+    ]
+    worlds = []
+    for columns in product(*choices):
+        renamed = {name: column for name, column in zip(inputs, columns, strict=True) if name != column}
+        world = frame.assign(**{name: frame[column] for name, column in renamed.items()})
+        named = dict(zip(inputs, columns, strict=True))
+        try:
+            worlds.append(_world(named, fit(world, chosen, x=inputs[0] if chosen.variable else None, **options)))
+        except Refusal as refusal:
+            worlds.append(World(named, {}, {}, None, None, None, "refused", str(refusal)))
+    return Multiverse(chosen.name, tuple(worlds))
+
+
+def _world(columns: dict[str, str], found: Fit) -> World:
+    share = found.allocation
+    return World(
+        columns,
+        found.params,
+        found.intervals,
+        share.N_exponent if share else None,
+        share.N_exponent_interval if share else None,
+        found.objective.value,
+        found.certificate.status,
+        "; ".join(found.certificate.reasons),
+    )

@@ -1,0 +1,79 @@
+"""The card of a fit: enough for someone else to get the same digits."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.fitting.points import Points
+from analysis.laws import Law
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+CONVENTIONS = {
+    "N": "parameters of all weight matrices",
+    "N_total": "all parameters",
+    "N_body": "parameters without input embedding and head",
+    "N_nonhead": "parameters without the head",
+    "C": "FLOPs: 3 x forward, a multiply-add counts 2",
+    "C_counted": "FLOPs as counted, forward and backward",
+    "D": "training examples processed, repeats included",
+}
+
+
+def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the card as plain data."""
+    used = {name: (float(x.min()), float(x.max())) for name, x in points.inputs.items()}
+    return {
+        "law": law.name,
+        "formula": law.formula,
+        "source": law.source,
+        "columns": dict(points.columns),
+        "conventions": {column: CONVENTIONS[column] for column in points.columns.values() if column in CONVENTIONS},
+        "flops_per_nd": points.flops_per_nd,
+        "ranges": used,
+        "rows_used": points.n,
+        "left_out": list(points.left_out),
+        "data_hash": points.data_hash,
+        **options,
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+
+
+def card_text(fit: Fit) -> str:
+    """Return the card of a fit as plain text, a line a fact."""
+    card, certificate, objective = fit.card, fit.certificate, fit.objective
+    lines = [f"law          {fit.y} = {card['formula']}   ({fit.law}; {card['source']})"]
+    for name, value in fit.params.items():
+        ends = fit.intervals.get(name)
+        lines.append(f"  {name:<10} {value:.6g}" + (f"   [{ends[0]:.4g}, {ends[1]:.4g}]" if ends else ""))
+    if fit.allocation:
+        ends = fit.allocation.N_exponent_interval
+        said = f"   [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else ""
+        lines.append(f"  N* ~ C^{fit.allocation.N_exponent:.3g}{said}, D* ~ C^{fit.allocation.D_exponent:.3g}")
+    lines += [
+        f"objective    {objective.name} on {objective.space} {fit.y}, delta {objective.delta:g}, "
+        f"sum {objective.value:.10g}",
+        f"data         {fit.n_points} points of {fit.n_runs} runs, hash {card['data_hash']}",
+        *(f"left out     {line}" for line in card["left_out"]),
+        *(f"{name:<12} {said}" for name, said in card["conventions"].items()),
+        f"intervals    {card['resamples']} resamples by {card['resample']}, {card['interval']}, level {fit.level:g}, "
+        f"seed {card['seed']}",
+        f"certificate  {certificate.status}: {certificate.share_at_best:.0%} of {certificate.starts} starts at the "
+        f"best of {certificate.basins}, gradient {certificate.gradient_norm:.1e}, "
+        f"condition {certificate.condition:.3g}, {certificate.points_per_parameter:.3g} points a parameter",
+    ]
+    if certificate.trade_off:
+        where = ", ".join(f"{name} = {value:.3g}" for name, value in certificate.next_run.items())
+        lines.append(f"trade-off    {', '.join(certificate.trade_off)}; a run at {where} would tell them apart best")
+    if fit.lack_of_fit:
+        test = fit.lack_of_fit
+        lines.append(f"lack of fit  F {test.F:.3g} over {test.cells} cells, p {test.p_value:.2g}")
+    if card.get("tried"):
+        lines.append("tried        " + ", ".join(f"{law} {error:.3g}" for law, error in card["tried"].items()))
+    lines += [f"warning      {line}" for line in fit.warnings]
+    lines.append("versions     " + ", ".join(f"{name} {value}" for name, value in card["versions"].items()))
+    return "\n".join(lines)

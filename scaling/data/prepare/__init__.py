@@ -1,0 +1,1 @@
+"""From images as they are distributed to arrays that training reads."""

@@ -1,0 +1,113 @@
+"""What sbatch is asked for, through submitit, and what becomes of its refusals."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from typing import Any
+
+from submitit.core.utils import FailedJobError, JobPaths
+from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+
+from scaling.devices import thread_environment
+from scaling.dispatch.dispatches import DispatchFolder
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.slurm.deal import Hand
+from scaling.dispatch.slurm.snapshot import import_path
+from scaling.errors import UserError
+
+TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
+BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
+PASSING = (  # refusals that waiting can cure
+    "Socket timed out",
+    "Unable to contact slurm controller",
+    "temporarily unable to accept job",
+    "Resource temporarily unavailable",
+    "Transport endpoint is not connected",
+    "Connection refused",
+)
+TOO_MANY = (
+    "AssocMaxSubmitJobLimit",
+    "QOSMaxSubmitJob",
+    "MaxSubmitJobs",
+    "job submit limit",
+    "Job array index too large",
+)
+
+
+class TooMany(Exception):
+    """SLURM takes no more jobs of this user, or no array of that size."""
+
+
+def patiently(submit: Any) -> Any:
+    """Submit; wait and try again where the controller is busy; raise UserError, or TooMany, where it refuses."""
+    for pause in (*BACK_OFF, 0):
+        try:
+            return submit()
+        except FailedJobError as error:
+            said = " ".join(str(error).replace("sbatch: error:", "").split())
+            if any(words in said for words in TOO_MANY):
+                raise TooMany(_refusal(said)) from None
+            if pause == 0 or not any(words in said for words in PASSING):
+                raise UserError(_refusal(said)) from None
+            time.sleep(pause)
+    raise AssertionError("the loop returns or raises")
+
+
+def _refusal(said: str) -> str:
+    return f"found that sbatch refuses ({said}); wanted jobs; change launcher.* (see `sinfo` and `scaling doctor`)"
+
+
+def executor_for(
+    hand: Hand, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+) -> SlurmExecutor:
+    """Return submitit's executor for one kind of job.
+
+    `exec`: Python takes the place of the batch shell, so that SLURM's warning (B: to the batch shell) reaches it.
+    """
+    executor = SlurmExecutor(
+        folder=dispatch.path, max_num_timeout=TIMEOUTS, python="exec " + shlex.quote(sys.executable)
+    )
+    executor.update_parameters(**parameters(hand, launcher, dispatch, name=name, dependency=dependency))
+    return executor
+
+
+def parameters(
+    hand: Hand, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+) -> dict[str, Any]:
+    """Return what sbatch is asked for, by submitit's names."""
+    threads = {**thread_environment(launcher.threads)}
+    setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
+    if launcher.snapshot:
+        setup.append(import_path(dispatch.code))
+    extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **launcher.extra}
+    asked = {
+        "job_name": name,
+        "time": hand.minutes,
+        "mem": f"{round(hand.memory_gb * 1000)}M",
+        "cpus_per_task": launcher.cpus,
+        "gpus_per_node": launcher.gpus or None,
+        "partition": launcher.partition,
+        "account": launcher.account,
+        "qos": launcher.qos,
+        "constraint": launcher.constraint,
+        "exclude": launcher.exclude,
+        "nodelist": launcher.nodelist,
+        "dependency": dependency,
+        "array_parallelism": launcher.max_jobs,
+        "additional_parameters": extra,
+        "setup": setup,
+        "use_srun": False,
+        "signal_delay_s": launcher.signal_seconds,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def sheet(hand: Hand, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
+    """Return the file that sbatch is given."""
+    command = f"exec {shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(dispatch.path))}"
+    count = hand.jobs if hand.jobs > 1 else None
+    paths = JobPaths(dispatch.path)
+    asked = parameters(hand, launcher, dispatch, name=name)
+    return _make_sbatch_string(command=command, folder=paths.folder, map_count=count, **asked)

@@ -1,0 +1,211 @@
+"""What a run will take on a device: seconds and memory, from a probe and from runs that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from statistics import median
+from typing import Any
+
+from scaling.accounting import Layer
+from scaling.config import RunConfig
+from scaling.devices import gpus
+from scaling.forecast.speed import Costs, Speed, known_speed
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
+
+EVALUATED_ROWS = 2_048  # examples evaluated at a time on a CPU, see scaling/train/evaluate.py
+TRAIN_ROWS = 4_096  # training examples evaluated at a milestone, see scaling/train/examiner.py
+FORWARD_SHARE = 1 / 3  # of a training step
+QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
+STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
+ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+HELD_BYTES = 1 << 30  # images beyond this stay in their file, see scaling/train/feed/mapped.py
+NORMALISED_BYTES = 1 << 28  # a set up to this size is held normalised as well, see scaling/train/feed/resident.py
+BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run is expected to take, on which device, and on what that rests."""
+
+    seconds: float
+    memory_bytes: int
+    device: str
+    basis: str
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of forecast.csv."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "memory_bytes": self.memory_bytes,
+            "device": self.device,
+            "basis": self.basis,
+        }
+
+
+def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
+    """Return the rows of forecast.csv, one a run."""
+    return [{"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training step does; the units of `scaling.forecast.speed.Costs`."""
+
+    step: int
+    layer: int
+    flop: int
+    weight: int
+    activation: int
+    input: int
+
+    def seconds(self, costs: Costs) -> float:
+        """Return the seconds of a step."""
+        return self.fixed(costs) + (
+            self.flop * costs.flop + self.activation * costs.activation + self.input * costs.input
+        ) + self.weight * costs.weight  # fmt: skip
+
+    def fixed(self, costs: Costs) -> float:
+        """Return the part of a step that does not depend on the size of anything."""
+        return self.step * costs.step + self.layer * costs.layer
+
+
+def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
+    """Count what one step of the config's model, or of other `layers`, on `batch` examples does."""
+    shape = config.data.shape
+    layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
+    forward = sum(layer.forward_flops for layer in layers)
+    first = sum(layer.forward_flops for layer in layers if layer.first)
+    return Work(
+        step=1,
+        layer=sum(layer.repeat for layer in layers),
+        flop=(3 * forward - first) * batch,
+        weight=sum((layer.weights + layer.others) * layer.repeat for layer in layers),
+        activation=sum(_width(layer) * layer.repeat for layer in layers) * batch,
+        input=prod(shape) * batch,
+    )
+
+
+def _width(layer: Layer) -> int:
+    """Return about how many numbers a layer puts out for one example: its biases, or a square matrix's side."""
+    return (layer.others or round(layer.weights**0.5)) * layer.uses
+
+
+def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
+    """Forecast a run from the speed of its device; `ratios`: actual over estimated seconds of runs of its shape there.
+
+    Counted are the steps, the evaluations at milestones, the making of fresh data and what every run costs once; not
+    counted are reading data sets from disk, compiling, and a second worker's share of the memory's bandwidth.
+    """
+    seconds, basis = estimate(run, speed), f"probe of {speed.device}"
+    if ratios:
+        seconds *= median(ratios)
+        basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
+    return Forecast(seconds, memory_bytes(run, kind=speed.kind), speed.device, basis)
+
+
+def forecast_all(
+    runs: Iterable[PlannedRun],
+    *,
+    threads: int = 1,
+    done: Iterable[tuple[PlannedRun, float]] = (),
+    partition: str | None = None,
+) -> dict[str, Forecast]:
+    """Forecast runs on this machine, by run_id, from its probe and from runs `done` there with the seconds they took.
+
+    `partition`: of a cluster, whose nodes' probe is taken instead (on a GPU where one was probed). Runs whose device
+    was never probed are left out.
+    """
+    speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
+    if partition is not None:
+        speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
+    ratios: dict[tuple[Any, ...], list[float]] = {}
+    for run, took in done:
+        speed = speeds.get(device_kind(run.config))
+        if speed is not None:
+            ratios.setdefault(shape_of(run), []).append(took / estimate(run, speed))
+    forecasts = {}
+    for run in runs:
+        speed = speeds.get(device_kind(run.config))
+        if speed is not None:
+            forecasts[run.run_id] = forecast(run, speed, ratios=ratios.get(shape_of(run), ()) if ratios else ())
+    return forecasts
+
+
+def device_kind(config: RunConfig) -> str:
+    """Return whether a run will be trained on a cpu or a cuda device of this machine."""
+    wanted = config.train.device.partition(":")[0]
+    if wanted == "auto":
+        return "cuda" if gpus() else "cpu"
+    return wanted
+
+
+def shape_of(run: PlannedRun) -> tuple[Any, ...]:
+    """Return what fixes a run's speed but for its length."""
+    config = run.config
+    settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
+    stage = () if run.parent is None else (config.stage, run.input_shape)
+    parts = (config.model, config.data.name, config.data.shape, config.optim.name, config.augment)
+    return (*parts, *settings, *stage)
+
+
+def estimate(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of a run by the probe alone."""
+    config, quantities = run.config, run.quantities
+    costs = speed.of(resolved_precision(config))
+    if run.parent is not None:
+        return speed.run + _stage_seconds(run, costs)
+    drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
+    if config.optim.name == "lstsq":
+        trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
+    else:
+        trained = quantities.steps * work(config, batch=quantities.batch).seconds(costs)
+    return speed.run + drawn + trained + len(quantities.milestones) * _evaluation(run, costs)
+
+
+def _stage_seconds(run: PlannedRun, costs: Costs) -> float:
+    """Return the seconds of what a stage does; features are counted as if none were in the cache."""
+    config, quantities, stage = run.config, run.quantities, run.config.stage
+    network = config.model.layers(run.input_shape, config.data.outputs)
+    test, held_out = config.data.n_test, config.data.n_test + config.data.n_validation
+    if not stage.fits:
+        return _passes(run, costs, rows=test * getattr(stage, "crops", 1), layers=network)
+    steps = quantities.steps if stage.trains else 0
+    if not stage.featured:
+        judged = held_out + min(TRAIN_ROWS, quantities.D_unique)
+        step = work(config, batch=quantities.batch, layers=network).seconds(costs)
+        return steps * step + len(quantities.milestones) * _passes(run, costs, rows=judged, layers=network)
+    seen = _passes(run, costs, rows=held_out + quantities.D_unique, layers=network)
+    head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
+    return seen + steps * replace(head, input=0).seconds(costs)
+
+
+def _evaluation(run: PlannedRun, costs: Costs) -> float:
+    """Return the seconds of one milestone."""
+    rows = run.config.data.n_test + run.config.data.n_validation + min(TRAIN_ROWS, run.quantities.D_unique)
+    return _passes(run, costs, rows=rows, layers=None)
+
+
+def _passes(run: PlannedRun, costs: Costs, *, rows: int, layers: Sequence[Layer] | None) -> float:
+    """Return the seconds of passing `rows` examples forward."""
+    each = work(run.config, batch=rows, layers=layers)
+    passes = -(-rows // EVALUATED_ROWS)
+    sized = each.flop * costs.flop + each.activation * costs.activation
+    return FORWARD_SHARE * (sized + passes * each.fixed(costs))
+
+
+def memory_bytes(run: PlannedRun, *, kind: str) -> int:
+    """Return about how much memory of the device a run needs."""
+    config, quantities = run.config, run.quantities
+    held_at_once = min(config.train.micro_batch or quantities.batch, quantities.batch)
+    layers = config.model.layers(run.input_shape, config.data.outputs)
+    step = work(config, batch=max(held_at_once, EVALUATED_ROWS), layers=layers)
+    examples = 0 if quantities.fresh else quantities.D_unique
+    numbers = prod(config.data.shape) * (examples + config.data.n_test + config.data.n_validation + TRAIN_ROWS)
+    stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32
+    held = numbers * stored + (4 * numbers if stored == 1 and 4 * numbers <= NORMALISED_BYTES else 0)
+    if stored == 1 and numbers > HELD_BYTES:  # stays in its file; on a GPU, where there is no room beside the model
+        held = HELD_BYTES
+    return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held

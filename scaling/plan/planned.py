@@ -1,0 +1,233 @@
+"""The plan: every run of a sweep with what it will do, known before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.config import Parent, RunConfig, plain, read_config
+from scaling.errors import UserError
+from scaling.plan.identity import describe, resolved_precision, run_id
+from scaling.plan.quantities import Quantities, given_length
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A moment of a run from scratch: what it had seen and spent; `final`: its end."""
+
+    step: int
+    D: int
+    C: int
+    C_counted: int
+    epochs: float
+    final: bool
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
+
+    `parent`: the run that a stage starts from, planned as well; `task`: what its numbers are of, in the table.
+    """
+
+    run_id: str
+    overrides: Mapping[str, Any]
+    config: RunConfig
+    quantities: Quantities
+    lr_rule: str
+    parent: PlannedRun | None = None
+    task: str = "test"
+
+    @property
+    def origin(self) -> PlannedRun:
+        """The run from scratch that this one descends from; itself where it has no parent."""
+        return self if self.parent is None else self.parent.origin
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The runs that have to be settled before this one can begin."""
+        return () if self.parent is None else (self.parent.run_id,)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of what the network reads: that of the data it was first trained on."""
+        shape: tuple[int, ...] = self.origin.config.data.shape
+        return shape
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps at which the weights are kept for later stages."""
+        quantities = self.quantities
+        return {"none": (), "last": (quantities.steps,), "milestones": quantities.milestones}[self.config.train.keep]
+
+    def at(self, step: int) -> Milestone:
+        """Return where the run from scratch stood when this one was at `step`."""
+        if self.parent is not None:
+            return self.milestone
+        quantities = self.quantities
+        D = step * quantities.batch
+        return Milestone(
+            step=step,
+            D=D,
+            C=quantities.counts.C(D),
+            C_counted=quantities.counts.C_counted(D),
+            epochs=D / quantities.D_unique,
+            final=step == quantities.steps,
+        )
+
+    @property
+    def milestone(self) -> Milestone:
+        """Where the run from scratch stood at the checkpoint that this run descends from; its end where it is one."""
+        if self.parent is None or self.config.parent is None:
+            return self.at(self.quantities.steps)
+        return self.parent.at(self.config.parent.step or self.parent.quantities.steps)
+
+    def row(self) -> dict[str, Any]:
+        """Return the plan's columns for this run; pure: same YAML, same row.
+
+        Model, recipe, N, D and C are those of the run from scratch, at the milestone that a stage descends from.
+        """
+        origin, at = self.origin, self.milestone
+        config, quantities, counts = origin.config, origin.quantities, origin.quantities.counts
+        return {
+            "run_id": self.run_id,
+            "overrides": " ".join(as_overrides(self.overrides)),
+            "family": config.model.family,
+            "width": getattr(config.model, "width", None),
+            "depth": getattr(config.model, "depth", None),
+            "expansion": getattr(config.model, "expansion", None),
+            "data": config.data.name,
+            "D_unique": quantities.D_unique,
+            "optim": describe(config.optim, without=("lr",)),
+            "lr": getattr(config.optim, "lr", None),
+            "lr_rule": origin.lr_rule,
+            "schedule": describe(config.schedule),
+            "batch": quantities.batch,
+            "augment": describe(config.augment),
+            "label_smoothing": config.train.label_smoothing,
+            "precision": resolved_precision(config),
+            "engine": config.train.engine,
+            "seed": config.seed,
+            "N": counts.N,
+            "N_total": counts.N_total,
+            "N_body": counts.N_body,
+            "N_nonhead": counts.N_nonhead,
+            "D": at.D,
+            "epochs": at.epochs,
+            "steps": at.step,
+            "C": at.C,
+            "C_counted": at.C_counted,
+            "budget": quantities.budget if at.final else None,
+            "stage": self.config.stage.name,
+            "task": self.task,
+            **self._stage_columns(),
+        }
+
+    def _stage_columns(self) -> dict[str, Any]:
+        """Return the columns that are empty for a run from scratch."""
+        names = ("parent", "parent_step", "origin", "stage_recipe", "stage_seed", "stage_D", "stage_C")
+        if self.config.parent is None:
+            return dict.fromkeys(names)
+        parent, quantities = self.config.parent, self.quantities
+        descent = (parent.run_id, parent.step, self.origin.run_id)
+        return dict(
+            zip(names, (*descent, self.stage_recipe, self.config.seed, quantities.D, quantities.C), strict=True)
+        )
+
+    @property
+    def stage_recipe(self) -> str:
+        """How the stage, and the stages before it, were done: what rows of a table must share to be compared."""
+        if self.parent is None:
+            return ""
+        config = self.config
+        words = [describe(config.stage)]
+        if config.data.size is not None and self.quantities.D_unique:
+            words.append(f"size={config.data.size}")
+        if config.stage.trains:
+            length, value = given_length(config.train)
+            words += [describe(config.optim, without=("lr",)), f"lr={self.lr_rule}", describe(config.schedule)]
+            words += [f"batch={config.train.batch}", f"{length}={value:g}"]
+            words += [describe(config.augment)] if config.augment.name != "none" else []
+            words += [f"label_smoothing={config.train.label_smoothing:g}"] if config.train.label_smoothing else []
+        before = self.parent.stage_recipe
+        return f"{before} > {' '.join(words)}" if before else " ".join(words)
+
+    def descent(self) -> dict[str, Any]:
+        """Return what a stage's record says of where it comes from; empty for a run from scratch."""
+        if self.config.parent is None:
+            return {}
+        origin, quantities = self.origin, self.origin.quantities
+        whole = {name: getattr(quantities, name) for name in ("D", "C", "C_counted", "epochs", "steps")}
+        counts = {name: getattr(quantities.counts, name) for name in ("N", "N_total", "N_body", "N_nonhead")}
+        return {
+            "stage": self.config.stage.name,
+            "parent": plain(self.config.parent),
+            "origin": origin.run_id,
+            "point": dataclasses.asdict(self.milestone),
+            "counts": {**counts, "D_unique": quantities.D_unique},
+            "run": whole,
+        }
+
+    def asked_as(self, overrides: Mapping[str, Any]) -> PlannedRun:
+        """Return the same run under the overrides that asked for it."""
+        return dataclasses.replace(self, overrides=overrides)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain JSON, as the queue of the workers holds it: the inverse of `from_dict`."""
+        own = {"overrides": dict(self.overrides), "lr_rule": self.lr_rule, "config": plain(self.config)}
+        return own if self.parent is None else {**own, "task": self.task, "parent": self.parent.to_dict()}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> PlannedRun:
+        """Read a run back and derive the rest anew."""
+        parent = cls.from_dict(raw["parent"]) if "parent" in raw else None
+        run = plan_run(read_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent)
+        return dataclasses.replace(run, task=raw.get("task", run.task))
+
+
+def plan_run(
+    config: RunConfig,
+    *,
+    overrides: Mapping[str, Any],
+    lr_rule: str = "",
+    quantities: Quantities | None = None,
+    parent: PlannedRun | None = None,
+) -> PlannedRun:
+    """Settle one config into a planned run; ImpossibleRun where it cannot be trained.
+
+    A stage's model is its parent's, whatever the config says.
+    """
+    if parent is not None:
+        config = descend(config, parent)
+    quantities = quantities or config.stage.settle(config, parent)
+    config.augment.check(config.data)
+    rule = lr_rule or str(getattr(config.optim, "lr", ""))
+    task = "test" if parent is None else f"{config.stage.name}:{config.data.name}"
+    return PlannedRun(run_id(config, quantities), overrides, config, quantities, rule, parent, task)
+
+
+def descend(config: RunConfig, parent: PlannedRun) -> RunConfig:
+    """Return a stage's config with its parent's model and the step it starts from; UserError where there is none."""
+    given = config.parent.step if config.parent is not None else None
+    step = parent.quantities.steps if given is None else given
+    if step not in parent.quantities.milestones:
+        raise UserError(
+            f"found parent.step={step}; wanted one of the milestones of run {parent.run_id} "
+            f"({', '.join(map(str, parent.quantities.milestones))}); change it"
+        )
+    return dataclasses.replace(config, model=parent.config.model, parent=Parent(parent.run_id, step))
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Write config keys and values as Hydra overrides."""
+    return [f"{key}={_as_written(value)}" for key, value in values.items()]
+
+
+def _as_written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)

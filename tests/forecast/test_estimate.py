@@ -1,0 +1,115 @@
+"""Forecasts: from costs to seconds, from a cache to costs, corrected by what was measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+
+from scaling.forecast.estimate import estimate, forecast, forecast_all, work
+from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe
+from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
+from scaling.train.run import train_run
+from tests.train.runs import folder_of, planned
+
+COSTS = Costs(step=1e-4, layer=5e-5, flop=1e-11, weight=5e-10, activation=2e-9, input=2e-9)
+SPEED = Speed(
+    device="a processor",
+    kind="cpu",
+    threads=1,
+    torch="2",
+    costs={"fp32": COSTS, "bf16": replace(COSTS, flop=3e-12)},
+    draw={"blobs": 1e-5},
+    run=0.01,
+    error=0.05,
+    probed_at="2026-01-01T00:00:00+00:00",
+)
+CPU = {"device": "cpu"}
+SUBSET = {"is": "blobs", "size": 1000}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_a_step_s_work_is_that_of_the_counts():
+    run = planned({"steps": 1, "batch": 32}, model={"is": "bottleneck", "width": 16, "depth": 3}, data=SUBSET)
+    done = work(run.config, batch=32)
+    assert done.flop == run.quantities.counts.C_counted(32)
+    assert done.weight == run.quantities.counts.N_total
+    assert done.layer == 2 + 3 * 3
+    assert done.input == 6 * 32
+
+
+def test_costs_are_recovered_from_the_times_they_make():
+    times = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
+    fitted, error = fit_costs(SHAPES, times)
+    assert error < 1e-6
+    np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
+
+
+def test_steps_milestones_and_fresh_data_cost_time():
+    base = estimate(planned({"steps": 100}, data=SUBSET), SPEED)
+    step = work(planned({"steps": 1}).config, batch=32).seconds(COSTS)
+    assert estimate(planned({"steps": 200}, data=SUBSET), SPEED) == pytest.approx(base + 100 * step)
+    assert estimate(planned({"steps": 100, "milestones": 10}, data=SUBSET), SPEED) > base
+    fresh = estimate(planned({"steps": 100}), SPEED)
+    assert fresh == pytest.approx(base + 3200 * 1e-5, rel=0.05)
+
+
+def test_precision_has_its_own_costs():
+    wide = {"is": "mlp", "width": 512, "depth": 2}
+    fast, slow = (estimate(planned({"steps": 100, "precision": p}, model=wide), SPEED) for p in ("bf16", "fp32"))
+    assert fast < slow
+
+
+def test_runs_of_the_same_shape_correct_the_forecast():
+    keep_speed(SPEED)
+    run, longer = planned({"steps": 100, **CPU}, data=SUBSET), planned({"steps": 300, **CPU}, data=SUBSET, seed=4)
+    other = planned({"steps": 100, **CPU}, model={"is": "mlp", "width": 9, "depth": 1}, data=SUBSET)
+    done = [(longer, 2.5 * estimate(longer, SPEED)), (other, 99.0)]
+    corrected = forecast_all([run], done=done)[run.run_id]
+    assert corrected.seconds == pytest.approx(2.5 * estimate(run, SPEED))
+    assert corrected.basis == "probe of a processor, 1 such run done"
+
+
+def test_a_speed_is_kept_for_the_device(tmp_path):
+    assert known_speed("cpu", 1) is None
+    assert keep_speed(SPEED) == speed_path("cpu", 1)
+    assert known_speed("cpu", 1) == SPEED
+    assert known_speed("cpu", 2) is None
+    speed_path("cpu", 1).write_text(SPEED.to_json()[:100])
+    assert known_speed("cpu", 1) is None
+
+
+def test_without_a_probe_there_is_no_forecast():
+    run = planned({"steps": 100, **CPU})
+    assert forecast_all([run]) == {}
+    keep_speed(SPEED)
+    [(run_id, found)] = forecast_all([run]).items()
+    assert run_id == run.run_id
+    assert found.row() == {
+        "seconds": round(estimate(run, SPEED), 3),
+        "memory_bytes": found.memory_bytes,
+        "device": "a processor",
+        "basis": "probe of a processor",
+    }
+
+
+def test_forecasting_does_not_start_torch():
+    code = "import sys, scaling.forecast.estimate; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_real_probe_forecasts_real_runs(tmp_path):
+    speed = probe("cpu")
+    for width, steps in ((8, 2000), (64, 1000), (256, 300)):
+        model = {"is": "mlp", "width": width, "depth": 2}
+        run = planned({"steps": steps, "batch": 128}, model=model, data={"is": "blobs", "size": 4000})
+        took = train_run(run, folder_of(run, tmp_path), device="cpu").how["seconds"]
+        assert 0.4 < forecast(run, speed).seconds / took < 2.5

@@ -1,0 +1,58 @@
+"""Eager training starts without torch._dynamo, and steps exactly as torch does; so does counting."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+import torch
+from scaling.internals.torch import spare_dynamo
+
+if sys.argv[1] == "lean":
+    spare_dynamo()
+torch.manual_seed(0)
+module = torch.nn.Linear(3, 3)
+adam = torch.optim.AdamW(module.parameters(), lr=1e-2, fused=True)
+for optimizer in (adam, torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)):
+    for _ in range(3):
+        optimizer.zero_grad()
+        module(torch.randn(5, 3)).square().mean().backward()
+        optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules, [value.hex() for value in module.weight.flatten().tolist()])
+"""
+
+COUNT = """
+import sys
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from scaling.internals.torch import spare_dynamo_counting
+
+spare_dynamo_counting()
+module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 5), torch.nn.Flatten(), torch.nn.Linear(12, 7))
+with FlopCounterMode(display=False) as counter:
+    module(torch.zeros(4, 2, 8)).sum().backward()
+print("torch._dynamo" in sys.modules, counter.get_total_flops())
+"""
+
+
+def said(script: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_lean_steps_are_torchs_own():
+    loaded, _, weights = said(SCRIPT, "lean").partition(" ")
+    assert loaded == "False"
+    assert said(SCRIPT, "torch").partition(" ")[2] == weights
+
+
+def test_counting_is_lean_and_torchs_own():
+    # Forward 2 x (30 x 4 + 84) x 4; backward the same for the weights, and for the inputs of all but the first layer.
+    forward, inputs = 2 * (2 * 3 * 5 * 4 + 12 * 7) * 4, 2 * 12 * 7 * 4
+    assert said(COUNT).split() == ["False", str(2 * forward + inputs)]
