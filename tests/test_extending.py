@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from scaling.compose.session import session
-from scaling.dispatch.queue import entries
+from scaling.dispatch.order import order_of
 from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.folders import SweepFolder
 from scaling.forecast.estimate import shape_of
@@ -85,7 +85,7 @@ def test_jobs_of_a_cluster_get_a_copy_of_one_s_own_modules(folder, monkeypatch, 
             *expand(loader, ["model=shallow", "data=spirals", "train.steps=1"]).runs,
         ]
     assert len({shape_of(run) for run in runs}) == 2  # their forecasts rest on runs of the same shape
-    take_snapshot(tmp_path / "code", entries(SweepFolder(tmp_path, "own"), runs))
+    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
     copied = {path.name for path in (tmp_path / "code").glob("my_*.py")}
     assert copied == {"my_nets.py", "my_data.py", "my_family.py"}
 

@@ -79,9 +79,12 @@ def retry(
     """Try runs again that failed or were cancelled, with the launcher that had them last."""
     from rich.console import Console
 
-    from scaling.commands.settling import settle_runs
+    from scaling.commands.settling import settle
+    from scaling.config import read_part
     from scaling.dispatch.control import planned_runs, runs_to_retry
-    from scaling.dispatch.dispatches import last_launcher
+    from scaling.dispatch.dispatches import last_dispatch
+    from scaling.dispatch.launcher import launcher_of, settings_class
+    from scaling.dispatch.order import order_of
     from scaling.dispatch.states.read_state import read_status
     from scaling.forecast.estimate import forecast_all
 
@@ -90,15 +93,11 @@ def retry(
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
     runs = planned_runs(sweep, wanted)
-    settle_runs(
-        sweep,
-        runs,
-        last_launcher(sweep),
-        console=Console(stderr=json_path == "-"),
-        again=shlex.join(["scaling", "retry", folder]),
-        forecasts=forecast_all(runs),
-        wait=wait,
-    ).conclude(json_path)
+    last = last_dispatch(sweep)
+    launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
+    order = order_of(sweep, runs, forecasts=forecast_all(runs))
+    again = shlex.join(["scaling", "retry", folder])
+    settle(order, launcher, console=Console(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 
 
 @click.command(epilog="\b\nExamples:\n  scaling logs results/mine 3f6ea1\n  scaling logs -f results/mine 3f6ea1")

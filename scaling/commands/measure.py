@@ -32,7 +32,7 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
     from scaling.devices import thread_environment
 
     os.environ.update(thread_environment(threads))  # before torch starts: it reads them once
-    from scaling.commands.plan_forecast import outlook
+    from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session
     from scaling.config import read_group
     from scaling.folders import write_aside
@@ -45,7 +45,7 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     found = measure_runs(plan.runs, device=device, threads=threads, say=None if json_path == "-" else _say)
-    look = outlook(plan, read_group("launcher", plan.launcher))
+    look = forecast_plan(plan, read_group("launcher", plan.launcher))
     write_plan(plan, forecast_rows(look.forecasts))
     rows = [one.row() for one in found]
     path = plan.folder.path / "efficiency.csv"

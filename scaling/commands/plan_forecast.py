@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling import devices
-from scaling.dispatch.launchers import Local, Slurm
-from scaling.dispatch.local.pool import workers_for
+from scaling.dispatch.launcher import Settings, launcher_of
 from scaling.dispatch.states.read_state import Reader
-from scaling.dispatch.states.settled import lacking
-from scaling.dispatch.states.state import Planned, State
+from scaling.dispatch.states.settled import SettledRuns, lacking_milestones
+from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
 from scaling.plan.plan import Plan
@@ -27,17 +25,18 @@ BYTES_PER_NUMBER = 4  # fp32
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
-    `lacking`: settled runs without a milestone that is asked for now.
+    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now.
     """
 
     plan: Plan
+    settled: SettledRuns
     status: Mapping[str, str]
     forecasts: Mapping[str, Forecast]
     workers: int
-    lacking: int
+    lacking: tuple[PlannedRun, ...]
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -56,7 +55,7 @@ class Outlook:
             "remaining": len(remaining),
             "dropped": len(self.plan.dropped),
             "duplicates": self.plan.duplicates,
-            "lacking_milestones": self.lacking,
+            "lacking_milestones": len(self.lacking),
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -124,30 +123,32 @@ class Outlook:
             )
 
 
-def outlook(plan: Plan, launcher: Local | Slurm) -> Outlook:
+def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
     """Look a plan up on this machine: which runs are settled, what the others will take."""
+    settled = SettledRuns(plan.folder)
     planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
-    states = Reader(plan.folder, planned).read().runs
-    status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
+    states = Reader(plan.folder, planned, settled=settled).read().runs
+    devices_named = {run.config.train.device for run in plan.runs}
+    capacity = launcher_of(settings).capacity(devices_named, len(plan.runs))
+    done = [] if capacity.speed_name else _trained_here(plan.runs, states)
+    return PlanForecast(
+        plan=plan,
+        settled=settled,
+        status={run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states},
+        forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
+        workers=min(capacity.workers, max(1, len(plan.runs))),
+        lacking=tuple(lacking_milestones(plan.runs, settled)),
+    )
+
+
+def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:
+    """Return the runs that this machine has finished, with their seconds."""
     here = platform.node()
-    done = [
+    return [
         (run, state.seconds)
-        for run, state in zip(plan.runs, states, strict=True)
+        for run, state in zip(runs, states, strict=True)
         if state.state == State.FINISHED and state.host == here and state.seconds
     ]
-    partition = None
-    if isinstance(launcher, Slurm):
-        workers, partition, done = launcher.jobs or launcher.max_jobs, launcher.speed_name, []
-    else:
-        gpus = devices.gpus() if any(run.config.train.device != "cpu" for run in plan.runs) else ()
-        workers = workers_for(launcher, gpus=len(gpus), most=max(1, len(plan.runs)))
-    return Outlook(
-        plan=plan,
-        status=status,
-        forecasts=forecast_all(plan.runs, threads=launcher.threads, done=done, partition=partition),
-        workers=min(workers, max(1, len(plan.runs))),
-        lacking=len(lacking(plan)),
-    )
 
 
 def _checkpoint_bytes(run: PlannedRun) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from scaling.commands.plan_forecast import Outlook
+from scaling.commands.plan_forecast import PlanForecast
 from scaling.numbers import big, seconds, size
 from scaling.plan.planned import as_overrides
 
@@ -17,7 +17,7 @@ ROWS_SHOWN = 30  # of a long plan; --all shows every run
 PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no cell is cut
 
 
-def show_plan(view: Outlook, *, show_all: bool = False) -> None:
+def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
     """Print the runs and the totals."""
     console = Console()
     if not console.is_terminal:
@@ -30,7 +30,7 @@ def show_plan(view: Outlook, *, show_all: bool = False) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _table(view: Outlook, runs: Any) -> Table:
+def _table(view: PlanForecast, runs: Any) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("run")
     table.add_column("overrides")
@@ -60,7 +60,7 @@ def many(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' if n != 1 else ''}"
 
 
-def summary(view: Outlook) -> list[str]:
+def summary(view: PlanForecast) -> list[str]:
     """Return the totals of a plan, a line each."""
     total = view.totals()
     lines = [
@@ -94,7 +94,7 @@ def summary(view: Outlook) -> list[str]:
     return lines
 
 
-def _dropped(view: Outlook) -> list[str]:
+def _dropped(view: PlanForecast) -> list[str]:
     """Count the dropped cells by the rule that dropped them, with one example each."""
     counted: Counter[str] = Counter()
     example: dict[str, Mapping[str, Any]] = {}

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.claims.stop import Wish, read_wish
 from scaling.dispatch.dispatches import DispatchFolder, dispatches
+from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.queue import read_queue
-from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
@@ -28,7 +29,7 @@ TAIL = 20  # lines of a job's log that are shown
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was asked to stop: dispatches, jobs given to scancel, and how many runs were named (None: all)."""
+    """What was asked to stop: dispatches, jobs that were ended, and how many runs were named (None: all)."""
 
     dispatches: tuple[str, ...]
     jobs: tuple[str, ...]
@@ -46,12 +47,12 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
     """
     asked, jobs = [], []
     for files, dispatch in dispatches(folder):
-        if dispatch.ended or (dispatch.kind == "local" and dispatch.process.gone):
+        if dispatch.ended or (not dispatch.jobs and dispatch.process.gone):
             continue
         files.ask_to_stop(_wish(files, runs))
         asked.append(dispatch.id)
-        if dispatch.kind == "slurm" and runs is None:
-            jobs += [job for job in dispatch.jobs if _scancel(job)]
+        if dispatch.jobs and runs is None:
+            jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
             files.write(replace(dispatch, ended=True))
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs))
 
@@ -61,13 +62,6 @@ def _wish(files: DispatchFolder, runs: Collection[str] | None) -> Wish:
     if runs is None or (before is not None and before.runs is None):
         return Wish(CANCELLED)
     return Wish(CANCELLED, tuple(sorted({*runs, *(before.runs or () if before else ())})))
-
-
-def _scancel(job: str) -> bool:
-    said = scheduler.ask(["scancel", job])
-    if said is None:
-        raise UserError(f"found that scancel {job} fails; wanted SLURM's controller to answer; try again")
-    return True
 
 
 def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> list[str]:
@@ -114,11 +108,11 @@ def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
     yield from read_log(folder, run_id)
     seen = len(list(read_lines(files.log)))
     while True:
-        settled = files.record.exists()
+        ended = is_settled(files)
         lines = list(read_lines(files.log))
         yield from (_evaluation(entry) for entry in lines[seen:])
         seen = len(lines)
-        if settled:
+        if ended:
             return
         time.sleep(FOLLOW)
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.stop import Wish
-from scaling.dispatch.launchers import LAUNCHERS, Local, Slurm
-from scaling.dispatch.limits import NOTHING, Spent
-from scaling.dispatch.process import Process
+from scaling.dispatch.limits import NOTHING, Offer, Spent
+from scaling.dispatch.process import Process, this_process
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.plan.limits import UNLIMITED, Limits
@@ -27,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dispatch:
-    """One dispatch of a sweep: `jobs` are scheduler ids, `groups` the same by group, `process` the dispatcher's own."""
+    """One dispatch of a sweep.
+
+    kind, target, launcher: name, class and keys of the launcher's settings; process: the dispatcher's own;
+    jobs: ids of a scheduler, groups: the same by group.
+    """
 
     id: str
     kind: str
@@ -42,6 +45,7 @@ class Dispatch:
     before: Spent = NOTHING
     held: str = ""
     ended: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,22 @@ class DispatchFolder:
     def code(self) -> Path:
         """The snapshot of the code that its jobs run."""
         return self.path / "code"
+
+    def begin(self, settings: Any, offer: Offer, limits: Limits) -> Dispatch:
+        """Return what a dispatch is before it has workers or jobs."""
+        kind = type(settings)
+        return Dispatch(
+            id=self.path.name,
+            kind=settings.name,
+            target=f"{kind.__module__}.{kind.__qualname__}",
+            started=time.time(),
+            process=this_process(),
+            runs=len(offer.queue),
+            launcher=asdict(settings),
+            limits=limits,
+            before=offer.before,
+            held=offer.held,
+        )
 
     def write(self, dispatch: Dispatch) -> None:
         """Write down what the dispatch is."""
@@ -113,15 +133,12 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
     return found
 
 
-def last_launcher(folder: SweepFolder) -> Local | Slurm:
-    """Return the launcher of the latest dispatch, as it was set; UserError where the sweep was never dispatched."""
+def last_dispatch(folder: SweepFolder) -> Dispatch:
+    """Return the latest dispatch of a sweep; UserError where it was never dispatched."""
     found = dispatches(folder)
     if not found:
         raise UserError(f"found no dispatch in {folder.jobs}; wanted a sweep that was started; give `scaling run`")
-    from scaling.config import read_part
-
-    dispatch = found[-1][1]
-    return read_part(LAUNCHERS[dispatch.kind], dispatch.launcher, where="launcher")
+    return found[-1][1]
 
 
 def bounded(task: Task, dispatch: DispatchFolder) -> Task:

@@ -1,4 +1,4 @@
-"""Where runs are trained: conf/launcher/NAME.yaml names one of these and sets its keys."""
+"""The settings of the shipped launchers: conf/launcher/NAME.yaml names one of these and sets its keys."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Local:
     """
 
     name: ClassVar[str] = "local"
+    implementation: ClassVar[str] = "scaling.dispatch.local.launcher:LocalLauncher"
 
     workers: int | None = None
     threads: int = 1
@@ -42,6 +43,7 @@ class Slurm:
     """
 
     name: ClassVar[str] = "slurm"
+    implementation: ClassVar[str] = "scaling.dispatch.slurm.launcher:SlurmLauncher"
 
     partition: str | None = None
     account: str | None = None
@@ -74,4 +76,4 @@ class Slurm:
         return "-".join(part for part in (self.partition or "default", self.constraint) if part)
 
 
-LAUNCHERS: dict[str, type[Local | Slurm]] = {Local.name: Local, Slurm.name: Slurm}
+LAUNCHERS = {kind.name: kind for kind in (Local, Slurm)}  # as dispatches of version 0.1.0 name them

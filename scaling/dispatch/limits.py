@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import read_attempts
-from scaling.dispatch.states.settled import settled
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan.limits import Limits
 
@@ -74,23 +74,16 @@ class Offer:
     blocked: int = 0
 
 
-def offer(
-    limits: Limits,
-    folder: SweepFolder,
-    planned: Sequence[Entry],
-    *,
-    gpus: int,
-    covered: Container[str] = (),
-) -> Offer:
-    """Return the unsettled runs of a plan that the limits pay for: as many as possible, the cheapest first.
+def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
+    """Return the unsettled runs of an order that its limits pay for: as many as possible, the cheapest first.
 
-    `covered`: runs that jobs already have before them; they are not offered again, but are to be paid for.
+    gpus: of a worker; covered: runs already queued in live jobs; they are not offered again, but have to be paid for.
     """
-    unsettled = [entry for entry in planned if not settled(folder.run(entry.run_id), entry.keeps)]
+    folder, planned, unsettled = order.folder, order.entries, order.open_entries
     blocked = _blocked(folder, unsettled)
     open_runs = [entry for entry in unsettled if entry.run_id not in blocked]
     todo = [entry for entry in open_runs if entry.run_id not in covered]
-    if not limits:
+    if not order.limits:
         return Offer(tuple(todo), blocked=len(blocked))
     waiting = {entry.run_id for entry in todo}
     before = spent(folder, [entry for entry in planned if entry.run_id not in waiting], gpus=gpus)
@@ -105,7 +98,7 @@ def offer(
     for entry in todo:  # what a run needs stands before it
         depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)
     for entry in sorted(todo, key=lambda entry: (depth[entry.run_id], entry.forecast_seconds or 0.0, entry.C)):
-        why = beyond(limits, so_far, entry, gpus=gpus)
+        why = beyond(order.limits, so_far, entry, gpus=gpus)
         if not why and any(need in waiting - kept for need in entry.needs):
             why = "what they start from is not started"
         if why:

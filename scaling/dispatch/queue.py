@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.states.attempts import read_attempts
-from scaling.dispatch.states.settled import settled
+from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder, read_lines, write_aside
 
 if TYPE_CHECKING:
@@ -41,6 +42,17 @@ class Entry:
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def planned(self) -> Planned:
+        """What a reader of states needs of the run."""
+        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step)
+
+    @property
+    def device(self) -> str:
+        """The device that the run names."""
+        config: Mapping[str, Any] = self.run.get("config") or {}
+        return str((config.get("train") or {}).get("device", "auto"))
+
+    @property
     def label(self) -> str:
         """What the user varied, or the run's id where nothing was."""
         overrides = self.run.get("overrides") or {}
@@ -62,11 +74,15 @@ class Entry:
 
 
 def entries(
-    folder: SweepFolder, runs: Iterable[PlannedRun], *, forecast: Mapping[str, float] | None = None
+    folder: SweepFolder,
+    runs: Iterable[PlannedRun],
+    settled: SettledRuns,
+    *,
+    forecast: Mapping[str, float] | None = None,
 ) -> list[Entry]:
     """Return the queue of `runs`: what others need before them, then longest first (by forecast, else by FLOPs)."""
     runs, forecast = list(runs), forecast or {}
-    keeps = _keeps(folder, runs)
+    keeps = _keeps(runs, settled)
     made = [
         Entry(
             run_id=run.run_id,
@@ -86,12 +102,12 @@ def entries(
     )
 
 
-def _keeps(folder: SweepFolder, runs: Sequence[PlannedRun]) -> dict[str, set[int]]:
+def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[int]]:
     """Return the steps at which runs have to have kept weights: those from which one that is not settled starts."""
     found: dict[str, set[int]] = {}
     for run in reversed(runs):  # a plan has what is started from first
         parent = run.config.parent
-        if parent is None or parent.step is None or settled(folder.run(run.run_id), found.get(run.run_id, ())):
+        if parent is None or parent.step is None or settled.done(run.run_id, found.get(run.run_id, ())):
             continue
         found.setdefault(parent.run_id, set()).add(parent.step)
     return found

@@ -1,5 +1,5 @@
-"""Where jobs that version 0.1.0 submitted look for SlurmHand: their pickles name this module."""
+"""Where jobs that version 0.1.0 submitted look for themselves: their pickles name this module."""
 
-from scaling.dispatch.slurm.worker import SlurmHand
+from scaling.dispatch.slurm.worker import SlurmJob as SlurmHand
 
 __all__ = ["SlurmHand"]

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
-from scaling.dispatch.claims.heartbeat import TICK, Heart
+from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
+from scaling.dispatch.order import TRAIN
 from scaling.dispatch.process import host
 from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.states import attempts
 from scaling.dispatch.states.attempts import Attempt, disk_full, iso, now, one_line
-from scaling.dispatch.states.settled import clear_for_training, settled
+from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.folders import RunFolder, SweepFolder, remove_asides
 from scaling.plan.limits import UNLIMITED, Limits
 
 log = logging.getLogger(__name__)
-TRAIN = "scaling.train.run:train_run"
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 Train = Callable[..., Any]
@@ -82,10 +82,10 @@ class Report:
 class Worker:
     """One process that settles runs, one after the other."""
 
-    def __init__(self, task: Task, *, stop: Stop, heart: Heart, observer: Observer | None = None) -> None:
+    def __init__(self, task: Task, *, stop: Stop, heartbeat: Heartbeat, observer: Observer | None = None) -> None:
         self.task = task
         self.stop = stop
-        self.heart = heart
+        self.heartbeat = heartbeat
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
         self._queue: list[Entry] = []
@@ -149,7 +149,7 @@ class Worker:
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
         files = self.task.folder.run(entry.run_id)
-        if settled(files, entry.keeps):
+        if is_settled(files, entry.keeps):
             return Step.SETTLED
         early = self._early(entry)
         if early is not None:
@@ -159,7 +159,7 @@ class Worker:
             return Step.BUSY if life is Life.ALIVE else Step.UNSURE
         if self._used_up(files, entry):
             return Step.FAILED
-        if self.heart.refused(entry.run_id):
+        if self.heartbeat.refused(entry.run_id):
             return Step.HELD
         if not self._in_time(entry):
             return Step.LATER
@@ -176,9 +176,9 @@ class Worker:
         return self._claimed(entry, files, held, dead)
 
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step:
-        self.heart.hold(entry.run_id, held)
+        self.heartbeat.hold(entry.run_id, held)
         try:
-            if settled(files, entry.keeps):  # by another worker, between our look and our claim
+            if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
                 return Step.SETTLED
             if dead is not None:
                 self._bury(entry, files, dead)
@@ -189,7 +189,7 @@ class Worker:
             clear_for_training(files)
             return self._attempt(entry, files)
         finally:
-            self.heart.drop()
+            self.heartbeat.drop()
 
     def _attempt(self, entry: Entry, files: RunFolder) -> Step:
         started, failure = now(), None
@@ -220,7 +220,7 @@ class Worker:
             raise ValueError(f"the queue's run {entry.run_id} reads back as {run.run_id}: the code has changed since")
         self._train = self._train or load(self.task.train)
         device = run.config.train.device
-        callbacks = {"watch": self.heart.watch, "stop": self.stop}
+        callbacks = {"watch": self.heartbeat.watch, "stop": self.stop}
         record = self._train(run, files, device=device, forecast_seconds=entry.forecast_seconds, **callbacks)
         if record is None:
             return self.cause_of_stop()
@@ -271,7 +271,7 @@ class Worker:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
         for files in map(self.task.folder.run, entry.needs):
             life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
-            if settled(files) and (entry.step is None or files.kept(entry.step).is_file()):
+            if is_settled(files) and (entry.step is None or files.kept(entry.step).is_file()):
                 continue
             return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
         return None

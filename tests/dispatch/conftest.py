@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 
 from scaling.dispatch.claims.claim import Claim, read_claim
+from scaling.dispatch.order import Order, order_of
 from scaling.folders import SweepFolder, read_lines
 from tests.dispatch.stand_in import gate
 
 STAND_IN = "tests.dispatch.stand_in:train"
+
+
+def order(folder: SweepFolder, runs: Iterable, **how) -> Order:
+    """Order runs whose training is a stand-in."""
+    return order_of(folder, list(runs), **{"train": STAND_IN, **how})
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from scaling.config import read_config
@@ -23,6 +23,7 @@ from scaling.dispatch.slurm.scheduler import own_job
 from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, write_aside
 from scaling.plan.planned import PlannedRun, plan_run
+from scaling.record import Point
 
 STEPS = 10
 HELD = 3  # the step that is held
@@ -46,7 +47,9 @@ class OutOfMemory(UserError):
     pass
 
 
-def planned(seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp.MLP") -> PlannedRun:
+def planned(
+    seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp.MLP", device: str = "cpu"
+) -> PlannedRun:
     """Plan a tiny run that acts as said."""
     raw = {
         "model": {"_target_": model, "width": 8, "depth": 1},
@@ -54,7 +57,7 @@ def planned(seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp
         "optim": {"_target_": "scaling.optim.adamw.AdamW", "lr": 1e-3},
         "schedule": {"_target_": "scaling.schedules.cosine.Cosine"},
         "augment": {"_target_": "scaling.augment.none.Unchanged"},
-        "train": {"steps": STEPS, "batch": 32, "device": "cpu"},
+        "train": {"steps": STEPS, "batch": 32, "device": device},
         "seed": seed,
     }
     return plan_run(read_config(raw), overrides={"seed": seed, "act": act})
@@ -77,6 +80,19 @@ def hold(folder: RunFolder, stop=None) -> None:
     """Wait until the gate is opened, or the run is asked to stop."""
     while not gate(folder).exists() and not (stop is not None and stop()):
         time.sleep(0.02)
+
+
+def stand_in_record(run_id: str, status: str = "finished", *, loss: float = 1.0, seconds: float = 1.0) -> dict:
+    """Return a whole record, as JSON has it, of a run that was never trained."""
+    point = {**dict.fromkeys(f.name for f in fields(Point)), "step": STEPS, "loss": loss, "final": True}
+    none = {"flags": [], "config": {}, "counts": {}, "data": {}}
+    return {"schema": 1, "run_id": run_id, "status": status, "points": [point], "how": {"seconds": seconds}, **none}
+
+
+def write_stand_in_record(files: RunFolder, status: str = "finished", *, weights: str = "", **how) -> None:
+    record = stand_in_record(files.run_id, status, **how)
+    record["points"][-1]["weights"] = weights
+    write_aside(files.record, json.dumps(record, indent=1))
 
 
 def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
@@ -107,7 +123,6 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     place = {"threads": os.environ.get("OMP_NUM_THREADS"), "job": own_job(), "node": host()}
     append_line(folder.path / "trained.txt", {**facts, **place})
     status = "diverged" if act == "diverge" else "finished"
-    record = {"schema": 1, "run_id": run.run_id, "status": status, "points": [{"loss": 1.0, "weights": weights}]}
-    write_aside(folder.record, json.dumps({**record, "how": {"seconds": time.monotonic()}}))
+    write_stand_in_record(folder, status, weights=weights)
     folder.checkpoint.unlink(missing_ok=True)
     return Record(status)

@@ -6,13 +6,13 @@ import pytest
 
 from scaling.dispatch.control import cancel, find_run, follow_log, planned_runs, read_log, runs_to_retry
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.launch import run_local
+from scaling.dispatch.local.run import run_local
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line
-from tests.dispatch.conftest import STAND_IN, at_work, causes, open_gates, under_way, wait_for
-from tests.dispatch.local.test_launch import dispatcher
+from tests.dispatch.conftest import at_work, causes, open_gates, order, under_way, wait_for
+from tests.dispatch.local.test_run import dispatcher
 from tests.dispatch.stand_in import planned
 
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
@@ -44,7 +44,7 @@ def test_cancelled_run_is_left_and_the_others_go_on(folder):
 
 def test_retry_finds_failed_runs_as_they_were(folder):
     runs = [planned(0), planned(1, "crash"), planned(2, "memory")]
-    run_local(folder, runs, LAUNCHER, train=STAND_IN)
+    run_local(order(folder, runs), LAUNCHER)
     status = Reader(folder, [Planned(run.run_id, run.run_id) for run in runs]).read()
     failed = runs_to_retry(status)
     assert set(failed) == {runs[1].run_id, runs[2].run_id}
@@ -58,7 +58,7 @@ def test_retry_finds_failed_runs_as_they_were(folder):
 
 def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
     run = planned(0, "crash")
-    run_local(folder, [run], LAUNCHER, train=STAND_IN)
+    run_local(order(folder, [run]), LAUNCHER)
     append_line(folder.run(run.run_id).log, {"step": 5, "loss": 0.51234567})
     said = "\n".join(read_log(folder, run.run_id[:6]))
     assert "attempt 1:" in said
@@ -70,7 +70,7 @@ def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
 
 def test_following_ends_with_the_run(folder):
     run = planned(0)
-    run_local(folder, [run], LAUNCHER, train=STAND_IN)
+    run_local(order(folder, [run]), LAUNCHER)
     assert any("finished" in line for line in follow_log(folder, run.run_id))
 
 

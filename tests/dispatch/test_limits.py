@@ -7,23 +7,30 @@ from dataclasses import replace
 import pytest
 
 from scaling.dispatch.claims.claim import acquire
-from scaling.dispatch.limits import beyond, offer, spent
+from scaling.dispatch.limits import beyond, spent
+from scaling.dispatch.limits import offer as offered_runs
+from scaling.dispatch.order import Order
 from scaling.dispatch.queue import entries
 from scaling.dispatch.states.attempts import Attempt, iso
+from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import write_aside
 from scaling.plan.limits import UNLIMITED, Limits
-from tests.dispatch.stand_in import planned
+from tests.dispatch.stand_in import planned, write_stand_in_record
 
 
 @pytest.fixture
 def queue(folder):
     runs = [planned(seed) for seed in range(4)]
-    return entries(folder, runs, forecast={run.run_id: 1800.0 for run in runs})
+    return entries(folder, runs, SettledRuns(folder), forecast={run.run_id: 1800.0 for run in runs})
+
+
+def offer(limits, folder, queue, **how):
+    return offered_runs(Order(folder, tuple(queue), SettledRuns(folder), limits), **how)
 
 
 def settle(folder, entry, gpu_seconds):
     files = folder.run(entry.run_id)
-    write_aside(files.record, "{}")
+    write_stand_in_record(files)
     Attempt(iso(0), iso(1), "n1", "1", "finished", gpu_seconds, gpu_seconds).append(files)
 
 
@@ -67,7 +74,7 @@ def test_what_starts_from_weights_that_will_never_be_is_not_offered(folder, queu
         4,
         0,
     ]
-    write_aside(folder.run(parent).record, '{"status": "diverged"}')
+    write_stand_in_record(folder.run(parent), status="diverged")
     offered = offer(UNLIMITED, folder, queue, gpus=0)
     assert ([entry.run_id for entry in offered.queue], offered.blocked) == ([other], 2)
     write_aside(folder.run(parent).kept(7), "")  # it diverged later

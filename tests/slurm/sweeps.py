@@ -12,12 +12,12 @@ from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.process import start_time
 from scaling.dispatch.slurm import scheduler
-from scaling.dispatch.slurm.launch import Submission, submit
+from scaling.dispatch.slurm.submit import Submission, submit
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned, Status
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan.planned import PlannedRun
-from tests.dispatch.conftest import STAND_IN, claims, open_gates, under_way, wait_for
+from tests.dispatch.conftest import STAND_IN, claims, open_gates, order, under_way, wait_for
 from tests.dispatch.stand_in import planned
 
 HERE = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class Flight:
     train: str = STAND_IN
 
     def submit(self) -> Submission:
-        return submit(self.folder, self.runs, self.launcher, train=self.train)
+        return submit(order(self.folder, self.runs, train=self.train), self.launcher)
 
     def submit_elsewhere(self) -> subprocess.Popen:
         """Submit from a process of its own, which then waits."""

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.launch import run_local
+from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
-from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
+from tests.dispatch.conftest import causes, leftovers, order, trained, wait_for
 from tests.slurm.sweeps import LAUNCHER, ended, sweep, tool
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
@@ -25,7 +25,7 @@ RUNS = 6
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps:0")
-    run_local(flight.folder, flight.runs, Local(workers=2), train=STAND_IN)
+    run_local(order(flight.folder, flight.runs), Local(workers=2))
     return flight.records()
 
 

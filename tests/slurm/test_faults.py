@@ -11,8 +11,8 @@ import signal
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.launch import run_local
-from tests.dispatch.conftest import STAND_IN, at_work, causes, leftovers, trained, wait_for
+from scaling.dispatch.local.run import run_local
+from tests.dispatch.conftest import at_work, causes, leftovers, order, trained, wait_for
 from tests.slurm.sweeps import ended, sweep, tool
 
 RUNS = 6
@@ -113,7 +113,7 @@ def flights(cluster, tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps:0")
-    run_local(flight.folder, flight.runs, Local(workers=2), train=STAND_IN)
+    run_local(order(flight.folder, flight.runs), Local(workers=2))
     return flight.records()
 
 

@@ -13,12 +13,12 @@ from scaling.dispatch.control import cancel
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.cluster import describe_cluster, read_cluster
-from scaling.dispatch.slurm.launch import rehearse, submit
+from scaling.dispatch.slurm.submit import rehearse, submit
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.limits import Limits
-from tests.dispatch.conftest import STAND_IN, at_work, causes, trained, wait_for
+from tests.dispatch.conftest import at_work, causes, order, trained, wait_for
 from tests.dispatch.stand_in import planned
 from tests.slurm.sweeps import LAUNCHER, Flight, ended, sweep, tool
 
@@ -159,7 +159,7 @@ class Broken(Constant):
 def test_limit_is_hard(tmp_path):
     flight = sweep(tmp_path, 5, "steps:0")
     C = flight.runs[0].quantities.C
-    said = submit(flight.folder, flight.runs, LAUNCHER, limits=Limits(flops=2.5 * C), train=STAND_IN)
+    said = submit(order(flight.folder, flight.runs, limits=Limits(flops=2.5 * C)), LAUNCHER)
     assert (said.queued, "3 of 5 runs are not started" in said.held) == (2, True)
     flight.landed()
     assert len(flight.settled()) == 2
@@ -209,10 +209,10 @@ def test_refusal_is_one_sentence_and_leaves_nothing(tmp_path):
 
 
 def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
-    from scaling.dispatch.slurm import launch
+    from scaling.dispatch.slurm import submit as module
 
     real = read_cluster()
-    monkeypatch.setattr(launch, "read_cluster", lambda: replace(real, max_array=4))
+    monkeypatch.setattr(module, "read_cluster", lambda: replace(real, max_array=4))
     flight = sweep(tmp_path, 8, "steps:0", launcher=replace(LAUNCHER, jobs=7))
     submission = flight.submit()
     assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job
@@ -231,9 +231,9 @@ def test_what_the_cluster_says():
 
 def test_rehearsal_touches_nothing(tmp_path):
     flight = sweep(tmp_path / "results", 5, "steps:0")
-    [sheet] = rehearse(flight.folder, flight.runs, flight.launcher)
+    [sheet] = rehearse(order(flight.folder, flight.runs), flight.launcher)
     assert "#SBATCH --array=0-1%" in sheet.text
-    assert sheet.hand.runs == 5
+    assert ": 5 runs, " in sheet.title
     assert not flight.folder.path.exists()
     assert scheduler.all_states() == {}
 

@@ -197,8 +197,8 @@ def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling
 
 def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here):
     from scaling.dispatch.launchers import Local
-    from scaling.dispatch.local.launch import run_local
-    from scaling.dispatch.queue import entries
+    from scaling.dispatch.local.run import run_local
+    from scaling.dispatch.order import order_of
     from scaling.folders import SweepFolder
     from scaling.train.run import train_run
 
@@ -213,9 +213,9 @@ def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here
     kept = folder.run(parent.run_id).kept(parent.quantities.steps)
     weights = kept.read_bytes()
     kept.unlink()
-    assert [entry.keeps for entry in entries(folder, plan.runs)] == [(), ()]  # nothing needs them
+    assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(), ()]  # nothing needs them
     folder.run(child.run_id).record.unlink()
-    assert [entry.keeps for entry in entries(folder, plan.runs)] == [(parent.quantities.steps,), ()]
-    outcome = run_local(folder, plan.runs, Local(workers=1))
+    assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(parent.quantities.steps,), ()]
+    outcome = run_local(order_of(folder, plan.runs), Local(workers=1))
     assert (outcome.settled, outcome.found) == (2, 0)
     assert kept.read_bytes() == weights

@@ -41,7 +41,7 @@ def test_a_settled_run_leaves_config_log_and_record(tmp_path):
     folder = folder_of(run, tmp_path)
     assert {path.name for path in folder.path.iterdir()} == {"config.yaml", "log.jsonl", "record.json"}
     assert read_config(yaml.safe_load(folder.config.read_text())) == run.config
-    assert read_record(folder.record).to_dict() == record.to_dict()
+    assert read_record(folder).to_dict() == record.to_dict()
     raw = json.loads(folder.record.read_text())
     assert list(raw["how"]) >= ["seconds"]
     assert raw["config"] == plain(run.config)

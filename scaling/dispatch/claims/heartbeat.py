@@ -14,11 +14,11 @@ from scaling.dispatch.claims.stop import Stop
 TICK = 0.2  # seconds between two looks at the reasons to leave
 
 
-class Heart(threading.Thread):
+class Heartbeat(threading.Thread):
     """Beats the claim that is held, and passes on reasons to leave."""
 
     def __init__(self, stop: Stop, looks: Sequence[Callable[[str], tuple[str, str]]] = ()) -> None:
-        super().__init__(name="heart", daemon=True)
+        super().__init__(name="heartbeat", daemon=True)
         self._stop_asked = stop
         self._looks = looks
         self._lock = threading.Lock()

@@ -9,21 +9,22 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from submitit.local.local import LocalExecutor, LocalJob
 
 from scaling import devices
 from scaling.dispatch import limits as guard
-from scaling.dispatch.dispatches import Dispatch, DispatchFolder, new_dispatch
+from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.worker import LocalHand
+from scaling.dispatch.local.capacity import workers_for
+from scaling.dispatch.local.worker import LocalWorker
+from scaling.dispatch.order import Order
 from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import write_queue
-from scaling.dispatch.worker import TRAIN, Task
-from scaling.errors import UserError
-from scaling.folders import SweepFolder, check_writable
+from scaling.dispatch.worker import Task
+from scaling.folders import check_writable
 from scaling.plan.limits import Limits
 
 
@@ -68,8 +69,7 @@ class Workers(LocalExecutor):
 class Pool:
     """Workers that have been started and wait for their queue."""
 
-    folder: SweepFolder
-    launcher: Local
+    settings: Local
     dispatch: DispatchFolder
     task: Task
     gpus: tuple[str, ...]
@@ -77,30 +77,19 @@ class Pool:
 
     def start(self, index: int) -> None:
         """Start one worker; on GPU `index` modulo their number, where there are GPUs."""
-        environment = devices.thread_environment(self.launcher.threads)
+        environment = devices.thread_environment(self.settings.threads)
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[index % len(self.gpus)]
         executor = Workers(folder=self.dispatch.path)
         executor.environment = environment
         task = replace(self.task, name=f"worker {index}")
-        job = executor.submit(LocalHand(task, self.dispatch, this_process()))
+        job = executor.submit(LocalWorker(task, self.dispatch, this_process()))
         self.jobs.append(cast("LocalJob[Any]", job))
 
     def give(self, offer: guard.Offer, limits: Limits) -> None:
         """Give the workers their queue."""
-        facts = Dispatch(
-            id=self.dispatch.path.name,
-            kind="local",
-            started=time.time(),
-            process=this_process(),
-            workers=len(self.jobs),
-            runs=len(offer.queue),
-            launcher=asdict(self.launcher),
-            limits=limits,
-            before=offer.before,
-            held=offer.held,
-        )
-        self.dispatch.write(facts)
+        facts = self.dispatch.begin(self.settings, offer, limits)
+        self.dispatch.write(replace(facts, workers=len(self.jobs)))
         write_queue(self.dispatch.queue, offer.queue)
 
     def close(self) -> None:
@@ -124,35 +113,20 @@ def worker_process(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
     return process
 
 
-def start_ahead(
-    folder: SweepFolder, launcher: Local, *, device: str = "auto", most: int | None = None, train: str = TRAIN
-) -> Pool:
-    """Start the workers, so that they import torch while the caller still plans; `most`: no more than that many."""
-    folder = SweepFolder(folder.results.resolve(), folder.name)
-    check_writable(folder)
-    gpus = () if device == "cpu" else devices.gpus()
-    dispatch = new_dispatch(folder)
+def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
+    """Start the workers, no more than `most`, so that they import torch while the caller makes their queue."""
+    check_writable(order.folder)
+    gpus = () if order.device == "cpu" else devices.gpus()
+    dispatch = new_dispatch(order.folder)
     task = Task(
-        folder=folder,
+        folder=order.folder,
         queue=dispatch.queue,
         gpus=1 if gpus else 0,
-        retries=launcher.retries,
-        beat_seconds=launcher.beat_seconds,
-        train=train,
+        retries=settings.retries,
+        beat_seconds=settings.beat_seconds,
+        train=order.train,
     )
-    pool = Pool(folder, launcher, dispatch, task, gpus)
-    for index in range(workers_for(launcher, gpus=len(gpus), most=most)):
+    pool = Pool(settings, dispatch, task, gpus)
+    for index in range(workers_for(settings, gpus=len(gpus), most=most)):
         pool.start(index)
     return pool
-
-
-def workers_for(launcher: Local, *, gpus: int, most: int | None = None) -> int:
-    """Return how many workers to start: what is set, or one a GPU, or one for each `threads` cores."""
-    if launcher.threads < 1 or (launcher.workers is not None and launcher.workers < 1):
-        raise UserError(
-            f"found launcher.workers={launcher.workers} and launcher.threads={launcher.threads}; "
-            f"wanted at least 1 of each; change it"
-        )
-    natural = gpus or max(1, devices.cores() // launcher.threads)
-    wanted = launcher.workers or natural
-    return wanted if most is None else max(1, min(wanted, most))

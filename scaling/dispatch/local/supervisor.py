@@ -87,7 +87,7 @@ class Supervisor:
         self._pool.dispatch.ask_to_stop(Wish("interrupted"))
         if self._view is not None:
             self._view.say(f"stopping: {len(self._alive)} workers write their checkpoints (Ctrl-C again: at once)")
-        until = time.monotonic() + self._pool.launcher.grace_seconds
+        until = time.monotonic() + self._pool.settings.grace_seconds
         try:
             while any(not job.done() for job in self._alive) and time.monotonic() < until:
                 time.sleep(POLL)

@@ -8,7 +8,7 @@ import signal
 import time
 from dataclasses import dataclass, replace
 
-from scaling.dispatch.claims.heartbeat import Heart
+from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, gone, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process
@@ -18,7 +18,7 @@ QUEUE_WAIT = 60.0  # seconds that a worker, started ahead, waits for its queue
 
 
 @dataclass(frozen=True)
-class LocalHand:
+class LocalWorker:
     """A worker on this machine: it ends when asked to by the stop file, or when its dispatcher has died."""
 
     task: Task
@@ -31,8 +31,8 @@ class LocalHand:
         stop = Stop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the dispatcher's: it asks by the stop file
         signal.signal(signal.SIGTERM, lambda *_: stop.say("interrupted"))
-        heart = Heart(stop, (stop_file(self.dispatch.stop), gone(self.parent)))
-        heart.start()
+        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop), gone(self.parent)))
+        heartbeat.start()
         load(self.task.train)  # starts torch while the dispatcher still plans
         until = time.monotonic() + QUEUE_WAIT
         while not self.task.queue.exists() and not stop.reason and time.monotonic() < until:
@@ -40,4 +40,4 @@ class LocalHand:
         if not self.task.queue.exists():
             return Report(reason=stop.reason or "no_queue")
         task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
-        return Worker(bounded(task, self.dispatch), stop=stop, heart=heart).work()
+        return Worker(bounded(task, self.dispatch), stop=stop, heartbeat=heartbeat).work()

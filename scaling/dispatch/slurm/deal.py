@@ -16,8 +16,8 @@ MEMORY_SLACK = 1.5  # memory asked for over forecast
 
 
 @dataclass(frozen=True)
-class Hand:
-    """The jobs of one kind: `jobs` of them share `runs` runs, `seconds` in all by the forecast."""
+class JobShare:
+    """The jobs of one kind: `jobs` of them share `runs` runs, which take `seconds` in all by the forecast."""
 
     group: str
     jobs: int
@@ -26,13 +26,19 @@ class Hand:
     minutes: int
     memory_gb: float
 
+    @property
+    def title(self) -> str:
+        """The share in one line."""
+        size = f"{self.jobs} jobs of {self.minutes:g} min and {self.memory_gb:g} GB"
+        return f"{self.group}: {self.runs:,} runs, {self.seconds / 3600:.3g} h forecast, {size}"
+
 
 @dataclass(frozen=True)
 class Deal:
-    """A queue whose entries know their group, and a hand for each group."""
+    """A queue whose entries know their group, and what the jobs of each group share."""
 
     queue: tuple[Entry, ...]
-    hands: tuple[Hand, ...]
+    shares: tuple[JobShare, ...]
 
 
 def deal(
@@ -46,8 +52,8 @@ def deal(
     families = _families(queue)
     grouped = [replace(entry, group=_group(families[entry.run_id], launcher, memory or {})) for entry in queue]
     names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
-    hands = [_hand(name, [entry for entry in grouped if entry.group == name], launcher, limit) for name in names]
-    return Deal(tuple(grouped), tuple(hands))
+    shares = [_share(name, [entry for entry in grouped if entry.group == name], launcher, limit) for name in names]
+    return Deal(tuple(grouped), tuple(shares))
 
 
 def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -81,7 +87,7 @@ def seconds_of(entry: Entry) -> float:
     return UNKNOWN_SECONDS if entry.forecast_seconds is None else entry.forecast_seconds
 
 
-def _hand(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | None) -> Hand:
+def _share(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | None) -> JobShare:
     total = sum(seconds_of(entry) for entry in entries)
     longest = max(seconds_of(entry) for entry in entries)
     wanted = launcher.jobs or min(launcher.max_jobs, math.ceil(total / (launcher.hand_minutes * 60)) or 1)
@@ -91,7 +97,7 @@ def _hand(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | N
         launcher.min_minutes, (load * SLACK + launcher.signal_seconds + START_SECONDS) / 60
     )
     bounds = [bound for bound in (launcher.max_minutes, limit) if bound is not None]
-    return Hand(
+    return JobShare(
         group=name,
         jobs=jobs,
         runs=len(entries),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Slurm
-from scaling.dispatch.slurm.deal import Hand
+from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.sbatch import executor_for, patiently
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
@@ -34,8 +34,8 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
     """Submit one job with the launcher's resources, wait for it and return what it measured; UserError if it fails."""
     check_writable(folder)
     dispatch = new_dispatch(folder)
-    hand = Hand("probe", 1, 0, 0.0, minutes=math.ceil(launcher.min_minutes), memory_gb=launcher.min_memory_gb)
-    executor = executor_for(hand, replace(launcher, snapshot=False), dispatch, name="scaling-probe")
+    share = JobShare("probe", 1, 0, 0.0, minutes=math.ceil(launcher.min_minutes), memory_gb=launcher.min_memory_gb)
+    executor = executor_for(share, replace(launcher, snapshot=False), dispatch, name="scaling-probe")
     job = patiently(lambda: executor.submit(ProbeHere(launcher.threads)))
     try:
         speed: Speed = job.result()

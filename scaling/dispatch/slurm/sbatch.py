@@ -13,7 +13,7 @@ from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
-from scaling.dispatch.slurm.deal import Hand
+from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
 
@@ -60,7 +60,7 @@ def _refusal(said: str) -> str:
 
 
 def executor_for(
-    hand: Hand, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+    share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
 ) -> SlurmExecutor:
     """Return submitit's executor for one kind of job.
 
@@ -69,12 +69,12 @@ def executor_for(
     executor = SlurmExecutor(
         folder=dispatch.path, max_num_timeout=TIMEOUTS, python="exec " + shlex.quote(sys.executable)
     )
-    executor.update_parameters(**parameters(hand, launcher, dispatch, name=name, dependency=dependency))
+    executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
     return executor
 
 
 def parameters(
-    hand: Hand, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+    share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
 ) -> dict[str, Any]:
     """Return what sbatch is asked for, by submitit's names."""
     threads = {**thread_environment(launcher.threads)}
@@ -84,8 +84,8 @@ def parameters(
     extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **launcher.extra}
     asked = {
         "job_name": name,
-        "time": hand.minutes,
-        "mem": f"{round(hand.memory_gb * 1000)}M",
+        "time": share.minutes,
+        "mem": f"{round(share.memory_gb * 1000)}M",
         "cpus_per_task": launcher.cpus,
         "gpus_per_node": launcher.gpus or None,
         "partition": launcher.partition,
@@ -104,10 +104,10 @@ def parameters(
     return {key: value for key, value in asked.items() if value is not None}
 
 
-def sheet(hand: Hand, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
+def sheet(share: JobShare, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
     """Return the file that sbatch is given."""
     command = f"exec {shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(dispatch.path))}"
-    count = hand.jobs if hand.jobs > 1 else None
+    count = share.jobs if share.jobs > 1 else None
     paths = JobPaths(dispatch.path)
-    asked = parameters(hand, launcher, dispatch, name=name)
+    asked = parameters(share, launcher, dispatch, name=name)
     return _make_sbatch_string(command=command, folder=paths.folder, map_count=count, **asked)

@@ -12,12 +12,12 @@ from pathlib import Path
 from submitit.core.utils import DelayedSubmission
 
 from scaling.dispatch.claims.claim import Claim, Observer
-from scaling.dispatch.claims.heartbeat import Heart
+from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, read_wish, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import read_queue
 from scaling.dispatch.slurm import scheduler
-from scaling.dispatch.states.settled import settled
+from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.worker import Report, Task, Worker
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ WARNED = "warned"  # SIGUSR2: the time limit is near
 
 
 @dataclass(frozen=True)
-class SlurmHand:
+class SlurmJob:
     """One job: takes runs of its group until none is left, or the time left is less than the next one needs."""
 
     task: Task
@@ -41,11 +41,11 @@ class SlurmHand:
         if self._nothing_to_do():
             return Report()
         job = scheduler.own_job()
-        heart = Heart(stop, (stop_file(self.dispatch.stop),))
-        heart.start()
+        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),))
+        heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job))
         observer = Observer(job=job, knows=scheduler.Known())
-        report = SlurmWorker(task, stop=stop, heart=heart, observer=observer).work()
+        report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
         if self._to_come_back(report) and read_wish(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")
@@ -81,7 +81,7 @@ class SlurmHand:
         if wish is not None and wish.runs is None:
             return True
         queue = read_queue(self.task.queue, group=self.task.group)
-        return all(settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
+        return all(is_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
 
     def _deadline(self, job: str) -> float | None:
         left = scheduler.seconds_left(job)

@@ -6,16 +6,17 @@ Starts neither torch nor pandas nor pydantic: a thousand runs are read in a frac
 from __future__ import annotations
 
 import csv
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.dispatches import Dispatch, dispatches
+from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.settled import Settled, SettledRuns
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status, eta
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
@@ -59,14 +60,25 @@ def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
 
 
 class Reader:
-    """Reads the state of the same runs again and again; a settled run is read once."""
+    """Reads the state of the same runs again and again; a settled run is read once.
 
-    def __init__(self, folder: SweepFolder, planned: Iterable[Planned], *, ask: Ask | None = None) -> None:
+    settled: what is known of settled runs already; ask: the scheduler's answer on jobs (found where jobs are in one).
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        planned: Iterable[Planned],
+        *,
+        settled: SettledRuns | None = None,
+        ask: Ask | None = None,
+    ) -> None:
         self._folder = folder
         self._planned = tuple(planned)
+        self._records = settled or SettledRuns(folder)
         self._ask = ask
         self._settled: dict[str, RunState] = {}
-        self._notes: dict[str, str] = {}
+        self._silent = ""
 
     def read(self) -> Status:
         """Look once at everything that is not settled yet."""
@@ -76,7 +88,14 @@ class Reader:
             state = self._one(planned, jobs, alive)
             states[planned.run_id] = self._perhaps_blocked(planned, state, states)
         runs = tuple(states.values())
-        return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes.values()))
+        return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        if self._silent:
+            yield self._silent
+        for run_id in self._records.broken:
+            record = self._folder.run(run_id).record
+            yield f"{record} is cut in half; it is set aside and the run done again when the sweep is run"
 
     def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
         """Say of a run that is not done why it cannot be, if so."""
@@ -94,15 +113,18 @@ class Reader:
         return state
 
     def _dispatches(self) -> tuple[JobStates | None, list[Dispatch]]:
-        every = dispatches(self._folder)
-        found = [dispatch for _, dispatch in every if not dispatch.ended]
-        slurm = [job for _, dispatch in every if dispatch.kind == "slurm" for job in dispatch.jobs]
+        every = [dispatch for _, dispatch in dispatches(self._folder)]
         jobs: JobStates | None = {}
-        if slurm and len(self._settled) < len(self._planned):
-            jobs = (self._ask or _scheduler())(slurm)
-            if jobs is None:
-                self._notes["scheduler"] = "SLURM does not answer: states are from the files alone"
-        alive = [dispatch for dispatch in found if _alive(dispatch, jobs)]
+        self._silent = ""
+        if len(self._settled) < len(self._planned):
+            for kind, queued in _queued(every).items():
+                states = (self._ask or launcher_of_dispatch(queued[-1]).job_states)(
+                    [job for dispatch in queued for job in dispatch.jobs]
+                )
+                if states is None:
+                    self._silent = f"{kind} does not answer: states are from the files alone"
+                jobs = None if jobs is None or states is None else {**jobs, **states}
+        alive = [dispatch for dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
         return jobs, alive
 
     def _one(self, planned: Planned, jobs: JobStates | None, alive: Sequence[Dispatch]) -> RunState:
@@ -116,26 +138,14 @@ class Reader:
             "C": planned.C,
             "forecast_seconds": planned.forecast_seconds,
         }
-        record = self._record(files)
-        if record is not None:
-            state = State.DIVERGED if record.get("status") == "diverged" else State.FINISHED
-            self._settled[planned.run_id] = _settled(facts, record, state)
+        settled = self._records.get(planned.run_id)
+        if settled is not None:
+            self._settled[planned.run_id] = _settled(facts, settled)
             return self._settled[planned.run_id]
         claim = read_claim(files.claim)
         if claim is not None and claim_lives(files, claim, jobs):
             return _running(facts, claim)
         return _waiting(facts, read_attempts(files), alive)
-
-    def _record(self, files: RunFolder) -> dict[str, Any] | None:
-        try:
-            record = json.loads(files.record.read_bytes())
-            return record if isinstance(record, dict) else {}
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            note = f"{files.record} is cut in half; it is set aside and the run done again when the sweep is run"
-            self._notes[files.run_id] = note
-            return None
 
 
 def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
@@ -151,29 +161,30 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
     return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))
 
 
+def _queued(every: Iterable[Dispatch]) -> dict[str, list[Dispatch]]:
+    """Return the dispatches whose jobs are in a scheduler, by the scheduler's name."""
+    found: dict[str, list[Dispatch]] = {}
+    for dispatch in every:
+        if dispatch.jobs:
+            found.setdefault(dispatch.kind.upper(), []).append(dispatch)
+    return found
+
+
 def _alive(dispatch: Dispatch, jobs: JobStates | None) -> bool:
-    if dispatch.kind == "slurm":
+    if dispatch.jobs:
         return jobs is None or any(job == j or job.startswith(f"{j}_") for j in dispatch.jobs for job in jobs)
     return not dispatch.process.gone
 
 
-def _scheduler() -> Ask:
-    from scaling.dispatch.slurm.scheduler import job_states
-
-    return job_states
-
-
-def _settled(facts: Mapping[str, Any], record: Mapping[str, Any], state: State) -> RunState:
-    how = record.get("how") or {}
-    points = record.get("points") or [{}]
+def _settled(facts: Mapping[str, Any], found: Settled) -> RunState:
     return RunState(
         **facts,
-        state=state,
-        seconds=how.get("seconds"),
-        host=str(how.get("host") or ""),
-        loss=points[-1].get("loss"),
-        speed=how.get("examples_per_second"),
-        attempts=int(how.get("attempts") or 1),
+        state=State.DIVERGED if found.status == "diverged" else State.FINISHED,
+        seconds=found.seconds,
+        host=found.host,
+        loss=found.loss,
+        speed=found.speed,
+        attempts=found.attempts,
     )
 
 

@@ -1,4 +1,4 @@
-"""Dealing: every run is in one hand, the hands are few, and their time limits hold what they were dealt."""
+"""Dealing: every run is in one share, the shares are few, and their time limits hold what they were dealt."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ def test_each_run_in_one_hand_that_lasts_for_it(seconds, gigabytes, max_jobs):
     launcher = Slurm(max_jobs=max_jobs)
     dealt = deal(queue, launcher, memory=memory)
     assert [each.run_id for each in dealt.queue] == [each.run_id for each in queue]
-    assert sum(hand.runs for hand in dealt.hands) == len(queue)
-    for hand in dealt.hands:
-        mine = [each for each in dealt.queue if each.group == hand.group]
-        assert 1 <= hand.jobs <= min(max_jobs, len(mine))
+    assert sum(share.runs for share in dealt.shares) == len(queue)
+    for share in dealt.shares:
+        mine = [each for each in dealt.queue if each.group == share.group]
+        assert 1 <= share.jobs <= min(max_jobs, len(mine))
         longest = max(each.forecast_seconds or 60 for each in mine)
-        assert hand.minutes * 60 >= longest * 1.5 + launcher.signal_seconds
-        assert hand.minutes >= launcher.min_minutes
-        assert hand.memory_gb * 1e9 >= max(memory.get(each.run_id, 0) for each in mine)
+        assert share.minutes * 60 >= longest * 1.5 + launcher.signal_seconds
+        assert share.minutes >= launcher.min_minutes
+        assert share.memory_gb * 1e9 >= max(memory.get(each.run_id, 0) for each in mine)
 
 
 def test_thousand_short_runs_are_few_jobs_and_long_ones_their_own():
     queue = [entry(number, 30.0) for number in range(1000)] + [entry(5000, 6 * 3600.0)]
-    hands = deal(queue, Slurm()).hands
-    assert [(hand.group, hand.jobs, hand.runs) for hand in hands] == [("4GB", 9, 1000), ("4GB-8h", 1, 1)]
-    assert hands[0].minutes == pytest.approx(30 * 1000 / 9 / 60 * 1.5 + 3, abs=1)
+    shares = deal(queue, Slurm()).shares
+    assert [(share.group, share.jobs, share.runs) for share in shares] == [("4GB", 9, 1000), ("4GB-8h", 1, 1)]
+    assert shares[0].minutes == pytest.approx(30 * 1000 / 9 / 60 * 1.5 + 3, abs=1)
 
 
 def test_what_is_set_is_kept_and_the_partition_bounds_it():
     queue = [entry(number, 3000.0) for number in range(4)]
-    [hand] = deal(queue, Slurm(jobs=2, minutes=50, memory_gb=7)).hands
-    assert (hand.jobs, hand.minutes, hand.memory_gb) == (2, 50, 7)
-    [hand] = deal(queue, Slurm(jobs=2), limit=20.0).hands
-    assert hand.minutes == 20
+    [share] = deal(queue, Slurm(jobs=2, minutes=50, memory_gb=7)).shares
+    assert (share.jobs, share.minutes, share.memory_gb) == (2, 50, 7)
+    [share] = deal(queue, Slurm(jobs=2), limit=20.0).shares
+    assert share.minutes == 20
 
 
 def test_memory_comes_in_powers_of_two():

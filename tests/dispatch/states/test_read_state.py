@@ -18,16 +18,15 @@ from rich.console import Console
 from scaling.dispatch.claims.claim import Claim, acquire
 from scaling.dispatch.dispatches import Dispatch, new_dispatch
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.launch import run_local
+from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.show import duration, print_status
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import RunState, State, eta
 from scaling.errors import UserError
-from scaling.folders import write_aside
-from tests.dispatch.conftest import STAND_IN
-from tests.dispatch.stand_in import planned
+from tests.dispatch.conftest import order
+from tests.dispatch.stand_in import planned, write_stand_in_record
 
 HERE = Path(__file__).parents[3]
 IDS = [f"{number:012x}" for number in range(8)]
@@ -46,8 +45,7 @@ def write_plan(folder, ids, seconds=10.0):
 
 
 def write_record(folder, run_id, status="finished", seconds=20.0):
-    record = {"schema": 1, "run_id": run_id, "status": status, "points": [{"loss": 0.5}], "how": {"seconds": seconds}}
-    write_aside(folder.run(run_id).record, json.dumps(record, indent=1))
+    write_stand_in_record(folder.run(run_id), status, loss=0.5, seconds=seconds)
 
 
 def tried(folder, run_id, cause, end=0.0):
@@ -179,7 +177,7 @@ def test_printed_status(folder):
 def test_status_of_a_sweep_that_ran(folder):
     runs = [planned(seed) for seed in range(4)] + [planned(9, "crash")]
     write_plan(folder, [run.run_id for run in runs])
-    run_local(folder, runs, Local(workers=2), train=STAND_IN)
+    run_local(order(folder, runs), Local(workers=2))
     assert [run.state.value for run in read_status(folder).runs] == ["finished"] * 4 + ["failed"]
 
 

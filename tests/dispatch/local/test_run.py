@@ -19,20 +19,20 @@ from scaling import devices
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer
-from scaling.dispatch.local.launch import run_local
-from scaling.dispatch.local.pool import Workers, start_ahead, workers_for
+from scaling.dispatch.local.capacity import workers_for
+from scaling.dispatch.local.pool import Workers, start_ahead
+from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
-from scaling.dispatch.queue import entries
 from scaling.dispatch.show import print_outcome, view
 from scaling.errors import UserError
-from scaling.plan.limits import Limits
+from scaling.plan.limits import UNLIMITED, Limits
 from tests.dispatch.conftest import (
-    STAND_IN,
     causes,
     claims,
     leftovers,
     meanwhile,
     open_gates,
+    order,
     trained,
     under_way,
     wait_for,
@@ -43,8 +43,8 @@ HERE = Path(__file__).parents[3]
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
 
 
-def run(folder, runs, launcher=LAUNCHER, **more):
-    return run_local(folder, runs, launcher, train=STAND_IN, **more)
+def run(folder, runs, launcher=LAUNCHER, *, limits=UNLIMITED, **more):
+    return run_local(order(folder, runs, limits=limits), launcher, **more)
 
 
 def test_each_run_is_trained_once(folder):
@@ -131,7 +131,8 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.launch import run_local
+from scaling.dispatch.local.run import run_local
+from scaling.dispatch.order import order_of
 from scaling.dispatch.show import print_outcome, view
 from scaling.folders import SweepFolder
 from tests.dispatch.stand_in import planned
@@ -140,7 +141,7 @@ console = Console()
 runs = [planned(seed, sys.argv[2]) for seed in range(int(sys.argv[3]))]
 folder = SweepFolder(Path(sys.argv[1]), "sweep")
 launcher = Local(workers=2, beat_seconds=0.2)
-outcome = run_local(folder, runs, launcher, view=view(console), train="tests.dispatch.stand_in:train")
+outcome = run_local(order_of(folder, runs, train="tests.dispatch.stand_in:train"), launcher, view=view(console))
 print_outcome(console, outcome, again="the same command")
 sys.exit(outcome.exit_code)
 """
@@ -189,10 +190,9 @@ def test_workers_end_when_their_dispatcher_is_killed(folder):
 
 def test_gpus_are_assigned_and_never_hidden(folder, monkeypatch):
     monkeypatch.setattr(devices, "gpus", lambda: ("2", "5"))
-    runs = [planned(seed, "hold") for seed in range(6)]
-    pool = start_ahead(folder, Local(), device="auto", train=STAND_IN)
+    runs = [planned(seed, "hold", device="auto") for seed in range(6)]
     with meanwhile(lambda: (under_way(folder, runs, 2), open_gates(folder, runs))):
-        run(folder, runs, pool=pool)
+        run(folder, runs, Local())
     facts = [line for each in runs for line in trained(folder, each)]
     assert {line["gpu"] for line in facts} == {"2", "5"}
     assert len({(line["pid"], line["gpu"]) for line in facts}) == 2
@@ -274,11 +274,10 @@ def test_runs_wait_for_those_that_they_need(folder):
     """A child starts after its parent, whichever worker has that; a child of a failed parent is left, and told."""
     parent, child, bad, orphan = planned(0, "steps:1"), planned(1), planned(2, "crash"), planned(3)
     needs = {child.run_id: (parent.run_id,), orphan.run_id: (bad.run_id,)}
-    queue = [
-        replace(entry, needs=needs.get(entry.run_id, ())) for entry in entries(folder, [parent, child, bad, orphan])
-    ]
-    pool = start_ahead(folder, LAUNCHER, train=STAND_IN)
-    pool.give(Offer(tuple(queue)), Limits())
+    asked = order(folder, [parent, child, bad, orphan])
+    queue = tuple(replace(entry, needs=needs.get(entry.run_id, ())) for entry in asked.entries)
+    pool = start_ahead(asked, LAUNCHER, most=len(queue))
+    pool.give(Offer(queue), Limits())
     wait_for(lambda: all(job.done() for job in pool.jobs))
     pool.close()
     assert [causes(folder, run) for run in (parent, child, bad, orphan)] == [
