@@ -16,10 +16,9 @@ from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
 from scaling.dispatch.order import TRAIN
-from scaling.dispatch.process import host
 from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.states import attempts
-from scaling.dispatch.states.attempts import Attempt, disk_full, iso, now, one_line
+from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line
 from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.folders import RunFolder, SweepFolder, remove_asides
 from scaling.plan.limits import UNLIMITED, Limits
@@ -200,7 +199,8 @@ class Worker:
                 raise
             failure, status = error, attempts.cause_of(error)
             log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(error))
-        attempt = self._write_down(files, status, started, failure)
+        attempt = ended_attempt(started, job=self.task.job, gpus=self.task.gpus, cause=status, failure=failure)
+        attempt.append(files)
         if status in attempts.SETTLED:
             self.report.settled += 1
             return Step.SETTLED
@@ -234,38 +234,12 @@ class Worker:
         """Return why the owner of a dead claim died."""
         return "killed"
 
-    def _write_down(self, files: RunFolder, cause: str, started: float, failure: Exception | None) -> Attempt:
-        seconds = now() - started
-        attempt = Attempt(
-            start=iso(started),
-            end=iso(started + seconds),
-            host=host(),
-            job=self.task.job,
-            cause=cause,
-            seconds=round(seconds, 3),
-            gpu_seconds=round(seconds * self.task.gpus, 3),
-            error=one_line(failure) if failure else "",
-            traceback=attempts.whole(failure) if failure else "",
-        )
-        attempt.append(files)
-        return attempt
-
     def _bury(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
         """Write down the attempt of a worker that died; clear away the file that it was writing."""
         remove_asides(files.path, dead.process.pid)
-        seconds = max(0.0, dead.beat - dead.since)
-        who = f"the worker (process {dead.process.pid} on {dead.process.host}) died under it"
-        log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, who)
-        Attempt(
-            start=iso(dead.since),
-            end=iso(dead.beat),
-            host=dead.process.host,
-            job=dead.job,
-            cause=self.cause_of_death(dead),
-            seconds=round(seconds, 3),
-            gpu_seconds=round(seconds * dead.gpus, 3),
-            error=who,
-        ).append(files)
+        attempt = dead_attempt(dead, self.cause_of_death(dead))
+        log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
+        attempt.append(files)
 
     def _early(self, entry: Entry) -> Step | None:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""

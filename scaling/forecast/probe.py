@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling.augment.none import Unchanged
-from scaling.config import RunConfig, Train
+from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
 from scaling.data.base import Arrays, DataSet, Splits
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
@@ -32,7 +32,6 @@ from scaling.optim.adamw import AdamW
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
-from scaling.stages.train import FromScratch
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
 SLICES = 4  # of which the fastest counts: the others met somebody else's work
@@ -150,7 +149,7 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
         augment=Unchanged(),
         train=Train(steps=steps, batch=shape.batch, precision=precision),
         seed=0,
-        stage=FromScratch(),
+        stage=read_group("stage", FROM_SCRATCH),
     )
     return plan_run(config, overrides={})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveInt
 
 from scaling.accounting import Layer, dense
-from scaling.plan.quantities import ImpossibleRun
+from scaling.errors import ImpossibleRun
 
 if TYPE_CHECKING:
     import torch

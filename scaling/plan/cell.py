@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from scaling.config import RunConfig, plain, read_config, read_group
-from scaling.errors import UserError
+from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, descend, plan_run
-from scaling.plan.quantities import ImpossibleRun, Quantities, count_model
+from scaling.plan.quantities import Quantities, count_model
 
 SHORT = {  # short names in expressions, and the config keys they stand for
     "family": "model.family",

@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.accounting import Counts, count
 from scaling.config import RunConfig, Train
-from scaling.errors import UserError
+from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
 
 LENGTHS = ("examples", "epochs", "steps", "budget")
@@ -39,10 +39,6 @@ class Quantities:
     def epochs(self) -> float:
         """Passes over the training subset, D / D_unique; 0 where nothing is trained."""
         return self.D / self.D_unique if self.D else 0.0
-
-
-class ImpossibleRun(UserError):
-    """A cell of a grid that cannot be trained; a plan names it and goes on."""
 
 
 def count_model(config: RunConfig) -> Counts:

@@ -41,7 +41,8 @@ class Ridge(Stage):
     def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
         from scaling.accounting import body_of, closed_form_C, count, dense
-        from scaling.plan.quantities import ImpossibleRun, Quantities
+        from scaling.errors import ImpossibleRun
+        from scaling.plan.quantities import Quantities
         from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
 
         parent = check_parent(config, parent)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.config import read_config
-from scaling.errors import UserError
+from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
-from scaling.plan.quantities import ImpossibleRun, settle
+from scaling.plan.quantities import settle
 
 BASE = {
     "model": {"_target_": "scaling.models.mlp.MLP", "width": 64, "depth": 2},

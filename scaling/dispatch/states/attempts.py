@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from scaling.dispatch.claims.claim import Claim
+from scaling.dispatch.process import host
 from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, read_lines
 
@@ -39,6 +41,37 @@ class Attempt:
     def append(self, folder: RunFolder) -> None:
         """Write the attempt down."""
         append_line(folder.attempts, asdict(self))
+
+
+def ended_attempt(started: float, *, job: str, gpus: int, cause: str, failure: Exception | None) -> Attempt:
+    """Return an attempt of this process that ends now; started: Unix seconds; gpus: held; failure: what was raised."""
+    seconds = now() - started
+    return Attempt(
+        start=iso(started),
+        end=iso(started + seconds),
+        host=host(),
+        job=job,
+        cause=cause,
+        seconds=round(seconds, 3),
+        gpu_seconds=round(seconds * gpus, 3),
+        error=one_line(failure) if failure else "",
+        traceback=whole(failure) if failure else "",
+    )
+
+
+def dead_attempt(dead: Claim, cause: str) -> Attempt:
+    """Return the attempt of a worker that died, as its claim tells it."""
+    seconds = max(0.0, dead.beat - dead.since)
+    return Attempt(
+        start=iso(dead.since),
+        end=iso(dead.beat),
+        host=dead.process.host,
+        job=dead.job,
+        cause=cause,
+        seconds=round(seconds, 3),
+        gpu_seconds=round(seconds * dead.gpus, 3),
+        error=f"the worker (process {dead.process.pid} on {dead.process.host}) died under it",
+    )
 
 
 def iso(seconds: float) -> str:
