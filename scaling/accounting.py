@@ -12,7 +12,7 @@ models, test-time augmentation among it, counts nothing, as it does for a traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 FLOPS_PER_MULTIPLY_ADD = 2  # one multiplication, one addition
@@ -57,7 +57,7 @@ def norm(features: int, *, role: Role = "body") -> Layer:
 
 @dataclass(frozen=True)
 class Counts:
-    """Parameters and FLOPs of one model; all exact.
+    """Parameters and FLOPs of one model; all exact. A field that counts parameters is a column of plans and records.
 
     `N`: parameters of all weight matrices; `N_total`: all parameters; `N_body`: weight matrices without input embedding
     and head; `N_nonhead`: weight matrices without the head; `forward_flops`: FLOPs per example of one forward pass;
@@ -71,6 +71,10 @@ class Counts:
     forward_flops: int
     backward_flops: int
 
+    def columns(self) -> dict[str, int]:
+        """Return the counts of parameters by column."""
+        return {name: getattr(self, name) for name in COUNT_COLUMNS}
+
     def C(self, D: int) -> int:
         """Training FLOPs of `D` examples by the field's convention (3 x forward)."""
         return TRAINING_PER_FORWARD * self.forward_flops * D
@@ -78,6 +82,9 @@ class Counts:
     def C_counted(self, D: int) -> int:
         """Training FLOPs of `D` examples as executed, forward and backward."""
         return (self.forward_flops + self.backward_flops) * D
+
+
+COUNT_COLUMNS = tuple(field.name for field in fields(Counts) if not field.name.endswith("_flops"))
 
 
 def count(layers: Sequence[Layer]) -> Counts:

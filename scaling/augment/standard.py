@@ -80,8 +80,8 @@ class Standard:
         import torch
 
         from scaling.augment.mixed import Mixed
+        from scaling.internals.torch import draw_beta
 
-        # Beta(a, a) as a Dirichlet of two: the one sampler of torch that takes a generator, and no wait for the device.
-        shares = torch._sample_dirichlet(torch.full((2,), self.mixup, device=x.device), generator)
+        share = draw_beta(self.mixup, generator)
         # The order of a batch is random already, so that a neighbour is a random partner.
-        return torch.lerp(x.roll(1, 0), x, shares[0]), Mixed(y, y.roll(1, 0), shares[0])
+        return torch.lerp(x.roll(1, 0), x, share), Mixed(y, y.roll(1, 0), share)

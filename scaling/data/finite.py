@@ -43,7 +43,7 @@ class FiniteSet(DataSet):
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Read the splits with the first `D_unique` training examples (all for None) of the order `data.seed` names."""
         unsized = replace(self, size=None)
-        whole = MEMORY.get(unsized, "whole", unsized._read_checked)
+        whole = MEMORY.get(unsized, "whole", unsized.read_checked)
         size = len(whole.train) if D_unique is None else D_unique
         chance, chance_se = constant_predictor(np.bincount(whole.train.y, minlength=self.classes), whole.test.y)
         return Splits(
@@ -69,7 +69,8 @@ class FiniteSet(DataSet):
 
         return MEMORY.get(group, size, take)
 
-    def _read_checked(self) -> Whole:
+    def read_checked(self) -> Whole:
+        """Read all of it; UserError where the splits are not as declared."""
         whole = self.read()
         for split in ("train", "validation", "test"):
             self._check(split, getattr(whole, split))

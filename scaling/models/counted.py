@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
-from scaling.internals.torch import spare_dynamo_counting
+from scaling.internals.torch import skip_dynamo_import_in_counter
 from scaling.models.parts import is_matrix, weighted
 
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
@@ -85,7 +85,7 @@ def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[n
 def _one_batch(
     model: Countable, shape: tuple[int, ...], outputs: int, device: str
 ) -> tuple[nn.Module, Mapping[str, int]]:
-    spare_dynamo_counting()
+    skip_dynamo_import_in_counter()
     with torch.random.fork_rng(devices=[]), torch.device(device):
         module = model.make(shape, outputs)
         counter = FlopCounterMode(display=False)

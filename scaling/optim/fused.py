@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scaling.internals.torch import fused_adamw
+
 
 @dataclass(frozen=True)
 class Lists:
@@ -39,6 +41,9 @@ class FusedAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients; the first one, in which torch sets the state up, is torch's own."""
+        if fused_adamw is None:
+            super().step()
+            return
         if not self._lists:
             super().step()
             self._lists = [self._gather(group["params"]) for group in self.param_groups]
@@ -46,9 +51,9 @@ class FusedAdamW(torch.optim.AdamW):
         for group, lists in zip(self.param_groups, self._lists, strict=True):
             lists.steps[0].add_(1)
             beta1, beta2 = group["betas"]
-            torch._fused_adamw_(
+            fused_adamw(
                 lists.parameters,
-                [p.grad for p in lists.parameters],  # type: ignore[misc]
+                [p.grad for p in lists.parameters],
                 lists.means,
                 lists.squares,
                 [],

@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from scaling.accounting import COUNT_COLUMNS
 from scaling.config import RunConfig, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, descend, plan_run
-from scaling.plan.quantities import Quantities, count_model
+from scaling.plan.quantities import COLUMNS, Quantities, count_model
 
 SHORT = {  # short names in expressions, and the config keys they stand for
     "family": "model.family",
@@ -27,8 +28,6 @@ SHORT = {  # short names in expressions, and the config keys they stand for
     "seed": "seed",
 }
 KEYS = ("grid", "stages", "set", "where", "limit")  # of `sweep:`
-COUNTED = ("N", "N_total", "N_body", "N_nonhead")
-SETTLED = ("D", "D_unique", "C", "C_counted", "steps", "epochs")
 
 
 @dataclass(frozen=True)
@@ -139,13 +138,12 @@ class Names:
 
     def lookup(self, name: str) -> Any:
         """Return the value of a quantity or of a config key; UserError where it is unknown."""
-        if self.parent is not None and name in (*COUNTED, *SETTLED):
-            at = self.parent.at(self.raw["parent"]["step"] or self.parent.quantities.steps)
-            row = {**self.parent.row(), "D": at.D, "C": at.C, "C_counted": at.C_counted, "epochs": at.epochs}
-            return {**row, "steps": at.step}[name]
-        if name in COUNTED:
+        if self.parent is not None and name in (*COUNT_COLUMNS, *COLUMNS):
+            step = self.raw["parent"]["step"] or self.parent.quantities.steps
+            return self.parent.columns_at(self.parent.at(step))[name]
+        if name in COUNT_COLUMNS:
             return getattr(count_model(self.config), name)
-        if name in SETTLED:
+        if name in COLUMNS:
             return getattr(self.settled, name)
         value: Any = self.raw
         path = SHORT.get(name, name)
@@ -153,7 +151,7 @@ class Names:
             return self.config.model.family
         for step in path.split("."):
             if not isinstance(value, Mapping) or step not in value:
-                known = [*SHORT, *COUNTED, *SETTLED]
+                known = [*SHORT, *COUNT_COLUMNS, *COLUMNS]
                 close = get_close_matches(name, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"wanted a config key or one of {', '.join(known)}"
                 raise UserError(f"found the unknown name {name} in an expression of the sweep; {hint}")

@@ -13,10 +13,10 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import OmegaConf
 
-from scaling.compose.groups import PLAN_KEYS, Bases, Composer
+from scaling.compose.groups import PLAN_KEYS, Composer, GroupConfigs
 from scaling.compose.session import compose, said_in_one_sentence
 from scaling.errors import UserError
 from scaling.plan.cell import KEYS, Descent, Rules, read_rules, settle_cell
@@ -53,16 +53,16 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
     blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
     blocks = apply_overrides(blocks, request)
-    bases = Bases(composer, fixed, plain_base)
+    configs = GroupConfigs(composer, fixed, plain_base)
     is_group = _group_test(loader)
     descent = _descent(request, Path(str(cfg["results"])))
-    graph = _settle_all(blocks, bases, is_group, rules, descent)
+    graph = _settle_all(blocks, configs, is_group, rules, descent)
     if not graph.runs:
         dropped = graph.dropped
         reason = dropped[0].reason if dropped else "the grid has no cells"
         raise UserError(reason if len(dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
     shared = [override.input_line or "" for key, override in request.fixed.items() if key in SHARED]
-    grow(graph, read_stages(sweep.get("stages") or []), Bases(composer, shared), is_group)
+    grow(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
     single = request.sweep is None and not request.axes
     return Plan(
         name=_own_name(str(cfg["name"] or request.sweep or ("single" if single else "adhoc"))),
@@ -99,11 +99,20 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
         elif not override.is_discrete_sweep():
             raise UserError(f"found {override.input_line}; wanted a list or a range of values; write it as a,b,c")
         else:
-            axes[key] = tuple(Override._convert_value(value) for value in override.sweep_iterator())
+            axes[key] = tuple(_unquoted(value) for value in override.sweep_iterator())
     sweep = fixed["sweep"].value() if "sweep" in fixed else None
     if isinstance(sweep, list | dict):
         raise UserError(f"found {fixed['sweep'].input_line}; wanted the name of one sweep, such as sweep=quickstart")
     return Request(None if sweep is None else str(sweep), fixed, axes)
+
+
+def _unquoted(value: Any) -> Any:
+    """Return a value of a sweep as Override.value() gives that of a single override: quoted strings as strings."""
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
@@ -130,7 +139,7 @@ def apply_overrides(blocks: Sequence[Block], request: Request) -> list[Block]:
 
 def _settle_all(
     blocks: Sequence[Block],
-    bases: Bases,
+    configs: GroupConfigs,
     is_group: Callable[[str], bool],
     rules: Rules,
     descent: Descent,
@@ -139,7 +148,7 @@ def _settle_all(
     for cell in _cells(blocks):
         chosen = tuple((key, value) for key, value in cell.items() if is_group(key))
         values = {key: value for key, value in cell.items() if not is_group(key)}
-        outcome = settle_cell(bases(chosen), values, rules, descent)
+        outcome = settle_cell(configs(chosen), values, rules, descent)
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
         elif outcome.run_id in graph.runs:

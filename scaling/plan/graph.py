@@ -22,7 +22,7 @@ FIRST = "train"  # what a stage calls the runs of the grid
 AT = ("last", "milestones")
 KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # from least to most
 
-Bases = Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]]  # config of a choice of groups
+Configs = Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]]  # config of a choice of groups
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _read_entry(raw: Any) -> Entry:
     return Entry(name, str(raw.get("of") or FIRST), at, base, blocks, rules)
 
 
-def grow(graph: Graph, entries: Sequence[Entry], bases: Bases, is_group: Callable[[str], bool]) -> Graph:
+def grow(graph: Graph, entries: Sequence[Entry], configs: Configs, is_group: Callable[[str], bool]) -> Graph:
     """Add the runs of every stage to the graph, and note of which milestones their parents keep the weights."""
     by_stage: dict[str, list[str]] = {FIRST: list(graph.runs)}
     for entry in entries:
@@ -95,7 +95,7 @@ def grow(graph: Graph, entries: Sequence[Entry], bases: Bases, is_group: Callabl
         for parent in [graph.runs[run_id] for run_id in by_stage[entry.of]]:
             for step in parent.quantities.milestones if entry.at == "milestones" else parent.quantities.milestones[-1:]:
                 for cell in _cells(entry):
-                    _add(graph, entry, (parent, step), cell, bases, is_group, by_stage[entry.name])
+                    _add(graph, entry, (parent, step), cell, configs, is_group, by_stage[entry.name])
             graph.runs[parent.run_id] = keeping(graph.runs[parent.run_id], entry.at)
     return graph
 
@@ -110,7 +110,7 @@ def _add(
     entry: Entry,
     start: tuple[PlannedRun, int],
     cell: Cell,
-    bases: Bases,
+    configs: Configs,
     is_group: Callable[[str], bool],
     names: list[str],
 ) -> None:
@@ -121,7 +121,7 @@ def _add(
     own = {f"{entry.name}.{key}" if key in parent.overrides else key: value for key, value in cell.items()}
     shown = {**parent.overrides, "stage": entry.name, "parent.step": step, **own}
     descent = Descent(find=lambda _: parent, own_data="data" in keys)
-    outcome = settle_cell(bases(chosen), values, entry.rules, descent)
+    outcome = settle_cell(configs(chosen), values, entry.rules, descent)
     if isinstance(outcome, Dropped):
         graph.dropped.append(Dropped(shown, outcome.reason))
         return

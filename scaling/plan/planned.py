@@ -10,19 +10,7 @@ from typing import Any
 from scaling.config import Parent, RunConfig, plain, read_config
 from scaling.errors import UserError
 from scaling.plan.identity import describe, resolved_precision, run_id
-from scaling.plan.quantities import Quantities, given_length
-
-
-@dataclass(frozen=True)
-class Milestone:
-    """A moment of a run from scratch: what it had seen and spent; `final`: its end."""
-
-    step: int
-    D: int
-    C: int
-    C_counted: int
-    epochs: float
-    final: bool
+from scaling.plan.quantities import Milestone, Quantities, given_length
 
 
 @dataclass(frozen=True)
@@ -64,18 +52,7 @@ class PlannedRun:
 
     def at(self, step: int) -> Milestone:
         """Return where the run from scratch stood when this one was at `step`."""
-        if self.parent is not None:
-            return self.milestone
-        quantities = self.quantities
-        D = step * quantities.batch
-        return Milestone(
-            step=step,
-            D=D,
-            C=quantities.counts.C(D),
-            C_counted=quantities.counts.C_counted(D),
-            epochs=D / quantities.D_unique,
-            final=step == quantities.steps,
-        )
+        return self.quantities.at(step) if self.parent is None else self.milestone
 
     @property
     def milestone(self) -> Milestone:
@@ -84,13 +61,19 @@ class PlannedRun:
             return self.at(self.quantities.steps)
         return self.parent.at(self.config.parent.step or self.parent.quantities.steps)
 
+    def columns_at(self, at: Milestone) -> dict[str, int | float]:
+        """Return N, D and C of the run from scratch, and what belongs to them, at a milestone of it."""
+        origin = self.origin.quantities
+        reached = {"D": at.D, "epochs": at.epochs, "steps": at.step, "C": at.C, "C_counted": at.C_counted}
+        return {**origin.counts.columns(), "D_unique": origin.D_unique, **reached}
+
     def row(self) -> dict[str, Any]:
         """Return the plan's columns for this run; pure: same YAML, same row.
 
         Model, recipe, N, D and C are those of the run from scratch, at the milestone that a stage descends from.
         """
         origin, at = self.origin, self.milestone
-        config, quantities, counts = origin.config, origin.quantities, origin.quantities.counts
+        config, quantities = origin.config, origin.quantities
         return {
             "run_id": self.run_id,
             "overrides": " ".join(as_overrides(self.overrides)),
@@ -110,15 +93,7 @@ class PlannedRun:
             "precision": resolved_precision(config),
             "engine": config.train.engine,
             "seed": config.seed,
-            "N": counts.N,
-            "N_total": counts.N_total,
-            "N_body": counts.N_body,
-            "N_nonhead": counts.N_nonhead,
-            "D": at.D,
-            "epochs": at.epochs,
-            "steps": at.step,
-            "C": at.C,
-            "C_counted": at.C_counted,
+            **self.columns_at(at),
             "budget": quantities.budget if at.final else None,
             "stage": self.config.stage.name,
             "task": self.task,
@@ -158,16 +133,15 @@ class PlannedRun:
         """Return what a stage's record says of where it comes from; empty for a run from scratch."""
         if self.config.parent is None:
             return {}
-        origin, quantities = self.origin, self.origin.quantities
-        whole = {name: getattr(quantities, name) for name in ("D", "C", "C_counted", "epochs", "steps")}
-        counts = {name: getattr(quantities.counts, name) for name in ("N", "N_total", "N_body", "N_nonhead")}
+        quantities = self.origin.quantities
+        end = dataclasses.asdict(quantities.at(quantities.steps))
         return {
             "stage": self.config.stage.name,
             "parent": plain(self.config.parent),
-            "origin": origin.run_id,
+            "origin": self.origin.run_id,
             "point": dataclasses.asdict(self.milestone),
-            "counts": {**counts, "D_unique": quantities.D_unique},
-            "run": whole,
+            "counts": {**quantities.counts.columns(), "D_unique": quantities.D_unique},
+            "run": {name: end[name] for name in ("D", "C", "C_counted", "epochs")} | {"steps": quantities.steps},
         }
 
     def asked_as(self, overrides: Mapping[str, Any]) -> PlannedRun:

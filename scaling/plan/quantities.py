@@ -12,6 +12,19 @@ from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
 
 LENGTHS = ("examples", "epochs", "steps", "budget")
+COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, and names in a sweep's expressions
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A moment of a run: what it had seen and spent; `final`: its end."""
+
+    step: int
+    D: int
+    C: int
+    C_counted: int
+    epochs: float
+    final: bool
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,22 @@ class Quantities:
     def epochs(self) -> float:
         """Passes over the training subset, D / D_unique; 0 where nothing is trained."""
         return self.D / self.D_unique if self.D else 0.0
+
+    def columns(self) -> dict[str, int | float]:
+        """Return what the run does by column."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def at(self, step: int) -> Milestone:
+        """Return what the run has seen and spent after `step` steps."""
+        D = step * self.batch
+        return Milestone(
+            step=step,
+            D=D,
+            C=self.once + self.counts.C(D),
+            C_counted=self.once + self.counts.C_counted(D),
+            epochs=D / self.D_unique if D else 0.0,
+            final=step == self.steps,
+        )
 
 
 def count_model(config: RunConfig) -> Counts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import hypot, nan
 
 import torch
@@ -83,14 +83,9 @@ def examine(run: PlannedRun, sets: Sets, module: nn.Module) -> Verdict:
 
 def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, final: bool) -> Point:
     """Write a verdict down as a milestone of the run."""
-    quantities, has_error = run.quantities, run.config.data.has_error
-    D = step * quantities.batch
+    has_error, reached = run.config.data.has_error, asdict(run.quantities.at(step))
     return Point(
-        step=step,
-        D=D,
-        C=quantities.once + quantities.counts.C(D),
-        C_counted=quantities.once + quantities.counts.C_counted(D),
-        epochs=D / quantities.D_unique if D else 0.0,
+        **{**reached, "final": final},
         loss=verdict.test.loss,
         loss_se=verdict.test.loss_se,
         error=verdict.test.error if has_error else None,
@@ -99,7 +94,6 @@ def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, fin
         val_error=verdict.validation.error if has_error else None,
         train_loss=verdict.train.loss,
         lr=lr,
-        final=final,
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
-from scaling.internals.torch import spare_dynamo
+from scaling.internals.torch import skip_dynamo_import
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.evaluate import Labels, objective
@@ -21,6 +21,7 @@ from scaling.train.feed.feed import Batches
 from scaling.train.streams import derive, global_states, seed_global, set_global_states, stream
 
 CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 TICK_SECONDS = 0.2  # between two looks at the clock's duties: stopping, progress, checkpoint
 
 
@@ -40,7 +41,7 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
     """Return how many examples pass through the model at a time; UserError where that would change the run."""
     if train.micro_batch is None or train.micro_batch >= train.batch:
         return train.batch
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+    if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
         raise UserError(
             f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
             f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
@@ -56,7 +57,7 @@ class Trainer:
     ) -> None:
         config, data = run.config, run.config.data
         if config.train.engine == "eager":
-            spare_dynamo()
+            skip_dynamo_import()
         self.run, self.batches, self.device = run, batches, device
         if module is None:
             module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)

@@ -62,14 +62,12 @@ def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) 
     quantities, data, stage = run.quantities, run.config.data, run.config.stage
     diverged = has_diverged(verdict, splits) if stage.fits else isnan(verdict.test.loss)
     facts = {**splits.facts, **attempt.notes}
-    counts = {key: getattr(quantities.counts, key) for key in ("N", "N_total", "N_body", "N_nonhead")}
-    spent = {key: getattr(quantities, key) for key in ("D", "D_unique", "epochs", "steps", "C", "C_counted")}
     return Record(
         run_id=run.run_id,
         status="diverged" if diverged else "finished",
         flags=("at_chance",) if not diverged and is_at_chance(verdict, splits) else (),
         config=plain(run.config),
-        counts={**counts, **spent},
+        counts={**quantities.counts.columns(), **quantities.columns()},
         data={
             "metric": stage.metric(data),
             "has_error": data.has_error,

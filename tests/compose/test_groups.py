@@ -1,10 +1,10 @@
-"""The bases of a grid: composed without Hydra's own config, they are what Hydra composes."""
+"""The configs that a grid starts from: composed without Hydra's own config, they are what Hydra composes."""
 
 from __future__ import annotations
 
 import pytest
 
-from scaling.compose.groups import Bases, Composer, own_keys
+from scaling.compose.groups import Composer, GroupConfigs, run_keys
 from scaling.compose.session import compose, session
 from scaling.errors import UserError
 
@@ -39,10 +39,10 @@ def loader(tmp_path, monkeypatch):
         yield opened
 
 
-def test_a_base_is_what_hydra_composes_in_any_order(loader):
+def test_a_config_is_what_hydra_composes_in_any_order(loader):
     ours = Composer(loader)
     for overrides in [*CHOICES, *reversed(CHOICES)]:
-        assert ours(overrides) == own_keys(compose(loader, overrides)), overrides
+        assert ours(overrides) == run_keys(compose(loader, overrides)), overrides
 
 
 def test_a_wrong_choice_is_told_as_by_hydra(loader):
@@ -55,7 +55,7 @@ def test_a_wrong_choice_is_told_as_by_hydra(loader):
 
 
 def test_a_choice_takes_the_place_of_what_is_fixed(loader):
-    bases = Bases(Composer(loader), ["model=mlp", "seed=3"])
-    base = bases((("model", "bottleneck"),))
-    assert (base["model"]["_target_"].rpartition(".")[2], base["seed"]) == ("Bottleneck", 3)
-    assert bases((("model", "bottleneck"),)) is base
+    configs = GroupConfigs(Composer(loader), ["model=mlp", "seed=3"])
+    config = configs((("model", "bottleneck"),))
+    assert (config["model"]["_target_"].rpartition(".")[2], config["seed"]) == ("Bottleneck", 3)
+    assert configs((("model", "bottleneck"),)) is config

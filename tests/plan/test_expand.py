@@ -8,7 +8,9 @@ import time
 import pytest
 
 from scaling.compose.session import session
+from scaling.config import plain
 from scaling.errors import UserError
+from scaling.plan.cell import Names
 from scaling.plan.expand import expand
 
 SWEEP = """\
@@ -46,6 +48,15 @@ def test_a_sweep_file_and_a_comma_list_expand_to_the_same_runs(here):
     from_line = planned("model.width=8,16", "seed=range(2)", "train.steps=10")
     assert [run.run_id for run in from_file.runs] == [run.run_id for run in from_line.runs]
     assert (from_file.name, from_line.name, planned("train.steps=10").name) == ("two", "adhoc", "single")
+
+
+def test_every_count_and_quantity_is_a_column_and_a_name_in_rules():
+    [run] = planned("model.width=8", "train.steps=10").runs
+    row, names = run.row(), Names(plain(run.config) | {"parent": {}})
+    columns = {**run.quantities.counts.columns(), **run.quantities.columns()}
+    assert {"N", "N_total", "N_body", "N_nonhead", "D", "D_unique", "epochs", "steps", "C", "C_counted"} == set(columns)
+    assert {name: row[name] for name in columns} == columns
+    assert {name: names.lookup(name) for name in columns} == columns
 
 
 def test_blocks_are_united_rules_computed_and_drops_explained(here):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from submitit.local.local import LocalExecutor, LocalJob
+from submitit.local.local import LocalJob
 
 from scaling import devices
 from scaling.dispatch import limits as guard
@@ -25,10 +25,11 @@ from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import write_queue
 from scaling.dispatch.worker import Task
 from scaling.folders import check_writable
+from scaling.internals.submitit import LaunchingExecutor, process_of
 from scaling.plan.limits import Limits
 
 
-class Workers(LocalExecutor):
+class Workers(LaunchingExecutor):
     """submitit's local executor without its controller: no time limit, GPUs assigned, threads set before numpy starts.
 
     Ctrl-C reaches the dispatcher alone (workers have a session of their own).
@@ -41,7 +42,8 @@ class Workers(LocalExecutor):
         """submitit's name of the job environment."""
         return "local"
 
-    def _submit_command(self, command: str) -> LocalJob[Any]:
+    def launch(self, command: str) -> LocalJob[Any]:
+        """Start a worker in a session of its own."""
         job_id = f"{os.getpid()}{time.time_ns() % 10**9:09d}"
         facts = {
             "SUBMITIT_EXECUTOR": "local",
@@ -95,7 +97,7 @@ class Pool:
     def close(self) -> None:
         """End the workers at once (a checkpoint holds what they had) and note that the dispatch has ended."""
         for job in self.jobs:
-            process = worker_process(job)
+            process = process_of(job)
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -104,13 +106,6 @@ class Pool:
             shutil.rmtree(self.dispatch.path)
         else:
             self.dispatch.write(replace(facts, ended=True))
-
-
-def worker_process(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
-    """Return the process of a worker."""
-    process = job._process
-    assert process is not None, "a job of another session has no process here"
-    return process
 
 
 def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:

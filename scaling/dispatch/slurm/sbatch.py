@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
-from submitit.core.utils import FailedJobError, JobPaths
-from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+from submitit.core.utils import FailedJobError
+from submitit.slurm.slurm import SlurmExecutor
 
 from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
@@ -16,8 +16,10 @@ from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
+from scaling.internals.submitit import sbatch_text
 
 TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
+PYTHON = f"exec {shlex.quote(sys.executable)}"  # in place of the batch shell, so that SLURM's warning reaches it
 BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
 PASSING = (  # refusals that waiting can cure
     "Socket timed out",
@@ -62,13 +64,8 @@ def _refusal(said: str) -> str:
 def executor_for(
     share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
 ) -> SlurmExecutor:
-    """Return submitit's executor for one kind of job.
-
-    `exec`: Python takes the place of the batch shell, so that SLURM's warning (B: to the batch shell) reaches it.
-    """
-    executor = SlurmExecutor(
-        folder=dispatch.path, max_num_timeout=TIMEOUTS, python="exec " + shlex.quote(sys.executable)
-    )
+    """Return submitit's executor for one kind of job."""
+    executor = SlurmExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON)
     executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
     return executor
 
@@ -106,8 +103,5 @@ def parameters(
 
 def sheet(share: JobShare, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
     """Return the file that sbatch is given."""
-    command = f"exec {shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(dispatch.path))}"
-    count = share.jobs if share.jobs > 1 else None
-    paths = JobPaths(dispatch.path)
     asked = parameters(share, launcher, dispatch, name=name)
-    return _make_sbatch_string(command=command, folder=paths.folder, map_count=count, **asked)
+    return sbatch_text(dispatch.path, PYTHON, jobs=share.jobs if share.jobs > 1 else None, **asked)
