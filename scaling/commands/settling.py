@@ -58,9 +58,9 @@ def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:
     from scaling.commands.status import watch_sweep
     from scaling.dispatch.outcome import outcome_of
 
-    begun = time.monotonic()
+    started = time.monotonic()
     status, ids = watch_sweep(console, order.folder), {entry.run_id for entry in order.entries}
     outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
     left = outcome.missing - outcome.blocked > 0 and not done.held  # jobs were cancelled
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     return replace(outcome, found=done.found, held=done.held, stopped=left, seconds=seconds)

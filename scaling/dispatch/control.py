@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.claim import read_claim
-from scaling.dispatch.claims.stop import Wish, read_wish
+from scaling.dispatch.claims.stop import StopRequest, read_stop_request
 from scaling.dispatch.dispatches import DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.queue import read_queue
@@ -43,13 +43,13 @@ class Cancelled:
 def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cancelled:
     """Stop a sweep, or the named runs of it, wherever it is trained; checkpoints stay, and it does not come back.
 
-    The wish is written first: a job that SLURM starts again finds it and leaves.
+    The request is written first: a job that SLURM starts again finds it and leaves.
     """
     asked, jobs = [], []
     for files, dispatch in dispatches(folder):
         if dispatch.ended or (not dispatch.jobs and dispatch.process.gone):
             continue
-        files.ask_to_stop(_wish(files, runs))
+        files.ask_to_stop(_stop_request(files, runs))
         asked.append(dispatch.id)
         if dispatch.jobs and runs is None:
             jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
@@ -57,11 +57,11 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs))
 
 
-def _wish(files: DispatchFolder, runs: Collection[str] | None) -> Wish:
-    before = read_wish(files.stop)
+def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRequest:
+    before = read_stop_request(files.stop)
     if runs is None or (before is not None and before.runs is None):
-        return Wish(CANCELLED)
-    return Wish(CANCELLED, tuple(sorted({*runs, *(before.runs or () if before else ())})))
+        return StopRequest(CANCELLED)
+    return StopRequest(CANCELLED, tuple(sorted({*runs, *(before.runs or () if before else ())})))
 
 
 def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> list[str]:
@@ -123,7 +123,9 @@ def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
     if len(matches) == 1:
         return RunFolder(matches[0])
     if not matches:
-        raise UserError(f"found no run {run_id} under {folder.results / 'runs'}; wanted one that was begun; see status")
+        raise UserError(
+            f"found no run {run_id} under {folder.results / 'runs'}; wanted one that was started; see `scaling status`"
+        )
     raise UserError(f"found {len(matches)} runs that begin with {run_id}; wanted one; give more digits")
 
 

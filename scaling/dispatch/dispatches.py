@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.claims.stop import Wish
+from scaling.dispatch.claims.stop import StopRequest
 from scaling.dispatch.limits import NOTHING, Offer, Spent
 from scaling.dispatch.process import Process, this_process
 from scaling.errors import UserError
@@ -66,7 +66,7 @@ class DispatchFolder:
 
     @property
     def stop(self) -> Path:
-        """There if its workers shall leave (all of them, or some runs)."""
+        """Exists if its workers are to leave (all of them, or some runs)."""
         return self.path / "stop.json"
 
     @property
@@ -109,9 +109,9 @@ class DispatchFolder:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def ask_to_stop(self, wish: Wish) -> None:
+    def ask_to_stop(self, request: StopRequest) -> None:
         """Ask the workers to leave."""
-        write_aside(self.stop, wish.dump())
+        write_aside(self.stop, request.dump())
 
 
 def new_dispatch(folder: SweepFolder) -> DispatchFolder:

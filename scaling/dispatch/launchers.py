@@ -32,7 +32,7 @@ class Local:
 
 @dataclass(frozen=True)
 class Slurm:
-    """A cluster with SLURM: few jobs, each with a hand of many runs.
+    """A cluster with SLURM: few jobs, each with a share of the runs.
 
     What is null is left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
     `memory_gb` from the model (at least `min_memory_gb`), `jobs` from the work, `hand_minutes` a job, at most

@@ -20,7 +20,7 @@ from scaling.folders import check_writable
 
 def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | None = None) -> Outcome:
     """Train the one run of an order in this process; Ctrl-C writes a checkpoint and returns. watch: hears progress."""
-    begun = time.monotonic()
+    started = time.monotonic()
     [entry] = order.entries
     check_writable(order.folder)
     if not order.open_entries:
@@ -42,7 +42,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
             step = worker.settle(entry)
     finally:
         heartbeat.end()
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     if step is Step.SETTLED:
         return Outcome(1, 1, 0, seconds=seconds)
     if step in (Step.EARLY, Step.BLOCKED):

@@ -35,17 +35,17 @@ class Step(Enum):
     SETTLED = "settled"  # it has a record, ours or another's
     FAILED = "failed"  # its tries are used up
     AGAIN = "again"  # to be tried again
-    BUSY = "busy"  # a living worker has it
+    BUSY = "busy"  # another worker is training it
     UNSURE = "unsure"  # its claim may be dead
     LATER = "later"  # not in the time that is left
     HELD = "held"  # beyond a limit, or cancelled
-    EARLY = "early"  # a run that it needs is in living hands
+    EARLY = "early"  # a run that it needs is still training
     BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is told: where the runs are, which of them are its own, and how it shall work.
+    """What a worker is told: where the runs are, which of them are its own, and how it works.
 
     `gpus`: held by this worker; `before`: what runs outside the queue have spent; `deadline`: Unix seconds when its
     time is up; `patience`: seconds to wait for space on a full disk; `train`: module:function that settles one run.
@@ -91,7 +91,7 @@ class Worker:
         self._train: Train | None = None
 
     def work(self) -> Report:
-        """Take runs until none is left that can be taken; leave those of living workers to them."""
+        """Take runs until none is left that can be taken; leave those that other workers train."""
         self._queue = read_queue(self.task.queue, group=self.task.group)
         waiting = self._queue
         while waiting and not self.stop.reason:
@@ -158,7 +158,7 @@ class Worker:
             return Step.BUSY if life is Life.ALIVE else Step.UNSURE
         if self._used_up(files, entry):
             return Step.FAILED
-        if self.heartbeat.refused(entry.run_id):
+        if self.heartbeat.reason_not_to_start(entry.run_id):
             return Step.HELD
         if not self._in_time(entry):
             return Step.LATER
@@ -180,7 +180,7 @@ class Worker:
             if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
                 return Step.SETTLED
             if dead is not None:
-                self._bury(entry, files, dead)
+                self._record_death(entry, files, dead)
                 if self._used_up(files, entry):
                     return Step.FAILED
             if self._beyond_limit(entry):
@@ -234,7 +234,7 @@ class Worker:
         """Return why the owner of a dead claim died."""
         return "killed"
 
-    def _bury(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
+    def _record_death(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
         """Write down the attempt of a worker that died; clear away the file that it was writing."""
         remove_asides(files.path, dead.process.pid)
         attempt = dead_attempt(dead, self.cause_of_death(dead))

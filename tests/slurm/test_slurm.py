@@ -76,10 +76,10 @@ def test_cancelled_job_that_is_requeued_stays_cancelled(tmp_path):
     flight.submit()
     job = flight.working().job
     [(files, _)] = dispatches(flight.folder)
-    from scaling.dispatch.claims.stop import Wish
+    from scaling.dispatch.claims.stop import StopRequest
 
     tool("scontrol", "requeue", job)
-    files.ask_to_stop(Wish("cancelled"))
+    files.ask_to_stop(StopRequest("cancelled"))
     flight.landed()
     assert trained(flight.folder, flight.runs[0]) == []
 

@@ -46,8 +46,8 @@ class Heartbeat(threading.Thread):
         values = progress if isinstance(progress, Mapping) else vars(progress)
         self._progress = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
 
-    def refused(self, run_id: str) -> str:
-        """Return why a run is not to be begun, empty if it is."""
+    def reason_not_to_start(self, run_id: str) -> str:
+        """Return the reason not to start a run, or ''."""
         for look in self._looks:
             everything, this = look(run_id)
             if everything:

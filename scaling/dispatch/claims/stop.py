@@ -55,22 +55,22 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Wish:
+class StopRequest:
     """What a stop file says: leave for `cause`, or leave the named runs alone."""
 
     cause: str
     runs: tuple[str, ...] | None = None
 
     def dump(self) -> str:
-        """Return the wish as JSON."""
+        """Return the request as JSON."""
         return json.dumps({"cause": self.cause, "runs": self.runs})
 
 
-def read_wish(path: Path) -> Wish | None:
+def read_stop_request(path: Path) -> StopRequest | None:
     """Return what a stop file says, None where there is none."""
     try:
         raw = json.loads(path.read_text())
-        return Wish(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
+        return StopRequest(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -85,13 +85,13 @@ def stop_file(path: Path) -> Callable[[str], tuple[str, str]]:
         except OSError:
             return "", ""
         if stamp != seen[0]:
-            seen[:] = [stamp, read_wish(path)]
-        wish: Wish | None = seen[1]
-        if wish is None:
+            seen[:] = [stamp, read_stop_request(path)]
+        request: StopRequest | None = seen[1]
+        if request is None:
             return "", ""
-        if wish.runs is None:
-            return wish.cause, ""
-        return "", wish.cause if run_id in wish.runs else ""
+        if request.runs is None:
+            return request.cause, ""
+        return "", request.cause if run_id in request.runs else ""
 
     return look
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def run_local(order: Order, settings: Local, *, view: View | None = None) -> Outcome:
     """Train on this machine what is not settled, and return how it ended; view: see `show.view`."""
-    begun = time.monotonic()
+    started = time.monotonic()
     gpus = 1 if order.device != "cpu" and devices.gpus() else 0
     todo = order.open_entries
     found = len(order.entries) - len(todo)
@@ -36,4 +36,6 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
         held = held or supervisor.held
     elif pool is not None:
         pool.close()
-    return replace(outcome_of(reader.read()), found=found, held=held, stopped=stopped, seconds=time.monotonic() - begun)
+    return replace(
+        outcome_of(reader.read()), found=found, held=held, stopped=stopped, seconds=time.monotonic() - started
+    )

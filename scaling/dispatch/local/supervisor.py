@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.claims.stop import Signals, Stop, Wish
+from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.worker import Report
@@ -84,7 +84,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Ask the workers to write their checkpoints and end, and give them time for it."""
-        self._pool.dispatch.ask_to_stop(Wish("interrupted"))
+        self._pool.dispatch.ask_to_stop(StopRequest("interrupted"))
         if self._view is not None:
             self._view.say(f"stopping: {len(self._alive)} workers write their checkpoints (Ctrl-C again: at once)")
         until = time.monotonic() + self._pool.settings.grace_seconds

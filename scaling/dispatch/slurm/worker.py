@@ -13,7 +13,7 @@ from submitit.core.utils import DelayedSubmission
 
 from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.stop import Stop, read_wish, stop_file
+from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import read_queue
 from scaling.dispatch.slurm import scheduler
@@ -47,7 +47,7 @@ class SlurmJob:
         observer = Observer(job=job, knows=scheduler.Known())
         report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
-        if self._to_come_back(report) and read_wish(self.dispatch.stop) is None:
+        if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")
             requeue()
         return report
@@ -59,11 +59,11 @@ class SlurmJob:
         return report.reason == WARNED or (report.reason == "done" and report.later > 0)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Return what the job shall do when it starts again: the same (submitit asks when it requeues)."""
+        """Return what the job does when it starts again: the same (submitit asks when it requeues)."""
         return DelayedSubmission(self)
 
     def _listen(self, stop: Stop) -> Callable[[], None]:
-        """Turn signals into a wish to stop; return how to requeue, which is submitit's own handler of SIGUSR2."""
+        """Turn signals into a request to stop; return how to requeue, which is submitit's own handler of SIGUSR2."""
         before = signal.getsignal(signal.SIGUSR2)
         signal.signal(signal.SIGUSR2, lambda *_: stop.say(WARNED))
         signal.signal(signal.SIGTERM, lambda *_: stop.say(TERMINATED))
@@ -77,8 +77,8 @@ class SlurmJob:
         return requeue
 
     def _nothing_to_do(self) -> bool:
-        wish = read_wish(self.dispatch.stop)
-        if wish is not None and wish.runs is None:
+        request = read_stop_request(self.dispatch.stop)
+        if request is not None and request.runs is None:
             return True
         queue = read_queue(self.task.queue, group=self.task.group)
         return all(is_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
