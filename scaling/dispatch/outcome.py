@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0: all settled (or held by a limit, or trained by another dispatcher); 1: some failed or are blocked; 130: interrupted."""
+        """0: all settled, held by a limit or trained elsewhere; 1: some failed or are blocked; 130: interrupted."""
         if self.stopped:
             return INTERRUPTED
         return 1 if self.failures or self.blocked else 0
