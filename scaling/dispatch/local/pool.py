@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import shutil
-import signal
-import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
-
-from submitit.local.local import LocalExecutor, LocalJob
+from typing import TYPE_CHECKING, Any
 
 from scaling import devices
 from scaling.dispatch import limits as guard
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, new_dispatch
+from scaling.dispatch.forkserver import fork_server
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.worker import LocalHand
 from scaling.dispatch.process import this_process
@@ -26,42 +20,8 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
 from scaling.plan.limits import Limits
 
-
-class Workers(LocalExecutor):
-    """submitit's local executor without its controller: no time limit, GPUs assigned, threads set before numpy starts.
-
-    Ctrl-C reaches the dispatcher alone (workers have a session of their own).
-    """
-
-    environment: Mapping[str, str] = {}
-
-    @classmethod
-    def name(cls) -> str:
-        """submitit's name of the job environment."""
-        return "local"
-
-    def _submit_command(self, command: str) -> LocalJob[Any]:
-        job_id = f"{os.getpid()}{time.time_ns() % 10**9:09d}"
-        facts = {
-            "SUBMITIT_EXECUTOR": "local",
-            "SUBMITIT_LOCAL_JOB_ID": job_id,
-            "SUBMITIT_LOCAL_NTASKS": "1",
-            "SUBMITIT_LOCAL_JOB_NUM_NODES": "1",
-            "SUBMITIT_LOCAL_NODEID": "0",
-            "SUBMITIT_LOCAL_GLOBALID": "0",
-            "SUBMITIT_LOCAL_LOCALID": "0",
-        }
-        job: LocalJob[Any] = LocalJob(folder=self.folder, job_id=job_id)
-        with job.paths.stdout.open("a") as out, job.paths.stderr.open("a") as err:
-            process = subprocess.Popen(
-                shlex.split(command),
-                env={**os.environ, **facts, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        return LocalJob(folder=self.folder, job_id=job_id, process=process)
+if TYPE_CHECKING:
+    from submitit.local.local import LocalJob
 
 
 @dataclass
@@ -77,14 +37,14 @@ class Pool:
 
     def start(self, index: int) -> None:
         """Start one worker; on GPU `index` modulo their number, where there are GPUs."""
+        from scaling.dispatch.jobs import Workers
+
         environment = devices.thread_environment(self.launcher.threads)
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[index % len(self.gpus)]
-        executor = Workers(folder=self.dispatch.path)
-        executor.environment = environment
+        executor = Workers(self.dispatch.path, fork_server(self.task.train, self.launcher.threads), environment)
         task = replace(self.task, name=f"worker {index}")
-        job = executor.submit(LocalHand(task, self.dispatch, this_process()))
-        self.jobs.append(cast("LocalJob[Any]", job))
+        self.jobs.append(executor.submit(LocalHand(task, self.dispatch, this_process())))
 
     def give(self, offer: guard.Offer, limits: Limits) -> None:
         """Give the workers their queue."""
@@ -105,23 +65,17 @@ class Pool:
 
     def close(self) -> None:
         """End the workers at once (a checkpoint holds what they had) and note that the dispatch has ended."""
+        from scaling.dispatch.jobs import process_of
+
         for job in self.jobs:
-            process = worker_process(job)
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+            process = process_of(job)
+            process.kill()
             process.wait()
         facts = self.dispatch.read()
         if facts is None:
             shutil.rmtree(self.dispatch.path)
         else:
             self.dispatch.write(replace(facts, ended=True))
-
-
-def worker_process(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
-    """Return the process of a worker."""
-    process = job._process
-    assert process is not None, "a job of another session has no process here"
-    return process
 
 
 def start_ahead(

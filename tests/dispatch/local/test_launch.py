@@ -17,10 +17,12 @@ from rich.console import Console
 
 from scaling import devices
 from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.forkserver import fork_server
+from scaling.dispatch.jobs import Workers
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer
 from scaling.dispatch.local.launch import run_local
-from scaling.dispatch.local.pool import Workers, start_ahead, workers_for
+from scaling.dispatch.local.pool import start_ahead, workers_for
 from scaling.dispatch.process import start_time
 from scaling.dispatch.queue import entries
 from scaling.dispatch.show import print_outcome, view
@@ -266,7 +268,7 @@ def test_live_table_on_a_terminal(folder):
 
 
 def test_workers_are_submitit_jobs(folder):
-    executor = Workers(folder=folder.jobs)
+    executor = Workers(folder.jobs, fork_server(STAND_IN, 1), {})
     assert executor.submit(os.getpid).result() != os.getpid()
 
 
