@@ -20,6 +20,8 @@ from scaling.data.base import Arrays, Metric, Splits, Stream
 from scaling.data.chance import mean_and_error
 from scaling.data.made import MadeSet
 
+ROWS = 256  # examples summed up at a time: what stays in the cache takes a tenth as long
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -80,8 +82,11 @@ class LinearTeacher(MadeSet):
     def draw(self, n: int, rng: np.random.Generator) -> Arrays:
         """Draw `n` examples; targets are float32."""
         spectrum = self.spectrum()
-        x = rng.standard_normal((n, self.features), dtype=np.float32) * spectrum.deviations.astype(np.float32)
-        y = x.astype(np.float64) @ spectrum.theta + np.sqrt(spectrum.rest) * rng.standard_normal(n)
+        x = rng.standard_normal((n, self.features), dtype=np.float32)
+        x *= spectrum.deviations.astype(np.float32)
+        y = np.sqrt(spectrum.rest) * rng.standard_normal(n)
+        for start in range(0, n, ROWS):
+            y[start : start + ROWS] += x[start : start + ROWS].astype(np.float64) @ spectrum.theta
         return Arrays(x, y.astype(np.float32))
 
     def ordered(self, n: int) -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -275,7 +276,11 @@ class Worker:
 
 
 def load(name: str) -> Train:
-    """Import module:function."""
+    """Import module:function; without looking for garbage, which is a fifth of the time that torch's import takes."""
     module, _, function = name.partition(":")
-    found: Train = getattr(import_module(module), function)
+    gc.disable()
+    try:
+        found: Train = getattr(import_module(module), function)
+    finally:
+        gc.enable()
     return found

@@ -17,6 +17,7 @@ FILES = {
     for path in sorted((ROOT / top).rglob("*.py"))
     if not path.is_relative_to(ROOT / "scaling" / "internals")
 }
+STANDARD = ("os._exit", "atexit._run_exitfuncs")  # of Python itself: how a fork ends
 IN_TEXT = re.compile(r"\b(?!scaling|analysis)\w+(\.\w+)*\._[a-z]\w*")
 
 
@@ -44,7 +45,7 @@ def private_uses(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         found += [name for name in foreign(imported(node)) if any(map(is_private, name.split(".")))]
         if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in ("self", "cls"):
-            found.append(ast.unparse(node))
+            found += [use for use in (ast.unparse(node),) if use not in STANDARD]
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr" and len(node.args) > 1:
             found += [a.value for a in node.args[1:2] if isinstance(a, ast.Constant) and is_private(a.value)]
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:

@@ -20,13 +20,16 @@ from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer
 from scaling.dispatch.local.capacity import workers_for
-from scaling.dispatch.local.pool import Workers, start_ahead
+from scaling.dispatch.local.forkserver import fork_server
+from scaling.dispatch.local.jobs import Workers
+from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
 from scaling.dispatch.show import print_outcome, view
 from scaling.errors import UserError
 from scaling.plan.limits import UNLIMITED, Limits
 from tests.dispatch.conftest import (
+    STAND_IN,
     causes,
     claims,
     leftovers,
@@ -266,7 +269,7 @@ def test_live_table_on_a_terminal(folder):
 
 
 def test_workers_are_submitit_jobs(folder):
-    executor = Workers(folder=folder.jobs)
+    executor = Workers(folder.jobs, fork_server(STAND_IN, 1), {})
     assert executor.submit(os.getpid).result() != os.getpid()
 
 
