@@ -16,7 +16,7 @@ GRADIENT = "optim == 'sgd'"
 @pytest.fixture(scope="module")
 def table(make_command_line):
     scaling = make_command_line("validate")
-    scaling("run", "sweep=validate")
+    scaling("run", "sweep=validate", "train.device=cpu")
     return load_table(scaling.folder / "results" / "validate")
 
 
