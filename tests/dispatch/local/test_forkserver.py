@@ -17,9 +17,10 @@ from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
 from scaling.errors import UserError
-from tests.dispatch.conftest import STAND_IN, claims, order, trained, under_way, wait_for
+from tests.dispatch.conftest import STAND_IN, claims, order, trained, under_way
 from tests.dispatch.local.test_run import LAUNCHER, dispatcher, run
 from tests.dispatch.stand_in import planned
+from tests.waiting import wait_for
 
 
 def facts() -> dict:
