@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.allocate import allocate, attempt
+from analysis.estimates.allocate import Known, allocate, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.fitting.result import Fit
@@ -131,7 +131,8 @@ def _find(
     comparison, targets = None, [AHEAD * float(used["C"].max())] if "C" in used.columns else []
     if two and (is_grid or milestones is not None):
         law = next((claim.fit for claim in claims if claim.law == "chinchilla" and claim.y == "loss"), None)
-        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, law=law, **options))
+        known = Known(law, valleys.get("loss"), frontiers.get("loss"))
+        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, known=known, **options))
         notes += [f"no allocation: {why}"] if why else []
     if not is_grid:
         for y in y_all:
