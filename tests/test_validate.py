@@ -16,7 +16,7 @@ GRADIENT = "optim == 'sgd'"
 @pytest.fixture(scope="module")
 def table(make_command_line):
     scaling = make_command_line("validate")
-    scaling("run", "sweep=validate", "launcher.workers=1")  # each worker makes the data anew
+    scaling("run", "sweep=validate", "train.device=cpu", "launcher.workers=1")  # each worker makes the data anew
     return load_table(scaling.folder / "results" / "validate")
 
 

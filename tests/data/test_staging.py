@@ -23,7 +23,7 @@ def source(tmp_path: Path) -> Path:
 
 def test_processes_of_a_node_copy_once(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL", str(tmp_path / "local"))
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
         targets = set(pool.starmap(staged, [(source, "$LOCAL/data")] * 8))
     [target] = targets
     assert target.parent == tmp_path / "local" / "data"

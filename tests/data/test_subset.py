@@ -18,7 +18,7 @@ def farthest_from_share(counts: np.ndarray, sequence: np.ndarray) -> float:
 
 
 @given(counts=SKEWED, seed=st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_prefix_has_each_class_within_one_example_of_its_share(counts: list[int], seed: int) -> None:
     array = np.array(counts)
     size = min(int(array.sum()), 3_000)
@@ -44,7 +44,7 @@ def test_the_sequence_goes_on_beyond_the_counts_with_the_same_shares() -> None:
 
 
 @given(labels=st.lists(st.integers(0, 6), min_size=1, max_size=200), seed=st.integers(0, 3), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_subsets_are_nested_and_name_each_example_once(labels: list[int], seed: int, data: st.DataObject) -> None:
     array = np.array(labels)
     size = data.draw(st.integers(1, len(labels)))

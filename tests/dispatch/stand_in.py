@@ -1,10 +1,9 @@
-"""A training loop that trains nothing: steps of a set length, checkpoints and records like the real one's.
+"""A training loop that trains nothing: ten steps, checkpoints and records like the real one's.
 
-What a run does is said by its overrides: act=steps:SECONDS (ten steps), hold, crash, diverge, die, full, memory or
-refuse.
-A run that holds goes to its third step and on from there when its gate is opened: whatever is done to it meanwhile
-finds it under way, with a checkpoint, on a fast machine and on a busy one. Every run that is trained to its end leaves
-a line in trained.txt, so that tests can count.
+What a run does is said by its overrides: act=steps, hold, crash, diverge, die, full, memory or refuse. A run that
+holds goes to its third step and on from there when its gate is opened: whatever is done to it meanwhile finds it under
+way, with a checkpoint, on a fast machine and on a busy one. Every run that is trained to its end leaves a line in
+trained.txt, so that tests can count.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from scaling.dispatch.slurm.scheduler import own_job
 from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, write_aside
 from scaling.plan.planned import PlannedRun, plan_run
+from tests.waiting import wait_for
 
 STEPS = 10
 HELD = 3  # the step that is held
@@ -46,7 +46,7 @@ class OutOfMemory(UserError):
     pass
 
 
-def planned(seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp.MLP") -> PlannedRun:
+def planned(seed: int, act: str = "steps", *, model: str = "scaling.models.mlp.MLP") -> PlannedRun:
     """Plan a tiny run that acts as said."""
     raw = {
         "model": {"_target_": model, "width": 8, "depth": 1},
@@ -75,12 +75,11 @@ def gate(folder: RunFolder) -> Path:
 
 def hold(folder: RunFolder, stop=None) -> None:
     """Wait until the gate is opened, or the run is asked to stop."""
-    while not gate(folder).exists() and not (stop is not None and stop()):
-        time.sleep(0.02)
+    wait_for(lambda: gate(folder).exists() or (stop is not None and stop()), 1800)
 
 
 def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
-    act, _, value = str(run.overrides["act"]).partition(":")
+    act = str(run.overrides["act"])
     folder.path.mkdir(parents=True, exist_ok=True)
     if act == "crash":
         raise ValueError("the weights have left the building")
@@ -96,7 +95,6 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     for step in range(done, STEPS):
         if stop is not None and stop():
             return None
-        time.sleep(float(value or 0) / STEPS)
         weights = hashlib.sha256(f"{weights} {run.config.seed} {step}".encode()).hexdigest()
         write_aside(folder.checkpoint, json.dumps({"step": step + 1, "weights": weights}))
         if watch is not None:

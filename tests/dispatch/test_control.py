@@ -11,9 +11,10 @@ from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line
-from tests.dispatch.conftest import STAND_IN, at_work, causes, open_gates, under_way, wait_for
+from tests.dispatch.conftest import STAND_IN, at_work, causes, open_gates, under_way
 from tests.dispatch.local.test_launch import dispatcher
 from tests.dispatch.stand_in import planned
+from tests.waiting import wait_for
 
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
 

@@ -12,8 +12,8 @@ import pytest
 from scaling.forecast.estimate import estimate, forecast, forecast_all, work
 from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
-from scaling.train.run import train_run
-from tests.train.runs import folder_of, planned
+from tests.train.runs import planned
+from tests.waiting import Clock
 
 COSTS = Costs(step=1e-4, layer=5e-5, flop=1e-11, weight=5e-10, activation=2e-9, input=2e-9)
 SPEED = Speed(
@@ -105,11 +105,30 @@ def test_forecasting_does_not_start_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.slow
-def test_a_real_probe_forecasts_real_runs(tmp_path):
+def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
+    """A machine that trains nothing, and whose clock goes on by what each step would cost."""
+    clock = Clock()
+
+    def advance(trainer, until, tick):
+        run = trainer.run
+        clock.now += (until - trainer.step) * work(run.config, batch=run.quantities.batch).seconds(COSTS)
+        trainer.step = until
+        return True
+
+    monkeypatch.setattr("scaling.forecast.probe.perf_counter", clock)
+    monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
     speed = probe("cpu")
-    for width, steps in ((8, 2000), (64, 1000), (256, 300)):
-        model = {"is": "mlp", "width": width, "depth": 2}
-        run = planned({"steps": steps, "batch": 128}, model=model, data={"is": "blobs", "size": 4000})
-        took = train_run(run, folder_of(run, tmp_path), device="cpu").how["seconds"]
-        assert 0.4 < forecast(run, speed).seconds / took < 2.5
+    for precision in ("fp32", "bf16"):
+        np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)
+    assert speed.error < 1e-6
+    assert speed.run == pytest.approx(work(planned_shape(SHAPES[0], "fp32").config, batch=32).seconds(COSTS))
+
+
+@pytest.mark.slow
+def test_a_real_probe_gives_costs_that_more_work_multiplies():
+    """How near such a forecast comes to what runs take is measured in tests/benchmarks/bench_forecast.py."""
+    speed = probe("cpu")
+    assert all(max(astuple(costs)) > 0 and min(astuple(costs)) >= 0 for costs in speed.costs.values())
+    assert min(speed.run, *speed.draw.values()) > 0
+    short, long = (forecast(planned({"steps": steps, **CPU}, data=SUBSET), speed).seconds for steps in (100, 10_000))
+    assert 0 < short < long

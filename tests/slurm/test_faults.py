@@ -12,8 +12,9 @@ import pytest
 
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.launch import run_local
-from tests.dispatch.conftest import STAND_IN, at_work, causes, leftovers, trained, wait_for
+from tests.dispatch.conftest import STAND_IN, at_work, causes, leftovers, trained
 from tests.slurm.sweeps import ended, sweep, tool
+from tests.waiting import wait_for
 
 RUNS = 6
 
@@ -112,7 +113,7 @@ def flights(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps:0")
+    flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps")
     run_local(flight.folder, flight.runs, Local(workers=2), train=STAND_IN)
     return flight.records()
 

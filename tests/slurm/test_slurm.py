@@ -18,9 +18,10 @@ from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.limits import Limits
-from tests.dispatch.conftest import STAND_IN, at_work, causes, trained, wait_for
+from tests.dispatch.conftest import STAND_IN, at_work, causes, trained
 from tests.dispatch.stand_in import planned
 from tests.slurm.sweeps import LAUNCHER, Flight, ended, sweep, tool
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -157,7 +158,7 @@ class Broken(Constant):
 
 
 def test_limit_is_hard(tmp_path):
-    flight = sweep(tmp_path, 5, "steps:0")
+    flight = sweep(tmp_path, 5, "steps")
     C = flight.runs[0].quantities.C
     said = submit(flight.folder, flight.runs, LAUNCHER, limits=Limits(flops=2.5 * C), train=STAND_IN)
     assert (said.queued, "3 of 5 runs are not started" in said.held) == (2, True)
@@ -200,7 +201,7 @@ def train(run, folder, **how):
 
 
 def test_refusal_is_one_sentence_and_leaves_nothing(tmp_path):
-    flight = sweep(tmp_path, 3, "steps:0", launcher=replace(LAUNCHER, partition="nowhere"))
+    flight = sweep(tmp_path, 3, "steps", launcher=replace(LAUNCHER, partition="nowhere"))
     with pytest.raises(UserError, match="invalid partition") as caught:
         flight.submit()
     assert "\n" not in str(caught.value)
@@ -213,7 +214,7 @@ def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
 
     real = read_cluster()
     monkeypatch.setattr(launch, "read_cluster", lambda: replace(real, max_array=4))
-    flight = sweep(tmp_path, 8, "steps:0", launcher=replace(LAUNCHER, jobs=7))
+    flight = sweep(tmp_path, 8, "steps", launcher=replace(LAUNCHER, jobs=7))
     submission = flight.submit()
     assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job
     flight.landed()
@@ -230,7 +231,7 @@ def test_what_the_cluster_says():
 
 
 def test_rehearsal_touches_nothing(tmp_path):
-    flight = sweep(tmp_path / "results", 5, "steps:0")
+    flight = sweep(tmp_path / "results", 5, "steps")
     [sheet] = rehearse(flight.folder, flight.runs, flight.launcher)
     assert "#SBATCH --array=0-1%" in sheet.text
     assert sheet.hand.runs == 5

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from analysis import fit
 from scaling.compose.session import session
 from scaling.errors import UserError
+from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
+from tests.dispatch.conftest import claims
+from tests.waiting import wait_for, write_gate
 
 SWEEP = """\
 # Probes of a small pre-training.
@@ -109,26 +111,25 @@ def trained(results) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_a_graph_is_done_once_and_its_probes_errors_follow_a_law(scaling, tmp_path):
+def test_a_graph_is_done_once_and_its_probes_errors_follow_a_law(scaling, tmp_path, monkeypatch):
     """The whole way: run, kill the dispatcher and its workers, run again, run once more, table, fit."""
+    monkeypatch.syspath_prepend(tmp_path)  # where the rule of the rate lies that lets the first stage wait
+    gate, folder = write_gate(tmp_path), SweepFolder(tmp_path / "results", "graph")
     (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "graph.yaml").write_text(SWEEP)
-    results = tmp_path / "results"
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "scaling", "run", "sweep=graph", "launcher.workers=2"],
-        cwd=tmp_path,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    until = time.monotonic() + 60
-    while not list(results.glob("runs/*/checkpoints/*")) and time.monotonic() < until:
-        time.sleep(0.005)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    until = time.monotonic() + 20
-    before = trained(results)
-    assert len(before) < 21
+    (tmp_path / "sweeps" / "graph.yaml").write_text(SWEEP.replace("schedule: constant", "schedule: waiting", 1))
+    results = folder.results
+    command = [sys.executable, "-m", "scaling", "run", "sweep=graph", "launcher.workers=2"]
+    dispatcher = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:  # two runs at work that have kept what they can before their last step
+        wait_for(lambda: len(claims(folder)) == 2 and len(list(results.glob("runs/*/checkpoints/*"))) == 2 * 3)
+    finally:
+        dispatcher.kill()
+        dispatcher.wait()
+    for worker in [claim.process for claim in claims(folder)]:
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_for(lambda worker=worker: worker.gone)
+    gate.touch()
+    assert trained(results) == {}
     scaling("run", "sweep=graph", "launcher.workers=2")
     first = trained(results)
     assert len(first) == 21

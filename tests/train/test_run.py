@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import log
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,8 +16,10 @@ from scaling.folders import read_lines
 from scaling.record import read_record
 from scaling.train.errors import OutOfMemory
 from scaling.train.examiner import examine, load_sets
+from scaling.train.loop import TICK_SECONDS
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
+from tests.waiting import Clock
 
 
 def trained(run, tmp_path, **keys):
@@ -215,12 +218,18 @@ def test_an_unknown_device_is_refused(device, tmp_path):
         train_run(run, folder_of(run, tmp_path), device=device)
 
 
-def test_progress_is_reported_about_once_a_second(tmp_path):
-    heard = []
-    run = planned({"steps": 5000})
-    record = trained(run, tmp_path, watch=heard.append)
-    assert abs(len(heard) - record.how["seconds"]) <= 1.5
-    for progress in heard:
+def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
+    """By a clock that goes on a hundredth of a second with each look: at every step, and at the duties it brings."""
+    clock, heard = Clock(pace=0.01), []
+    for module in ("loop", "duties"):
+        monkeypatch.setattr(f"scaling.train.{module}.monotonic", clock)
+    run = planned({"steps": 600})
+    watched = trained(run, tmp_path / "watched", watch=lambda progress: heard.append((clock.now, progress)))
+    times = [now for now, _ in heard]
+    assert len(heard) == 5
+    assert all(1.0 <= gap <= 1.0 + 1.5 * TICK_SECONDS for gap in np.diff([0.0, *times]))
+    for _, progress in heard:
         assert progress.step * 32 == progress.D
         assert 0 < progress.loss < 2
-        assert progress.examples_per_second > 0
+        assert progress.examples_per_second == pytest.approx(32 / 0.01, rel=0.15)
+    assert essence(watched) == essence(trained(run, tmp_path / "alone"))

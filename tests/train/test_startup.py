@@ -6,6 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from scaling.internals.torch import spare_dynamo_counting
+from tests.forked import forked
 
 SCRIPT = """
 import sys
@@ -26,18 +31,13 @@ for optimizer in (adam, torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.
 print("torch._dynamo" in sys.modules, [value.hex() for value in module.weight.flatten().tolist()])
 """
 
-COUNT = """
-import sys
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-from scaling.internals.torch import spare_dynamo_counting
 
-spare_dynamo_counting()
-module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 5), torch.nn.Flatten(), torch.nn.Linear(12, 7))
-with FlopCounterMode(display=False) as counter:
-    module(torch.zeros(4, 2, 8)).sum().backward()
-print("torch._dynamo" in sys.modules, counter.get_total_flops())
-"""
+def count() -> tuple[bool, int]:
+    spare_dynamo_counting()
+    module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 5), torch.nn.Flatten(), torch.nn.Linear(12, 7))
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(4, 2, 8)).sum().backward()
+    return "torch._dynamo" in sys.modules, counter.get_total_flops()
 
 
 def said(script: str, *arguments: str) -> str:
@@ -52,7 +52,7 @@ def test_lean_steps_are_torchs_own():
     assert said(SCRIPT, "torch").partition(" ")[2] == weights
 
 
-def test_counting_is_lean_and_torchs_own():
+def test_counting_is_lean_and_torchs_own(tmp_path):
     # Forward 2 x (30 x 4 + 84) x 4; backward the same for the weights, and for the inputs of all but the first layer.
     forward, inputs = 2 * (2 * 3 * 5 * 4 + 12 * 7) * 4, 2 * 12 * 7 * 4
-    assert said(COUNT).split() == ["False", str(2 * forward + inputs)]
+    assert forked(tmp_path, count).result() == (False, 2 * forward + inputs)

@@ -37,9 +37,9 @@ from tests.dispatch.conftest import (
     open_gates,
     trained,
     under_way,
-    wait_for,
 )
 from tests.dispatch.stand_in import planned
+from tests.waiting import wait_for
 
 HERE = Path(__file__).parents[3]
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
@@ -274,13 +274,17 @@ def test_workers_are_submitit_jobs(folder):
 
 def test_runs_wait_for_those_that_they_need(folder):
     """A child starts after its parent, whichever worker has that; a child of a failed parent is left, and told."""
-    parent, child, bad, orphan = planned(0, "steps:1"), planned(1), planned(2, "crash"), planned(3)
+    parent, child, bad, orphan = planned(0, "hold"), planned(1), planned(2, "crash"), planned(3)
     needs = {child.run_id: (parent.run_id,), orphan.run_id: (bad.run_id,)}
     queue = [
         replace(entry, needs=needs.get(entry.run_id, ())) for entry in entries(folder, [parent, child, bad, orphan])
     ]
     pool = start_ahead(folder, LAUNCHER, train=STAND_IN)
     pool.give(Offer(tuple(queue)), Limits())
+    under_way(folder, [parent])
+    wait_for(lambda: causes(folder, bad))  # by the other worker, which has passed the child by
+    assert not folder.run(child.run_id).claim.exists()
+    open_gates(folder, [parent])
     wait_for(lambda: all(job.done() for job in pool.jobs))
     pool.close()
     assert [causes(folder, run) for run in (parent, child, bad, orphan)] == [

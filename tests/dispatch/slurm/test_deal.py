@@ -17,7 +17,7 @@ def entry(number, seconds):
     return Entry(run_id=f"{number:012x}", C=1.0, forecast_seconds=seconds)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seconds=st.lists(st.one_of(st.none(), st.floats(0.1, 2e5)), min_size=1, max_size=60),
     gigabytes=st.floats(0.1, 80),

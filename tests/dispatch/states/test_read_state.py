@@ -1,4 +1,4 @@
-"""The state of each run is what its files say, quickly and without heavy imports."""
+"""The state of each run is what its files say, each opened once and without heavy imports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -31,6 +30,7 @@ from tests.dispatch.stand_in import planned
 
 HERE = Path(__file__).parents[3]
 IDS = [f"{number:012x}" for number in range(8)]
+STARTED = 1e9  # Unix seconds: when the dispatches of these tests began
 
 
 def write_plan(folder, ids, seconds=10.0):
@@ -57,7 +57,7 @@ def tried(folder, run_id, cause, end=0.0):
 
 def dispatch(folder, **facts):
     made = new_dispatch(folder)
-    plain = {"id": made.path.name, "kind": "local", "started": time.time(), "process": this_process()}
+    plain = {"id": made.path.name, "kind": "local", "started": STARTED, "process": this_process()}
     made.write(Dispatch(**{**plain, **facts}))
     return made
 
@@ -90,8 +90,8 @@ def test_each_state_from_the_files(folder):
 
 def test_pending_while_a_dispatcher_lives(folder):
     write_plan(folder, IDS[:3])
-    tried(folder, IDS[0], "crashed", end=time.time() - 100)
-    tried(folder, IDS[1], "crashed", end=time.time() + 100)
+    tried(folder, IDS[0], "crashed", end=STARTED - 100)
+    tried(folder, IDS[1], "crashed", end=STARTED + 100)
     assert states(folder) == dict(zip(IDS[:3], ["failed", "failed", "missing"], strict=True))
     made = dispatch(folder)
     assert states(folder) == dict(zip(IDS[:3], ["pending", "failed", "pending"], strict=True))
@@ -104,10 +104,9 @@ def test_pending_while_a_dispatcher_lives(folder):
 def test_failed_only_when_the_dispatcher_will_not_try_again(folder):
     write_plan(folder, IDS[:3])
     made = dispatch(folder, launcher={"retries": 1})
-    later = time.time() + 100
     for run_id, causes in zip(IDS, (["timed_out"], ["crashed"], ["crashed", "crashed"]), strict=False):
         for cause in causes:
-            tried(folder, run_id, cause, end=later)
+            tried(folder, run_id, cause, end=STARTED + 100)
     assert states(folder) == dict(zip(IDS[:3], ["pending", "pending", "failed"], strict=True))
     made.write(replace(made.read(), ended=True))
     assert states(folder) == dict.fromkeys(IDS[:3], "failed")
@@ -127,7 +126,7 @@ def test_scheduler_is_asked_for_claims_of_other_machines(folder):
     for number in range(3):
         files = folder.run(IDS[number])
         files.path.mkdir(parents=True)
-        files.claim.write_bytes(Claim("f" * 12, far, job=f"70_{number}", since=time.time()).dump())
+        files.claim.write_bytes(Claim("f" * 12, far, job=f"70_{number}", since=STARTED).dump())
         os.utime(files.claim, (0, 0))  # silent since long
     dispatch(folder, kind="slurm", process=far, jobs=("70",))
     jobs = {"70_0": "RUNNING", "70_1": "PENDING"}
@@ -183,29 +182,43 @@ def test_status_of_a_sweep_that_ran(folder):
     assert [run.state.value for run in read_status(folder).runs] == ["finished"] * 4 + ["failed"]
 
 
-MEASURE = """
-import resource, sys
+COUNT = """
+import json, sys
+from collections import Counter
 from pathlib import Path
-from scaling.dispatch.states.read_state import read_status
+from scaling.dispatch.states.read_state import Reader, read_plan
 from scaling.dispatch.show import print_status
 from scaling.folders import SweepFolder
 from rich.console import Console
 
-status = read_status(SweepFolder(Path(sys.argv[1]), "sweep"))
-print_status(Console(), status)
+opened, started = Counter(), []
+
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(sys.argv[1]):
+        opened[Path(arguments[0]).name] += 1
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork"):
+        started.append(event)
+
+sys.addaudithook(note)
+folder = SweepFolder(Path(sys.argv[1]), "sweep")
+reader = Reader(folder, read_plan(folder))
+print_status(Console(stderr=True), reader.read())
+first = dict(opened)
+opened.clear()
+reader.read()
 heavy = {"torch", "pandas", "pydantic", "numpy", "hydra", "submitit"} & set(sys.modules)
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(len(status.runs), sorted(heavy), used.ru_utime + used.ru_stime)
+print(json.dumps([first, dict(opened), started, sorted(heavy)]))
 """
 
 
-def test_thousand_runs_in_little_time(folder):
+def test_a_thousand_runs_are_read_file_by_file_once_and_nothing_is_started(folder):
     ids = [f"{number:012x}" for number in range(1000)]
     write_plan(folder, ids)
     for run_id in ids[:900]:
         write_record(folder, run_id)
-    command = [sys.executable, "-c", MEASURE, str(folder.results)]
-    said = [subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout for _ in range(2)]
-    last = [text.splitlines()[-1].split() for text in said]
-    assert [words[:2] for words in last] == [["1000", "[]"]] * 2
-    assert min(float(words[2]) for words in last) < 0.6
+    command = [sys.executable, "-c", COUNT, str(folder.results)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
+    first, again, started, heavy = json.loads(done.stdout)
+    assert first == {"plan.csv": 1, "forecast.csv": 1, "record.json": 1000, "claim.json": 100}
+    assert again == {"record.json": 100, "claim.json": 100}
+    assert (started, heavy) == ([], [])

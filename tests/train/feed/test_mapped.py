@@ -14,8 +14,7 @@ from scaling.train.feed.mapped import Mapped
 from scaling.train.feed.resident import Resident, put
 from scaling.train.feed.scale import Scale
 from scaling.train.run import train_run
-from tests.train.runs import essence, folder_of, planned
-from tests.train.test_resume import stopped_after
+from tests.train.runs import essence, folder_of, planned, stopped_after
 
 CPU = torch.device("cpu")
 
@@ -80,10 +79,10 @@ def test_a_run_on_a_mapped_file_is_the_run_in_memory(augment, tmp_path, large):
     assert found.points == wanted.points
 
 
-def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large):
-    run = planned({"steps": 2500}, data={"is": "blobs", "size": 320, "pixels": True, "file": str(tmp_path / "x.npy")})
+def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large, every_step):
+    run = planned({"steps": 250}, data={"is": "blobs", "size": 320, "pixels": True, "file": str(tmp_path / "x.npy")})
     folder = folder_of(run, tmp_path / "b")
-    assert train_run(run, folder, device="cpu", stop=stopped_after(1)) is None
+    assert train_run(run, folder, device="cpu", stop=stopped_after(100)) is None
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("gather")]
     resumed = train_run(run, folder, device="cpu")
     straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
