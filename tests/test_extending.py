@@ -18,10 +18,11 @@ from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.folders import SweepFolder
 from scaling.forecast.estimate import shape_of
 from scaling.plan.expand import expand
+from tests.conftest import CommandLine
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = {"sweep=bias": ["model.width=4", "train.examples=1024", "seed=0"]}  # what takes minutes is cut down here
+SMALL = {"sweep=bias": ["model.width=4", "train.examples=1024", "seed=0", "launcher.workers=1"]}  # not minutes
 
 
 def blocks(*languages: str) -> list[str]:
@@ -56,17 +57,30 @@ def scaling(folder, *arguments):
     return done.stdout
 
 
-def test_a_sweep_of_a_module_of_one_s_own_runs_in_workers(folder):
-    scaling(folder, "run", "sweep=bias", *SMALL["sweep=bias"], "name=small")
+@pytest.fixture
+def inside(folder, monkeypatch):
+    """The command line in that folder, in this process."""
+    monkeypatch.syspath_prepend(str(folder))
+    return CommandLine(folder)
+
+
+def test_the_script_finds_what_lies_in_the_folder(folder):
+    assert '"family": "shallow"' in scaling(
+        folder, "plan", "model=shallow", "data=spirals", "train.steps=1", "--json", "-"
+    )
+
+
+def test_a_sweep_of_a_module_of_one_s_own_runs_in_workers(folder, inside):
+    inside("run", "sweep=bias", *SMALL["sweep=bias"], "name=small")
     records = [json.loads(path.read_text()) for path in folder.glob("results/runs/*/record.json")]
     found = {(record["config"]["model"].get("module"), record["config"]["model"]["width"]) for record in records}
     assert found == {("my_nets.ConvNet", 4), (None, 4)}
     assert {record["status"] for record in records} == {"finished"}
 
 
-def test_the_convolution_is_counted_by_hand(folder):
+def test_the_convolution_is_counted_by_hand(inside):
     arguments = ["model=conv", "data=mnist1d", "model.width=6", "train.steps=2", "--json", "-"]
-    [run] = json.loads(scaling(folder, "plan", *arguments))["runs"]
+    [run] = json.loads(inside("plan", *arguments))["runs"]
     assert run["family"] == "ConvNet"
     kernels = [1 * 6 * 5, 6 * 6 * 5, 6 * 6 * 5]
     assert run["N"] == sum(kernels) + 30 * 10

@@ -14,12 +14,14 @@ SWEEP = """\
 # Does it work?
 model: {depth: 1}
 train: {device: cpu}
+launcher: {workers: 1}
 sweep:
   grid:
     - product: {model.width: [8, 16], train.budget: [5.0e+6, 1.0e+7], seed: [0, 1]}
   set: {optim.lr: 1e-2 * (width / 8) ** -0.5}
 """
 CPU = "train.device=cpu"  # the same on a machine with a GPU
+ONE = (CPU, "launcher.workers=1")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_one_run_here_and_now(scaling):
 
 
 def test_runs_that_fail_are_in_the_json_too(scaling):
-    scaling("run", "model.width=8,16", "train.steps=1", "optim=lstsq", CPU, "--json", "told.json", code=1)
+    scaling("run", "model.width=8,16", "train.steps=1", "optim=lstsq", *ONE, "--json", "told.json", code=1)
     told = json.loads((scaling.folder / "told.json").read_text())
     assert [failure["cause"] for failure in told["failures"]] == ["refused", "refused"]
 
@@ -104,8 +106,9 @@ def test_a_terminal_that_knows_only_ascii_is_no_error(scaling, monkeypatch):
     assert "dropped 1 cell:" in scaling.outside("plan", "model.width=8", "data.size=1,1000", "train.steps=10")
 
 
-def test_a_run_of_hydra_alone(scaling):
-    scaling.outside("model.width=8", "train.examples=2000", CPU)
+def test_a_run_of_hydra_alone(scaling, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scaling"])  # where Hydra looks
+    scaling("model.width=8", "train.examples=2000", CPU)
     assert len(records(scaling.folder)) == 1
     assert sorted(path.name for path in scaling.folder.iterdir()) == ["results"]
 
@@ -201,7 +204,7 @@ def test_scaling_and_analysis_meet_only_in_files():
 
 
 def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
-    run = ["model.width=8,12", "train.steps=20", CPU]
+    run = ["model.width=8,12", "train.steps=20", *ONE]
     more = [*run, "train.milestones={unit: steps, at: [10]}"]
     scaling("run", *run)
     before = records(scaling.folder)

@@ -35,6 +35,20 @@ class TestDigits:
         for part in parts:
             assert np.bincount(part.y).min() > 0.09 * len(part)
 
+    @pytest.mark.slow
+    def test_they_are_those_that_scikit_learn_loads(self) -> None:
+        from sklearn.datasets import load_digits
+
+        splits, known = Digits().load(None), load_digits()
+        read = {part.x[i].tobytes(): part.y[i] for part in (train_of(splits), splits.test) for i in range(len(part))}
+        kept = [image.astype(np.uint8).tobytes() in read for image in known.images]
+        assert sum(kept) == 1_497
+        assert all(
+            read[image.astype(np.uint8).tobytes()] == label
+            for image, label, here in zip(known.images, known.target, kept, strict=True)
+            if here
+        )
+
     def test_subsets_are_nested_and_the_test_set_does_not_change(self) -> None:
         small, large, other = Digits().load(100), Digits().load(400), Digits(seed=1).load(100)
         assert np.array_equal(train_of(small).x, train_of(large).x[:100])

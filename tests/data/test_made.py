@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from scaling.data.memory import MEMORY
 from scaling.data.mnist1d import Mnist1d, sequences
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
+from tests.forked import forked
 
 MADE = [Teacher(), Mnist1d(), LinearTeacher(features=8)]
 ids = [data.name for data in MADE]
@@ -51,15 +50,12 @@ def test_the_beginning_of_a_stream_is_that_of_its_first_chunk(data):
         assert (begun.y == whole.y[: len(begun)]).all()
 
 
-def test_another_process_makes_the_same() -> None:
-    code = "from tests.data.test_made import *; print(digest(Teacher().load(1_000)), seventh_chunk())"
-    root = Path(__file__).parents[2]
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
-    assert out.split() == [digest(Teacher().load(1_000)), str(seventh_chunk())]
+def test_another_process_makes_the_same(tmp_path: Path) -> None:
+    assert forked(tmp_path, some).result() == some()
 
 
-def seventh_chunk() -> int:
-    return int(drawn(Teacher().load(None), 7).y.sum())
+def some() -> tuple[str, int]:
+    return digest(Teacher().load(1_000)), int(drawn(Teacher().load(None), 7).y.sum())
 
 
 @pytest.mark.parametrize("data", MADE, ids=ids)

@@ -9,10 +9,13 @@ import pytest
 import torch
 from scipy.stats import kstest
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.internals import torch as internals
+from scaling.internals.torch import skip_dynamo_import_in_counter
 from scaling.optim import fused
 from scaling.optim.fused import FusedAdamW
+from tests.forked import forked
 
 STEPS = """
 import sys
@@ -33,18 +36,13 @@ for optimizer in (adam, torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.
 print("torch._dynamo" in sys.modules, [value.hex() for value in module.weight.flatten().tolist()])
 """
 
-COUNT = """
-import sys
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-from scaling.internals.torch import skip_dynamo_import_in_counter
 
-skip_dynamo_import_in_counter()
-module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 5), torch.nn.Flatten(), torch.nn.Linear(12, 7))
-with FlopCounterMode(display=False) as counter:
-    module(torch.zeros(4, 2, 8)).sum().backward()
-print("torch._dynamo" in sys.modules, counter.get_total_flops())
-"""
+def count() -> tuple[bool, int]:
+    skip_dynamo_import_in_counter()
+    module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 5), torch.nn.Flatten(), torch.nn.Linear(12, 7))
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(4, 2, 8)).sum().backward()
+    return "torch._dynamo" in sys.modules, counter.get_total_flops()
 
 
 def printed(script: str, *arguments: str) -> str:
@@ -59,10 +57,10 @@ def test_steps_without_dynamo_are_torchs_own():
     assert printed(STEPS, "torch").partition(" ")[2] == weights
 
 
-def test_counting_without_dynamo_is_torchs_own():
+def test_counting_without_dynamo_is_torchs_own(tmp_path):
     # Forward 2 x (30 x 4 + 84) x 4; backward the same for the weights, and for the inputs of all but the first layer.
     forward, inputs = 2 * (2 * 3 * 5 * 4 + 12 * 7) * 4, 2 * 12 * 7 * 4
-    assert printed(COUNT).split() == ["False", str(2 * forward + inputs)]
+    assert forked(tmp_path, count).result() == (False, 2 * forward + inputs)
 
 
 CALLS = {

@@ -1,27 +1,20 @@
-"""A run in a process of its own that dies at a chosen moment, outright, by its own hand: the same moment every time.
-
-Run: python -m tests.train.killed MODULE CASE RESULTS PLACE COUNT, where MODULE.CASES[CASE] is the run
-"""
+"""A run in a process of its own that dies at a chosen moment, outright, by its own hand: the same moment every time."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from scaling.dispatch.local.jobs import process_of
 from scaling.train.loop import Trainer
 from scaling.train.output.journal import Journal
 from scaling.train.run import train_run
+from tests.forked import forked
 from tests.train.runs import folder_of
-
-ROOT = Path(__file__).parents[2]
 
 
 def renames(name: str) -> Callable[..., bool]:
@@ -38,9 +31,16 @@ PLACES: dict[str, tuple[type, str, Callable[..., bool]]] = {
 
 
 def kill_at(place: str, count: int, *, module: str, case: str, results: Path) -> None:
-    """Do a run in a process of its own, which is killed when it comes to a place for the `count`-th time."""
-    command = [sys.executable, "-m", __name__, module, case, str(results), place, str(count)]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    """Do the run module.CASES[case] in a process that is killed when it comes to a place for the `count`-th time."""
+    job = forked(results / "jobs", train_until, place, count, module, case, results)
+    said = job.paths.stderr.read_text()
+    assert process_of(job).poll() == -signal.SIGKILL, f"it did not come to {place} {count}, but ended:\n{said}"
+
+
+def train_until(place: str, count: int, module: str, case: str, results: Path) -> None:
+    run = import_module(module).CASES[case]
+    die_at(place, count)
+    train_run(run, folder_of(run, results), device="cpu")
 
 
 def die_at(place: str, count: int) -> None:
@@ -57,14 +57,3 @@ def die_at(place: str, count: int) -> None:
         return real(*arguments)
 
     setattr(owner, name, struck)
-
-
-def main(module: str, case: str, results: str, place: str, count: str) -> None:
-    torch.set_num_threads(1)
-    run = import_module(module).CASES[case]
-    die_at(place, int(count))
-    train_run(run, folder_of(run, Path(results)), device="cpu")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
