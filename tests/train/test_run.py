@@ -221,7 +221,7 @@ def test_an_unknown_device_is_refused(device, tmp_path):
 def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
     """By a clock that goes on a hundredth of a second with each look: at every step, and at the duties it brings."""
     clock, heard = Clock(pace=0.01), []
-    for module in ("loop", "duties"):
+    for module in ("loop", "callbacks"):
         monkeypatch.setattr(f"scaling.train.{module}.monotonic", clock)
     run = planned({"steps": 600})
     watched = trained(run, tmp_path / "watched", watch=lambda progress: heard.append((clock.now, progress)))
