@@ -14,6 +14,7 @@ from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.valley import Shape
+from analysis.numbers import exponent, interval
 from analysis.table.select import KEEPABLE, RECIPE, has_milestones
 
 if TYPE_CHECKING:
@@ -201,11 +202,11 @@ def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> A
         return Approach(name, title, "refused", why or "the fitted law does not fix an allocation")
     if law.certificate.status == "refused":
         return Approach(name, title, "refused", "; ".join(law.certificate.reasons), warnings=law.warnings)
-    found, interval = law.allocation, law.allocation.N_exponent_interval
+    found, ends = law.allocation, law.allocation.N_exponent_interval
     optima = [law.allocate(C) for C in at]
     targets = tuple(Target(o.C, o.N, o.D, o.N_interval, o.D_interval, o.C / largest) for o in optima)
-    mirrored = (1 - interval[1], 1 - interval[0]) if interval else None
-    exponents = (found.N_exponent, interval, found.D_exponent, mirrored)
+    mirrored = (1 - ends[1], 1 - ends[0]) if ends else None
+    exponents = (found.N_exponent, ends, found.D_exponent, mirrored)
     return Approach(name, title, "ok", "", *exponents, n=law.n_points, targets=targets, warnings=law.warnings)
 
 
@@ -218,7 +219,7 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
     apart = [
         (a, b) for i, a in enumerate(sure) for b in sure[i + 1 :] if not _compatible(*sorted((a, b), key=_exponent))
     ]
-    listed = ", ".join(f"{a.title}: {a.N_exponent:.3f} [{_ends(a)}]" for a in sure)
+    listed = ", ".join(f"{a.title}: {exponent(a.N_exponent)} {interval(a.N_exponent_interval, exponent)}" for a in sure)
     if not apart:
         return True, f"the approaches agree on the exponent of N* within their intervals ({listed})"
     pairs = "; ".join(f"{a.title} against {b.title}" for a, b in apart)
@@ -237,11 +238,6 @@ def _compatible(lower: Approach, upper: Approach) -> bool:
 def _exponent(approach: Approach) -> float:
     assert approach.N_exponent is not None
     return approach.N_exponent
-
-
-def _ends(approach: Approach) -> str:
-    assert approach.N_exponent_interval
-    return ", ".join(f"{end:.3f}" for end in approach.N_exponent_interval)
 
 
 def _bias(rows: pd.DataFrame, y: str, law: Fit | None, why: str) -> tuple[Bias | None, str]:

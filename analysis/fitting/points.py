@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.laws.base import Array, Law, Units
+from analysis.numbers import measured, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,8 +143,9 @@ def check(points: Points, law: Law) -> None:
     for name, values in points.inputs.items():
         if np.ptp(np.log(values)) < 1e-9:
             raise Refusal(
-                f"found one value of {points.columns[name]} ({values[0]:.6g}) in all {n} points; the law {law.name} "
-                f"cannot say how the response falls with it; add runs at other values of {points.columns[name]}"
+                f"found one value of {points.columns[name]} ({number(values[0])}) in all {n} points; the law "
+                f"{law.name} cannot say how the response falls with it; add runs at other values of "
+                f"{points.columns[name]}"
             )
     if distinct < p:
         raise Refusal(
@@ -151,7 +153,7 @@ def check(points: Points, law: Law) -> None:
             f"{law.name} has {p} parameters and wants at least {p} settings; add runs at other settings"
         )
     if np.ptp(points.y) == 0:
-        raise Refusal(f"found the same response {points.y[0]:.6g} in all {n} points; nothing scales here")
+        raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points; nothing scales here")
 
 
 def settings(inputs: Mapping[str, Array]) -> Array:

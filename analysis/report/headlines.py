@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.numbers import _interval, _signed, number
+from analysis.numbers import exponent, interval, number
 from analysis.report.law_results import Claim, Findings
 
 TOO_MANY_EDGES = 2 / 3
@@ -34,37 +34,37 @@ def headlines(findings: Sequence[Findings]) -> list[Headline]:
             front, claim = group.frontiers.get(y), group.drawn(y)
             if front and front.line and claim and claim.fit and front.share_at_edge < TOO_MANY_EDGES:
                 power = front.line.exponent_interval if claim.law == "power" else None
-                interval = _wider(power, claim.fit.intervals.get("alpha"))
+                ends = _wider(power, claim.fit.intervals.get("alpha"))
                 sure = front.share_at_edge == 0
-                lines.append(_headline(f"best {y} falls as{name}", claim, interval, sure=sure))
+                lines.append(_headline(f"best {y} falls as{name}", claim, ends, sure=sure))
         valleys = group.valleys.get("loss")
         if valleys and valleys.N_law:
             law = valleys.N_law
             note = f"{len(valleys.usable)} of {len(valleys.valleys)} minima"
-            ends = _interval(law.exponent_interval)
-            lines.append(Headline(f"best size grows as{name}", f"C<sup>{law.exponent:.3f}</sup>", ends, "", note))
+            said = interval(law.exponent_interval, exponent)
+            lines.append(Headline(f"best size grows as{name}", f"C<sup>{exponent(law.exponent)}</sup>", said, "", note))
         for x in ("D", "D_unique", "N") if not group.valleys else ():
             claim = next((group.drawn("loss", sweep) for sweep in reversed(group.sweeps[x])), None)
             if claim and claim.fit and claim.sweep:
-                interval = _wider(None, claim.fit.intervals.get("alpha"))
-                if interval and not _known(interval):
+                ends = _wider(None, claim.fit.intervals.get("alpha"))
+                if ends and not _known(ends):
                     continue
-                lines.append(_headline(f"loss at {claim.sweep.words}{name}", claim, interval))
+                lines.append(_headline(f"loss at {claim.sweep.words}{name}", claim, ends))
     return lines[:8]
 
 
-def _known(interval: tuple[float, float]) -> bool:
+def _known(ends: tuple[float, float]) -> bool:
     """Tell an exponent that is known to a factor of `KNOWN`, sign included."""
-    low, high = sorted(map(abs, interval))
-    return interval[0] * interval[1] > 0 and high <= KNOWN * low
+    low, high = sorted(map(abs, ends))
+    return ends[0] * ends[1] > 0 and high <= KNOWN * low
 
 
-def _headline(what: str, claim: Claim, interval: tuple[float, float] | None, *, sure: bool = True) -> Headline:
+def _headline(what: str, claim: Claim, ends: tuple[float, float] | None, *, sure: bool = True) -> Headline:
     assert claim.fit
-    value = f"{str(claim.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{_signed(-claim.fit.params['alpha'])}</sup>"
+    value = f"{str(claim.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(-claim.fit.params['alpha'])}</sup>"
     floor = claim.fit.params.get("E", 0.0)
-    note = f"above a floor of {number(floor)} {_interval(claim.fit.intervals.get('E'))}" if floor else ""
-    return Headline(what, value, _interval(interval), claim.fit.certificate.status if sure else "weak", note)
+    note = f"above a floor of {number(floor)} {interval(claim.fit.intervals.get('E'))}" if floor else ""
+    return Headline(what, value, interval(ends, exponent), claim.fit.certificate.status if sure else "weak", note)
 
 
 def _wider(exponent: tuple[float, float] | None, alpha: tuple[float, float] | None) -> tuple[float, float] | None:

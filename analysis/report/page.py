@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.figures.equation import as_html, equation
 from analysis.fitting.result import plain
-from analysis.numbers import _interval, number
+from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.law_figures import of_cost
@@ -127,7 +127,8 @@ def render(
 
     environment = Environment(loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined)
     environment.filters["embed"] = lambda svg: "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-    environment.filters["num"] = number
+    written = (count, duration, entry, exponent, flops, interval, measured, percent, shift, times)
+    environment.globals |= {write.__name__: write for write in written}
     environment.filters["anchor"] = anchor
     summary = summarise(table, source if source.is_dir() else source.parent)
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
@@ -158,13 +159,13 @@ def law_row(claim: Claim) -> dict[str, Any]:
     if claim.fit is None:
         return {**row, "status": "refused", "equation": "", "params": [], "n": 0, "said": [claim.refusal]}
     fit = claim.fit
-    params = [(name, number(value), _interval(fit.intervals.get(name))) for name, value in fit.params.items()]
+    params = [(name, number(value), interval(fit.intervals.get(name))) for name, value in fit.params.items()]
     said = [*fit.certificate.reasons, *(text for text in fit.warnings if not _repeats(text, fit.certificate.reasons))]
     said += claim.remarks
     if fit.allocation:
         found = fit.allocation
-        params.append(("N* exponent", f"{found.N_exponent:.3f}", _interval(found.N_exponent_interval)))
-    text = as_html(equation(fit, claim.x or "").split("  [")[0])
+        params.append(("N* exponent", exponent(found.N_exponent), interval(found.N_exponent_interval, exponent)))
+    text = as_html(equation(fit, claim.x or ""))
     return {
         **row,
         "status": fit.certificate.status,

@@ -23,6 +23,7 @@ from analysis.figures.paper.locality import filters_of, locality_of_noise
 from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
+from analysis.numbers import count, interval, measured, number, percent
 from analysis.report.case import Case, epoch_groups, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
@@ -62,13 +63,13 @@ def allocation(case: Case) -> Iterator[Drawing]:
         if i and both[0].curve is None:
             continue  # without a line the conventions differ in the axis only
         caption = (
-            f"The model and the data set that are best for their compute among runs of {epochs:g} epochs, the length "
-            "with the most usable optima. Hollow points are of the smallest or largest model or data set and enter no "
-            f"line{'' if both[0].curve else '; the others are of too few sizes for one'}. "
+            f"The model and the data set that are best for their compute among runs of {number(epochs)} epochs, the "
+            "length with the most usable optima. Hollow points are of the smallest or largest model or data set and "
+            f"enter no line{'' if both[0].curve else '; the others are of too few sizes for one'}. "
             f"Convention: {convention.name} ({convention.N}, {convention.C})."
         )
         draw = [partial(draw_allocation, numbers=panel) for panel in both]
-        yield Drawing(f"allocation_{convention.N}", f"Best model and data at {epochs:g} epochs", caption, draw)
+        yield Drawing(f"allocation_{convention.N}", f"Best model and data at {number(epochs)} epochs", caption, draw)
 
 
 def _best_panels(
@@ -103,9 +104,9 @@ def families(case: Case) -> Iterator[Drawing]:
     )
     if ratio is not None:
         caption += (
-            f" At equal compute the {case.y} of {names[0]} is {ratio.value:.3f} of that of {names[1]} "
-            f"[{ratio.interval[0]:.3f}, {ratio.interval[1]:.3f}] ({ratio.seeds} seeds, p = {ratio.p:.2g}; Student's t "
-            f"over seeds, wrong in {1 - ratio.level:.0%} of cases where there is no difference)."
+            f" At equal compute the {case.y} of {names[0]} is {measured(ratio.value)} of that of {names[1]} "
+            f"{interval(ratio.interval)} ({ratio.seeds} seeds, p = {number(ratio.p, 2)}; Student's t over seeds, wrong "
+            f"in {percent(1 - ratio.level)} of cases where there is no difference)."
         )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
 
@@ -142,9 +143,10 @@ def batches(case: Case) -> Iterator[Drawing]:
             "steps": "At equal steps it sees more.",
         }
         caption = "Means over seeds with their range. " + " ".join(said[one.of] for one in numbers)
-        edge = sorted({f"{batch:.0f}" for one in numbers for batch in one.at_edge}, key=float)
+        edge = sorted({batch for one in numbers for batch in one.at_edge})
         if edge:
-            caption += f" The best rate is an end of those tried at batch {', '.join(edge)}, which may be better still."
+            batch = ", ".join(map(count, edge))
+            caption += f" The best rate is an end of those tried at batch {batch}, which may be better still."
         draw = [partial(draw_batches, numbers=one) for one in numbers]
         yield Drawing("batches", f"{case.y.capitalize()} against the batch", caption, draw, bar=True)
 
@@ -154,10 +156,11 @@ def ablation(case: Case) -> Iterator[Drawing]:
     if case.rows is None or case.ends is None or not is_ablation(case.rows):
         return
     numbers = ablation_numbers(case.ends, case.y)
+    by_luck = number((1 - numbers.level) * len(numbers.variants), 2)
     caption = (
         f"One component changed at a time at equal compute, {len(numbers.base.values)} seeds of the base; intervals by "
-        f"Welch's t, each wrong in {1 - numbers.level:.0%} of cases where there is no difference: of "
-        f"{len(numbers.variants)} changes about {(1 - numbers.level) * len(numbers.variants):.1f} stand out by luck."
+        f"Welch's t, each wrong in {percent(1 - numbers.level)} of cases where there is no difference: of "
+        f"{len(numbers.variants)} changes about {by_luck} stand out by luck."
     )
     draw = [partial(draw_ablation, numbers=numbers)]
     yield Drawing(
