@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.fitting.card import card_text, parameter_rows, write_parameter
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.estimates.multiverse import Multiverse
     from analysis.estimates.powerline import PowerLine
     from analysis.fitting.result import Fit
+    from analysis.laws import Law
 
 COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", "few": "yellow", "refused": "red"}
 
@@ -56,11 +58,7 @@ def show_fit(law: Fit) -> None:
     out = console()
     formula = law.card.get("formula", "")
     out.print(f"[bold]{escape(law.law)}[/]  {law.y} = {escape(str(formula))}")
-    rows = [(name, number(value), interval(law.intervals.get(name))) for name, value in law.params.items()]
-    if law.allocation:
-        of_N = exponent(law.allocation.N_exponent), interval(law.allocation.N_exponent_interval, exponent)
-        rows += [("N* exponent", *of_N), ("D* exponent", exponent(law.allocation.D_exponent), "")]
-    out.print(table(("parameter", "value", f"{percent(law.level)} interval"), rows, right=[1]))
+    out.print(table(("parameter", "value", f"{percent(law.level)} interval"), parameter_rows(law), right=[1]))
     objective, certificate = law.objective, law.certificate
     out.print(
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
@@ -74,18 +72,19 @@ def show_fit(law: Fit) -> None:
 
 def show_card(law: Fit) -> None:
     """Print a fit's card."""
-    from analysis.fitting.card import card_text
-
     console().print(card_text(law), markup=False, soft_wrap=True)
 
 
-def show_multiverse(found: Multiverse) -> None:
+def show_multiverse(found: Multiverse, law: Law) -> None:
     """Print a law under every convention."""
     out = console()
     rows = []
     for world in found.worlds:
         named = ", ".join(f"{name} = {column}" for name, column in world.columns.items())
-        values = ", ".join(f"{name} {number(value)}" for name, value in world.params.items()) or world.reason
+        values = (
+            ", ".join(f"{name} {write_parameter(law, name, value)}" for name, value in world.params.items())
+            or world.reason
+        )
         of_N = exponent(world.N_exponent), interval(world.N_exponent_interval, exponent)
         rows.append((named, *of_N, values, status(world.status)))
     out.print()

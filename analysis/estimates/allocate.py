@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.powerline import PowerLine
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
 Interval = tuple[float, float]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def allocate(
     every = rows if milestones is None else milestones
     law, why = (known.law, "") if known.law else attempt(lambda: parametric(every, y, **how))
     valleys, flat = (known.valleys, "") if known.valleys else attempt(lambda: isoflop(rows, y=y, **how))
-    shape = Shape(law.params["alpha"], law.params["beta"]) if law else None
+    shape = shape_of(law) if law else None
     shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)
     front, few = (known.front, "") if known.front else attempt(lambda: frontier(every, y=y, **how))
     lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
@@ -150,7 +149,7 @@ def allocate(
     return Comparison(y, approaches, agree, verdict, bias, bias_reason, level, valleys, law)
 
 
-def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float, seed: int) -> Fit:
+def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float = 0.95, seed: int = 0) -> Fit:
     """Fit the Chinchilla law to rows that were selected already."""
     from analysis.fitting.fit import fit
 
@@ -158,12 +157,9 @@ def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float, seed
     return fit(rows, law="chinchilla", y=y, resamples=resamples, level=level, seed=seed, **selection)
 
 
-def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
-    """Return what was made, or the sentence that refused it."""
-    try:
-        return make(), ""
-    except (Refusal, UserError) as refusal:
-        return None, str(refusal)
+def shape_of(law: Fit) -> Shape:
+    """Return the shape of the valleys of a fitted Chinchilla law."""
+    return Shape(law.params["alpha"], law.params["beta"])
 
 
 def _lines(valleys: IsoFlop | None) -> tuple[PowerLine | None, PowerLine | None, tuple[str, ...]]:

@@ -62,7 +62,7 @@ def multiverse(
 
     frame = load_table(table)
     chosen = get_law(law)
-    inputs = (x or "C",) if chosen.variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
+    inputs = (x or "C",) if chosen.of_one_variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
     choices = [
         [column for column in CONVENTIONS.get(name, (name,)) if column in frame.columns] or [name] for name in inputs
     ]
@@ -72,7 +72,7 @@ def multiverse(
         world = frame.assign(**{name: frame[column] for name, column in renamed.items()})
         named = dict(zip(inputs, columns, strict=True))
         try:
-            worlds.append(_world(named, fit(world, chosen, x=inputs[0] if chosen.variable else None, **options)))
+            worlds.append(_world(named, fit(world, chosen, x=inputs[0] if chosen.of_one_variable else None, **options)))
         except Refusal as refusal:
             worlds.append(World(named, {}, {}, None, None, None, "refused", str(refusal)))
     return Multiverse(chosen.name, tuple(worlds))

@@ -52,7 +52,8 @@ def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float)
 
 def equation(fit: Fit, x: str) -> str:
     """Write a fit's law with its numbers, as mathtext."""
-    formula = str(fit.card.get("formula", fit.law))
+    law = fit.engine.problem.law
+    formula = law.formula
     head = "" if "=" in formula else f"{symbol_of(fit.y)} = "
     text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
     text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
@@ -63,7 +64,7 @@ def equation(fit: Fit, x: str) -> str:
         word = match[0]
         if word in fit.params:
             value = fit.params[word]
-            return mathtext(exponent(value) if word in EXPONENTS else number(value, 3))
+            return mathtext(exponent(value) if word in law.exponents else number(value, 3))
         return {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}.get(word, word)
 
     body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;").replace("--", "")
@@ -71,11 +72,12 @@ def equation(fit: Fit, x: str) -> str:
 
 
 def _exponent_interval(fit: Fit) -> str:
-    name = next((name for name in ("alpha", "c") if name in fit.intervals), None)
-    return interval(fit.intervals[name], exponent) if name and len(fit.params) <= 4 else ""
-
-
-EXPONENTS = ("alpha", "beta", "gamma", "g", "c", "aN", "aD")
+    """Write the interval of the exponent that the equation shows, with its sign, of a law that has but one."""
+    law = fit.engine.problem.law
+    ends = fit.intervals.get(law.exponent or "")
+    if ends and f"^-{law.exponent}" in law.formula:
+        ends = -ends[1], -ends[0]
+    return interval(ends, exponent)
 
 
 def as_html(text: str) -> str:

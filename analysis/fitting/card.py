@@ -25,6 +25,25 @@ CONVENTIONS = {
 }
 
 
+def write_parameter(law: Law, name: str, value: float) -> str:
+    """Write a parameter of a law: exponents with three decimals, others with four digits."""
+    return (exponent if name in law.exponents else number)(value)
+
+
+def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
+    """Return name, value and interval of each parameter, as they are written, and those of the optimal N and D."""
+    law = fit.engine.problem.law
+    rows = []
+    for name, value in fit.params.items():
+        ends = interval(fit.intervals.get(name), exponent if name in law.exponents else None)
+        rows.append((name, write_parameter(law, name, value), ends))
+    if fit.allocation:
+        found = fit.allocation
+        rows.append(("N* exponent", exponent(found.N_exponent), interval(found.N_exponent_interval, exponent)))
+        rows.append(("D* exponent", exponent(found.D_exponent), ""))
+    return rows
+
+
 def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, Any]:
     """Return the card as plain data."""
     used = {name: (float(x.min()), float(x.max())) for name, x in points.inputs.items()}
@@ -48,12 +67,11 @@ def card_text(fit: Fit) -> str:
     """Return the card of a fit as plain text, a line a fact."""
     card, certificate, objective = fit.card, fit.certificate, fit.objective
     lines = [f"law          {fit.y} = {card['formula']}   ({fit.law}; {card['source']})"]
-    for name, value in fit.params.items():
-        lines.append(f"  {name:<10} {number(value, 6)}   {interval(fit.intervals.get(name))}".rstrip())
-    if fit.allocation:
-        N, D = exponent(fit.allocation.N_exponent), exponent(fit.allocation.D_exponent)
-        ends = interval(fit.allocation.N_exponent_interval, exponent)
-        lines.append(f"  N* ~ C^{N}" + (f"   {ends}" if ends else "") + f", D* ~ C^{D}")
+    exponents, columns = fit.engine.problem.law.exponents, card["columns"]
+    for name, value, ends in parameter_rows(fit):
+        exact = number(fit.params[name], 6) if name in fit.params else value
+        of = f"   exponent of {columns.get(exponents[name], fit.y)}" if name in exponents else ""
+        lines.append(f"  {name:<11} {exact:<12} {ends}{of}".rstrip())
     lines += [
         f"objective    {objective.name} on {objective.space} {fit.y}, delta {number(objective.delta)}, "
         f"sum {number(objective.value, 10)}",

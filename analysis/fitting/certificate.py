@@ -208,8 +208,8 @@ def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> l
             doubts[name] = f"reaches zero, where {bound.at_low}"
         elif name in at_low or name in at_high:
             doubts[name] = "reaches the edge of what is allowed"
-        elif bound.exponent and low * high <= 0:
+        elif bound.by_factor and low * high <= 0:
             doubts[name] = "holds zero"
-        elif bound.exponent and (factor := max(high / low, low / high)) > KNOWN:
+        elif bound.by_factor and (factor := max(high / low, low / high)) > KNOWN:
             doubts[name] = f"spans a factor of {number(factor, 3)}"
     return [f"{name} is not identified: its interval {said}" for name, said in doubts.items() if name not in known]

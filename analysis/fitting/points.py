@@ -113,7 +113,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
 
 def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:
     """Return the table's column for each input of the law."""
-    if not law.variable:
+    if not law.of_one_variable:
         if x is not None:
             raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
         missing = [name for name in law.inputs if name not in table.columns]

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.estimates.conventions import Exponents, exponents, tried, with_paper_columns
+from analysis.errors import attempt
+from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
 from analysis.report.law_results import USUAL, How
 from analysis.table.select import RECIPE, select_rows, tasks_of
 
@@ -30,7 +31,7 @@ class Case:
     def rows(self) -> pd.DataFrame | None:
         """Return settled final rows, with the milestones of constant-rate runs; None where there are none to use."""
         for rows in ("all", "final"):
-            found = tried(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
+            found, _ = attempt(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
             if found is not None and len(found[0]) <= MOST_ROWS:
                 return with_paper_columns(found[0])
         return None

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from analysis.estimates.conventions import Exponents
 from analysis.estimates.powerline import PowerLine
+from analysis.fitting.card import parameter_rows
 from analysis.fitting.result import Fit
-from analysis.numbers import exponent, interval, number, percent, shift
+from analysis.numbers import exponent, interval, percent, shift
 from analysis.report.text_table import TextTable
 
 NAMES = ("{y} ~ C^", "best N ~ C^", "best D ~ C^")
@@ -61,6 +62,5 @@ def _exponent(line: PowerLine | None) -> str:
 def _law(law: Fit | None) -> tuple[str, str]:
     if law is None or "E" not in law.params:
         return "none holds", ""
-    alpha = f"{exponent(law.params['alpha'])} {interval(law.intervals.get('alpha'), exponent)}"
-    E = f"{number(law.params['E'])} {interval(law.intervals.get('E'))}"
-    return alpha.rstrip(), E.rstrip()
+    said = {name: f"{value} {ends}".rstrip() for name, value, ends in parameter_rows(law)}
+    return said["alpha"], said["E"]

@@ -16,8 +16,9 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.figures.equation import as_html, equation
+from analysis.fitting.card import parameter_rows
 from analysis.fitting.result import plain
-from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
+from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, percent, shift, times
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.law_figures import of_cost
@@ -159,18 +160,14 @@ def law_row(claim: Claim) -> dict[str, Any]:
     if claim.fit is None:
         return {**row, "status": "refused", "equation": "", "params": [], "n": 0, "said": [claim.refusal]}
     fit = claim.fit
-    params = [(name, number(value), interval(fit.intervals.get(name))) for name, value in fit.params.items()]
     said = [*fit.certificate.reasons, *(text for text in fit.warnings if not _repeats(text, fit.certificate.reasons))]
     said += claim.remarks
-    if fit.allocation:
-        found = fit.allocation
-        params.append(("N* exponent", exponent(found.N_exponent), interval(found.N_exponent_interval, exponent)))
     text = as_html(equation(fit, claim.x or ""))
     return {
         **row,
         "status": fit.certificate.status,
         "equation": text,
-        "params": params,
+        "params": parameter_rows(fit),
         "n": fit.n_points,
         "said": said,
     }

@@ -11,7 +11,8 @@ from functools import partial
 
 import pandas as pd
 
-from analysis.estimates.conventions import OURS, Convention, compared, known, tried
+from analysis.errors import attempt
+from analysis.estimates.conventions import OURS, Convention, compared, known
 from analysis.estimates.frontier import MIN_POINTS, frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
@@ -78,7 +79,7 @@ def _best_panels(
     """Return the length with the most optima inside the grid, the longest of those, and its panels."""
     found = []
     for epochs in sorted(groups.unique()):
-        both = tried(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
+        both, _ = attempt(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
         if both is not None and (~both[0].edge).sum() >= MIN_POINTS:
             found.append((int((~both[0].edge).sum()), float(epochs), both))
     return max(found, key=lambda one: one[:2])[1:] if found else None
@@ -99,9 +100,9 @@ def families(case: Case) -> Iterator[Drawing]:
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
     )
     names = list(groups)
-    ratio = (
-        tried(lambda: ratio_at_equal_compute(groups[names[0]], groups[names[1]], case.y)) if len(names) == 2 else None
-    )
+    ratio = None
+    if len(names) == 2:
+        ratio, _ = attempt(lambda: ratio_at_equal_compute(groups[names[0]], groups[names[1]], case.y))
     if ratio is not None:
         caption += (
             f" At equal compute the {case.y} of {names[0]} is {measured(ratio.value)} of that of {names[1]} "
@@ -112,7 +113,7 @@ def families(case: Case) -> Iterator[Drawing]:
 
 
 def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
-    return rows["C"].nunique() >= 6 and tried(lambda: frontier(rows, y=y, resamples=0)) is not None
+    return rows["C"].nunique() >= 6 and attempt(lambda: frontier(rows, y=y, resamples=0))[0] is not None
 
 
 def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:

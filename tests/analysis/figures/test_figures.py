@@ -132,7 +132,8 @@ def test_equations_carry_numbers_and_intervals(table):
     assert equation(power, "C").startswith(f"$L = {power.params['a']:.3g}")
     assert equation(power, "C").endswith(f"C^{{-{power.params['alpha']:.3f}}}$")
     curve = curve_of_fit(power, "C", 1e8, 1e10)
-    assert curve.interval == f"[{', '.join(f'{end:.3f}' for end in power.intervals['alpha'])}]"
+    low, high = power.intervals["alpha"]
+    assert curve.interval == f"[−{high:.3f}, −{low:.3f}]"
     assert curve.text == f"{equation(power, 'C')}  {curve.interval}"
     assert "<sup>−" in as_html(equation(power, "C"))
     joint = fit(table, "chinchilla", resamples=0)
