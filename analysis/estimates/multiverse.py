@@ -8,13 +8,12 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import Refusal
+from analysis.fitting.card import CONVENTIONS
 from analysis.fitting.result import Fit, plain
 from analysis.laws import Law, get_law
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CONVENTIONS = {"N": ("N", "N_total", "N_body", "N_nonhead"), "C": ("C", "C_counted"), "D": ("D",)}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,8 @@ def multiverse(
     chosen = get_law(law)
     inputs = (x or "C",) if chosen.of_one_variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
     choices = [
-        [column for column in CONVENTIONS.get(name, (name,)) if column in frame.columns] or [name] for name in inputs
+        [column for column in CONVENTIONS if column.partition("_")[0] == name and column in frame.columns] or [name]
+        for name in inputs
     ]
     worlds = []
     for columns in product(*choices):

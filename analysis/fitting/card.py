@@ -14,7 +14,7 @@ from analysis.numbers import entry, exponent, interval, number, percent
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-CONVENTIONS = {
+CONVENTIONS = {  # of each way to count N, C and D: its column, what it counts
     "N": "parameters of all weight matrices",
     "N_total": "all parameters",
     "N_body": "parameters without input embedding and head",

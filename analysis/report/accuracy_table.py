@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.numbers import count, entry, measured
-from analysis.report.case import Case, epoch_groups, is_ablation
+from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.text_table import TextTable
+from analysis.table.select import OWN_TASK
 from analysis.wording import symbol
 
 MOST_ROWS = 60
@@ -125,18 +126,18 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
     if "epochs" in rows.columns:
         added["epochs"] = epoch_groups(rows)
-    task = rows["task"].astype(str) if "task" in rows.columns else pd.Series("test", index=rows.index)
+    task = rows["task"].astype(str) if "task" in rows.columns else pd.Series(OWN_TASK, index=rows.index)
     data = rows["data"].astype(str) if "data" in rows.columns else task
-    added["column"] = data if _crops_only(rows, task) else task.where(task != "test", data)
+    added["column"] = data if _crops_only(rows, task) else task.where(task != OWN_TASK, data)
     if "overrides" in rows.columns and is_ablation(rows):
         added["variant"] = rows["overrides"].map(variant_of)
     return rows.assign(**added)
 
 
 def _crops_only(rows: pd.DataFrame, task: pd.Series) -> bool:
-    """Tell whether all stages are test-time augmentation: the same task in another way, so the same column."""
-    stage = rows["stage"].astype(str) if "stage" in rows.columns else pd.Series("train", index=rows.index)
-    return set(stage[task != "test"]) == {"tta"}
+    """Tell whether all other tasks are the same test on random crops, and so belong in the same column."""
+    crops = crops_of(rows)[task != OWN_TASK]
+    return len(crops) > 0 and bool(crops.notna().all())
 
 
 def _cells(

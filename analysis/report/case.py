@@ -68,6 +68,12 @@ def cases_of(table: pd.DataFrame, source: Path, how: How = USUAL) -> list[Case]:
     return [Case(table, source, task, how) for task in tasks] if tasks else [Case(table, source, None, how)]
 
 
+def crops_of(rows: pd.DataFrame) -> pd.Series:
+    """Return over how many random crops of an image each row's predictions are averaged; NaN without crops."""
+    recipe = rows["stage_recipe"] if "stage_recipe" in rows.columns else pd.Series(None, index=rows.index, dtype=object)
+    return recipe.astype(str).str.extract(r"\bcrops=(\d+)", expand=False).astype(float)
+
+
 def is_scaling(rows: pd.DataFrame) -> bool:
     """Tell runs of several models on several data sets, one family and one recipe, over several lengths."""
     wanted = {"N", "C", "D", "D_unique", "width", "depth", "epochs"}

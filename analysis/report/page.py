@@ -27,6 +27,7 @@ from analysis.report.sections import Section, anchor, choose_tasks, sections
 from analysis.report.summary import Summary, conventions, summarise, versions
 from analysis.report.text_table import TextTable, write_tables
 from analysis.table.read import load_table, write_table
+from analysis.table.select import OWN_TASK
 
 SHOWN = (
     "run_id",
@@ -142,7 +143,7 @@ def render(
         results=results,
         headlines=lines,
         cost=cost,
-        conventions=conventions(responses, stages=any(part.task not in ("", "test") for part in parts)),
+        conventions=conventions(responses, stages=any(part.task not in ("", OWN_TASK) for part in parts)),
         laws=lambda group: [law_row(claim) for claim in group.claims if claim.sweep is None],
         series=series,
         options=[claim.options for part in parts for group in part.findings for claim in group.claims],

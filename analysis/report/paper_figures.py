@@ -5,7 +5,6 @@ A new kind is one function in `SPECIALS`: from a case to drawings, none where th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -25,9 +24,10 @@ from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
 from analysis.numbers import count, interval, measured, number, percent
-from analysis.report.case import Case, epoch_groups, is_ablation
+from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
+from analysis.table.select import OWN_TASK
 from analysis.wording import augment_words
 
 
@@ -204,15 +204,17 @@ def augmentations(case: Case) -> Iterator[Drawing]:
 
 
 def crops(case: Case) -> Iterator[Drawing]:
-    """Show what test-time augmentation is worth by the number of crops, beside the plain prediction."""
+    """Show what averaging over random crops of a test image is worth by their number, beside the plain prediction."""
     rows = case.ends
-    if rows is None or "stage" not in rows.columns or set(rows["stage"]) != {"tta"} or "augment" not in rows.columns:
+    if rows is None or not {"augment", "origin", "stage_recipe"} <= set(rows.columns):
         return
-    number = rows["stage_recipe"].map(_crops)
-    rows = rows.assign(crops=number)[number.notna() & ~rows["stage_recipe"].str.contains("logits")]
-    if rows.empty or rows["crops"].nunique() < 3:
+    rows = rows.assign(crops=crops_of(rows))
+    if rows["crops"].isna().any():
         return
-    plain = Case(case.table, case.source, "test").ends
+    rows = rows[~rows["stage_recipe"].str.contains("average=")]
+    if rows["crops"].nunique() < 3:
+        return
+    plain = Case(case.table, case.source, OWN_TASK).ends
     own = plain[plain["run_id"].isin(rows["origin"])] if plain is not None else rows[:0]
     levels = {augment_words(str(name)): float(group[case.y].mean()) for name, group in own.groupby("augment")}
     groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
@@ -228,15 +230,10 @@ def crops(case: Case) -> Iterator[Drawing]:
     yield Drawing("crops", "Test-time augmentation", caption, [partial(draw_recipes, numbers=numbers)])
 
 
-def _crops(recipe: object) -> float:
-    found = re.search(r"\bcrops=(\d+)", str(recipe))
-    return float(found[1]) if found else float("nan")
-
-
 def filters(case: Case) -> Iterator[Drawing]:
     """Figures 11 and 12: first-layer filters and their locality, from the npz beside the records."""
     rows, runs = case.ends, find_runs(case.source) if case.source.is_dir() else None
-    if rows is None or runs is None or case.task not in (None, "test"):
+    if rows is None or runs is None or case.task not in (None, OWN_TASK):
         return
     if not {"run_id", "augment", "D_unique", "seed", "N", "family", "width", "depth"} <= set(rows.columns):
         return
