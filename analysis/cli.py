@@ -96,12 +96,13 @@ def frontier(
 @json_option
 def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
-    from analysis.estimates.allocate import parametric, shape_of
+    from analysis.estimates.allocate import shape_of
     from analysis.estimates.isoflop import isoflop as find
+    from analysis.estimates.selected import fit_selected
     from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
-    of_law = shape_of(parametric(rows, y, resamples=0)) if shape == "chinchilla" else None
+    of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
     found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 
@@ -116,14 +117,14 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
     """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
     from analysis.estimates.allocate import allocate as compare
     from analysis.table.select import select_rows
-    from analysis.terminal import show_comparison
+    from analysis.terminal import show_allocation
 
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
     found = compare(rows, y=y, at=_compute(at), milestones=milestones, **how)
-    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_comparison(found))
+    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_allocation(found))
     if found.refusal:
         raise Refusal(found.refusal)
 
@@ -186,14 +187,14 @@ def report(
     """
     quiet = json_path == "-"
     with _seldom_collected():
-        from analysis.report.law_results import How
+        from analysis.report.law_results import Resampling
         from analysis.report.page import write_report
 
         written = write_report(
             source,
             out=out,
             tasks=words(tasks),
-            how=How(**how),
+            resampling=Resampling(**how),
             figures=figures,
             say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
         )
@@ -201,7 +202,7 @@ def report(
         "report": str(written.page),
         "figures": [str(path) for picture in written.pictures for path in picture.files],
         "headlines": [vars(line) for line in written.headlines],
-        "groups": [group.to_dict() for group in written.findings],
+        "groups": [group.to_dict() for group in written.groups],
         "refused": list(written.refused),
     }
     earlier = written.page.with_name("figures")

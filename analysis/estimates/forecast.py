@@ -73,10 +73,10 @@ def forecast(
             supported = backtest(frame, [found.law if isinstance(law, str) else law], x=x, by=by, **settings).supported
         except Refusal as refusal:
             said.append(f"no backtest: {refusal}")
-    return foretell(found, at, by=by or "", largest=_largest(frame, found, by), supported=supported, said=said)
+    return forecast_from(found, at, by=by or "", largest=_largest(frame, found, by), supported=supported, said=said)
 
 
-def foretell(
+def forecast_from(
     found: Fit,
     at: Mapping[str, float],
     *,

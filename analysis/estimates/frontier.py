@@ -23,7 +23,7 @@ MIN_DRAWS = 20
 Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From x, y and the compute bin of each cell to the indices of those on the frontier."""
 
-Height = tuple[float, float, float]
+Line = tuple[float, float, float]
 """A line in log-log: height at the centre, slope, centre."""
 
 MIN_POINTS = 3
@@ -213,7 +213,7 @@ def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y
     return tuple(points)
 
 
-def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Height | None], level: float) -> PowerLine | None:
+def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Line | None], level: float) -> PowerLine | None:
     values = np.array([getattr(point, name) for point in points])
     x = np.array([point.x for point in points])
     if len(np.unique(x)) < MIN_POINTS or not np.isfinite(values).all():
@@ -233,7 +233,7 @@ def _width(line: PowerLine) -> float:
 
 def _draws(
     table: pd.DataFrame, means: np.ndarray, bins: np.ndarray, choose: Rule, names: tuple[str, str]
-) -> list[tuple[Height | None, Height | None, Height | None]]:
+) -> list[tuple[Line | None, Line | None, Line | None]]:
     """Choose the frontier anew for resampled cell means; return its lines of y, N and D."""
     X, N, D = (table[name].to_numpy(float) for name in (names[0], "N", "D"))
     inside = _inside(N, bins)
@@ -241,7 +241,7 @@ def _draws(
     alike: dict[tuple[int, ...], list[int]] = {}
     for i, Y in enumerate(means):
         alike.setdefault(tuple(choose(X, Y, bins).tolist()), []).append(i)
-    drawn: dict[int, tuple[Height | None, Height | None, Height | None]] = {}
+    drawn: dict[int, tuple[Line | None, Line | None, Line | None]] = {}
     for choice, draws in alike.items():
         chosen = np.array(choice, dtype=int)
         free = chosen[inside[chosen]]
@@ -256,7 +256,7 @@ def _inside(N: np.ndarray, bins: np.ndarray) -> np.ndarray:
     return ((by.transform("min") < N) & (by.transform("max") > N)).to_numpy()
 
 
-def _fit(x: np.ndarray, Y: np.ndarray) -> list[Height | None]:
+def _fit(x: np.ndarray, Y: np.ndarray) -> list[Line | None]:
     """Fit a line to each row of Y (k, n); None where there are too few points or the row is not positive."""
     if len(x) < MIN_POINTS:
         return [None] * len(Y)

@@ -1,4 +1,4 @@
-"""isoFLOP valleys: at each compute budget the loss against N, its minimum, and the law N*(C) through the minima."""
+"""isoFLOP curves: at each compute budget the loss against N, its minimum, and the law N*(C) through the minima."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIN_BUDGETS = 3
 
 
 @dataclass(frozen=True)
-class Valley:
+class Minimum:
     """One budget: the means over seeds, moved to the budget (`at_budget`), and the minimum of the curve through them.
 
     status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum out of the sizes
@@ -65,11 +65,11 @@ class Valley:
 
 @dataclass(frozen=True)
 class IsoFlop:
-    """All valleys of a table, and the laws through the usable minima (None where too few are usable)."""
+    """The minimum of each budget of a table, and the laws through the usable ones (None where these are too few)."""
 
     y: str
     shape: str
-    valleys: tuple[Valley, ...]
+    minima: tuple[Minimum, ...]
     N_law: PowerLine | None
     D_law: PowerLine | None
     y_law: PowerLine | None
@@ -78,9 +78,9 @@ class IsoFlop:
     warnings: tuple[str, ...]
 
     @property
-    def usable(self) -> tuple[Valley, ...]:
-        """Return the valleys whose minimum is bracketed."""
-        return tuple(valley for valley in self.valleys if valley.ok)
+    def usable(self) -> tuple[Minimum, ...]:
+        """Return the minima that are bracketed by the sizes run."""
+        return tuple(minimum for minimum in self.minima if minimum.ok)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
@@ -90,7 +90,7 @@ class IsoFlop:
             "shape": self.shape,
             "level": self.level,
             "resamples": self.resamples,
-            "budgets": [valley.to_dict() for valley in self.valleys],
+            "budgets": [minimum.to_dict() for minimum in self.minima],
             **{name: law.to_dict() if law else None for name, law in laws.items()},
             "n_usable": len(self.usable),
             "warnings": list(self.warnings),
@@ -125,27 +125,27 @@ def isoflop(
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
     noise = _noise(rows, groups, y, shape)
     rng = np.random.default_rng(seed)
-    found = [_valley(budget, group, y, shape, noise, resamples, level, rng) for budget, group in groups.items()]
-    valleys = tuple(valley for valley, _ in found)
+    found = [_minimum(budget, group, y, shape, noise, resamples, level, rng) for budget, group in groups.items()]
+    minima = tuple(minimum for minimum, _ in found)
     draws = [draw for _, draw in found]
-    N_law, D_law, y_law = _laws(valleys, draws, level)
+    N_law, D_law, y_law = _laws(minima, draws, level)
     return IsoFlop(
         y=y,
         shape="chinchilla" if shape else "parabola",
-        valleys=valleys,
+        minima=minima,
         N_law=N_law,
         D_law=D_law,
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise) else 0,
-        warnings=(*_short(table), *_warnings(valleys, N_law, noise, y)),
+        warnings=(*_short(table), *_warnings(minima, N_law, noise, y)),
     )
 
 
 def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
     """Move each cell's `y` from the C that whole batches spent to its budget, along its own size's curve.
 
-    Large sizes at small budgets fall short of the budget by up to a batch, which alone tilts a valley. The slope of
+    Large sizes at small budgets fall short of the budget by up to a batch, which alone tilts the curve. The slope of
     log y in log C is that between the neighbouring budgets of the same size; a size run at one budget is left alone.
     """
     shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
@@ -174,7 +174,7 @@ def _noise(rows: pd.DataFrame, groups: dict[float, pd.DataFrame], y: str, shape:
     return np.concatenate(residuals) if residuals else np.empty(0)
 
 
-def _valley(
+def _minimum(
     budget: float,
     group: pd.DataFrame,
     y: str,
@@ -183,7 +183,7 @@ def _valley(
     resamples: int,
     level: float,
     rng: np.random.Generator,
-) -> tuple[Valley, np.ndarray]:
+) -> tuple[Minimum, np.ndarray]:
     """Fit one budget; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
     seeds = group["n"].to_numpy(int)
@@ -202,7 +202,7 @@ def _valley(
     N_star = float(np.exp(located.u[0])) if ok else float(N[best])
     per_example = float(np.median(group["C"] / (N * D)))
     C = budget
-    valley = Valley(
+    minimum = Minimum(
         budget=budget,
         C=C,
         sizes=tuple(N),
@@ -218,7 +218,7 @@ def _valley(
         share_bracketed=share,
         curve=located.curve() if ok else ((), ()),
     )
-    return valley, draws
+    return minimum, draws
 
 
 def _status(N: np.ndarray, means: np.ndarray, u: float, share: float | None) -> tuple[str, str]:
@@ -243,12 +243,12 @@ def _interval(draws: np.ndarray, N: np.ndarray, level: float) -> tuple[float, fl
 
 
 def _laws(
-    valleys: Sequence[Valley], draws: Sequence[np.ndarray], level: float
+    minima: Sequence[Minimum], draws: Sequence[np.ndarray], level: float
 ) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
-    usable = [i for i, valley in enumerate(valleys) if valley.ok]
+    usable = [i for i, minimum in enumerate(minima) if minimum.ok]
     if len(usable) < MIN_BUDGETS:
         return None, None, None
-    C, N, D, y = (np.array([getattr(valleys[i], name) for i in usable]) for name in ("C", "N", "D", "y"))
+    C, N, D, y = (np.array([getattr(minima[i], name) for i in usable]) for name in ("C", "N", "D", "y"))
     spread: np.ndarray | None = None
     if all(len(draws[i]) for i in usable):
         spread = np.stack([draws[i] for i in usable], axis=1)
@@ -268,22 +268,22 @@ def _short(table: pd.DataFrame) -> tuple[str, ...]:
     return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
 
 
-def _warnings(valleys: Sequence[Valley], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
+def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
     said = []
     for status, words in (
         ("edge", "have their minimum at the edge of the sizes run"),
         ("flat", "are too flat for their noise"),
         ("few", "have fewer than four sizes"),
     ):
-        these = [flops(valley.budget) for valley in valleys if valley.status == status]
+        these = [flops(minimum.budget) for minimum in minima if minimum.status == status]
         if these:
             said.append(
-                f"{len(these)} of {len(valleys)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"
+                f"{len(these)} of {len(minima)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"
             )
     if law is None:
-        usable = sum(valley.ok for valley in valleys)
+        usable = sum(minimum.ok for minimum in minima)
         said.append(
-            f"no law N*(C): {usable} of {len(valleys)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
+            f"no law N*(C): {usable} of {len(minima)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
         )
     if not len(noise):
         said.append("no intervals: one seed a cell and too few sizes to see the noise; run several seeds")

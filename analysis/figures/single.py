@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import LAW, colours, label, legend_above, log_axes, margins, value_bar
-from analysis.table.slices import Sweep
+from analysis.table.slices import Slice
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SingleNumbers:
 
 
 def single_numbers(
-    sweeps: Sequence[Sweep], y: str, curves: Sequence[Curve | None], rows: pd.DataFrame
+    sweeps: Sequence[Slice], y: str, curves: Sequence[Curve | None], rows: pd.DataFrame
 ) -> SingleNumbers:
     """Collect the figure's numbers. curves: one for each sweep, or None."""
     lines = []

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
-from analysis.report.law_results import USUAL, How
+from analysis.report.law_results import USUAL, Resampling
 from analysis.table.select import RECIPE, select_rows, tasks_of
 
 MOST_ROWS = 20_000
@@ -25,7 +25,7 @@ class Case:
     table: pd.DataFrame
     source: Path
     task: str | None
-    how: How = USUAL
+    resampling: Resampling = USUAL
 
     @cached_property
     def rows(self) -> pd.DataFrame | None:
@@ -54,7 +54,7 @@ class Case:
         """Return the frontier and its law under each convention, for a sweep of models, data and lengths."""
         if self.rows is None or not self.scaling:
             return []
-        return exponents(self.rows, self.y, resamples=self.how.resamples, level=self.how.level)
+        return exponents(self.rows, self.y, resamples=self.resampling.resamples, level=self.resampling.level)
 
     @cached_property
     def scaling(self) -> bool:
@@ -62,10 +62,12 @@ class Case:
         return self.rows is not None and is_scaling(self.rows)
 
 
-def cases_of(table: pd.DataFrame, source: Path, how: How = USUAL) -> list[Case]:
+def cases_of(table: pd.DataFrame, source: Path, resampling: Resampling = USUAL) -> list[Case]:
     """Return a case for each task of the table, the training's own first."""
     tasks = tasks_of(table)
-    return [Case(table, source, task, how) for task in tasks] if tasks else [Case(table, source, None, how)]
+    return (
+        [Case(table, source, task, resampling) for task in tasks] if tasks else [Case(table, source, None, resampling)]
+    )
 
 
 def crops_of(rows: pd.DataFrame) -> pd.Series:

@@ -16,7 +16,7 @@ from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.numbers import percent
 from analysis.report.drawing import Drawing
-from analysis.report.law_results import Findings
+from analysis.report.law_results import GroupResults
 from analysis.wording import counted
 
 BEYOND = 10.0
@@ -27,17 +27,17 @@ SPREAD = 1.3
 """Largest over smallest C from which a figure against compute has something to show."""
 
 
-def of_group(group: Findings) -> Iterator[Drawing]:
+def group_figures(group: GroupResults) -> Iterator[Drawing]:
     """Yield the figures of a group's laws."""
     for y in ("loss", "error"):
         yield from _compute(group, y)
-        if y in group.valleys:
+        if y in group.minima:
             yield _valleys(group, y)
-            if y == "loss" and len(group.valleys[y].usable) > 1:
+            if y == "loss" and len(group.minima[y].usable) > 1:
                 yield _optimum(group)
         for x in ("D", "D_unique", "N"):
             yield from _single(group, x, y)
-    law = group.claim("chinchilla", "loss")
+    law = group.law("chinchilla", "loss")
     if law and law.fit and law.sound:
         numbers = residual_numbers(law.fit)
         caption = (
@@ -48,7 +48,7 @@ def of_group(group: Findings) -> Iterator[Drawing]:
         yield Drawing("residuals", "Residuals of the law in N and D", caption, draw, bar=True)
 
 
-def of_cost(table: pd.DataFrame) -> Iterator[Drawing]:
+def cost_figures(table: pd.DataFrame) -> Iterator[Drawing]:
     """Yield the figure of what runs took against their forecast, where three or more have both."""
     cost = cost_numbers(table)
     if cost is not None:
@@ -56,13 +56,13 @@ def of_cost(table: pd.DataFrame) -> Iterator[Drawing]:
         yield Drawing("cost", "Forecast against actual cost", caption, [partial(draw_cost, numbers=cost)])
 
 
-def _compute(group: Findings, y: str) -> Iterator[Drawing]:
+def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
     if y not in group.rows.columns or group.rows[y].isna().any() or (group.rows[y] <= 0).any():
         return
     used = group.rows if group.milestones is None else group.milestones
     if not {"N", "C"} <= set(used.columns) or used["C"].max() < SPREAD * used["C"].min():
         return
-    front, law, curve = group.frontiers.get(y), group.drawn(y), None
+    front, law, curve = group.frontiers.get(y), group.shown(y), None
     if law is not None and law.fit is not None:
         curve = curve_of_fit(law.fit, "C", float(used["C"].min()), float(used["C"].max()) * BEYOND)
     numbers = compute_numbers(
@@ -80,24 +80,24 @@ def _compute(group: Findings, y: str) -> Iterator[Drawing]:
     yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", said, draw, bar=True)
 
 
-def _valleys(group: Findings, y: str) -> Drawing:
-    found = group.valleys[y]
+def _valleys(group: GroupResults, y: str) -> Drawing:
+    found = group.minima[y]
     numbers = valley_numbers(found, group.rows)
-    lost = len(found.valleys) - len(found.usable)
+    lost = len(found.minima) - len(found.usable)
     caption = (
         "Each colour is one compute budget; points are means over seeds, curves parabolas in log N through the sizes "
-        f"near the minimum. {len(found.usable)} of {len(found.valleys)} minima are usable"
+        f"near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
         + (f"; {lost} (hollow) lie at an edge or are too flat, and stay out of N*(C)." if lost else ".")
     )
     draw = [partial(draw_valleys, numbers=numbers)]
     return Drawing(f"{y}_isoflop", f"{y.capitalize()} at equal compute", caption, draw, bar=True)
 
 
-def _optimum(group: Findings) -> Drawing:
-    law = group.claim("chinchilla", "loss")
+def _optimum(group: GroupResults) -> Drawing:
+    law = group.law("chinchilla", "loss")
     fitted = law.fit if law and law.sound else None
-    N, D = (optimum_numbers(group.valleys["loss"], group.rows, of=of, law=fitted) for of in ("N", "D"))
-    level = group.valleys["loss"].level
+    N, D = (optimum_numbers(group.minima["loss"], group.rows, of=of, law=fitted) for of in ("N", "D"))
+    level = group.minima["loss"].level
     caption = (
         f"The best N and D for each budget, with {percent(level)} intervals, and the power law through the usable "
         "ones, dashed beyond the largest budget. Dotted: the optimum that the Chinchilla law implies."
@@ -106,16 +106,16 @@ def _optimum(group: Findings) -> Drawing:
     return Drawing("optimum", "Compute-optimal N and D", caption, draw)
 
 
-def _single(group: Findings, x: str, y: str) -> Iterator[Drawing]:
-    sweeps = group.sweeps.get(x, [])
+def _single(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
+    sweeps = group.slices.get(x, [])
     if not sweeps or y not in group.rows.columns or group.rows[y].isna().any() or (group.rows[y] <= 0).any():
         return
     curves: list[Curve | None] = []
     for i, sweep in enumerate(sweeps):
-        claim = group.drawn(y, sweep)
+        result = group.shown(y, sweep)
         low, high = float(sweep.rows[x].min()), float(sweep.rows[x].max())
         beyond = 4.0 if i == len(sweeps) - 1 else 1.0
-        curves.append(curve_of_fit(claim.fit, x, low, high * beyond) if claim and claim.fit else None)
+        curves.append(curve_of_fit(result.fit, x, low, high * beyond) if result and result.fit else None)
     numbers = single_numbers(sweeps, y, curves, group.rows)
     words = {"N": "N", "D": "D", "D_unique": "the size of the training set"}[x]
     fitted = sum(curve is not None for curve in curves)

@@ -1,6 +1,6 @@
 """Figures of particular kinds of sweeps; a report shows those whose kind its table is of.
 
-A new kind is one function in `SPECIALS`: from a case to drawings, none where the case is of another kind.
+A new kind is one function in `PAPER_FIGURES`: from a case to drawings, none where the case is of another kind.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from analysis.table.select import OWN_TASK
 from analysis.wording import augment_words
 
 
-def drawings(case: Case) -> Iterator[Drawing]:
+def paper_figures(case: Case) -> Iterator[Drawing]:
     """Yield the special figures of a case."""
-    for special in SPECIALS:
+    for special in PAPER_FIGURES:
         yield from special(case)
 
 
@@ -94,7 +94,7 @@ def families(case: Case) -> Iterator[Drawing]:
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.how.resamples)
+    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
@@ -116,7 +116,7 @@ def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
     return rows["C"].nunique() >= 6 and attempt(lambda: frontier(rows, y=y, resamples=0))[0] is not None
 
 
-def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
+def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
     """Figure 7: the frontiers of the tasks that stages evaluate the same models on."""
     chosen = [case for case in cases if case.exponents and case.y == "error"]
     groups = {str(case.task): (case.rows, case.exponents[0]) for case in chosen if case.rows is not None}
@@ -259,6 +259,6 @@ def filters(case: Case) -> Iterator[Drawing]:
         yield Drawing("locality", "Locality of first-layer filters", caption, draw)
 
 
-SPECIALS: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
+PAPER_FIGURES: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
     *(zhai, allocation, families, batches, ablation, shapes, augmentations, crops, filters),
 )

@@ -67,7 +67,7 @@ def read_sweep(path: Path) -> tuple[str, str]:
     return "\n".join(head).strip(), command
 
 
-def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+def conventions(measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
     """Say what N, D, C and the responses mean. stages: rows of stages are among those that were analysed."""
     said = [
         ("N", "parameters of all weight matrices; biases, norms and gains are not counted."),
@@ -80,7 +80,7 @@ def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[t
         ),
         ("loss", "the data set's metric on its test set: cross-entropy in nats, or squared error in units of Var(y)."),
     ]
-    if "error" in findings_have:
+    if "error" in measured:
         said.append(("error", "1 − top-1 accuracy on the test set."))
     if stages:
         text = "N, D and C are those of the training run that the stage started from, at its checkpoint."

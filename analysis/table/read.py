@@ -88,10 +88,11 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
         if column not in table.columns:
             hint = "name it with --columns, or compute it with --derive"
             raise UserError(f"found no column {column!r}; the table has {listed(table.columns)}; {hint}")
-        _numbers(table[column], column)
+        numbers_of(table[column], column)
 
 
-def _numbers(column: pd.Series, name: str) -> np.ndarray:
+def numbers_of(column: pd.Series, name: str) -> np.ndarray:
+    """Return a column as floats, NaN where it is empty; `UserError` where it holds something else."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=float, na_value=np.nan)
     numbers = pd.to_numeric(column, errors="coerce")

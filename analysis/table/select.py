@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.table.expressions import mask
-from analysis.table.read import _numbers, require_columns
+from analysis.table.read import numbers_of, require_columns
 from analysis.wording import counted, listed
 
 RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
@@ -67,7 +67,7 @@ def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[st
 
 def has_milestones(rows: pd.DataFrame) -> bool:
     """Tell whether rows before the end of their run are among these."""
-    return "final" in rows.columns and not truth(rows["final"]).all()
+    return "final" in rows.columns and not as_bool(rows["final"]).all()
 
 
 def origins(rows: pd.DataFrame) -> pd.Series:
@@ -135,7 +135,7 @@ def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.Dat
 def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
     if "final" not in table.columns or table.empty:
         return table
-    final = truth(table["final"])
+    final = as_bool(table["final"])
     if rows == "final":
         if not final.all():
             left_out.append(f"{counted(int((~final).sum()), 'milestone')} before the end of a run")
@@ -158,7 +158,7 @@ def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
 def _finite(table: pd.DataFrame, y: str, left_out: list[str]) -> pd.DataFrame:
     if table.empty:
         return table
-    finite = np.isfinite(_numbers(table[y], y))
+    finite = np.isfinite(numbers_of(table[y], y))
     if not finite.all():
         left_out.append(f"{counted(int((~finite).sum()), 'row')} without a finite {y}")
     return table[finite]
@@ -177,7 +177,12 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
         )
 
 
-def truth(column: pd.Series) -> pd.Series:
+def is_usable(rows: pd.DataFrame, y: str) -> bool:
+    """Tell whether a response was measured in all rows and is positive, so that it can stand on a log axis."""
+    return y in rows.columns and bool(rows[y].notna().all()) and bool((rows[y] > 0).all())
+
+
+def as_bool(column: pd.Series) -> pd.Series:
     """Read a column of yes and no, written as booleans, numbers or words, as booleans (nothing written: False)."""
     if column.dtype == bool:
         return column

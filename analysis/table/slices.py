@@ -22,7 +22,7 @@ MIN_VALUES = 4
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Slice:
     """Rows along x; held: the value of the other variable (N for a sweep in D), by its column.
 
     examples: the size of the data set where it tells sweeps apart, else None.
@@ -49,7 +49,7 @@ class Sweep:
         return said + (f" and D_unique == {self.examples:.15g}" if self.examples else "")
 
 
-def one_variable(rows: pd.DataFrame, x: str) -> list[Sweep]:
+def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:
     """Find the sweeps in x (N, D or D_unique) of selected rows, in order of what is held."""
     if x not in rows.columns or rows[x].isna().any():
         return []
@@ -66,7 +66,7 @@ def one_variable(rows: pd.DataFrame, x: str) -> list[Sweep]:
     for _, group in rows.groupby(keys, dropna=False, sort=False):
         if group[x].nunique() >= MIN_VALUES:
             examples = float(group["D_unique"].iloc[0]) if apart else None
-            found.append(Sweep(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
+            found.append(Slice(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
     return sorted(found, key=lambda sweep: (sweep.value, sweep.examples or 0.0))
 
 

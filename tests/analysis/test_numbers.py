@@ -30,7 +30,7 @@ from analysis.numbers import (
     short,
     times,
 )
-from analysis.report.law_results import How
+from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from tests.analysis import worlds
 from tests.analysis.worlds import write_results
@@ -133,11 +133,11 @@ def test_mathtext_and_html_say_what_the_text_says():
 
 def test_terminal_figure_and_page_write_the_same_numbers_alike(capsys, tmp_path):
     folder = write_results(worlds.small(), tmp_path, "quickstart")
-    page = write_report(folder, how=How(resamples=50)).page.read_text()
+    page = write_report(folder, resampling=Resampling(resamples=50)).page.read_text()
     assert main(["isoflop", str(folder), "--resamples", "50"]) == 0
     terminal = capsys.readouterr().out
     found = isoflop(load_table(folder), resamples=50)
-    valley = found.valleys[1]
+    valley = found.minima[1]
     for text in (
         flops(valley.budget),
         count(valley.N),
