@@ -24,7 +24,7 @@ from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
 from analysis.numbers import count, interval, measured, number, percent
-from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
+from analysis.report.case import Case, crops_of, epoch_groups, has_all, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
 from analysis.table.select import OWN_TASK
@@ -132,9 +132,7 @@ def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
 def batches(case: Case) -> Iterator[Drawing]:
     """Figure 5: the error against the batch, at equal examples and at equal steps."""
     rows = case.rows
-    if rows is None or not {"batch", "D", "step"} <= set(rows.columns) or rows["batch"].nunique() < 3:
-        return
-    if rows[["batch", "D", "step"]].isna().any(axis=None):
+    if rows is None or not has_all(rows, "batch", "D", "step") or rows["batch"].nunique() < 3:
         return
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]
@@ -171,8 +169,8 @@ def ablation(case: Case) -> Iterator[Drawing]:
 
 def shapes(case: Case) -> Iterator[Drawing]:
     """Deeper or wider: the error of each depth against the weights, at equal compute."""
-    rows, needed = case.ends, ["budget", "depth", "width", "N"]
-    if rows is None or not {*needed, "family"} <= set(rows.columns) or rows[needed].isna().any(axis=None):
+    rows = case.ends
+    if rows is None or not has_all(rows, "budget", "depth", "width", "N", "family"):
         return
     grid = rows[["depth", "width"]].drop_duplicates()
     if rows["family"].nunique() > 1 or min(grid["depth"].nunique(), grid["width"].nunique()) < 3:
@@ -248,7 +246,7 @@ def filters(case: Case) -> Iterator[Drawing]:
     draw = [partial(draw_mosaic, numbers=one) for one in grid]
     yield Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
     lines = locality_lines(rows, kept)
-    if max(len(line.examples) for line in lines) > 1:
+    if max(len(line.x) for line in lines) > 1:
         caption = (
             "Locality of a filter: the share of its squared weights in the best window of a quarter of the image's "
             "side, scaled so that even weights have 0 and a single window has 1; means over filters and seeds, with "
