@@ -33,7 +33,7 @@ def console() -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
-    """Build a table; `right`: columns of numbers."""
+    """Build a table. right: the columns of numbers."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
         drawn.add_column(name, justify="right" if i in right else "left", overflow="fold")
@@ -114,7 +114,7 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
 
 
 def show_backtest(found: Backtest) -> None:
-    """Print laws ranked by how well they foretold what was left out."""
+    """Print laws ranked by how well they predicted what was left out."""
     out = console()
     rows = []
     for score in found.scores:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
-from analysis.estimates.valley import Shape, locate
+from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells, scatter
 from analysis.table.read import require_columns
@@ -30,7 +30,7 @@ MIN_BUDGETS = 3
 
 @dataclass(frozen=True)
 class Minimum:
-    """One budget: the means over seeds, moved to the budget (`at_budget`), and the minimum of the curve through them.
+    """One budget: the means over seeds, moved to the budget (at_budget), and the minimum of the curve through them.
 
     status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum out of the sizes
     run); few (fewer than four sizes). Where it is not ok, N is the best size run, not a minimum.
@@ -106,12 +106,12 @@ def isoflop(
     level: float = 0.95,
     seed: int = 0,
 ) -> IsoFlop:
-    """Find the minimum of `y` over N at each compute budget of the selected rows, and fit N*(C) through them.
+    """Find the minimum of y over N at each compute budget of the selected rows, and fit N*(C) through the minima.
 
-    rows: final rows with N, C, `y` and D (or C = 6 N D is taken). shape: None for a parabola in log N through the
-    points near the minimum; `Shape(alpha, beta)` for the valley of a Chinchilla law with these exponents.
-    Intervals: relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one
-    seed. Raises `Refusal` where no budget has three sizes.
+    rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: None for a parabola in log N through
+    the points near the minimum; else the curve of a Chinchilla law with the exponents of that shape. Intervals:
+    relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one seed. Raises
+    `Refusal` where no budget has three sizes.
     """
     require_columns(rows, ["N", "C", y])
     if (rows[["N", "C", y]] <= 0).any(axis=None):
@@ -143,10 +143,10 @@ def isoflop(
 
 
 def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Move each cell's `y` from the C that whole batches spent to its budget, along its own size's curve.
+    """Move each cell's y from the C that whole batches spent to its budget, along the curve of its own size.
 
-    Large sizes at small budgets fall short of the budget by up to a batch, which alone tilts the curve. The slope of
-    log y in log C is that between the neighbouring budgets of the same size; a size run at one budget is left alone.
+    Large models at small budgets fall short of the budget by up to a batch, which alone tilts the curve over N. The
+    slope of log y in log C is that between neighbouring budgets of the same size; a size run at one budget stays.
     """
     shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
     log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
@@ -160,13 +160,13 @@ def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
 
 
 def _noise(rows: pd.DataFrame, groups: dict[float, pd.DataFrame], y: str, shape: Shape | None) -> np.ndarray:
-    """Collect relative deviations to resample from: of seeds about their means, else of means about the curves."""
+    """Return relative deviations to resample from: of seeds about their means, else of means about the curves."""
     deviations = scatter(rows, y)
     if len(deviations) >= 8:
         return deviations
     residuals = []
     for group in groups.values():
-        located = locate(np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)[None], shape)
+        located = find_minima(np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)[None], shape)
         n = len(located.fitted_at)
         if n > 3:
             means = group[y].to_numpy(float)[located.fitted_at]
@@ -188,13 +188,13 @@ def _minimum(
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
     seeds = group["n"].to_numpy(int)
     u = np.log(N)
-    located = locate(u, means[None], shape)
+    located = find_minima(u, means[None], shape)
     draws = np.empty(0)
     if resamples and len(noise) and len(np.unique(N)) > 3:
         jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in seeds], axis=1)
         centre = means.copy()
         centre[located.fitted_at] = located.fitted
-        draws = locate(u, centre * (1 + jitter), shape).u
+        draws = find_minima(u, centre * (1 + jitter), shape).u
     share = float(np.isfinite(draws).mean()) if len(draws) else None
     status, reason = _status(N, means, float(located.u[0]), share)
     ok = status == "ok"

@@ -1,4 +1,4 @@
-"""Loss (or error) against one variable, N or D, a line for each value of the other, with the laws."""
+"""Loss (or error) along one variable, N or D: a line for each slice, with its law."""
 
 from __future__ import annotations
 

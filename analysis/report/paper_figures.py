@@ -1,6 +1,6 @@
-"""Figures of particular kinds of sweeps; a report shows those whose kind its table is of.
+"""Figures of the reference paper's kinds of sweeps; a report shows those of its table's kind.
 
-A new kind is one function in `PAPER_FIGURES`: from a case to drawings, none where the case is of another kind.
+A new kind is one function in PAPER_FIGURES: from a case to drawings, none where the case is of another kind.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from analysis.wording import augment_words
 
 
 def paper_figures(case: Case) -> Iterator[Drawing]:
-    """Yield the special figures of a case."""
-    for special in PAPER_FIGURES:
-        yield from special(case)
+    """Yield the figures of the kinds of sweeps that a case is of."""
+    for figures in PAPER_FIGURES:
+        yield from figures(case)
 
 
 def zhai(case: Case) -> Iterator[Drawing]:

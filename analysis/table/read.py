@@ -1,4 +1,4 @@
-"""The table: one row a run and milestone, from a results folder or a file, and the rows of it that a fit may use."""
+"""The table: one row a run and milestone, read from a results folder or a file; its columns renamed and derived."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `UserError` that lists the table's columns unless all of `columns` are there and hold numbers."""
+    """Raise `UserError` that lists the table's columns unless all of these are there and hold numbers."""
     for column in columns:
         if column not in table.columns:
             hint = "name it with --columns, or compute it with --derive"

@@ -15,7 +15,7 @@ NEARLY = 0.05
 """Relative difference of D within which two runs have seen as many examples: batches do not divide all alike."""
 
 MIN_BATCHES = 3
-"""Batches that a line wants."""
+"""Batches that a line needs."""
 
 APART = ("family", "width", "depth", "expansion", "data", "D_unique", "augment", "label_smoothing", "optim", "schedule")
 
@@ -59,7 +59,7 @@ def batch_numbers(rows: pd.DataFrame, y: str, *, of: str) -> BatchNumbers:
 
 
 def _amount(rows: pd.DataFrame) -> pd.Series:
-    """Return D, moved to the largest of those that differ by less than `NEARLY`."""
+    """Return D, moved to the largest of those that are nearly equal."""
     values = np.sort(rows["D"].astype(float).unique())
     cut = np.diff(np.log(values)) > NEARLY if len(values) > 1 else np.array([], dtype=bool)
     group = np.concatenate([[0], np.cumsum(cut)])

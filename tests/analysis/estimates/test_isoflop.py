@@ -8,7 +8,7 @@ import pytest
 from analysis.errors import Refusal
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import power_line
-from analysis.estimates.valley import Shape, locate
+from analysis.estimates.valley import Shape, find_minima
 from analysis.table.cells import budgets, cells, scatter
 from tests.analysis import worlds
 from tests.analysis.worlds import OFF_CENTRE, SKEWED, World
@@ -150,7 +150,7 @@ def test_scatter_measures_the_noise(table):
 def test_locate_finds_exact_minima_of_many_curves():
     u = np.linspace(0, 5, 11)
     centres = np.array([1.3, 2.2, 3.7])
-    found = locate(u, 1 + 0.1 * (u - centres[:, None]) ** 2, None)
+    found = find_minima(u, 1 + 0.1 * (u - centres[:, None]) ** 2, None)
     np.testing.assert_allclose(found.u, centres, atol=1e-9)
     np.testing.assert_allclose(found.y, 1, atol=1e-9)
 

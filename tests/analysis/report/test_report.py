@@ -85,7 +85,7 @@ def test_page_says_what_was_asked_ran_failed_and_came_out(written):
         "scaling run sweep=quickstart",
         "44 finished",
         "out_of_memory: wanted 3 GB",
-        "its record.json is damaged and set aside",
+        "its record.json is damaged",
         "within two standard errors of the constant predictor",
         "cosine[warmup=0.05]",
         "multiply-add is 2 FLOPs",
