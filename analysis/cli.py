@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,13 +20,11 @@ from analysis.options import (
     fit_options,
     interval_options,
     json_option,
-    parse_numbers,
+    parse_compute,
+    parse_setting,
     table_options,
     words,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -40,17 +38,14 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 @json_option
 def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
+    from analysis.estimates.multiverse import multiverse as vary
     from analysis.fitting.fit import fit as fit_law
     from analysis.terminal import show_card, show_fit, show_multiverse
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
-    content, worlds = law.to_dict(), None
-    if multiverse:
-        from analysis.estimates.multiverse import multiverse as vary
-
-        worlds = vary(table, **{**how, "law": law.law}, **chosen.selection)
-        content["multiverse"] = worlds.to_dict()
+    worlds = vary(table, **{**how, "law": law.law}, **chosen.selection) if multiverse else None
+    content = law.to_dict() | ({"multiverse": worlds.to_dict()} if worlds else {})
 
     def show() -> None:
         (show_card if card else show_fit)(law)
@@ -123,7 +118,7 @@ def allocate(chosen: TableChoice, y: str, at: Sequence[str], json_path: str | No
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
-    found = compare(rows, y=y, at=_parse_compute(at), milestones=milestones, **how)
+    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_allocation(found))
     if found.refusal:
         raise Refusal(found.refusal)
@@ -141,7 +136,7 @@ def forecast(chosen: TableChoice, at: Sequence[str], json_path: str | None, **ho
     from analysis.estimates.forecast import forecast as forecast_one
     from analysis.terminal import show_forecasts
 
-    settings = [_parse_setting(text) for text in at]
+    settings = [parse_setting(text) for text in at]
     table = chosen.table()
     law = how.pop("law")
     found = [forecast_one(table, law, at=setting, **how, **chosen.selection) for setting in settings]
@@ -202,17 +197,10 @@ def report(
             figures=figures,
             say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
         )
-    content = {
-        "report": str(written.page),
-        "figures": [str(path) for picture in written.pictures for path in picture.files],
-        "headlines": [vars(line) for line in written.headlines],
-        "groups": [group.to_dict() for group in written.groups],
-        "refused": list(written.refused),
-    }
     earlier = written.page.with_name("figures")
     if not (figures or quiet) and earlier.is_dir():
         click.echo(f"{earlier} is of an earlier report; --figures saves it again", err=True)
-    answer(content, json_path, lambda: click.echo(str(written.page)))
+    answer(written.to_dict(), json_path, lambda: click.echo(str(written.page)))
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling collect results/quickstart -o table.csv")
@@ -221,12 +209,12 @@ def report(
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
     """Write the table of one sweep, or of several together: one row a run and milestone."""
-    from analysis.table.read import load_table, write_table
+    from analysis.table.read import concatenate, load_table, write_table
     from analysis.wording import counted
 
     if out is None and len(sources) > 1:
         raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
-    table = _concatenated([load_table(source) for source in sources], sources)
+    table = concatenate({source.rstrip("/"): load_table(source) for source in sources})
     target = out or f"{sources[0]}/table.parquet"
     write_table(table, target)
     ends = table.drop_duplicates("run_id") if "run_id" in table.columns else table
@@ -246,37 +234,6 @@ def _rare_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
-
-
-def _concatenated(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.DataFrame:
-    """Concatenate tables; a run that several sweeps share is kept once, under the first."""
-    import pandas as pd
-
-    if len(tables) == 1:
-        return tables[0]
-    named = [table.assign(sweep=source.rstrip("/")) for table, source in zip(tables, sources, strict=True)]
-    whole = pd.concat(named, ignore_index=True)
-    keys = [name for name in ("run_id", "step", "task") if name in whole.columns]
-    return whole.drop_duplicates(keys, ignore_index=True) if "run_id" in keys else whole
-
-
-def _parse_setting(text: str) -> dict[str, float]:
-    """Read one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
-    named = parse_numbers(text if "=" in text else f"C={text}")
-    if any(len(values) > 1 for values in named.values()):
-        raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
-    return {name: values[0] for name, values in named.items()}
-
-
-def _parse_compute(texts: Sequence[str]) -> list[float]:
-    """Read target computes: 1e18, C=1e18, or several with commas."""
-    found: list[float] = []
-    for word in words(texts):
-        named = parse_numbers(word if "=" in word else f"C={word}")
-        if set(named) != {"C"}:
-            raise UserError(f"found the target {word!r}; wanted a compute in FLOPs, such as --at 1e18")
-        found += named["C"]
-    return found
 
 
 COMMANDS: dict[str, click.Command] = {

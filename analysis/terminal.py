@@ -100,15 +100,8 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
         beyond = ", ".join(f"{name} {times(factor)}" for name, factor in one.beyond.items())
         ends = (interval(one.mean_interval, measured), interval(one.run_interval, measured))
         rows.append((at, measured(one.value), *ends, beyond, times(one.supported)))
-    first = found[0]
-    heads = (
-        "at",
-        f"{first.y} ({first.law})",
-        f"{percent(first.level)} of the mean",
-        "of a new run",
-        "largest run",
-        "backtested",
-    )
+    what, level = f"{found[0].y} ({found[0].law})", percent(found[0].level)
+    heads = ("at", what, f"{level} of the mean", "of a new run", "largest run", "backtested")
     out.print(table(heads, rows, right=[1]))
     notes(out, (text for one in found for text in one.warnings))
 
@@ -173,6 +166,17 @@ def show_isoflop(found: IsoFlop) -> None:
     notes(out, found.warnings)
 
 
+def _show_targets(out: Console, found: ApproachComparison) -> None:
+    rows = []
+    for t, title in sorted(((t, a.title) for a in found.approaches for t in a.targets), key=lambda one: one[0].C):
+        sizes = count(t.N), interval(t.N_interval, count), count(t.D), interval(t.D_interval, count)
+        rows.append((flops(t.C), times(t.times), title, *sizes))
+    if rows:
+        out.print()
+        heads = ("C", "largest run", "approach", "N*", "interval", "D*", "interval")
+        out.print(table(heads, rows, right=[0, 1, 3, 5]))
+
+
 def show_allocation(found: ApproachComparison) -> None:
     """Print the approaches side by side, their targets and the verdict."""
     out = console()
@@ -186,14 +190,7 @@ def show_allocation(found: ApproachComparison) -> None:
             rows.append((a.title, "", "", "", "", status("refused")))
     out.print(table(("approach", "N* exponent", "interval", "D* exponent", "interval", ""), rows, right=[1, 3]))
     notes(out, (f"{a.title}: {a.reason}" for a in found.approaches if a.status != "ok"))
-    targets = []
-    for t, title in sorted(((t, a.title) for a in found.approaches for t in a.targets), key=lambda one: one[0].C):
-        sizes = count(t.N), interval(t.N_interval, count), count(t.D), interval(t.D_interval, count)
-        targets.append((flops(t.C), times(t.times), title, *sizes))
-    if targets:
-        out.print()
-        heads = ("C", "largest run", "approach", "N*", "interval", "D*", "interval")
-        out.print(table(heads, targets, right=[0, 1, 3, 5]))
+    _show_targets(out, found)
     out.print()
     out.print(escape(found.verdict))
     if found.bias:

@@ -85,36 +85,15 @@ def forecast_from(
     supported: float | None = None,
     said: list[str] | None = None,
 ) -> Forecast:
-    """Read a forecast off a fit."""
-    said = list(said or [])
-    point = {name: float(value) for name, value in at.items()}
-    columns = list(found.engine.points.columns.values())
-    if not all(column in point for column in columns):
-        if found.allocation is None or set(point) != {"C"}:
-            raise UserError(
-                f"found {', '.join(point) or 'nothing'}; the law {found.law} forecasts at {', '.join(columns)}"
-                + (" (or at C alone)" if found.allocation else "")
-            )
-        best = found.allocate(point["C"])
-        point |= {"N": best.N, "D": best.D}
+    """Read a forecast off a fit. largest: of the runs in the column by; supported: times beyond it; said: warnings."""
+    point = _complete(found, at)
+    columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
-    low, high = found.interval(asked)
-    run_low, run_high = found.interval(asked, kind="run")
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
     beyond = {column: asked[column] / float(ranges[column].max()) for column in columns}
-    factor = point[by] / largest if largest and by in point else max(beyond.values())
-    for column, times in beyond.items():
-        if times > 1.0001:
-            said.append(f"{column} lies {number(times, 3)} times beyond the largest run")
-        if asked[column] < ranges[column].min() * 0.9999:
-            said.append(f"{column} lies below the smallest run's")
-    if supported is not None and factor > max(1.0, supported) * 1.0001:
-        said.append(
-            f"backtests support looking ahead {number(supported, 3)} times in {by}; "
-            f"this looks {number(factor, 3)} times ahead"
-            if supported > 1
-            else f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"
-        )
+    ahead = point[by] / largest if largest and by in point else max(beyond.values())
+    low, high = found.interval(asked)
+    run_low, run_high = found.interval(asked, kind="run")
     return Forecast(
         law=found.law,
         y=found.y,
@@ -126,8 +105,45 @@ def forecast_from(
         beyond=beyond,
         supported=supported,
         by=by,
-        warnings=(*found.warnings, *said),
+        warnings=(*found.warnings, *(said or ()), *_outside(asked, ranges), *_unsupported(by, supported, ahead)),
     )
+
+
+def _complete(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
+    """Return the setting with N and D, where it names C alone and the law says how to split it."""
+    point = {name: float(value) for name, value in at.items()}
+    columns = list(found.engine.points.columns.values())
+    if all(column in point for column in columns):
+        return point
+    if found.allocation is None or set(point) != {"C"}:
+        raise UserError(
+            f"found {', '.join(point) or 'nothing'}; the law {found.law} forecasts at {', '.join(columns)}"
+            + (" (or at C alone)" if found.allocation else "")
+        )
+    best = found.allocate(point["C"])
+    return point | {"N": best.N, "D": best.D}
+
+
+def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray]) -> list[str]:
+    """Say which inputs lie outside the runs' range."""
+    said = []
+    for column, value in asked.items():
+        times = value / ranges[column].max()
+        if times > 1.0001:
+            said.append(f"{column} lies {number(times, 3)} times beyond the largest run")
+        if value < ranges[column].min() * 0.9999:
+            said.append(f"{column} lies below the smallest run's")
+    return said
+
+
+def _unsupported(by: str, supported: float | None, ahead: float) -> list[str]:
+    """Say that backtests do not support looking so many times ahead."""
+    if supported is None or ahead <= max(1.0, supported) * 1.0001:
+        return []
+    if supported <= 1:
+        return [f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"]
+    far = f"this looks {number(ahead, 3)} times ahead"
+    return [f"backtests support looking ahead {number(supported, 3)} times in {by}; {far}"]
 
 
 def _largest(frame: pd.DataFrame, found: Fit, by: str | None) -> float | None:

@@ -186,8 +186,7 @@ def _minimum(
 ) -> tuple[Minimum, np.ndarray]:
     """Fit one budget; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
-    seeds = group["n"].to_numpy(int)
-    u = np.log(N)
+    u, seeds = np.log(N), group["n"].to_numpy(int)
     located = find_minima(u, means[None], shape)
     draws = np.empty(0)
     if resamples and len(noise) and len(np.unique(N)) > 3:
@@ -197,21 +196,18 @@ def _minimum(
         draws = find_minima(u, centre * (1 + jitter), shape).u
     share = float(np.isfinite(draws).mean()) if len(draws) else None
     status, reason = _status(N, means, float(located.u[0]), share)
-    ok = status == "ok"
-    best = int(np.argmin(means))
+    ok, best = status == "ok", int(np.argmin(means))
     N_star = float(np.exp(located.u[0])) if ok else float(N[best])
-    per_example = float(np.median(group["C"] / (N * D)))
-    C = budget
     minimum = Minimum(
         budget=budget,
-        C=C,
+        C=budget,
         sizes=tuple(N),
         means=tuple(means),
         seeds=tuple(int(k) for k in seeds),
         status=status,
         reason=reason,
         N=N_star,
-        D=C / (per_example * N_star),
+        D=budget / (float(np.median(group["C"] / (N * D))) * N_star),
         y=float(located.y[0]) if ok else float(means[best]),
         N_interval=_interval(draws, N, level) if ok and len(draws) else None,
         bands={name: located.band(near, N.min(), N.max()) for name, near in BANDS.items()} if ok else {},

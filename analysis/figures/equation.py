@@ -52,23 +52,26 @@ def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float)
 
 def equation(fit: Fit, x: str) -> str:
     """Write a fit's law with its numbers, as mathtext."""
-    law = fit.engine.problem.law
-    formula = law.formula
+    formula = fit.engine.problem.law.formula
     head = "" if "=" in formula else f"{symbol_of(fit.y)} = "
     text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
     text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
-    if not fit.params.get("E", 1.0) > 0 and text.startswith("E + "):
+    if not fit.params.get("E", 1.0) > 0:
         text = text.removeprefix("E + ")
+    known = {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}
+    known |= {name: mathtext(_short(fit, name)) for name in fit.params}
 
     def value(match: re.Match[str]) -> str:
-        word = match[0]
-        if word in fit.params:
-            value = fit.params[word]
-            return mathtext(exponent(value) if word in law.exponents else number(value, 3))
-        return {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}.get(word, word)
+        return known.get(match[0], match[0])
 
     body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;").replace("--", "")
     return f"${head}{body}$"
+
+
+def _short(fit: Fit, name: str) -> str:
+    """Write a parameter as short as an equation needs it."""
+    value = fit.params[name]
+    return exponent(value) if name in fit.engine.problem.law.exponents else number(value, 3)
 
 
 def _exponent_interval(fit: Fit) -> str:

@@ -55,17 +55,27 @@ def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
     chosen = _settings(rows)
     if not chosen or _n_settings(rows) > MOST_ROWS:
         return None
-    value = 100 * (1 - rows[y]) if y == "error" else rows[y]
-    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
-    grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
-    cells = grouped.agg(mean=("value", "mean"), std=("value", "std"), size=("value", "size"), seeds=("seed", "nunique"))
-    cells = _ordered(cells.reset_index(), [] if "variant" in chosen else chosen)
+    cells = _ordered(_means(rows, chosen, y), [] if "variant" in chosen else chosen)
     tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
     lines = [_cells(setting, chosen, group, tasks, y) for setting, group in _by(cells, chosen)]
     heads = tuple(WORDS.get(name, name) for name in chosen) + tuple(tasks)
     right = tuple(i for i, name in enumerate(chosen) if name in NUMBERS) + tuple(range(len(chosen), len(heads)))
     what = "Test accuracy, %" if y == "error" else f"Test {y}"
     return TextTable("results", what, heads, tuple(lines), right, _note(cells))
+
+
+def _means(rows: pd.DataFrame, chosen: Sequence[str], y: str) -> pd.DataFrame:
+    """Return mean, deviation, runs and seeds of each setting and task."""
+    value = 100 * (1 - rows[y]) if y == "error" else rows[y]
+    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
+    grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
+    named = {
+        "mean": ("value", "mean"),
+        "std": ("value", "std"),
+        "size": ("value", "size"),
+        "seeds": ("seed", "nunique"),
+    }
+    return grouped.agg(**named).reset_index()
 
 
 def _note(cells: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import UserError
 from analysis.fitting.result import plain
@@ -29,6 +30,16 @@ class Report:
     groups: tuple[GroupResults, ...]
     refused: tuple[str, ...]
     headlines: tuple[Headline, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the report says, and where its files lie, as plain data."""
+        return {
+            "report": str(self.page),
+            "figures": [str(path) for picture in self.pictures for path in picture.files],
+            "headlines": [vars(line) for line in self.headlines],
+            "groups": [group.to_dict() for group in self.groups],
+            "refused": list(self.refused),
+        }
 
 
 def write_report(

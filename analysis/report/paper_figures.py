@@ -5,7 +5,7 @@ A new kind is one function in PAPER_FIGURES: from a case to drawings, none where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -19,7 +19,7 @@ from analysis.figures.frontiers import draw_frontiers, frontier_numbers
 from analysis.figures.paper.ablation import ablation_numbers, draw_ablation
 from analysis.figures.paper.batches import batch_numbers, draw_batches
 from analysis.figures.paper.filters import draw_locality, draw_mosaic, locality_lines, mosaics
-from analysis.figures.paper.locality import filters_of, locality_of_noise
+from analysis.figures.paper.locality import Filters, filters_of, locality_of_noise
 from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
@@ -98,18 +98,24 @@ def families(case: Case) -> Iterator[Drawing]:
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
+        f"{_ratio_words(groups, case.y)}"
     )
-    names = list(groups)
-    ratio = None
-    if len(names) == 2:
-        ratio, _ = attempt(lambda: ratio_at_equal_compute(groups[names[0]], groups[names[1]], case.y))
-    if ratio is not None:
-        caption += (
-            f" At equal compute the {case.y} of {names[0]} is {measured(ratio.value)} of that of {names[1]} "
-            f"{interval(ratio.interval)} ({ratio.seeds} seeds, p = {number(ratio.p, 2)}; Student's t over seeds, wrong "
-            f"in {percent(1 - ratio.level)} of cases where there is no difference)."
-        )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
+
+
+def _ratio_words(groups: dict[str, pd.DataFrame], y: str) -> str:
+    """Return a sentence with the ratio of two families at equal compute; empty where there is none."""
+    if len(groups) != 2:
+        return ""
+    (first, some), (second, others) = groups.items()
+    ratio, _ = attempt(lambda: ratio_at_equal_compute(some, others, y))
+    if ratio is None:
+        return ""
+    return (
+        f" At equal compute the {y} of {first} is {measured(ratio.value)} of that of {second} "
+        f"{interval(ratio.interval)} ({ratio.seeds} seeds, p = {number(ratio.p, 2)}; Student's t over seeds, wrong "
+        f"in {percent(1 - ratio.level)} of cases where there is no difference)."
+    )
 
 
 def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
@@ -129,6 +135,12 @@ def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
         yield Drawing("tasks", "Error of each task against compute", caption, draw)
 
 
+EQUAL = {
+    "examples": "At equal examples a larger batch takes fewer steps.",
+    "steps": "At equal steps it sees more.",
+}
+
+
 def batches(case: Case) -> Iterator[Drawing]:
     """Figure 5: the error against the batch, at equal examples and at equal steps."""
     rows = case.rows
@@ -137,11 +149,7 @@ def batches(case: Case) -> Iterator[Drawing]:
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]
     if numbers:
-        said = {
-            "examples": "At equal examples a larger batch takes fewer steps.",
-            "steps": "At equal steps it sees more.",
-        }
-        caption = "Means over seeds with their range. " + " ".join(said[one.of] for one in numbers)
+        caption = "Means over seeds with their range. " + " ".join(EQUAL[one.of] for one in numbers)
         edge = sorted({batch for one in numbers for batch in one.at_edge})
         if edge:
             batch = ", ".join(map(count, edge))
@@ -190,7 +198,7 @@ def augmentations(case: Case) -> Iterator[Drawing]:
     rows = case.ends
     if rows is None or not {"augment", "D_unique", "N"} <= set(rows.columns) or rows["N"].nunique() != 1:
         return
-    groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
+    groups = _by_augmentation(rows)
     if len(groups) < 2 or min(group["D_unique"].nunique() for _, group in groups) < 3:
         return
     numbers = recipe_numbers(groups, "D_unique", case.y, x_label="training set size (examples)")
@@ -201,29 +209,26 @@ def augmentations(case: Case) -> Iterator[Drawing]:
     yield Drawing("augmentations", f"{case.y.capitalize()} by augmentation and data", caption, draw)
 
 
+def _by_augmentation(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
+
+
 def crops(case: Case) -> Iterator[Drawing]:
     """Show what averaging over random crops of a test image is worth by their number, beside the plain prediction."""
     rows = case.ends
     if rows is None or not {"augment", "origin", "stage_recipe"} <= set(rows.columns):
         return
     rows = rows.assign(crops=crops_of(rows))
-    if rows["crops"].isna().any():
+    usual = ~rows["stage_recipe"].astype(str).str.contains("average=")
+    if rows["crops"].isna().any() or rows.loc[usual, "crops"].nunique() < 3:
         return
-    rows = rows[~rows["stage_recipe"].str.contains("average=")]
-    if rows["crops"].nunique() < 3:
-        return
+    rows = rows[usual]
     plain = Case(case.table, case.source, OWN_TASK).ends
     own = plain[plain["run_id"].isin(rows["origin"])] if plain is not None else rows[:0]
-    levels = {augment_words(str(name)): float(group[case.y].mean()) for name, group in own.groupby("augment")}
-    groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
-    numbers = recipe_numbers(
-        groups,
-        "crops",
-        case.y,
-        x_label="random crops of each test image",
-        levels=levels,
-        level_label="plain prediction",
-    )
+    levels = {name: float(group[case.y].mean()) for name, group in _by_augmentation(own)}
+    x_label, label = "random crops of each test image", "plain prediction"
+    groups = _by_augmentation(rows)
+    numbers = recipe_numbers(groups, "crops", case.y, x_label=x_label, levels=levels, level_label=label)
     caption = "Trained with the augmentation named, judged by mean probabilities; means over seeds with their range."
     yield Drawing("crops", "Test-time augmentation", caption, [partial(draw_recipes, numbers=numbers)])
 
@@ -236,15 +241,22 @@ def filters(case: Case) -> Iterator[Drawing]:
     if not {"run_id", "augment", "D_unique", "seed", "N", "family", "width", "depth"} <= set(rows.columns):
         return
     kept = filters_of(rows, runs)
-    if not kept:
-        return
+    if kept:
+        yield _mosaics(rows, kept)
+        yield from _locality(rows, kept)
+
+
+def _mosaics(rows: pd.DataFrame, kept: Mapping[str, Filters]) -> Drawing:
     columns, grid = mosaics(rows, kept)
     caption = (
         "25 first-layer filters of the first seed (|weight|, the largest over channels, each scaled to its own "
         "maximum); the number is the mean locality of all its filters."
     )
     draw = [partial(draw_mosaic, numbers=one) for one in grid]
-    yield Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
+    return Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
+
+
+def _locality(rows: pd.DataFrame, kept: Mapping[str, Filters]) -> Iterator[Drawing]:
     lines = locality_lines(rows, kept)
     if max(len(line.x) for line in lines) > 1:
         caption = (

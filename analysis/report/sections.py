@@ -113,9 +113,13 @@ def _section(case: Case, figures: Path | None, *, many: bool, say: Callable[[str
         drawn((one for one in group_figures(group) if one.name not in twice), f"{i}_" if len(groups) > 1 else "")
         for i, group in enumerate(groups, 1)
     ]
-    conventions = convention_table(case.exponents, case.y, task)
-    tables = (replace(conventions, name=f"conventions{suffix}"),) if conventions else ()
-    return Section(task, tuple(groups), tuple(refused), drawn(paper_figures(case)), tuple(of_groups), tables)
+    own, tables = drawn(paper_figures(case)), _conventions(case, task, suffix)
+    return Section(task, tuple(groups), tuple(refused), own, tuple(of_groups), tables)
+
+
+def _conventions(case: Case, task: str, suffix: str) -> tuple[TextTable, ...]:
+    found = convention_table(case.exponents, case.y, task)
+    return (replace(found, name=f"conventions{suffix}"),) if found else ()
 
 
 def anchor(task: str) -> str:

@@ -118,12 +118,21 @@ def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
 
 def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row a milestone; one row of a stage that started from another run, at that run's milestone."""
-    counts, how, data = record["counts"], record.get("how") or {}, record.get("data") or {}
-    descent, points = record.get("descent"), record["points"]
+    counts, points, descent = record["counts"], record["points"], record.get("descent")
     if descent:
         counts = {**descent["counts"], **descent["run"]}
         points = [{**point, **descent["point"]} for point in points[-1:]]
-    whole = {
+    whole = _whole(record, counts)
+    if not points:
+        return [{**whole, "final": True}]
+    # A point's own lr is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
+    return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
+
+
+def _whole(record: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
+    """Return what all rows of a run share."""
+    how, data = record.get("how") or {}, record.get("data") or {}
+    return {
         "status": str(record["status"]),
         "flags": "|".join(record.get("flags") or []),
         "reason": str(record.get("reason") or ""),
@@ -132,10 +141,6 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
         **{key: data.get(key) for key in DATA},
         **{key: how.get(key) for key in HOW},
     }
-    if not points:
-        return [{**whole, "final": True}]
-    # A point's own lr is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
-    return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
 
 
 def _unsettled(run: Path) -> dict[str, Any]:
@@ -172,6 +177,19 @@ def _forecasts(folder: Path) -> pd.DataFrame | None:
     return table if {"run_id", "seconds"} <= set(table.columns) else None
 
 
+def _typed(read: pd.DataFrame) -> pd.DataFrame:
+    """Give what was read from records its columns, as numbers, booleans and words."""
+    for name in (*POINT, "final", "flags", "reason"):
+        if name not in read.columns:
+            read[name] = np.nan
+    for name in POINT:
+        read[name] = pd.to_numeric(read[name], errors="coerce")
+    read["final"] = [value is True for value in read["final"]]
+    for name in ("flags", "reason"):
+        read[name] = read[name].astype(object).where(read[name].notna(), "")
+    return read
+
+
 def _join(
     plan: pd.DataFrame, owner: np.ndarray, columns: dict[str, list[Any]], forecasts: pd.DataFrame | None
 ) -> pd.DataFrame:
@@ -181,15 +199,7 @@ def _join(
         if whole in table.columns:
             table[name] = table[whole]
     table = table.drop(columns=[*RUN, "step"], errors="ignore")
-    read = pd.DataFrame(columns, index=table.index)
-    for name in (*POINT, "final", "flags", "reason"):
-        if name not in read.columns:
-            read[name] = np.nan
-    for name in POINT:
-        read[name] = pd.to_numeric(read[name], errors="coerce")
-    read["final"] = [value is True for value in read["final"]]
-    for name, empty in (("flags", ""), ("reason", "")):
-        read[name] = read[name].astype(object).where(read[name].notna(), empty)
+    read = _typed(pd.DataFrame(columns, index=table.index))
     table["task"] = table["task"].fillna(OWN_TASK) if "task" in table.columns else OWN_TASK
     for name in read.columns.intersection(table.columns):
         read[name] = read[name].where(read[name].notna(), table[name]).infer_objects()

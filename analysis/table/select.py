@@ -111,24 +111,22 @@ def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
 
 def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.DataFrame:
     out = pd.Series(False, index=table.index)
-    if "status" in table.columns:
-        status = table["status"].astype(str)
-        for word in ("missing", "failed", "diverged"):
-            these = status == word
-            if these.any() and word not in keep:
-                left_out.append(f"{counted(_n_runs(table[these]), 'run')} {word}")
-                out |= these
-    if "extra" in table.columns and "extra" not in keep:
-        these = table["extra"].fillna(False).astype(bool) & ~out
+
+    def leave_out(rows: pd.Series, said: str) -> None:
+        these = rows & ~out
         if these.any():
-            left_out.append(f"{counted(_n_runs(table[these]), 'run')} no longer in the sweep (--keep extra uses them)")
-            out |= these
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} {said}")
+            out.loc[these] = True
+
+    for word in ("missing", "failed", "diverged"):
+        if "status" in table.columns and word not in keep:
+            leave_out(table["status"].astype(str) == word, word)
+    if "extra" in table.columns and "extra" not in keep:
+        leave_out(table["extra"].fillna(False).astype(bool), "no longer in the sweep (--keep extra uses them)")
     if "flags" in table.columns and "at_chance" not in keep:
         flags = table["flags"].astype(object).where(table["flags"].notna(), "").astype(str)
-        these = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool) & ~out
-        if these.any():
-            left_out.append(f"{counted(_n_runs(table[these]), 'run')} at chance (--keep at_chance uses them)")
-            out |= these
+        at_chance = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool)
+        leave_out(at_chance, "at chance (--keep at_chance uses them)")
     return table[~out]
 
 

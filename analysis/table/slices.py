@@ -57,18 +57,22 @@ def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:
     held = "D" if x == "N" else "N"
     if held not in rows.columns:
         return []
-    fixed = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
-    keys = list(dict.fromkeys([*fixed, held]))
-    along = [*keys, "D"] if x == "D" else ["D"]
-    apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
-    if apart:
-        keys = list(dict.fromkeys([*keys, "D_unique"]))
+    keys, apart = _fixed(rows, x, held)
     found = []
     for _, group in rows.groupby(keys, dropna=False, sort=False):
         if group[x].nunique() >= MIN_VALUES:
             examples = float(group["D_unique"].iloc[0]) if apart else None
             found.append(Slice(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
     return sorted(found, key=lambda one: (one.value, one.examples or 0.0))
+
+
+def _fixed(rows: pd.DataFrame, x: str, held: str) -> tuple[list[str], bool]:
+    """Return the columns that are fixed in a slice, and whether slices differ in the size of their data set."""
+    named = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
+    keys = list(dict.fromkeys([*named, held]))
+    along = [*keys, "D"] if x == "D" else ["D"]
+    apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
+    return (list(dict.fromkeys([*keys, "D_unique"])) if apart else keys), apart
 
 
 def _ambiguous(rows: pd.DataFrame, keys: list[str], name: str) -> bool:
