@@ -120,7 +120,7 @@ def read_record(folder: RunFolder) -> Record | None:
     """Read a run's record, None where there is none; BrokenRecord names a file that was cut short or is another's."""
     try:
         return Record.from_dict(json.loads(folder.record.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise BrokenRecord(f"found a broken record in {folder.record} ({error})") from error

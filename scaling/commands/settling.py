@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from scaling.dispatch.launcher import Dispatched, Launcher
     from scaling.dispatch.order import Order
-    from scaling.dispatch.outcome import Outcome
+    from scaling.dispatch.states.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
 def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return how its runs ended."""
     from scaling.commands.status import watch_sweep
-    from scaling.dispatch.outcome import outcome_of
+    from scaling.dispatch.states.outcome import outcome_of
 
     started = time.monotonic()
     status, ids = watch_sweep(console, order.folder), {entry.run_id for entry in order.entries}

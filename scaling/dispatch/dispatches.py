@@ -21,7 +21,7 @@ from scaling.folders import SweepFolder, write_aside
 from scaling.plan.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
-    from scaling.dispatch.worker import Task
+    from scaling.dispatch.task import Task
 
 
 @dataclass(frozen=True)

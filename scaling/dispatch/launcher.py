@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from scaling.dispatch.dispatches import Dispatch
 from scaling.dispatch.launchers import LAUNCHERS
 from scaling.dispatch.order import Order
-from scaling.dispatch.outcome import Outcome
+from scaling.dispatch.states.outcome import Outcome
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:

@@ -80,15 +80,20 @@ def entries(
     *,
     forecast: Mapping[str, float] | None = None,
 ) -> list[Entry]:
-    """Return the queue of `runs`: what others need before them, then longest first (by forecast, else by FLOPs)."""
+    """Return the queue of `runs`: what others need comes first, then the longest (by forecast, else by FLOPs).
+
+    Runs that have killed a worker before go last.
+    """
     runs, forecast = list(runs), forecast or {}
+    tried = {run.run_id: read_attempts(folder.run(run.run_id)) for run in runs}
+    killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
     keeps = _keeps(runs, settled)
     made = [
         Entry(
             run_id=run.run_id,
             C=run.quantities.C,
             forecast_seconds=forecast.get(run.run_id),
-            tried=len(read_attempts(folder.run(run.run_id))),
+            tried=len(tried[run.run_id]),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),
@@ -98,7 +103,14 @@ def entries(
     ]
     depth = _depths(made)
     return sorted(
-        made, key=lambda entry: (depth[entry.run_id], -(entry.forecast_seconds or 0.0), -entry.C, entry.run_id)
+        made,
+        key=lambda entry: (
+            depth[entry.run_id],
+            entry.run_id in killers,
+            -(entry.forecast_seconds or 0.0),
+            -entry.C,
+            entry.run_id,
+        ),
     )
 
 

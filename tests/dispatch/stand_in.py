@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -100,6 +101,13 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
         raise OutOfMemory("found too little memory; wanted more; try train.batch=64")
     if act == "refuse":
         raise UserError("found no data; wanted some; put it there")
+    if act == "exit":
+        sys.exit()
+    if act == "stale" and not (folder.path / "seen").exists():  # once
+        (folder.path / "seen").touch()
+        raise OSError(errno.ESTALE, "Stale file handle")
+    if act == "stuck":
+        wait_for(lambda: False, 1800)
     if act == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     if act == "die":

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.outcome import Outcome
+from scaling.dispatch.states.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +14,7 @@ from typing import Any
 from scaling.dispatch.claims.claim import HeldClaim
 from scaling.dispatch.claims.stop import Stop
 
+log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between two looks at the reasons to leave
 
 
@@ -27,12 +31,15 @@ class Heartbeat(threading.Thread):
         self._run_id = ""
         self._progress: dict[str, float] | None = None
         self._beaten = 0.0
+        self._advanced = 0.0
+        self._stuck_seconds: float | None = None
 
-    def hold(self, run_id: str, held: HeldClaim) -> None:
-        """Begin to beat a claim."""
+    def hold(self, run_id: str, held: HeldClaim, *, stuck_seconds: float | None = None) -> None:
+        """Begin to beat a claim; stuck_seconds: without progress, after which this process ends itself."""
         with self._lock:
             self._stop_asked.run_reason = ""
             self._held, self._run_id, self._progress, self._beaten = held, run_id, None, time.monotonic()
+            self._advanced, self._stuck_seconds = time.monotonic(), stuck_seconds
 
     def drop(self) -> None:
         """Stop beating and release the claim."""
@@ -44,7 +51,15 @@ class Heartbeat(threading.Thread):
     def watch(self, progress: Any) -> None:
         """Note how far the run is; it is written down with the next beat."""
         values = progress if isinstance(progress, Mapping) else vars(progress)
+        if self._progress is None or values.get("step") != self._progress.get("step"):
+            self._advanced = time.monotonic()
         self._progress = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+
+    @property
+    def step(self) -> int | None:
+        """How far the run is that is held, or was held last; None where it has not said."""
+        progress = self._progress or {}
+        return int(progress["step"]) if "step" in progress else None
 
     def reason_not_to_start(self, run_id: str) -> str:
         """Return the reason not to start a run, or ''."""
@@ -62,6 +77,7 @@ class Heartbeat(threading.Thread):
             with self._lock:
                 self._look()
                 self._beat()
+                self._end_if_stuck()
 
     def end(self) -> None:
         """Stop the thread."""
@@ -82,3 +98,12 @@ class Heartbeat(threading.Thread):
         self._beaten = now
         if not self._held.beat(self._progress):
             self._stop_asked.run_reason = "superseded"
+
+    def _end_if_stuck(self) -> None:
+        """End this process where the run makes no progress: the training loop, stuck, could not be asked to."""
+        if self._held is None or self._stuck_seconds is None:
+            return
+        still = time.monotonic() - self._advanced
+        if still > self._stuck_seconds:
+            log.critical("run %s has made no step for %.0f s: its worker ends itself", self._run_id, still)
+            os.kill(os.getpid(), signal.SIGKILL)

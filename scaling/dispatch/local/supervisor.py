@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
-from scaling.dispatch.worker import Report
+from scaling.dispatch.task import Report
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Supervisor:
         self._deaths = DEATHS * len(pool.jobs)
         self._reports: list[Report] = []
         self.held = ""
+        self.out_of_reach: dict[str, str] = {}
 
     def until_done(self) -> bool:
         """Wait until every worker has ended; return whether they were asked to stop. Always leaves none behind."""
@@ -97,6 +98,7 @@ class Supervisor:
     def _judge(self) -> None:
         """Say what the workers reported: a full disk is an error, a limit reached is told."""
         for report in self._reports:
+            self.out_of_reach |= report.out_of_reach
             if report.reason == "disk_full":
                 raise UserError(
                     f"{report.sentence}; wanted room for checkpoints and records; "

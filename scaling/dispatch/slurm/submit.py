@@ -20,7 +20,7 @@ from scaling.dispatch.slurm.sbatch import TooMany, executor_for, patiently, shee
 from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.dispatch.slurm.worker import SlurmJob
 from scaling.dispatch.states.attempts import failed_for_good, read_attempts
-from scaling.dispatch.worker import Task
+from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
 from scaling.plan.limits import Limits
@@ -125,8 +125,10 @@ def _submitted(order: Order) -> set[str]:
         alive = {job.split("_")[0] for job, state in (states or {}).items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
         for entry in read_queue(files.queue):
-            tried = read_attempts(folder.run(entry.run_id))[entry.tried :]
-            if entry.group in groups and not failed_for_good(tried, retries=int(dispatch.launcher.get("retries", 0))):
+            tried = read_attempts(folder.run(entry.run_id))
+            retries = int(dispatch.launcher.get("retries", 0))
+            ended = failed_for_good(tried[entry.tried :], retries=retries, before=tried[: entry.tried])
+            if entry.group in groups and not ended:
                 found.add(entry.run_id)
     return {run_id for run_id in found if order.settled.get(run_id) is None}
 
@@ -201,6 +203,7 @@ class Submitter:
             retries=self._settings.retries,
             beat_seconds=self._settings.beat_seconds,
             patience=self._settings.patience,
+            stuck_minutes=self._settings.stuck_minutes,
             train=self._train,
         )
 

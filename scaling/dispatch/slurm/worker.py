@@ -18,7 +18,8 @@ from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import read_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.states.settled import is_settled
-from scaling.dispatch.worker import Report, Task, Worker
+from scaling.dispatch.task import Report, Task
+from scaling.dispatch.worker import Worker
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which

@@ -142,10 +142,14 @@ class Reader:
         if settled is not None:
             self._settled[planned.run_id] = _settled(facts, settled)
             return self._settled[planned.run_id]
-        claim = read_claim(files.claim)
-        if claim is not None and claim_lives(files, claim, jobs):
-            return _running(facts, claim)
-        return _waiting(facts, read_attempts(files), alive)
+        try:
+            claim = read_claim(files.claim)
+            if claim is not None and claim_lives(files, claim, jobs):
+                return _running(facts, claim)
+            return _waiting(facts, read_attempts(files), alive)
+        except OSError as error:  # another user's, or of a server that does not answer
+            why = f"{error.strerror}: {error.filename}"
+            return RunState(**facts, state=State.FAILED, cause="out_of_reach", error=why)
 
 
 def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
@@ -209,9 +213,10 @@ def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
     if alive:  # failed only where the latest dispatch will not try again
         latest = max(alive, key=lambda dispatch: dispatch.started)
-        since = [attempt for attempt in tried if _ended(attempt) >= latest.started]
+        before = [attempt for attempt in tried if _ended(attempt) < latest.started]
         retries = int(latest.launcher.get("retries", 0))
-        state = State.FAILED if failed_for_good(since, retries=retries) else State.PENDING
+        failed = failed_for_good(tried[len(before) :], retries=retries, before=before)
+        state = State.FAILED if failed else State.PENDING
     else:
         state = State.FAILED if cause in FAILURES else State.MISSING
     return RunState(
@@ -220,4 +225,8 @@ def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive
 
 
 def _ended(attempt: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(str(attempt["end"])).timestamp()
+    """Return when an attempt ended (Unix seconds); 0 where its line does not say."""
+    try:
+        return datetime.fromisoformat(str(attempt.get("end"))).timestamp()
+    except ValueError:
+        return 0.0

@@ -73,6 +73,8 @@ class SettledRuns:
             except BrokenRecord as error:
                 self.broken[run_id] = str(error)
                 return None
+            except OSError:  # another user's, or of a server that does not answer: workers say so when they come to it
+                return None
             if record is None:
                 return None
             found = self._found[run_id] = Settled.of(record)
