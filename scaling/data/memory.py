@@ -1,4 +1,4 @@
-"""What a worker keeps of the data it has read or made, so that a hundred runs on the same data prepare it once."""
+"""Data in a worker's memory: read or made once for all its runs, or left in its file where it is large."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
+MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
 MOST_BYTES = 1 << 30  # a worker; less where memory is short for the number of processors
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Read an .npy file, or map it into memory where it is large."""
+    return np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None)
+
+
+def stays_in_file(array: np.ndarray) -> bool:
+    """Say whether an array is mapped and too large to be read whole."""
+    return isinstance(array, np.memmap) and array.nbytes > MAPPED_BYTES
 
 
 class Memory:

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
-from scaling.train.evaluate import ROWS, Score, mean_and_error
+from scaling.train.evaluate import Score, mean_and_error
 from scaling.train.examiner import Sets, Verdict, point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Examples, Resident
+from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import stream
 
 FLOOR = 1e-12  # of the largest eigenvalue: below it lies rounding
@@ -109,7 +110,7 @@ def subset(sets: Sets) -> Examples:
 
 def blocks(examples: Examples, outputs: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield features (n, features) and targets (n, outputs), float64, some examples at a time."""
-    rows = ROWS[examples.device.type]
+    rows = EVALUATED_ROWS[examples.device.type]
     for start in range(0, len(examples), rows):
         x, y = examples.between(start, start + rows)
         yield x.double(), targets_of(y, outputs)

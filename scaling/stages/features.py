@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.data.memory import load_array
 from scaling.folders import RunFolder
 from scaling.plan.identity import essence, resolved_precision
 from scaling.plan.planned import PlannedRun
+from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 VERSION = 1  # raised when the same checkpoint and data would give other features
-RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
 BYTES_PER_NUMBER = 4  # float32
 
 
@@ -59,7 +60,7 @@ def feature_bytes(run: PlannedRun) -> int:
 def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
     """Return a run's data as its parent's frozen body sees it, on the device."""
     from scaling.data.base import Arrays
-    from scaling.train.examiner import TRAIN_EXAMPLES, Sets
+    from scaling.train.examiner import Sets
     from scaling.train.feed.feed import epochs
     from scaling.train.feed.resident import put
 
@@ -88,9 +89,8 @@ def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
     """Return what the cache holds, None where that is nothing, or not these examples."""
     found = {}
     for name in SPLITS:
-        path = cached / f"{name}.npy"
         try:
-            array = np.load(path, mmap_mode="r" if path.stat().st_size > RESIDENT else None)
+            array = load_array(cached / f"{name}.npy")
         except (OSError, ValueError, EOFError):
             return None
         if array.ndim != 2 or len(array) != len(getattr(splits, name)):
@@ -145,7 +145,6 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
     import torch
 
     from scaling.data.base import Arrays
-    from scaling.train.evaluate import ROWS
     from scaling.train.feed.resident import put
     from scaling.train.feed.scale import scale_of
 
@@ -153,7 +152,7 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
     scale = scale_of(splits, run.config.data.shape, device)
     bf16 = resolved_precision(run.config) == "bf16"
     body.eval()
-    rows = ROWS[device.type]
+    rows = EVALUATED_ROWS[device.type]
     for start in range(0, len(examples), rows):
         part = Arrays(examples.x[start : start + rows], examples.y[start : start + rows])
         x, _ = put(part, scale, device, reads=0).between(0, len(part))

@@ -17,11 +17,12 @@ from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import fitted, inherited
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Progress
-from scaling.train.evaluate import ROWS, Score, mean_and_error
+from scaling.train.evaluate import Score, mean_and_error
 from scaling.train.examiner import Sets, Verdict, point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Resident, put
 from scaling.train.feed.scale import scale_of
+from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import stream
 
 UNKNOWN = Score(nan, nan, nan, nan)  # of sets that are not judged
@@ -69,7 +70,7 @@ def predictions(
     generator = stream(attempt.run.config.seed, "crops", device=device)
     bf16 = resolved_precision(attempt.run.config) == "bf16"
     network.eval()
-    parts, rows = [], ROWS[device.type]
+    parts, rows = [], EVALUATED_ROWS[device.type]
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in range(0, len(test), rows):
             if stop is not None and stop():

@@ -13,10 +13,10 @@ from torch.nn import functional
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
 from scaling.train.feed.resident import Examples
+from scaling.train.sizes import EVALUATED_ROWS
 
 Labels = Tensor | Mixed  # class indices or targets (n,), or those of mixed examples
 Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -> mean loss ()
-ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) 
     """Evaluate a module, which is left in the mode it was in; nothing is drawn from any random stream."""
     device, training = examples.device, module.training
     module.eval()
-    loss, wrong = [], []
+    loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for start in range(0, len(examples), ROWS[device.type]):
-            x, y = examples.between(start, start + ROWS[device.type])
+        for start in range(0, len(examples), rows):
+            x, y = examples.between(start, start + rows)
             outputs = module(x)
             loss.append(losses(metric, outputs, y))
             if metric == "cross_entropy":

@@ -17,8 +17,8 @@ from scaling.train.evaluate import Score, score
 from scaling.train.feed.feed import Chunks, Feed, epochs
 from scaling.train.feed.resident import Examples, put
 from scaling.train.feed.scale import scale_of
+from scaling.train.sizes import TRAIN_EXAMPLES
 
-TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken
 ABOVE = 3  # standard errors above chance: diverged
 AROUND = 2  # standard errors around chance: at_chance
 ROUNDING = 1e-6  # relative, of float32: a model at exactly chance is at chance even where the standard error is zero

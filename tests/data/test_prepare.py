@@ -86,7 +86,7 @@ def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, mo
     image_folder(tmp_path, {"train": [30, 6, 3], "test": [2, 2, 2]})
     settings = {"root": str(tmp_path), "image_size": 8, "examples": 39, "classes": 3}
     prepare("imagenet1k", settings)
-    monkeypatch.setattr("scaling.data.prepare.arrays.RESIDENT", 0)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
     MEMORY.clear()
     data = ImageNet1k(root=str(tmp_path), image_size=8, examples=39, classes=3, seed=0)
     train = data.load(13).train

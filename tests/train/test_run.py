@@ -87,7 +87,7 @@ def test_a_seed_moves_initialisation_order_and_stream(tmp_path):
 def test_bytes_are_normalised_alike_whole_and_in_batches(tmp_path, monkeypatch):
     run = planned({"steps": 40}, data={"is": "blobs", "size": 100, "pixels": True})
     whole = trained(run, tmp_path / "a")
-    monkeypatch.setattr("scaling.train.feed.resident.NORMALISED_BYTES", 0)
+    monkeypatch.setattr("scaling.train.sizes.NORMALISED_BYTES", 0)
     assert essence(trained(run, tmp_path / "b")) == essence(whole)
 
 

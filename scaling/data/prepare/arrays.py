@@ -16,6 +16,7 @@ import numpy as np
 
 from scaling.data.base import Arrays, Published
 from scaling.data.finite import Whole
+from scaling.data.memory import load_array
 from scaling.data.pixels import moments
 from scaling.data.prepare.pictures import Pictures, pixels
 from scaling.data.subset import subset_order
@@ -23,7 +24,6 @@ from scaling.errors import UserError
 
 ORDER_SEED = 0  # of the order in which training images are written
 SPLIT_SEED = 0  # never changes: where one held-out split has to serve for two
-RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
 SPLITS = ("train", "validation", "test")
 SCHEMA = 1
 PLACES = "test-places.npy"
@@ -73,9 +73,7 @@ class Prepared:
         return None if total is None else Published(np.load(self.folder / PLACES), total)
 
     def _split(self, name: str) -> Arrays:
-        path = self.folder / f"{name}-images.npy"
-        large = path.stat().st_size > RESIDENT
-        images = np.load(path, mmap_mode="r") if large else np.load(path)
+        images = load_array(self.folder / f"{name}-images.npy")
         return Arrays(images, np.load(self.folder / f"{name}-labels.npy"))
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scaling.data.memory import stays_in_file
 from scaling.train.feed.scale import Scale
 
 HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
-HELD_BYTES = 1 << 30  # of a file mapped into memory: what is read whole on a CPU, as when it is prepared
 
 
 def held_elsewhere(x: np.ndarray, device: torch.device) -> bool:
@@ -22,7 +22,7 @@ def held_elsewhere(x: np.ndarray, device: torch.device) -> bool:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return x.nbytes > HELD_SHARE * free
-    return isinstance(x, np.memmap) and x.nbytes > HELD_BYTES
+    return stays_in_file(x)
 
 
 @dataclass(frozen=True)

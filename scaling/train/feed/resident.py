@@ -12,8 +12,7 @@ from torch import Tensor
 from scaling.data.base import Arrays
 from scaling.train.feed.mapped import Held, Mapped, held_elsewhere
 from scaling.train.feed.scale import Scale
-
-NORMALISED_BYTES = 1 << 28  # 256 MiB: a set no larger than this is normalised once, instead of batch by batch
+from scaling.train.sizes import is_normalised_once
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def put(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int
     if held_elsewhere(arrays.x, device):
         return Mapped(_tensor(arrays.x.view(np.ndarray), torch.device("cpu")), _tensor(arrays.y, device), scale)
     x, y = _tensor(arrays.x, device), _tensor(arrays.y, device)
-    if scale is not None and reads >= len(y) and 4 * x.numel() <= NORMALISED_BYTES:
+    if scale is not None and is_normalised_once(x.numel(), examples=len(y), reads=reads):
         return Resident(scale(x), y, None)
     return Resident(x, y, scale)
 

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def large(monkeypatch):
     """Every file is too large to be read whole."""
-    monkeypatch.setattr("scaling.train.feed.mapped.HELD_BYTES", 0)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_what_is_small_is_read_and_what_is_large_stays_in_its_file(arrays, monke
     held = put(arrays, scale(), CPU, reads=0)
     assert isinstance(held, Resident)
     assert not np.shares_memory(held.x.numpy(), arrays.x)
-    monkeypatch.setattr("scaling.train.feed.mapped.HELD_BYTES", 0)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
     mapped = put(arrays, scale(), CPU, reads=1000)
     assert isinstance(mapped, Mapped)
     assert np.shares_memory(mapped.x.numpy(), arrays.x)
