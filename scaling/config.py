@@ -42,6 +42,8 @@ def _keep(value: Any) -> Any:
     return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 
 
@@ -64,7 +66,7 @@ class Train:
     max_epochs: float | None = part(None, identity=False)
     batch: PositiveInt = 128
     micro_batch: PositiveInt | None = part(None, identity=False)
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: ShareBelowOne = 0.0
     clip: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     engine: Literal["eager", "compile"] = "eager"

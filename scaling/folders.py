@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,15 @@ class SweepFolder:
         return RunFolder(self.results / "runs" / run_id)
 
 
+def _aside(path: Path) -> Path:
+    """Return where this thread writes what shall become `path`: beside it, hidden, named by machine and process."""
+    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
+
+
 def write_aside(path: Path, data: bytes | str) -> None:
     """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
+    aside = _aside(path)
     try:
         with aside.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -123,6 +129,38 @@ def write_aside(path: Path, data: bytes | str) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which becomes `path` when the block is done; removed where it fails.
+
+    A folder that stands there is replaced; where another process puts one there at the same time, that one stays. What
+    processes of this machine that were killed have left aside is removed.
+    """
+    _remove_dead_folders(path)
+    aside = _aside(path)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            aside.rename(path)
+        except OSError:
+            if not path.exists():  # another process was not faster: the error is a real one
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_dead_folders(path: Path) -> None:
+    for left in path.parent.glob(f".{path.name}.{os.uname().nodename}.*"):
+        try:
+            os.kill(int(left.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:  # alive, and somebody else's
+            continue
 
 
 def set_aside(path: Path) -> Path:

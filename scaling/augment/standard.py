@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import NonNegativeFloat
 
+from scaling.config import Share
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from math import sqrt
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def constant_predictor(class_counts: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -11,10 +17,11 @@ def constant_predictor(class_counts: np.ndarray, labels: np.ndarray) -> tuple[fl
     Shares follow Laplace's rule of succession, so that a class unseen in training costs much but not infinity.
     """
     shares = (class_counts + 1) / (class_counts.sum() + len(class_counts))
-    losses = -np.log(shares)[labels]
-    return mean_and_error(losses)
+    return mean_and_error(-np.log(shares)[labels])
 
 
-def mean_and_error(losses: np.ndarray) -> tuple[float, float]:
-    """Return the mean of per-example losses and its standard error."""
-    return float(losses.mean()), float(losses.std(ddof=1) / np.sqrt(len(losses)))
+def mean_and_error(values: np.ndarray | Tensor) -> tuple[float, float]:
+    """Return the mean of values (n,), an array or a tensor, and its standard error (0 for a single value)."""
+    mean, n = values.mean(), len(values)
+    squares = float(((values - mean) ** 2).sum())
+    return float(mean), sqrt(squares / (n - 1) / n) if n > 1 else 0.0

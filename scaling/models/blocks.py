@@ -8,28 +8,15 @@ at the uniform prediction, with the loss of chance whatever the width: what ends
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from scaling.models.choices import Activation, Norm, Place
+from scaling.models.choices import Activation, Norm, Wiring
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 NORMS: dict[Norm, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "none": nn.Identity}
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """What the blocks of both families have in common."""
-
-    activation: Activation
-    norm: Norm
-    place: Place
-    skip: bool
-    dropout: float
-    bias: bool
 
 
 class Dense(nn.Linear):

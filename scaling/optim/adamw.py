@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
+
+from scaling.config import ShareBelowOne
 
 if TYPE_CHECKING:
     import torch
-
-Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class AdamW:
 
     lr: PositiveFloat
     weight_decay: NonNegativeFloat = 0.0
-    beta1: Beta = 0.9
-    beta2: Beta = 0.999
+    beta1: ShareBelowOne = 0.9
+    beta2: ShareBelowOne = 0.999
     eps: PositiveFloat = 1e-8
     body_share: NonNegativeFloat = 1.0
 

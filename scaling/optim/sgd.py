@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
+from scaling.config import ShareBelowOne
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class SGD:
     name: ClassVar[str] = "sgd"
 
     lr: PositiveFloat
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: ShareBelowOne = 0.0
     nesterov: bool = False
     weight_decay: NonNegativeFloat = 0.0
     body_share: NonNegativeFloat = 1.0

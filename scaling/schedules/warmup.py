@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
 
 def rise(step: int, length: float) -> float:
     """Return (step + 1) / length up to 1: the first step already moves, the last one of the rise has the full rate."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from scaling.data.chance import mean_and_error
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
-from scaling.train.evaluate import Score, mean_and_error
+from scaling.train.evaluate import Score
 from scaling.train.examiner import Sets, Verdict, point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Examples, Resident

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling.data.memory import load_array
-from scaling.folders import RunFolder
+from scaling.folders import RunFolder, folder_aside
 from scaling.plan.identity import essence, resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
@@ -105,33 +103,10 @@ def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.devi
 
     body = inherited(run, folder, device, new_head=True)
     put_head(body, _identity())
-    _clear_dead(cached)
-    aside = cached.with_name(f".{cached.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with folder_aside(cached) as aside:  # what stands there is damaged, or another worker's, which is the same
         for name in SPLITS:
             parts = _passes(run, fitted(body, run), splits, name, device)
             _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
-        if cached.exists():  # damaged, or another worker's, which is the same
-            shutil.rmtree(cached, ignore_errors=True)
-        aside.rename(cached)
-    except OSError:
-        if not cached.exists():  # another worker was faster
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _clear_dead(cached: Path) -> None:
-    """Remove what processes of this machine that were killed have left aside of these features."""
-    for left in cached.parent.glob(f".{cached.name}.{os.uname().nodename}.*"):
-        try:
-            os.kill(int(left.name.split(".")[-2]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(left, ignore_errors=True)
-        except PermissionError:  # alive, and somebody else's
-            continue
 
 
 def _identity() -> nn.Module:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scaling.data.chance import mean_and_error
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.stages.base import Stop, Watch
@@ -17,7 +18,7 @@ from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import fitted, inherited
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Progress
-from scaling.train.evaluate import Score, mean_and_error
+from scaling.train.evaluate import Score
 from scaling.train.examiner import Sets, Verdict, point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Resident, put
@@ -25,7 +26,7 @@ from scaling.train.feed.scale import scale_of
 from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import stream
 
-UNKNOWN = Score(nan, nan, nan, nan)  # of sets that are not judged
+UNKNOWN = Score(nan, nan)  # of sets that are not judged
 
 
 def load_test(run: PlannedRun, device: torch.device) -> Sets:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch.nn import functional
 
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
+from scaling.data.chance import mean_and_error
 from scaling.train.feed.resident import Examples
 from scaling.train.sizes import EVALUATED_ROWS
 
@@ -66,9 +66,3 @@ def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) 
                 wrong.append((outputs.argmax(1) != y).double())
     module.train(training)
     return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if wrong else ()))
-
-
-def mean_and_error(values: Tensor) -> tuple[float, float]:
-    """Return a mean and its standard error (0 for a single value)."""
-    error = values.std().item() / sqrt(len(values)) if len(values) > 1 else 0.0
-    return values.mean().item(), error

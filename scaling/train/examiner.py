@@ -62,7 +62,7 @@ class Verdict:
     train: Score
 
 
-LOST = Verdict(*[Score(nan, nan, nan, nan)] * 3)  # of a model that is no longer finite
+LOST = Verdict(*[Score(nan, nan)] * 3)  # of a model that is no longer finite
 
 
 def examine(run: PlannedRun, sets: Sets, module: nn.Module) -> Verdict:
@@ -83,15 +83,14 @@ def examine(run: PlannedRun, sets: Sets, module: nn.Module) -> Verdict:
 
 def point(run: PlannedRun, verdict: Verdict, *, step: int, lr: float | None, final: bool) -> Point:
     """Write a verdict down as a milestone of the run."""
-    has_error, reached = run.config.data.has_error, asdict(run.quantities.at(step))
     return Point(
-        **{**reached, "final": final},
+        **{**asdict(run.quantities.at(step)), "final": final},
         loss=verdict.test.loss,
         loss_se=verdict.test.loss_se,
-        error=verdict.test.error if has_error else None,
-        error_se=verdict.test.error_se if has_error else None,
+        error=verdict.test.error,
+        error_se=verdict.test.error_se,
         val_loss=verdict.validation.loss,
-        val_error=verdict.validation.error if has_error else None,
+        val_error=verdict.validation.error,
         train_loss=verdict.train.loss,
         lr=lr,
     )

@@ -79,7 +79,7 @@ def test_an_image_folder(tmp_path: Path) -> None:
         assert isinstance(part, Arrays)
         assert part.x.shape[1:] == (3, 8, 8)
         assert np.array_equal(greys(part), part.y)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from scaling.data.pixels import moments
 from scaling.data.prepare.pictures import Pictures, pixels
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
+from scaling.folders import folder_aside
 
 ORDER_SEED = 0  # of the order in which training images are written
 SPLIT_SEED = 0  # never changes: where one held-out split has to serve for two
@@ -101,27 +102,28 @@ def write_prepared(
     `watch` is told the split, the pictures done and their number from time to time.
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
-    aside = final.with_name(final.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    plan = _rows(pictures)
-    aside.mkdir(parents=True)
-    _check_room(aside, sum(len(pictures[split].labels) for split in plan) * channels * image_size**2)
-    examples, published = {}, None
-    for split, parts in plan.items():
-        labels = pictures[split].labels
-        examples.update({name: len(rows) for name, rows in parts.items()})
-        _write_split(pictures[split], parts, aside, size=image_size, channels=channels, watch=_named(watch, split))
-        for name, rows in parts.items():
-            np.save(aside / f"{name}-labels.npy", labels[rows])
-        if "test" in parts and (places := _places(pictures[split].names())) is not None:
-            np.save(aside / PLACES, places[parts["test"]])
-            published = len(places)
-    mean, std = moments(np.load(aside / "train-images.npy", mmap_mode="r"))
-    facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published)
-    (aside / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
-    shutil.rmtree(final, ignore_errors=True)
-    aside.rename(final)
+    rows = _rows(pictures)
+    with folder_aside(final) as aside:
+        _check_room(aside, sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
+        published = None
+        for split, parts in rows.items():
+            told = _named(watch, split)
+            _write_split(pictures[split], parts, aside, size=image_size, channels=channels, watch=told)
+            published = _write_places(pictures[split], parts, aside) or published
+        examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
+        mean, std = moments(np.load(aside / "train-images.npy", mmap_mode="r"))
+        facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published)
+        (aside / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
     return Prepared.open(final)
+
+
+def _write_places(pictures: Pictures, parts: Mapping[str, np.ndarray], folder: Path) -> int | None:
+    """Write where the test images stand among the named images that they come from; return how many those are."""
+    places = _places(pictures.names()) if "test" in parts else None
+    if places is None:
+        return None
+    np.save(folder / PLACES, places[parts["test"]])
+    return len(places)
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -175,6 +177,7 @@ def _write_split(
         shape = (len(rows), channels, size, size)
         path = folder / f"{name}-images.npy"
         arrays.append(np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape))
+        np.save(folder / f"{name}-labels.npy", pictures.labels[rows])
     for start, images in pixels(pictures, size=size, channels=channels):
         stop = start + len(images)
         for index, array in enumerate(arrays):

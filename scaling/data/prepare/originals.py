@@ -19,7 +19,7 @@ UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images 
 
 def find_pictures(folder: Path) -> dict[str, Pictures]:
     """Return the splits found in a folder, or else in one below it, {} where there are none."""
-    below = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("prepared-"))
+    below = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(("prepared-", ".")))
     for place in (folder, *below):
         found = _splits(place) or _binary(place)
         if usable := {split: pictures for split, pictures in found.items() if _labelled(pictures)}:

@@ -9,6 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+from scaling.folders import folder_aside
+
 log = logging.getLogger(__name__)
 
 
@@ -26,21 +28,12 @@ def staged(source: Path, stage: str | None) -> Path:
         with (folder / f".{target.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.exists():
-                _copy(source, target)
+                with folder_aside(target) as aside:
+                    shutil.copytree(source, aside, dirs_exist_ok=True)
     except OSError as error:
         log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)
         return source
     return target
-
-
-def _copy(source: Path, target: Path) -> None:
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.copytree(source, aside)
-        aside.rename(target)
-    except OSError:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
 
 
 def _fingerprint(source: Path) -> str:
