@@ -56,7 +56,7 @@ class RunFolder:
         """The state to continue from."""
         return self.path / "checkpoint"
 
-    def kept(self, step: int) -> Path:
+    def kept_weights(self, step: int) -> Path:
         """The weights at a milestone, kept for later stages."""
         return self.path / "checkpoints" / str(step)
 

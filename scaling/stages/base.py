@@ -41,7 +41,7 @@ class Stage:
     fits: ClassVar[bool] = True
     featured: ClassVar[bool] = False
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Say what the stage will do; UserError where it cannot start from its parent."""
         raise TypeError(f"{type(self).__name__} settles nothing")
 

@@ -29,7 +29,7 @@ class Evaluation(Stage):
 
     fits: ClassVar[bool] = False
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network; UserError where the data has other classes than its head knows, or no classes."""
         from scaling.accounting import count
         from scaling.errors import UserError

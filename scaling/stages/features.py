@@ -19,7 +19,7 @@ import numpy as np
 
 from scaling.data.memory import load_array
 from scaling.folders import RunFolder, folder_aside
-from scaling.plan.identity import essence, resolved_precision
+from scaling.plan.identity import identity_keys, resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 
@@ -41,7 +41,7 @@ def feature_key(run: PlannedRun) -> str:
     assert parent is not None, "a run without a parent has no features"
     facts = {
         "parent": [parent.run_id, parent.step],
-        "data": {"name": data.name, **essence(data), "size": run.quantities.D_unique},
+        "data": {"name": data.name, **identity_keys(data), "size": run.quantities.D_unique},
         "precision": resolved_precision(run.config),
         "version": VERSION,
     }

@@ -26,15 +26,15 @@ class FineTune(Stage):
     name: ClassVar[str] = "finetune"
     trains: ClassVar[bool] = True
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network with its new head at the size that it reads."""
         from scaling.accounting import count
-        from scaling.plan.quantities import settle
+        from scaling.plan.quantities import compute_quantities
         from scaling.stages.parents import check_parent, features_of, layers_of
 
         parent = check_parent(config, parent)
         features_of(config, parent)
-        return settle(config, counts=count(layers_of(parent, config.data.outputs)))
+        return compute_quantities(config, counts=count(layers_of(parent, config.data.outputs)))
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
         """Train step by step."""

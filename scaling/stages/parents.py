@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaling.accounting import Layer, head_inputs
 from scaling.errors import UserError
-from scaling.plan.quantities import available
+from scaling.plan.quantities import subset_size
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
@@ -49,9 +49,9 @@ def features_of(config: RunConfig, parent: PlannedRun) -> int:
     return found
 
 
-def subset_of(config: RunConfig) -> int:
+def required_subset_size(config: RunConfig) -> int:
     """Return the size of the training subset; UserError where examples are drawn without end."""
-    pool = available(config)
+    pool = subset_size(config)
     if pool is None:
         raise UserError(
             f"found stage={config.stage.name} with data={config.data.name}, whose examples are drawn fresh without "

@@ -26,15 +26,15 @@ class Probe(Stage):
     trains: ClassVar[bool] = True
     featured: ClassVar[bool] = True
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the head's training and one pass of the body; UserError where the features would change."""
         from scaling.accounting import body_of, count, dense
         from scaling.errors import UserError
-        from scaling.plan.quantities import settle
-        from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
+        from scaling.plan.quantities import compute_quantities
+        from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
         parent = check_parent(config, parent)
-        subset_of(config)
+        required_subset_size(config)
         if config.augment.name != "none":
             raise UserError(
                 f"found augment={config.augment.name} with stage=probe, whose features are computed once; "
@@ -42,7 +42,7 @@ class Probe(Stage):
             )
         outputs = config.data.outputs
         head = dense(features_of(config, parent), outputs, role="head", first=True)
-        return settle(config, counts=count([head]), once=body_of(layers_of(parent, outputs)).forward_flops)
+        return compute_quantities(config, counts=count([head]), once=body_of(layers_of(parent, outputs)).forward_flops)
 
     def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
         """Bring the features to the device, from the cache if they are there."""

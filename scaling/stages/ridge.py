@@ -38,14 +38,14 @@ class Ridge(Stage):
     shots: PositiveInt | None = None
     penalties: tuple[PositiveFloat, ...] = PENALTIES
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
         from scaling.accounting import body_of, closed_form_C, count, dense
         from scaling.plan.quantities import ImpossibleRun, Quantities
-        from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
+        from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
         parent = check_parent(config, parent)
-        pool, data = subset_of(config), config.data
+        pool, data = required_subset_size(config), config.data
         D = pool if self.shots is None else self.shots * data.outputs
         if pool < D:
             raise ImpossibleRun(

@@ -23,17 +23,17 @@ class FromScratch(Stage):
     trains: ClassVar[bool] = True
     begins: ClassVar[bool] = True
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Turn the length that is given into steps, examples and FLOPs; UserError where a parent is given."""
         from scaling.errors import UserError
-        from scaling.plan.quantities import settle
+        from scaling.plan.quantities import compute_quantities
 
         if config.parent is not None:
             raise UserError(
                 f"found parent.run_id={config.parent.run_id} with stage=train, which starts from nothing; "
                 f"choose another stage, or drop the parent"
             )
-        return settle(config)
+        return compute_quantities(config)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
         """Train step by step, or solve at once where the optimiser is least squares."""

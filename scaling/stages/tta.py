@@ -40,7 +40,7 @@ class TestTimeAugmentation(Evaluation):
     labels: str | None = None
     root: str = part(".", identity=False)
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network; UserError for data that are no images."""
         from scaling.errors import UserError
 
@@ -49,7 +49,7 @@ class TestTimeAugmentation(Evaluation):
                 f"found stage=tta with data={config.data.name}, whose examples of shape {tuple(config.data.shape)} are "
                 f"no images to crop or flip; wanted images; choose another stage"
             )
-        return super().settle(config, parent)
+        return super().quantities(config, parent)
 
     def files(self) -> tuple[Path, ...]:
         """Name the file of label lists."""

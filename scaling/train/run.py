@@ -78,7 +78,7 @@ def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) 
             **({"facts": facts} if facts else {}),
         },
         points=tuple(journal.points),
-        descent=run.descent(),
+        descent=run.started_from(),
         how=how(
             seconds=journal.seconds,
             examples_per_second=journal.examples_per_second,

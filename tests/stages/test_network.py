@@ -154,7 +154,7 @@ def test_weights_that_do_not_fit_the_model_are_said_in_a_sentence(trained, tmp_p
     folder = RunFolder(tmp_path / "runs" / run.run_id)
     weights = kept_weights(folder_of(parent, results), 40)
     cut = {**weights, "embed.weight": weights["embed.weight"][:, :3]}
-    write_checkpoint(folder.other(parent.run_id).kept(40), parent.run_id, {"model": cut})
+    write_checkpoint(folder.other(parent.run_id).kept_weights(40), parent.run_id, {"model": cut})
     with pytest.raises(UserError, match=r"embed\.weight .* \(16, 3\) .* \(16, 6\)"):
         inherited(run, folder, CPU, new_head=True)
 

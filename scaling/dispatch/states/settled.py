@@ -24,7 +24,7 @@ def settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
         return False
     if not isinstance(record, dict):
         return False
-    return record.get("status") == "diverged" or all(files.kept(step).is_file() for step in keeps)
+    return record.get("status") == "diverged" or all(files.kept_weights(step).is_file() for step in keeps)
 
 
 def clear_for_training(files: RunFolder) -> None:
