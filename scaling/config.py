@@ -1,4 +1,4 @@
-"""The schema of one run: what a config may say, checked when it is read.
+"""The schema of one run: the keys of its config, checked when it is read.
 
 The dataclasses are the schema. A group whose members differ (model, data, optim, schedule, augment) names its class in
 `_target_`, as Hydra does, so that a user's own class needs no change here.
@@ -38,7 +38,7 @@ def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
 
 
 def _keep(value: Any) -> Any:
-    """Read yes and no as last and none."""
+    """Return last for true and none for false, as YAML reads yes and no."""
     return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
 
 
@@ -51,12 +51,12 @@ Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 class Train:
     """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
 
-    `budget` is in FLOPs (C, see accounting); `milestones` lists where the run is evaluated (see milestones.py).
-    `micro_batch` examples of a batch pass through the model at a time, their gradients added up: less memory, the same
-    run but for rounding. `precision: auto` is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs that
-    can, and is fp32 elsewhere. `checkpoint_seconds` is wall-clock time between two checkpoints;
-    `keep` says at which milestones the weights are kept for later stages.
-    `filters` keeps the first layer's weights of the finished run beside its record.
+    `budget`: in FLOPs (C, see accounting.py); `milestones`: where the run is evaluated (see plan/milestones.py);
+    `micro_batch`: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
+    same run but for rounding; `precision`: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
+    that can, and is fp32 elsewhere; `checkpoint_seconds`: wall-clock time between two checkpoints; `keep`: at which
+    milestones the weights are kept for later stages; `filters`: keep the first layer's weights of the finished run
+    beside its record.
     """
 
     examples: float | None = part(None, identity=False)
@@ -79,7 +79,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that a stage starts from, at one of its milestones (`step`; null: its end)."""
+    """The run that a stage starts from; `step`: one of its milestones (null: its end)."""
 
     run_id: str
     step: int | None = None
@@ -87,7 +87,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run, whole: five chosen groups, the training settings, the seed; its stage and what that starts from."""
+    """The whole config of one run: its groups, training settings, seed, stage, and the run that it starts from."""
 
     model: Any
     data: Any
@@ -101,7 +101,7 @@ class RunConfig:
 
 
 def read_config(raw: Mapping[str, Any]) -> RunConfig:
-    """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names the offending key."""
+    """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names a key that is wrong."""
     known = (*GROUPS, "stage", "parent", "train", "seed")
     unknown = sorted(set(raw) - set(known))
     if unknown:
@@ -132,7 +132,7 @@ def load_class(target: str) -> type:
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"found _target_ {target!r}, which cannot be imported ({error}); give module.Class") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-        raise UserError(f"found _target_ {target!r}, which is no dataclass; wanted a frozen dataclass")
+        raise UserError(f"found _target_ {target!r}, which is not a dataclass; wanted a frozen dataclass")
     return found
 
 
@@ -167,7 +167,7 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
 
 
 def _wanted(message: str) -> str:
-    """Turn pydantic's sentence on what a value should be into ours on what is wanted."""
+    """Return pydantic's message on what a value should be in the words of ours on what is wanted."""
     said, _, what = message.partition("should be ")
     if said.lower() != "input ":
         return f"{message[:1].lower()}{message[1:]}"

@@ -1,4 +1,4 @@
-"""What can be said to a user in one sentence."""
+"""Errors that a user can cause, told in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything lies on disk, and how a file is written so that half of one is never taken for a result."""
+"""Where files lie on disk, and how they are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RunFolder:
 
     @property
     def claim(self) -> Path:
-        """Who trains the run at the moment."""
+        """Which process trains the run now."""
         return self.path / "claim.json"
 
     @property
@@ -57,7 +57,7 @@ class RunFolder:
         return self.path / "checkpoint"
 
     def kept_weights(self, step: int) -> Path:
-        """The weights at a milestone, kept for later stages."""
+        """The weights kept at a milestone, for later stages."""
         return self.path / "checkpoints" / str(step)
 
     def other(self, run_id: str) -> RunFolder:
@@ -66,7 +66,7 @@ class RunFolder:
 
     @property
     def features(self) -> Path:
-        """The features that frozen bodies make, shared by all runs of these results; safe to delete."""
+        """Cached features of frozen bodies, shared by all runs of these results; safe to delete."""
         return self.path.parents[1] / "features"
 
 
@@ -89,12 +89,12 @@ class SweepFolder:
 
     @property
     def forecast(self) -> Path:
-        """Seconds and memory a run, with their basis."""
+        """One row a run: seconds and memory, and what they rest on."""
         return self.path / "forecast.csv"
 
     @property
     def sweep(self) -> Path:
-        """The sweep as it was asked for: YAML with its head comment, and the overrides of the command line."""
+        """The sweep file with its head comment, and the command line."""
         return self.path / "sweep.yaml"
 
     @property
@@ -113,7 +113,7 @@ class SweepFolder:
 
 
 def _aside(path: Path) -> Path:
-    """Return where this thread writes what shall become `path`: beside it, hidden, named by machine and process."""
+    """Return the hidden name beside `path` under which this thread writes it: by machine, process and thread."""
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
 
 
@@ -135,8 +135,8 @@ def write_aside(path: Path, data: bytes | str) -> None:
 def folder_aside(path: Path) -> Iterator[Path]:
     """Give an empty folder to fill, which becomes `path` when the block is done; removed where it fails.
 
-    A folder that stands there is replaced; where another process puts one there at the same time, that one stays. What
-    processes of this machine that were killed have left aside is removed.
+    A folder that is there already is replaced; one that another process puts there meanwhile stays. What killed
+    processes of this machine have left aside is removed.
     """
     _remove_dead_folders(path)
     aside = _aside(path)
@@ -164,13 +164,13 @@ def _remove_dead_folders(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a broken file out of the way, keeping what it holds."""
+    """Rename a broken file, so that its content is kept but not read again; return the new path."""
     aside = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
     return path.rename(aside)
 
 
 def remove_asides(folder: Path, pid: int) -> None:
-    """Remove what a process that was killed in `write_aside` has left under a folder."""
+    """Remove the files that a process killed in `write_aside` has left under a folder."""
     for aside in folder.rglob(f".*.{pid}.*"):
         aside.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""How numbers are shown to people."""
+"""Numbers as text: durations, bytes, counts."""
 
 from __future__ import annotations
 

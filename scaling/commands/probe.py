@@ -64,7 +64,7 @@ def _measure(arguments: list[str], device: str) -> Speed:
         keep_speed(speed, partition=launcher.speed_name)
         return speed
     os.environ.update(thread_environment(launcher.threads))  # before torch starts: it reads them once
-    from scaling.forecast.probe import probe as measure
+    from scaling.forecast.probe import probe_speed as measure
 
     speed = measure(device, threads=launcher.threads)
     keep_speed(speed)

@@ -16,7 +16,7 @@ from scaling.data.base import Source
 from scaling.data.finite import FiniteSet, Whole
 from scaling.data.places import data_folder
 from scaling.data.prepare.arrays import Prepared, find_prepared
-from scaling.data.prepare.staging import staged
+from scaling.data.prepare.staging import staged_copy
 from scaling.errors import UserError
 
 OF_A_RUN = ("size", "seed", "stage")  # keys that change nothing of what is prepared
@@ -81,7 +81,7 @@ class ImageSet(FiniteSet):
                 f"found no {self.name} at {self.image_size} pixels in {source.where}; wanted prepared images; "
                 f"{source.advice}"
             )
-        return Prepared.open(staged(Path(source.where), self.stage)).whole()
+        return Prepared.open(staged_copy(Path(source.where), self.stage)).whole()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ LARGE = (  # for a GPU, which small shapes leave idle
 STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 
 
-def probe(device: str = "auto", *, threads: int = 1) -> Speed:
+def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
     """Time a device with `threads` torch threads and return its speed; UserError for an unknown device."""
     import torch
 
@@ -157,8 +157,8 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
 
 def _step_seconds(run: PlannedRun, where: Any) -> float:
     """Return the seconds of one step of the real loop, the fastest of some slices."""
-    from scaling.train.examiner import load_sets
     from scaling.train.feed.feed import batches
+    from scaling.train.feed.sets import load_sets
     from scaling.train.loop import Trainer
     from scaling.train.precision import matmul_precision
 

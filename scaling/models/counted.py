@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
 from scaling.internals.torch import skip_dynamo_import_in_counter
-from scaling.models.parts import is_matrix, weighted
+from scaling.models.parts import is_matrix, with_matrices
 
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
@@ -45,7 +45,7 @@ def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list
     of them; what does not fit (products without weights) stands in a layer of its own. Their sum is exact.
     """
     module, flops = _measured(model, shape, outputs)
-    parts = weighted(module)
+    parts = with_matrices(module)
     names = [name for name, part in parts.items() if _own(flops, name, part)] or list(parts)  # that multiply, if any do
     embed, head = _ends(model, module, names)
     layers, seen, laid = [], set[nn.Parameter](), 0

@@ -12,7 +12,7 @@ def is_matrix(parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2
 
 
-def weighted(module: nn.Module) -> dict[str, nn.Module]:
+def with_matrices(module: nn.Module) -> dict[str, nn.Module]:
     """Return the submodules that hold weight matrices of their own, by name, in the order in which they were added."""
     return {
         name: part
@@ -26,7 +26,7 @@ def head_of(module: nn.Module) -> nn.Module:
     name = getattr(module, "head_name", None) or ("head" if hasattr(module, "head") else None)
     if name is not None:
         return module.get_submodule(name)
-    matrices = weighted(module)
+    matrices = with_matrices(module)
     if not matrices:
         raise UserError(f"found no weight matrix in {type(module).__name__}; wanted a layer to read out with; add one")
     return list(matrices.values())[-1]

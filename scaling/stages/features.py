@@ -1,7 +1,7 @@
-"""Features that a frozen body makes of a data set: computed once a checkpoint and data set, and kept on disk.
+"""Features of a data set under a frozen body: computed once a checkpoint and data set, and cached on disk.
 
-results/features/KEY holds one array a split, (examples, features) float32, made aside and renamed when it is whole. It
-is safe to delete.
+results/features/KEY holds one array a split, (examples, features) float32, written whole or not at all. It is safe to
+delete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from scaling.data.base import Arrays, Splits
-    from scaling.train.examiner import Sets
+    from scaling.train.feed.sets import Sets
 
 SPLITS = ("train", "validation", "test")
 VERSION = 1  # raised when the same checkpoint and data would give other features
@@ -36,7 +36,7 @@ BYTES_PER_NUMBER = 4  # float32
 
 
 def feature_key(run: PlannedRun) -> str:
-    """Return what names the features of a run: its parent's checkpoint and the data, whatever is done with them."""
+    """Return the cache key of a run's features: a hash of its parent's checkpoint and its data."""
     data, parent = run.config.data, run.config.parent
     assert parent is not None, "a run without a parent has no features"
     facts = {
@@ -49,26 +49,26 @@ def feature_key(run: PlannedRun) -> str:
 
 
 def feature_bytes(run: PlannedRun) -> int:
-    """Return about how much room the features of a run take on the disk."""
+    """Return about how many bytes the features of a run take on disk."""
     data, head = run.config.data, run.quantities.counts
     rows = run.quantities.D_unique + data.n_test + data.n_validation
     return BYTES_PER_NUMBER * rows * (head.N // data.outputs)
 
 
 def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
-    """Return a run's data as its parent's frozen body sees it, on the device."""
+    """Return the features of a run's data under its parent's frozen body, on the device."""
     from scaling.data.base import Arrays
-    from scaling.train.examiner import Sets
-    from scaling.train.feed.feed import epochs
-    from scaling.train.feed.resident import put
+    from scaling.train.feed.feed import epoch_feed
+    from scaling.train.feed.resident import bring
+    from scaling.train.feed.sets import Sets
 
     splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
     found = features(run, splits, folder, device)
-    seen = {
-        name: put(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
-    }
-    sample = replace(seen["train"], x=seen["train"].x[:TRAIN_EXAMPLES], y=seen["train"].y[:TRAIN_EXAMPLES])
-    return Sets(epochs(seen["train"], seed=run.config.seed), sample, seen["validation"], seen["test"], splits)
+    train, validation, test = (
+        bring(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
+    )
+    sample = replace(train, x=train.x[:TRAIN_EXAMPLES], y=train.y[:TRAIN_EXAMPLES])
+    return Sets(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
 
 
 def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
@@ -84,7 +84,7 @@ def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.d
 
 
 def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
-    """Return what the cache holds, None where that is nothing, or not these examples."""
+    """Return the cached features, None where there are none, or not as many as there are examples."""
     found = {}
     for name in SPLITS:
         try:
@@ -98,14 +98,14 @@ def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
 
 
 def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device, cached: Path) -> None:
-    """Pass every split through the body, into a folder aside that is renamed when it is whole."""
-    from scaling.stages.networks import fitted, inherited, put_head
+    """Pass every split through the body and write its features."""
+    from scaling.stages.networks import parent_network, replace_head, with_resize
 
-    body = inherited(run, folder, device, new_head=True)
-    put_head(body, _identity())
-    with folder_aside(cached) as aside:  # what stands there is damaged, or another worker's, which is the same
+    body = parent_network(run, folder, device, new_head=True)
+    replace_head(body, _identity())
+    with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
         for name in SPLITS:
-            parts = _passes(run, fitted(body, run), splits, name, device)
+            parts = _passes(run, with_resize(body, run), splits, name, device)
             _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
 
 
@@ -116,11 +116,11 @@ def _identity() -> nn.Module:
 
 
 def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
-    """Yield the features of one split, some examples at a time; nothing is drawn from any random stream."""
+    """Yield the features of one split in blocks of examples; nothing is drawn from any random stream."""
     import torch
 
     from scaling.data.base import Arrays
-    from scaling.train.feed.resident import put
+    from scaling.train.feed.resident import bring
     from scaling.train.feed.scale import scale_of
 
     examples: Arrays = getattr(splits, name)
@@ -130,13 +130,13 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
     rows = EVALUATED_ROWS[device.type]
     for start in range(0, len(examples), rows):
         part = Arrays(examples.x[start : start + rows], examples.y[start : start + rows])
-        x, _ = put(part, scale, device, reads=0).between(0, len(part))
+        x, _ = bring(part, scale, device, reads=0).between(0, len(part))
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             yield body(x).float().cpu().numpy()
 
 
 def _write(path: Path, parts: Iterator[np.ndarray], *, rows: int) -> None:
-    """Write an array of so many rows part by part, so that memory holds one of them, and flush it to the disk."""
+    """Write an array of `rows` rows part by part, so that memory holds one part, and flush it to the disk."""
     first = next(parts)
     facts = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, *first.shape[1:])}
     with path.open("wb") as file:

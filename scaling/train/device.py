@@ -1,4 +1,4 @@
-"""Where a run is trained."""
+"""The device of a run: by name, and as records describe it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_device(name: str) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name a device as records do: the GPU's model, or the processor's and the number of threads."""
+    """Return a device as records describe it: the GPU's model, or the processor's with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()

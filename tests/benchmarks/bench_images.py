@@ -35,9 +35,9 @@ from scaling.optim.lion import Lion
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 from scaling.stages.train import FromScratch
-from scaling.train.examiner import load_sets
 from scaling.train.feed import mapped
 from scaling.train.feed.feed import batches
+from scaling.train.feed.sets import load_sets
 from scaling.train.loop import Trainer
 from scaling.train.precision import matmul_precision
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
-from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe
+from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe_speed
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.train.run import train_run
 from scaling.train.sizes import EVALUATED_ROWS
@@ -130,7 +130,7 @@ def test_forecasting_does_not_start_torch():
 
 @pytest.mark.slow
 def test_a_real_probe_forecasts_real_runs(tmp_path):
-    speed = probe("cpu")
+    speed = probe_speed("cpu")
     for width, steps in ((8, 2000), (64, 1000), (256, 300)):
         model = {"is": "mlp", "width": width, "depth": 2}
         run = planned({"steps": steps, "batch": 128}, model=model, data={"is": "blobs", "size": 4000})

@@ -12,7 +12,7 @@ import torch
 
 from scaling.folders import RunFolder, read_lines
 from scaling.plan.planned import PlannedRun
-from scaling.train.output.kept_weights import kept_weights
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.runs import essence
@@ -63,11 +63,11 @@ def test_a_killed_stage_ends_with_the_same_record(case, results, tmp_path):
     assert not folder.record.exists()
     assert folder.checkpoint.exists() == run.config.stage.trains
     resumed = train_run(run, folder, device="cpu")
-    weights = kept_weights(folder, run.quantities.steps) if run.config.stage.trains else {}
+    weights = read_kept_weights(folder, run.quantities.steps) if run.config.stage.trains else {}
     folder.record.unlink()
     straight = train_run(run, folder, device="cpu")
     assert essence(resumed) == essence(straight)
     assert not folder.checkpoint.exists()
     if weights:
-        again = kept_weights(folder, run.quantities.steps)
+        again = read_kept_weights(folder, run.quantities.steps)
         assert all(torch.equal(weights[name], again[name]) for name in weights)

@@ -19,7 +19,7 @@ AT_A_TIME = 2_000  # pictures decoded side by side
 Picture = Path | bytes | np.ndarray  # a file, its content, or pixels (height, width, channels)
 
 
-def unnamed() -> None:
+def no_names() -> None:
     """Return no names: what was never in files of its own has none."""
 
 
@@ -32,7 +32,7 @@ class Pictures:
 
     labels: np.ndarray
     read: Callable[[], Iterator[Picture]]
-    names: Callable[[], list[str] | None] = unnamed
+    names: Callable[[], list[str] | None] = no_names
 
 
 def pixels(pictures: Pictures, *, size: int, channels: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -14,7 +14,7 @@ from scaling.folders import folder_aside
 log = logging.getLogger(__name__)
 
 
-def staged(source: Path, stage: str | None) -> Path:
+def staged_copy(source: Path, stage: str | None) -> Path:
     """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made now if it is not there.
 
     The processes of a node wait for the one that copies. Where the copy cannot be made, `source` itself is read.

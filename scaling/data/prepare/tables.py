@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scaling.data import hub
-from scaling.data.prepare.pictures import AT_A_TIME, Picture, Pictures, unnamed
+from scaling.data.prepare.pictures import AT_A_TIME, Picture, Pictures, no_names
 from scaling.errors import UserError
 
 IMAGES = ("image", "img")  # columns, the first that is there
@@ -43,7 +43,7 @@ class Table:
                 f"found labels such as {labels[0]!r} in {self.where}; wanted whole numbers from 0; encode them"
             )
         named = any(name.startswith(f"{image}.path") for name in self.columns)
-        names = partial(self._names, image) if named else unnamed
+        names = partial(self._names, image) if named else no_names
         return Pictures(labels.astype(np.int64), partial(self._contents, image), names)
 
     def _contents(self, image: str) -> Iterator[Picture]:

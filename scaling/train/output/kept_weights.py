@@ -1,4 +1,4 @@
-"""Weights kept at a milestone, for the stages that start from there."""
+"""Weights kept at a milestone, for stages that start from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def keep_weights(folder: RunFolder, run_id: str, step: int, module: nn.Module) -
     write_checkpoint(folder.kept_weights(step), run_id, {"model": module.state_dict()})
 
 
-def kept_weights(folder: RunFolder, step: int) -> dict[str, Tensor]:
+def read_kept_weights(folder: RunFolder, step: int) -> dict[str, Tensor]:
     """Read the weights that a run kept at a step; UserError where there are none, or they are damaged."""
     state = read_checkpoint(folder.kept_weights(step), folder.run_id)
     if state is None:

@@ -1,4 +1,4 @@
-"""Losses: what is trained on, and what is reported."""
+"""Losses: the objective of training, and the scores that are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -
 
 @dataclass(frozen=True)
 class Score:
-    """Loss and error over a set of examples, with their standard errors; errors are None for regression."""
+    """Mean loss and error over a set of examples, with their standard errors; errors are None for a regression."""
 
     loss: float
     loss_se: float
@@ -53,7 +53,7 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
-    """Evaluate a module, which is left in the mode it was in; nothing is drawn from any random stream."""
+    """Score a module, which stays in the mode it was in; nothing is drawn from any random stream."""
     device, training = examples.device, module.training
     module.eval()
     loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]
