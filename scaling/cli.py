@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from scaling import __version__
+from scaling.errors import suggestion
 
 VERBS = {  # verb: (where it lives, one line of help)
     "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and cost; touch nothing."),
@@ -56,9 +56,7 @@ class Verbs(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the verb; UsageError suggests the nearest one where there is none of that name."""
         if args[0] not in VERBS:
-            close = get_close_matches(args[0], VERBS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(VERBS)}"
-            raise click.UsageError(f"found the unknown verb {args[0]!r}; {hint}")
+            raise click.UsageError(f"found the unknown verb {args[0]!r}; {suggestion(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -25,7 +24,7 @@ from pydantic import (
     ValidationError,
 )
 
-from scaling.errors import UserError
+from scaling.errors import UserError, suggestion
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
@@ -155,10 +154,8 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
     first = error.errors()[0]
     key = ".".join([where, *(str(step) for step in first["loc"])])
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = [f.name for f in dataclasses.fields(kind)]
-        close = get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {where}.{close[0]}?" if close else f"{where} knows {', '.join(known)}"
-        return f"found the unknown key {key}; {hint}"
+        known = [f"{where}.{f.name}" for f in dataclasses.fields(kind)]
+        return f"found the unknown key {key}; {suggestion(key, known)}"
     if first["type"] == "missing":
         return f"found no value for {key}; wanted one; add {key}=VALUE"
     if first["input"] is None:

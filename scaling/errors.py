@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(ValueError):
     """Bad input: what was found, what was wanted, what to do (the command line exits with 2)."""
+
+
+def suggestion(name: str, known: Iterable[str], *, write: str = "{}") -> str:
+    """Return the end of an error about an unknown name: the nearest known one, or a list of all.
+
+    `write`: how the nearest is written, such as "model={}".
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {write.format(near[0])}?" if near else f"wanted one of {', '.join(names)}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from scaling.compose.aliases import AliasSource
 from scaling.compose.roots import roots, shipped
 from scaling.compose.sources import GROUP, SearchPath, SweepSource
-from scaling.errors import UserError
+from scaling.errors import UserError, suggestion
 
 PRIMARY = "config"  # conf/config.yaml
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
@@ -86,12 +85,7 @@ def _unknown(key: str, siblings: Sequence[str]) -> str:
     known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
     own = Path("conf", f"{PRIMARY}.yaml")
     beside = f" ({own} here stands in the place of the package's)" if own.is_file() else ""
-    return f"found the unknown key {key}{beside}; {_hint(key, known)}"
-
-
-def _hint(name: str, known: Sequence[str], write: str = "{}") -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {write.format(close[0])}?" if close else f"wanted one of {', '.join(known)}"
+    return f"found the unknown key {key}{beside}; {suggestion(key, known)}"
 
 
 def _missing(error: MissingConfigException) -> str:
@@ -104,7 +98,7 @@ def _missing(error: MissingConfigException) -> str:
         return f"found {' '.join(str(error).split())}"
     if group.startswith("model/"):
         return f"found no model={found.removeprefix('model/')}; wanted a name such as B-12/Wi-1024 or S-6/Wi-512"
-    return f"found no {group}={name}; {_hint(name, options, f'{group}={{}}')}"
+    return f"found no {group}={name}; {suggestion(name, options, write=f'{group}={{}}')}"
 
 
 def _no_sweep(name: str) -> str:
@@ -113,7 +107,7 @@ def _no_sweep(name: str) -> str:
     within = [other for other in known if other.startswith(f"{name}/")]
     if within:
         return f"found {name}, which is a folder of sweeps; wanted one of {', '.join(within)}"
-    return f"found no sweep={name}; {_hint(name, known, f'{GROUP}={{}}')}"
+    return f"found no sweep={name}; {suggestion(name, known, write=f'{GROUP}={{}}')}"
 
 
 def choices(cfg: DictConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The loss of the constant predictor: what a model has to beat before it has learnt anything."""
+"""Chance: the loss of the constant predictor, which a model that has learnt something lies below."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def constant_predictor(class_counts: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return cross-entropy (nats) and its standard error on test `labels` of predicting the training class shares.
 
-    Shares follow Laplace's rule of succession, so that a class unseen in training costs much but not infinity.
+    Shares follow Laplace's rule of succession, so that the loss of a class unseen in training is finite.
     """
     shares = (class_counts + 1) / (class_counts.sum() + len(class_counts))
     return mean_and_error(-np.log(shares)[labels])

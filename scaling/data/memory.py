@@ -13,7 +13,7 @@ import numpy as np
 
 T = TypeVar("T")
 MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
-MOST_BYTES = 1 << 30  # a worker; less where memory is short for the number of processors
+MOST_BYTES = 1 << 30  # of a worker; less where the machine has little memory a processor
 
 
 def load_array(path: Path) -> np.ndarray:
@@ -27,10 +27,9 @@ def stays_in_file(array: np.ndarray) -> bool:
 
 
 class Memory:
-    """A bounded store of groups of values; whole groups go, the one used longest ago first.
+    """A bounded store of groups of values; the group used longest ago is forgotten first, as a whole.
 
-    Within a group what came first stays: runs walk their chunks from the start, so that forgetting the oldest chunk
-    would keep nothing of use.
+    Within a group the first values stay: runs read their chunks from the start, so that the oldest ones are of use.
     """
 
     def __init__(self, limit: int):
@@ -39,7 +38,7 @@ class Memory:
         self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `key`, made once for as long as it is kept; its arrays are shared, so read-only."""
+        """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only."""
         held = self._groups.get(group, {})
         if key in held:
             self._groups.move_to_end(group)
@@ -82,7 +81,7 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
 
 
 def affordable() -> int:
-    """Return the bytes a worker may keep: a quarter of this machine's memory shared by all its processors, at most."""
+    """Return the bytes that a worker may keep: at most its processor's share of a quarter of the machine's memory."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(MOST_BYTES, physical // (4 * (os.cpu_count() or 1)))
 

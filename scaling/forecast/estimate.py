@@ -1,4 +1,4 @@
-"""What a run will take on a device: seconds and memory, from a probe and from runs that are done."""
+"""The forecast of a run on a device: seconds and memory, from a speed probe and from runs that are done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run is expected to take, on which device, and on what that rests."""
+    """Expected seconds and memory of a run; `device`: on which device; `basis`: what the forecast rests on."""
 
     seconds: float
     memory_bytes: int
@@ -50,7 +50,7 @@ def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Work:
-    """What one training step does; the units of `scaling.forecast.speed.Costs`."""
+    """What one training step does, in the units of `scaling.forecast.speed.Costs`."""
 
     step: int
     layer: int
@@ -71,7 +71,7 @@ class Work:
 
 
 def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
-    """Count what one step of the config's model, or of other `layers`, on `batch` examples does."""
+    """Return what a step on `batch` examples does; `layers`: those of the config's model by default."""
     shape = config.data.shape
     layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
     forward = sum(layer.forward_flops for layer in layers)
@@ -87,15 +87,16 @@ def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None
 
 
 def _width(layer: Layer) -> int:
-    """Return about how many numbers a layer puts out for one example: its biases, or a square matrix's side."""
+    """Return about how many numbers a layer puts out for one example: its biases, or the side of a square matrix."""
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
 def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
-    """Forecast a run from the speed of its device; `ratios`: actual over estimated seconds of runs of its shape there.
+    """Forecast a run from the speed of its device.
 
-    Counted are the steps, the evaluations at milestones, the making of fresh data and what every run costs once; not
-    counted are reading data sets from disk, compiling, and a second worker's share of the memory's bandwidth.
+    `ratios`: actual over estimated seconds of runs of the same shape there. Included are the steps, the evaluations at
+    milestones, making fresh data and the fixed cost of a run; not included are reading data sets from disk, compiling,
+    and a second worker's share of the memory bandwidth.
     """
     seconds, basis = estimate(run, speed), f"probe of {speed.device}"
     if ratios:
@@ -111,10 +112,10 @@ def forecast_all(
     done: Iterable[tuple[PlannedRun, float]] = (),
     partition: str | None = None,
 ) -> dict[str, Forecast]:
-    """Forecast runs on this machine, by run_id, from its probe and from runs `done` there with the seconds they took.
+    """Forecast runs, by run_id, from the speed probe of this machine; runs whose device was not probed are left out.
 
-    `partition`: of a cluster, whose nodes' probe is taken instead (on a GPU where one was probed). Runs whose device
-    was never probed are left out.
+    `done`: runs done on this machine and the seconds they took; `partition`: of a cluster, whose probe is taken instead
+    of this machine's (that of a GPU, if there is one).
     """
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
     if partition is not None:
@@ -133,7 +134,7 @@ def forecast_all(
 
 
 def device_kind(config: RunConfig) -> str:
-    """Return whether a run will be trained on a cpu or a cuda device of this machine."""
+    """Return the kind of device of this machine that a run will be trained on: cpu or cuda."""
     wanted = config.train.device.partition(":")[0]
     if wanted == "auto":
         return "cuda" if gpus() else "cpu"
@@ -141,7 +142,7 @@ def device_kind(config: RunConfig) -> str:
 
 
 def shape_of(run: PlannedRun) -> tuple[Any, ...]:
-    """Return what fixes a run's speed but for its length."""
+    """Return all that the speed of a run depends on, except its length."""
     config = run.config
     settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
     stage = () if run.parent is None else (config.stage, run.input_shape)
@@ -150,7 +151,7 @@ def shape_of(run: PlannedRun) -> tuple[Any, ...]:
 
 
 def estimate(run: PlannedRun, speed: Speed) -> float:
-    """Return the seconds of a run by the probe alone."""
+    """Return the seconds of a run by the speed probe alone."""
     config, quantities = run.config, run.quantities
     if run.parent is not None:
         return speed.run + _stage_seconds(run, speed)
@@ -175,7 +176,7 @@ def _evaluated(run: PlannedRun) -> int:
 
 
 def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
-    """Return the seconds of what a stage does; features are counted as if none were in the cache."""
+    """Return the seconds of a stage; features are counted as if none were in the cache."""
     config, quantities, stage, costs = run.config, run.quantities, run.config.stage, _costs(run, speed)
     network = config.model.layers(run.input_shape, config.data.outputs)
     if not stage.fits:

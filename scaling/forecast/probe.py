@@ -1,4 +1,4 @@
-"""Measuring how fast a device trains: the real loop on a few shapes, some seconds in all."""
+"""The speed probe: how fast a device trains, by the real loop on a few shapes, in some seconds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from scaling.schedules.constant import Constant
 from scaling.stages.train import FromScratch
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
-SLICES = 4  # of which the fastest counts: the others met somebody else's work
+SLICES = 4  # of which the fastest counts: the others were slowed by other processes
 WARM_STEPS = 5
 EXAMPLES = 4_096
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
@@ -43,7 +43,7 @@ PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(DataSet):
-    """Random examples without meaning, to be timed."""
+    """Random examples and labels, for timing."""
 
     name: ClassVar[str] = "noise"
     classes: int = 10
@@ -66,7 +66,7 @@ class Noise(DataSet):
 
 @dataclass(frozen=True)
 class Shape:
-    """A model, a batch and a number of inputs to be timed."""
+    """A model, a batch size and a number of input features, for timing."""
 
     model: Any
     batch: int
@@ -141,7 +141,7 @@ def fit_costs(shapes: Sequence[Shape], seconds: Sequence[float]) -> tuple[Costs,
 
 
 def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
-    """Plan a run of a shape on noise, long enough to be timed."""
+    """Plan a run of a shape on noise."""
     config = RunConfig(
         model=shape.model,
         data=Noise(size=max(EXAMPLES, shape.batch), features=shape.features),
@@ -179,7 +179,7 @@ def _advance(trainer: Any, count: int) -> float:
 
 
 def _run_seconds(where: Any) -> float:
-    """Return what a run costs however short it is: files, models, optimiser."""
+    """Return the fixed seconds of a run: files, model, optimiser."""
     from scaling.train.run import train_run
 
     run = planned_shape(SHAPES[0], "fp32", steps=1)
@@ -193,7 +193,7 @@ def _run_seconds(where: Any) -> float:
 
 
 def _draw_seconds(data: DataSet) -> float:
-    """Return the seconds it takes to make one fresh example."""
+    """Return the seconds of making one fresh example."""
     stream: Any = data.load(None, stream_seed=1).train
     started = perf_counter()
     made = len(stream.draw(0)) + len(stream.draw(1))

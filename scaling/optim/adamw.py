@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AdamW:
-    """AdamW in torch's fused form; `weight_decay` (times lr) shrinks weight matrices, never biases and norms.
+    """AdamW in torch's fused form.
 
-    All but the head take `body_share` of the rate.
+    `weight_decay`: times lr, of weight matrices, never of biases and norms; `body_share`: share of the learning rate
+    that all but the head take.
     """
 
     name: ClassVar[str] = "adamw"

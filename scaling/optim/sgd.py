@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SGD:
-    """SGD, fused; `weight_decay` is decoupled as in AdamW: times lr, outside the momentum, weight matrices alone.
+    """SGD, fused.
 
-    All but the head take `body_share` of the rate.
+    `weight_decay`: decoupled as in AdamW, times lr and outside the momentum, of weight matrices, never of biases and
+    norms; `body_share`: share of the learning rate that all but the head take.
     """
 
     name: ClassVar[str] = "sgd"

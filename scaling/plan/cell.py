@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
 from scaling.config import RunConfig, plain, read_config, read_group
-from scaling.errors import UserError
+from scaling.errors import UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run, with_parent
@@ -116,9 +115,7 @@ def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") ->
     head, _, rest = key.partition(".")
     if head not in raw:
         known = [f"{inside}{name}" for name in raw if name != "_target_"]
-        close = get_close_matches(f"{inside}{head}", known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"wanted one of {', '.join(known)}"
-        raise UserError(f"found the unknown key {inside}{key} in the sweep; {hint}")
+        raise UserError(f"found the unknown key {inside}{key} in the sweep; {suggestion(f'{inside}{head}', known)}")
     if not rest:
         return {**raw, head: value}
     if not isinstance(raw[head], Mapping):
@@ -151,10 +148,8 @@ class Names:
             return self.config.model.family
         for step in path.split("."):
             if not isinstance(value, Mapping) or step not in value:
-                known = [*SHORT, *COUNT_COLUMNS, *COLUMNS]
-                close = get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"wanted a config key or one of {', '.join(known)}"
-                raise UserError(f"found the unknown name {name} in an expression of the sweep; {hint}")
+                hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
+                raise UserError(f"found {name} in an expression of the sweep, no quantity and no config key; {hint}")
             value = value[step]
         if value is None:
             raise UserError(f"found {name} in an expression of the sweep, but {path} is null here; give it a value")

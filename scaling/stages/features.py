@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.data.base import SPLITS
 from scaling.data.memory import load_array
 from scaling.folders import RunFolder, folder_aside
 from scaling.plan.identity import identity_keys, resolved_precision
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from scaling.data.base import Arrays, Splits
     from scaling.train.feed.sets import Sets
 
-SPLITS = ("train", "validation", "test")
 VERSION = 1  # raised when the same checkpoint and data would give other features
 BYTES_PER_NUMBER = 4  # float32
 

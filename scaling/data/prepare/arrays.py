@@ -1,7 +1,6 @@
-"""Prepared images: uint8 arrays of one resolution on disk, written once, mapped into memory when they are large.
+"""Prepared images: uint8 arrays of one resolution on disk, written once; large ones are mapped into memory.
 
-The training images lie in the subset order of seed 0, so that every subset of that seed is the front of the file and
-nothing has to be gathered from it.
+The training images are in the subset order of seed 0, so that every subset of that seed is the front of the file.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.data.base import Arrays, Published
-from scaling.data.finite import Whole
+from scaling.data.base import SPLITS, Arrays, Published
+from scaling.data.finite import SPLIT_SEED, Whole
 from scaling.data.memory import load_array
 from scaling.data.pixels import moments
 from scaling.data.prepare.pictures import Pictures, pixels
@@ -24,15 +23,13 @@ from scaling.errors import UserError
 from scaling.folders import folder_aside
 
 ORDER_SEED = 0  # of the order in which training images are written
-SPLIT_SEED = 0  # never changes: where one held-out split has to serve for two
-SPLITS = ("train", "validation", "test")
 SCHEMA = 1
 PLACES = "test-places.npy"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of prepared images: written beside them, last."""
+    """Facts of prepared images; written beside them, last."""
 
     schema: int
     image_size: int
@@ -52,7 +49,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path | str) -> Prepared:
-        """Read what is known of prepared images; UserError where the folder is damaged."""
+        """Read the facts of prepared images; UserError where the folder is damaged."""
         path = Path(folder) / "facts.json"
         try:
             facts = Facts(**json.loads(path.read_text()))
@@ -79,7 +76,7 @@ class Prepared:
 
 
 def prepared_folder(folder: Path, *, image_size: int, channels: int) -> Path:
-    """Return where images of one resolution are put."""
+    """Return the folder for images of one resolution."""
     return folder / f"prepared-{image_size}px-{channels}ch"
 
 
@@ -97,9 +94,9 @@ def write_prepared(
     channels: int,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Prepared:
-    """Decode, crop and resize all pictures into arrays; written aside and renamed, so that half of it is never used.
+    """Decode, crop and resize all pictures into arrays, written whole or not at all.
 
-    `watch` is told the split, the pictures done and their number from time to time.
+    `watch`: called from time to time with the split, the pictures done and their number.
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
     rows = _rows(pictures)
@@ -118,7 +115,7 @@ def write_prepared(
 
 
 def _write_places(pictures: Pictures, parts: Mapping[str, np.ndarray], folder: Path) -> int | None:
-    """Write where the test images stand among the named images that they come from; return how many those are."""
+    """Write the positions of the test images among the named images they come from; return how many those are."""
     places = _places(pictures.names()) if "test" in parts else None
     if places is None:
         return None
@@ -136,7 +133,7 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
-    """Say which pictures of each original split go where, in writing order."""
+    """Return which pictures of each original split go into which split of ours, in the order of writing."""
     held_out = [name for name in SPLITS[1:] if name in pictures]
     if "train" not in pictures or not held_out:
         found = ", ".join(sorted(pictures)) or "no split"
@@ -151,7 +148,7 @@ def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _places(names: Sequence[str] | None) -> np.ndarray | None:
-    """Return where each name stands in the order of names, (n,) int64, None where there are none or they repeat."""
+    """Return the position of each name in sorted order, (n,) int64; None where there are no names or they repeat."""
     if names is None or len(set(names)) < len(names):
         return None
     places = np.empty(len(names), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Prepared data on node-local disk: copied once a node, so that many jobs do not read one file server."""
+"""Copies of prepared data on node-local disk, made once a node, so that jobs do not all read from one file server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def staged_copy(source: Path, stage: str | None) -> Path:
-    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made now if it is not there.
+    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made where it is not there.
 
-    The processes of a node wait for the one that copies. Where the copy cannot be made, `source` itself is read.
+    Other processes of the node wait for the one that copies. Where no copy can be made, `source` itself is returned.
     """
     if not stage:
         return source
@@ -37,7 +37,7 @@ def staged_copy(source: Path, stage: str | None) -> Path:
 
 
 def _fingerprint(source: Path) -> str:
-    """Return a short hash of where the data lies, and of the names, sizes and times of its files."""
+    """Return a short hash of the data's path, and of the names, sizes and times of its files."""
     files = sorted(source.rglob("*"))
     facts = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(repr((str(source.resolve()), facts)).encode()).hexdigest()[:12]
