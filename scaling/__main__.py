@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from scaling.errors import UserError
+
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 
 
@@ -68,7 +70,6 @@ def exit_code_of(work: Callable[[], None]) -> int:
 
 def _code(error: ValueError) -> int | None:
     from analysis import errors as analysis_errors
-    from scaling.errors import UserError
 
     if isinstance(error, UserError | analysis_errors.UserError):
         return BAD_INPUT

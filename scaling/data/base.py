@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
+
+import numpy as np
 
 from scaling.config import part
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Metric = Literal["cross_entropy", "squared_error"]
 SPLITS = ("train", "validation", "test")

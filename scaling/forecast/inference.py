@@ -12,11 +12,10 @@ import torch
 from torch import nn
 
 from scaling.config import RunConfig
-from scaling.devices import device_name
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
-from scaling.train.device import find_device
+from scaling.train.device import find_device, hardware_name, torch_threads
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
 MOST_ON_CPU = 4_096  # examples at a time: larger batches do not fit into the cache
@@ -67,9 +66,7 @@ def measure(
     `say`: called with each result.
     """
     where, found, seen = find_device(device), [], set()
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         for run in runs:
             config = run.config
             key = (config.model, config.data.shape, config.data.outputs, resolved_precision(config))
@@ -79,8 +76,6 @@ def measure(
             found.append(measure_model(config, where))
             if say is not None:
                 say(found[-1])
-    finally:
-        torch.set_num_threads(before)
     return found
 
 
@@ -114,7 +109,7 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
         best_batch=best,
         memory_bytes=memory,
         memory_from=origin,
-        device=torch.cuda.get_device_name(where) if where.type == "cuda" else device_name("cpu"),
+        device=hardware_name(where),
         threads=torch.get_num_threads(),
         precision=precision,
     )

@@ -6,62 +6,32 @@ delete.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import nn
 
-from scaling.data.base import SPLITS
+from scaling.data.base import SPLITS, Arrays, Splits
 from scaling.data.memory import load_array
 from scaling.folders import RunFolder, folder_aside
-from scaling.plan.identity import identity_keys, resolved_precision
+from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
+from scaling.stages.feature_cache import feature_key
+from scaling.stages.networks import parent_network, replace_head, with_resize
+from scaling.train.feed.feed import epoch_feed
+from scaling.train.feed.resident import bring
+from scaling.train.feed.scale import scale_of
+from scaling.train.feed.sets import Sets
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from scaling.data.base import Arrays, Splits
-    from scaling.train.feed.sets import Sets
-
-VERSION = 1  # raised when the same checkpoint and data would give other features
-BYTES_PER_NUMBER = 4  # float32
-
-
-def feature_key(run: PlannedRun) -> str:
-    """Return the cache key of a run's features: a hash of its parent's checkpoint and its data."""
-    data, parent = run.config.data, run.config.parent
-    assert parent is not None, "a run without a parent has no features"
-    facts = {
-        "parent": [parent.run_id, parent.step],
-        "data": {"name": data.name, **identity_keys(data), "size": run.quantities.D_unique},
-        "precision": resolved_precision(run.config),
-        "version": VERSION,
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def feature_bytes(run: PlannedRun) -> int:
-    """Return about how many bytes the features of a run take on disk."""
-    data, head = run.config.data, run.quantities.counts
-    rows = run.quantities.D_unique + data.n_test + data.n_validation
-    return BYTES_PER_NUMBER * rows * (head.N // data.outputs)
 
 
 def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
     """Return the features of a run's data under its parent's frozen body, on the device."""
-    from scaling.data.base import Arrays
-    from scaling.train.feed.feed import epoch_feed
-    from scaling.train.feed.resident import bring
-    from scaling.train.feed.sets import Sets
-
     splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
     found = features(run, splits, folder, device)
     train, validation, test = (
@@ -99,30 +69,16 @@ def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
 
 def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device, cached: Path) -> None:
     """Pass every split through the body and write its features."""
-    from scaling.stages.networks import parent_network, replace_head, with_resize
-
     body = parent_network(run, folder, device, new_head=True)
-    replace_head(body, _identity())
+    replace_head(body, nn.Identity())
     with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
         for name in SPLITS:
             parts = _passes(run, with_resize(body, run), splits, name, device)
             _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
 
 
-def _identity() -> nn.Module:
-    from torch import nn
-
-    return nn.Identity()
-
-
 def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
     """Yield the features of one split in blocks of examples; nothing is drawn from any random stream."""
-    import torch
-
-    from scaling.data.base import Arrays
-    from scaling.train.feed.resident import bring
-    from scaling.train.feed.scale import scale_of
-
     examples: Arrays = getattr(splits, name)
     scale = scale_of(splits, run.config.data.shape, device)
     bf16 = resolved_precision(run.config) == "bf16"

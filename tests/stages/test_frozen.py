@@ -11,9 +11,11 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge as ScikitRidge
 
+from scaling.data.base import SPLITS
 from scaling.errors import UserError
 from scaling.stages.closed_form import training_examples
-from scaling.stages.features import SPLITS, feature_key, feature_sets
+from scaling.stages.feature_cache import feature_key
+from scaling.stages.features import feature_sets
 from scaling.stages.networks import parent_network
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
