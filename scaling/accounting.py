@@ -5,8 +5,8 @@ al. 2020, arXiv 2001.08361, section 2.1); forward FLOPs are those of the matrix 
 norms and activations left out.
 
 A stage that starts from another run has a cost of its own, `stage_C`: 3 x forward of what it trains x examples, and
-where the body is frozen one forward pass of it over the training subset, whose features are kept. The evaluation of
-models, test-time augmentation among it, counts nothing, as it does for a training run.
+where the body is frozen one forward pass of it over the training subset, whose features are kept. Evaluating models,
+test-time augmentation included, counts nothing, as for a training run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Role = Literal["embed", "body", "head"]
 
 @dataclass(frozen=True)
 class Layer:
-    """A weight matrix (or convolution) and how often one example meets it.
+    """A weight matrix (or convolution) and how often it is used for one example.
 
     `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
     per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
@@ -102,7 +102,7 @@ def count(layers: Sequence[Layer]) -> Counts:
 
 
 def body_of(layers: Sequence[Layer]) -> Counts:
-    """Count what stands below the head: what a frozen body's features cost."""
+    """Count the layers below the head: what the features of a frozen body cost."""
     return count([layer for layer in layers if layer.role != "head"])
 
 

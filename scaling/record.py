@@ -32,7 +32,7 @@ class Point:
 
     `loss`, `error`: of the test set, with their standard errors over its examples; `val_…`: of the validation set;
     `train_loss`: the same loss, evaluated the same way, of the first examples of the training subset (see
-    scaling/train/evaluate.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
+    scaling/train/losses.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
     """
 
     step: int

@@ -25,11 +25,11 @@ class CommandLine:
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run it, check the exit code, return stdout (stderr where it failed)."""
-        from scaling.__main__ import answered, run
+        from scaling.__main__ import exit_code_of, run
 
         out, err = io.StringIO(), io.StringIO()
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            found = answered(lambda: run(arguments))
+            found = exit_code_of(lambda: run(arguments))
         assert found == code, f"exit {found}\n{out.getvalue()}\n{err.getvalue()}"
         return err.getvalue() if code else out.getvalue()
 

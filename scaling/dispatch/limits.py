@@ -118,7 +118,11 @@ def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
     found: set[str] = set()
     for entry in unsettled:  # what a run needs stands before it
         for need in entry.needs:
-            lost = need not in to_come and entry.step is not None and not folder.run(need).kept(entry.step).is_file()
+            lost = (
+                need not in to_come
+                and entry.step is not None
+                and not folder.run(need).kept_weights(entry.step).is_file()
+            )
             if lost or need in found:
                 found.add(entry.run_id)
     return found

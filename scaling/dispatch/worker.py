@@ -230,7 +230,7 @@ class Worker:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
         for files in map(self.task.folder.run, entry.needs):
             life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
-            if is_settled(files) and (entry.step is None or files.kept(entry.step).is_file()):
+            if is_settled(files) and (entry.step is None or files.kept_weights(entry.step).is_file()):
                 continue
             return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
         return None

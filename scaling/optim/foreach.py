@@ -1,4 +1,4 @@
-"""Optimisers that torch does not have in the form wanted here, on lists of tensors at once."""
+"""LION, and SGD with decoupled weight decay, which torch lacks; each step is taken on lists of tensors."""
 
 from __future__ import annotations
 

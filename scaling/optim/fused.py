@@ -1,4 +1,4 @@
-"""AdamW's fused kernel without the bookkeeping that torch repeats at every step."""
+"""AdamW's fused kernel, called without the bookkeeping that torch repeats at every step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scaling.internals.torch import fused_adamw
 
 @dataclass(frozen=True)
 class Lists:
-    """The parameters and the state of one group, gathered once; all count their steps in one tensor."""
+    """The parameters and the state of one group, gathered once; all share one step counter."""
 
     parameters: list[Tensor]
     means: list[Tensor]
@@ -34,7 +34,7 @@ class FusedAdamW(torch.optim.AdamW):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state, torch's own or ours."""
         super().load_state_dict(state_dict)
-        for state in self.state.values():  # torch's own step counts in each of them
+        for state in self.state.values():  # torch counts the steps of each separately
             state["step"] = state["step"].clone()
         self._lists = []
 

@@ -1,19 +1,18 @@
-"""From one cell of a grid to one planned run: set the keys, compute the rules, keep or drop."""
+"""From one cell of a grid to one planned run: set its keys, compute the rules, keep the cell or drop it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
 from scaling.config import RunConfig, plain, read_config, read_group
-from scaling.errors import ImpossibleRun, UserError
+from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.plan import Dropped
-from scaling.plan.planned import PlannedRun, descend, plan_run
+from scaling.plan.planned import PlannedRun, plan_run, with_parent
 from scaling.plan.quantities import COLUMNS, Quantities, count_model
 
 SHORT = {  # short names in expressions, and the config keys they stand for
@@ -55,11 +54,11 @@ def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset(
 
 
 @dataclass(frozen=True)
-class Descent:
-    """What a cell may take from the run that its stage starts from.
+class Parents:
+    """The run that a cell's stage starts from, its parent, and what the cell takes over from it.
 
-    `find` gives that run by its id, which a stage of a sweep need not name; `own_data`: the cell chooses its data,
-    which is its parent's otherwise; `data`: keys of the data given for all cells.
+    `find`: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
+    `own_data`: the cell chooses its data, its parent's are taken otherwise; `data`: data keys given for all cells.
     """
 
     find: Callable[[str | None], PlannedRun | None] = lambda run_id: None
@@ -67,7 +66,7 @@ class Descent:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def parent_of(self, raw: Mapping[str, Any]) -> PlannedRun | None:
-        """Return the run that a config starts from, None where it starts from nothing."""
+        """Return the parent of a config, None where it trains from scratch."""
         return None if read_group("stage", raw["stage"]).begins else self.find(raw["parent"]["run_id"])
 
     def inherit(self, raw: Mapping[str, Any], parent: PlannedRun, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,19 +82,19 @@ class Descent:
         return raw
 
 
-NOTHING = Descent()
+NO_PARENTS = Parents()
 
 
-def settle_cell(
-    base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules, descent: Descent = NOTHING
+def plan_cell(
+    base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules, parents: Parents = NO_PARENTS
 ) -> PlannedRun | Dropped:
-    """Turn a cell into a planned run, or say why it is dropped; UserError where the sweep itself is wrong."""
+    """Turn a cell into a planned run, or give the reason it is dropped; UserError where the sweep itself is wrong."""
     raw = base
     for key, value in values.items():
         raw = assign(raw, key, value)
-    parent = descent.parent_of(raw)
+    parent = parents.parent_of(raw)
     if parent is not None:
-        raw = descent.inherit(raw, parent, values)
+        raw = parents.inherit(raw, parent, values)
     try:
         for key, expression in rules.set.items():
             raw = assign(raw, key, expression.evaluate(Names(raw, parent).lookup))
@@ -106,7 +105,7 @@ def settle_cell(
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
                 return Dropped(values, f"where: {failed.text} ({found})")
         lr_rule = rules.set["optim.lr"].text if "optim.lr" in rules.set else ""
-        return plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.settled, parent=parent)
+        return plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
     except ImpossibleRun as error:
         return Dropped(values, str(error))
 
@@ -116,9 +115,7 @@ def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") ->
     head, _, rest = key.partition(".")
     if head not in raw:
         known = [f"{inside}{name}" for name in raw if name != "_target_"]
-        close = get_close_matches(f"{inside}{head}", known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"wanted one of {', '.join(known)}"
-        raise UserError(f"found the unknown key {inside}{key} in the sweep; {hint}")
+        raise UserError(f"found the unknown key {inside}{key} in the sweep; {suggestion(f'{inside}{head}', known)}")
     if not rest:
         return {**raw, head: value}
     if not isinstance(raw[head], Mapping):
@@ -128,9 +125,9 @@ def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") ->
 
 @dataclass(frozen=True)
 class Names:
-    """The quantities an expression may name, computed from a config no further than asked.
+    """The quantities that an expression may name, computed lazily from a config.
 
-    For a stage they are those of the run from scratch, at the milestone that it descends from: as in the table.
+    For a stage they are those of the run from scratch, at the milestone that the stage starts from: as in the table.
     """
 
     raw: Mapping[str, Any]
@@ -144,17 +141,15 @@ class Names:
         if name in COUNT_COLUMNS:
             return getattr(count_model(self.config), name)
         if name in COLUMNS:
-            return getattr(self.settled, name)
+            return getattr(self.quantities, name)
         value: Any = self.raw
         path = SHORT.get(name, name)
         if path == "model.family":
             return self.config.model.family
         for step in path.split("."):
             if not isinstance(value, Mapping) or step not in value:
-                known = [*SHORT, *COUNT_COLUMNS, *COLUMNS]
-                close = get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"wanted a config key or one of {', '.join(known)}"
-                raise UserError(f"found the unknown name {name} in an expression of the sweep; {hint}")
+                hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
+                raise UserError(f"found {name} in an expression of the sweep, no quantity and no config key; {hint}")
             value = value[step]
         if value is None:
             raise UserError(f"found {name} in an expression of the sweep, but {path} is null here; give it a value")
@@ -162,14 +157,14 @@ class Names:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The config, checked."""
+        """The config as it is checked and typed."""
         return read_config(self.raw)
 
     @cached_property
-    def settled(self) -> Quantities:
+    def quantities(self) -> Quantities:
         """The run's steps, examples and FLOPs."""
-        config = self.config if self.parent is None else descend(self.config, self.parent)
-        return config.stage.settle(config, self.parent)
+        config = self.config if self.parent is None else with_parent(self.config, self.parent)
+        return config.stage.quantities(config, self.parent)
 
 
 def _show(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""From overrides to a plan: what Hydra composes, crossed with the grid of the sweep.
+"""From overrides to a plan: the configs that Hydra composes, crossed with the grid of the sweep.
 
-Hydra composes once for each choice of groups; the plain axes are merged into the result, which is some hundred times
-faster than composing every cell.
+Hydra composes once for each choice of groups; the values of all other keys are put into the result, which is some
+hundred times faster than composing every cell.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from omegaconf import OmegaConf
 from scaling.compose.groups import PLAN_KEYS, Composer, GroupConfigs
 from scaling.compose.session import compose, said_in_one_sentence
 from scaling.errors import UserError
-from scaling.plan.cell import KEYS, Descent, Rules, read_rules, settle_cell
-from scaling.plan.graph import Graph, grow, read_stages, recorded
+from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules
+from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.limits import Limits
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
 
 SHARED_FOLDERS = ("runs", "features")  # of all sweeps of the same results
-SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, they hold for the stages too
+SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, for the runs of stages as well
 
 
 @dataclass(frozen=True)
 class Request:
-    """The command line, sorted: which sweep, what is fixed, what is swept over."""
+    """The overrides of a command line: which sweep, which keys are fixed, which are swept over."""
 
     sweep: str | None
     fixed: Mapping[str, Override]
@@ -40,35 +40,17 @@ class Request:
 
 
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
-    """Expand overrides (with sweep=NAME or without) into a plan; touches nothing but configs."""
+    """Expand overrides (with sweep=NAME or without) into a plan; reads nothing but configs."""
     request = read_request(loader, arguments)
     fixed = [override.input_line or "" for override in request.fixed.values()]
     cfg: Any = OmegaConf.to_container(compose(loader, fixed), resolve=True)
-    composer, plain_base = Composer(loader), {key: value for key, value in cfg.items() if key not in PLAN_KEYS}
-    sweep = cfg["sweep"]
-    if not isinstance(sweep, Mapping):
-        raise UserError(f"found sweep: {sweep!r} in a config; wanted {', '.join(KEYS)} below it; change it")
-    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
-    if request.sweep is not None and sweep.get("grid") is None:
-        raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
-    blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
-    blocks = apply_overrides(blocks, request)
-    configs = GroupConfigs(composer, fixed, plain_base)
-    is_group = _group_test(loader)
-    descent = _descent(request, Path(str(cfg["results"])))
-    graph = _settle_all(blocks, configs, is_group, rules, descent)
-    if not graph.runs:
-        dropped = graph.dropped
-        reason = dropped[0].reason if dropped else "the grid has no cells"
-        raise UserError(reason if len(dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
-    shared = [override.input_line or "" for key, override in request.fixed.items() if key in SHARED]
-    grow(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
+    graph = _graph(loader, request, cfg, fixed)
     single = request.sweep is None and not request.axes
     return Plan(
-        name=_own_name(str(cfg["name"] or request.sweep or ("single" if single else "adhoc"))),
+        name=_checked_name(str(cfg["name"] or request.sweep or ("single" if single else "adhoc"))),
         results=Path(str(cfg["results"])),
         launcher=cfg["launcher"],
-        limit=_limit(sweep.get("limit") or {}),
+        limit=_limit(cfg["sweep"].get("limit") or {}),
         runs=tuple(graph.runs.values()),
         dropped=tuple(graph.dropped),
         duplicates=graph.duplicates,
@@ -78,8 +60,33 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     )
 
 
+def _rules(sweep: Any, request: Request) -> Rules:
+    """Read the rules of what a config says below `sweep:`; UserError where it is wrong, or a sweep has no grid."""
+    if not isinstance(sweep, Mapping):
+        raise UserError(f"found sweep: {sweep!r} in a config; wanted {', '.join(KEYS)} below it; change it")
+    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
+    if request.sweep is not None and sweep.get("grid") is None:
+        raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
+    return rules
+
+
+def _graph(loader: ConfigLoader, request: Request, cfg: Mapping[str, Any], fixed: Sequence[str]) -> Graph:
+    """Plan the runs of the grid and of the stages; UserError where no cell can be run."""
+    sweep, composer, is_group = cfg["sweep"], Composer(loader), _group_test(loader)
+    rules = _rules(sweep, request)
+    blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
+    configs = GroupConfigs(composer, fixed, {key: value for key, value in cfg.items() if key not in PLAN_KEYS})
+    parents = _parents(request, Path(str(cfg["results"])))
+    graph = _plan_cells(apply_overrides(blocks, request), configs, is_group, rules, parents)
+    if not graph.runs:
+        reason = graph.dropped[0].reason if graph.dropped else "the grid has no cells"
+        raise UserError(reason if len(graph.dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
+    shared = [override.input_line or "" for key, override in request.fixed.items() if key in SHARED]
+    return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
+
+
 def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
-    """Parse the command line by Hydra's grammar and sort it; UserError for what cannot be swept."""
+    """Parse overrides by Hydra's grammar and sort them; UserError for what cannot be swept over."""
     with said_in_one_sentence():
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
         _check_members(loader, overrides)
@@ -116,7 +123,7 @@ def _unquoted(value: Any) -> Any:
 
 
 def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
-    """Refuse null as the member of a group, which Hydra has no sentence for; UserError."""
+    """Raise UserError for null as the member of a group, for which Hydra has no message."""
     for override in overrides:
         empty = not override.is_sweep_override() and not override.is_delete() and override.value() is None
         members = loader.get_group_options(override.get_key_element()) if empty else []
@@ -137,30 +144,30 @@ def apply_overrides(blocks: Sequence[Block], request: Request) -> list[Block]:
     return list(blocks)
 
 
-def _settle_all(
+def _plan_cells(
     blocks: Sequence[Block],
     configs: GroupConfigs,
     is_group: Callable[[str], bool],
     rules: Rules,
-    descent: Descent,
+    parents: Parents,
 ) -> Graph:
     graph = Graph({})
     for cell in _cells(blocks):
         chosen = tuple((key, value) for key, value in cell.items() if is_group(key))
         values = {key: value for key, value in cell.items() if not is_group(key)}
-        outcome = settle_cell(configs(chosen), values, rules, descent)
+        outcome = plan_cell(configs(chosen), values, rules, parents)
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
         elif outcome.run_id in graph.runs:
             graph.duplicates += 1
         else:
-            graph.runs[outcome.run_id] = outcome.asked_as(cell)
+            graph.runs[outcome.run_id] = outcome.with_overrides(cell)
     return graph
 
 
-def _descent(request: Request, results: Path) -> Descent:
-    """Return how runs named on the command line or in a grid find what they start from: by parent.run_id, on disk."""
-    find = recorded(results)
+def _parents(request: Request, results: Path) -> Parents:
+    """Return how runs of the command line or of a grid find their parents: by parent.run_id, on disk."""
+    find = run_lookup(results)
     given = {key: override.value() for key, override in request.fixed.items() if key.startswith("data.")}
     asked = (*request.fixed, *request.axes)
 
@@ -170,7 +177,7 @@ def _descent(request: Request, results: Path) -> Descent:
             raise UserError(f"found {chosen} with parent.run_id={run_id}, whose model it is; wanted no model; drop it")
         return None if run_id is None else find(run_id)
 
-    return Descent(parent, own_data="data" in asked, data=given)
+    return Parents(parent, own_data="data" in asked, data=given)
 
 
 def _cells(blocks: Sequence[Block]) -> Iterator[Cell]:
@@ -193,7 +200,7 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
-def _own_name(name: str) -> str:
+def _checked_name(name: str) -> str:
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
         raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")

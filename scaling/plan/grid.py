@@ -43,7 +43,7 @@ class Block:
 
 
 def read_grid(raw: Any) -> list[Block]:
-    """Read `sweep.grid`: a list of blocks, each with one of product, zip, list; UserError says what is off."""
+    """Read `sweep.grid`: a list of blocks, each with one of product, zip, list; UserError says what is wrong."""
     if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
         raise UserError(f"found sweep.grid={raw!r}; wanted a list of blocks (product:, zip: or list:); add one")
     return [_read_block(block) for block in raw]

@@ -1,8 +1,8 @@
-"""Where in a run its loss is taken: milestones, turned into steps.
+"""Milestones: where in a run it is evaluated, in steps.
 
 `train.milestones` is null (the end alone), a whole number n (n points in geometric progression up to the end), a list
 of epochs, or {unit: examples | epochs | steps | flops, at: [...]} with `at` a list or
-{from: a, to: b, num: n, spacing: log | linear}. The last step is always a milestone.
+{from: a, to: b, num: n, spacing: log | linear}, as in a sweep's grid. The last step is always a milestone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.plan.grid import spaced
 
 UNITS = ("examples", "epochs", "steps", "flops")
 FIRST_SHARE = 0.01  # of the run: where n geometric milestones begin
@@ -52,8 +53,6 @@ def _read(spec: Any) -> tuple[str, list[float]]:
         )
     at = spec["at"]
     if isinstance(at, Mapping):
-        from scaling.plan.grid import spaced  # the range grammar of sweep files
-
         return spec["unit"], [float(value) for value in spaced(at, where="train.milestones.at")]
     return spec["unit"], _numbers(at)
 

@@ -14,7 +14,7 @@ from scaling.plan.planned import PlannedRun
 
 @dataclass(frozen=True)
 class Dropped:
-    """A cell that is not run, and why."""
+    """A cell that is not run, with the reason."""
 
     overrides: Mapping[str, Any]
     reason: str

@@ -80,43 +80,19 @@ def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
     return count(model.layers(shape, outputs))
 
 
-def settle(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
+def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
     """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
 
     `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
     """
-    counts = counts or count_model(config)
-    train, data = config.train, config.data
-    name, length = given_length(train)
-    pool = available(config)
-    if pool is not None and pool < train.batch:
-        raise ImpossibleRun(
-            f"found a training subset of {pool} examples; wanted at least one batch of {train.batch}; "
-            f"raise data.size or lower train.batch"
-        )
-    if pool is None and name == "epochs":
-        raise UserError(
-            f"found train.epochs with data={data.name}, whose examples are drawn fresh without end; "
-            f"wanted a subset to repeat; give data.size, or train.examples instead"
-        )
-    examples = {
-        "examples": length,
-        "epochs": length * (pool or 0),
-        "steps": length * train.batch,
-        "budget": length / counts.C(1),
-    }[name]
-    steps = int(examples / train.batch + 1e-9)  # whole batches; the sliver absorbs rounding of the division
-    if steps < 1:
-        raise ImpossibleRun(
-            f"found train.{name}={length:g}, which buys {examples:.3g} examples; "
-            f"wanted at least one batch of {train.batch}; raise train.{name} or lower train.batch"
-        )
+    counts, train, pool = counts or count_model(config), config.train, subset_size(config)
+    steps = _steps(config, counts, pool)
     D = steps * train.batch
     D_unique = D if pool is None else pool
     if train.max_epochs is not None and D / D_unique > train.max_epochs:
         raise ImpossibleRun(
             f"found {D / D_unique:.4g} epochs; wanted at most train.max_epochs={train.max_epochs:g}; "
-            f"raise data.size or lower train.{name}"
+            f"raise data.size or lower train.{given_length(train)[0]}"
         )
     return Quantities(
         counts=counts,
@@ -135,8 +111,37 @@ def settle(config: RunConfig, *, counts: Counts | None = None, once: int = 0) ->
     )
 
 
+def _steps(config: RunConfig, counts: Counts, pool: int | None) -> int:
+    """Return how many whole batches the given length buys; `pool`: examples of the subset, None without end."""
+    train = config.train
+    name, length = given_length(train)
+    if pool is not None and pool < train.batch:
+        raise ImpossibleRun(
+            f"found a training subset of {pool} examples; wanted at least one batch of {train.batch}; "
+            f"raise data.size or lower train.batch"
+        )
+    if pool is None and name == "epochs":
+        raise UserError(
+            f"found train.epochs with data={config.data.name}, whose examples are drawn fresh without end; "
+            f"wanted a subset to repeat; give data.size, or train.examples instead"
+        )
+    examples = {
+        "examples": length,
+        "epochs": length * (pool or 0),
+        "steps": length * train.batch,
+        "budget": length / counts.C(1),
+    }[name]
+    steps = int(examples / train.batch + 1e-9)  # whole batches; 1e-9 absorbs the rounding of the division
+    if steps < 1:
+        raise ImpossibleRun(
+            f"found train.{name}={length:g}, which buys {examples:.3g} examples; "
+            f"wanted at least one batch of {train.batch}; raise train.{name} or lower train.batch"
+        )
+    return steps
+
+
 def given_length(train: Train) -> tuple[str, float]:
-    """Return the one length that is given, by name; refuse none and several."""
+    """Return the name and the value of the one length that is given; UserError for none, or several."""
     given = {name: getattr(train, name) for name in LENGTHS if getattr(train, name) is not None}
     choice = ", ".join(f"train.{name}" for name in LENGTHS)
     if not given:
@@ -151,7 +156,7 @@ def given_length(train: Train) -> tuple[str, float]:
     return name, length
 
 
-def available(config: RunConfig) -> int | None:
+def subset_size(config: RunConfig) -> int | None:
     """Return the size of the training subset, None where examples are drawn fresh without end."""
     data = config.data
     if data.size is None:

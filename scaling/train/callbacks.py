@@ -1,4 +1,4 @@
-"""What the clock asks of a running loop: whether to stop, a word on progress, a checkpoint."""
+"""Callbacks of the training loop: whether to stop, progress, checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from time import monotonic
 from scaling.train.loop import Trainer
 
 WATCH_SECONDS = 1.0  # between two reports
-MILESTONE_SECONDS = 2.0  # a milestone is checkpointed unless the last checkpoint is younger than this
+MILESTONE_SECONDS = 2.0  # between a checkpoint and one at a milestone
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Progress:
     examples_per_second: float
 
 
-class Duties:
-    """Called now and then by the loop; returns False when the run is to stop."""
+class Callbacks:
+    """Called by the loop from time to time; returns False when the run is to stop."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Duties:
         self._step = trainer.step
 
     def __call__(self) -> bool:
-        """Do what is due."""
+        """Do what is due by the clock."""
         now = monotonic()
         if self.stop is not None and self.stop():
             return False
@@ -51,12 +51,12 @@ class Duties:
         return True
 
     def milestone(self) -> None:
-        """Checkpoint at a milestone, unless the last checkpoint is so young that little could be lost."""
+        """Checkpoint after a milestone, unless the last checkpoint is only seconds old."""
         if monotonic() - self._saved >= min(self.every, MILESTONE_SECONDS):
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Write the run's state down."""
+        """Write a checkpoint now."""
         self.save()
         self._saved = monotonic()
 

@@ -155,7 +155,12 @@ def test_a_gpu_that_is_not_here_is_missed_before_anything_starts(scaling, monkey
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"\xff\xfe", "UTF-8"), (b"defaults: {data: digits}", "no list"), (b"- 1", "without keys"), (b"a: [", "no YAML")],
+    [
+        (b"\xff\xfe", "UTF-8"),
+        (b"defaults: {data: digits}", "not a list"),
+        (b"- 1", "without keys"),
+        (b"a: [", "not YAML"),
+    ],
 )
 def test_a_sweep_file_that_is_none_is_named(scaling, content, said):
     (scaling.folder / "sweeps").mkdir()
@@ -183,7 +188,7 @@ def test_a_broken_plan_is_set_aside_and_written_anew(swept):
     whole = path.read_bytes()
     for broken in (b"", b"\x80\xff", b"a,b\n1,2\n", whole[:400]):
         path.write_bytes(broken)
-        assert "no whole plan" in swept("cancel", "results/tiny", "--where", "width > 8", code=2)
+        assert "not a whole plan" in swept("cancel", "results/tiny", "--where", "width > 8", code=2)
         swept("run", "sweep=tiny")
         assert path.read_bytes() == whole
     assert len(list(path.parent.glob("plan.csv.broken*"))) == 4

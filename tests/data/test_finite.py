@@ -162,7 +162,7 @@ class TestNpz:
         [
             ({"x_train": np.zeros((9, 5))}, "wanted y_train too"),
             ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(9)}, "wanted whole numbers from 0"),
-            ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(8, int)}, "wanted as many of each"),
+            ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(8, int)}, "wanted the same number of each"),
             ({"x_train": np.full((9, 5), np.nan), "y_train": np.zeros(9, int)}, "not finite"),
             ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "no .npz file of plain arrays"),
         ],

@@ -79,14 +79,14 @@ def test_an_image_folder(tmp_path: Path) -> None:
         assert isinstance(part, Arrays)
         assert part.x.shape[1:] == (3, 8, 8)
         assert np.array_equal(greys(part), part.y)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image_folder(tmp_path, {"train": [30, 6, 3], "test": [2, 2, 2]})
     settings = {"root": str(tmp_path), "image_size": 8, "examples": 39, "classes": 3}
     prepare("imagenet1k", settings)
-    monkeypatch.setattr("scaling.data.prepare.arrays.RESIDENT", 0)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
     MEMORY.clear()
     data = ImageNet1k(root=str(tmp_path), image_size=8, examples=39, classes=3, seed=0)
     train = data.load(13).train

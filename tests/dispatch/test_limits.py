@@ -77,5 +77,5 @@ def test_what_starts_from_weights_that_will_never_be_is_not_offered(folder, queu
     write_stand_in_record(folder.run(parent), status="diverged")
     offered = offer(UNLIMITED, folder, queue, gpus=0)
     assert ([entry.run_id for entry in offered.queue], offered.blocked) == ([other], 2)
-    write_aside(folder.run(parent).kept(7), "")  # it diverged later
+    write_aside(folder.run(parent).kept_weights(7), "")  # it diverged later
     assert [entry.run_id for entry in offer(UNLIMITED, folder, queue, gpus=0).queue] == [child, grandchild, other]

@@ -180,7 +180,10 @@ def test_bad_input_is_one_sentence(here, arguments, said):
         ("model: {depth: 3}", "without a sweep.grid"),
         ("sweep: {grid: [{product: {model.wide: [1]}}]}", "unknown key model.wide"),
         ("sweep: {grid: [{product: {results: [a]}}]}", "results as an axis"),
-        ("sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}", "unknown name stepz"),
+        (
+            "sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}",
+            "found stepz in an expression of the sweep, no quantity",
+        ),
         ("sweep: {grid: [{product: {seed: [1]}}], set: {optim.rl: '1'}}", "unknown key optim.rl"),
         ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),
         ("sweep: {grid: [{product: {seed: [1]}}], wehre: x}", "wehre"),

@@ -15,7 +15,8 @@ from scaling.errors import UserError
 from scaling.folders import read_lines
 from scaling.record import read_record
 from scaling.train.errors import OutOfMemory
-from scaling.train.examiner import examine, load_sets
+from scaling.train.evaluation import evaluate
+from scaling.train.feed.sets import load_sets
 from scaling.train.loop import TICK_SECONDS
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
@@ -90,7 +91,7 @@ def test_a_seed_moves_initialisation_order_and_stream(tmp_path):
 def test_bytes_are_normalised_alike_whole_and_in_batches(tmp_path, monkeypatch):
     run = planned({"steps": 40}, data={"is": "blobs", "size": 100, "pixels": True})
     whole = trained(run, tmp_path / "a")
-    monkeypatch.setattr("scaling.train.feed.resident.NORMALISED_BYTES", 0)
+    monkeypatch.setattr("scaling.train.sizes.NORMALISED_BYTES", 0)
     assert essence(trained(run, tmp_path / "b")) == essence(whole)
 
 
@@ -130,8 +131,8 @@ def test_evaluation_sees_the_examples_as_they_are():
     plain, augmented = (planned({"steps": 3}, augment=augment, data=data) for augment in ("none", "standard"))
     assert augmented.run_id != plain.run_id
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
-    verdicts = [examine(run, load_sets(run, torch.device("cpu")), module) for run in (plain, augmented)]
-    assert verdicts[0] == verdicts[1]
+    evaluations = [evaluate(run, load_sets(run, torch.device("cpu")), module) for run in (plain, augmented)]
+    assert evaluations[0] == evaluations[1]
 
 
 def test_a_run_that_is_no_longer_finite_stops_as_diverged(tmp_path):

@@ -19,33 +19,33 @@ AT_A_TIME = 2_000  # pictures decoded side by side
 Picture = Path | bytes | np.ndarray  # a file, its content, or pixels (height, width, channels)
 
 
-def unnamed() -> None:
-    """Return no names: what was never in files of its own has none."""
+def no_names() -> None:
+    """Return None: the pictures were not files of their own, and have no names."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split: `labels` (n,) int64, a function that yields the pictures in the same order, one for their names.
+    """One split: `labels` (n,) int64; `read`: yields the pictures in the same order; `names`: returns their file names.
 
-    `names` returns what the pictures were called as files, None where that is not known.
+    `names` returns None where they are not known.
     """
 
     labels: np.ndarray
     read: Callable[[], Iterator[Picture]]
-    names: Callable[[], list[str] | None] = unnamed
+    names: Callable[[], list[str] | None] = no_names
 
 
 def pixels(pictures: Pictures, *, size: int, channels: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield where each stretch of pictures starts and its centre squares, (n, channels, size, size) uint8."""
+    """Yield the position of some pictures and their centre squares, (n, channels, size, size) uint8, in order."""
 
     def decode(picture: Picture) -> np.ndarray:
         return decoded(picture, size=size, channels=channels)
 
     start, source = 0, pictures.read()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and resizing leave the interpreter's lock
-        while stretch := list(islice(source, AT_A_TIME)):
-            yield start, np.stack(list(pool.map(decode, stretch)))
-            start += len(stretch)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and resizing release the interpreter's lock
+        while block := list(islice(source, AT_A_TIME)):
+            yield start, np.stack(list(pool.map(decode, block)))
+            start += len(block)
 
 
 def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:

@@ -65,11 +65,11 @@ class LocalLauncher:
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:
         """Measure this machine's device."""
-        from scaling.forecast.probe import probe
+        from scaling.forecast.probe import probe_speed
         from scaling.forecast.speed import keep_speed
 
         os.environ.update(devices.thread_environment(self._settings.threads))
-        speed = probe(device, threads=self._settings.threads)
+        speed = probe_speed(device, threads=self._settings.threads)
         keep_speed(speed)
         return speed
 

@@ -105,7 +105,7 @@ class Reader:
             before = states.get(need)
             if before is None:
                 continue
-            kept = planned.step is not None and self._folder.run(need).kept(planned.step).is_file()
+            kept = planned.step is not None and self._folder.run(need).kept_weights(planned.step).is_file()
             if before.state is State.FAILED or before.cause == BLOCKED:
                 return replace(state, cause=BLOCKED, error=f"blocked: run {need}, which it starts from, failed")
             if before.state is State.DIVERGED and not kept:

@@ -50,7 +50,7 @@ class Settled:
 
     def keeps(self, files: RunFolder, steps: Iterable[int]) -> bool:
         """Return whether the weights at these steps are there; a diverged run keeps none, and never will."""
-        return self.status == "diverged" or all(files.kept(step).is_file() for step in steps)
+        return self.status == "diverged" or all(files.kept_weights(step).is_file() for step in steps)
 
 
 class SettledRuns:

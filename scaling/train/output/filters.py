@@ -1,4 +1,4 @@
-"""The first layer's filters, kept beside the record: what a figure of them needs, without a checkpoint or torch."""
+"""The weights of the first layer, kept beside the record for figures that need neither checkpoint nor torch."""
 
 from __future__ import annotations
 
