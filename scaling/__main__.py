@@ -9,9 +9,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-import click
 
-from scaling.errors import UserError
+def _put_own_folder_last() -> None:
+    """Let the working directory come last on the path: a user's models and data are found, and hide no library."""
+    here = os.getcwd()  # noqa: PTH109 - Path costs start-up time
+    if not sys.flags.safe_path:
+        sys.path[:] = [path for path in sys.path if path not in ("", here)] + [here]
+
+
+if __name__ == "__main__":  # before anything is imported that a file there could hide
+    _put_own_folder_last()
+
+import click  # noqa: E402
+
+from scaling.errors import UserError  # noqa: E402
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 
@@ -22,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows ?
-    if os.getcwd() not in sys.path and not sys.flags.safe_path:  # noqa: PTH109 - Path costs start-up time
-        sys.path.append(os.getcwd())  # noqa: PTH109 - for a user's own models and data, as with -m
+    _put_own_folder_last()
     code = exit_code_of(lambda: run(arguments))
     gc.freeze()  # the interpreter's last search for garbage, among all that was imported, is a tenth of a short command
     sys.exit(code)

@@ -103,6 +103,11 @@ class SweepFolder:
         return self.path / "queue.jsonl"
 
     @property
+    def cancelled(self) -> Path:
+        """The runs that were cancelled by name, a JSON list."""
+        return self.path / "cancelled.json"
+
+    @property
     def jobs(self) -> Path:
         """submitit's own folder."""
         return self.path / "jobs"

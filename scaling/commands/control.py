@@ -60,10 +60,13 @@ def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: 
         write_json(cancelled.to_dict(), json_path)
     if json_path != "-":
         what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
+        again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry`, naming them"
         click.echo(
             f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
-            f"go on with the same `scaling run`"
+            f"go on with {again}"
         )
+        for other in cancelled.others:
+            click.echo(f"not cancelled: dispatch {other}, who alone can do it")
 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
@@ -85,6 +88,7 @@ def retry(
     from scaling.dispatch.dispatches import last_dispatch
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
+    from scaling.dispatch.states.cancelled import change_cancelled
     from scaling.dispatch.states.read_state import read_status
     from scaling.forecast.estimate import forecast_all
 
@@ -95,7 +99,8 @@ def retry(
     runs = planned_runs(sweep, wanted)
     last = last_dispatch(sweep)
     launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
-    order = order_of(sweep, runs, forecasts=forecast_all(runs))
+    change_cancelled(sweep, remove=wanted)
+    order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
     again = shlex.join(["scaling", "retry", folder])
     settle(order, launcher, console=Console(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 

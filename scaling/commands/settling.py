@@ -48,7 +48,11 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
         return Ended(done.facts)
-    outcome = _look_on(done, order, console)
+    try:
+        outcome = _look_on(done, order, console)
+    except KeyboardInterrupt:
+        console.print(f"looking on no longer; the jobs go on: scaling status {path}", highlight=False, soft_wrap=True)
+        raise
     print_outcome(console, outcome, again=again)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
 

@@ -107,5 +107,5 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Cons
     forecasts = forecast_all(runs, threads=settings.threads)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
-    order = order_of(plan.folder, runs, forecasts=forecasts)
+    order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
     settle(order, launcher_of(settings), console=console, again=again, wait=True).conclude()

@@ -87,8 +87,8 @@ class Launcher(Protocol):
     def rehearse(self, order: Order) -> list[Sheet]:
         """Return what `submit` would give to a scheduler; touch nothing."""
 
-    def job_states(self, jobs: Sequence[str]) -> Mapping[str, str] | None:
-        """Return the state of jobs that have not ended, by id; None where the scheduler does not answer."""
+    def job_states(self, dispatches: Sequence[Dispatch]) -> Mapping[str, str] | None:
+        """Return the state of the dispatches' jobs that have not ended, by id; None where the scheduler is silent."""
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """End jobs and return those that were ended; UserError where the scheduler does not answer."""

@@ -55,7 +55,7 @@ class InlineLauncher:
     def rehearse(self, order):
         return [Sheet("inline", f"{len(order.open_entries)} runs, one after the other")]
 
-    def job_states(self, jobs):
+    def job_states(self, dispatches):
         return {}
 
     def cancel(self, jobs):

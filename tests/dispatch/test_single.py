@@ -50,7 +50,7 @@ def test_run_in_other_hands_is_left_alone(folder):
     assert trained(folder, run) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_leaves_a_checkpoint(folder, number):
     run, before = planned(0, "hold"), signal.getsignal(number)
     with meanwhile(lambda: (under_way(folder, [run]), os.kill(os.getpid(), number))):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from scaling import devices
+from scaling.dispatch.dispatches import Dispatch
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
@@ -55,7 +56,7 @@ class LocalLauncher:
         """Return nothing: there is no scheduler."""
         return []
 
-    def job_states(self, jobs: Sequence[str]) -> dict[str, str]:
+    def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str]:
         """Return nothing: workers are processes, which claims name."""
         return {}
 

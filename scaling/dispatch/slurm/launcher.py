@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from scaling.dispatch.dispatches import Dispatch
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
@@ -44,9 +45,10 @@ class SlurmLauncher:
 
         return rehearse(order, self._settings)
 
-    def job_states(self, jobs: Sequence[str]) -> dict[str, str] | None:
+    def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str] | None:
         """Ask squeue."""
-        return scheduler.job_states(jobs)
+        jobs = [job for dispatch in dispatches for job in dispatch.jobs]
+        return scheduler.job_states(jobs, users={dispatch.user for dispatch in dispatches})
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """Call scancel."""

@@ -5,7 +5,6 @@ Starts neither torch nor pandas nor pydantic: a thousand runs are read in a frac
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,42 +15,14 @@ from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.dispatches import Dispatch, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status, eta
-from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan.rows import read_rows
 
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
 Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
-
-
-def read_plan(folder: SweepFolder) -> list[Planned]:
-    """Read the runs of a sweep from plan.csv and forecast.csv."""
-    if not folder.plan.exists():
-        raise UserError(f"found no {folder.plan}; wanted the folder of a sweep that was run; check the name")
-    seconds = _forecast_seconds(folder)
-    return [
-        Planned(
-            row["run_id"],
-            row.get("overrides") or row["run_id"],
-            float(row.get("stage_C") or row["C"]),
-            seconds.get(row["run_id"]),
-            (row["parent"],) if row.get("parent") else (),
-            int(row["parent_step"]) if row.get("parent_step") else None,
-        )
-        for row in read_rows(folder)
-    ]
-
-
-def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
-    """Read what each run was forecast to take; nothing where the file is missing or broken, for it is only a guess."""
-    try:
-        with folder.forecast.open(newline="", encoding="utf-8") as file:
-            return {row["run_id"]: float(row["seconds"]) for row in csv.DictReader(file) if row.get("seconds")}
-    except (FileNotFoundError, KeyError, ValueError, csv.Error):
-        return {}
 
 
 def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
@@ -118,14 +89,17 @@ class Reader:
         self._silent = ""
         if len(self._settled) < len(self._planned):
             for kind, queued in _queued(every).items():
-                states = (self._ask or launcher_of_dispatch(queued[-1]).job_states)(
-                    [job for dispatch in queued for job in dispatch.jobs]
-                )
+                states = self._states(queued)
                 if states is None:
                     self._silent = f"{kind} does not answer: states are from the files alone"
                 jobs = None if jobs is None or states is None else {**jobs, **states}
         alive = [dispatch for dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
         return jobs, alive
+
+    def _states(self, queued: Sequence[Dispatch]) -> JobStates | None:
+        if self._ask is not None:
+            return self._ask([job for dispatch in queued for job in dispatch.jobs])
+        return launcher_of_dispatch(queued[-1]).job_states(queued)
 
     def _one(self, planned: Planned, jobs: JobStates | None, alive: Sequence[Dispatch]) -> RunState:
         known = self._settled.get(planned.run_id)

@@ -184,7 +184,8 @@ COUNT = """
 import json, sys
 from collections import Counter
 from pathlib import Path
-from scaling.dispatch.states.read_state import Reader, read_plan
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.show import print_status
 from scaling.folders import SweepFolder
 from rich.console import Console
