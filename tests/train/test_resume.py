@@ -76,14 +76,19 @@ def test_a_killed_run_ends_with_the_same_record(case, tmp_path):
     assert not folder.checkpoint.exists()
 
 
+@pytest.fixture(autouse=True)
+def short_ticks(monkeypatch):
+    """`stop` is asked often enough on the fastest machine."""
+    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.05)
+
+
 def stopped_after(calls):
     """A stop that is asked `calls` times before it says yes."""
     left = iter([False] * calls)
     return lambda: next(left, True)
 
 
-def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.05)  # asked for a third time long before the run's end
+def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(tmp_path):
     run = planned({"steps": 2500}, data={"is": "blobs", "size": 500})
     straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
     folder = folder_of(run, tmp_path / "b")
