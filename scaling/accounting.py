@@ -27,7 +27,7 @@ class Layer:
 
     `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
     per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
-    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers stand in a row;
+    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers there are;
     `flops`: forward FLOPs per example beside those of the matrix (attention's products).
     """
 

@@ -90,7 +90,7 @@ class DataSet:
     """What every data set declares in its YAML; subclasses add their own keys and `load`.
 
     `size`: D_unique, None for all examples (or for fresh ones without end, where the set has no end); `seed`: of the
-    subset and, for made data, of the making; `examples`: training examples there are, None where they are without end;
+    subset and, for made data, of the examples; `examples`: number of training examples, None where there is no end;
     `n_test`, `n_validation`: size of the held-out splits, by which time and disk are forecast.
     """
 

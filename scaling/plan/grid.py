@@ -17,7 +17,7 @@ RANGE_KEYS = {"from", "to", "num", "step", "spacing", "round"}
 
 @dataclass(frozen=True)
 class Block:
-    """One block of a grid: its kind and its axes (for `list`, the cells as they stand)."""
+    """One block of a grid: its kind and its axes (for `list`, its cells as written)."""
 
     kind: Literal["product", "zip", "list"]
     axes: Mapping[str, Sequence[Any]]
@@ -90,7 +90,7 @@ def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
 def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
     """Return the values of {from, to, num | step, spacing: linear | log, round}; both ends are included.
 
-    `round` gives whole multiples of that number (at least one of it); values that become equal stand once.
+    `round`: the values become whole multiples of that number (at least one of it); equal ones are kept once.
     """
     unknown = set(spec) - RANGE_KEYS
     spacing, multiple = spec.get("spacing", "linear"), spec.get("round")

@@ -14,7 +14,7 @@ MILESTONE_SECONDS = 2.0  # between a checkpoint and one at a milestone
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: `D` examples seen; `loss` the mean training loss since the last report."""
+    """The progress of a run: `D`: examples seen; `loss`: mean training loss since the last report."""
 
     step: int
     steps: int
