@@ -67,13 +67,17 @@ class Composer:
         self._files = OwnConfigs(loader.repository) if isinstance(loader, ConfigLoaderImpl) else None
 
     def __call__(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Compose one config; UserError names the group, key or value that is off."""
+        """Compose the keys of one run; UserError names the group, key or value that is off."""
+        return own_keys(self.whole(overrides))
+
+    def whole(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Compose the keys of the plan as well, all but Hydra's own."""
         if self._files is not None and not any(line.lstrip("+~").startswith(HYDRA) for line in overrides):
             try:
-                return own_keys(self._own(self._files.fresh(), overrides))
+                return plain_keys(self._own(self._files.fresh(), overrides))
             except (HydraException, OmegaConfBaseException):
                 pass  # Hydra itself has the last word on what is wrong
-        return own_keys(compose(self._loader, overrides))
+        return plain_keys(compose(self._loader, overrides))
 
     def _own(self, files: OwnConfigs, overrides: Sequence[str]) -> Any:
         """Do as ConfigLoaderImpl does in `load_configuration`, without Hydra's config."""
@@ -88,9 +92,14 @@ class Composer:
         return cfg
 
 
-def own_keys(cfg: Any) -> dict[str, Any]:
-    """Return the keys of one run from a whole config, interpolations filled in."""
+def plain_keys(cfg: Any) -> dict[str, Any]:
+    """Return all keys of a config but Hydra's own, interpolations filled in."""
     whole: Any = OmegaConf.to_container(cfg, resolve=True)
+    return {key: value for key, value in whole.items() if key != HYDRA}
+
+
+def own_keys(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of one run from those of a config."""
     return {key: value for key, value in whole.items() if key not in PLAN_KEYS}
 
 

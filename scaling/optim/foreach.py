@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scaling.train.startup import unhooked
 
+
+@unhooked
 class LionSteps(torch.optim.Optimizer):
     """LION as published: c = b1 m + (1 - b1) g; w <- w - lr (sign(c) + decay w); m <- b2 m + (1 - b2) g."""
 
@@ -37,6 +40,7 @@ class LionSteps(torch.optim.Optimizer):
         return state["momentum"]
 
 
+@unhooked
 class DecoupledSGD(torch.optim.SGD):
     """SGD with momentum whose weight decay stays out of the gradient: w <- (1 - lr decay) w, then the step."""
 

@@ -14,10 +14,9 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import OmegaConf
 
-from scaling.compose.groups import PLAN_KEYS, Bases, Composer
-from scaling.compose.session import compose, said_in_one_sentence
+from scaling.compose.groups import PLAN_KEYS, Bases, Composer, own_keys
+from scaling.compose.session import said_in_one_sentence
 from scaling.errors import UserError
 from scaling.plan.cell import KEYS, Descent, Rules, read_rules, settle_cell
 from scaling.plan.graph import Graph, grow, read_stages, recorded
@@ -43,8 +42,8 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     """Expand overrides (with sweep=NAME or without) into a plan; touches nothing but configs."""
     request = read_request(loader, arguments)
     fixed = [override.input_line or "" for override in request.fixed.values()]
-    cfg: Any = OmegaConf.to_container(compose(loader, fixed), resolve=True)
-    composer, plain_base = Composer(loader), {key: value for key, value in cfg.items() if key not in PLAN_KEYS}
+    composer = Composer(loader)
+    cfg = composer.whole(fixed)
     sweep = cfg["sweep"]
     if not isinstance(sweep, Mapping):
         raise UserError(f"found sweep: {sweep!r} in a config; wanted {', '.join(KEYS)} below it; change it")
@@ -53,7 +52,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
     blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
     blocks = apply_overrides(blocks, request)
-    bases = Bases(composer, fixed, plain_base)
+    bases = Bases(composer, fixed, own_keys(cfg))
     is_group = _group_test(loader)
     descent = _descent(request, Path(str(cfg["results"])))
     graph = _settle_all(blocks, bases, is_group, rules, descent)

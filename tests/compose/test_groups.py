@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.compose.groups import Bases, Composer, own_keys
+from scaling.compose.groups import Bases, Composer, own_keys, plain_keys
 from scaling.compose.session import compose, session
 from scaling.errors import UserError
 
@@ -41,8 +41,10 @@ def loader(tmp_path, monkeypatch):
 
 def test_a_base_is_what_hydra_composes_in_any_order(loader):
     ours = Composer(loader)
-    for overrides in [*CHOICES, *reversed(CHOICES)]:
-        assert ours(overrides) == own_keys(compose(loader, overrides)), overrides
+    both = [(overrides, plain_keys(compose(loader, overrides))) for overrides in CHOICES]
+    for overrides, hydras in [*both, *reversed(both)]:
+        assert ours.whole(overrides) == hydras, overrides
+    assert ours(overrides) == own_keys(hydras)
 
 
 def test_a_wrong_choice_is_told_as_by_hydra(loader):

@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.internals.torch import spare_dynamo_counting
+from scaling.internals.torch import spare_dynamo, spare_dynamo_counting
+from scaling.optim.adamw import AdamW
+from scaling.optim.lion import Lion
+from scaling.optim.sgd import SGD
 from tests.forked import forked
 
 SCRIPT = """
@@ -56,3 +59,10 @@ def test_counting_is_lean_and_torchs_own(tmp_path):
     # Forward 2 x (30 x 4 + 84) x 4; backward the same for the weights, and for the inputs of all but the first layer.
     forward, inputs = 2 * (2 * 3 * 5 * 4 + 12 * 7) * 4, 2 * 12 * 7 * 4
     assert forked(tmp_path, count).result() == (False, 2 * forward + inputs)
+
+
+@pytest.mark.parametrize("optim", [AdamW(lr=0.1), Lion(lr=0.1), SGD(lr=0.1)], ids=lambda optim: optim.name)
+def test_no_step_is_wrapped_but_to_turn_gradients_off(optim):
+    spare_dynamo()
+    step = type(optim.build(torch.nn.Linear(2, 2))).step
+    assert not hasattr(step.__wrapped__, "__wrapped__")
