@@ -31,18 +31,27 @@ class Composer:
         self._files = ConfigFiles(loader)
 
     def __call__(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Compose one config; UserError names the group, key or value that is wrong."""
+        """Compose the keys of one run; UserError names the group, key or value that is wrong."""
+        return run_keys(self.whole(overrides))
+
+    def whole(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Compose the keys of the plan as well, all but Hydra's own."""
         if not any(line.lstrip("+~").startswith(HYDRA) for line in overrides):
             try:
-                return run_keys(compose_without_hydra(self._loader, self._files, PRIMARY, overrides))
+                return plain_keys(compose_without_hydra(self._loader, self._files, PRIMARY, overrides))
             except (HydraException, OmegaConfBaseException):
                 pass  # a key may be filled in from Hydra's config; if not, Hydra raises its own error below
-        return run_keys(compose(self._loader, overrides))
+        return plain_keys(compose(self._loader, overrides))
 
 
-def run_keys(cfg: Any) -> dict[str, Any]:
-    """Return the keys of one run from a composed config, interpolations resolved."""
+def plain_keys(cfg: Any) -> dict[str, Any]:
+    """Return all keys of a composed config but Hydra's own, interpolations resolved."""
     whole: Any = OmegaConf.to_container(cfg, resolve=True)
+    return {key: value for key, value in whole.items() if key != HYDRA}
+
+
+def run_keys(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of one run from those of a config."""
     return {key: value for key, value in whole.items() if key not in PLAN_KEYS}
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scaling.internals.torch import for_each
+from scaling.internals.torch import for_each, unhooked
 
 add_, mul_, sign_ = for_each("add_"), for_each("mul_"), for_each("sign_")
 lerp, lerp_ = for_each("lerp"), for_each("lerp_")
 
 
+@unhooked
 class LionSteps(torch.optim.Optimizer):
     """LION as published: c = b1 m + (1 - b1) g; w <- w - lr (sign(c) + decay w); m <- b2 m + (1 - b2) g."""
 
@@ -42,6 +43,7 @@ class LionSteps(torch.optim.Optimizer):
         return state["momentum"]
 
 
+@unhooked
 class DecoupledSGD(torch.optim.SGD):
     """SGD with momentum whose weight decay stays out of the gradient: w <- (1 - lr decay) w, then the step."""
 

@@ -14,10 +14,9 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
-from omegaconf import OmegaConf
 
-from scaling.compose.groups import PLAN_KEYS, Composer, GroupConfigs
-from scaling.compose.session import compose, said_in_one_sentence
+from scaling.compose.groups import PLAN_KEYS, Composer, GroupConfigs, run_keys
+from scaling.compose.session import said_in_one_sentence
 from scaling.errors import UserError
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
@@ -43,8 +42,9 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     """Expand overrides (with sweep=NAME or without) into a plan; reads nothing but configs."""
     request = read_request(loader, arguments)
     fixed = [override.input_line or "" for override in request.fixed.values()]
-    cfg: Any = OmegaConf.to_container(compose(loader, fixed), resolve=True)
-    graph = _graph(loader, request, cfg, fixed)
+    composer = Composer(loader)
+    cfg = composer.whole(fixed)
+    graph = _graph(loader, composer, request, cfg, fixed)
     single = request.sweep is None and not request.axes
     return Plan(
         name=_checked_name(str(cfg["name"] or request.sweep or ("single" if single else "adhoc"))),
@@ -70,12 +70,14 @@ def _rules(sweep: Any, request: Request) -> Rules:
     return rules
 
 
-def _graph(loader: ConfigLoader, request: Request, cfg: Mapping[str, Any], fixed: Sequence[str]) -> Graph:
+def _graph(
+    loader: ConfigLoader, composer: Composer, request: Request, cfg: Mapping[str, Any], fixed: Sequence[str]
+) -> Graph:
     """Plan the runs of the grid and of the stages; UserError where no cell can be run."""
-    sweep, composer, is_group = cfg["sweep"], Composer(loader), _group_test(loader)
+    sweep, is_group = cfg["sweep"], _group_test(loader)
     rules = _rules(sweep, request)
     blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
-    configs = GroupConfigs(composer, fixed, {key: value for key, value in cfg.items() if key not in PLAN_KEYS})
+    configs = GroupConfigs(composer, fixed, run_keys(cfg))
     parents = _parents(request, Path(str(cfg["results"])))
     graph = _plan_cells(apply_overrides(blocks, request), configs, is_group, rules, parents)
     if not graph.runs:

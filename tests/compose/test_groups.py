@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.compose.groups import Composer, GroupConfigs, run_keys
+from scaling.compose.groups import Composer, GroupConfigs, plain_keys, run_keys
 from scaling.compose.session import compose, session
 from scaling.errors import UserError
 
@@ -41,8 +41,10 @@ def loader(tmp_path, monkeypatch):
 
 def test_a_config_is_what_hydra_composes_in_any_order(loader):
     ours = Composer(loader)
-    for overrides in [*CHOICES, *reversed(CHOICES)]:
-        assert ours(overrides) == run_keys(compose(loader, overrides)), overrides
+    both = [(overrides, plain_keys(compose(loader, overrides))) for overrides in CHOICES]
+    for overrides, hydras in [*both, *reversed(both)]:
+        assert ours.whole(overrides) == hydras, overrides
+    assert ours(overrides) == run_keys(hydras)
 
 
 def test_a_wrong_choice_is_told_as_by_hydra(loader):

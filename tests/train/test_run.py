@@ -204,7 +204,7 @@ def test_compiled_and_eager_agree(tmp_path):
 
 
 def test_too_little_memory_says_what_to_change(tmp_path):
-    run = planned({"steps": 5}, model={"is": "mlp", "width": 30_000_000, "depth": 1})
+    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**15, "depth": 1})  # petabytes
     with pytest.raises(
         OutOfMemory, match=r"train\.micro_batch=16 \(the same run\), train\.precision=bf16 or a smaller model\.width"
     ):
