@@ -11,7 +11,7 @@ import pytest
 from analysis import fit
 from analysis.errors import Refusal, UserError
 from analysis.estimates.backtest import backtest
-from analysis.estimates.forecast import forecast
+from analysis.estimates.forecast import forecast, forecasts
 from analysis.estimates.multiverse import multiverse
 from analysis.fitting.card import card_text
 
@@ -51,6 +51,12 @@ def test_forecast_holds_the_truth_and_says_how_far_it_looks() -> None:
     assert json.loads(said.to_json())["at"]["C"] == 1e22
 
 
+def test_forecasts_of_several_settings_are_those_of_each() -> None:
+    at = [{"C": 1e22}, {"C": 1e23}]
+    both = forecasts(curve(), "power", at=at, x="C", resamples=20)
+    assert both == [forecast(curve(), "power", at=one, x="C", resamples=20) for one in at]
+
+
 def test_forecast_of_a_one_variable_law() -> None:
     said = forecast(curve(), "saturating", at={"C": 1e22}, x="C", resamples=200)
     assert said.value == pytest.approx(1.2 + 2e3 * 1e22**-0.2, rel=0.02)
@@ -64,6 +70,9 @@ def test_backtests_rank_the_true_law_above_a_plain_power() -> None:
     assert [score.law for score in found.scores] == ["saturating", "power"]
     assert 0 <= found.scores[0].coverage <= 1
     assert json.loads(found.to_json())["best"] == "saturating"
+    bare = backtest(curve(), ["power", "saturating"], x="C", resamples=0)
+    assert [score.error for score in bare.scores] == [score.error for score in found.scores]
+    assert json.loads(bare.to_json())["scores"][0]["coverage"] is None
 
 
 def test_backtest_by_n_leaves_out_the_largest_models() -> None:
@@ -114,8 +123,18 @@ def test_conventions_of_n_move_the_exponent_and_are_shown() -> None:
     }
     low, high = worlds.N_exponents
     assert high - low > 0.05
+    assert multiverse(table, resamples=0, found=fit(table, resamples=0)) == worlds
     single = multiverse(table, "power", x="N", resamples=0)
     assert [world.columns["N"] for world in single.worlds] == ["N", "N_total"]
+
+
+def test_a_convention_of_c_counts_where_rows_are_chosen_by_it() -> None:
+    table = grid(seeds=1).assign(C_counted=lambda t: 0.9 * t.C)
+    every = multiverse(table, resamples=0).worlds
+    assert [world.columns["C"] for world in every] == ["C", "C_counted"]
+    assert every[0].params == every[1].params
+    chosen = multiverse(table, resamples=0, where=f"C < {0.95 * table.C.max()}").worlds
+    assert chosen[0].params != chosen[1].params
 
 
 def test_the_card_tells_enough() -> None:
