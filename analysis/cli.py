@@ -10,36 +10,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import Refusal, UserError
-from analysis.options import Chosen, answer, interval_options, json_option, parse_numbers, table_options, words
+from analysis.options import (
+    OBJECTIVE,
+    Chosen,
+    LawOption,
+    X,
+    Y,
+    answer,
+    fit_options,
+    interval_options,
+    json_option,
+    parse_numbers,
+    table_options,
+    words,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fitting.result import Fit
-
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
-
-
-def fit_options(command: Any) -> Any:
-    """Take the law and how it is fitted."""
-    options = (
-        click.option("--law", default="chinchilla", show_default=True,
-                     help="The law, by its name; auto: the one that backtests best; or your own as module:NAME."),
-        Y,
-        click.option("--x", metavar="COLUMN", help="The variable of a one-variable law (C where there is one)."),
-        click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="huber", show_default=True),
-        click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
-                     help="Width of the Huber loss."),
-        click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
-        click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
-                     show_default=True, help="What is drawn again for the intervals."),
-        click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
-        click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling fit results/quickstart --law chinchilla")
@@ -66,7 +55,7 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
     def show() -> None:
         (show_card if card else show_fit)(law)
         if worlds:
-            show_multiverse(worlds)
+            show_multiverse(worlds, law.engine.problem.law)
 
     answer(content, json_path, show)
 
@@ -79,7 +68,7 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
               help="envelope: the best of each budget or bin; pareto: none better and cheaper; hull: lower convex hull "
               "in log-log.")  # fmt: skip
 @click.option("--law", default="power", show_default=True, help="The law through the frontier, or none.")
-@click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="lsq", show_default=True,
+@click.option("--objective", type=OBJECTIVE, default="lsq", show_default=True,
               help="Of the law; the points are means already, so least squares.")  # fmt: skip
 @interval_options
 @json_option
@@ -88,11 +77,12 @@ def frontier(
 ) -> None:
     """Find the runs that are best for their compute, and the law through them."""
     from analysis.estimates.frontier import frontier as find
+    from analysis.estimates.frontier_law import fit_frontier
     from analysis.terminal import show_frontier
 
     rows, left_out = chosen.rows(y)
     found = find(rows, y=y, x=x, rule=rule, **how)
-    fitted = None if law == "none" else _fit_frontier(found.table(), law, y, x, {**how, "objective": objective})
+    fitted = None if law == "none" else fit_frontier(found, law, objective=objective, **how)
     content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}
     answer(content, json_path, lambda: show_frontier(found, fitted))
 
@@ -106,11 +96,13 @@ def frontier(
 @json_option
 def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
+    from analysis.estimates.allocate import parametric, shape_of
     from analysis.estimates.isoflop import isoflop as find
     from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
-    found = find(rows, y=y, shape=_shape(rows, y) if shape == "chinchilla" else None, **how)
+    of_law = shape_of(parametric(rows, y, resamples=0)) if shape == "chinchilla" else None
+    found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 
 
@@ -156,9 +148,11 @@ def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: An
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling backtest results/quickstart --by C")
 @table_options
-@click.option("--law", "laws", multiple=True, metavar="LAW,…", help="The laws to compare (all that fit the table).")
+@click.option(
+    "--law", "laws", cls=LawOption, multiple=True, metavar="LAW,…", help="The laws to compare: {laws}, or module:NAME."
+)
 @Y
-@click.option("--x", metavar="COLUMN", help="The variable of one-variable laws.")
+@X
 @click.option("--by", metavar="C|N|D|COLUMN", help="What is cut: fits see the small, and foretell the large.")
 @interval_options
 @json_option
@@ -257,20 +251,6 @@ def _together(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.Data
     whole = pd.concat(named, ignore_index=True)
     keys = [name for name in ("run_id", "step", "task") if name in whole.columns]
     return whole.drop_duplicates(keys, ignore_index=True) if "run_id" in keys else whole
-
-
-def _fit_frontier(table: pd.DataFrame, law: str, y: str, x: str, how: dict[str, Any]) -> Fit:
-    from analysis.fitting.fit import fit as fit_law
-
-    return fit_law(table, law=law, y=y, x=x, **how)
-
-
-def _shape(rows: pd.DataFrame, y: str) -> Any:
-    from analysis.estimates.allocate import parametric
-    from analysis.estimates.valley import Shape
-
-    law = parametric(rows, y, resamples=0, level=0.95, seed=0)
-    return Shape(law.params["alpha"], law.params["beta"])
 
 
 def _setting(text: str) -> dict[str, float]:

@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.fitting.card import card_text, parameter_rows, write_parameter
+from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
+
 if TYPE_CHECKING:
     from analysis.estimates.allocate import Comparison
     from analysis.estimates.backtest import Backtest
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
     from analysis.estimates.multiverse import Multiverse
     from analysis.estimates.powerline import PowerLine
     from analysis.fitting.result import Fit
+    from analysis.laws import Law
 
 COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", "few": "yellow", "refused": "red"}
-Interval = tuple[float, float] | None
 
 
 def console() -> Console:
@@ -38,16 +41,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Seque
     for row in rows:
         drawn.add_row(*row)
     return drawn
-
-
-def number(value: float | None) -> str:
-    """Write a number with four digits."""
-    return "" if value is None else f"{value:.4g}"
-
-
-def interval(ends: Interval) -> str:
-    """Write an interval."""
-    return f"[{ends[0]:.4g}, {ends[1]:.4g}]".replace("[", r"\[") if ends else ""
 
 
 def status(word: str) -> str:
@@ -66,16 +59,12 @@ def show_fit(law: Fit) -> None:
     out = console()
     formula = law.card.get("formula", "")
     out.print(f"[bold]{escape(law.law)}[/]  {law.y} = {escape(str(formula))}")
-    rows = [(name, number(value), interval(law.intervals.get(name))) for name, value in law.params.items()]
-    if law.allocation:
-        rows.append(("N* exponent", number(law.allocation.N_exponent), interval(law.allocation.N_exponent_interval)))
-        rows.append(("D* exponent", number(law.allocation.D_exponent), ""))
-    out.print(table(("parameter", "value", f"{law.level:.0%} interval"), rows, right=[1]))
+    out.print(table(("parameter", "value", f"{percent(law.level)} interval"), parameter_rows(law), right=[1]))
     objective, certificate = law.objective, law.certificate
     out.print(
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
-        f"{objective.value:.6g}; certificate {status(certificate.status)}: {certificate.share_at_best:.0%} of "
-        f"{certificate.starts} starts at the best"
+        f"{number(objective.value, 6)}; certificate {status(certificate.status)}: "
+        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best"
     )
     if law.engine.points.left_out:
         out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")
@@ -84,21 +73,21 @@ def show_fit(law: Fit) -> None:
 
 def show_card(law: Fit) -> None:
     """Print a fit's card."""
-    from analysis.fitting.card import card_text
-
     console().print(card_text(law), markup=False, soft_wrap=True)
 
 
-def show_multiverse(found: Multiverse) -> None:
+def show_multiverse(found: Multiverse, law: Law) -> None:
     """Print a law under every convention."""
     out = console()
     rows = []
     for world in found.worlds:
         named = ", ".join(f"{name} = {column}" for name, column in world.columns.items())
-        values = ", ".join(f"{name} {value:.4g}" for name, value in world.params.items()) or world.reason
-        rows.append(
-            (named, number(world.N_exponent), interval(world.N_exponent_interval), values, status(world.status))
+        values = (
+            ", ".join(f"{name} {write_parameter(law, name, value)}" for name, value in world.params.items())
+            or world.reason
         )
+        of_N = exponent(world.N_exponent), interval(world.N_exponent_interval, exponent)
+        rows.append((named, *of_N, values, status(world.status)))
     out.print()
     out.print(table(("convention", "N* exponent", "interval", "parameters", ""), rows, right=[1]))
 
@@ -108,15 +97,15 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
     out = console()
     rows = []
     for one in found:
-        at = ", ".join(f"{name} = {value:.4g}" for name, value in one.at.items())
-        beyond = ", ".join(f"{name} {times:.3g}×" for name, times in one.beyond.items())
-        ends = (interval(one.mean_interval), interval(one.run_interval))
-        rows.append((at, number(one.value), *ends, beyond, f"{one.supported:.3g}×" if one.supported else ""))
+        at = ", ".join(f"{name} = {entry(name, value)}" for name, value in one.at.items())
+        beyond = ", ".join(f"{name} {times(factor)}" for name, factor in one.beyond.items())
+        ends = (interval(one.mean_interval, measured), interval(one.run_interval, measured))
+        rows.append((at, measured(one.value), *ends, beyond, times(one.supported)))
     first = found[0]
     heads = (
         "at",
         f"{first.y} ({first.law})",
-        f"{first.level:.0%} of the mean",
+        f"{percent(first.level)} of the mean",
         "of a new run",
         "largest run",
         "backtested",
@@ -131,14 +120,13 @@ def show_backtest(found: Backtest) -> None:
     rows = []
     for score in found.scores:
         ahead = max((split.factor for split in score.splits), default=None)
-        error = f"{100 * score.error:.3g} %" if score.splits else ""
-        inside = f"{score.coverage:.0%}" if score.splits and not isnan(score.coverage) else ""
-        rows.append((score.law, error, inside, str(len(score.splits)), f"{ahead:.3g}×" if ahead else ""))
-    out.print(
-        table(("law", "error ahead", f"inside {found.level:.0%}", "splits", "ahead by"), rows, right=[1, 2, 3, 4])
-    )
+        error = percent(score.error) if score.splits else ""
+        inside = percent(score.coverage) if score.splits and not isnan(score.coverage) else ""
+        rows.append((score.law, error, inside, str(len(score.splits)), times(ahead)))
+    heads = ("law", "error ahead", f"inside {percent(found.level)}", "splits", "ahead by")
+    out.print(table(heads, rows, right=[1, 2, 3, 4]))
     known = not isnan(found.scores[0].coverage)
-    how_far = f", its intervals held up to {found.supported:.3g}× ahead" if known else ""
+    how_far = f", its intervals held up to {times(found.supported)} ahead" if known else ""
     out.print(f"cut by {found.by}; best ahead: [bold]{found.best}[/]{how_far}")
     notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
@@ -147,17 +135,16 @@ def show_line(out: Console, name: str, line: PowerLine | None) -> None:
     """Print a power line."""
     if line is None:
         return
-    ends = f" {interval(line.exponent_interval)}" if line.exponent_interval else ""
-    out.print(
-        f"{name} = {line.coefficient:.4g} · C^[bold]{line.exponent:.4f}[/]{ends}  ({line.n} points, R² {line.r2:.3f})"
-    )
+    ends = f" {interval(line.exponent_interval, exponent)}" if line.exponent_interval else ""
+    law = f"{number(line.coefficient)} · C^[bold]{exponent(line.exponent)}[/]{ends}"
+    out.print(f"{name} = {law}  ({line.n} points, R² {number(line.r2)})")
 
 
 def show_frontier(found: Frontier, law: Fit | None) -> None:
     """Print a frontier and the law on it."""
     out = console()
     rows = [
-        (number(p.x), number(p.y), number(p.N), number(p.D), str(p.n), status("edge") if p.edge else "")
+        (entry(found.x, p.x), measured(p.y), count(p.N), count(p.D), str(p.n), status("edge") if p.edge else "")
         for p in found.points
     ]
     out.print(table((found.x, found.y, "N", "D", "runs", ""), rows, right=[0, 1, 2, 3, 4]))
@@ -176,10 +163,10 @@ def show_isoflop(found: IsoFlop) -> None:
     rows = []
     for v in found.valleys:
         band = v.bands.get("1%")
-        optimum = (number(v.N), interval(v.N_interval), number(v.D)) if v.ok else ("", "", "")
+        optimum = (count(v.N), interval(v.N_interval, count), count(v.D)) if v.ok else ("", "", "")
         mark = status(v.status) + (f" {escape(v.reason)}" if v.reason else "")
-        rows.append((number(v.budget), str(len(v.sizes)), *optimum, number(v.y), interval(band) if band else "", mark))
-    heads = ("budget", "sizes", "best N", f"{found.level:.0%} interval", "best D", found.y, "within 1 %", "")
+        rows.append((flops(v.budget), str(len(v.sizes)), *optimum, measured(v.y), interval(band, count), mark))
+    heads = ("budget", "sizes", "best N", f"{percent(found.level)} interval", "best D", found.y, "within 1 %", "")
     out.print(table(heads, rows, right=[0, 1, 2, 4, 5]))
     out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.valleys)} usable)")
     show_line(out, "N*", found.N_law)
@@ -194,33 +181,24 @@ def show_comparison(found: Comparison) -> None:
     rows = []
     for a in found.approaches:
         if a.status == "ok":
-            ends = (number(a.N_exponent), interval(a.N_exponent_interval), number(a.D_exponent))
-            rows.append((a.title, *ends, interval(a.D_exponent_interval), ""))
+            of_N = exponent(a.N_exponent), interval(a.N_exponent_interval, exponent)
+            of_D = exponent(a.D_exponent), interval(a.D_exponent_interval, exponent)
+            rows.append((a.title, *of_N, *of_D, ""))
         else:
             rows.append((a.title, "", "", "", "", status("refused")))
     out.print(table(("approach", "N* exponent", "interval", "D* exponent", "interval", ""), rows, right=[1, 3]))
     notes(out, (f"{a.title}: {a.reason}" for a in found.approaches if a.status != "ok"))
-    targets = [
-        (
-            number(t.C),
-            f"{t.times:.3g}×",
-            a.title,
-            number(t.N),
-            interval(t.N_interval),
-            number(t.D),
-            interval(t.D_interval),
-        )
-        for a in found.approaches
-        for t in a.targets
-    ]
+    targets = []
+    for t, title in sorted(((t, a.title) for a in found.approaches for t in a.targets), key=lambda one: one[0].C):
+        sizes = count(t.N), interval(t.N_interval, count), count(t.D), interval(t.D_interval, count)
+        targets.append((flops(t.C), times(t.times), title, *sizes))
     if targets:
         out.print()
         heads = ("C", "largest run", "approach", "N*", "interval", "D*", "interval")
-        out.print(table(heads, sorted(targets, key=lambda row: float(row[0])), right=[0, 1, 3, 5]))
+        out.print(table(heads, targets, right=[0, 1, 3, 5]))
     out.print()
     out.print(escape(found.verdict))
     if found.bias:
-        out.print(
-            f"bias of the parabola, if the fitted law is the truth: {found.bias.N_exponent:+.4f} in the exponent of N*"
-        )
+        bias = shift(found.bias.N_exponent)
+        out.print(f"bias of the parabola, if the fitted law is the truth: {bias} in the exponent of N*")
     notes(out, (text for a in found.approaches if a.status == "ok" for text in a.warnings))

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.valley import Shape
+from analysis.numbers import exponent, interval
 from analysis.table.select import KEEPABLE, RECIPE, has_milestones
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
 Interval = tuple[float, float]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def allocate(
     every = rows if milestones is None else milestones
     law, why = (known.law, "") if known.law else attempt(lambda: parametric(every, y, **how))
     valleys, flat = (known.valleys, "") if known.valleys else attempt(lambda: isoflop(rows, y=y, **how))
-    shape = Shape(law.params["alpha"], law.params["beta"]) if law else None
+    shape = shape_of(law) if law else None
     shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)
     front, few = (known.front, "") if known.front else attempt(lambda: frontier(every, y=y, **how))
     lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
@@ -149,7 +149,7 @@ def allocate(
     return Comparison(y, approaches, agree, verdict, bias, bias_reason, level, valleys, law)
 
 
-def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float, seed: int) -> Fit:
+def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float = 0.95, seed: int = 0) -> Fit:
     """Fit the Chinchilla law to rows that were selected already."""
     from analysis.fitting.fit import fit
 
@@ -157,12 +157,9 @@ def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float, seed
     return fit(rows, law="chinchilla", y=y, resamples=resamples, level=level, seed=seed, **selection)
 
 
-def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
-    """Return what was made, or the sentence that refused it."""
-    try:
-        return make(), ""
-    except (Refusal, UserError) as refusal:
-        return None, str(refusal)
+def shape_of(law: Fit) -> Shape:
+    """Return the shape of the valleys of a fitted Chinchilla law."""
+    return Shape(law.params["alpha"], law.params["beta"])
 
 
 def _lines(valleys: IsoFlop | None) -> tuple[PowerLine | None, PowerLine | None, tuple[str, ...]]:
@@ -201,11 +198,11 @@ def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> A
         return Approach(name, title, "refused", why or "the fitted law does not fix an allocation")
     if law.certificate.status == "refused":
         return Approach(name, title, "refused", "; ".join(law.certificate.reasons), warnings=law.warnings)
-    found, interval = law.allocation, law.allocation.N_exponent_interval
+    found, ends = law.allocation, law.allocation.N_exponent_interval
     optima = [law.allocate(C) for C in at]
     targets = tuple(Target(o.C, o.N, o.D, o.N_interval, o.D_interval, o.C / largest) for o in optima)
-    mirrored = (1 - interval[1], 1 - interval[0]) if interval else None
-    exponents = (found.N_exponent, interval, found.D_exponent, mirrored)
+    mirrored = (1 - ends[1], 1 - ends[0]) if ends else None
+    exponents = (found.N_exponent, ends, found.D_exponent, mirrored)
     return Approach(name, title, "ok", "", *exponents, n=law.n_points, targets=targets, warnings=law.warnings)
 
 
@@ -218,7 +215,7 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
     apart = [
         (a, b) for i, a in enumerate(sure) for b in sure[i + 1 :] if not _compatible(*sorted((a, b), key=_exponent))
     ]
-    listed = ", ".join(f"{a.title}: {a.N_exponent:.3f} [{_ends(a)}]" for a in sure)
+    listed = ", ".join(f"{a.title}: {exponent(a.N_exponent)} {interval(a.N_exponent_interval, exponent)}" for a in sure)
     if not apart:
         return True, f"the approaches agree on the exponent of N* within their intervals ({listed})"
     pairs = "; ".join(f"{a.title} against {b.title}" for a, b in apart)
@@ -237,11 +234,6 @@ def _compatible(lower: Approach, upper: Approach) -> bool:
 def _exponent(approach: Approach) -> float:
     assert approach.N_exponent is not None
     return approach.N_exponent
-
-
-def _ends(approach: Approach) -> str:
-    assert approach.N_exponent_interval
-    return ", ".join(f"{end:.3f}" for end in approach.N_exponent_interval)
 
 
 def _bias(rows: pd.DataFrame, y: str, law: Fit | None, why: str) -> tuple[Bias | None, str]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
+from analysis.estimates.frontier_law import common_law
 
 if TYPE_CHECKING:
     from analysis.estimates.powerline import PowerLine
     from analysis.fitting.result import Fit
-
-T = TypeVar("T")
-VISIBLE = 0.01
-"""Share of the least compute on a frontier above which the shift b of its law must surely lie to be one."""
 
 NORM_FLOPS = 5
 """Operations that the paper counts for each element of a LayerNorm (arXiv 2306.13575)."""
@@ -78,44 +73,6 @@ def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
     return under(counted, PAPER)
 
 
-def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:
-    """Fit one law to frontiers that are to be compared: the most detailed that holds on all of them, else a power law.
-
-    Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha. Exponents of different laws would say
-    nothing of each other.
-    """
-    from analysis.fitting.fit import fit
-
-    # The points are means, the best of many: least squares, as for the frontier's laws elsewhere.
-    options: dict[str, Any] = {"objective": "lsq", "resamples": resamples, "level": level}
-
-    def fitted(law: str, front: Frontier) -> Fit | None:
-        return tried(partial(fit, front.table(), law=law, y=front.y, x=front.x, **options))
-
-    for law in ("shifted", "saturating"):
-        found = list(takewhile(bool, (one if _holds(one := fitted(law, front), front) else None for front in fronts)))
-        if len(found) == len(fronts):
-            return found
-    return [fitted("power", front) for front in fronts]
-
-
-def _holds(found: Fit | None, front: Frontier) -> bool:
-    """Tell a law with a sound certificate whose floor and shift the best points show."""
-    if found is None or found.certificate.status != "ok":
-        return False
-    E, least = found.params["E"], {name: interval[0] for name, interval in found.intervals.items()}
-    floor = E > 0 and least.get("E", E) <= min(point.y for point in front.points)
-    return floor and least.get("b", np.inf) > VISIBLE * front.points[0].x
-
-
-def tried(call: Callable[[], T]) -> T | None:
-    """Return what `call` returns, None where the data cannot say."""
-    try:
-        return call()
-    except (Refusal, UserError):
-        return None
-
-
 @dataclass(frozen=True)
 class Exponents:
     """A frontier under one convention, and the law through it (`common_law`)."""
@@ -144,7 +101,7 @@ def compared(
     """
     found = []
     for convention, rows in groups:
-        front = tried(lambda rows=rows: frontier(rows, y=y, resamples=resamples, level=level))  # type: ignore[misc]
+        front, _ = attempt(partial(frontier, rows, y=y, resamples=resamples, level=level))
         if front is not None:
             found.append((convention, front))
     laws = common_law([front for _, front in found], resamples=resamples, level=level)

@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.result import Fit, plain
+from analysis.numbers import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,12 +128,13 @@ def foretell(
     factor = point[by] / largest if largest and by in point else max(beyond.values())
     for column, times in beyond.items():
         if times > 1.0001:
-            said.append(f"{column} lies {times:.3g} times beyond the largest run")
+            said.append(f"{column} lies {number(times, 3)} times beyond the largest run")
         if asked[column] < ranges[column].min() * 0.9999:
             said.append(f"{column} lies below the smallest run's")
     if supported is not None and factor > max(1.0, supported) * 1.0001:
         said.append(
-            f"backtests support looking ahead {supported:.3g} times in {by}; this looks {factor:.3g} times ahead"
+            f"backtests support looking ahead {number(supported, 3)} times in {by}; "
+            f"this looks {number(factor, 3)} times ahead"
             if supported > 1
             else f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"
         )

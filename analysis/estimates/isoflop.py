@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, locate
+from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells, scatter
 from analysis.table.read import require_columns
 from analysis.table.select import RECIPE
@@ -226,9 +227,12 @@ def _status(N: np.ndarray, means: np.ndarray, u: float, share: float | None) -> 
     best = N[np.argmin(means)]
     for end, which, more in ((N.min(), "smallest", "smaller"), (N.max(), "largest", "larger")):
         if best == end or u == (-np.inf if more == "smaller" else np.inf):
-            return "edge", f"the minimum is at the {which} size run ({end:.3g}); run {more} sizes"
+            return "edge", f"the minimum is at the {which} size run ({count(end)}); run {more} sizes"
     if share is not None and share < BRACKETED:
-        return "flat", f"noise puts the minimum outside the sizes run in {1 - share:.0%} of resamples; run more seeds"
+        return (
+            "flat",
+            f"noise puts the minimum outside the sizes run in {percent(1 - share)} of resamples; run more seeds",
+        )
     return "ok", ""
 
 
@@ -261,7 +265,7 @@ def _short(table: pd.DataFrame) -> tuple[str, ...]:
     most = float(-np.expm1(-table["short"].abs().max()))
     if most < 0.02:
         return ()
-    return (f"C differs from its budget by up to {most:.0%}; losses are moved to it along each size's own curve",)
+    return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
 
 
 def _warnings(valleys: Sequence[Valley], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
@@ -271,7 +275,7 @@ def _warnings(valleys: Sequence[Valley], law: PowerLine | None, noise: np.ndarra
         ("flat", "are too flat for their noise"),
         ("few", "have fewer than four sizes"),
     ):
-        these = [f"{valley.budget:.2g}" for valley in valleys if valley.status == status]
+        these = [flops(valley.budget) for valley in valleys if valley.status == status]
         if these:
             said.append(
                 f"{len(these)} of {len(valleys)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"

@@ -8,13 +8,12 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import Refusal
+from analysis.fitting.card import CONVENTIONS
 from analysis.fitting.result import Fit, plain
 from analysis.laws import Law, get_law
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CONVENTIONS = {"N": ("N", "N_total", "N_body", "N_nonhead"), "C": ("C", "C_counted"), "D": ("D",)}
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,10 @@ def multiverse(
 
     frame = load_table(table)
     chosen = get_law(law)
-    inputs = (x or "C",) if chosen.variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
+    inputs = (x or "C",) if chosen.of_one_variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
     choices = [
-        [column for column in CONVENTIONS.get(name, (name,)) if column in frame.columns] or [name] for name in inputs
+        [column for column in CONVENTIONS if column.partition("_")[0] == name and column in frame.columns] or [name]
+        for name in inputs
     ]
     # A law in N and D is the same whatever C is, unless rows are chosen by it.
     telling = len(inputs) if options.get("where") else len(chosen.inputs)
@@ -84,7 +84,7 @@ def multiverse(
         named: dict[str, str] = dict(zip(inputs, columns, strict=True))
         if columns[:telling] not in known:
             world = frame.assign(**{name: frame[column] for name, column in named.items() if name != column})
-            known[columns[:telling]] = _attempt(world, chosen, inputs[0] if chosen.variable else None, options)
+            known[columns[:telling]] = _attempt(world, chosen, inputs[0] if chosen.of_one_variable else None, options)
         worlds.append(replace(known[columns[:telling]], columns=named))
     return Multiverse(chosen.name, tuple(worlds))
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from analysis.numbers import power_of_ten, short
+from analysis.numbers import flops, number, power_of_ten, short
 
 WIDTH = 4.8
 """Inches of one panel, legible at a column's width."""
@@ -134,7 +134,7 @@ def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = F
     bar.barh(places, 1.0, height=1.0, color=list(colours(ranked).values()))
     bar.set(xlim=(0.0, 1.0), ylim=(-0.5, len(ranked) - 0.5), xticks=[])
     shown = places[:: max(1, int(np.ceil(len(ranked) / 10)))]
-    bar.set_yticks(shown, [power_of_ten(ranked[i]) if powers else short(ranked[i]) for i in shown])
+    bar.set_yticks(shown, [flops(ranked[i]) if powers else short(ranked[i]) for i in shown])
     bar.yaxis.tick_right()
     bar.yaxis.set_label_position("right")
     bar.set_ylabel(title, fontsize=9)
@@ -157,7 +157,8 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_minor_locator(NullLocator())
         wide = max(ticks, default=1) >= 1e4 or min(ticks, default=1) < 1e-3
-        axis.set_major_formatter(FuncFormatter(power_of_ten if wide else _plain))
+        write = power_of_ten if wide else number
+        axis.set_major_formatter(FuncFormatter(lambda value, _, write=write: write(value)))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -174,6 +175,14 @@ def log_ticks(low: float, high: float) -> list[float]:
         few = 4 if high >= 1e4 else 7  # 2.5×10¹⁰ is wide
         ticks = MaxNLocator(few, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return [float(tick) for tick in ticks if low <= tick <= high]
+
+
+def value_ticks(ax: Axes, values: Iterable[float], most: int = 8) -> None:
+    """Put a tick at each of a few values of x, such as sizes of data sets; call it after `log_axes`."""
+    ticks = sorted(set(values))
+    if len(ticks) <= most:
+        ax.set_xticks(ticks, [short(tick) if tick >= 1e4 else number(tick) for tick in ticks])
+        ax.minorticks_off()
 
 
 def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, room: float = 0.06) -> None:
@@ -218,7 +227,3 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"CreationDate": None})
     return paths
-
-
-def _plain(value: float, _: object) -> str:
-    return f"{value:g}"

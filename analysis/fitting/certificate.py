@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.fitting.solver import Problem, Solution
 from analysis.laws.base import Array, Inputs
+from analysis.numbers import measured, number, percent
 
 SAME_VALUE = 1e-6
 SAME_CURVE = 1e-4
@@ -174,18 +175,18 @@ def _reasons(
     if not settled:
         reasons.append("the solver did not settle within its steps")
     if found[0].share < 0.05:
-        reasons.append(f"only {found[0].share:.0%} of the starts reach the best value")
+        reasons.append(f"only {percent(found[0].share)} of the starts reach the best value")
     if per < 3:
-        reasons.append(f"{per:.1f} points a parameter, where 3 are the least to trust")
+        reasons.append(f"{number(per, 2)} points a parameter, where 3 are the least to trust")
     rivals = [basin for basin in found[1:] if basin.value <= found[0].value * (1 + RIVAL)]
     for rival in rivals[:1]:
         if abs(np.log(rival.forecast / found[0].forecast)) > 0.01:
             reasons.append(
-                f"another optimum fits within {RIVAL:.0%} as well and forecasts {rival.forecast:.4g} at 10 times the "
-                f"inputs where the best forecasts {found[0].forecast:.4g}"
+                f"another optimum fits within {percent(RIVAL)} as well and forecasts {measured(rival.forecast)} at "
+                f"10 times the inputs where the best forecasts {measured(found[0].forecast)}"
             )
     if condition > 1e4:
-        reasons.append(f"{', '.join(trade)} trade off against each other (condition {condition:.1e})")
+        reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")
     return reasons
 
 
@@ -207,8 +208,8 @@ def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> l
             doubts[name] = f"reaches zero, where {bound.at_low}"
         elif name in at_low or name in at_high:
             doubts[name] = "reaches the edge of what is allowed"
-        elif bound.exponent and low * high <= 0:
+        elif bound.by_factor and low * high <= 0:
             doubts[name] = "holds zero"
-        elif bound.exponent and (factor := max(high / low, low / high)) > KNOWN:
-            doubts[name] = f"spans a factor of {factor:.3g}"
+        elif bound.by_factor and (factor := max(high / low, low / high)) > KNOWN:
+            doubts[name] = f"spans a factor of {number(factor, 3)}"
     return [f"{name} is not identified: its interval {said}" for name, said in doubts.items() if name not in known]

@@ -20,6 +20,7 @@ from analysis.fitting.solver import Problem, residuals, solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array
+from analysis.numbers import measured, number, percent
 
 MANY = 4_000
 """Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
@@ -167,15 +168,19 @@ def warnings(
     said = [f"weak fit: {reason}" for reason in certificate.reasons]
     E = params.get("E")
     if E is not None and points.y.min() < E:
-        said.append(f"E ({E:.4g}) lies above the smallest response seen ({points.y.min():.4g}): it is no floor")
+        said.append(
+            f"E ({measured(E)}) lies above the smallest response seen ({measured(points.y.min())}): it is no floor"
+        )
     if E is not None and np.isfinite(points.y_se):
         said.append(
-            f"the test set's own sampling error ({points.y_se:.2g}) is common to all runs; E is known no better"
+            f"the test set's own sampling error ({number(points.y_se, 2)}) is common to all runs; E is known no better"
         )
     if lack is not None and lack.p_value < 0.01:
-        said.append(f"the law misses the means of its settings by more than seeds explain (p {lack.p_value:.1g})")
+        said.append(
+            f"the law misses the means of its settings by more than seeds explain (p {number(lack.p_value, 1)})"
+        )
     if unsettled is not None and points.n_runs < 10:
         said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")
     if unsettled is not None and unsettled > 0.01:
-        said.append(f"{unsettled:.1%} of the refits did not settle")
+        said.append(f"{percent(unsettled)} of the refits did not settle")
     return tuple(said)

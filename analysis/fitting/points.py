@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.laws.base import Array, Law, Units
+from analysis.numbers import measured, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +113,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
 
 def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:
     """Return the table's column for each input of the law."""
-    if not law.variable:
+    if not law.of_one_variable:
         if x is not None:
             raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
         missing = [name for name in law.inputs if name not in table.columns]
@@ -142,8 +143,9 @@ def check(points: Points, law: Law) -> None:
     for name, values in points.inputs.items():
         if np.ptp(np.log(values)) < 1e-9:
             raise Refusal(
-                f"found one value of {points.columns[name]} ({values[0]:.6g}) in all {n} points; the law {law.name} "
-                f"cannot say how the response falls with it; add runs at other values of {points.columns[name]}"
+                f"found one value of {points.columns[name]} ({number(values[0])}) in all {n} points; the law "
+                f"{law.name} cannot say how the response falls with it; add runs at other values of "
+                f"{points.columns[name]}"
             )
     if distinct < p:
         raise Refusal(
@@ -151,7 +153,7 @@ def check(points: Points, law: Law) -> None:
             f"{law.name} has {p} parameters and wants at least {p} settings; add runs at other settings"
         )
     if np.ptp(points.y) == 0:
-        raise Refusal(f"found the same response {points.y[0]:.6g} in all {n} points; nothing scales here")
+        raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points; nothing scales here")
 
 
 def settings(inputs: Mapping[str, Array]) -> Array:

@@ -15,6 +15,7 @@ from analysis.fitting.certificate import Certificate
 from analysis.fitting.intervals import percentile
 from analysis.fitting.solver import Problem
 from analysis.laws.base import Array
+from analysis.numbers import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,7 +212,7 @@ class Fit:
         for name, value in (("N", N), ("D", D)):
             largest = float(self.engine.points.inputs[name].max())
             if value > largest:
-                said.append(f"the optimal {name} is {value / largest:.3g} times the largest run's")
+                said.append(f"the optimal {name} is {number(value / largest, 3)} times the largest run's")
         return tuple(said)
 
 

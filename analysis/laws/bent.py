@@ -201,6 +201,7 @@ M3 = M3Law(
         "b": Bound(-25.0, 10.0, at_low="the data show no floor, and power says the same with one parameter less"),
         "alpha": EXPONENT,
     },
+    exponents={"alpha": "x"},
 )
 
 M4 = M4Law(
@@ -216,5 +217,6 @@ M4 = M4Law(
         "alpha": EXPONENT,
         "gamma": Bound(1e-3, 20.0, at_low=SAME_AS_SATURATING),
     },
+    exponents={"alpha": "x", "gamma": "y"},
     default_starts=12,
 )

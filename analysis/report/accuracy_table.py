@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.numbers import power_of_ten
-from analysis.report.case import Case, epoch_groups, is_ablation
+from analysis.numbers import count, entry, measured
+from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.text_table import TextTable
+from analysis.table.select import OWN_TASK
 from analysis.wording import symbol
 
 MOST_ROWS = 60
@@ -125,18 +126,18 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
     if "epochs" in rows.columns:
         added["epochs"] = epoch_groups(rows)
-    task = rows["task"].astype(str) if "task" in rows.columns else pd.Series("test", index=rows.index)
+    task = rows["task"].astype(str) if "task" in rows.columns else pd.Series(OWN_TASK, index=rows.index)
     data = rows["data"].astype(str) if "data" in rows.columns else task
-    added["column"] = data if _crops_only(rows, task) else task.where(task != "test", data)
+    added["column"] = data if _crops_only(rows, task) else task.where(task != OWN_TASK, data)
     if "overrides" in rows.columns and is_ablation(rows):
         added["variant"] = rows["overrides"].map(variant_of)
     return rows.assign(**added)
 
 
 def _crops_only(rows: pd.DataFrame, task: pd.Series) -> bool:
-    """Tell whether all stages are test-time augmentation: the same task in another way, so the same column."""
-    stage = rows["stage"].astype(str) if "stage" in rows.columns else pd.Series("train", index=rows.index)
-    return set(stage[task != "test"]) == {"tta"}
+    """Tell whether all other tasks are the same test on random crops, and so belong in the same column."""
+    crops = crops_of(rows)[task != OWN_TASK]
+    return len(crops) > 0 and bool(crops.notna().all())
 
 
 def _cells(
@@ -146,28 +147,8 @@ def _cells(
     for task in tasks:
         found = group[group["column"] == task]
         mean, deviation = (float(found[name].iloc[0]) if len(found) else float("nan") for name in ("mean", "std"))
-        said.append(quantity(mean, deviation, decimals=1 if y == "error" else None))
+        said.append(measured(mean, deviation, decimals=1 if y == "error" else None))
     return tuple(said)
-
-
-def quantity(mean: float, deviation: float = float("nan"), *, decimals: int | None = None) -> str:
-    """Write mean ± deviation: to two digits of the deviation (four of a lone mean), or to so many decimals.
-
-    Very small and very large numbers take a power of ten: (3.18 ± 0.12)×10⁻¹⁰. NaN is an empty cell.
-    """
-    if not np.isfinite(mean):
-        return ""
-    exponent = int(np.floor(np.log10(abs(mean)))) if mean else 0
-    if decimals is None and not -4 < exponent < 5:
-        power = power_of_ten(10.0**exponent)
-        inner = quantity(mean / 10.0**exponent, deviation / 10.0**exponent)
-        return (f"({inner})" if "±" in inner else inner) + f"×{power}"
-    if decimals is None:
-        finest = 4 - exponent  # five digits of the mean at most
-        digits = 1 - int(np.floor(np.log10(deviation))) if deviation > 0 else 3 - exponent
-        decimals = min(max(digits, 0), max(finest, 0))
-    text = f"{mean:.{decimals}f}" + (f" ± {deviation:.{decimals}f}" if np.isfinite(deviation) else "")
-    return text.replace("-", "−")
 
 
 def _word(name: str, value: object) -> str:
@@ -179,17 +160,7 @@ def _word(name: str, value: object) -> str:
         return augment_words(str(value))
     if name == "stage_recipe":
         return re.sub(r"[\[\],]+", " ", str(value)).strip()
-    if name == "budget":
-        return power_of_ten(float(str(value)))
-    return _number(float(value)) if isinstance(value, int | float | np.number) else str(value)
-
-
-def _number(value: float) -> str:
-    """Write a setting: 60,000, 0.3, 2.5e-4."""
-    if 0 < abs(value) < 1e-2:
-        mantissa, _, exponent = f"{value:.2e}".partition("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
+    return entry(name, value)
 
 
 def efficiency_table(path: Path) -> TextTable | None:
@@ -202,12 +173,12 @@ def efficiency_table(path: Path) -> TextTable | None:
     lines = [
         (
             symbol(row["family"], row["depth"], row["width"]),
-            f"{row['N_total']:,.0f}",
-            _three(row["forward_flops"] / 1e6),
-            _three(row["latency_ms"]),
-            _three(row["throughput"]),
-            f"{row['best_batch']:,.0f}",
-            _three(row["memory_bytes"] / 1e6),
+            count(row["N_total"]),
+            measured(row["forward_flops"] / 1e6, digits=3),
+            measured(row["latency_ms"], digits=3),
+            measured(row["throughput"], digits=3),
+            count(row["best_batch"]),
+            measured(row["memory_bytes"] / 1e6, digits=3),
         )
         for row in rows.to_dict("records")
     ]
@@ -215,9 +186,3 @@ def efficiency_table(path: Path) -> TextTable | None:
     threads = f"{how['threads']:.0f} thread{'s' if how['threads'] > 1 else ''}"
     note = f"Forward pass on {how['device']}, {how['precision']}, {threads}; latency of one image."
     return TextTable("efficiency", "Cost of inference", heads, tuple(lines), tuple(range(1, 7)), note)
-
-
-def _three(value: float) -> str:
-    """Write three digits, no powers of ten: 0.0664, 2.50, 47.0, 279,000."""
-    decimals = max(0, 2 - int(np.floor(np.log10(value)))) if value > 0 else 0
-    return f"{float(f'{value:.3g}'):,.{decimals}f}"

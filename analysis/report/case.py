@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.estimates.conventions import Exponents, exponents, tried, with_paper_columns
+from analysis.errors import attempt
+from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
 from analysis.report.law_results import USUAL, How
 from analysis.table.select import RECIPE, select_rows, tasks_of
 
@@ -30,7 +31,7 @@ class Case:
     def rows(self) -> pd.DataFrame | None:
         """Return settled final rows, with the milestones of constant-rate runs; None where there are none to use."""
         for rows in ("all", "final"):
-            found = tried(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
+            found, _ = attempt(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
             if found is not None and len(found[0]) <= MOST_ROWS:
                 return with_paper_columns(found[0])
         return None
@@ -65,6 +66,12 @@ def cases_of(table: pd.DataFrame, source: Path, how: How = USUAL) -> list[Case]:
     """Return a case for each task of the table, the training's own first."""
     tasks = tasks_of(table)
     return [Case(table, source, task, how) for task in tasks] if tasks else [Case(table, source, None, how)]
+
+
+def crops_of(rows: pd.DataFrame) -> pd.Series:
+    """Return over how many random crops of an image each row's predictions are averaged; NaN without crops."""
+    recipe = rows["stage_recipe"] if "stage_recipe" in rows.columns else pd.Series(None, index=rows.index, dtype=object)
+    return recipe.astype(str).str.extract(r"\bcrops=(\d+)", expand=False).astype(float)
 
 
 def is_scaling(rows: pd.DataFrame) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from analysis.estimates.conventions import Exponents
 from analysis.estimates.powerline import PowerLine
+from analysis.fitting.card import parameter_rows
 from analysis.fitting.result import Fit
+from analysis.numbers import exponent, interval, percent, shift
 from analysis.report.text_table import TextTable
 
 NAMES = ("{y} ~ C^", "best N ~ C^", "best D ~ C^")
@@ -23,7 +25,8 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
     columns = "; ".join(f"{one.convention.name}: {one.convention.N} and {one.convention.C}" for one in found)
     note = (
         f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, no floor "
-        f"taken off, with {found[0].front.level:.0%} intervals; beside them the law with a floor, where one holds. "
+        f"taken off, with {percent(found[0].front.level)} intervals; beside them the law with a floor, where one "
+        "holds. "
         f"{difference(found[0], found[-1], y)}"
     )
     title = "What the convention does to the exponents" + (f": {name}" if name else "")
@@ -37,7 +40,7 @@ def difference(first: Exponents, second: Exponents, y: str) -> str:
         if one is None or other is None:
             continue
         by = other.exponent - one.exponent
-        moved = f"{name.format(y=y)[:-5]} by " + (f"{by:+.3f}" if abs(by) >= 5e-4 else "less than 0.001")
+        moved = f"{name.format(y=y)[:-5]} by {shift(by)}"
         if one.exponent_interval and other.exponent_interval:
             apart = one.exponent_interval[1] < other.exponent_interval[0]
             apart |= other.exponent_interval[1] < one.exponent_interval[0]
@@ -46,22 +49,18 @@ def difference(first: Exponents, second: Exponents, y: str) -> str:
     if not said:
         return ""
     return f"Counting as {second.convention.name} rather than {first.convention.name} moves the exponent of " + (
-        ", ".join(said).replace("-", "−") + "."
+        ", ".join(said) + "."
     )
 
 
 def _exponent(line: PowerLine | None) -> str:
     if line is None:
         return "too few points"
-    return (f"{line.exponent:.3f}" + _ends(line.exponent_interval)).replace("-", "−")
+    return f"{exponent(line.exponent)} {interval(line.exponent_interval, exponent)}".rstrip()
 
 
 def _law(law: Fit | None) -> tuple[str, str]:
     if law is None or "E" not in law.params:
         return "none holds", ""
-    alpha, E = (f"{law.params[name]:.3f}{_ends(law.intervals.get(name))}" for name in ("alpha", "E"))
-    return alpha, E
-
-
-def _ends(interval: tuple[float, float] | None) -> str:
-    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    said = {name: f"{value} {ends}".rstrip() for name, value, ends in parameter_rows(law)}
+    return said["alpha"], said["E"]

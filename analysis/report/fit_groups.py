@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
-from analysis.estimates.allocate import Known, allocate, attempt
+from analysis.errors import Refusal, UserError, attempt
+from analysis.estimates.allocate import Known, allocate
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.fitting.result import Fit

@@ -14,6 +14,7 @@ from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.valleys import draw_valleys, valley_numbers
+from analysis.numbers import percent
 from analysis.report.drawing import Drawing
 from analysis.report.law_results import Findings
 from analysis.wording import counted
@@ -41,7 +42,7 @@ def of_group(group: Findings) -> Iterator[Drawing]:
         numbers = residual_numbers(law.fit)
         caption = (
             f"Residuals of the Chinchilla law, {law.fit.n_points} points; grey: two robust standard deviations "
-            f"({2 * numbers.spread:.2g} %). A trend here is a shape that the law has not."
+            f"({percent(2 * numbers.spread / 100)}). A trend here is a shape that the law has not."
         )
         draw = [partial(draw_residuals, numbers=numbers)]
         yield Drawing("residuals", "Residuals of the law in N and D", caption, draw, bar=True)
@@ -72,7 +73,9 @@ def _compute(group: Findings, y: str) -> Iterator[Drawing]:
     if front:
         said += f" Circles: the {len(front.points)} best for their compute ({front.rule})."
     if law and law.fit:
-        said += f" Line: the {law.law} law through them with its {law.fit.level:.0%} interval, dashed beyond the runs."
+        said += (
+            f" Line: the {law.law} law through them with its {percent(law.fit.level)} interval, dashed beyond the runs."
+        )
     draw = [partial(draw_compute, numbers=numbers)]
     yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", said, draw, bar=True)
 
@@ -96,8 +99,8 @@ def _optimum(group: Findings) -> Drawing:
     N, D = (optimum_numbers(group.valleys["loss"], group.rows, of=of, law=fitted) for of in ("N", "D"))
     level = group.valleys["loss"].level
     caption = (
-        f"The best N and D for each budget, with {level:.0%} intervals, and the power law through the usable ones, "
-        "dashed beyond the largest budget. Dotted: the optimum that the Chinchilla law implies."
+        f"The best N and D for each budget, with {percent(level)} intervals, and the power law through the usable "
+        "ones, dashed beyond the largest budget. Dotted: the optimum that the Chinchilla law implies."
     )
     draw = [partial(draw_optimum, numbers=one) for one in (N, D)]
     return Drawing("optimum", "Compute-optimal N and D", caption, draw)

@@ -16,8 +16,9 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.figures.equation import as_html, equation
+from analysis.fitting.card import parameter_rows
 from analysis.fitting.result import plain
-from analysis.numbers import _interval, number
+from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, percent, shift, times
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.law_figures import of_cost
@@ -26,6 +27,7 @@ from analysis.report.sections import Section, anchor, choose_tasks, sections
 from analysis.report.summary import Summary, conventions, summarise, versions
 from analysis.report.text_table import TextTable, write_tables
 from analysis.table.read import load_table, write_table
+from analysis.table.select import OWN_TASK
 
 SHOWN = (
     "run_id",
@@ -127,7 +129,8 @@ def render(
 
     environment = Environment(loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined)
     environment.filters["embed"] = lambda svg: "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-    environment.filters["num"] = number
+    written = (count, duration, entry, exponent, flops, interval, measured, percent, shift, times)
+    environment.globals |= {write.__name__: write for write in written}
     environment.filters["anchor"] = anchor
     summary = summarise(table, source if source.is_dir() else source.parent)
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
@@ -140,7 +143,7 @@ def render(
         results=results,
         headlines=lines,
         cost=cost,
-        conventions=conventions(responses, stages=any(part.task not in ("", "test") for part in parts)),
+        conventions=conventions(responses, stages=any(part.task not in ("", OWN_TASK) for part in parts)),
         laws=lambda group: [law_row(claim) for claim in group.claims if claim.sweep is None],
         series=series,
         options=[claim.options for part in parts for group in part.findings for claim in group.claims],
@@ -158,18 +161,14 @@ def law_row(claim: Claim) -> dict[str, Any]:
     if claim.fit is None:
         return {**row, "status": "refused", "equation": "", "params": [], "n": 0, "said": [claim.refusal]}
     fit = claim.fit
-    params = [(name, number(value), _interval(fit.intervals.get(name))) for name, value in fit.params.items()]
     said = [*fit.certificate.reasons, *(text for text in fit.warnings if not _repeats(text, fit.certificate.reasons))]
     said += claim.remarks
-    if fit.allocation:
-        found = fit.allocation
-        params.append(("N* exponent", f"{found.N_exponent:.3f}", _interval(found.N_exponent_interval)))
-    text = as_html(equation(fit, claim.x or "").split("  [")[0])
+    text = as_html(equation(fit, claim.x or ""))
     return {
         **row,
         "status": fit.certificate.status,
         "equation": text,
-        "params": params,
+        "params": parameter_rows(fit),
         "n": fit.n_points,
         "said": said,
     }

@@ -5,13 +5,13 @@ A new kind is one function in `SPECIALS`: from a case to drawings, none where th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pandas as pd
 
-from analysis.estimates.conventions import OURS, Convention, compared, known, tried
+from analysis.errors import attempt
+from analysis.estimates.conventions import OURS, Convention, compared, known
 from analysis.estimates.frontier import MIN_POINTS, frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
@@ -23,9 +23,11 @@ from analysis.figures.paper.locality import filters_of, locality_of_noise
 from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
-from analysis.report.case import Case, epoch_groups, is_ablation
+from analysis.numbers import count, interval, measured, number, percent
+from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
+from analysis.table.select import OWN_TASK
 from analysis.wording import augment_words
 
 
@@ -62,13 +64,13 @@ def allocation(case: Case) -> Iterator[Drawing]:
         if i and both[0].curve is None:
             continue  # without a line the conventions differ in the axis only
         caption = (
-            f"The model and the data set that are best for their compute among runs of {epochs:g} epochs, the length "
-            "with the most usable optima. Hollow points are of the smallest or largest model or data set and enter no "
-            f"line{'' if both[0].curve else '; the others are of too few sizes for one'}. "
+            f"The model and the data set that are best for their compute among runs of {number(epochs)} epochs, the "
+            "length with the most usable optima. Hollow points are of the smallest or largest model or data set and "
+            f"enter no line{'' if both[0].curve else '; the others are of too few sizes for one'}. "
             f"Convention: {convention.name} ({convention.N}, {convention.C})."
         )
         draw = [partial(draw_allocation, numbers=panel) for panel in both]
-        yield Drawing(f"allocation_{convention.N}", f"Best model and data at {epochs:g} epochs", caption, draw)
+        yield Drawing(f"allocation_{convention.N}", f"Best model and data at {number(epochs)} epochs", caption, draw)
 
 
 def _best_panels(
@@ -77,7 +79,7 @@ def _best_panels(
     """Return the length with the most optima inside the grid, the longest of those, and its panels."""
     found = []
     for epochs in sorted(groups.unique()):
-        both = tried(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
+        both, _ = attempt(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
         if both is not None and (~both[0].edge).sum() >= MIN_POINTS:
             found.append((int((~both[0].edge).sum()), float(epochs), both))
     return max(found, key=lambda one: one[:2])[1:] if found else None
@@ -98,20 +100,20 @@ def families(case: Case) -> Iterator[Drawing]:
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
     )
     names = list(groups)
-    ratio = (
-        tried(lambda: ratio_at_equal_compute(groups[names[0]], groups[names[1]], case.y)) if len(names) == 2 else None
-    )
+    ratio = None
+    if len(names) == 2:
+        ratio, _ = attempt(lambda: ratio_at_equal_compute(groups[names[0]], groups[names[1]], case.y))
     if ratio is not None:
         caption += (
-            f" At equal compute the {case.y} of {names[0]} is {ratio.value:.3f} of that of {names[1]} "
-            f"[{ratio.interval[0]:.3f}, {ratio.interval[1]:.3f}] ({ratio.seeds} seeds, p = {ratio.p:.2g}; Student's t "
-            f"over seeds, wrong in {1 - ratio.level:.0%} of cases where there is no difference)."
+            f" At equal compute the {case.y} of {names[0]} is {measured(ratio.value)} of that of {names[1]} "
+            f"{interval(ratio.interval)} ({ratio.seeds} seeds, p = {number(ratio.p, 2)}; Student's t over seeds, wrong "
+            f"in {percent(1 - ratio.level)} of cases where there is no difference)."
         )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
 
 
 def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
-    return rows["C"].nunique() >= 6 and tried(lambda: frontier(rows, y=y, resamples=0)) is not None
+    return rows["C"].nunique() >= 6 and attempt(lambda: frontier(rows, y=y, resamples=0))[0] is not None
 
 
 def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
@@ -142,9 +144,10 @@ def batches(case: Case) -> Iterator[Drawing]:
             "steps": "At equal steps it sees more.",
         }
         caption = "Means over seeds with their range. " + " ".join(said[one.of] for one in numbers)
-        edge = sorted({f"{batch:.0f}" for one in numbers for batch in one.at_edge}, key=float)
+        edge = sorted({batch for one in numbers for batch in one.at_edge})
         if edge:
-            caption += f" The best rate is an end of those tried at batch {', '.join(edge)}, which may be better still."
+            batch = ", ".join(map(count, edge))
+            caption += f" The best rate is an end of those tried at batch {batch}, which may be better still."
         draw = [partial(draw_batches, numbers=one) for one in numbers]
         yield Drawing("batches", f"{case.y.capitalize()} against the batch", caption, draw, bar=True)
 
@@ -154,10 +157,11 @@ def ablation(case: Case) -> Iterator[Drawing]:
     if case.rows is None or case.ends is None or not is_ablation(case.rows):
         return
     numbers = ablation_numbers(case.ends, case.y)
+    by_luck = number((1 - numbers.level) * len(numbers.variants), 2)
     caption = (
         f"One component changed at a time at equal compute, {len(numbers.base.values)} seeds of the base; intervals by "
-        f"Welch's t, each wrong in {1 - numbers.level:.0%} of cases where there is no difference: of "
-        f"{len(numbers.variants)} changes about {(1 - numbers.level) * len(numbers.variants):.1f} stand out by luck."
+        f"Welch's t, each wrong in {percent(1 - numbers.level)} of cases where there is no difference: of "
+        f"{len(numbers.variants)} changes about {by_luck} stand out by luck."
     )
     draw = [partial(draw_ablation, numbers=numbers)]
     yield Drawing(
@@ -200,15 +204,17 @@ def augmentations(case: Case) -> Iterator[Drawing]:
 
 
 def crops(case: Case) -> Iterator[Drawing]:
-    """Show what test-time augmentation is worth by the number of crops, beside the plain prediction."""
+    """Show what averaging over random crops of a test image is worth by their number, beside the plain prediction."""
     rows = case.ends
-    if rows is None or "stage" not in rows.columns or set(rows["stage"]) != {"tta"} or "augment" not in rows.columns:
+    if rows is None or not {"augment", "origin", "stage_recipe"} <= set(rows.columns):
         return
-    number = rows["stage_recipe"].map(_crops)
-    rows = rows.assign(crops=number)[number.notna() & ~rows["stage_recipe"].str.contains("logits")]
-    if rows.empty or rows["crops"].nunique() < 3:
+    rows = rows.assign(crops=crops_of(rows))
+    if rows["crops"].isna().any():
         return
-    plain = Case(case.table, case.source, "test").ends
+    rows = rows[~rows["stage_recipe"].str.contains("average=")]
+    if rows["crops"].nunique() < 3:
+        return
+    plain = Case(case.table, case.source, OWN_TASK).ends
     own = plain[plain["run_id"].isin(rows["origin"])] if plain is not None else rows[:0]
     levels = {augment_words(str(name)): float(group[case.y].mean()) for name, group in own.groupby("augment")}
     groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
@@ -224,15 +230,10 @@ def crops(case: Case) -> Iterator[Drawing]:
     yield Drawing("crops", "Test-time augmentation", caption, [partial(draw_recipes, numbers=numbers)])
 
 
-def _crops(recipe: object) -> float:
-    found = re.search(r"\bcrops=(\d+)", str(recipe))
-    return float(found[1]) if found else float("nan")
-
-
 def filters(case: Case) -> Iterator[Drawing]:
     """Figures 11 and 12: first-layer filters and their locality, from the npz beside the records."""
     rows, runs = case.ends, find_runs(case.source) if case.source.is_dir() else None
-    if rows is None or runs is None or case.task not in (None, "test"):
+    if rows is None or runs is None or case.task not in (None, OWN_TASK):
         return
     if not {"run_id", "augment", "D_unique", "seed", "N", "family", "width", "depth"} <= set(rows.columns):
         return

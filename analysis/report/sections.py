@@ -18,7 +18,7 @@ from analysis.report.law_figures import of_group
 from analysis.report.law_results import Findings, How
 from analysis.report.paper_figures import drawings, tasks
 from analysis.report.text_table import TextTable
-from analysis.table.select import tasks_of
+from analysis.table.select import OWN_TASK, tasks_of
 from analysis.wording import listed
 
 
@@ -71,7 +71,7 @@ def _section(case: Case, figures: Path | None, how: How, *, many: bool, say: Cal
     task = str(case.task) if many else ""
     say(f"fitting laws{f' of {task}' if task else ''}")
     findings, refused = find(case.table, how, case.task if many else None)
-    suffix = f"_{anchor(task)}" if task not in ("", "test") else ""
+    suffix = f"_{anchor(task)}" if task not in ("", OWN_TASK) else ""
 
     def drawn(of: Iterator[Drawing], prefix: str = "") -> tuple[Picture, ...]:
         return tuple(picture(drawing, figures, prefix=prefix, suffix=suffix) for drawing in of)
@@ -88,5 +88,5 @@ def _section(case: Case, figures: Path | None, how: How, *, many: bool, say: Cal
 
 
 def anchor(task: str) -> str:
-    """Return a task's name in links and files: probe_digits."""
+    """Return a task's name in links and files: KIND:DATA is KIND_DATA."""
     return task.replace(":", "_")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.numbers import short
+from analysis.numbers import duration, entry, flops
 from analysis.table.select import RECIPE
 from analysis.wording import counted
 
@@ -110,13 +110,13 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
         ("C", "compute C of a run", " FLOPs"),
     ):
         if name in done.columns and done[name].notna().any():
-            facts.append((title, _range(done[name]) + unit))
+            facts.append((title, _range(done[name], name) + unit))
     if "budget" in ends.columns and ends["budget"].notna().any():
-        facts.append(("budgets", _values(ends["budget"], number=True) + " FLOPs"))
+        facts.append(("budgets", _values(ends["budget"]) + " FLOPs"))
     if "seed" in ends.columns:
         facts.append(("seeds", _values(ends["seed"])))
     if "C" in done.columns:
-        facts.append(("compute in all", f"{done['C'].sum():.3g} FLOPs"))
+        facts.append(("compute in all", f"{flops(done['C'].sum())} FLOPs"))
     if "seconds" in done.columns and done["seconds"].notna().any():
         facts.append(("training time in all", duration(float(done["seconds"].sum()))))
     if "device" in done.columns and done["device"].notna().any():
@@ -154,21 +154,14 @@ def _troubles(ends: pd.DataFrame) -> list[Trouble]:
     return found
 
 
-def _values(column: pd.Series, most: int = 12, *, number: bool = False) -> str:
+def _values(column: pd.Series, most: int = 12) -> str:
     values = sorted(column.dropna().unique(), key=lambda value: (isinstance(value, str), value))
-    words = [f"{value:.3g}" if number else f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    words = [entry(str(column.name), value) for value in values]
     if len(words) > most:
         return f"{counted(len(words), 'value')} from {words[0]} to {words[-1]}"
     return ", ".join(words)
 
 
-def _range(column: pd.Series) -> str:
-    low, high = float(column.min()), float(column.max())
-    return short(low) if low == high else f"{short(low)} to {short(high)}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time as 44 s, 3.2 min, 1.5 h."""
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+def _range(column: pd.Series, name: str) -> str:
+    low, high = entry(name, column.min()), entry(name, column.max())
+    return low if low == high else f"{low} to {high}"

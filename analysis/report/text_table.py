@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.numbers import LOWERED, SUPERSCRIPTS
+
 LATEX = {
     **{mark: rf"\{mark}" for mark in "&%_#"},
     "±": r"$\pm$",
@@ -16,8 +18,6 @@ LATEX = {
     "~": r"$\sim$",
     "^": r"\^{}",
 }
-SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
-PLAIN = str.maketrans(SUPERSCRIPTS, "0123456789-")
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,4 @@ def _line(cells: Sequence[str]) -> str:
 
 def _escaped(text: str) -> str:
     text = re.sub(r"[&%_#±×−–~^]", lambda match: LATEX[match[0]], text)
-    return re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{{match[0].translate(PLAIN)}}}$", text)
+    return re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{{match[0].translate(LOWERED)}}}$", text)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal
+from analysis.numbers import flops
 from analysis.table.read import require_columns
 from analysis.table.select import RECIPE, origins
 
@@ -108,8 +109,9 @@ def budgets(rows: pd.DataFrame) -> pd.Series:
         members = log_C[label == group]
         if np.ptp(members) > SPREAD:
             raise Refusal(
-                f"C does not fall into budgets: from {10 ** members.min():.3g} to {10 ** members.max():.3g} FLOPs it "
-                f"has no gap of {GAP} decades; wanted several sizes at each of a few budgets, or a column budget"
+                f"C does not fall into budgets: from {flops(10 ** members.min())} to {flops(10 ** members.max())} "
+                f"FLOPs it has no gap of {GAP} decades; wanted several sizes at each of a few budgets, or a column "
+                "budget"
             )
         centres[group] = 10 ** np.median(members)
     return pd.Series(centres[label], index=rows.index)

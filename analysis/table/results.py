@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.select import OWN_TASK
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +23,10 @@ POINT = (
 )
 """Numbers of a milestone; others that a record has are added behind them."""
 
-COUNTS = ("N", "N_total", "N_body", "N_nonhead", "D_unique")
 RUN = {"D": "run_D", "C": "run_C", "C_counted": "run_C_counted", "epochs": "run_epochs", "steps": "run_steps"}
-"""Counts of the whole run, beside the milestone's own."""
+"""Counts of the whole run, beside the milestone's own; all others stand in columns of their own names."""
 
+NUMBERS = ("seconds", "examples_per_second", "forecast_seconds", "chance", "n_test", "n_val")
 DATA = ("metric", "chance", "n_test", "n_val")
 HOW = ("seconds", "examples_per_second", "forecast_seconds", "device", "host", "attempts", "finished_at")
 WORDS = (
@@ -126,7 +127,7 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
         "status": str(record["status"]),
         "flags": "|".join(record.get("flags") or []),
         "reason": str(record.get("reason") or ""),
-        **{key: counts[key] for key in COUNTS if counts.get(key) is not None},
+        **{key: value for key, value in counts.items() if key not in RUN and value is not None},
         **{new: counts[old] for old, new in RUN.items() if counts.get(old) is not None},
         **{key: data.get(key) for key in DATA},
         **{key: how.get(key) for key in HOW},
@@ -189,7 +190,7 @@ def _join(
     read["final"] = [value is True for value in read["final"]]
     for name, empty in (("flags", ""), ("reason", "")):
         read[name] = read[name].astype(object).where(read[name].notna(), empty)
-    table["task"] = table["task"].fillna("test") if "task" in table.columns else "test"
+    table["task"] = table["task"].fillna(OWN_TASK) if "task" in table.columns else OWN_TASK
     for name in read.columns.intersection(table.columns):
         read[name] = read[name].where(read[name].notna(), table[name]).infer_objects()
     table = pd.concat([table.drop(columns=read.columns, errors="ignore"), read], axis=1)
@@ -197,18 +198,8 @@ def _join(
         forecast = table["run_id"].map(forecasts.drop_duplicates("run_id").set_index("run_id")["seconds"])
         known = table["forecast_seconds"] if "forecast_seconds" in table else pd.Series(np.nan, index=table.index)
         table["forecast_seconds"] = pd.to_numeric(known, errors="coerce").fillna(forecast)
-    numeric = [
-        *COUNTS,
-        *RUN.values(),
-        "seconds",
-        "examples_per_second",
-        "forecast_seconds",
-        "chance",
-        "n_test",
-        "n_val",
-    ]
-    for name in numeric:
-        if name in table.columns:
+    for name in table.columns:
+        if name in NUMBERS or name in RUN.values() or name.partition("_")[0] in ("N", "D"):
             table[name] = pd.to_numeric(table[name], errors="coerce")
     order = [name for name in plan.columns if name in table.columns]
     return table[order + [name for name in table.columns if name not in order]]

@@ -16,6 +16,8 @@ from analysis.wording import counted, listed
 RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
 """What runs that are fitted together must share, unless `pool` names it: the recipe moves an exponent by itself."""
 KEEPABLE = ("at_chance", "diverged", "extra")
+OWN_TASK = "test"
+"""What the column `task` says of training runs; other tasks are those of stages."""
 
 
 def select_rows(
@@ -78,7 +80,7 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
     """Return the tasks of a table, the training's own first; none where it has no such column."""
     if "task" not in table.columns:
         return []
-    return sorted(table["task"].dropna().astype(str).unique(), key=lambda task: (task != "test", task))
+    return sorted(table["task"].dropna().astype(str).unique(), key=lambda task: (task != OWN_TASK, task))
 
 
 def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.DataFrame:

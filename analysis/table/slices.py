@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.numbers import count
 from analysis.table.cells import IDENTITY
 from analysis.table.select import RECIPE
 
@@ -36,10 +37,10 @@ class Sweep:
     @property
     def words(self) -> str:
         """Say what is held, for a title."""
-        said = f"{self.held} = {self.value:,.0f}"
+        said = f"{self.held} = {count(self.value)}"
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
             said = f"width {self.rows['width'].iloc[0]:.0f} ({said})"
-        return said + (f", {self.examples:,.0f} examples" if self.examples else "")
+        return said + (f", {count(self.examples)} examples" if self.examples else "")
 
     @property
     def condition(self) -> str:

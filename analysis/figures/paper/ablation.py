@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.style import GREY, INK, LAW, label, legend_above
+from analysis.numbers import percent
 
 BASE = "base"
 PLAIN = ("seed", "train.milestones", "train.budget", "train.epochs", "train.steps", "train.examples", "data.size")
@@ -86,7 +87,7 @@ def draw_ablation(ax: Axes, numbers: AblationNumbers) -> None:
         sure = variant.interval is not None and not variant.interval[0] <= 0 <= variant.interval[1]
         ax.plot(variant.values, np.full(len(variant.values), i), "|", color=GREY, ms=7, mew=1.2, zorder=2)
         ax.plot(variant.mean, i, "o", color=INK, mfc=INK if sure else "white", ms=5, zorder=3)
-    ax.plot([], [], "o", color=INK, ms=5, ls="none", label=f"mean, differs ({numbers.level:.0%})")
+    ax.plot([], [], "o", color=INK, ms=5, ls="none", label=f"mean, differs ({percent(numbers.level)})")
     ax.plot([], [], "o", color=INK, mfc="white", ms=5, ls="none", label="mean, no difference shown")
     ax.plot([], [], "|", color=GREY, ms=7, mew=1.2, ls="none", label="seeds")
     ax.set_yticks(range(len(numbers.variants)), [_short(v.name) for v in numbers.variants], fontsize=7)

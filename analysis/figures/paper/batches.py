@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.style import colours, label, legend_above, log_axes, margins, value_bar
-from analysis.numbers import short
+from analysis.figures.style import colours, label, legend_above, log_axes, margins, value_bar, value_ticks
 
 NEARLY = 0.05
 """Relative difference of D within which two runs have seen as many examples: batches do not divide all alike."""
@@ -100,9 +99,7 @@ def draw_batches(ax: Axes, numbers: BatchNumbers) -> None:
     )
     log_axes(ax, "y")
     ax.set_xscale("log", base=2)
-    batches = sorted({float(batch) for line in numbers.lines for batch in line.batch})
-    ax.set_xticks(batches, [short(batch) if batch >= 10_000 else f"{batch:.0f}" for batch in batches])
-    ax.minorticks_off()
+    value_ticks(ax, (batch for line in numbers.lines for batch in line.batch), most=20)
     ax.set_xlabel("batch" + (" (each at its best rate on validation)" if numbers.tuned else ""))
     ax.set_ylabel(numbers.y_label)
     value_bar(ax, colour, numbers.of)

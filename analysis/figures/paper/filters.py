@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.paper.locality import Filters
-from analysis.figures.style import HUES, INK, MARKERS, legend_above, log_axes, margins
-from analysis.numbers import short
+from analysis.figures.style import HUES, INK, MARKERS, legend_above, log_axes, margins, value_ticks
+from analysis.numbers import count, measured
 from analysis.wording import augment_words
 
 MOST_SIZES = 4
@@ -53,7 +53,7 @@ def mosaic(filters: Filters, title: str, side: str = "") -> Mosaic:
         image = np.abs(filters.weights[index]).max(axis=0)
         top, left = (place // SIDE) * (height + 1), (place % SIDE) * (width + 1)
         picture[top : top + height, left : left + width] = image / max(float(image.max()), 1e-30)
-    return Mosaic(picture, f"{title}: {filters.score:.2f}", side)
+    return Mosaic(picture, f"{title}: {measured(filters.score, digits=2)}", side)
 
 
 def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> tuple[int, list[Mosaic]]:
@@ -76,7 +76,7 @@ def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> tuple[int, li
         first = group.drop_duplicates("D_unique").set_index("D_unique")["run_id"]
         for i, size in enumerate(shown):
             if size in first.index:
-                found.append(mosaic(filters[first[size]], f"{size:,.0f} examples", name if i == 0 else ""))
+                found.append(mosaic(filters[first[size]], f"{count(size)} examples", name if i == 0 else ""))
     return len(shown) if len(found) == len(groups) * len(shown) else min(len(found), MOST_SIZES), found
 
 
@@ -120,9 +120,7 @@ def draw_locality(ax: Axes, lines: list[LocalityLine], noise: float) -> None:
         ax.errorbar(line.examples, line.mean, yerr=about, label=line.name, **style)  # type: ignore[arg-type]
     margins(ax, np.concatenate([line.examples for line in lines]), [1.0])
     log_axes(ax, "x")
-    sizes = sorted({float(size) for line in lines for size in line.examples})
-    if len(sizes) <= 8:
-        ax.set_xticks(sizes, [short(size) for size in sizes])
+    value_ticks(ax, (size for line in lines for size in line.examples))
     high = max(float(line.high.max()) for line in lines)
     ax.set_ylim(0, high * 1.35)
     ax.set_xlabel("training set size (examples)")

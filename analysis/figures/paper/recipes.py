@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.style import GREY, HUES, MARKERS, label, legend_above, log_axes, margins
-from analysis.numbers import short
+from analysis.figures.style import GREY, HUES, MARKERS, label, legend_above, log_axes, margins, value_ticks
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,7 @@ def draw_recipes(ax: Axes, numbers: RecipeNumbers) -> None:
     y = [part for line in numbers.lines for part in (line.low, line.high)]
     margins(ax, x, np.concatenate([*y, levels]), 0.08)
     log_axes(ax)
-    ticks = sorted(set(x))
-    if len(ticks) <= 8:
-        ax.set_xticks(ticks, [short(tick) if tick >= 1000 else f"{tick:g}" for tick in ticks])
-        ax.minorticks_off()
+    value_ticks(ax, x)
     ax.set_xlabel(numbers.x_label)
     ax.set_ylabel(numbers.y_label)
     legend_above(ax)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.style import colours, label, legend_above, log_axes, margins, value_bar
-from analysis.numbers import power_of_ten
+from analysis.numbers import flops, measured
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
     ax.set_xlabel("weights N")
     ax.set_ylabel(numbers.y_label)
     value_bar(ax, numbers.depths, "depth")
-    legend_above(ax, f"C = {power_of_ten(numbers.budget)} FLOPs")
+    legend_above(ax, f"C = {flops(numbers.budget)} FLOPs")
 
 
 def best_words(panels: Sequence[ShapeNumbers]) -> str:
@@ -80,5 +80,5 @@ def best_words(panels: Sequence[ShapeNumbers]) -> str:
     for one in panels:
         depth, width, _, y = one.best
         edge = ", an edge of the grid" if one.edge else ""
-        said.append(f"{power_of_ten(one.budget)} FLOPs: depth {depth:.0f}, width {width:.0f} ({y:.3g}{edge})")
+        said.append(f"{flops(one.budget)} FLOPs: depth {depth:.0f}, width {width:.0f} ({measured(y)}{edge})")
     return "Best by the mean over seeds: " + "; ".join(said) + "."

@@ -17,7 +17,6 @@ from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.single import draw_single, single_numbers
 from analysis.figures.style import colours, label, log_ticks, look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
-from analysis.numbers import power_of_ten, short
 from analysis.table.slices import one_variable
 from tests.analysis import worlds
 from tests.analysis.worlds import OFF_CENTRE, World
@@ -131,8 +130,11 @@ def test_equations_carry_numbers_and_intervals(table):
     front = frontier(table, resamples=0).table()
     power = fit(front, "power", x="C", resamples=100)
     assert equation(power, "C").startswith(f"$L = {power.params['a']:.3g}")
-    assert f"C^{{-{power.params['alpha']:.3f}}}$" in equation(power, "C")
-    assert f"{power.intervals['alpha'][0]:.3f}" in equation(power, "C")
+    assert equation(power, "C").endswith(f"C^{{-{power.params['alpha']:.3f}}}$")
+    curve = curve_of_fit(power, "C", 1e8, 1e10)
+    low, high = power.intervals["alpha"]
+    assert curve.interval == f"[−{high:.3f}, −{low:.3f}]"
+    assert curve.text == f"{equation(power, 'C')}  {curve.interval}"
     assert "<sup>−" in as_html(equation(power, "C"))
     joint = fit(table, "chinchilla", resamples=0)
     assert "N^{-" in equation(joint, "C")
@@ -153,11 +155,6 @@ def test_log_axes_have_a_few_ticks(low, high):
     ticks = log_ticks(low, high)
     assert 2 <= len(ticks) <= 9
     assert all(low <= tick <= high for tick in ticks)
-
-
-def test_numbers_are_short():
-    assert [short(v) for v in (0.5, 950, 1234, 41856, 3.4e7, 1e9)] == ["0.5", "950", "1.2k", "42k", "34M", "1G"]
-    assert [power_of_ten(v) for v in (1e8, 2e8, 1.5e-3)] == ["10⁸", "2×10⁸", "1.5×10⁻³"]
 
 
 def test_colours_follow_rank_and_differ():

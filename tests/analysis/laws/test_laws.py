@@ -63,7 +63,7 @@ def formula(law: str, p: dict[str, float], x: dict[str, np.ndarray]) -> np.ndarr
 def inputs_of(law: Law, n: int = 40) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     ranges = {"x": (3, 9), "N": (6, 9), "D": (8, 10.5), "D_unique": (7.5, 10), "width": (1, 3), "depth": (0.3, 2)}
-    if law.variable:
+    if law.of_one_variable:
         return {"x": np.logspace(3, 9, n)}
     return {name: 10 ** rng.uniform(*ranges[name], n) for name in law.inputs}
 
@@ -125,7 +125,7 @@ def test_derivatives_match_differences(name: str) -> None:
 @pytest.mark.parametrize("name", LAWS)
 def test_a_law_is_found_again_from_its_own_data(name: str) -> None:
     table = table_of(name)
-    found = fit(table, law=name, x="x" if LAWS[name].variable else None, objective="lsq", resamples=0)
+    found = fit(table, law=name, x="x" if LAWS[name].of_one_variable else None, objective="lsq", resamples=0)
     assert found.objective.value < 1e-9
     assert found.predict(table) == pytest.approx(table.loss.to_numpy(), rel=1e-4)
     if name not in ("bnsl2", "kaplan"):

@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 from analysis.errors import UserError
-from analysis.numbers import number
 from analysis.report.fit_groups import find
 from analysis.report.law_results import How
 from analysis.report.page import write_report
-from analysis.report.summary import duration, read_sweep, summarise
+from analysis.report.summary import read_sweep, summarise
 from analysis.table.read import load_table, write_table
 from tests.analysis import worlds
 from tests.analysis.worlds import OFF_CENTRE, World, write_results
@@ -288,16 +287,3 @@ def test_summary_counts(tmp_path):
     summary = summarise(troubled(worlds.isoflop(World())), tmp_path)
     assert summary.counts == {"runs": 180, "finished": 177, "diverged": 1, "failed": 1, "missing": 1}
     assert {t.what for t in summary.troubles} == {"diverged", "failed", "missing", "at chance"}
-
-
-def test_numbers_for_readers():
-    assert [number(v) for v in (3, 0.12345, 2e8, 7575.4, None, float("nan"), -0.5)] == [
-        "3",
-        "0.1235",
-        "2×10⁸",
-        "7575",
-        "",
-        "",
-        "−0.5",
-    ]
-    assert [duration(s) for s in (44, 300, 9000)] == ["44 s", "5 min", "2.5 h"]
