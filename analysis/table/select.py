@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
+from analysis.table.columns import numbers_of, require_columns
 from analysis.table.expressions import mask
-from analysis.table.read import _numbers, require_columns
 from analysis.wording import counted, listed
 
 RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
@@ -158,7 +158,7 @@ def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
 def _finite(table: pd.DataFrame, y: str, left_out: list[str]) -> pd.DataFrame:
     if table.empty:
         return table
-    finite = np.isfinite(_numbers(table[y], y))
+    finite = np.isfinite(numbers_of(table[y], y))
     if not finite.all():
         left_out.append(f"{counted(int((~finite).sum()), 'row')} without a finite {y}")
     return table[finite]
