@@ -84,7 +84,7 @@ def retry(
 
     from scaling.commands.settling import settle
     from scaling.config import read_part
-    from scaling.dispatch.control import planned_runs, runs_to_retry
+    from scaling.dispatch.control import entries_to_retry, runs_to_retry
     from scaling.dispatch.dispatches import last_dispatch
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
@@ -96,7 +96,7 @@ def retry(
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
-    runs = planned_runs(sweep, wanted)
+    runs = [entry.planned_run() for entry in entries_to_retry(sweep, wanted)]
     last = last_dispatch(sweep)
     launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
     change_cancelled(sweep, remove=wanted)

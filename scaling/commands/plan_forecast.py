@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.dispatch.launcher import Settings, launcher_of
 from scaling.dispatch.states.read_state import Reader
-from scaling.dispatch.states.settled import SettledRuns, lacking_milestones
+from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
@@ -137,8 +137,14 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         status={run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states},
         forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
         workers=min(capacity.workers, max(1, len(plan.runs))),
-        lacking=tuple(lacking_milestones(plan.runs, settled)),
+        lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
     )
+
+
+def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
+    milestones = run.quantities.milestones
+    found = settled.get(run.run_id) if len(milestones) > 1 else None  # the end alone is in every record
+    return found is not None and found.lacks(milestones)
 
 
 def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:

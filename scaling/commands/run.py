@@ -73,7 +73,7 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
     if redo:
         forecast = _train_again(forecast, settings)
     check_writable(plan.folder)
-    launcher.check(plan.runs)
+    launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
     extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:

@@ -85,7 +85,7 @@ def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, conso
 
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder)
-    launcher_of(settings).check(plan.runs)
+    launcher_of(settings).check([run.config for run in plan.runs])
     groups = group_runs(plan.runs, space.by)
     studies = open_studies(plan.folder, space, groups, seed=seed)
     for number, size in enumerate(rounds, start=1):

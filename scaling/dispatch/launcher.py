@@ -18,9 +18,9 @@ from scaling.dispatch.states.outcome import Outcome
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
+    from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
-    from scaling.plan.planned import PlannedRun
 
 
 class Settings(Protocol):
@@ -75,8 +75,8 @@ class Launcher(Protocol):
 
     def __init__(self, settings: Any) -> None: ...
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
-        """Look for all that the runs need before anything is written; UserError says what is missing."""
+    def check(self, configs: Collection[RunConfig]) -> None:
+        """Look for all that runs of these configs need before anything is written; UserError says what is missing."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return how many of so many runs, which name these devices, are trained at a time."""

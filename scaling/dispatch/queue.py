@@ -58,6 +58,15 @@ class Entry:
         overrides = self.run.get("overrides") or {}
         return " ".join(f"{key}={value}" for key, value in overrides.items()) or self.run_id
 
+    def planned_run(self) -> PlannedRun:
+        """Return the run; ValueError where it reads back as another, for the code has changed since."""
+        from scaling.plan.planned import PlannedRun
+
+        run = PlannedRun.from_dict(self.run)
+        if run.run_id != self.run_id:
+            raise ValueError(f"the queue's run {self.run_id} reads back as {run.run_id}: the code has changed since")
+        return run
+
     def line(self) -> str:
         """Return the entry as one JSON line."""
         facts = {name: getattr(self, name) for name in FACTS}

@@ -198,11 +198,7 @@ class Worker:
         return Step.AGAIN
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
-        from scaling.plan.planned import PlannedRun
-
-        run = PlannedRun.from_dict(entry.run)
-        if run.run_id != entry.run_id:
-            raise ValueError(f"the queue's run {entry.run_id} reads back as {run.run_id}: the code has changed since")
+        run = entry.planned_run()
         self._train = self._train or load(self.task.train)
         device = run.config.train.device
         callbacks = {"watch": self.heartbeat.watch, "stop": self.stop}

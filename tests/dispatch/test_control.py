@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.dispatch.control import cancel, find_run, follow_log, planned_runs, read_log, runs_to_retry
+from scaling.dispatch.control import cancel, entries_to_retry, find_run, follow_log, read_log, runs_to_retry
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, offer
@@ -56,11 +56,11 @@ def test_retry_finds_failed_runs_as_they_were(folder):
     failed = runs_to_retry(status)
     assert set(failed) == {runs[1].run_id, runs[2].run_id}
     assert runs_to_retry(status, runs=[runs[0].run_id, runs[1].run_id]) == [runs[1].run_id]
-    assert [run.config for run in planned_runs(folder, failed)] == [
+    assert [entry.planned_run().config for entry in entries_to_retry(folder, failed)] == [
         next(run.config for run in runs if run.run_id == run_id) for run_id in failed
     ]
     with pytest.raises(UserError, match="found no dispatch of run"):
-        planned_runs(folder, ["0" * 12])
+        entries_to_retry(folder, ["0" * 12])
 
 
 def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):

@@ -30,7 +30,7 @@ class InlineLauncher:
     def __init__(self, settings):
         self.settings = settings
 
-    def check(self, runs):
+    def check(self, configs):
         pass
 
     def capacity(self, devices, runs):

@@ -14,9 +14,9 @@ from scaling.dispatch.order import Order
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
+    from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
-    from scaling.plan.planned import PlannedRun
 
 
 class LocalLauncher:
@@ -25,12 +25,12 @@ class LocalLauncher:
     def __init__(self, settings: Local) -> None:
         self._settings = settings
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
+    def check(self, configs: Collection[RunConfig]) -> None:
         """Look for devices, data and files; UserError says what is missing."""
         from scaling.dispatch.local.check import check_data, check_devices
 
-        check_devices(runs)
-        check_data(runs)
+        check_devices(configs)
+        check_data(configs)
 
     def capacity(self, devices_named: Collection[str], runs: int) -> Capacity:
         """Return how many workers there will be."""

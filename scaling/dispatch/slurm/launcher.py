@@ -14,9 +14,9 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
+    from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
-    from scaling.plan.planned import PlannedRun
 
 
 class SlurmLauncher:
@@ -25,7 +25,7 @@ class SlurmLauncher:
     def __init__(self, settings: Slurm) -> None:
         self._settings = settings
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
+    def check(self, configs: Collection[RunConfig]) -> None:
         """Look for nothing: devices and data are those of the nodes."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
