@@ -15,12 +15,15 @@ from scaling.folders import SweepFolder
 
 def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
     """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
+    from scaling.dispatch.control import queued_outside_plan
     from scaling.plan.expressions import parse
     from scaling.plan.rows import read_rows
 
     if not run_ids and where is None:
         return None
     rows = read_rows(folder)
+    if run_ids:
+        rows += [{"run_id": run_id} for run_id in queued_outside_plan(folder)]
     unknown = [run_id for run_id in run_ids if not any(row["run_id"].startswith(run_id) for row in rows)]
     if unknown:
         raise UserError(f"found no run {unknown[0]} in {folder.plan}; wanted one of its run_ids; see `scaling status`")

@@ -68,6 +68,20 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others))
 
 
+def queued_outside_plan(folder: SweepFolder) -> list[str]:
+    """Return the runs that live dispatches are to train, or train, though the sweep's plan no longer has them."""
+    queued = {
+        entry.run_id: entry.planned
+        for files, dispatch in dispatches(folder)
+        if not dispatch.ended and (dispatch.jobs or not dispatch.process.gone)
+        for entry in read_queue(files.queue)
+    }
+    for run in read_plan(folder):
+        queued.pop(run.run_id, None)
+    status = Reader(folder, queued.values()).read()
+    return [run.run_id for run in status.of(State.RUNNING, State.PENDING)]
+
+
 def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRequest:
     before = read_stop_request(files.stop)
     if runs is None or (before is not None and before.runs is None):
