@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 WIDTH = 4.8
@@ -31,7 +32,6 @@ SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 RC: dict[Any, Any] = {
     "figure.dpi": 100,
-    "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.labelsize": 9.5,
@@ -92,7 +92,9 @@ def panels(
     """
     columns = columns or n
     rows, (width, height) = -(-n // columns), size or (WIDTH, HEIGHT)
-    figure = Figure(figsize=(width * columns + (0.5 if bar else 0), height * rows))
+    # It measures every label once, where a constrained layout does so twice: a fifth of a figure's time.
+    layout = TightLayoutEngine(pad=0.4, w_pad=1.0, h_pad=1.0)
+    figure = Figure(figsize=(width * columns + (0.5 if bar else 0), height * rows), layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes[n:]:
         ax.set_axis_off()
@@ -116,7 +118,8 @@ def colours(values: Iterable[float]) -> dict[float, tuple[float, ...]]:
     """Give each value a colour of viridis by its rank, small values dark, none too light for white paper."""
     ranked = sorted(set(values))
     places = np.linspace(0.0, 0.88, len(ranked)) if len(ranked) > 1 else np.array([0.35])
-    return {value: mpl.colormaps["viridis"](place) for value, place in zip(ranked, places, strict=True)}
+    viridis = mpl.colormaps["viridis"]
+    return {value: viridis(place) for value, place in zip(ranked, places, strict=True)}
 
 
 def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = False) -> None:
@@ -125,20 +128,18 @@ def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = F
     powers: write 2×10⁸ rather than 200M.
     """
     ranked = sorted(set(values))
-    colour = colours(ranked)
-    cmap = mpl.colors.ListedColormap([colour[value] for value in ranked])
-    norm = mpl.colors.BoundaryNorm(np.arange(len(ranked) + 1) - 0.5, len(ranked))
-    assert ax.figure is not None
-    bar = ax.figure.colorbar(mpl.cm.ScalarMappable(norm, cmap), ax=ax, pad=0.02, aspect=28)
-    step = max(1, int(np.ceil(len(ranked) / 10)))
-    shown = list(range(0, len(ranked), step))
-    bar.set_ticks(
-        [float(i) for i in shown], labels=[power_of_ten(ranked[i]) if powers else short(ranked[i]) for i in shown]
-    )
-    bar.ax.minorticks_off()
-    bar.ax.tick_params(length=0, labelsize=8)
-    bar.set_label(title, fontsize=9)
-    bar.outline.set_visible(False)
+    places = np.arange(len(ranked))
+    bar = ax.inset_axes((1.02, 0.0, 0.028, 1.0))
+    bar.barh(places, 1.0, height=1.0, color=list(colours(ranked).values()))
+    bar.set(xlim=(0.0, 1.0), ylim=(-0.5, len(ranked) - 0.5), xticks=[])
+    shown = places[:: max(1, int(np.ceil(len(ranked) / 10)))]
+    bar.set_yticks(shown, [power_of_ten(ranked[i]) if powers else short(ranked[i]) for i in shown])
+    bar.yaxis.tick_right()
+    bar.yaxis.set_label_position("right")
+    bar.set_ylabel(title, fontsize=9)
+    bar.tick_params(length=0, labelsize=8)
+    bar.grid(visible=False)
+    bar.spines[:].set_visible(False)
 
 
 def log_axes(ax: Axes, which: str = "xy") -> None:
