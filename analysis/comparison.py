@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.errors import Refusal
 
@@ -48,6 +47,8 @@ def ratio_at_equal_compute(first: pd.DataFrame, second: pd.DataFrame, y: str, *,
     logs = np.array(
         [np.mean(np.log(_best(first, seed, y, grid)) - np.log(_best(second, seed, y, grid))) for seed in seeds]
     )
+    from scipy import stats
+
     test = stats.ttest_1samp(logs, 0.0)
     ends = test.confidence_interval(level)
     interval = (float(np.exp(ends.low)), float(np.exp(ends.high)))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy import stats
 
 from analysis.figures.style import GREY, INK, LAW, label, legend_above
 
@@ -65,6 +64,8 @@ def _against(name: str, values: np.ndarray, base: np.ndarray, level: float) -> V
     difference = float(values.mean() - base.mean())
     if min(len(values), len(base)) < 2 or (values.var() == 0 and base.var() == 0):
         return Variant(name, values, difference, None, None)
+    from scipy import stats
+
     test = stats.ttest_ind(values, base, equal_var=False)
     ends = test.confidence_interval(level)
     return Variant(name, values, difference, (float(ends.low), float(ends.high)), float(test.pvalue))
