@@ -40,12 +40,13 @@ class Objective:
             return (weights * np.abs(residuals)).sum(axis=-1)
         if self.name == "lsq":
             return 0.5 * (weights * residuals**2).sum(axis=-1)
-        return huber(residuals, weights, np.full(residuals.shape[:-1], self.delta))
+        return huber(np.abs(residuals), weights, np.full(residuals.shape[:-1], self.delta))
 
 
-def huber(residuals: Array, weights: Array, delta: Array) -> Array:
-    """Sum weighted Huber losses over the last axis; delta has the shape of what is left."""
-    inside = np.minimum(np.abs(residuals), delta[..., None])
-    return np.einsum(
-        "...n,...n->...", np.broadcast_to(weights, residuals.shape), inside * (np.abs(residuals) - inside / 2)
-    )
+def huber(size: Array, weights: Array, delta: Array) -> Array:
+    """Sum weighted Huber losses of residuals of this size over the last axis; delta has the shape of what is left."""
+    inside = np.minimum(size, delta[..., None])
+    loss = inside / 2
+    np.subtract(size, loss, out=loss)
+    loss *= inside
+    return np.einsum("...n,...n->...", weights, loss)

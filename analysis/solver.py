@@ -15,6 +15,8 @@ import numpy as np
 from analysis.laws.base import Array, Inputs, Law, Units
 from analysis.objective import LAD_DELTA, Objective, huber
 
+KEPT_BYTES = 2**24
+"""Memory that the allocator is made to keep rather than hand back and fetch again at every step."""
 CHUNK_VALUES = 60_000
 """Numbers in one (batch x points) array: small enough to stay in the processor's cache."""
 MAX_STEPS = 300
@@ -60,6 +62,9 @@ def solve(
     anneal: bool = True,
 ) -> Solution:
     """Minimise from each column of starts (p, B). `weights` and `response` may be (n,) or one row a member, (B, n)."""
+    # glibc hands freed arrays back to the system, whose new pages cost a third of a fit, until it has seen a larger one
+    # freed. Its pages are never touched.
+    np.empty(KEPT_BYTES, dtype=np.uint8)
     count = starts.shape[1]
     size = max(1, CHUNK_VALUES // problem.n)
     pieces = [slice(i, min(i + size, count)) for i in range(0, count, size)]
@@ -117,18 +122,22 @@ class _State:
         h = self.evaluation.h
         self.f = np.exp(h) if self.raw else None
         self.r = response - self.f if self.f is not None else response - h
+        self.size = np.abs(self.r)
 
     def value(self, delta: Array) -> Array:
-        value = huber(self.r, self.weights, delta)
+        value = huber(self.size, self.weights, delta)
         return np.where(np.isfinite(value), value, np.inf)
 
     def derivatives(self, delta: Array) -> tuple[Array, Array, Array]:
         """Return gradient, Hessian and majorising Hessian (that of reweighted least squares) of the objective."""
-        size = np.abs(self.r)
-        inside = size <= delta[:, None]
-        psi = self.weights * np.clip(self.r, -delta[:, None], delta[:, None])
-        second = self.weights * inside
-        majorant = self.weights * np.minimum(1.0, delta[:, None] / np.maximum(size, 1e-300))
+        width = delta[:, None]
+        psi = np.clip(self.r, -width, width)
+        psi *= self.weights
+        second = self.weights * (self.size <= width)
+        majorant = np.maximum(self.size, 1e-300)
+        np.divide(width, majorant, out=majorant)
+        np.minimum(1.0, majorant, out=majorant)
+        majorant *= self.weights
         if self.f is not None:
             slope, psi = self.f, psi * self.f
             second, majorant = second * slope**2, majorant * slope**2
@@ -230,8 +239,9 @@ class _Batch:
         fresh = taken | next_stage
         if fresh.any():
             gradient, hessian, majorant = state.derivatives(self.delta)
-            new_value = state.value(self.delta)
-            self.value = np.where(fresh, new_value, self.value)
+            if next_stage.any():
+                value = state.value(self.delta)
+            self.value = np.where(fresh, value, self.value)
             self.gradient = np.where(fresh, gradient, self.gradient)
             self.hessian = np.where(fresh, hessian, self.hessian)
             self.majorant = np.where(fresh, majorant, self.majorant)
