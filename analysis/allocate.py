@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.frontier import frontier
+from analysis.frontier import Frontier, frontier
 from analysis.isoflop import IsoFlop, isoflop
 from analysis.powerline import PowerLine
 from analysis.table import KEEPABLE, RECIPE, has_milestones
@@ -64,6 +64,18 @@ class Bias:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What was found in the same rows already, and is not computed again."""
+
+    law: Fit | None = None
+    valleys: IsoFlop | None = None
+    front: Frontier | None = None
+
+
+NOTHING = Known()
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The approaches, the verdict on their exponents (agree: None where fewer than two can say), approach 2's bias."""
 
@@ -103,7 +115,7 @@ def allocate(
     y: str = "loss",
     at: Sequence[float] = (),
     milestones: pd.DataFrame | None = None,
-    law: Fit | None = None,
+    known: Known = NOTHING,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -111,7 +123,7 @@ def allocate(
     """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
-    the envelope and the law, where there are any. law: the Chinchilla law of these rows, where it was fitted already.
+    the envelope and the law, where there are any. known: what was found in these rows already, in the same way.
     An approach that cannot say is refused with its reason; the others stand.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
@@ -120,11 +132,11 @@ def allocate(
     how: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
     every = rows if milestones is None else milestones
-    law, why = (law, "") if law else attempt(lambda: parametric(every, y, **how))
-    valleys, flat = attempt(lambda: isoflop(rows, y=y, **how))
+    law, why = (known.law, "") if known.law else attempt(lambda: parametric(every, y, **how))
+    valleys, flat = (known.valleys, "") if known.valleys else attempt(lambda: isoflop(rows, y=y, **how))
     shape = Shape(law.params["alpha"], law.params["beta"]) if law else None
     shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)
-    front, few = attempt(lambda: frontier(every, y=y, **how))
+    front, few = (known.front, "") if known.front else attempt(lambda: frontier(every, y=y, **how))
     lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
     approaches = (
         _by_line("envelope", "1 lower envelope", lines, few, at, largest),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.allocate import allocate, attempt
+from analysis.allocate import Known, allocate, attempt
 from analysis.cells import budgets
 from analysis.claims import USUAL, Choice, Claim, Findings, How
 from analysis.errors import Refusal, UserError
@@ -140,7 +140,8 @@ def _find(
     comparison, targets = None, [AHEAD * float(used["C"].max())] if "C" in used.columns else []
     if two and (is_grid or milestones is not None):
         law = next((claim.fit for claim in claims if claim.law == "chinchilla" and claim.y == "loss"), None)
-        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, law=law, **options))
+        known = Known(law, valleys.get("loss"), frontiers.get("loss"))
+        comparison, why = attempt(lambda: allocate(rows, at=targets, milestones=milestones, known=known, **options))
         notes += [f"no allocation: {why}"] if why else []
     if not is_grid:
         for y in y_all:

@@ -237,12 +237,18 @@ def _draws(
     """Choose the frontier anew for resampled cell means; return its lines of y, N and D."""
     X, N, D = (table[name].to_numpy(float) for name in (names[0], "N", "D"))
     inside = _inside(N, bins)
-    drawn = []
-    for Y in means:
-        chosen = choose(X, Y, bins)
+    # Most draws choose one of a few frontiers: what follows from the choice alone is computed once for each.
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, Y in enumerate(means):
+        alike.setdefault(tuple(choose(X, Y, bins).tolist()), []).append(i)
+    drawn: dict[int, tuple[Height | None, Height | None, Height | None]] = {}
+    for choice, draws in alike.items():
+        chosen = np.array(choice, dtype=int)
         free = chosen[inside[chosen]]
-        drawn.append((_fit(X[chosen], Y[chosen]), _fit(X[free], N[free]), _fit(X[free], D[free])))
-    return drawn
+        of_N, of_D = (_fit(X[free], value[free][None])[0] for value in (N, D))
+        for i, of_y in zip(draws, _fit(X[chosen], np.take(means[draws], chosen, axis=1)), strict=True):
+            drawn[i] = of_y, of_N, of_D
+    return [drawn[i] for i in range(len(means))]
 
 
 def _inside(N: np.ndarray, bins: np.ndarray) -> np.ndarray:
@@ -250,15 +256,22 @@ def _inside(N: np.ndarray, bins: np.ndarray) -> np.ndarray:
     return ((by.transform("min") < N) & (by.transform("max") > N)).to_numpy()
 
 
-def _fit(x: np.ndarray, y: np.ndarray) -> Height | None:
-    if len(x) < MIN_POINTS or not (np.isfinite(y) & (y > 0)).all():
-        return None
-    u, v = np.log(x), np.log(y)
+def _fit(x: np.ndarray, Y: np.ndarray) -> list[Height | None]:
+    """Fit a line to each row of Y (k, n); None where there are too few points or the row is not positive."""
+    if len(x) < MIN_POINTS:
+        return [None] * len(Y)
+    u = np.log(x)
     centre = float(u.mean())
     square = float(((u - centre) ** 2).sum())
     if square == 0:
-        return None
-    return float(v.mean()), float(((u - centre) * v).sum() / square), centre
+        return [None] * len(Y)
+    positive = (np.isfinite(Y) & (Y > 0)).all(axis=1)
+    V = np.log(np.where(positive[:, None], Y, 1.0))
+    heights, slopes = V.mean(axis=1).tolist(), (((u - centre) * V).sum(axis=1) / square).tolist()
+    return [
+        (height, slope, centre) if fine else None
+        for height, slope, fine in zip(heights, slopes, positive.tolist(), strict=True)
+    ]
 
 
 def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -> tuple[str, ...]:
