@@ -97,11 +97,8 @@ class Fit:
         if self.allocation is None:
             raise Refusal(f"the law {self.law} does not say how to share C between N and D; fit a law in N and D")
         product = C / self.allocation.flops_per_nd
-        N = self._optimal_n(self.params_of(self.engine.theta[:, None]), product)[0]
-        losses = [
-            float(self._loss_at(self.engine.theta[:, None], N * s, product / N * t)[0]) for s, t in self._doubling()
-        ]
-        D = product / N
+        N, D = (values[0] for values in self.split(np.array([C])))
+        losses = [float(self._loss_at(self.engine.theta[:, None], N * s, D * t)[0]) for s, t in self._doubling()]
         best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D))
         if self.engine.samples is None:
             return best
@@ -112,6 +109,13 @@ class Fit:
         return replace(
             best, N_interval=(low[0], high[0]), D_interval=(low[1], high[1]), loss_interval=(low[2], high[2])
         )
+
+    def split(self, C: Array) -> tuple[Array, Array]:
+        """Return the optimal N and D at each C, for laws that have an `allocation`."""
+        assert self.allocation is not None
+        product = C / self.allocation.flops_per_nd
+        N = self._optimal_n(self.params_of(self.engine.theta[:, None]), product)
+        return N, product / N
 
     def reach(self, y: float) -> Reach:
         """Return the x at which a one-variable law reaches y, with its interval (nan: never). Raises `Refusal`."""
@@ -185,7 +189,7 @@ class Fit:
         scale = np.exp(self.engine.problem.units.log_y)
         return np.log(np.maximum(np.exp(curves) + noise * scale, 1e-300))
 
-    def _optimal_n(self, params: dict[str, Array], product: float) -> Array:
+    def _optimal_n(self, params: dict[str, Array], product: float | Array) -> Array:
         tradeoff = self.engine.problem.law.tradeoff(params)
         assert tradeoff is not None
         return optimal_n(*tradeoff, np.asarray(product))

@@ -47,7 +47,7 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
     parametric = None
     if law is not None and law.allocation is not None:
         grid = np.geomspace(low, high, 30)
-        parametric = (grid, np.array([getattr(law.allocate(float(C)), of) for C in grid]))
+        parametric = (grid, dict(zip("ND", law.split(grid), strict=True))[of])
     return OptimumNumbers(
         f"{of}*", C, value, ends, unusable, curve, parametric, label("C"), f"optimal {label(of, rows)}"
     )
