@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -186,30 +188,39 @@ def backtest(chosen: Chosen, laws: Sequence[str], json_path: str | None, **how: 
 @click.argument("source", metavar="results/NAME")
 @click.option("-o", "--out", metavar="DIR", help="Write into DIR rather than the results folder.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages (all).")
+@click.option("--figures", is_flag=True, help="Save each figure for a paper too: figures/NAME.png and .pdf.")
 @interval_options
 @json_option
-def report(source: str, out: str | None, tasks: Sequence[str], json_path: str | None, **how: Any) -> None:
-    """Draw the figures and write one self-contained HTML page; its path is the last line.
+def report(
+    source: str, out: str | None, tasks: Sequence[str], figures: bool, json_path: str | None, **how: Any
+) -> None:
+    """Fit, draw and write one self-contained HTML page; its path is the last line.
 
     Where stages made a table of several tasks, the page has a part for each and sets them side by side.
     """
-    from analysis.claims import How
-    from analysis.report import write_report
-
     quiet = json_path == "-"
-    written = write_report(
-        source,
-        out=out,
-        tasks=words(tasks),
-        how=How(**how),
-        say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
-    )
+    with _seldom_collected():
+        from analysis.claims import How
+        from analysis.report import write_report
+
+        written = write_report(
+            source,
+            out=out,
+            tasks=words(tasks),
+            how=How(**how),
+            figures=figures,
+            say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
+        )
     content = {
         "report": str(written.page),
+        "figures": [str(path) for picture in written.pictures for path in picture.files],
         "headlines": [vars(line) for line in written.headlines],
         "groups": [group.to_dict() for group in written.findings],
         "refused": list(written.refused),
     }
+    earlier = written.page.with_name("figures")
+    if not (figures or quiet) and earlier.is_dir():
+        click.echo(f"{earlier} is of an earlier report; --figures saves it anew", err=True)
     answer(content, json_path, lambda: click.echo(str(written.page)))
 
 
@@ -232,6 +243,17 @@ def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> N
     content = {"path": target, "rows": len(table), "runs": len(ends), "status": status, "columns": list(table.columns)}
     text = f"{counted(len(table), 'row')} of {counted(len(ends), 'run')} ({said}) in {target}"
     answer(content, json_path, lambda: click.echo(text))
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let the garbage collector wait: its rounds through all that is imported and drawn are a tenth of a report."""
+    usual = gc.get_threshold()
+    gc.set_threshold(50_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _together(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from analysis.figures.style import look, panels, save
 
@@ -31,30 +31,25 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure as it stands in a report."""
+    """One figure as it stands in a report. files: where it lies for a paper, if it was saved."""
 
     name: str
     title: str
     caption: str
     svg: bytes
     wide: bool
+    files: tuple[Path, ...] = ()
 
 
-def picture(drawing: Drawing, folder: Path, *, prefix: str = "", suffix: str = "") -> Picture:
-    """Draw into FOLDER as PNG and PDF; return the figure as SVG."""
-    name = f"{prefix}{drawing.name}{suffix}"
+def picture(drawing: Drawing, folder: Path | None, *, prefix: str = "", suffix: str = "") -> Picture:
+    """Draw a figure once, as SVG; with a folder, save it there as PNG and PDF too."""
+    name, svg = f"{prefix}{drawing.name}{suffix}", io.BytesIO()
     with look():
         figure, axes = panels(len(drawing.draw), bar=drawing.bar, columns=drawing.columns, size=drawing.size)
         for ax, one in zip(axes, drawing.draw, strict=True):
             one(ax)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, not again for each format
-    save(figure, folder, name)
-    return Picture(name, drawing.title, drawing.caption, _svg(figure), len(axes) > 1)
-
-
-def _svg(figure: Figure) -> bytes:
-    text = io.BytesIO()
-    with look():
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+        # Not savefig, which draws a figure with a layout once more to find it.
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+        figure.set_layout_engine("none")
+    files = save(figure, folder, name) if folder else []
+    return Picture(name, drawing.title, drawing.caption, svg.getvalue(), len(axes) > 1, tuple(files))

@@ -1,4 +1,4 @@
-"""The report of a sweep: table.parquet, fit.json, figures/ and one self-contained report.html."""
+"""The report of a sweep: one self-contained report.html, table.parquet, fit.json, and figures/ where asked for."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class Report:
     """What was written, and what it says."""
 
     page: Path
+    pictures: tuple[Picture, ...]
     findings: tuple[Findings, ...]
     refused: tuple[str, ...]
     headlines: tuple[Headline, ...]
@@ -81,33 +82,37 @@ def write_report(
     out: str | Path | None = None,
     tasks: Sequence[str] = (),
     how: How = USUAL,
+    figures: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Analyse a results folder (or a table's file) and write the report into it (or into `out`).
 
-    tasks: those to report on, all where none is named; say: is told each stage. Raises `UserError` where there is no
-    table or OUT cannot be written; what the data cannot say is refused inside the report, with the reason.
+    tasks: those to report on, all where none is named; figures: save them in figures/ too, as PNG and PDF; say: is told
+    each stage. Raises `UserError` where there is no table or OUT cannot be written; what the data cannot say is refused
+    inside the report, with the reason.
     """
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
     whole = load_table(path)
     table = choose_tasks(whole, tasks)
+    into = folder / "figures" if figures else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        parts, beside, results = sections(table, path, folder, how, say)
+        parts, beside, results = sections(table, path, into, how, say)
         write_tables([*results, *(one for part in parts for one in part.tables)], folder / "tables")
         write_table(whole, folder / "table.parquet")
         findings = tuple(group for part in parts for group in part.findings)
         refused = tuple(_of_task(part, text) for part in parts for text in part.refused)
         said = {"groups": [group.to_dict() for group in findings], "refused": refused, "level": how.level}
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
-        cost = [picture(drawing, folder / "figures") for drawing in of_cost(whole)]
+        cost = [picture(drawing, into) for drawing in of_cost(whole)]
         lines = headlines(findings)
         page = render(table, path, how, parts=parts, beside=beside, results=results, lines=lines, cost=cost)
         write_aside(folder / "report.html", page)
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
-    return Report(folder / "report.html", findings, refused, tuple(lines))
+    pictures = (*beside, *(picture for part in parts for picture in part.pictures), *cost)
+    return Report(folder / "report.html", pictures, findings, refused, tuple(lines))
 
 
 def _of_task(part: Section, text: str) -> str:
@@ -231,22 +236,22 @@ def series(group: Findings) -> list[dict[str, Any]]:
     """Return the laws of one-variable sweeps as compact tables: one for each response and variable."""
     tables = []
     for y, x in dict.fromkeys((claim.y, str(claim.x)) for claim in group.claims if claim.sweep):
-        claims = [claim for claim in group.claims if claim.sweep and (claim.y, claim.x) == (y, x)]
+        laws: list[dict[str, Any]] = []
         by_sweep: dict[int, dict[str, Any]] = {}
-        for claim in claims:
-            assert claim.sweep
-            row = by_sweep.setdefault(id(claim.sweep), {"at": claim.sweep.words})
-            row[claim.law] = law_row(claim)
-        tables.append({"title": f"{y} in {x}", "rows": list(by_sweep.values()), "said": _tally(claims)})
+        for claim in group.claims:
+            if claim.sweep and (claim.y, claim.x) == (y, x):
+                laws.append(law_row(claim))
+                by_sweep.setdefault(id(claim.sweep), {"at": claim.sweep.words})[claim.law] = laws[-1]
+        tables.append({"title": f"{y} in {x}", "rows": list(by_sweep.values()), "said": _tally(laws)})
     return tables
 
 
-def _tally(claims: Sequence[Claim]) -> list[str]:
-    """Say each warning once, with the number of laws that have it."""
+def _tally(laws: Sequence[dict[str, Any]]) -> list[str]:
+    """Say each warning of rows of laws once, with the number of them that have it."""
     counts: Counter[tuple[str, str]] = Counter()
-    total = Counter(claim.law for claim in claims)
-    for claim in claims:
-        counts.update((claim.law, re.sub(r" \([^)]*\)", "", text)) for text in set(law_row(claim)["said"]))
+    total = Counter(row["law"] for row in laws)
+    for row in laws:
+        counts.update((row["law"], re.sub(r" \([^)]*\)", "", text)) for text in dict.fromkeys(row["said"]))
     return [f"{law}, {n} of {total[law]}: {text}" for (law, text), n in counts.items()]
 
 

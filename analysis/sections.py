@@ -35,6 +35,11 @@ class Section:
     of_groups: tuple[tuple[Picture, ...], ...]
     tables: tuple[TextTable, ...]
 
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Return all its figures, those of groups behind its own."""
+        return sum(self.of_groups, self.special)
+
 
 def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     """Keep the rows of some tasks, all where none is named."""
@@ -48,20 +53,20 @@ def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
 
 
 def sections(
-    table: pd.DataFrame, source: Path, folder: Path, how: How, say: Callable[[str], None] = lambda text: None
+    table: pd.DataFrame, source: Path, figures: Path | None, how: How, say: Callable[[str], None] = lambda text: None
 ) -> tuple[list[Section], list[Picture], list[TextTable]]:
-    """Analyse and draw task by task into FOLDER/figures.
+    """Analyse and draw task by task. figures: the folder to save figures in, where they are wanted as files.
 
     Returns a section for each task, and the figures and tables that set tasks (or models) side by side.
     """
     cases = cases_of(table, source, how)
-    found = [_section(case, folder / "figures", how, many=len(cases) > 1, say=say) for case in cases]
-    beside = [picture(drawing, folder / "figures") for drawing in tasks(cases)]
+    found = [_section(case, figures, how, many=len(cases) > 1, say=say) for case in cases]
+    beside = [picture(drawing, figures) for drawing in tasks(cases)]
     tables = [efficiency_table(source / "efficiency.csv") if source.is_dir() else None, results_of(cases)]
     return found, beside, [one for one in tables if one is not None]
 
 
-def _section(case: Case, figures: Path, how: How, *, many: bool, say: Callable[[str], None]) -> Section:
+def _section(case: Case, figures: Path | None, how: How, *, many: bool, say: Callable[[str], None]) -> Section:
     task = str(case.task) if many else ""
     say(f"fitting laws{f' of {task}' if task else ''}")
     findings, refused = find(case.table, how, case.task if many else None)

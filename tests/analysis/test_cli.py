@@ -154,6 +154,18 @@ def test_report_ends_with_its_path(capsys, tmp_path):
     assert "drawing figures" in err
 
 
+def test_figures_are_saved_where_asked(capsys, tmp_path):
+    small = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
+    folder = write_results(small.assign(error=np.nan), tmp_path)
+    assert run_json(capsys, "report", folder, "--resamples", 0)["figures"] == []
+    assert not (folder / "figures").exists()
+    said = run_json(capsys, "report", folder, "--resamples", 0, "--figures")["figures"]
+    assert said == [str(folder / "figures" / f"loss_vs_compute.{kind}") for kind in ("png", "pdf")]
+    assert sorted(said) == sorted(map(str, (folder / "figures").iterdir()))
+    _, _, err = run(capsys, "report", folder, "--resamples", 0)
+    assert f"{folder}/figures is of an earlier report" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
