@@ -68,7 +68,7 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
     if multiverse:
         from analysis.multiverse import multiverse as vary
 
-        worlds = vary(table, **{**how, "law": law.law}, **chosen.selection)
+        worlds = vary(table, found=law, **{**how, "law": law.law}, **chosen.selection)
         content["multiverse"] = worlds.to_dict()
 
     def show() -> None:
@@ -153,13 +153,11 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
 @json_option
 def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Forecast the response at a setting never run, with an interval and how far it extrapolates."""
-    from analysis.forecasting import forecast as foresee
+    from analysis.forecasting import forecasts
     from analysis.views import show_forecasts
 
     settings = [_setting(text) for text in at]
-    table = chosen.table()
-    law = how.pop("law")
-    found = [foresee(table, law, at=setting, **how, **chosen.selection) for setting in settings]
+    found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
     every = [one.to_dict() for one in found]
     answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))
 

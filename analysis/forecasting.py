@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,19 @@ def forecast(
 
     Unless `check` is off, backtests by the same column say how far ahead such fits have held. `options` are `fit`'s.
     """
+    return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
+
+
+def forecasts(
+    table: pd.DataFrame | str,
+    law: str | Law = "chinchilla",
+    *,
+    at: Sequence[Mapping[str, float]],
+    x: str | None = None,
+    check: bool = True,
+    **options: Any,
+) -> list[Forecast]:
+    """Do the same for several settings by one fit, and one backtest for each column that they are told by."""
     from analysis.backtesting import backtest
     from analysis.fitting import fit
     from analysis.table import load_table
@@ -63,16 +77,25 @@ def forecast(
     frame = load_table(table)
     options = {"resamples": 1000} | options
     found = fit(frame, law, x=x, **options)
-    by = next((name for name in ("C", "N", "D", *at) if name in at and name in frame.columns), None)
-    supported = None
-    said: list[str] = []
-    if check and by is not None:
+
+    @cache
+    def checked(by: str | None) -> tuple[float | None, list[str]]:
+        if not check or by is None:
+            return None, []
         try:
             settings = {**options, "resamples": min(200, options["resamples"])}
-            supported = backtest(frame, [found.law if isinstance(law, str) else law], x=x, by=by, **settings).supported
+            tested = backtest(frame, [found.law if isinstance(law, str) else law], x=x, by=by, **settings)
         except Refusal as refusal:
-            said.append(f"no backtest: {refusal}")
-    return foretell(found, at, by=by or "", largest=_largest(frame, found, by), supported=supported, said=said)
+            return None, [f"no backtest: {refusal}"]
+        return tested.supported, []
+
+    told = []
+    for one in at:
+        by = next((name for name in ("C", "N", "D", *one) if name in one and name in frame.columns), None)
+        supported, said = checked(by)
+        largest = _largest(frame, found, by)
+        told.append(foretell(found, one, by=by or "", largest=largest, supported=supported, said=said))
+    return told
 
 
 def foretell(

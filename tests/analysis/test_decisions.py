@@ -12,7 +12,7 @@ from analysis import fit
 from analysis.backtesting import backtest
 from analysis.card import card_text
 from analysis.errors import Refusal, UserError
-from analysis.forecasting import forecast
+from analysis.forecasting import forecast, forecasts
 from analysis.multiverse import multiverse
 
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
@@ -49,6 +49,12 @@ def test_forecast_holds_the_truth_and_says_how_far_it_looks() -> None:
     assert said.supported is not None
     assert any("look" in line or "beyond" in line for line in said.warnings)
     assert json.loads(said.to_json())["at"]["C"] == 1e22
+
+
+def test_forecasts_of_several_settings_are_those_of_each() -> None:
+    at = [{"C": 1e22}, {"C": 1e23}]
+    both = forecasts(curve(), "power", at=at, x="C", resamples=20)
+    assert both == [forecast(curve(), "power", at=one, x="C", resamples=20) for one in at]
 
 
 def test_forecast_of_a_one_variable_law() -> None:
@@ -114,8 +120,18 @@ def test_conventions_of_n_move_the_exponent_and_are_shown() -> None:
     }
     low, high = worlds.N_exponents
     assert high - low > 0.05
+    assert multiverse(table, resamples=0, found=fit(table, resamples=0)) == worlds
     single = multiverse(table, "power", x="N", resamples=0)
     assert [world.columns["N"] for world in single.worlds] == ["N", "N_total"]
+
+
+def test_a_convention_of_c_counts_where_rows_are_chosen_by_it() -> None:
+    table = grid(seeds=1).assign(C_counted=lambda t: 0.9 * t.C)
+    every = multiverse(table, resamples=0).worlds
+    assert [world.columns["C"] for world in every] == ["C", "C_counted"]
+    assert every[0].params == every[1].params
+    chosen = multiverse(table, resamples=0, where=f"C < {0.95 * table.C.max()}").worlds
+    assert chosen[0].params != chosen[1].params
 
 
 def test_the_card_tells_enough() -> None:
