@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.laws import Law
+    from analysis.result import Fit
 
 KEPT = (0.5, 0.65, 0.8)
 """Shares of the distinct sizes that the backtests see."""
@@ -25,7 +26,7 @@ JOINT = ("chinchilla", "kaplan")
 
 @dataclass(frozen=True)
 class Split:
-    """One backtest: what was seen, how far it looked ahead, how wrong it was."""
+    """One backtest: what was seen, how far it looked ahead, how wrong it was. coverage: nan without resamples."""
 
     seen: int
     ahead: int
@@ -61,7 +62,7 @@ class Backtest:
 
     @property
     def supported(self) -> float:
-        """The largest factor beyond what was seen at which the best law's intervals still held (1: none did)."""
+        """The largest factor beyond what was seen at which the best law's intervals still held (1: none known to)."""
         held = [split.factor for split in self.scores[0].splits if split.coverage >= self.level - 0.15]
         return max(held, default=1.0)
 
@@ -87,8 +88,8 @@ def backtest(
 ) -> Backtest:
     """Fit each law to the smaller runs (by C, N, D or another column) and compare with the larger ones.
 
-    Laws default to those that the table can carry: in N and D without x, else in x. `options` are those of `fit`.
-    Raises `Refusal` where no law can be tested.
+    Laws default to those that the table can carry: in N and D without x, else in x. `options` are those of `fit`;
+    resamples=0 ranks by the error alone. Raises `Refusal` where no law can be tested.
     """
     from analysis.table import load_table, require_columns, select_rows
 
@@ -127,11 +128,10 @@ def _score(rows: pd.DataFrame, sizes: np.ndarray, cuts: list[float], law: Any, x
             refused.append(str(refusal))
             continue
         rest = np.log(ahead[settings["y"]].to_numpy(dtype=float) / found.predict(ahead))
-        low, high = found.interval(ahead, kind="run")
-        inside = np.mean((ahead[settings["y"]] >= low) & (ahead[settings["y"]] <= high))
+        inside = _inside(found, ahead) if settings["resamples"] else float("nan")
         factor = float(sizes[sizes > cut].max() / cut)
         splits.append(
-            Split(len(seen), len(ahead), factor, float(np.sqrt(np.mean(rest**2))), float(rest.mean()), float(inside))
+            Split(len(seen), len(ahead), factor, float(np.sqrt(np.mean(rest**2))), float(rest.mean()), inside)
         )
     error = float(np.sqrt(np.mean([split.error**2 for split in splits]))) if splits else float("inf")
     coverage = float(np.average([s.coverage for s in splits], weights=[s.ahead for s in splits])) if splits else 0.0
@@ -139,6 +139,12 @@ def _score(rows: pd.DataFrame, sizes: np.ndarray, cuts: list[float], law: Any, x
         # A law that refuses some splits has been tested on fewer and easier ones: it ranks behind those that did all.
         error = max(error, 1e3)
     return Score(name, error, coverage, tuple(splits), tuple(refused))
+
+
+def _inside(found: Fit, ahead: pd.DataFrame) -> float:
+    """Return the share of runs that fell in the interval of a new run."""
+    low, high = found.interval(ahead, kind="run")
+    return float(np.mean((ahead[found.y] >= low) & (ahead[found.y] <= high)))
 
 
 def check_laws(laws: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -131,14 +132,14 @@ def show_backtest(found: Backtest) -> None:
     for score in found.scores:
         ahead = max((split.factor for split in score.splits), default=None)
         error = f"{100 * score.error:.3g} %" if score.splits else ""
-        inside = f"{score.coverage:.0%}" if score.splits else ""
+        inside = f"{score.coverage:.0%}" if score.splits and not isnan(score.coverage) else ""
         rows.append((score.law, error, inside, str(len(score.splits)), f"{ahead:.3g}×" if ahead else ""))
     out.print(
         table(("law", "error ahead", f"inside {found.level:.0%}", "splits", "ahead by"), rows, right=[1, 2, 3, 4])
     )
-    out.print(
-        f"cut by {found.by}; best ahead: [bold]{found.best}[/], its intervals held up to {found.supported:.3g}× ahead"
-    )
+    known = not isnan(found.scores[0].coverage)
+    how_far = f", its intervals held up to {found.supported:.3g}× ahead" if known else ""
+    out.print(f"cut by {found.by}; best ahead: [bold]{found.best}[/]{how_far}")
     notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
 

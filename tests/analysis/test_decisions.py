@@ -70,6 +70,9 @@ def test_backtests_rank_the_true_law_above_a_plain_power() -> None:
     assert [score.law for score in found.scores] == ["saturating", "power"]
     assert 0 <= found.scores[0].coverage <= 1
     assert json.loads(found.to_json())["best"] == "saturating"
+    bare = backtest(curve(), ["power", "saturating"], x="C", resamples=0)
+    assert [score.error for score in bare.scores] == [score.error for score in found.scores]
+    assert json.loads(bare.to_json())["scores"][0]["coverage"] is None
 
 
 def test_backtest_by_n_leaves_out_the_largest_models() -> None:
