@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.fitting import fit as fit
-    from analysis.result import Fit as Fit
-    from analysis.table import load_table as load_table
+    from analysis.fitting.fit import fit as fit
+    from analysis.fitting.result import Fit as Fit
+    from analysis.table.read import load_table as load_table
 
 __all__ = ["Fit", "fit", "load_table"]
 
@@ -15,15 +15,15 @@ __all__ = ["Fit", "fit", "load_table"]
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `import analysis` costs nothing."""
     if name == "load_table":
-        from analysis.table import load_table
+        from analysis.table.read import load_table
 
         return load_table
     if name == "fit":
-        from analysis.fitting import fit
+        from analysis.fitting.fit import fit
 
         return fit
     if name == "Fit":
-        from analysis.result import Fit
+        from analysis.fitting.result import Fit
 
         return Fit
     raise AttributeError(f"module 'analysis' has no attribute {name!r}")

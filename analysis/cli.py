@@ -11,8 +11,13 @@ import click
 
 from analysis.errors import Refusal, UserError
 from analysis.options import (
+    OBJECTIVE,
     Chosen,
+    LawOption,
+    X,
+    Y,
     answer,
+    fit_options,
     interval_options,
     json_option,
     parse_numbers,
@@ -23,31 +28,7 @@ from analysis.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.result import Fit
-
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
-
-
-def fit_options(command: Any) -> Any:
-    """Take the law and how it is fitted."""
-    options = (
-        click.option("--law", default="chinchilla", show_default=True,
-                     help="The law, by its name; auto: the one that backtests best; or your own as module:NAME."),
-        Y,
-        click.option("--x", metavar="COLUMN", help="The variable of a one-variable law (C where there is one)."),
-        click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="huber", show_default=True),
-        click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
-                     help="Width of the Huber loss."),
-        click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
-        click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
-                     show_default=True, help="What is drawn again for the intervals."),
-        click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
-        click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling fit results/quickstart --law chinchilla")
@@ -59,14 +40,14 @@ def fit_options(command: Any) -> Any:
 @json_option
 def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
-    from analysis.fitting import fit as fit_law
-    from analysis.views import show_card, show_fit, show_multiverse
+    from analysis.fitting.fit import fit as fit_law
+    from analysis.terminal import show_card, show_fit, show_multiverse
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
     content, worlds = law.to_dict(), None
     if multiverse:
-        from analysis.multiverse import multiverse as vary
+        from analysis.estimates.multiverse import multiverse as vary
 
         worlds = vary(table, found=law, **{**how, "law": law.law}, **chosen.selection)
         content["multiverse"] = worlds.to_dict()
@@ -74,7 +55,7 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
     def show() -> None:
         (show_card if card else show_fit)(law)
         if worlds:
-            show_multiverse(worlds)
+            show_multiverse(worlds, law.engine.problem.law)
 
     answer(content, json_path, show)
 
@@ -87,7 +68,7 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
               help="envelope: the best of each budget or bin; pareto: none better and cheaper; hull: lower convex hull "
               "in log-log.")  # fmt: skip
 @click.option("--law", default="power", show_default=True, help="The law through the frontier, or none.")
-@click.option("--objective", type=click.Choice(["huber", "lad", "lsq"]), default="lsq", show_default=True,
+@click.option("--objective", type=OBJECTIVE, default="lsq", show_default=True,
               help="Of the law; the points are means already, so least squares.")  # fmt: skip
 @interval_options
 @json_option
@@ -95,12 +76,13 @@ def frontier(
     chosen: Chosen, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
 ) -> None:
     """Find the runs that are best for their compute, and the law through them."""
-    from analysis.frontier import frontier as find
-    from analysis.views import show_frontier
+    from analysis.estimates.frontier import frontier as find
+    from analysis.estimates.frontier_law import fit_frontier
+    from analysis.terminal import show_frontier
 
     rows, left_out = chosen.rows(y)
     found = find(rows, y=y, x=x, rule=rule, **how)
-    fitted = None if law == "none" else _fit_frontier(found.table(), law, y, x, {**how, "objective": objective})
+    fitted = None if law == "none" else fit_frontier(found, law, objective=objective, **how)
     content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}
     answer(content, json_path, lambda: show_frontier(found, fitted))
 
@@ -114,11 +96,13 @@ def frontier(
 @json_option
 def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
-    from analysis.isoflop import isoflop as find
-    from analysis.views import show_isoflop
+    from analysis.estimates.allocate import parametric, shape_of
+    from analysis.estimates.isoflop import isoflop as find
+    from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
-    found = find(rows, y=y, shape=_shape(rows, y) if shape == "chinchilla" else None, **how)
+    of_law = shape_of(parametric(rows, y, resamples=0)) if shape == "chinchilla" else None
+    found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 
 
@@ -130,9 +114,9 @@ def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: An
 @json_option
 def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
-    from analysis.allocate import allocate as compare
-    from analysis.table import select_rows
-    from analysis.views import show_comparison
+    from analysis.estimates.allocate import allocate as compare
+    from analysis.table.select import select_rows
+    from analysis.terminal import show_comparison
 
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
@@ -153,8 +137,8 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
 @json_option
 def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Forecast the response at a setting never run, with an interval and how far it extrapolates."""
-    from analysis.forecasting import forecasts
-    from analysis.views import show_forecasts
+    from analysis.estimates.forecast import forecasts
+    from analysis.terminal import show_forecasts
 
     settings = [_setting(text) for text in at]
     found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
@@ -164,17 +148,19 @@ def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: An
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling backtest results/quickstart --by C")
 @table_options
-@click.option("--law", "laws", multiple=True, metavar="LAW,…", help="The laws to compare (all that fit the table).")
+@click.option(
+    "--law", "laws", cls=LawOption, multiple=True, metavar="LAW,…", help="The laws to compare: {laws}, or module:NAME."
+)
 @Y
-@click.option("--x", metavar="COLUMN", help="The variable of one-variable laws.")
+@X
 @click.option("--by", metavar="C|N|D|COLUMN", help="What is cut: fits see the small, and foretell the large.")
 @interval_options
 @json_option
 def backtest(chosen: Chosen, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Leave the largest runs out and rank laws by how well they foretell them."""
-    from analysis.backtesting import backtest as test
-    from analysis.backtesting import check_laws
-    from analysis.views import show_backtest
+    from analysis.estimates.backtest import backtest as test
+    from analysis.estimates.backtest import check_laws
+    from analysis.terminal import show_backtest
 
     names = words(laws)
     check_laws([name for name in names if ":" not in name])
@@ -198,8 +184,8 @@ def report(
     """
     quiet = json_path == "-"
     with _seldom_collected():
-        from analysis.claims import How
-        from analysis.report import write_report
+        from analysis.report.law_results import How
+        from analysis.report.page import write_report
 
         written = write_report(
             source,
@@ -228,7 +214,8 @@ def report(
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
     """Write the table of one sweep, or of several together: one row a run and milestone."""
-    from analysis.table import counted, load_table, write_table
+    from analysis.table.read import load_table, write_table
+    from analysis.wording import counted
 
     if out is None and len(sources) > 1:
         raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
@@ -264,20 +251,6 @@ def _together(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.Data
     whole = pd.concat(named, ignore_index=True)
     keys = [name for name in ("run_id", "step", "task") if name in whole.columns]
     return whole.drop_duplicates(keys, ignore_index=True) if "run_id" in keys else whole
-
-
-def _fit_frontier(table: pd.DataFrame, law: str, y: str, x: str, how: dict[str, Any]) -> Fit:
-    from analysis.fitting import fit as fit_law
-
-    return fit_law(table, law=law, y=y, x=x, **how)
-
-
-def _shape(rows: pd.DataFrame, y: str) -> Any:
-    from analysis.allocate import parametric
-    from analysis.valley import Shape
-
-    law = parametric(rows, y, resamples=0, level=0.95, seed=0)
-    return Shape(law.params["alpha"], law.params["beta"])
 
 
 def _setting(text: str) -> dict[str, float]:

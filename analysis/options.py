@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
+class LawOption(click.Option):
+    """An option for names of laws; {laws} in its help is filled in when the help is shown, not on import."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option's names and its help, which lists all laws."""
+        from analysis.laws import LAWS
+
+        listed = copy(self)
+        listed.help = str(self.help).format(laws=", ".join(LAWS))
+        return super(LawOption, listed).get_help_record(ctx)
+
+
+Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
+X = click.option("--x", metavar="COLUMN", help="The variable of a law of one variable (C where there is one).")
+OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Which table, which of its columns and which of its rows the user asked for."""
@@ -31,11 +49,11 @@ class Chosen:
 
     def table(self) -> pd.DataFrame:
         """Read the table, with its columns renamed and derived, and N and C counted as asked."""
-        from analysis.table import derive_column, load_table, rename_columns
+        from analysis.table.read import derive_column, load_table, rename_columns
 
         table = load_table(self.source)
         if self.convention == "paper":
-            from analysis.conventions import as_the_paper_counts
+            from analysis.estimates.conventions import as_the_paper_counts
 
             table = as_the_paper_counts(table)
         if self.columns:
@@ -46,7 +64,7 @@ class Chosen:
 
     def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:
         """Read the table and choose its rows; return them and what was left out."""
-        from analysis.table import select_rows
+        from analysis.table.select import select_rows
 
         return select_rows(self.table(), y=y, **self.selection)
 
@@ -88,6 +106,27 @@ def table_options(command: Command) -> Command:
         wrapped = option(wrapped)
     wrapped.__click_params__ = [*getattr(command, "__click_params__", []), *wrapped.__click_params__]  # type: ignore[attr-defined]
     return wrapped
+
+
+def fit_options(command: Command) -> Command:
+    """Take the law and how it is fitted."""
+    options = (
+        click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
+                     help="The law: {laws}, one of your own as module:NAME, or auto: the one that backtests best."),
+        Y,
+        X,
+        click.option("--objective", type=OBJECTIVE, default="huber", show_default=True),
+        click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
+                     help="Width of the Huber loss."),
+        click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
+        click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
+                     show_default=True, help="What is drawn again for the intervals."),
+        click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
+        click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def interval_options(command: Command) -> Command:
@@ -150,7 +189,7 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
         show()
     if json_path is None:
         return
-    from analysis.result import plain
+    from analysis.fitting.result import plain
 
     text = json.dumps(plain(content), indent=1, allow_nan=False)
     if json_path == "-":

@@ -5,14 +5,14 @@ al. 2020, arXiv 2001.08361, section 2.1); forward FLOPs are those of the matrix 
 norms and activations left out.
 
 A stage that starts from another run has a cost of its own, `stage_C`: 3 x forward of what it trains x examples, and
-where the body is frozen one forward pass of it over the training subset, whose features are kept. The evaluation of
-models, test-time augmentation among it, counts nothing, as it does for a training run.
+where the body is frozen one forward pass of it over the training subset, whose features are kept. Evaluating models,
+test-time augmentation included, counts nothing, as for a training run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 FLOPS_PER_MULTIPLY_ADD = 2  # one multiplication, one addition
@@ -23,11 +23,11 @@ Role = Literal["embed", "body", "head"]
 
 @dataclass(frozen=True)
 class Layer:
-    """A weight matrix (or convolution) and how often one example meets it.
+    """A weight matrix (or convolution) and how often it is used for one example.
 
     `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
     per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
-    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers stand in a row;
+    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers there are;
     `flops`: forward FLOPs per example beside those of the matrix (attention's products).
     """
 
@@ -57,7 +57,7 @@ def norm(features: int, *, role: Role = "body") -> Layer:
 
 @dataclass(frozen=True)
 class Counts:
-    """Parameters and FLOPs of one model; all exact.
+    """Parameters and FLOPs of one model; all exact. A field that counts parameters is a column of plans and records.
 
     `N`: parameters of all weight matrices; `N_total`: all parameters; `N_body`: weight matrices without input embedding
     and head; `N_nonhead`: weight matrices without the head; `forward_flops`: FLOPs per example of one forward pass;
@@ -71,6 +71,10 @@ class Counts:
     forward_flops: int
     backward_flops: int
 
+    def columns(self) -> dict[str, int]:
+        """Return the counts of parameters by column."""
+        return {name: getattr(self, name) for name in COUNT_COLUMNS}
+
     def C(self, D: int) -> int:
         """Training FLOPs of `D` examples by the field's convention (3 x forward)."""
         return TRAINING_PER_FORWARD * self.forward_flops * D
@@ -78,6 +82,9 @@ class Counts:
     def C_counted(self, D: int) -> int:
         """Training FLOPs of `D` examples as executed, forward and backward."""
         return (self.forward_flops + self.backward_flops) * D
+
+
+COUNT_COLUMNS = tuple(field.name for field in fields(Counts) if not field.name.endswith("_flops"))
 
 
 def count(layers: Sequence[Layer]) -> Counts:
@@ -95,7 +102,7 @@ def count(layers: Sequence[Layer]) -> Counts:
 
 
 def body_of(layers: Sequence[Layer]) -> Counts:
-    """Count what stands below the head: what a frozen body's features cost."""
+    """Count the layers below the head: what the features of a frozen body cost."""
     return count([layer for layer in layers if layer.role != "head"])
 
 

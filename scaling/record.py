@@ -1,9 +1,8 @@
-"""The record: what a settled run leaves behind, and the only thing of it that anything later reads."""
+"""The record: what a settled run leaves behind, and the one place where it is written and read."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import platform
@@ -14,17 +13,17 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import scaling
 from scaling.errors import UserError
-from scaling.folders import RunFolder, set_aside, write_aside
+from scaling.folders import RunFolder, write_aside
 
 SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
 PACKAGES = ("torch", "numpy", "hydra-core")  # whose versions may change a run's numbers or its config
 
 Status = Literal["finished", "diverged"]
-log = logging.getLogger(__name__)
+STATUSES = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Point:
 
     `loss`, `error`: of the test set, with their standard errors over its examples; `val_…`: of the validation set;
     `train_loss`: the same loss, evaluated the same way, of the first examples of the training subset (see
-    scaling/train/evaluate.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
+    scaling/train/losses.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
     """
 
     step: int
@@ -50,6 +49,9 @@ class Point:
     train_loss: float | None
     lr: float | None
     final: bool
+
+
+POINT = tuple(f.name for f in fields(Point))
 
 
 class BrokenRecord(UserError):
@@ -84,16 +86,18 @@ class Record:
             raise BrokenRecord("found no schema number; wanted a record; train the run again")
         if raw["schema"] > SCHEMA:
             raise BrokenRecord(f"found schema {raw['schema']}; wanted at most {SCHEMA}; update scaling")
+        if raw.get("status") not in STATUSES or not raw.get("points"):
+            raise BrokenRecord("found a record without a status or a point; wanted a whole one; train the run again")
         try:
             values = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
             points = tuple(_point(point) for point in values.pop("points"))
             return cls(**{**values, "flags": tuple(values["flags"]), "points": points})
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise BrokenRecord(f"found a record without {error}; wanted a whole one; train the run again") from error
 
 
 def _point(raw: Mapping[str, Any]) -> Point:
-    return Point(**{f.name: raw.get(f.name) for f in fields(Point)})  # type: ignore[arg-type]
+    return Point(**{name: raw.get(name) for name in POINT})  # type: ignore[arg-type]
 
 
 def finite(value: Any) -> Any:
@@ -112,23 +116,14 @@ def write_record(path: Path, record: Record) -> None:
     write_aside(path, json.dumps(record.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
-def read_record(path: Path) -> Record:
-    """Read a record; BrokenRecord names a file that was cut short or is something else."""
+def read_record(folder: RunFolder) -> Record | None:
+    """Read a run's record, None where there is none; BrokenRecord names a file that was cut short or is another's."""
     try:
-        return Record.from_dict(json.loads(path.read_bytes()))
+        return Record.from_dict(json.loads(folder.record.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ValueError as error:
-        raise BrokenRecord(f"found a broken record in {path} ({error})") from error
-
-
-def settled(folder: RunFolder) -> Record | None:
-    """Return a run's record, None where there is none; a broken one is set aside, so that the run is done again."""
-    if not folder.record.exists():
-        return None
-    try:
-        return read_record(folder.record)
-    except BrokenRecord as error:
-        log.warning("%s; set aside as %s", error, set_aside(folder.record).name)
-        return None
+        raise BrokenRecord(f"found a broken record in {folder.record} ({error})") from error
 
 
 def how(

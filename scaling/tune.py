@@ -7,22 +7,21 @@ The studies lie in a journal beside the plan, which works on shared file systems
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from scaling.cells import assign
 from scaling.config import read_config
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.folders import RunFolder, SweepFolder
+from scaling.plan.cell import assign
+from scaling.plan.planned import PlannedRun, plan_run
+from scaling.record import read_record
 
 STARTUP = 4  # proposals drawn at random before the sampler models the loss
 
@@ -110,19 +109,16 @@ def with_key(run: PlannedRun, key: str, value: Any) -> PlannedRun:
 
 def tell(study: optuna.Study, proposal: Proposal, folder: SweepFolder) -> None:
     """Tell a study the mean validation loss of a proposal's runs; a run that diverged or failed counts as failed."""
-    losses = [_val_loss(folder.run(run.run_id).record) for run in proposal.runs]
+    losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]
     if any(loss is None for loss in losses):
         study.tell(proposal.trial, state=optuna.trial.TrialState.FAIL)
     else:
         study.tell(proposal.trial, sum(loss for loss in losses if loss is not None) / len(losses))
 
 
-def _val_loss(record: Path) -> float | None:
-    try:
-        found = json.loads(record.read_text())
-    except (OSError, ValueError):
-        return None
-    return found["points"][-1]["val_loss"] if found["status"] == "finished" and found["points"] else None
+def _val_loss(files: RunFolder) -> float | None:
+    record = read_record(files)
+    return record.points[-1].val_loss if record is not None and record.status == "finished" else None
 
 
 def best(studies: Mapping[Any, optuna.Study], space: Space) -> list[Best]:

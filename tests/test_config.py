@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.compose import session
+from scaling.compose.session import session
 from scaling.config import read_group
 from scaling.errors import UserError
-from scaling.expansion import expand
+from scaling.plan.expand import expand
 
 
 def refused(*overrides):

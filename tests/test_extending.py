@@ -12,16 +12,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scaling.compose import session
-from scaling.dispatch.queue import entries
-from scaling.dispatch.snapshot import take_snapshot
-from scaling.expansion import expand
+from scaling.compose.session import session
+from scaling.dispatch.order import order_of
+from scaling.dispatch.slurm.snapshot import import_path, take_snapshot
+from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.forecast import shape_of
+from scaling.forecast.estimate import shape_of
+from scaling.plan.expand import expand
+from tests.conftest import CommandLine
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = {"sweep=bias": ["model.width=4", "train.examples=1024", "seed=0"]}  # what takes minutes is cut down here
+SMALL = {"sweep=bias": ["model.width=4", "train.examples=1024", "seed=0", "launcher.workers=1"]}  # not minutes
 
 
 def blocks(*languages: str) -> list[str]:
@@ -56,17 +58,30 @@ def scaling(folder, *arguments):
     return done.stdout
 
 
-def test_a_sweep_of_a_module_of_one_s_own_runs_in_workers(folder):
-    scaling(folder, "run", "sweep=bias", *SMALL["sweep=bias"], "name=small")
+@pytest.fixture
+def inside(folder, monkeypatch):
+    """The command line in that folder, in this process."""
+    monkeypatch.syspath_prepend(str(folder))
+    return CommandLine(folder)
+
+
+def test_the_script_finds_what_lies_in_the_folder(folder):
+    assert '"family": "shallow"' in scaling(
+        folder, "plan", "model=shallow", "data=spirals", "train.steps=1", "--json", "-"
+    )
+
+
+def test_a_sweep_of_a_module_of_one_s_own_runs_in_workers(folder, inside):
+    inside("run", "sweep=bias", *SMALL["sweep=bias"], "name=small")
     records = [json.loads(path.read_text()) for path in folder.glob("results/runs/*/record.json")]
     found = {(record["config"]["model"].get("module"), record["config"]["model"]["width"]) for record in records}
     assert found == {("my_nets.ConvNet", 4), (None, 4)}
     assert {record["status"] for record in records} == {"finished"}
 
 
-def test_the_convolution_is_counted_by_hand(folder):
+def test_the_convolution_is_counted_by_hand(inside):
     arguments = ["model=conv", "data=mnist1d", "model.width=6", "train.steps=2", "--json", "-"]
-    [run] = json.loads(scaling(folder, "plan", *arguments))["runs"]
+    [run] = json.loads(inside("plan", *arguments))["runs"]
     assert run["family"] == "ConvNet"
     kernels = [1 * 6 * 5, 6 * 6 * 5, 6 * 6 * 5]
     assert run["N"] == sum(kernels) + 30 * 10
@@ -85,9 +100,33 @@ def test_jobs_of_a_cluster_get_a_copy_of_one_s_own_modules(folder, monkeypatch, 
             *expand(loader, ["model=shallow", "data=spirals", "train.steps=1"]).runs,
         ]
     assert len({shape_of(run) for run in runs}) == 2  # their forecasts rest on runs of the same shape
-    take_snapshot(tmp_path / "code", entries(SweepFolder(tmp_path, "own"), runs))
+    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
     copied = {path.name for path in (tmp_path / "code").glob("my_*.py")}
     assert copied == {"my_nets.py", "my_data.py", "my_family.py"}
+
+
+def test_jobs_get_a_copy_of_what_one_s_own_modules_import(tmp_path, monkeypatch):
+    (tmp_path / "outer_net.py").write_text("from inner_layers import Layers\n\nclass Net(Layers):\n    pass\n")
+    (tmp_path / "inner_layers.py").write_text(
+        "from torch import nn\n\nclass Layers(nn.Linear):\n"
+        "    def __init__(self, shape, outputs):\n        super().__init__(shape[0], outputs)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=outer_net.Net", "data=teacher", "train.steps=1"]).runs
+    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
+    assert {path.name for path in (tmp_path / "code").glob("*_*.py")} == {"outer_net.py", "inner_layers.py"}
+
+
+def test_a_path_that_the_search_path_cannot_hold_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "$(touch here)").mkdir()
+    with pytest.raises(UserError, match="colon"):
+        import_path(tmp_path / "a:b" / "code")
+    line = import_path(tmp_path / "$(touch here)" / "code")
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert not (tmp_path / "here").exists()
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ import pytest
 
 from scaling.augment.none import Unchanged
 from scaling.augment.standard import Standard
-from scaling.compose import session
+from scaling.compose.session import session
 from scaling.errors import UserError
-from scaling.expansion import expand
+from scaling.plan.expand import expand
 
 RECIPES = {  # of "Scaling MLPs": optimiser, lr, weight decay, batch, epochs, augmentation
     "from_scratch": ("lion", 5e-5, 0.0, 4_096, 1000, Standard()),

@@ -7,8 +7,11 @@ import math
 
 import pytest
 
-from scaling.folders import RunFolder
-from scaling.record import BrokenRecord, Point, Record, commit, read_record, settled, write_record
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.states.settled import SettledRuns, clear_for_training, is_settled
+from scaling.dispatch.states.state import Planned, State
+from scaling.folders import RunFolder, SweepFolder
+from scaling.record import BrokenRecord, Point, Record, commit, read_record, write_record
 
 POINT = Point(
     step=10, D=320, C=1000, C_counted=900, epochs=1.5, loss=math.nan, loss_se=0.1, error=None, error_se=None,
@@ -36,7 +39,8 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 
 def test_a_record_comes_back_as_it_was(tmp_path):
     write_record(tmp_path / "record.json", RECORD)
-    again = read_record(tmp_path / "record.json")
+    again = read_record(RunFolder(tmp_path))
+    assert again is not None
     assert again.to_dict() == RECORD.to_dict()
     assert (again.status, again.flags, again.points[0].step) == ("diverged", (), 10)
 
@@ -60,15 +64,33 @@ def test_a_record_cut_short_is_named_and_set_aside(keep, tmp_path, caplog):
     write_record(folder.record, RECORD)
     folder.record.write_bytes(folder.record.read_bytes()[:keep])
     with pytest.raises(BrokenRecord, match=r"record\.json"):
-        read_record(folder.record)
-    assert settled(folder) is None
+        read_record(folder)
+    assert not is_settled(folder)
+    clear_for_training(folder)
     assert not folder.record.exists()
     assert folder.path.joinpath("record.json.broken1").exists()
     assert "set aside" in caplog.text
 
 
+@pytest.mark.parametrize("raw", ["{}", '{"schema": 1}', "[]", '{"schema": 1, "status": "finished", "points": []}'])
+def test_every_reader_gives_one_answer_on_a_record_that_is_none(raw, tmp_path):
+    sweep = SweepFolder(tmp_path, "sweep")
+    folder = sweep.run("0123456789ab")
+    folder.path.mkdir(parents=True)
+    folder.record.write_text(raw)
+    with pytest.raises(BrokenRecord):
+        read_record(folder)
+    assert not is_settled(folder)
+    settled = SettledRuns(sweep)
+    assert not settled.done(folder.run_id)
+    assert list(settled.broken) == [folder.run_id]
+    [state] = Reader(sweep, [Planned(folder.run_id, "run")]).read().runs
+    assert state.state is State.MISSING
+
+
 def test_a_run_without_a_record_is_not_settled(tmp_path):
-    assert settled(RunFolder(tmp_path / "nothing")) is None
+    assert read_record(RunFolder(tmp_path / "nothing")) is None
+    assert not is_settled(RunFolder(tmp_path / "nothing"))
 
 
 def test_the_commit_is_that_of_the_sources():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from scaling.compose import session
-from scaling.expansion import expand
+from scaling.compose.session import session
 from scaling.folders import SweepFolder
+from scaling.plan.expand import expand
 from scaling.tune import Best, Space, group_runs, open_studies, propose, rule
 
 SPACE = Space("optim.lr", 1e-4, 1.0, "model.width")
@@ -34,7 +34,8 @@ def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):
 
 
 def test_values_are_tried_kept_and_gone_on_with(scaling):
-    tune = ["tune", "model.width=8,16", "train.examples=6400", "--range", "1e-5", "1e-2", "--json", "-"]
+    run = ["model.width=8,16", "train.examples=6400", "train.device=cpu"]
+    tune = ["tune", *run, "--range", "1e-5", "1e-2", "--json", "-"]
     first = json.loads(scaling(*tune, "--tries", "2"))
     second = json.loads(scaling(*tune, "--tries", "1"))
     assert [entry["by"] for entry in first["best"]] == [8, 16]

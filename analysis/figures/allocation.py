@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.conventions import Convention, under
+from analysis.estimates.conventions import Convention, under
+from analysis.estimates.frontier import MIN_POINTS, frontier
+from analysis.estimates.powerline import power_line
 from analysis.figures.equation import Curve, curve_of_line, draw_curve
 from analysis.figures.style import INK, LAW, legend_above, log_axes, margins
-from analysis.frontier import MIN_POINTS, frontier
-from analysis.powerline import power_line
+from analysis.numbers import number
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def allocation_numbers(
     found = []
     for symbol, value, title in (
         ("N", N, f"best {convention.N_label}"),
-        ("D", D / epochs, f"best data set (examples), {epochs:g} epochs"),
+        ("D", D / epochs, f"best data set (examples), {number(epochs)} epochs"),
     ):
         line = power_line(C[~edge], value[~edge]) if moves else None
         curve = curve_of_line(line, f"{symbol}^*", "C", float(C.min()), float(C.max())) if line else None

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.cells import cells
+from analysis.estimates.frontier import Frontier
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import GREY, INK, LAW, colours, label, legend_above, log_axes, margins, value_bar
-from analysis.frontier import Frontier
-from analysis.table import RECIPE
+from analysis.table.cells import cells
+from analysis.table.select import RECIPE
 
 
 @dataclass(frozen=True)

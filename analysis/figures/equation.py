@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.numbers import LOWERED, SUPERSCRIPTS, exponent, interval, number
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from analysis.powerline import PowerLine
-    from analysis.result import Fit
+    from analysis.estimates.powerline import PowerLine
+    from analysis.fitting.result import Fit
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A law along one axis: mean and interval band (None without resamples), its equation, and where data end."""
+    """A law along one axis: mean and interval band (None without resamples), its equation, its exponent's interval."""
 
     x: np.ndarray
     y: np.ndarray
     low: np.ndarray | None
     high: np.ndarray | None
-    text: str
+    equation: str
+    interval: str
+
+    @property
+    def text(self) -> str:
+        """Return what stands in a legend."""
+        return f"{self.equation}  {self.interval}".rstrip()
 
 
 def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, float] | None = None) -> Curve:
@@ -31,20 +39,21 @@ def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, flo
     grid = np.geomspace(low, high, 200)
     at = {x: grid, **{name: np.full(len(grid), value) for name, value in (fixed or {}).items()}}
     band = fit.interval(at) if fit.intervals else (None, None)
-    return Curve(grid, fit.predict(at), band[0], band[1], equation(fit, x))
+    return Curve(grid, fit.predict(at), band[0], band[1], equation(fit, x), _exponent_interval(fit))
 
 
 def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float) -> Curve:
     """Compute a power line's curve and band."""
     grid = np.geomspace(low, high, 200)
     band = line.interval(grid) or (None, None)
-    text = f"${symbol} = {number(line.coefficient)}\\,{x}^{{{line.exponent:.3f}}}$"
-    return Curve(grid, line.predict(grid), band[0], band[1], text + span(line.exponent_interval))
+    text = f"${symbol} = {mathtext(number(line.coefficient, 3))}\\,{x}^{{{mathtext(exponent(line.exponent))}}}$"
+    return Curve(grid, line.predict(grid), band[0], band[1], text, interval(line.exponent_interval, exponent))
 
 
 def equation(fit: Fit, x: str) -> str:
-    """Write a fit's law with its numbers, as mathtext, and the interval of its exponents."""
-    formula = str(fit.card.get("formula", fit.law))
+    """Write a fit's law with its numbers, as mathtext."""
+    law = fit.engine.problem.law
+    formula = law.formula
     head = "" if "=" in formula else f"{symbol_of(fit.y)} = "
     text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
     text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
@@ -54,22 +63,27 @@ def equation(fit: Fit, x: str) -> str:
     def value(match: re.Match[str]) -> str:
         word = match[0]
         if word in fit.params:
-            exponent = word in EXPONENTS
-            return f"{fit.params[word]:.3f}" if exponent else number(fit.params[word])
+            value = fit.params[word]
+            return mathtext(exponent(value) if word in law.exponents else number(value, 3))
         return {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}.get(word, word)
 
     body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;").replace("--", "")
-    exponent = next((name for name in ("alpha", "c") if name in fit.intervals), None)
-    return f"${head}{body}$" + (span(fit.intervals[exponent]) if exponent and len(fit.params) <= 4 else "")
+    return f"${head}{body}$"
 
 
-EXPONENTS = ("alpha", "beta", "gamma", "g", "c", "aN", "aD")
+def _exponent_interval(fit: Fit) -> str:
+    """Write the interval of the exponent that the equation shows, with its sign, of a law that has but one."""
+    law = fit.engine.problem.law
+    ends = fit.intervals.get(law.exponent or "")
+    if ends and f"^-{law.exponent}" in law.formula:
+        ends = -ends[1], -ends[0]
+    return interval(ends, exponent)
 
 
 def as_html(text: str) -> str:
     """Turn one of this module's mathtext equations into HTML."""
     text = text.replace("$", "").replace(r"\;", " ").replace(r"\,", "\u2009").replace(r"\times", "×")
-    text = text.replace("<", "&lt;")
+    text = text.replace("<", "&lt;").replace("{,}", ",")
     text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)
     text = re.sub(r"_\{([^{}]*)\}", r"<sub>\1</sub>", text)
     return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
@@ -80,26 +94,10 @@ def symbol_of(y: str) -> str:
     return {"loss": "L", "error": "err"}.get(y, re.sub(r"\W", "", y))
 
 
-def number(value: float) -> str:
-    """Write a number with three digits, as mathtext."""
-    if value == 0:
-        return "0"
-    if not np.isfinite(value):
-        return r"\infty"
-    exponent = int(np.floor(np.log10(abs(value))))
-    if -3 < exponent < 4:
-        return f"{float(f'{value:.3g}'):g}"
-    return f"{value / 10.0**exponent:.2f}\\times10^{{{exponent}}}"
-
-
-def span(interval: tuple[float, float] | None) -> str:
-    """Write an exponent's interval behind an equation."""
-    return f"  [{abs_sorted(interval)[0]:.3f}, {abs_sorted(interval)[1]:.3f}]" if interval else ""
-
-
-def abs_sorted(interval: tuple[float, float]) -> tuple[float, float]:
-    """Return the ends in rising order."""
-    return (min(interval), max(interval))
+def mathtext(text: str) -> str:
+    """Turn a number as it is written elsewhere into mathtext."""
+    text = re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"^{{{match[0].translate(LOWERED)}}}", text)
+    return text.replace("×", r"\times").replace("∞", r"\infty").replace("−", "-").replace(",", "{,}")
 
 
 def draw_curve(

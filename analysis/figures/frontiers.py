@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.cells import cells
-from analysis.conventions import OURS, Exponents, under
+from analysis.estimates.conventions import OURS, Exponents, under
 from analysis.figures.equation import Curve, curve_of_fit, draw_curve
 from analysis.figures.style import HUES, MARKERS, label, legend_below, log_axes, margins
+from analysis.table.cells import cells
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.estimates.isoflop import IsoFlop
 from analysis.figures.equation import Curve, curve_of_line, draw_curve
 from analysis.figures.style import GREY, INK, LAW, label, legend, log_axes, margins
-from analysis.isoflop import IsoFlop
-from analysis.result import Fit
+from analysis.fitting.result import Fit
 
 BEYOND = 10.0
 """How far beyond the largest budget the laws are drawn."""

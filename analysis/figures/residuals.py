@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.figures.style import GREY, INK, colours, label, log_axes, margins, value_bar
-from analysis.result import Fit
+from analysis.fitting.result import Fit
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import LAW, colours, label, legend_above, log_axes, margins, value_bar
-from analysis.sweeps import Sweep
+from analysis.table.slices import Sweep
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from analysis.numbers import flops, number, power_of_ten, short
+
 WIDTH = 4.8
 """Inches of one panel, legible at a column's width."""
 HEIGHT = 3.5
@@ -28,7 +30,6 @@ HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00", "#5b6470")
 """Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
-SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 RC: dict[Any, Any] = {
     "figure.dpi": 100,
@@ -133,7 +134,7 @@ def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = F
     bar.barh(places, 1.0, height=1.0, color=list(colours(ranked).values()))
     bar.set(xlim=(0.0, 1.0), ylim=(-0.5, len(ranked) - 0.5), xticks=[])
     shown = places[:: max(1, int(np.ceil(len(ranked) / 10)))]
-    bar.set_yticks(shown, [power_of_ten(ranked[i]) if powers else short(ranked[i]) for i in shown])
+    bar.set_yticks(shown, [flops(ranked[i]) if powers else short(ranked[i]) for i in shown])
     bar.yaxis.tick_right()
     bar.yaxis.set_label_position("right")
     bar.set_ylabel(title, fontsize=9)
@@ -156,7 +157,8 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_minor_locator(NullLocator())
         wide = max(ticks, default=1) >= 1e4 or min(ticks, default=1) < 1e-3
-        axis.set_major_formatter(FuncFormatter(power_of_ten if wide else _plain))
+        write = power_of_ten if wide else number
+        axis.set_major_formatter(FuncFormatter(lambda value, _, write=write: write(value)))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -175,6 +177,14 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [float(tick) for tick in ticks if low <= tick <= high]
 
 
+def value_ticks(ax: Axes, values: Iterable[float], most: int = 8) -> None:
+    """Put a tick at each of a few values of x, such as sizes of data sets; call it after `log_axes`."""
+    ticks = sorted(set(values))
+    if len(ticks) <= most:
+        ax.set_xticks(ticks, [short(tick) if tick >= 1e4 else number(tick) for tick in ticks])
+        ax.minorticks_off()
+
+
 def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, room: float = 0.06) -> None:
     """Set limits about positive data, with the same share of room on log axes."""
     for values, setter in ((x, ax.set_xlim), (y, ax.set_ylim)):
@@ -185,14 +195,6 @@ def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.n
         low, high = np.log(finite.min()), np.log(finite.max())
         pad = room * (high - low) if high > low else 0.1
         setter(float(np.exp(low - pad)), float(np.exp(high + pad)))
-
-
-def short(value: float) -> str:
-    """Write a number in at most four characters or so: 950, 1.2k, 34M, 2.5e18."""
-    for factor, suffix in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if 0.01 <= abs(value) < 999.5 * factor:
-            return f"{float(f'{value / factor:.2g}') if value / factor < 99.5 else round(value / factor):g}{suffix}"
-    return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
 
 
 def legend(ax: Axes, where: Any = "best", **how: Any) -> None:
@@ -225,15 +227,3 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"CreationDate": None})
     return paths
-
-
-def power_of_ten(value: float, _: object = None) -> str:
-    """Write 2×10⁸, in plain characters (mathtext would be parsed anew for every tick)."""
-    exponent = int(np.floor(np.log10(value) + 1e-9))
-    mantissa = float(f"{value / 10.0**exponent:.3g}")
-    power = "10" + str(exponent).translate(SUPERSCRIPT)
-    return power if mantissa == 1 else f"{mantissa:g}×{power}"
-
-
-def _plain(value: float, _: object) -> str:
-    return f"{value:g}"

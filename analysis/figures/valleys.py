@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.estimates.isoflop import IsoFlop, Valley
 from analysis.figures.style import INK, colours, label, legend_above, log_axes, margins, value_bar
-from analysis.isoflop import IsoFlop, Valley
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,16 @@ LAWS: dict[str, Law] = {
 }
 
 
+def laws_of_one_variable() -> tuple[Law, ...]:
+    """Return the laws of one variable that are tried where none is named."""
+    return tuple(law for law in LAWS.values() if law.of_one_variable and law.candidate)
+
+
+def joint_laws() -> tuple[Law, ...]:
+    """Return the laws of N and D that are tried where none is named."""
+    return tuple(law for law in LAWS.values() if law.joint and law.candidate)
+
+
 def get_law(law: str | Law) -> Law:
     """Return the law of that name, or MY_LAW of "my_module:MY_LAW"; a law passes through.
 
@@ -51,4 +61,4 @@ def _imported(law: str) -> Law:
     return found
 
 
-__all__ = ["LAWS", "Law", "get_law", "own_law"]
+__all__ = ["LAWS", "Law", "get_law", "joint_laws", "laws_of_one_variable", "own_law"]

@@ -33,19 +33,19 @@ class Evaluation(NamedTuple):
 class Bound(NamedTuple):
     """The box of one parameter in scale-free form, and what it means to end at its edge.
 
-    `vital`: a fit that ends there is refused; otherwise it is weak. `at_low`: the sentence for its lower edge.
-    `exponent`: the parameter is known only where its interval spans a small factor.
+    vital: a fit that ends there is refused; otherwise it is weak. at_low: the sentence for its lower edge.
+    by_factor: the parameter is known only where its interval spans a small factor.
     """
 
     low: float
     high: float
     at_low: str = ""
     vital: bool = False
-    exponent: bool = False
+    by_factor: bool = False
 
 
 COEFFICIENT = Bound(-30.0, 30.0, vital=True)
-EXPONENT = Bound(0.0, 10.0, vital=True, exponent=True)
+EXPONENT = Bound(0.0, 10.0, vital=True, by_factor=True)
 FLOOR = Bound(0.0, 4.0, at_low="the data show no floor, and a law without E says the same with one parameter less")
 
 
@@ -59,7 +59,11 @@ class Units:
 
 @dataclass(frozen=True)
 class Law:
-    """A law: what it is called, what it needs, and how it is computed. Subclasses give the mathematics."""
+    """A law: what it is called, what it needs, and how it is computed. Subclasses give the mathematics.
+
+    inputs: ("x",) for a law of one variable, which the user names; else columns of the table. exponents: parameters
+    that are exponents, each with the variable that it is of. candidate: backtests and --law auto try it unasked.
+    """
 
     name: str
     params: tuple[str, ...]
@@ -67,7 +71,9 @@ class Law:
     formula: str
     source: str
     bounds: Mapping[str, Bound] = field(repr=False, default_factory=dict)
+    exponents: Mapping[str, str] = field(repr=False, default_factory=dict)
     default_starts: int = 64
+    candidate: bool = True
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
         """Return log f for each column of theta (p, B) at n points, with derivatives."""
@@ -114,9 +120,19 @@ class Law:
         return {}
 
     @property
-    def variable(self) -> bool:
+    def of_one_variable(self) -> bool:
         """Tell whether the law has one input that the user names (x)."""
         return self.inputs == ("x",)
+
+    @property
+    def joint(self) -> bool:
+        """Tell whether the law is one of N and D together, and of nothing else."""
+        return set(self.inputs) == {"N", "D"}
+
+    @property
+    def exponent(self) -> str | None:
+        """Return the name of the law's exponent; None where it has several, or none."""
+        return next(iter(self.exponents)) if len(self.exponents) == 1 else None
 
 
 def differenced(law: Law, theta: Array, inputs: Inputs, v: Array) -> tuple[Array, float]:

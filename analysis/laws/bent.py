@@ -8,18 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.base import (
-    EXPONENT,
-    FLOOR,
-    Array,
-    Bound,
-    Evaluation,
-    Inputs,
-    Law,
-    Units,
-    between,
-    spread,
-)
+from analysis.laws.base import EXPONENT, FLOOR, Array, Bound, Evaluation, Inputs, Law, Units, between, spread
 
 SAME_AS_SATURATING = "the data show no upper plateau, and saturating says the same with two parameters less"
 
@@ -212,6 +201,7 @@ M3 = M3Law(
         "b": Bound(-25.0, 10.0, at_low="the data show no floor, and power says the same with one parameter less"),
         "alpha": EXPONENT,
     },
+    exponents={"alpha": "x"},
 )
 
 M4 = M4Law(
@@ -227,5 +217,6 @@ M4 = M4Law(
         "alpha": EXPONENT,
         "gamma": Bound(1e-3, 20.0, at_low=SAME_AS_SATURATING),
     },
+    exponents={"alpha": "x", "gamma": "y"},
     default_starts=12,
 )

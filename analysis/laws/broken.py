@@ -88,8 +88,10 @@ def _broken(breaks: int) -> BrokenLaw:
         formula=f"E + b x^-c0{product}",
         source="Caballero et al. 2023, arXiv 2210.14891",
         bounds=bounds,
+        exponents=dict.fromkeys(("c0", *(f"c{k}" for k in range(1, breaks + 1))), "x"),
         powers=(Power("b", "c0", "x"),),
         breaks=breaks,
+        candidate=breaks == 1,  # nine parameters fit any curve: two breaks are only for those who see them
     )
 
 

@@ -101,9 +101,11 @@ def own_law(
     inputs: tuple[str, ...],
     slopes: Callable[[Any, Any], Any] | None = None,
     formula: str = "",
+    exponents: Mapping[str, str] | None = None,
 ) -> CustomLaw:
     """Make a law from a function: own_law("mine", lambda p, x: p.E + p.A * x.N ** -p.alpha, params={"E": (0, 5), ...},
-    inputs=("N",)). The limits of each parameter are in physical units; starts are drawn between them."""
+    inputs=("N",)). The limits of each parameter are in physical units; starts are drawn between them. formula and
+    exponents ({"alpha": "N"}: a parameter, and the variable it is an exponent of) are for figures and tables."""
     for param, (low, high) in params.items():
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise UserError(f"found the limits ({low}, {high}) of {param}; wanted two finite numbers, the lower first")
@@ -119,6 +121,7 @@ def own_law(
         formula=formula or name,
         source="given by the user",
         bounds=bounds,
+        exponents=exponents or {},
         limits=tuple(params.values()),
         value=value,
         slopes=slopes,

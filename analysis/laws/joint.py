@@ -179,6 +179,7 @@ CHINCHILLA = ChinchillaLaw(
     formula="E + A N^-alpha + B D^-beta",
     source="Hoffmann et al. 2022, arXiv 2203.15556",
     bounds={"E": FLOOR, "A": COEFFICIENT, "B": COEFFICIENT, "alpha": EXPONENT, "beta": EXPONENT},
+    exponents={"alpha": "N", "beta": "D"},
     powers=(Power("A", "alpha", "N"), Power("B", "beta", "D")),
 )
 
@@ -191,9 +192,10 @@ KAPLAN = KaplanLaw(
     bounds={
         "Nc": COEFFICIENT,
         "Dc": COEFFICIENT,
-        "alpha_N": Bound(1e-3, 10.0, exponent=True),
-        "alpha_D": Bound(1e-3, 10.0, exponent=True),
+        "alpha_N": Bound(1e-3, 10.0, by_factor=True),
+        "alpha_D": Bound(1e-3, 10.0, by_factor=True),
     },
+    exponents={"alpha_N": "N", "alpha_D": "D"},
 )
 
 REPEATED = RepeatedLaw(
@@ -206,11 +208,12 @@ REPEATED = RepeatedLaw(
         "E": FLOOR,
         "A": COEFFICIENT,
         "B": COEFFICIENT,
-        "alpha": Bound(1e-3, 10.0, exponent=True),
-        "beta": Bound(1e-3, 10.0, exponent=True),
+        "alpha": Bound(1e-3, 10.0, by_factor=True),
+        "beta": Bound(1e-3, 10.0, by_factor=True),
         "R_D": Bound(-5.0, 9.0),
         "R_N": Bound(-5.0, 9.0),
     },
+    exponents={"alpha": "N", "beta": "D"},
     powers=(Power("A", "alpha", "N"), Power("B", "beta", "D")),
 )
 
@@ -229,5 +232,6 @@ WIDTH_DEPTH = AdditiveLaw(
         "b": EXPONENT,
         "c": EXPONENT,
     },
+    exponents={"a": "width", "b": "depth", "c": "D"},
     powers=(Power("A", "a", "width"), Power("B", "b", "depth"), Power("G", "c", "D")),
 )

@@ -33,7 +33,8 @@ POWER = PowerLaw(
     inputs=("x",),
     formula="a x^-alpha",
     source="Hestness et al. 2017, arXiv 1712.00409",
-    bounds={"a": COEFFICIENT, "alpha": Bound(-2.0, 10.0, exponent=True)},
+    bounds={"a": COEFFICIENT, "alpha": Bound(-2.0, 10.0, by_factor=True)},
+    exponents={"alpha": "x"},
     powers=(Power("a", "alpha", "x"),),
 )
 
@@ -44,6 +45,7 @@ SATURATING = PowerLaw(
     formula="E + a x^-alpha",
     source="Henighan et al. 2020, arXiv 2010.14701",
     bounds={"E": FLOOR, "a": COEFFICIENT, "alpha": EXPONENT},
+    exponents={"alpha": "x"},
     powers=(Power("a", "alpha", "x"),),
 )
 
@@ -104,5 +106,6 @@ SHIFTED = ShiftedLaw(
         ),
         "alpha": EXPONENT,
     },
+    exponents={"alpha": "x"},
     powers=(Power("a", "alpha", "x"),),
 )

@@ -25,7 +25,7 @@ def data() -> None:
 @json_option
 def list_sets(json_path: str | None) -> None:
     """Say of every data set whether it is on this machine."""
-    from scaling.data.prepare import survey
+    from scaling.data.prepare.survey import survey
 
     found = survey()
     if json_path is not None:
@@ -43,7 +43,7 @@ def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None) ->
     """Find a data set, check it and, where it needs that, turn it into arrays once."""
     import yaml
 
-    from scaling.data.prepare import prepare
+    from scaling.data.prepare.survey import prepare
 
     pairs = [argument.partition("=") for argument in only_overrides(arguments)]
     settings = {key.removeprefix("data."): yaml.safe_load(value) for key, _, value in pairs}

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ PACKAGES = ("torch", "hydra-core", "submitit", "optuna", "pandas", "scipy", "mat
 @json_option
 def doctor(results: str, json_path: str | None) -> None:
     """Say what this machine has: Python, torch, devices, SLURM, data sets, the right to write, a measured speed."""
-    facts = {name: look() for name, look in checks(Path(results)).items()}
+    facts = {name: found for name, look in checks(Path(results)).items() if (found := look())}
     if json_path is not None:
         write_json(facts, json_path)
     if json_path != "-":
@@ -38,7 +39,7 @@ def checks(results: Path) -> dict[str, Callable[[], Any]]:
         "packages": _packages,
         "devices": _devices,
         "speed": _speed,
-        "slurm": _slurm,
+        **{name: partial(_launcher, target) for name, target in _schedulers().items()},
         "data": _data,
         "results": lambda: _writable(results),
     }
@@ -51,7 +52,7 @@ def _packages() -> str:
 def _devices() -> list[str]:
     import torch
 
-    from scaling.dispatch import devices
+    from scaling import devices
 
     found = [f"CPU, {devices.cores()} cores"]
     for index in range(torch.cuda.device_count()):
@@ -61,21 +62,33 @@ def _devices() -> list[str]:
 
 
 def _speed() -> str:
-    from scaling.dispatch import devices
-    from scaling.speed import known_speed
+    from scaling import devices
+    from scaling.forecast.speed import known_speed
 
     speed = known_speed("cuda" if devices.gpus() else "cpu", 1)
     return "not measured: run `scaling probe`" if speed is None else f"measured for {speed.device}"
 
 
-def _slurm() -> list[str]:
-    from scaling.dispatch.cluster import describe_cluster
+def _schedulers() -> dict[str, str]:
+    """Return the launchers of conf/launcher and the classes that they name."""
+    import yaml
 
-    return describe_cluster()
+    from scaling.compose.roots import roots
+
+    files = {file.stem: file for folder in reversed(roots("conf")) for file in sorted(folder.glob("launcher/*.yaml"))}
+    named = {name: (yaml.safe_load(file.read_text()) or {}).get("_target_", "") for name, file in files.items()}
+    return {name: target for name, target in named.items() if target}
+
+
+def _launcher(target: str) -> list[str]:
+    from scaling.config import load_class
+    from scaling.dispatch.launcher import launcher_of
+
+    return launcher_of(load_class(target)()).describe()
 
 
 def _data() -> list[str]:
-    from scaling.data.prepare import survey
+    from scaling.data.prepare.survey import survey
 
     found = survey()
     ready = [entry.name for entry in found if entry.ready]

@@ -10,7 +10,7 @@ import click
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
 
 if TYPE_CHECKING:
-    from scaling.efficiency import Efficiency
+    from scaling.forecast.inference import Efficiency
 
 EPILOG = """\b
 Examples:
@@ -29,22 +29,24 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
 
     Nothing is trained and no data is opened. The rows go to results/NAME/efficiency.csv; `scaling report` shows them.
     """
-    from scaling.dispatch.devices import thread_environment
+    from scaling.devices import thread_environment
 
     os.environ.update(thread_environment(threads))  # before torch starts: it reads them once
-    from scaling.compose import session
+    from scaling.commands.plan_forecast import forecast_plan
+    from scaling.compose.session import session
     from scaling.config import read_group
-    from scaling.efficiency import measure as measure_runs
-    from scaling.expansion import expand
     from scaling.folders import write_aside
-    from scaling.outlook import outlook
-    from scaling.plan_files import write_plan
-    from scaling.plan_rows import to_csv
+    from scaling.forecast.estimate import forecast_rows
+    from scaling.forecast.inference import measure as measure_runs
+    from scaling.plan.expand import expand
+    from scaling.plan.files import write_plan
+    from scaling.plan.rows import to_csv
 
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     found = measure_runs(plan.runs, device=device, threads=threads, say=None if json_path == "-" else _say)
-    write_plan(plan, outlook(plan, read_group("launcher", plan.launcher)).forecasts)
+    look = forecast_plan(plan, read_group("launcher", plan.launcher))
+    write_plan(plan, forecast_rows(look.forecasts))
     rows = [one.row() for one in found]
     path = plan.folder.path / "efficiency.csv"
     write_aside(path, to_csv(rows))

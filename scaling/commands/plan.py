@@ -20,17 +20,17 @@ Examples:
 @click.option("--all", "show_all", is_flag=True, help="Print every run, however many there are.")
 def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show_all: bool) -> None:
     """Print the runs of a sweep: N, D, C, forecast time and cost. Nothing is written and no data is opened."""
-    from scaling.compose import session
+    from scaling.commands.plan_forecast import forecast_plan
+    from scaling.compose.session import session
     from scaling.config import read_group
-    from scaling.expansion import expand
-    from scaling.outlook import outlook
+    from scaling.plan.expand import expand
 
     with session() as loader:
         expanded = expand(loader, only_overrides(arguments))
-    view = outlook(expanded, read_group("launcher", expanded.launcher))
+    view = forecast_plan(expanded, read_group("launcher", expanded.launcher))
     if json_path is not None:
         write_json(view.to_dict(), json_path)
     if json_path != "-":
-        from scaling.plan_view import show_plan
+        from scaling.commands.plan_view import show_plan
 
         show_plan(view, show_all=show_all)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
-from scaling.errors import UserError
 
 if TYPE_CHECKING:
-    from scaling.speed import Speed
+    from scaling.forecast.speed import Speed
 
 EPILOG = """\b
 Examples:
@@ -45,27 +43,12 @@ def _measure(arguments: list[str], device: str) -> Speed:
 
     from omegaconf import OmegaConf
 
-    from scaling.compose import compose, session
+    from scaling.compose.session import compose, session
     from scaling.config import read_group
-    from scaling.dispatch.devices import thread_environment
-    from scaling.dispatch.launchers import Slurm
+    from scaling.dispatch.launcher import launcher_of
     from scaling.folders import SweepFolder
-    from scaling.speed import keep_speed
 
     with session() as loader:
         cfg = compose(loader, arguments)
-    launcher = read_group("launcher", OmegaConf.to_container(cfg.launcher))
-    if isinstance(launcher, Slurm):
-        if device != "auto":
-            raise UserError(f"found --device {device} with launcher=slurm; wanted none: a job takes what its node has")
-        from scaling.dispatch.slurm_probe import probe_cluster
-
-        speed = probe_cluster(SweepFolder(Path(cfg.results), "probe"), launcher)
-        keep_speed(speed, partition=launcher.speed_name)
-        return speed
-    os.environ.update(thread_environment(launcher.threads))  # before torch starts: it reads them once
-    from scaling.probe import probe as measure
-
-    speed = measure(device, threads=launcher.threads)
-    keep_speed(speed)
-    return speed
+    settings = read_group("launcher", OmegaConf.to_container(cfg.launcher))
+    return launcher_of(settings).probe(SweepFolder(Path(cfg.results), "probe"), device)

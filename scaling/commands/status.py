@@ -12,7 +12,7 @@ from scaling.commands.options import json_option, sweep_folder, write_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scaling.dispatch.state import Status
+    from scaling.dispatch.states.state import Status
     from scaling.folders import SweepFolder
 
 WATCH_SECONDS = 2.0  # between two looks
@@ -32,7 +32,7 @@ Examples:
 @json_option
 def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None:
     """Show how many runs are finished, running, pending, failed, diverged, and the time left."""
-    from scaling.dispatch.reader import read_status
+    from scaling.dispatch.states.read_state import read_status
 
     sweep = sweep_folder(folder)
     if json_path is not None:
@@ -51,9 +51,10 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
 
 def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
     """Show the sweep until nothing is left that runs or waits, and return how it stands then."""
-    from scaling.dispatch.reader import Reader, read_plan
     from scaling.dispatch.show import view
-    from scaling.dispatch.state import State
+    from scaling.dispatch.states.read_plan import read_plan
+    from scaling.dispatch.states.read_state import Reader
+    from scaling.dispatch.states.state import State
 
     reader = Reader(sweep, read_plan(sweep))
     with view(console) as shown:

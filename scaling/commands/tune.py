@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +15,9 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scaling.plan import Plan
+    from scaling.dispatch.launcher import Settings
+    from scaling.plan.plan import Plan
+    from scaling.plan.planned import PlannedRun
     from scaling.tune import Best, Space
 
 EPILOG = """\b
@@ -51,8 +53,8 @@ def tune(
     """
     from rich.console import Console
 
-    from scaling.compose import session
-    from scaling.expansion import expand
+    from scaling.compose.session import session
+    from scaling.plan.expand import expand
     from scaling.tune import Space, rule
 
     low, high = bounds
@@ -76,32 +78,34 @@ def tune(
 
 
 def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, console: Console) -> list[Best]:
-    from scaling.commands.run import check_data, check_devices
     from scaling.config import read_group
-    from scaling.dispatch.local import check_writable
+    from scaling.dispatch.launcher import launcher_of
+    from scaling.folders import check_writable
     from scaling.tune import best, group_runs, open_studies, propose, tell
 
-    launcher: Any = read_group("launcher", plan.launcher)
+    settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder)
-    check_devices(plan)
-    check_data(plan)
+    launcher_of(settings).check(plan.runs)
     groups = group_runs(plan.runs, space.by)
     studies = open_studies(plan.folder, space, groups, seed=seed)
     for number, size in enumerate(rounds, start=1):
         proposals = [proposal for _ in range(size) for proposal in propose(studies, groups, space)]
         console.print(f"round {number} of {len(rounds)}: {len(proposals)} values to try", highlight=False)
-        _train(plan, [run for proposal in proposals for run in proposal.runs], launcher, console)
+        _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
         for proposal in proposals:
             tell(studies[proposal.by], proposal, plan.folder)
     return best(studies, space)
 
 
-def _train(plan: Plan, runs: list[Any], launcher: Any, console: Console) -> None:
-    from scaling.commands.settling import settle_runs
-    from scaling.forecast import forecast_all
-    from scaling.plan_files import write_plan
+def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> None:
+    from scaling.commands.settling import settle
+    from scaling.dispatch.launcher import launcher_of
+    from scaling.dispatch.order import order_of
+    from scaling.forecast.estimate import forecast_all, forecast_rows
+    from scaling.plan.files import write_plan
 
-    forecasts = forecast_all(runs, threads=launcher.threads)
-    write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecasts, join=True)
+    forecasts = forecast_all(runs, threads=settings.threads)
+    write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
-    settle_runs(plan.folder, runs, launcher, console=console, again=again, forecasts=forecasts, wait=True).conclude()
+    order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
+    settle(order, launcher_of(settings), console=console, again=again, wait=True).conclude()

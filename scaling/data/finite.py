@@ -1,4 +1,4 @@
-"""Data sets with an end: read once, split once, subsets taken in one seeded order."""
+"""Finite data sets: read once, split once, subsets taken in one seeded order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling.data.base import Arrays, DataSet, Published, Splits
+from scaling.data.base import SPLITS, Arrays, DataSet, Published, Splits
 from scaling.data.chance import constant_predictor
 from scaling.data.memory import MEMORY
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
 
+SPLIT_SEED = 0  # of held-out splits that are dealt here; never changes: they are the same for every run
+
 
 @dataclass(frozen=True)
 class Whole:
-    """All of a data set: the splits as read, mean and deviation of the training split per channel, and facts to record.
+    """All of a data set: its splits, mean and deviation of the training split per channel, and facts for the record.
 
-    `ordered`: the seed in whose subset order the training examples already stand, None where they stand otherwise.
+    `ordered`: the seed whose subset order the training examples are in, None where they are in another order.
     """
 
     train: Arrays
@@ -34,16 +36,16 @@ class Whole:
 
 @dataclass(frozen=True, kw_only=True)
 class FiniteSet(DataSet):
-    """Data that is read; subclasses say how (`read`)."""
+    """A data set that is read; subclasses define `read`."""
 
     def read(self) -> Whole:
         """Read all of it; UserError says what is missing and what to do."""
         raise TypeError(f"{type(self).__name__} reads nothing")
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
-        """Read the splits with the first `D_unique` training examples (all for None) of the order `data.seed` names."""
+        """Return the splits, with the first `D_unique` training examples (None: all) in the order of `data.seed`."""
         unsized = replace(self, size=None)
-        whole = MEMORY.get(unsized, "whole", unsized._read_checked)
+        whole = MEMORY.get(unsized, "whole", unsized.read_checked)
         size = len(whole.train) if D_unique is None else D_unique
         chance, chance_se = constant_predictor(np.bincount(whole.train.y, minlength=self.classes), whole.test.y)
         return Splits(
@@ -69,9 +71,10 @@ class FiniteSet(DataSet):
 
         return MEMORY.get(group, size, take)
 
-    def _read_checked(self) -> Whole:
+    def read_checked(self) -> Whole:
+        """Read all of it; UserError where a split is not as declared."""
         whole = self.read()
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             self._check(split, getattr(whole, split))
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
@@ -84,7 +87,7 @@ class FiniteSet(DataSet):
         if not len(arrays) or len(arrays.x) != len(arrays.y):
             raise UserError(
                 f"found {len(arrays.x)} examples and {len(arrays.y)} labels in the {split} split of {self.name}; "
-                f"wanted as many of each and at least one; mend the data"
+                f"wanted the same number of each, at least one; mend the data"
             )
         if arrays.x.shape[1:] != self.shape:
             raise UserError(
@@ -105,7 +108,7 @@ def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:
 
 
 def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:
-    """Deal examples class-proportionally into parts of the given sizes and one of all that is left."""
+    """Split examples, class-proportionally, into parts of the given sizes and one of all that is left."""
     order = subset_order(arrays.y, seed=seed)
     ends = np.cumsum([0, *sizes])
     cuts = [*pairwise(ends), (ends[-1], len(order))]

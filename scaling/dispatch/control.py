@@ -8,18 +8,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.attempts import read_attempts
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.heart import Wish, read_wish
+from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.claims.stop import StopRequest, read_stop_request
+from scaling.dispatch.dispatches import DispatchFolder, dispatches
+from scaling.dispatch.launcher import launcher_of_dispatch
+from scaling.dispatch.process import this_user
 from scaling.dispatch.queue import read_queue
-from scaling.dispatch.registry import DispatchFolder, dispatches
-from scaling.dispatch.state import State, Status
+from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.cancelled import change_cancelled
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.states.settled import is_settled
+from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
 
 if TYPE_CHECKING:
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
 CANCELLED = "cancelled"
 FOLLOW = 0.5  # seconds between two looks at a log
@@ -28,11 +33,15 @@ TAIL = 20  # lines of a job's log that are shown
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was asked to stop: dispatches, jobs given to scancel, and how many runs were named (None: all)."""
+    """What was asked to stop.
+
+    jobs: that were ended; runs: how many were named (None: all); others: dispatches of other users, which go on.
+    """
 
     dispatches: tuple[str, ...]
     jobs: tuple[str, ...]
     runs: int | None
+    others: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -40,34 +49,33 @@ class Cancelled:
 
 
 def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cancelled:
-    """Stop a sweep, or the named runs of it, wherever it is trained; checkpoints stay, and it does not come back.
+    """Stop one's own dispatches of a sweep, or the named runs of it; checkpoints stay.
 
-    The wish is written first: a job that SLURM starts again finds it and leaves.
+    A whole sweep goes on with the next `scaling run`; runs that were named stay cancelled until `retry` names them. The
+    request is written first: a job that SLURM starts again finds it and leaves.
     """
-    asked, jobs = [], []
+    asked, jobs, others = [], [], []
+    if runs is not None:
+        change_cancelled(folder, add=runs)
     for files, dispatch in dispatches(folder):
-        if dispatch.ended or (dispatch.kind == "local" and dispatch.process.gone):
+        if dispatch.ended or (not dispatch.jobs and dispatch.process.gone):
             continue
-        files.ask_to_stop(_wish(files, runs))
+        if dispatch.user not in ("", this_user()):
+            others.append(f"{dispatch.id} of {dispatch.user}")
+            continue
+        files.ask_to_stop(_stop_request(files, runs))
         asked.append(dispatch.id)
-        if dispatch.kind == "slurm" and runs is None:
-            jobs += [job for job in dispatch.jobs if _scancel(job)]
+        if dispatch.jobs and runs is None:
+            jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
             files.write(replace(dispatch, ended=True))
-    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs))
+    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others))
 
 
-def _wish(files: DispatchFolder, runs: Collection[str] | None) -> Wish:
-    before = read_wish(files.stop)
+def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRequest:
+    before = read_stop_request(files.stop)
     if runs is None or (before is not None and before.runs is None):
-        return Wish(CANCELLED)
-    return Wish(CANCELLED, tuple(sorted({*runs, *(before.runs or () if before else ())})))
-
-
-def _scancel(job: str) -> bool:
-    said = scheduler.ask(["scancel", job])
-    if said is None:
-        raise UserError(f"found that scancel {job} fails; wanted SLURM's controller to answer; try again")
-    return True
+        return StopRequest(CANCELLED)
+    return StopRequest(CANCELLED, tuple(sorted({*runs, *(before.runs or () if before else ())})))
 
 
 def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> list[str]:
@@ -80,7 +88,7 @@ def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> lis
 
 def planned_runs(folder: SweepFolder, runs: Collection[str]) -> list[PlannedRun]:
     """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
     found: dict[str, PlannedRun] = {}
     for files, _ in reversed(dispatches(folder)):
@@ -109,18 +117,24 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
 
 
 def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
-    """Give the lines of `read_log`, then the evaluations as they come, until the run is settled."""
+    """Give the lines of `read_log`, then the evaluations as they come, until nobody trains the run or is going to."""
     files = find_run(folder, run_id)
     yield from read_log(folder, run_id)
     seen = len(list(read_lines(files.log)))
     while True:
-        settled = files.record.exists()
+        ended = is_settled(files) or not _may_go_on(folder, files.run_id)
         lines = list(read_lines(files.log))
         yield from (_evaluation(entry) for entry in lines[seen:])
         seen = len(lines)
-        if settled:
+        if ended:
             return
         time.sleep(FOLLOW)
+
+
+def _may_go_on(folder: SweepFolder, run_id: str) -> bool:
+    """Return whether a run is training, or waits for a worker."""
+    planned = [run for run in read_plan(folder) if run.run_id == run_id]
+    return bool(Reader(folder, planned).read().of(State.RUNNING, State.PENDING))
 
 
 def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
@@ -129,7 +143,9 @@ def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
     if len(matches) == 1:
         return RunFolder(matches[0])
     if not matches:
-        raise UserError(f"found no run {run_id} under {folder.results / 'runs'}; wanted one that was begun; see status")
+        raise UserError(
+            f"found no run {run_id} under {folder.results / 'runs'}; wanted one that was started; see `scaling status`"
+        )
     raise UserError(f"found {len(matches)} runs that begin with {run_id}; wanted one; give more digits")
 
 

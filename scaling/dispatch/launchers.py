@@ -1,10 +1,14 @@
-"""Where runs are trained: conf/launcher/NAME.yaml names one of these and sets its keys."""
+"""The settings of the shipped launchers: conf/launcher/NAME.yaml names one of these and sets its keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from scaling.plan.limits import UNLIMITED, Limits
+
+__all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pickles of version 0.1.0 name it here
 
 
 @dataclass(frozen=True)
@@ -13,31 +17,36 @@ class Local:
 
     `workers`: null for one a GPU, or on the CPU one for each `threads` cores; `threads`: of torch in each worker;
     `retries`: further tries of a run that crashed; `beat_seconds`: between two signs of life of a worker;
+    `stuck_minutes`: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
     `grace_seconds`: for the checkpoints after Ctrl-C.
     """
 
     name: ClassVar[str] = "local"
+    implementation: ClassVar[str] = "scaling.dispatch.local.launcher:LocalLauncher"
 
     workers: int | None = None
     threads: int = 1
     retries: int = 0
     beat_seconds: float = 1.0
+    stuck_minutes: float | None = 30.0
     grace_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """A cluster with SLURM: few jobs, each with a hand of many runs.
+    """A cluster with SLURM: few jobs, each with a share of the runs.
 
     What is null is left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
     `memory_gb` from the model (at least `min_memory_gb`), `jobs` from the work, `hand_minutes` a job, at most
     `max_jobs` at a time. `gpus`, `cpus`: of each job; `constraint`, `exclude`, `nodelist`, `extra`: as sbatch has them;
     `setup`: shell lines before Python starts; `retries`: further tries of a run that crashed; `signal_seconds`: between
     the warning and the time limit, for a checkpoint; `snapshot`: jobs run the code as it was when they were submitted;
-    `patience`: seconds that a job waits for space on a full disk.
+    `patience`: seconds that a job waits for space on a full disk; `stuck_minutes`: without a step, and beyond 20 times
+    the forecast, after which a run's job is ended.
     """
 
     name: ClassVar[str] = "slurm"
+    implementation: ClassVar[str] = "scaling.dispatch.slurm.launcher:SlurmLauncher"
 
     partition: str | None = None
     account: str | None = None
@@ -62,6 +71,7 @@ class Slurm:
     beat_seconds: float = 10.0
     signal_seconds: int = 120
     patience: float = 300.0
+    stuck_minutes: float | None = 30.0
     snapshot: bool = True
 
     @property
@@ -70,18 +80,4 @@ class Slurm:
         return "-".join(part for part in (self.partition or "default", self.constraint) if part)
 
 
-LAUNCHERS: dict[str, type[Local | Slurm]] = {Local.name: Local, Slurm.name: Slurm}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a sweep may spend, in all: hours of GPUs held and FLOPs (C); None: without limit."""
-
-    gpu_hours: float | None = None
-    flops: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.gpu_hours is not None or self.flops is not None
-
-
-UNLIMITED = Limits()
+LAUNCHERS = {kind.name: kind for kind in (Local, Slurm)}  # as dispatches of version 0.1.0 name them

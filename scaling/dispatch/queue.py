@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.attempts import read_attempts
-from scaling.dispatch.records import settled
+from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder, read_lines, write_aside
 
 if TYPE_CHECKING:
-    from scaling.plan import PlannedRun
+    from scaling.plan.planned import PlannedRun
 
 ALL = ""  # the group of runs that any worker may take
 # Of a line; the rest is the run's own.
@@ -41,6 +42,17 @@ class Entry:
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def planned(self) -> Planned:
+        """What a reader of states needs of the run."""
+        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step)
+
+    @property
+    def device(self) -> str:
+        """The device that the run names."""
+        config: Mapping[str, Any] = self.run.get("config") or {}
+        return str((config.get("train") or {}).get("device", "auto"))
+
+    @property
     def label(self) -> str:
         """What the user varied, or the run's id where nothing was."""
         overrides = self.run.get("overrides") or {}
@@ -62,17 +74,26 @@ class Entry:
 
 
 def entries(
-    folder: SweepFolder, runs: Iterable[PlannedRun], *, forecast: Mapping[str, float] | None = None
+    folder: SweepFolder,
+    runs: Iterable[PlannedRun],
+    settled: SettledRuns,
+    *,
+    forecast: Mapping[str, float] | None = None,
 ) -> list[Entry]:
-    """Return the queue of `runs`: what others need before them, then longest first (by forecast, else by FLOPs)."""
+    """Return the queue of `runs`: what others need comes first, then the longest (by forecast, else by FLOPs).
+
+    Runs that have killed a worker before go last.
+    """
     runs, forecast = list(runs), forecast or {}
-    keeps = _keeps(folder, runs)
+    tried = {run.run_id: read_attempts(folder.run(run.run_id)) for run in runs}
+    killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
+    keeps = _keeps(runs, settled)
     made = [
         Entry(
             run_id=run.run_id,
             C=run.quantities.C,
             forecast_seconds=forecast.get(run.run_id),
-            tried=len(read_attempts(folder.run(run.run_id))),
+            tried=len(tried[run.run_id]),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),
@@ -82,16 +103,23 @@ def entries(
     ]
     depth = _depths(made)
     return sorted(
-        made, key=lambda entry: (depth[entry.run_id], -(entry.forecast_seconds or 0.0), -entry.C, entry.run_id)
+        made,
+        key=lambda entry: (
+            depth[entry.run_id],
+            entry.run_id in killers,
+            -(entry.forecast_seconds or 0.0),
+            -entry.C,
+            entry.run_id,
+        ),
     )
 
 
-def _keeps(folder: SweepFolder, runs: Sequence[PlannedRun]) -> dict[str, set[int]]:
+def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[int]]:
     """Return the steps at which runs have to have kept weights: those from which one that is not settled starts."""
     found: dict[str, set[int]] = {}
     for run in reversed(runs):  # a plan has what is started from first
         parent = run.config.parent
-        if parent is None or parent.step is None or settled(folder.run(run.run_id), found.get(run.run_id, ())):
+        if parent is None or parent.step is None or settled.done(run.run_id, found.get(run.run_id, ())):
             continue
         found.setdefault(parent.run_id, set()).add(parent.step)
     return found

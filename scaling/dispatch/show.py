@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from scaling.dispatch.outcome import Outcome
-from scaling.dispatch.state import RunState, State, Status
+from scaling.dispatch.states.outcome import Outcome
+from scaling.dispatch.states.state import RunState, State, Status
 
 COLOURS = {
     State.FINISHED: "green",
@@ -179,6 +179,8 @@ def print_outcome(console: Console, outcome: Outcome, *, again: str) -> None:
         say(f"{outcome.elsewhere} runs are being trained by another dispatcher")
     if outcome.held:
         say(outcome.held)
+    if outcome.unexplained and not outcome.stopped:
+        say(f"{outcome.unexplained} runs were not trained, for no known reason; see the workers' logs")
     if outcome.stopped:
         say(f"stopped; nothing is lost; to go on: {again}")
     elif outcome.failures:

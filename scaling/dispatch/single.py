@@ -4,67 +4,59 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scaling.dispatch.attempts import FAILURES, read_attempts
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.hand import Signals
-from scaling.dispatch.heart import Heart, Stop
+from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Signals, Stop
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import check_writable
-from scaling.dispatch.outcome import Failure, Outcome
-from scaling.dispatch.queue import entries
-from scaling.dispatch.records import settled
-from scaling.dispatch.worker import TRAIN, Step, Task, Worker
+from scaling.dispatch.order import Order
+from scaling.dispatch.states.attempts import FAILURES, read_attempts
+from scaling.dispatch.states.outcome import Failure, Outcome
+from scaling.dispatch.task import Task
+from scaling.dispatch.worker import Step, Worker
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
-
-if TYPE_CHECKING:
-    from scaling.plan import PlannedRun
+from scaling.folders import check_writable
 
 
-HERE = Local()
-
-
-def run_single(
-    folder: SweepFolder,
-    run: PlannedRun,
-    launcher: Local = HERE,
-    *,
-    watch: Callable[[Any], None] | None = None,
-    train: str = TRAIN,
-) -> Outcome:
-    """Train one run in this process; Ctrl-C writes a checkpoint and returns. `watch` gets the progress."""
-    begun = time.monotonic()
-    folder = SweepFolder(folder.results.resolve(), folder.name)
-    check_writable(folder)
-    files = folder.run(run.run_id)
-    if settled(files, run.kept_steps):
+def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | None = None) -> Outcome:
+    """Train the one run of an order in this process; Ctrl-C writes a checkpoint and returns. watch: hears progress."""
+    started = time.monotonic()
+    [entry] = order.entries
+    check_writable(order.folder)
+    if not order.open_entries:
         return Outcome(1, 1, 1)
+    files = order.folder.run(entry.run_id)
     stop = Stop()
-    heart = Watched(stop, watch)
-    task = Task(folder=folder, queue=folder.queue, name="single", beat_seconds=launcher.beat_seconds, train=train)
-    [entry] = [replace(entry, keeps=run.kept_steps) for entry in entries(folder, [run])]
-    heart.start()
+    heartbeat = Watched(stop, watch)
+    task = Task(
+        folder=order.folder,
+        queue=order.folder.queue,
+        name="single",
+        beat_seconds=settings.beat_seconds,
+        train=order.train,
+    )
+    heartbeat.start()
     try:
         with Signals(stop):
-            worker = Worker(task, stop=stop, heart=heart)
+            worker = Worker(task, stop=stop, heartbeat=heartbeat)
             step = worker.settle(entry)
     finally:
-        heart.end()
-    seconds = time.monotonic() - begun
+        heartbeat.end()
+    seconds = time.monotonic() - started
     if step is Step.SETTLED:
         return Outcome(1, 1, 0, seconds=seconds)
     if step in (Step.EARLY, Step.BLOCKED):
         raise UserError(
-            f"found run {entry.needs[0]} without weights at step {entry.step}, where run {run.run_id} starts; "
+            f"found run {entry.needs[0]} without weights at step {entry.step}, where run {entry.run_id} starts; "
             f"wanted it settled; give its command again with train.keep=milestones"
         )
     if step in (Step.BUSY, Step.UNSURE):
         claim = read_claim(files.claim)
         who = f"process {claim.process.pid} on {claim.process.host}" if claim else "another process"
-        raise UserError(f"found run {run.run_id} being trained by {who}; wanted it free; wait for it, or stop that one")
+        raise UserError(
+            f"found run {entry.run_id} being trained by {who}; wanted it free; wait for it, or stop that one"
+        )
     if stop.reason == "disk_full":
         raise UserError(
             f"{worker.report.sentence}; wanted room for a record; free some and give the same command again"
@@ -74,12 +66,12 @@ def run_single(
     last = read_attempts(files)[-1]
     if last["cause"] == "refused":
         raise UserError(last["error"])
-    failure = Failure(run.run_id, entry.label, last["cause"], last["error"])
+    failure = Failure(entry.run_id, entry.label, last["cause"], last["error"])
     return Outcome(1, 0, 0, (failure,) if last["cause"] in FAILURES else (), seconds=seconds)
 
 
-class Watched(Heart):
-    """A heart that passes the progress on."""
+class Watched(Heartbeat):
+    """A heartbeat that passes the progress on."""
 
     def __init__(self, stop: Stop, watch: Callable[[Any], None] | None) -> None:
         super().__init__(stop)

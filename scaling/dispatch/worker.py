@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from scaling.dispatch import attempts
-from scaling.dispatch.attempts import Attempt, disk_full, iso, now, one_line
-from scaling.dispatch.claim import Claim, HeldClaim, Life, Observer, take
-from scaling.dispatch.heart import TICK, Heart, Stop
-from scaling.dispatch.launchers import UNLIMITED, Limits
-from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
-from scaling.dispatch.process import host
+from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
+from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
+from scaling.dispatch.claims.stop import Stop
+from scaling.dispatch.limits import Spent, beyond, spent
 from scaling.dispatch.queue import Entry, read_queue
-from scaling.dispatch.records import clear_for_training, settled
-from scaling.folders import RunFolder, SweepFolder, remove_asides
+from scaling.dispatch.states import attempts
+from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line, passing
+from scaling.dispatch.states.settled import clear_for_training, is_settled
+from scaling.dispatch.task import Report, Task
+from scaling.folders import RunFolder, remove_asides
 
+__all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
-TRAIN = "scaling.train.run:train_run"
+PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the moment
+PASSING_PAUSE = 2.0  # seconds before a run goes on that such a file has ended
+STUCK_FORECASTS = 20  # forecasts without a step after which a run is stuck
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 Train = Callable[..., Any]
@@ -35,65 +37,30 @@ class Step(Enum):
     SETTLED = "settled"  # it has a record, ours or another's
     FAILED = "failed"  # its tries are used up
     AGAIN = "again"  # to be tried again
-    BUSY = "busy"  # a living worker has it
+    BUSY = "busy"  # another worker is training it
     UNSURE = "unsure"  # its claim may be dead
     LATER = "later"  # not in the time that is left
     HELD = "held"  # beyond a limit, or cancelled
-    EARLY = "early"  # a run that it needs is in living hands
+    EARLY = "early"  # a run that it needs is still training
     BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker is told: where the runs are, which of them are its own, and how it shall work.
-
-    `gpus`: held by this worker; `before`: what runs outside the queue have spent; `deadline`: Unix seconds when its
-    time is up; `patience`: seconds to wait for space on a full disk; `train`: module:function that settles one run.
-    """
-
-    folder: SweepFolder
-    queue: Path
-    group: str = ""
-    name: str = ""
-    job: str = ""
-    gpus: int = 0
-    retries: int = 0
-    beat_seconds: float = 1.0
-    patience: float = 0.0
-    limits: Limits = UNLIMITED
-    before: Spent = NOTHING
-    deadline: float | None = None
-    train: str = TRAIN
-
-
-@dataclass
-class Report:
-    """What a worker did, and why it left; `later`: runs it left because its time would not have lasted for them."""
-
-    settled: int = 0
-    failed: int = 0
-    reason: str = "done"
-    sentence: str = ""
-    held: list[str] = field(default_factory=list)
-    later: int = 0
 
 
 class Worker:
     """One process that settles runs, one after the other."""
 
-    def __init__(self, task: Task, *, stop: Stop, heart: Heart, observer: Observer | None = None) -> None:
+    def __init__(self, task: Task, *, stop: Stop, heartbeat: Heartbeat, observer: Observer | None = None) -> None:
         self.task = task
         self.stop = stop
-        self.heart = heart
+        self.heartbeat = heartbeat
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
         self._queue: list[Entry] = []
         self._train: Train | None = None
 
     def work(self) -> Report:
-        """Take runs until none is left that can be taken; leave those of living workers to them."""
+        """Take runs until none is left that can be taken; leave those that other workers train."""
         self._queue = read_queue(self.task.queue, group=self.task.group)
-        waiting = self._queue
+        waiting = sorted(self._queue, key=self._risky)  # a run that took a worker down goes last: bystanders first
         while waiting and not self.stop.reason:
             waiting, steps = self._pass(waiting)
             if Step.SETTLED in steps or Step.AGAIN in steps or Step.FAILED in steps:
@@ -103,6 +70,11 @@ class Worker:
             time.sleep(TICK)
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
+
+    def _risky(self, entry: Entry) -> bool:
+        """Return whether a worker has died under a run, or may just have."""
+        files = self.task.folder.run(entry.run_id)
+        return files.claim.exists() or any(tried.get("cause") == "killed" for tried in attempts.read_attempts(files))
 
     def _pass(self, waiting: list[Entry]) -> tuple[list[Entry], set[Step]]:
         kept: list[Entry] = []
@@ -128,27 +100,36 @@ class Worker:
             time.sleep(TICK if step is Step.UNSURE else 0)
 
     def _patiently(self, entry: Entry) -> Step:
-        """Look at one run; on a full disk wait for space, as long as the launcher's patience."""
+        """Look at one run; wait where the disk is full, or where its files cannot be reached for the moment."""
         waited = 0.0
         for pause in (*SPACE_TRIES, 0):
             try:
                 return self.look(entry)
             except OSError as error:
-                if not disk_full(error):
-                    raise
-                if pause == 0 or waited + pause > self.task.patience:
-                    self.stop.say("disk_full")
-                    self.report.sentence = f"found no space left under {self.task.folder.results} ({error.strerror})"
-                    return Step.AGAIN
-                log.warning("no space left under %s; trying again in %d s", self.task.folder.results, pause)
+                full = disk_full(error)
+                patience = self.task.patience if full else PASSING_SECONDS if passing(error) else 0.0
+                if pause == 0 or waited + pause > patience:
+                    return self._disk_full(error) if full else self._out_of_reach(entry, error)
+                log.warning("%s under %s; trying again in %d s", error.strerror, self.task.folder.results, pause)
                 time.sleep(pause)
                 waited += pause
         return Step.AGAIN
 
+    def _disk_full(self, error: OSError) -> Step:
+        self.stop.say("disk_full")
+        self.report.sentence = f"found no space left under {self.task.folder.results} ({error.strerror})"
+        return Step.AGAIN
+
+    def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
+        """Leave a run whose files cannot be read or written, and go on with the others."""
+        self.report.out_of_reach[entry.run_id] = f"{error.strerror or error}: {error.filename or entry.run_id}"
+        log.warning("run %s (%s) is left: %s", entry.run_id, entry.label, self.report.out_of_reach[entry.run_id])
+        return Step.FAILED
+
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
         files = self.task.folder.run(entry.run_id)
-        if settled(files, entry.keeps):
+        if is_settled(files, entry.keeps):
             return Step.SETTLED
         early = self._early(entry)
         if early is not None:
@@ -158,7 +139,7 @@ class Worker:
             return Step.BUSY if life is Life.ALIVE else Step.UNSURE
         if self._used_up(files, entry):
             return Step.FAILED
-        if self.heart.refused(entry.run_id):
+        if self.heartbeat.reason_not_to_start(entry.run_id):
             return Step.HELD
         if not self._in_time(entry):
             return Step.LATER
@@ -175,12 +156,12 @@ class Worker:
         return self._claimed(entry, files, held, dead)
 
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step:
-        self.heart.hold(entry.run_id, held)
+        self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
         try:
-            if settled(files, entry.keeps):  # by another worker, between our look and our claim
+            if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
                 return Step.SETTLED
             if dead is not None:
-                self._bury(entry, files, dead)
+                self._record_death(entry, files, dead)
                 if self._used_up(files, entry):
                     return Step.FAILED
             if self._beyond_limit(entry):
@@ -188,21 +169,26 @@ class Worker:
             clear_for_training(files)
             return self._attempt(entry, files)
         finally:
-            self.heart.drop()
+            self.heartbeat.drop()
 
     def _attempt(self, entry: Entry, files: RunFolder) -> Step:
         started, failure = now(), None
         try:
             status = self._train_one(entry, files)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() in a run ends the run, not its worker
             if disk_full(error):
                 raise
             failure, status = error, attempts.cause_of(error)
             log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(error))
-        attempt = self._write_down(files, status, started, failure)
+        task, step = self.task, self.heartbeat.step
+        attempt = ended_attempt(started, job=task.job, gpus=task.gpus, cause=status, step=step, failure=failure)
+        attempt.append(files)
         if status in attempts.SETTLED:
             self.report.settled += 1
             return Step.SETTLED
+        if status == "file_error" and not self._used_up(files, entry):
+            time.sleep(PASSING_PAUSE)
+            return Step.AGAIN
         if failure is None:
             return Step.HELD if self.stop.run_reason else Step.AGAIN
         if self._used_up(files, entry):
@@ -212,14 +198,14 @@ class Worker:
         return Step.AGAIN
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
-        from scaling.plan import PlannedRun
+        from scaling.plan.planned import PlannedRun
 
         run = PlannedRun.from_dict(entry.run)
         if run.run_id != entry.run_id:
             raise ValueError(f"the queue's run {entry.run_id} reads back as {run.run_id}: the code has changed since")
         self._train = self._train or load(self.task.train)
         device = run.config.train.device
-        callbacks = {"watch": self.heart.watch, "stop": self.stop}
+        callbacks = {"watch": self.heartbeat.watch, "stop": self.stop}
         record = self._train(run, files, device=device, forecast_seconds=entry.forecast_seconds, **callbacks)
         if record is None:
             return self.cause_of_stop()
@@ -233,44 +219,18 @@ class Worker:
         """Return why the owner of a dead claim died."""
         return "killed"
 
-    def _write_down(self, files: RunFolder, cause: str, started: float, failure: Exception | None) -> Attempt:
-        seconds = now() - started
-        attempt = Attempt(
-            start=iso(started),
-            end=iso(started + seconds),
-            host=host(),
-            job=self.task.job,
-            cause=cause,
-            seconds=round(seconds, 3),
-            gpu_seconds=round(seconds * self.task.gpus, 3),
-            error=one_line(failure) if failure else "",
-            traceback=attempts.whole(failure) if failure else "",
-        )
-        attempt.append(files)
-        return attempt
-
-    def _bury(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
+    def _record_death(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
         """Write down the attempt of a worker that died; clear away the file that it was writing."""
         remove_asides(files.path, dead.process.pid)
-        seconds = max(0.0, dead.beat - dead.since)
-        who = f"the worker (process {dead.process.pid} on {dead.process.host}) died under it"
-        log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, who)
-        Attempt(
-            start=iso(dead.since),
-            end=iso(dead.beat),
-            host=dead.process.host,
-            job=dead.job,
-            cause=self.cause_of_death(dead),
-            seconds=round(seconds, 3),
-            gpu_seconds=round(seconds * dead.gpus, 3),
-            error=who,
-        ).append(files)
+        attempt = dead_attempt(dead, self.cause_of_death(dead))
+        log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
+        attempt.append(files)
 
     def _early(self, entry: Entry) -> Step | None:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
         for files in map(self.task.folder.run, entry.needs):
             life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
-            if settled(files) and (entry.step is None or files.kept(entry.step).is_file()):
+            if is_settled(files) and (entry.step is None or files.kept_weights(entry.step).is_file()):
                 continue
             return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
         return None
@@ -278,8 +238,15 @@ class Worker:
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
         if not files.attempts.exists():
             return False
-        since = attempts.read_attempts(files)[entry.tried :]
-        return attempts.failed_for_good(since, retries=self.task.retries)
+        tried = attempts.read_attempts(files)
+        since, before = tried[entry.tried :], tried[: entry.tried]
+        return attempts.failed_for_good(since, retries=self.task.retries, before=before)
+
+    def _stuck_seconds(self, entry: Entry) -> float | None:
+        """Return the seconds without a step after which a run is stuck; None where no speed is known."""
+        if self.task.stuck_minutes is None or entry.forecast_seconds is None:
+            return None
+        return max(60 * self.task.stuck_minutes, STUCK_FORECASTS * entry.forecast_seconds)
 
     def _in_time(self, entry: Entry) -> bool:
         if self.task.deadline is None or self.report.settled == 0:  # a fresh job takes any run: it has a checkpoint
@@ -300,7 +267,11 @@ class Worker:
 
 
 def load(name: str) -> Train:
-    """Import module:function."""
+    """Import module:function; without looking for garbage, which is a fifth of the time that torch's import takes."""
     module, _, function = name.partition(":")
-    found: Train = getattr(import_module(module), function)
+    gc.disable()
+    try:
+        found: Train = getattr(import_module(module), function)
+    finally:
+        gc.enable()
     return found

@@ -1,10 +1,11 @@
-"""Counting a module that nobody has described: parameters by kind, FLOPs of one batch by torch's own counter."""
+"""Counting any torch module: its parameters by kind, the FLOPs of one batch by torch's own counter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from traceback import extract_tb
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +13,44 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
-from scaling.models.custom import Custom
-from scaling.models.parts import is_matrix, weighted
-from scaling.train.lean import spare_dynamo_counting
+from scaling.internals.torch import skip_dynamo_import_in_counter
+from scaling.models.parts import is_matrix, with_matrices
 
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
 
-def count_layers(model: Custom, shape: tuple[int, ...], outputs: int) -> list[Layer]:
-    """Run one batch forward and backward, without numbers where the module allows it, and list what it holds and does.
+class Countable(Protocol):
+    """A model that can be made and run."""
 
-    Parameters of two and more dimensions are weights. The FLOPs of a submodule are laid to its weights, as so many uses
-    of them; what does not fit (products without weights) stands in a layer of its own. Their sum is exact.
+    @property
+    def module(self) -> str:
+        """Import path of the torch module."""
+
+    @property
+    def embed(self) -> str | None:
+        """Name of the first layer, None where it is to be found."""
+
+    @property
+    def head(self) -> str | None:
+        """Name of the last layer, None where it is to be found."""
+
+    def make(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """Make the module for examples of a shape (without the batch)."""
+
+
+def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list[Layer]:
+    """Run one batch forward and backward, on the meta device where the module allows it, and return its layers.
+
+    Parameters of two and more dimensions are weights. The FLOPs of a submodule are attributed to its weights, as `uses`
+    of them; the rest (products without weights) is a layer without weights. The sum is exact.
     """
     module, flops = _measured(model, shape, outputs)
-    parts = weighted(module)
-    names = [name for name, part in parts.items() if _own(flops, name, part)] or list(parts)  # that multiply, if any do
+    parts = with_matrices(module)
+    names = [name for name, part in parts.items() if _own_flops(flops, name, part)] or list(
+        parts
+    )  # those that multiply, if any do
     embed, head = _ends(model, module, names)
-    layers, seen, laid = [], set[nn.Parameter](), 0
+    layers, seen, attributed = [], set[nn.Parameter](), 0
     for name, part in module.named_modules():
         own = [p for p in part.parameters(recurse=False) if p not in seen]  # tied weights are counted once
         seen.update(own)
@@ -37,21 +58,21 @@ def count_layers(model: Custom, shape: tuple[int, ...], outputs: int) -> list[La
         others = sum(p.numel() for p in own if not is_matrix(p))
         if not weights and not others:
             continue
-        uses = _own(flops, name, part) // (FLOPS_PER_MULTIPLY_ADD * BATCH * weights) if weights else 0
+        uses = _own_flops(flops, name, part) // (FLOPS_PER_MULTIPLY_ADD * BATCH * weights) if weights else 0
         role: Role = "embed" if _within(name, embed) else "head" if _within(name, head) else "body"
         first = bool(weights) and name == next((n for n in names if _within(n, embed)), names[0])
         layers.append(Layer(weights=weights, others=others, role=role, uses=uses, first=first))
-        laid += FLOPS_PER_MULTIPLY_ADD * weights * uses
-    return [*layers, Layer(weights=0, flops=flops[""] // BATCH - laid)]
+        attributed += FLOPS_PER_MULTIPLY_ADD * weights * uses
+    return [*layers, Layer(weights=0, flops=flops[""] // BATCH - attributed)]
 
 
-def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
-    """Return the module and the forward FLOPs of the batch, by submodule; "" is the whole."""
+def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
+    """Return the module and the forward FLOPs of a batch by submodule; "" is the whole module."""
     try:
         return _one_batch(model, shape, outputs, "meta")
     except UserError:
         raise
-    except Exception:  # what cannot run without numbers runs with them, and that error is the one to tell
+    except Exception:  # a module that fails on the meta device may run on the CPU; if not, that error is reported
         try:
             return _one_batch(model, shape, outputs, "cpu")
         except UserError:
@@ -63,8 +84,10 @@ def _measured(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[nn.M
             ) from error
 
 
-def _one_batch(model: Custom, shape: tuple[int, ...], outputs: int, device: str) -> tuple[nn.Module, Mapping[str, int]]:
-    spare_dynamo_counting()
+def _one_batch(
+    model: Countable, shape: tuple[int, ...], outputs: int, device: str
+) -> tuple[nn.Module, Mapping[str, int]]:
+    skip_dynamo_import_in_counter()
     with torch.random.fork_rng(devices=[]), torch.device(device):
         module = model.make(shape, outputs)
         counter = FlopCounterMode(display=False)
@@ -83,26 +106,26 @@ def _one_batch(model: Custom, shape: tuple[int, ...], outputs: int, device: str)
             f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
             f"wanted none; take them out"
         )
-    # Named from the root's class down; what has no name below it is the whole.
+    # Names begin with the class of the root; the root itself has no name below it.
     flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     return module, {**flops, "": counter.get_total_flops()}
 
 
 def _place(error: Exception) -> str:
-    """Name the last line that is not torch's."""
+    """Return the last line of a traceback that is not torch's, as FILE:LINE."""
     library = str(Path(torch.__file__).parent)
     frame = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(library)][-1]
     return f"{frame.filename}:{frame.lineno}"
 
 
-def _own(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
+def _own_flops(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
     """Return the FLOPs of a submodule without those of its children."""
     prefix = f"{name}." if name else ""
     return flops.get(name, 0) - sum(flops.get(f"{prefix}{child}", 0) for child, _ in part.named_children())
 
 
-def _ends(model: Custom, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
-    """Return the names of the first and the last layer; none of them for a module of a single matrix."""
+def _ends(model: Countable, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
+    """Return the names of the first and the last layer; None for both where there is a single matrix."""
     if not names:
         raise UserError(f"found {model.module} without a weight matrix; wanted something to train; add a layer")
     for key, name in (("embed", model.embed), ("head", model.head)):

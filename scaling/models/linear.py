@@ -1,4 +1,4 @@
-"""A linear map of the leading features: the family whose scaling laws are known exactly."""
+"""A linear map of the leading features: a family whose scaling laws are known exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveInt
 
 from scaling.accounting import Layer, dense
-from scaling.arithmetic import ImpossibleRun
+from scaling.errors import ImpossibleRun
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-"""Optimisers that torch does not have in the form wanted here, on lists of tensors at once."""
+"""LION, and SGD with decoupled weight decay, which torch lacks; each step is taken on lists of tensors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scaling.internals.torch import for_each, unhooked
 
+add_, mul_, sign_ = for_each("add_"), for_each("mul_"), for_each("sign_")
+lerp, lerp_ = for_each("lerp"), for_each("lerp_")
+
+
+@unhooked
 class LionSteps(torch.optim.Optimizer):
     """LION as published: c = b1 m + (1 - b1) g; w <- w - lr (sign(c) + decay w); m <- b2 m + (1 - b2) g."""
 
@@ -23,12 +29,12 @@ class LionSteps(torch.optim.Optimizer):
             gradients = [p.grad for p in parameters]
             momenta = [self._momentum(p) for p in parameters]
             lr, (beta1, beta2) = group["lr"], group["betas"]
-            direction = torch._foreach_lerp(momenta, gradients, 1 - beta1)
-            torch._foreach_sign_(direction)
+            direction = lerp(momenta, gradients, 1 - beta1)
+            sign_(direction)
             if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - lr * group["weight_decay"])
-            torch._foreach_add_(parameters, direction, alpha=-lr)
-            torch._foreach_lerp_(momenta, gradients, 1 - beta2)
+                mul_(parameters, 1 - lr * group["weight_decay"])
+            add_(parameters, direction, alpha=-lr)
+            lerp_(momenta, gradients, 1 - beta2)
 
     def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -37,6 +43,7 @@ class LionSteps(torch.optim.Optimizer):
         return state["momentum"]
 
 
+@unhooked
 class DecoupledSGD(torch.optim.SGD):
     """SGD with momentum whose weight decay stays out of the gradient: w <- (1 - lr decay) w, then the step."""
 
@@ -50,5 +57,5 @@ class DecoupledSGD(torch.optim.SGD):
         """Take one step along the gradients."""
         for group in self.param_groups:
             if group["decay"]:
-                torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
+                mul_(group["params"], 1 - group["lr"] * group["decay"])
         super().step()

@@ -1,4 +1,4 @@
-"""What can go wrong on the device, in one sentence."""
+"""Running out of the device's memory, told in one sentence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.identity import resolved_precision
+from scaling.plan.identity import resolved_precision
 
-REFUSED = ("can't allocate memory", "not enough memory", "CUDA out of memory")  # how torch words it on a CPU or GPU
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")  # in torch's messages
 
 
 class OutOfMemory(UserError):
@@ -19,14 +19,14 @@ class OutOfMemory(UserError):
 
 
 @contextmanager
-def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """Turn every way to run out of memory into OutOfMemory, which says what to change."""
+def explain_memory_errors(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Turn the errors of torch and Python for too little memory into OutOfMemory, which says what to change."""
     try:
         yield
     except MemoryError as error:
         raise _explain(config, device) from error
-    except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one; on the CPU only the words tell
-        if not any(words in str(error) for words in REFUSED):
+    except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one; on a CPU only the message tells
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
         raise _explain(config, device) from error
 

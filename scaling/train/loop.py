@@ -1,4 +1,4 @@
-"""Stepping: the hot loop and the state it moves."""
+"""The training loop, and its state."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
-from scaling.identity import resolved_precision
-from scaling.plan import PlannedRun
-from scaling.train.evaluate import Labels, objective
-from scaling.train.feed import Batches
-from scaling.train.lean import spare_dynamo
-from scaling.train.streams import derive, global_states, seed_global, set_global_states, stream
+from scaling.internals.torch import skip_dynamo_import
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
+from scaling.train.feed.feed import Batches
+from scaling.train.losses import Labels, objective
+from scaling.train.streams import derive_seed, global_states, seed_global, set_global_states, stream
 
-CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device
-TICK_SECONDS = 0.2  # between two looks at the clock's duties: stopping, progress, checkpoint
+CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 
 class Diverged(ArithmeticError):
@@ -30,17 +31,17 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True)
 class Reading:
-    """How far the loop has come and the mean training loss since the last reading."""
+    """The step of the loop, and the mean training loss since the last reading."""
 
     step: int
     loss: float
 
 
 def checked_micro_batch(train: Train, module: nn.Module) -> int:
-    """Return how many examples pass through the model at a time; UserError where that would change the run."""
+    """Return how many examples pass through the model at a time; UserError where fewer than a batch change the run."""
     if train.micro_batch is None or train.micro_batch >= train.batch:
         return train.batch
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+    if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
         raise UserError(
             f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
             f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
@@ -49,14 +50,14 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
 
 
 class Trainer:
-    """A model, its optimiser and random streams at one step of a run; `module`: trained instead of the config's."""
+    """A model, its optimiser and random streams at one step of a run; `module`: trained in place of the config's."""
 
     def __init__(
         self, run: PlannedRun, batches: Batches, device: torch.device, *, module: nn.Module | None = None
     ) -> None:
         config, data = run.config, run.config.data
         if config.train.engine == "eager":
-            spare_dynamo()
+            skip_dynamo_import()
         self.run, self.batches, self.device = run, batches, device
         if module is None:
             module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
@@ -65,7 +66,7 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = config.augment.build(data.shape, data.outputs)
         self.augmentation = stream(config.seed, "augment", device=device)
-        seed_global(device, derive(config.seed, "dropout"))
+        seed_global(device, derive_seed(config.seed, "dropout"))
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS
@@ -88,9 +89,9 @@ class Trainer:
         return torch.compile(chosen, dynamic=False) if train.engine == "compile" else chosen
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
-        """Train up to step `until`; `tick` is asked now and then, and False from it stops the run where it stands.
+        """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.
 
-        Raises Diverged where the loss is no longer finite, at a step that does not hang on the clock.
+        Raises Diverged where the loss is no longer finite, at a step that does not depend on the clock.
         """
         schedule, base, clip = self.run.config.schedule, self.run.config.optim.lr, self.run.config.train.clip
         groups, parameters = self.optimizer.param_groups, list(self.module.parameters())
@@ -120,7 +121,7 @@ class Trainer:
         return True
 
     def _gradients(self, x: Tensor, y: Labels) -> Tensor:
-        """Add a batch's gradients to the parameters' and return its mean loss."""
+        """Compute the gradients of a batch and return its mean loss (), detached."""
         if len(x) <= self.micro_batch:
             loss = self._loss(x, y)
             loss.backward()
@@ -138,14 +139,14 @@ class Trainer:
             raise Diverged(f"the training loss is not finite at step {self.step}")
 
     def reading(self) -> Reading:
-        """Return where the loop stands; waits for the device."""
+        """Return the step and the loss; waits for the device."""
         total = self.total.item()
         step, before = self._read_at
         self._read_at = (self.step, total)
         return Reading(self.step, (total - before) / (self.step - step) if self.step > step else nan)
 
     def state(self) -> dict[str, Any]:
-        """Return all that the next step depends on."""
+        """Return the state that the next step depends on."""
         return {
             "step": self.step,
             "lr": self.lr,

@@ -1,4 +1,4 @@
-"""How matrix products and convolutions are rounded on a GPU, while a run lasts."""
+"""Rounding of matrix products and convolutions on a GPU during a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Let `tf32` round the factors to 10 bits of mantissa, and nothing else do so; give the settings back.
+    """Set torch to round factors to 10 bits of mantissa for `tf32` and never otherwise; restore its settings after.
 
     By default torch rounds convolutions so, but not matrix products; fp32 is exact in both. Without effect on a CPU.
     """

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite, prod
-from typing import TYPE_CHECKING
 
 from scaling.train.attempt import Attempt
-from scaling.train.checkpoint import read_checkpoint, write_checkpoint
-from scaling.train.duties import Duties, Progress
-from scaling.train.examiner import LOST, Verdict, examine, point
-from scaling.train.feed import batches
-from scaling.train.filters import keep_filters
-from scaling.train.kept import keep_weights
+from scaling.train.callbacks import Callbacks, Progress
+from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
+from scaling.train.feed.feed import batches
+from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
+from scaling.train.output.filters import keep_filters
+from scaling.train.output.kept_weights import keep_weights
 
-if TYPE_CHECKING:
-    from scaling.stages.learners import Learner
 
-
-def step_through(
+def train_by_steps(
     attempt: Attempt,
     *,
     watch: Callable[[Progress], None] | None,
     stop: Callable[[], bool] | None,
     learner: Learner | None = None,
-) -> Verdict | None:
-    """Train to the end, or from where a checkpoint left the run; return the last verdict, None if stopped.
+) -> Evaluation | None:
+    """Train to the end, from the checkpoint if there is one; return the last evaluation, None where `stop` said so.
 
     `learner`: what is trained instead of the config's model from its initialisation.
     """
@@ -36,22 +33,22 @@ def step_through(
         state = {"trainer": trainer.state(), "journal": attempt.journal.state()}
         write_checkpoint(attempt.folder.checkpoint, attempt.run.run_id, state)
 
-    duties = Duties(trainer, save, watch=watch, stop=stop)
+    callbacks = Callbacks(trainer, save, watch=watch, stop=stop)
     try:
-        verdict = _through_milestones(attempt, trainer, duties, learner)
+        evaluation = _through_milestones(attempt, trainer, callbacks, learner)
     except Diverged:
-        attempt.journal.add(point(attempt.run, LOST, step=trainer.step, lr=trainer.lr, final=True))
-        verdict = LOST
+        attempt.journal.add(make_point(attempt.run, NOT_FINITE, step=trainer.step, lr=trainer.lr, final=True))
+        evaluation = NOT_FINITE
     attempt.journal.trained(trainer.seconds, (trainer.step - trainer.began) * attempt.run.quantities.batch)
-    if verdict is not None and attempt.run.config.train.filters:
+    if evaluation is not None and attempt.run.config.train.filters:
         keep_filters(attempt.folder.path, trainer.module, attempt.run.config.data.shape)
-    if verdict is None:
+    if evaluation is None:
         save()
-    return verdict
+    return evaluation
 
 
 def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
-    """Build the trainer and bring it, and the journal, to where the last checkpoint stood."""
+    """Build the trainer, and load it and the journal from the last checkpoint."""
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
@@ -63,18 +60,20 @@ def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
     return trainer
 
 
-def _through_milestones(attempt: Attempt, trainer: Trainer, duties: Duties, learner: Learner | None) -> Verdict | None:
-    run, journal, verdict = attempt.run, attempt.journal, LOST
+def _through_milestones(
+    attempt: Attempt, trainer: Trainer, callbacks: Callbacks, learner: Learner | None
+) -> Evaluation | None:
+    run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
     for step in run.quantities.milestones:
         if step <= journal.last_step:
             continue
-        if not trainer.advance(step, duties):
+        if not trainer.advance(step, callbacks):
             return None
-        verdict = examine(run, attempt.sets, trainer.module)
-        if step in run.kept_steps and isfinite(verdict.test.loss):
+        evaluation = evaluate(run, attempt.sets, trainer.module)
+        if step in run.kept_steps and isfinite(evaluation.test.loss):
             keep_weights(attempt.folder, run.run_id, step, learner.whole() if learner else trainer.module)
         final = step == run.quantities.steps
-        journal.add(point(run, verdict, step=step, lr=trainer.lr, final=final))
+        journal.add(make_point(run, evaluation, step=step, lr=trainer.lr, final=final))
         if not final:
-            duties.milestone()
-    return verdict
+            callbacks.milestone()
+    return evaluation

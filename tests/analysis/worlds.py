@@ -15,6 +15,7 @@ PLAN = (
     *("schedule", "batch", "augment", "label_smoothing", "precision", "engine", "seed", "N", "N_total", "N_body"),
     *("N_nonhead", "D", "epochs", "steps", "C", "C_counted", "budget"),
 )
+ROOT = Path(__file__).parents[2]
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 BUDGETS = (2e8, 4e8, 1e9, 2e9, 5e9, 1e10)
 

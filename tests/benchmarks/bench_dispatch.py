@@ -21,11 +21,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.claim import acquire
+from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.order import order_of
+from scaling.dispatch.slurm import scheduler
 from scaling.folders import SweepFolder
 from tests.benchmarks.trivial import OVERRIDES, planned
+from tests.dispatch.stand_in import stand_in_record
 
 RUNS, WORKERS = 100, 2
 CLUSTER = Path(__file__).parents[1] / "slurm" / "cluster.sh"
@@ -78,23 +80,21 @@ def settled_sweep(folder: Path, count: int) -> SweepFolder:
     """Write the files of a sweep whose runs are settled."""
     sweep = SweepFolder(folder, "sweep")
     sweep.path.mkdir(parents=True)
-    point = {"step": 1, "D": 32, "loss": 2.0, "error": 0.5, "val_loss": 2.0, "val_error": 0.5, "train_loss": 2.0}
     with sweep.plan.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["run_id", "overrides", "C"])
         for number in range(count):
             run_id = f"{number:012x}"
             writer.writerow([run_id, f"seed={number}", 1e6])
-            record = {"schema": 1, "run_id": run_id, "status": "finished", "points": [point] * 10}
+            record = stand_in_record(run_id)
             sweep.run(run_id).path.mkdir(parents=True)
-            text = json.dumps({**record, "how": {"seconds": 1.0}}, indent=1)
-            sweep.run(run_id).record.write_text(text)
+            sweep.run(run_id).record.write_text(json.dumps({**record, "points": record["points"] * 10}, indent=1))
     return sweep
 
 
 def slurm(folder: Path) -> Table:
-    """Compare our hands with one submitit array of 100 jobs, on the same cluster."""
-    from scaling.dispatch.slurm import submit
+    """Compare our jobs with one submitit array of 100 jobs, on the same cluster."""
+    from scaling.dispatch.slurm.submit import submit
 
     table = Table("", "s", title=f"{RUNS} trivial runs through SLURM (4 nodes on one machine)", title_justify="left")
     runs = stand_ins()
@@ -102,7 +102,7 @@ def slurm(folder: Path) -> Table:
 
     def ours() -> None:
         sweep = SweepFolder(folder / "slurm-results", "bench")
-        submit(sweep, runs, launcher, train=STAND_IN)
+        submit(order_of(sweep, runs, train=STAND_IN), launcher)
         while not all(sweep.run(run.run_id).record.exists() for run in runs):
             time.sleep(0.05)
 

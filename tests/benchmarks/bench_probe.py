@@ -1,10 +1,15 @@
 """Probing: 100 checkpoints of one run on 3 tasks of up to 6,000 images, from cached features, by two workers.
 
 The run and its features are made first; then the records of the probes alone are removed and the same command is timed.
+Beside it scikit-learn's own fits of arrays of the same size, in one process and without records: the least it could be.
 Run: python -m tests.benchmarks.bench_probe
 """
 
 from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import json
 import shutil
@@ -16,9 +21,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from sklearn.linear_model import RidgeClassifierCV, SGDClassifier
 
+from scaling.stages.ridge import PENALTIES
 from tests.benchmarks.bench_dispatch import timed
 
+TIMED_FITS = 5  # scikit-learn's; the rest would take as long each
 CHECKPOINTS, EXAMPLES, CLASSES, PIXELS = 100, 6_000, 10, 28
 STAGES = {
     "ridge, closed form": "stage: ridge",
@@ -87,14 +95,26 @@ def is_probe(record: Path) -> bool:
     return json.loads(record.read_text())["config"]["parent"] is not None
 
 
+def sklearn_seconds(kind: str) -> float:
+    """Return the s of CPU that scikit-learn takes for a fit of the larger task's features."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(CLASSES, size=EXAMPLES)
+    x = rng.standard_normal((CLASSES, 64))[y] + rng.standard_normal((EXAMPLES, 64))
+    models = {
+        "ridge, closed form": RidgeClassifierCV(alphas=PENALTIES),
+        "trained head, 20 epochs": SGDClassifier(loss="log_loss", max_iter=20, tol=None),
+    }
+    return timed(lambda: [models[kind].fit(x, y) for _ in range(TIMED_FITS)])[1] / TIMED_FITS
+
+
 def main() -> None:
     """Time both kinds of probe."""
     title = f"{CHECKPOINTS} checkpoints x 3 tasks, features cached, 2 workers"
-    table = Table("probe", "probes", "s", "s of CPU", title=title, title_justify="left")
+    table = Table("probe", "probes", "s", "s of CPU", "scikit-learn, s of CPU", title=title, title_justify="left")
     for name, stage in STAGES.items():
         with TemporaryDirectory(prefix="scaling-bench-") as folder:
             wall, cpu, count = probe(Path(folder), stage)
-        table.add_row(name, str(count), f"{wall:.1f}", f"{cpu:.1f}")
+        table.add_row(name, str(count), f"{wall:.1f}", f"{cpu:.1f}", f"{count * sklearn_seconds(name):.1f}")
     Console().print(table)
 
 

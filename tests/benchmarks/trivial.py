@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.config import read_config
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 
 OVERRIDES = ["model.width=8", "model.depth=1", "train.steps=1", "train.batch=32", "train.device=cpu", "optim.lr=1e-3"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.claim import Claim, read_claim
+from scaling.dispatch.claims.claim import Claim, read_claim
+from scaling.dispatch.order import Order, order_of
 from scaling.folders import SweepFolder, read_lines
 from tests.dispatch.stand_in import gate
+from tests.waiting import wait_for
 
 STAND_IN = "tests.dispatch.stand_in:train"
+
+
+def order(folder: SweepFolder, runs: Iterable, **how) -> Order:
+    """Order runs whose training is a stand-in."""
+    return order_of(folder, list(runs), **{"train": STAND_IN, **how})
 
 
 @pytest.fixture
@@ -29,14 +35,6 @@ def trained(folder: SweepFolder, run) -> list[dict]:
 
 def causes(folder: SweepFolder, run) -> list[str]:
     return [attempt["cause"] for attempt in read_lines(folder.run(run.run_id).attempts)]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    """Wait until it is so; the bound is for what never comes, and far beyond what a busy machine needs."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 def claims(folder: SweepFolder) -> list[Claim]:

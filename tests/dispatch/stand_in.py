@@ -1,10 +1,9 @@
-"""A training loop that trains nothing: steps of a set length, checkpoints and records like the real one's.
+"""A training loop that trains nothing: ten steps, checkpoints and records like the real one's.
 
-What a run does is said by its overrides: act=steps:SECONDS (ten steps), hold, crash, diverge, die, full, memory or
-refuse.
-A run that holds goes to its third step and on from there when its gate is opened: whatever is done to it meanwhile
-finds it under way, with a checkpoint, on a fast machine and on a busy one. Every run that is trained to its end leaves
-a line in trained.txt, so that tests can count.
+What a run does is said by its overrides: act=steps, hold, crash, diverge, die, full, memory or refuse. A run that
+holds goes to its third step and on from there when its gate is opened: whatever is done to it meanwhile finds it under
+way, with a checkpoint, on a fast machine and on a busy one. Every run that is trained to its end leaves a line in
+trained.txt, so that tests can count.
 """
 
 from __future__ import annotations
@@ -13,16 +12,18 @@ import errno
 import hashlib
 import json
 import os
-import time
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from scaling.config import read_config
 from scaling.dispatch.process import host
-from scaling.dispatch.scheduler import own_job
+from scaling.dispatch.slurm.scheduler import own_job
 from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, write_aside
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
+from scaling.record import Point
+from tests.waiting import wait_for
 
 STEPS = 10
 HELD = 3  # the step that is held
@@ -46,7 +47,7 @@ class OutOfMemory(UserError):
     pass
 
 
-def planned(seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp.MLP") -> PlannedRun:
+def planned(seed: int, act: str = "steps", *, model: str = "scaling.models.mlp.MLP", device: str = "cpu") -> PlannedRun:
     """Plan a tiny run that acts as said."""
     raw = {
         "model": {"_target_": model, "width": 8, "depth": 1},
@@ -54,7 +55,7 @@ def planned(seed: int, act: str = "steps:0", *, model: str = "scaling.models.mlp
         "optim": {"_target_": "scaling.optim.adamw.AdamW", "lr": 1e-3},
         "schedule": {"_target_": "scaling.schedules.cosine.Cosine"},
         "augment": {"_target_": "scaling.augment.none.Unchanged"},
-        "train": {"steps": STEPS, "batch": 32, "device": "cpu"},
+        "train": {"steps": STEPS, "batch": 32, "device": device},
         "seed": seed,
     }
     return plan_run(read_config(raw), overrides={"seed": seed, "act": act})
@@ -75,12 +76,24 @@ def gate(folder: RunFolder) -> Path:
 
 def hold(folder: RunFolder, stop=None) -> None:
     """Wait until the gate is opened, or the run is asked to stop."""
-    while not gate(folder).exists() and not (stop is not None and stop()):
-        time.sleep(0.02)
+    wait_for(lambda: gate(folder).exists() or (stop is not None and stop()), 1800)
+
+
+def stand_in_record(run_id: str, status: str = "finished", *, loss: float = 1.0, seconds: float = 1.0) -> dict:
+    """Return a whole record, as JSON has it, of a run that was never trained."""
+    point = {**dict.fromkeys(f.name for f in fields(Point)), "step": STEPS, "loss": loss, "final": True}
+    none = {"flags": [], "config": {}, "counts": {}, "data": {}}
+    return {"schema": 1, "run_id": run_id, "status": status, "points": [point], "how": {"seconds": seconds}, **none}
+
+
+def write_stand_in_record(files: RunFolder, status: str = "finished", *, weights: str = "", **how) -> None:
+    record = stand_in_record(files.run_id, status, **how)
+    record["points"][-1]["weights"] = weights
+    write_aside(files.record, json.dumps(record, indent=1))
 
 
 def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
-    act, _, value = str(run.overrides["act"]).partition(":")
+    act = str(run.overrides["act"])
     folder.path.mkdir(parents=True, exist_ok=True)
     if act == "crash":
         raise ValueError("the weights have left the building")
@@ -88,6 +101,13 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
         raise OutOfMemory("found too little memory; wanted more; try train.batch=64")
     if act == "refuse":
         raise UserError("found no data; wanted some; put it there")
+    if act == "exit":
+        sys.exit()
+    if act == "stale" and not (folder.path / "seen").exists():  # once
+        (folder.path / "seen").touch()
+        raise OSError(errno.ESTALE, "Stale file handle")
+    if act == "stuck":
+        wait_for(lambda: False, 1800)
     if act == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     if act == "die":
@@ -96,7 +116,6 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     for step in range(done, STEPS):
         if stop is not None and stop():
             return None
-        time.sleep(float(value or 0) / STEPS)
         weights = hashlib.sha256(f"{weights} {run.config.seed} {step}".encode()).hexdigest()
         write_aside(folder.checkpoint, json.dumps({"step": step + 1, "weights": weights}))
         if watch is not None:
@@ -107,7 +126,6 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     place = {"threads": os.environ.get("OMP_NUM_THREADS"), "job": own_job(), "node": host()}
     append_line(folder.path / "trained.txt", {**facts, **place})
     status = "diverged" if act == "diverge" else "finished"
-    record = {"schema": 1, "run_id": run.run_id, "status": status, "points": [{"loss": 1.0, "weights": weights}]}
-    write_aside(folder.record, json.dumps({**record, "how": {"seconds": time.monotonic()}}))
+    write_stand_in_record(folder, status, weights=weights)
     folder.checkpoint.unlink(missing_ok=True)
     return Record(status)

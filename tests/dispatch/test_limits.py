@@ -6,24 +6,32 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.dispatch.attempts import Attempt, iso
-from scaling.dispatch.claim import acquire
-from scaling.dispatch.launchers import UNLIMITED, Limits
-from scaling.dispatch.limits import beyond, offer, spent
+from scaling.dispatch.claims.claim import acquire
+from scaling.dispatch.limits import beyond, spent
+from scaling.dispatch.limits import offer as offered_runs
+from scaling.dispatch.order import Order, order_of
 from scaling.dispatch.queue import entries
+from scaling.dispatch.states.attempts import Attempt, iso
+from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import write_aside
-from tests.dispatch.stand_in import planned
+from scaling.forecast.estimate import Forecast
+from scaling.plan.limits import UNLIMITED, Limits
+from tests.dispatch.stand_in import planned, write_stand_in_record
 
 
 @pytest.fixture
 def queue(folder):
     runs = [planned(seed) for seed in range(4)]
-    return entries(folder, runs, forecast={run.run_id: 1800.0 for run in runs})
+    return entries(folder, runs, SettledRuns(folder), forecast={run.run_id: 1800.0 for run in runs})
+
+
+def offer(limits, folder, queue, **how):
+    return offered_runs(Order(folder, tuple(queue), SettledRuns(folder), limits), **how)
 
 
 def settle(folder, entry, gpu_seconds):
     files = folder.run(entry.run_id)
-    write_aside(files.record, "{}")
+    write_stand_in_record(files)
     Attempt(iso(0), iso(1), "n1", "1", "finished", gpu_seconds, gpu_seconds).append(files)
 
 
@@ -67,8 +75,20 @@ def test_what_starts_from_weights_that_will_never_be_is_not_offered(folder, queu
         4,
         0,
     ]
-    write_aside(folder.run(parent).record, '{"status": "diverged"}')
+    write_stand_in_record(folder.run(parent), status="diverged")
     offered = offer(UNLIMITED, folder, queue, gpus=0)
     assert ([entry.run_id for entry in offered.queue], offered.blocked) == ([other], 2)
-    write_aside(folder.run(parent).kept(7), "")  # it diverged later
+    write_aside(folder.run(parent).kept_weights(7), "")  # it diverged later
     assert [entry.run_id for entry in offer(UNLIMITED, folder, queue, gpus=0).queue] == [child, grandchild, other]
+
+
+def test_runs_of_the_sweep_that_are_not_asked_for_now_count_against_the_limits(folder, queue):
+    """As in the rounds of a tuning, or in a retry of some runs."""
+    settle(folder, queue[0], 3600.0)
+    lines = [f"{entry.run_id},seed,{entry.C}" for entry in queue]
+    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
+    runs = [planned(seed) for seed in range(4) if planned(seed).run_id != queue[0].run_id]
+    forecasts = {run.run_id: Forecast(1800.0, 0, "cpu", "") for run in runs}
+    asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
+    offered = offered_runs(asked, gpus=1)
+    assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.claim import acquire
+from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.single import run_single
 from scaling.errors import UserError
-from tests.dispatch.conftest import STAND_IN, causes, leftovers, meanwhile, open_gates, trained, under_way
+from tests.dispatch.conftest import STAND_IN, causes, leftovers, meanwhile, open_gates, order, trained, under_way
 from tests.dispatch.stand_in import planned
 
 QUICK = Local(beat_seconds=0.1)
 
 
 def single(folder, run, **more):
-    return run_single(folder, run, QUICK, train=STAND_IN, **more)
+    return run_single(order(folder, [run], single=True), QUICK, **more)
 
 
 def test_settles_once_and_reports_progress(folder):
@@ -50,9 +50,9 @@ def test_run_in_other_hands_is_left_alone(folder):
     assert trained(folder, run) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_leaves_a_checkpoint(folder, number):
-    run = planned(0, "hold")
+    run, before = planned(0, "hold"), signal.getsignal(number)
     with meanwhile(lambda: (under_way(folder, [run]), os.kill(os.getpid(), number))):
         outcome = single(folder, run)
     assert (outcome.stopped, outcome.exit_code) == (True, 130)
@@ -62,17 +62,20 @@ def test_interrupt_leaves_a_checkpoint(folder, number):
     assert causes(folder, run) == ["interrupted", "finished"]
     [line] = trained(folder, run)
     assert line["from"] > 0
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is before
 
 
 def test_killed_process_is_followed_at_once(folder):
     run = planned(0, "hold")
     script = f"""
 from pathlib import Path
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.order import order_of
 from scaling.dispatch.single import run_single
 from scaling.folders import SweepFolder
 from tests.dispatch.stand_in import planned
-run_single(SweepFolder(Path({str(folder.results)!r}), "sweep"), planned(0, "hold"), train={STAND_IN!r})
+folder = SweepFolder(Path({str(folder.results)!r}), "sweep")
+run_single(order_of(folder, [planned(0, "hold")], single=True, train={STAND_IN!r}), Local())
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     under_way(folder, [run])

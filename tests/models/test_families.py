@@ -5,16 +5,16 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.comparison import ratio_at_equal_compute
-from scaling.compose import session
+from analysis.estimates.ratio import ratio_at_equal_compute
+from scaling.compose.session import session
 from scaling.data.fashion_mnist import FashionMnist
-from scaling.expansion import expand
 from scaling.folders import RunFolder
+from scaling.plan.expand import expand
 from scaling.train.run import train_run
 
 SEEDS = range(5)
 RECIPE = ("data=fashion_mnist", "data.size=3750", "model.depth=4", "optim=lion", "optim.lr=1.2e-3", "schedule=constant")
-LENGTH = ("train.batch=100", "train.steps=60", "train.milestones=4", "train.label_smoothing=0.3")
+LENGTH = ("train.batch=100", "train.steps=60", "train.milestones=2", "train.label_smoothing=0.3")
 
 
 def trained(model: str, folder) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from scaling.errors import UserError
+from scaling.internals.torch import skip_dynamo_import
 from scaling.optim.adamw import AdamW
 from scaling.optim.groups import parameter_groups
 from scaling.optim.lion import Lion
@@ -44,6 +45,7 @@ def expected(rule, decay):
 
 
 LR = 0.01
+skip_dynamo_import()  # as training does: the first optimiser would import it, which takes two seconds of CPU
 RECORDED = steps(module(), torch.optim.SGD(module().parameters(), lr=0.0))
 
 

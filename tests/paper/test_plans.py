@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.compose import session
-from scaling.expansion import expand
+from scaling.compose.session import session
+from scaling.plan.expand import expand
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 NAMES = sorted(path.relative_to(SWEEPS).with_suffix("").as_posix() for path in SWEEPS.glob("paper*/*.yaml"))

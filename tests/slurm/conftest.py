@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.scheduler import all_states
-from tests.dispatch.conftest import wait_for
+from scaling.dispatch.slurm.scheduler import all_states
+from tests.waiting import wait_for
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
 GUARD = 'while kill -0 "$1" 2>/dev/null; do sleep 2; done; bash "$0" stop'  # where the tests are killed outright

@@ -8,27 +8,28 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.claim import Claim
+from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.process import start_time
-from scaling.dispatch.reader import Reader
-from scaling.dispatch.slurm import Submission, submit
-from scaling.dispatch.state import Planned, Status
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.submit import Submission, submit
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.states.state import Planned, Status
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan import PlannedRun
-from tests.dispatch.conftest import STAND_IN, claims, open_gates, under_way, wait_for
+from scaling.plan.planned import PlannedRun
+from tests.dispatch.conftest import STAND_IN, claims, open_gates, order, under_way
 from tests.dispatch.stand_in import planned
+from tests.waiting import wait_for
 
 HERE = Path(__file__).parents[2]
 LAUNCHER = Slurm(jobs=2, cpus=1, min_memory_gb=0.5, beat_seconds=0.5, signal_seconds=30)
 SUBMIT = """
-import sys, time
+import sys
 from tests.slurm.sweeps import sweep
 flight = sweep(sys.argv[1], int(sys.argv[2]), sys.argv[3])
 flight.submit()
 print("submitted", flush=True)
-time.sleep(600)
+sys.stdin.read()
 """
 
 
@@ -42,13 +43,13 @@ class Flight:
     train: str = STAND_IN
 
     def submit(self) -> Submission:
-        return submit(self.folder, self.runs, self.launcher, train=self.train)
+        return submit(order(self.folder, self.runs, train=self.train), self.launcher)
 
     def submit_elsewhere(self) -> subprocess.Popen:
         """Submit from a process of its own, which then waits."""
         count, act = len(self.runs), self.runs[0].overrides["act"]
         command = [sys.executable, "-c", SUBMIT, str(self.folder.results), str(count), str(act)]
-        return subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def files(self, run: PlannedRun) -> RunFolder:
         return self.folder.run(run.run_id)

@@ -6,17 +6,20 @@ import os
 import re
 import signal
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import run_local
+from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
-from tests.dispatch.conftest import STAND_IN, causes, leftovers, trained, wait_for
+from scaling.folders import RunFolder
+from scaling.plan.planned import PlannedRun
+from tests.dispatch import stand_in
+from tests.dispatch.conftest import causes, leftovers, order, trained
 from tests.slurm.sweeps import LAUNCHER, ended, sweep, tool
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 RUNS = 6
@@ -24,8 +27,8 @@ RUNS = 6
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps:0")
-    run_local(flight.folder, flight.runs, Local(workers=2), train=STAND_IN)
+    flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps")
+    run_local(order(flight.folder, flight.runs), Local(workers=2))
     return flight.records()
 
 
@@ -128,18 +131,19 @@ def test_time_limit_shorter_than_the_hand(tmp_path, expected):
     check(flight, expected, "timed_out", "preempted")
 
 
-def test_disk_full_for_ten_seconds(tmp_path, expected):
+def test_disk_full_for_a_while(tmp_path, expected):
+    """Both workers meet the full disk and wait for space; then all goes on."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
     try:
-        flight = sweep(disk, RUNS, "hold")
+        flight = sweep(disk, RUNS, "hold", train="tests.slurm.test_cluster_faults:train_told")
         flight.submit()
         flight.working(2)
         filler = disk / "filler"
         fill(filler)
         flight.open()
-        time.sleep(10)
+        wait_for(lambda: len(list(tmp_path.glob("met-*"))) == 2)
         assert flight.settled() == []
         filler.unlink()
         flight.landed()
@@ -148,6 +152,15 @@ def test_disk_full_for_ten_seconds(tmp_path, expected):
         assert leftovers(flight.folder) == []
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def train_told(run: PlannedRun, folder: RunFolder, **how):
+    """Train, and where the disk is full, tell it beside the disk."""
+    try:
+        return stand_in.train(run, folder, **how)
+    except OSError:
+        (folder.path.parents[2] / f"met-{run.run_id}").touch()
+        raise
 
 
 def fill(path: Path) -> None:

@@ -11,9 +11,10 @@ import signal
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local import run_local
-from tests.dispatch.conftest import STAND_IN, at_work, causes, leftovers, trained, wait_for
+from scaling.dispatch.local.run import run_local
+from tests.dispatch.conftest import at_work, causes, leftovers, order, trained
 from tests.slurm.sweeps import ended, sweep, tool
+from tests.waiting import wait_for
 
 RUNS = 6
 
@@ -112,8 +113,8 @@ def flights(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps:0")
-    run_local(flight.folder, flight.runs, Local(workers=2), train=STAND_IN)
+    flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps")
+    run_local(order(flight.folder, flight.runs), Local(workers=2))
     return flight.records()
 
 

@@ -6,11 +6,13 @@ import os
 import signal
 
 from scaling.config import read_config
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.order import order_of
 from scaling.dispatch.single import run_single
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train import stepping
-from scaling.train.checkpoint import write_checkpoint
+from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.run import train_run
 from tests.dispatch.conftest import causes, leftovers
 from tests.dispatch.stand_in import hold
@@ -54,7 +56,7 @@ def test_table_of_a_struck_sweep_is_the_undisturbed_one(cluster, tmp_path):
     flight.open()
     here = Flight(SweepFolder(tmp_path / "here", "sweep"), runs)
     for run in runs:
-        run_single(here.folder, run)
+        run_single(order_of(here.folder, [run], single=True), Local())
     flight.landed()
     assert flight.records() == here.records()
     assert len(flight.records()) == RUNS

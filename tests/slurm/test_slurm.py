@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch import scheduler
-from scaling.dispatch.cluster import describe_cluster, read_cluster
 from scaling.dispatch.control import cancel
-from scaling.dispatch.launchers import Limits
-from scaling.dispatch.registry import dispatches
-from scaling.dispatch.slurm import rehearse, submit
-from scaling.dispatch.state import State
+from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.cluster import describe_cluster, read_cluster
+from scaling.dispatch.slurm.submit import rehearse, submit
+from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from tests.dispatch.conftest import STAND_IN, at_work, causes, trained, wait_for
+from scaling.plan.limits import Limits
+from tests.dispatch.conftest import at_work, causes, order, trained
 from tests.dispatch.stand_in import planned
 from tests.slurm.sweeps import LAUNCHER, Flight, ended, sweep, tool
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -76,10 +77,10 @@ def test_cancelled_job_that_is_requeued_stays_cancelled(tmp_path):
     flight.submit()
     job = flight.working().job
     [(files, _)] = dispatches(flight.folder)
-    from scaling.dispatch.heart import Wish
+    from scaling.dispatch.claims.stop import StopRequest
 
     tool("scontrol", "requeue", job)
-    files.ask_to_stop(Wish("cancelled"))
+    files.ask_to_stop(StopRequest("cancelled"))
     flight.landed()
     assert trained(flight.folder, flight.runs[0]) == []
 
@@ -157,9 +158,9 @@ class Broken(Constant):
 
 
 def test_limit_is_hard(tmp_path):
-    flight = sweep(tmp_path, 5, "steps:0")
+    flight = sweep(tmp_path, 5, "steps")
     C = flight.runs[0].quantities.C
-    said = submit(flight.folder, flight.runs, LAUNCHER, limits=Limits(flops=2.5 * C), train=STAND_IN)
+    said = submit(order(flight.folder, flight.runs, limits=Limits(flops=2.5 * C)), LAUNCHER)
     assert (said.queued, "3 of 5 runs are not started" in said.held) == (2, True)
     flight.landed()
     assert len(flight.settled()) == 2
@@ -200,7 +201,7 @@ def train(run, folder, **how):
 
 
 def test_refusal_is_one_sentence_and_leaves_nothing(tmp_path):
-    flight = sweep(tmp_path, 3, "steps:0", launcher=replace(LAUNCHER, partition="nowhere"))
+    flight = sweep(tmp_path, 3, "steps", launcher=replace(LAUNCHER, partition="nowhere"))
     with pytest.raises(UserError, match="invalid partition") as caught:
         flight.submit()
     assert "\n" not in str(caught.value)
@@ -209,11 +210,11 @@ def test_refusal_is_one_sentence_and_leaves_nothing(tmp_path):
 
 
 def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
-    from scaling.dispatch import slurm
+    from scaling.dispatch.slurm import submit as module
 
     real = read_cluster()
-    monkeypatch.setattr(slurm, "read_cluster", lambda: replace(real, max_array=4))
-    flight = sweep(tmp_path, 8, "steps:0", launcher=replace(LAUNCHER, jobs=7))
+    monkeypatch.setattr(module, "read_cluster", lambda: replace(real, max_array=4))
+    flight = sweep(tmp_path, 8, "steps", launcher=replace(LAUNCHER, jobs=7))
     submission = flight.submit()
     assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job
     flight.landed()
@@ -230,10 +231,10 @@ def test_what_the_cluster_says():
 
 
 def test_rehearsal_touches_nothing(tmp_path):
-    flight = sweep(tmp_path / "results", 5, "steps:0")
-    [sheet] = rehearse(flight.folder, flight.runs, flight.launcher)
+    flight = sweep(tmp_path / "results", 5, "steps")
+    [sheet] = rehearse(order(flight.folder, flight.runs), flight.launcher)
     assert "#SBATCH --array=0-1%" in sheet.text
-    assert sheet.hand.runs == 5
+    assert ": 5 runs, " in sheet.title
     assert not flight.folder.path.exists()
     assert scheduler.all_states() == {}
 

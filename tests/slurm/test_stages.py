@@ -11,12 +11,13 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis import load_table
-from scaling.dispatch import scheduler
-from scaling.dispatch.claim import read_claim
-from scaling.dispatch.reader import read_status
+from scaling.dispatch.claims.claim import read_claim
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.states.read_state import read_status
 from scaling.folders import SweepFolder, read_lines
-from tests.dispatch.conftest import leftovers, wait_for
+from tests.dispatch.conftest import leftovers
 from tests.slurm.sweeps import ended
+from tests.waiting import wait_for, write_gate
 
 SWEEP = """\
 # Probes, closed-form heads, fine-tuning and its test-time augmentation, of a small pre-training.
@@ -41,24 +42,6 @@ sweep:
       base: {stage: tta, stage.crops: 2}
 """
 RUNS = 12
-# A rate rule of one's own: the last step, after a checkpoint, waits for the file `gate`.
-WAITING = """
-import time
-from dataclasses import dataclass
-from pathlib import Path
-
-from scaling.schedules.constant import Constant
-
-@dataclass(frozen=True)
-class Waiting(Constant):
-    name = "waiting"
-
-    def factor(self, step: int, steps: int) -> float:
-        while step == steps - 1 and not Path("gate").exists():
-            time.sleep(0.02)
-        return super().factor(step, steps)
-"""
-RULE = "_target_: waiting.Waiting\n"
 RUN = ("run", "sweep=graph", "train.device=cpu", "train.checkpoint_seconds=0")
 SLURM = ("launcher=slurm", "launcher.jobs=2", "launcher.gpus=0", "launcher.cpus=1", "launcher.min_memory_gb=0.5")
 SLURM = (*SLURM, "launcher.beat_seconds=0.5", "launcher.signal_seconds=30", "--json", "-")
@@ -67,11 +50,9 @@ SLURM = (*SLURM, "launcher.beat_seconds=0.5", "launcher.signal_seconds=30", "--j
 @pytest.fixture
 def gate(scaling):
     """Write the sweep down, and return the file that lets its fine-tuning end."""
-    for name, text in {"sweeps/graph.yaml": SWEEP, "waiting.py": WAITING, "conf/schedule/waiting.yaml": RULE}.items():
-        path = scaling.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return scaling.folder / "gate"
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps" / "graph.yaml").write_text(SWEEP)
+    return write_gate(scaling.folder)
 
 
 def table(folder: SweepFolder):

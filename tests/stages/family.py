@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scaling.config import read_config
 from scaling.folders import RunFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.run import train_run
 from tests.train.runs import TARGETS, planned
 

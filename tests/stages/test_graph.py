@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from analysis import fit
-from scaling.compose import session
+from scaling.compose.session import session
 from scaling.errors import UserError
-from scaling.expansion import expand
+from scaling.folders import SweepFolder
+from scaling.plan.expand import expand
+from tests.dispatch.conftest import claims
+from tests.waiting import wait_for, write_gate
 
 SWEEP = """\
 # Probes of a small pre-training.
@@ -109,26 +111,25 @@ def trained(results) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_a_graph_is_done_once_and_its_probes_errors_follow_a_law(scaling, tmp_path):
+def test_a_graph_is_done_once_and_its_probes_errors_follow_a_law(scaling, tmp_path, monkeypatch):
     """The whole way: run, kill the dispatcher and its workers, run again, run once more, table, fit."""
+    monkeypatch.syspath_prepend(tmp_path)  # where the rule of the rate lies that lets the first stage wait
+    gate, folder = write_gate(tmp_path), SweepFolder(tmp_path / "results", "graph")
     (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "graph.yaml").write_text(SWEEP)
-    results = tmp_path / "results"
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "scaling", "run", "sweep=graph", "launcher.workers=2"],
-        cwd=tmp_path,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    until = time.monotonic() + 60
-    while not list(results.glob("runs/*/checkpoints/*")) and time.monotonic() < until:
-        time.sleep(0.005)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    until = time.monotonic() + 20
-    before = trained(results)
-    assert len(before) < 21
+    (tmp_path / "sweeps" / "graph.yaml").write_text(SWEEP.replace("schedule: constant", "schedule: waiting", 1))
+    results = folder.results
+    command = [sys.executable, "-m", "scaling", "run", "sweep=graph", "launcher.workers=2"]
+    dispatcher = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:  # two runs at work that have kept what they can before their last step
+        wait_for(lambda: len(claims(folder)) == 2 and len(list(results.glob("runs/*/checkpoints/*"))) == 2 * 3)
+    finally:
+        dispatcher.kill()
+        dispatcher.wait()
+    for worker in [claim.process for claim in claims(folder)]:
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_for(lambda worker=worker: worker.gone)
+    gate.touch()
+    assert trained(results) == {}
     scaling("run", "sweep=graph", "launcher.workers=2")
     first = trained(results)
     assert len(first) == 21
@@ -157,7 +158,7 @@ def _plan(results):
 
 def _table(results):
     from analysis import load_table
-    from analysis.table import select_rows
+    from analysis.table.select import select_rows
 
     table = load_table(results / "graph")
     assert not table.duplicated(["run_id", "step", "task"]).any()
@@ -197,8 +198,8 @@ def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling
 
 def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here):
     from scaling.dispatch.launchers import Local
-    from scaling.dispatch.local import run_local
-    from scaling.dispatch.queue import entries
+    from scaling.dispatch.local.run import run_local
+    from scaling.dispatch.order import order_of
     from scaling.folders import SweepFolder
     from scaling.train.run import train_run
 
@@ -210,12 +211,12 @@ def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here
     folder = SweepFolder((here / "results").resolve(), "small")
     for run in plan.runs:
         train_run(run, folder.run(run.run_id), device="cpu")
-    kept = folder.run(parent.run_id).kept(parent.quantities.steps)
+    kept = folder.run(parent.run_id).kept_weights(parent.quantities.steps)
     weights = kept.read_bytes()
     kept.unlink()
-    assert [entry.keeps for entry in entries(folder, plan.runs)] == [(), ()]  # nothing needs them
+    assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(), ()]  # nothing needs them
     folder.run(child.run_id).record.unlink()
-    assert [entry.keeps for entry in entries(folder, plan.runs)] == [(parent.quantities.steps,), ()]
-    outcome = run_local(folder, plan.runs, Local(workers=1))
+    assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(parent.quantities.steps,), ()]
+    outcome = run_local(order_of(folder, plan.runs), Local(workers=1))
     assert (outcome.settled, outcome.found) == (2, 0)
     assert kept.read_bytes() == weights

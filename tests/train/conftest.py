@@ -11,3 +11,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """Let the loop ask whether to stop at every step, where else the clock tells it when."""
+    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 from scaling.config import part, read_config
 from scaling.data.base import Arrays, DataSet, Metric, Splits, Stream
 from scaling.folders import RunFolder
-from scaling.plan import PlannedRun, plan_run
+from scaling.plan.planned import PlannedRun, plan_run
 
 CENTRES = np.random.default_rng(7).standard_normal((3, 6)).astype(np.float32)
 
@@ -129,3 +130,9 @@ def essence(record) -> dict:
     raw = record.to_dict()
     del raw["how"]
     return raw
+
+
+def stopped_after(asked: int) -> Callable[[], bool]:
+    """A `stop` that is asked so often before it says yes: so many steps where it is asked at every one."""
+    left = iter([False] * asked)
+    return lambda: next(left, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import log
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,9 +15,12 @@ from scaling.errors import UserError
 from scaling.folders import read_lines
 from scaling.record import read_record
 from scaling.train.errors import OutOfMemory
-from scaling.train.examiner import examine, load_sets
+from scaling.train.evaluation import evaluate
+from scaling.train.feed.sets import load_sets
+from scaling.train.loop import TICK_SECONDS
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
+from tests.waiting import Clock
 
 
 def trained(run, tmp_path, **keys):
@@ -41,7 +45,7 @@ def test_a_settled_run_leaves_config_log_and_record(tmp_path):
     folder = folder_of(run, tmp_path)
     assert {path.name for path in folder.path.iterdir()} == {"config.yaml", "log.jsonl", "record.json"}
     assert read_config(yaml.safe_load(folder.config.read_text())) == run.config
-    assert read_record(folder.record).to_dict() == record.to_dict()
+    assert read_record(folder).to_dict() == record.to_dict()
     raw = json.loads(folder.record.read_text())
     assert list(raw["how"]) >= ["seconds"]
     assert raw["config"] == plain(run.config)
@@ -87,7 +91,7 @@ def test_a_seed_moves_initialisation_order_and_stream(tmp_path):
 def test_bytes_are_normalised_alike_whole_and_in_batches(tmp_path, monkeypatch):
     run = planned({"steps": 40}, data={"is": "blobs", "size": 100, "pixels": True})
     whole = trained(run, tmp_path / "a")
-    monkeypatch.setattr("scaling.train.resident.NORMALISED_BYTES", 0)
+    monkeypatch.setattr("scaling.train.sizes.NORMALISED_BYTES", 0)
     assert essence(trained(run, tmp_path / "b")) == essence(whole)
 
 
@@ -127,8 +131,8 @@ def test_evaluation_sees_the_examples_as_they_are():
     plain, augmented = (planned({"steps": 3}, augment=augment, data=data) for augment in ("none", "standard"))
     assert augmented.run_id != plain.run_id
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
-    verdicts = [examine(run, load_sets(run, torch.device("cpu")), module) for run in (plain, augmented)]
-    assert verdicts[0] == verdicts[1]
+    evaluations = [evaluate(run, load_sets(run, torch.device("cpu")), module) for run in (plain, augmented)]
+    assert evaluations[0] == evaluations[1]
 
 
 def test_a_run_that_is_no_longer_finite_stops_as_diverged(tmp_path):
@@ -200,7 +204,7 @@ def test_compiled_and_eager_agree(tmp_path):
 
 
 def test_too_little_memory_says_what_to_change(tmp_path):
-    run = planned({"steps": 5}, model={"is": "mlp", "width": 30_000_000, "depth": 1})
+    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**15, "depth": 1})  # petabytes
     with pytest.raises(
         OutOfMemory, match=r"train\.micro_batch=16 \(the same run\), train\.precision=bf16 or a smaller model\.width"
     ):
@@ -215,12 +219,18 @@ def test_an_unknown_device_is_refused(device, tmp_path):
         train_run(run, folder_of(run, tmp_path), device=device)
 
 
-def test_progress_is_reported_about_once_a_second(tmp_path):
-    heard = []
-    run = planned({"steps": 5000})
-    record = trained(run, tmp_path, watch=heard.append)
-    assert abs(len(heard) - record.how["seconds"]) <= 1.5
-    for progress in heard:
+def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
+    """By a clock that goes on a hundredth of a second with each look: at every step, and at the duties it brings."""
+    clock, heard = Clock(pace=0.01), []
+    for module in ("loop", "callbacks"):
+        monkeypatch.setattr(f"scaling.train.{module}.monotonic", clock)
+    run = planned({"steps": 600})
+    watched = trained(run, tmp_path / "watched", watch=lambda progress: heard.append((clock.now, progress)))
+    times = [now for now, _ in heard]
+    assert len(heard) == 5
+    assert all(1.0 <= gap <= 1.0 + 1.5 * TICK_SECONDS for gap in np.diff([0.0, *times]))
+    for _, progress in heard:
         assert progress.step * 32 == progress.D
         assert 0 < progress.loss < 2
-        assert progress.examples_per_second > 0
+        assert progress.examples_per_second == pytest.approx(32 / 0.01, rel=0.15)
+    assert essence(watched) == essence(trained(run, tmp_path / "alone"))

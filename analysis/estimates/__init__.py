@@ -1,0 +1,1 @@
+"""From laws to decisions: frontier, isoFLOP valleys, allocation, forecasts, backtests, ratios."""

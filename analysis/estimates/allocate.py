@@ -1,0 +1,248 @@
+"""N*(C) and D*(C) by the three approaches of Hoffmann et al. 2022 (arXiv 2203.15556), and whether they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import UserError, attempt
+from analysis.estimates.frontier import Frontier, frontier
+from analysis.estimates.isoflop import IsoFlop, isoflop
+from analysis.estimates.powerline import PowerLine
+from analysis.estimates.valley import Shape
+from analysis.numbers import exponent, interval
+from analysis.table.select import KEEPABLE, RECIPE, has_milestones
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The optimal N and D for one C, by one approach. times: C over the largest C run."""
+
+    C: float
+    N: float
+    D: float
+    N_interval: Interval | None
+    D_interval: Interval | None
+    times: float
+
+
+@dataclass(frozen=True)
+class Approach:
+    """One way to N*(C). status: ok or refused, with the reason."""
+
+    name: str
+    title: str
+    status: str
+    reason: str = ""
+    N_exponent: float | None = None
+    N_exponent_interval: Interval | None = None
+    D_exponent: float | None = None
+    D_exponent_interval: Interval | None = None
+    n: int = 0
+    targets: tuple[Target, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bias:
+    """What approach 2 gets wrong on this grid if the fitted law is the truth: found by it on noiseless losses.
+
+    N_exponent: its exponent less the law's. N_ratio: its N* over the law's, at each budget it can use.
+    """
+
+    N_exponent: float
+    N_ratio: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was found in the same rows already, and is not computed again."""
+
+    law: Fit | None = None
+    valleys: IsoFlop | None = None
+    front: Frontier | None = None
+
+
+NOTHING = Known()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The approaches, the verdict on their exponents (agree: None where fewer than two can say), approach 2's bias."""
+
+    y: str
+    approaches: tuple[Approach, ...]
+    agree: bool | None
+    verdict: str
+    bias: Bias | None
+    bias_reason: str
+    level: float
+    valleys: IsoFlop | None
+    law: Fit | None
+
+    @property
+    def refusal(self) -> str:
+        """Return the sentence for where every approach refuses; empty where one stands."""
+        if any(approach.status == "ok" for approach in self.approaches):
+            return ""
+        return "no approach can say how to split compute between N and D; each gives its reason"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers."""
+        return {
+            "y": self.y,
+            "level": self.level,
+            "approaches": [asdict(approach) for approach in self.approaches],
+            "agree": self.agree,
+            "verdict": self.verdict,
+            "bias_of_isoflop": asdict(self.bias) if self.bias else None,
+            "bias_reason": self.bias_reason,
+        }
+
+
+def allocate(
+    rows: pd.DataFrame,
+    *,
+    y: str = "loss",
+    at: Sequence[float] = (),
+    milestones: pd.DataFrame | None = None,
+    known: Known = NOTHING,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
+
+    rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
+    the envelope and the law, where there are any. known: what was found in these rows already, in the same way.
+    An approach that cannot say is refused with its reason; the others stand.
+    """
+    bad = [C for C in at if not (np.isfinite(C) and C > 0)]
+    if bad:
+        raise UserError(f"found the target C {bad[0]}; wanted a positive number of FLOPs")
+    how: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
+    every = rows if milestones is None else milestones
+    law, why = (known.law, "") if known.law else attempt(lambda: parametric(every, y, **how))
+    valleys, flat = (known.valleys, "") if known.valleys else attempt(lambda: isoflop(rows, y=y, **how))
+    shape = shape_of(law) if law else None
+    shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)
+    front, few = (known.front, "") if known.front else attempt(lambda: frontier(every, y=y, **how))
+    lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
+    approaches = (
+        _by_line("envelope", "1 lower envelope", lines, few, at, largest),
+        _by_line("isoflop", "2 isoFLOP, parabola", _lines(valleys), flat, at, largest),
+        _by_line("isoflop_shaped", "2 isoFLOP, the law's shape", _lines(shaped), crooked, at, largest),
+        _by_law(law, why, at, largest),
+    )
+    agree, verdict = _verdict(approaches)
+    bias, bias_reason = _bias(rows, y, law, why)
+    return Comparison(y, approaches, agree, verdict, bias, bias_reason, level, valleys, law)
+
+
+def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float = 0.95, seed: int = 0) -> Fit:
+    """Fit the Chinchilla law to rows that were selected already."""
+    from analysis.fitting.fit import fit
+
+    selection: dict[str, Any] = {"pool": RECIPE, "keep": KEEPABLE, "rows": "all" if has_milestones(rows) else "final"}
+    return fit(rows, law="chinchilla", y=y, resamples=resamples, level=level, seed=seed, **selection)
+
+
+def shape_of(law: Fit) -> Shape:
+    """Return the shape of the valleys of a fitted Chinchilla law."""
+    return Shape(law.params["alpha"], law.params["beta"])
+
+
+def _lines(valleys: IsoFlop | None) -> tuple[PowerLine | None, PowerLine | None, tuple[str, ...]]:
+    return (valleys.N_law, valleys.D_law, valleys.warnings) if valleys else (None, None, ())
+
+
+def _by_line(
+    name: str,
+    title: str,
+    lines: tuple[PowerLine | None, PowerLine | None, tuple[str, ...]],
+    why: str,
+    at: Sequence[float],
+    largest: float,
+) -> Approach:
+    N_line, D_line, warnings = lines
+    if N_line is None or D_line is None:
+        refusals = [text for text in warnings if text.startswith("no law")]
+        reason = why or "; ".join(refusals or warnings) or "too few minima inside the sizes run"
+        return Approach(name, title, "refused", reason)
+    targets = tuple(
+        Target(C, float(N_line.predict(C)), float(D_line.predict(C)), _at(N_line, C), _at(D_line, C), C / largest)
+        for C in at
+    )
+    exponents = (N_line.exponent, N_line.exponent_interval, D_line.exponent, D_line.exponent_interval)
+    return Approach(name, title, "ok", "", *exponents, n=N_line.n, targets=targets, warnings=warnings)
+
+
+def _at(line: PowerLine, C: float) -> Interval | None:
+    ends = line.interval(C)
+    return (float(ends[0][0]), float(ends[1][0])) if ends else None
+
+
+def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> Approach:
+    name, title = "parametric", "3 Chinchilla law"
+    if law is None or law.allocation is None:
+        return Approach(name, title, "refused", why or "the fitted law does not fix an allocation")
+    if law.certificate.status == "refused":
+        return Approach(name, title, "refused", "; ".join(law.certificate.reasons), warnings=law.warnings)
+    found, ends = law.allocation, law.allocation.N_exponent_interval
+    optima = [law.allocate(C) for C in at]
+    targets = tuple(Target(o.C, o.N, o.D, o.N_interval, o.D_interval, o.C / largest) for o in optima)
+    mirrored = (1 - ends[1], 1 - ends[0]) if ends else None
+    exponents = (found.N_exponent, ends, found.D_exponent, mirrored)
+    return Approach(name, title, "ok", "", *exponents, n=law.n_points, targets=targets, warnings=law.warnings)
+
+
+def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
+    """Say whether the exponents differ by more than their intervals allow, pair by pair."""
+    sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
+    if len(sure) < 2:
+        said = f"{sure[0].title} only" if sure else "none of them"
+        return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {said}"
+    apart = [
+        (a, b) for i, a in enumerate(sure) for b in sure[i + 1 :] if not _compatible(*sorted((a, b), key=_exponent))
+    ]
+    listed = ", ".join(f"{a.title}: {exponent(a.N_exponent)} {interval(a.N_exponent_interval, exponent)}" for a in sure)
+    if not apart:
+        return True, f"the approaches agree on the exponent of N* within their intervals ({listed})"
+    pairs = "; ".join(f"{a.title} against {b.title}" for a, b in apart)
+    return False, f"the approaches disagree on the exponent of N*: {pairs} ({listed})"
+
+
+def _compatible(lower: Approach, upper: Approach) -> bool:
+    """Tell whether the difference is within the facing half-intervals, added in squares."""
+    assert lower.N_exponent_interval
+    assert upper.N_exponent_interval
+    above = lower.N_exponent_interval[1] - _exponent(lower)
+    below = _exponent(upper) - upper.N_exponent_interval[0]
+    return _exponent(upper) - _exponent(lower) <= float(np.hypot(above, below))
+
+
+def _exponent(approach: Approach) -> float:
+    assert approach.N_exponent is not None
+    return approach.N_exponent
+
+
+def _bias(rows: pd.DataFrame, y: str, law: Fit | None, why: str) -> tuple[Bias | None, str]:
+    """Run approach 2 on the law's own losses, without noise, at the runs that were done."""
+    if law is None or law.allocation is None:
+        return None, why
+    simulated = rows.assign(**{y: law.predict(rows)})
+    found, reason = attempt(lambda: isoflop(simulated, y=y, resamples=0))
+    if found is None or found.N_law is None:
+        return None, reason or "on the law's own losses, too few minima lie inside the sizes run"
+    ratios = tuple((valley.C, valley.N / law.allocate(valley.C).N) for valley in found.usable)
+    return Bias(found.N_law.exponent - law.allocation.N_exponent, ratios), ""

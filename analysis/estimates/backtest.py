@@ -1,0 +1,87 @@
+"""Laws ranked by how well they predict the largest runs from the smaller ones, not by how they fit what they saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.errors import UserError
+from analysis.fitting.holdout import Score, candidates, score_laws, size_column
+from analysis.fitting.points import Selection
+from analysis.fitting.result import plain
+from analysis.fitting.settings import settings_of
+from analysis.laws import get_law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.laws import Law
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Laws ranked by how well they predicted what was left out."""
+
+    by: str
+    level: float
+    scores: tuple[Score, ...]
+
+    @property
+    def best(self) -> str:
+        """Name of the law that predicted best."""
+        return self.scores[0].law
+
+    @property
+    def supported(self) -> float:
+        """The largest factor beyond what was seen at which the best law's intervals still held (1: none known to)."""
+        held = [split.factor for split in self.scores[0].splits if split.coverage >= self.level - 0.15]
+        return max(held, default=1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return plain(self) | {"best": self.best, "supported": self.supported}
+
+    def to_json(self) -> str:
+        """Return the JSON text of `to_dict`."""
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def backtest(
+    table: pd.DataFrame | str,
+    laws: Sequence[str | Law] = (),
+    *,
+    y: str = "loss",
+    x: str | None = None,
+    by: str | None = None,
+    resamples: int = 200,
+    level: float = 0.95,
+    **options: Any,
+) -> Backtest:
+    """Fit each law to the smaller runs (by C, N, D or another column) and compare with the larger ones.
+
+    Laws default to those that the table can carry: in N and D without x, else in x. `options` are those of `fit`;
+    resamples=0 ranks by the error alone. Raises `Refusal` where no law can be tested.
+    """
+    from analysis.table.columns import require_columns
+    from analysis.table.read import load_table
+    from analysis.table.select import select_rows
+
+    asked = settings_of(resamples=resamples, level=level, **options)
+    rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
+    by = by or size_column(rows, x)
+    require_columns(rows, [by])
+    tried = tuple(map(get_law, laws)) or candidates(rows, x)
+    chosen = Selection(rows=asked.selection.rows, pool=asked.selection.pool, keep=asked.selection.keep)
+    scores = score_laws(rows, tried, y=y, x=x, by=by, settings=replace(asked, selection=chosen))
+    return Backtest(by, level, tuple(scores))
+
+
+def check_laws(laws: Sequence[str]) -> None:
+    """Raise `UserError` for an unknown law."""
+    from analysis.laws import LAWS
+
+    for law in laws:
+        if law not in LAWS:
+            raise UserError(f"found the law {law!r}; wanted some of {', '.join(LAWS)}")

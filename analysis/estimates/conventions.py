@@ -1,0 +1,108 @@
+"""Two ways to count N and C, ours and the reference paper's, and what the choice does to an exponent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.errors import UserError, attempt
+from analysis.estimates.frontier import Frontier, frontier
+from analysis.estimates.frontier_law import common_law
+
+if TYPE_CHECKING:
+    from analysis.estimates.powerline import PowerLine
+    from analysis.fitting.result import Fit
+
+NORM_FLOPS = 5
+"""Operations that the paper counts for each element of a LayerNorm (arXiv 2306.13575)."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Which columns stand for N and C, and how to say so."""
+
+    name: str
+    N: str
+    C: str
+    N_label: str
+    C_label: str
+
+
+OURS = Convention("ours", "N", "C", "weights N", "training compute C (FLOPs)")
+PAPER = Convention(
+    "the paper's", "N_total", "C_paper", "all parameters P", "training compute (multiply-adds counted once)"
+)
+
+
+def with_paper_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Add C_paper: 3 x (multiply-adds counted once + 5 per normalised element) x D, for blocks with one norm each.
+
+    A table without widths and depths, or of other families, stays as it is.
+    """
+    if "C_paper" in table.columns or not {"family", "width", "depth", "C", "D"} <= set(table.columns):
+        return table
+    if not table["family"].isin(("mlp", "bottleneck")).all():
+        return table
+    width, depth, C, D = (pd.to_numeric(table[name]) for name in ("width", "depth", "C", "D"))
+    return table.assign(C_paper=C / 2 + 3 * NORM_FLOPS * width * depth * D)
+
+
+def known(table: pd.DataFrame) -> list[Convention]:
+    """Return the conventions that a table has the columns of."""
+    return [c for c in (OURS, PAPER) if {c.N, c.C} <= set(table.columns)]
+
+
+def under(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
+    """Return the rows with N and C as the convention counts them."""
+    return rows.assign(N=pd.to_numeric(rows[convention.N]), C=pd.to_numeric(rows[convention.C]))
+
+
+def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the paper's N and C; `UserError` where it has not what they are counted from."""
+    counted = with_paper_columns(table)
+    missing = [name for name in (PAPER.N, PAPER.C) if name not in counted.columns]
+    if missing:
+        raise UserError(
+            f"found no {missing[0]} and nothing to count it from; wanted N_total, and for C_paper the columns width, "
+            "depth, C and D of families mlp and bottleneck"
+        )
+    return under(counted, PAPER)
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """A frontier under one convention, and the law through it (`common_law`)."""
+
+    convention: Convention
+    front: Frontier
+    law: Fit | None
+
+    @property
+    def lines(self) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
+        """Return the lines in log-log of y, of the best N and of the best D; None where there are too few points."""
+        return self.front.line, self.front.N_line, self.front.D_line
+
+
+def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95) -> list[Exponents]:
+    """Return a frontier's exponents under each convention that the rows have, all by one law."""
+    return compared([(c, under(rows, c)) for c in known(rows)], y, resamples=resamples, level=level)
+
+
+def compared(
+    groups: Sequence[tuple[Convention, pd.DataFrame]], y: str, *, resamples: int = 1000, level: float = 0.95
+) -> list[Exponents]:
+    """Return the exponents of several groups of rows, each counted by its convention; one law for all.
+
+    Groups without a frontier are left out.
+    """
+    found = []
+    for convention, rows in groups:
+        front, _ = attempt(partial(frontier, rows, y=y, resamples=resamples, level=level))
+        if front is not None:
+            found.append((convention, front))
+    laws = common_law([front for _, front in found], resamples=resamples, level=level)
+    return [Exponents(convention, front, law) for (convention, front), law in zip(found, laws, strict=True)]

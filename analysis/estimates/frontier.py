@@ -1,0 +1,289 @@
+"""The compute-optimal frontier: which runs are best for their compute, under a named rule, and a law through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.powerline import PowerLine, power_line
+from analysis.table.cells import cells, resampled_means
+from analysis.table.columns import require_columns
+
+PER_DECADE = 5
+"""Compute bins in a decade, for the rule envelope in a table without budgets."""
+
+MIN_DRAWS = 20
+"""Resampled lines that an interval wants."""
+
+Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""From x, y and the compute bin of each cell to the indices of those on the frontier."""
+
+Height = tuple[float, float, float]
+"""A line in log-log: height at the centre, slope, centre."""
+
+MIN_POINTS = 3
+"""Points that a line through the frontier wants."""
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """One run (or mean over its seeds) on the frontier. edge: the smallest or largest N among those of its bin."""
+
+    x: float
+    y: float
+    N: float
+    D: float
+    n: int
+    edge: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the point as plain numbers."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The best points by a rule, in order of x, and the lines through them (None where there are too few).
+
+    line: y on x; the law of a figure of the best loss against compute, E = 0. N_line, D_line: through the points that
+    are not at an edge.
+    """
+
+    rule: str
+    y: str
+    x: str
+    points: tuple[FrontierPoint, ...]
+    line: PowerLine | None
+    N_line: PowerLine | None
+    D_line: PowerLine | None
+    n_cells: int
+    level: float
+    resamples: int
+    warnings: tuple[str, ...]
+
+    @property
+    def share_at_edge(self) -> float:
+        """Return the share of the points that are the smallest or largest size at their x."""
+        return sum(point.edge for point in self.points) / len(self.points)
+
+    def table(self) -> pd.DataFrame:
+        """Return the points as a table that `fit` reads."""
+        names = {"x": self.x, "y": self.y}
+        return pd.DataFrame([point.to_dict() for point in self.points]).rename(columns=names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers."""
+        lines = {"line": self.line, "N_line": self.N_line, "D_line": self.D_line}
+        return {
+            "rule": self.rule,
+            "y": self.y,
+            "x": self.x,
+            "n_cells": self.n_cells,
+            "level": self.level,
+            "resamples": self.resamples,
+            "points": [point.to_dict() for point in self.points],
+            **{name: line.to_dict() if line else None for name, line in lines.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def frontier(
+    rows: pd.DataFrame,
+    *,
+    y: str = "loss",
+    x: str = "C",
+    rule: str = "envelope",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Frontier:
+    """Find the frontier of `y` against `x` over the means over seeds of the selected rows.
+
+    rule: envelope (the lowest y in each compute bin, or budget, unless a cheaper one beats it), pareto (no other has
+    both less x and less y), hull (the lower convex hull in log-log). Intervals: runs are drawn again within each cell
+    and the frontier is chosen anew, so that they hold the choice's own luck; the scatter of the points about their line
+    where that is wider (a coarse grid of sizes). Raises `Refusal` where fewer than three points are on it.
+    """
+    if rule not in RULES:
+        raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
+    require_columns(rows, [x, y])
+    rows = _complete(rows, x)
+    table = cells(rows, y).sort_values(x, kind="stable", ignore_index=True)
+    if (table[[x, y]] <= 0).any(axis=None):
+        raise UserError(f"found a {x} or {y} that is zero or below; a frontier in log-log wants positive numbers")
+    bins = _bins(table, x)
+    choose = RULES[rule]
+    chosen = choose(table[x].to_numpy(float), table[y].to_numpy(float), bins)
+    points = _points(table, chosen, bins, x, y)
+    if len(points) < MIN_POINTS:
+        raise Refusal(f"the frontier has {len(points)} points; wanted {MIN_POINTS} or more, at different {x}")
+    draws = _draws(table, resampled_means(rows, table, y, resamples, seed), bins, choose, (x, y))
+    warnings = _warnings(points, len(draws), resamples)
+    return Frontier(
+        rule=rule,
+        y=y,
+        x=x,
+        points=points,
+        line=_line(points, "y", [d[0] for d in draws], level),
+        N_line=_line([p for p in points if not p.edge], "N", [d[1] for d in draws], level),
+        D_line=_line([p for p in points if not p.edge], "D", [d[2] for d in draws], level),
+        n_cells=len(table),
+        level=level,
+        resamples=len(draws),
+        warnings=warnings,
+    )
+
+
+def envelope(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Return the index of the lowest y in each bin, but for bins that something cheaper beats."""
+    order = np.lexsort((y, bins))
+    first = np.concatenate([[True], np.diff(bins[order]) != 0])
+    best = order[first]
+    best = best[np.argsort(x[best], kind="stable")]
+    before = np.concatenate([[np.inf], np.minimum.accumulate(y[best])[:-1]])
+    return best[y[best] < before]
+
+
+def pareto(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Return the indices of the points such that no other has both x and y as low, one of them lower."""
+    order = np.lexsort((y, x))
+    before = np.concatenate([[np.inf], np.minimum.accumulate(y[order])[:-1]])
+    return order[y[order] < before]
+
+
+def hull(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Return the indices of the falling part of the lower convex hull of (log x, log y)."""
+    u, v = np.log(x), np.log(y)
+    kept: list[int] = []
+    for i in pareto(x, y, bins):
+        while len(kept) > 1:
+            a, b = kept[-2], kept[-1]
+            if (u[b] - u[a]) * (v[i] - v[a]) > (v[b] - v[a]) * (u[i] - u[a]):
+                break
+            kept.pop()
+        kept.append(int(i))
+    return np.array(kept, dtype=int)
+
+
+RULES: dict[str, Rule] = {
+    "envelope": envelope,
+    "pareto": pareto,
+    "hull": hull,
+}
+
+
+def _complete(rows: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Add N and D where they are missing but follow; NaN where they do not."""
+    rows = rows.copy()
+    for name in ("N", "D"):
+        if name not in rows.columns:
+            other = "D" if name == "N" else "N"
+            known = other in rows.columns and "C" in rows.columns
+            rows[name] = rows["C"] / (6 * rows[other]) if known else np.nan
+    return rows
+
+
+def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
+    """Return a bin for each cell: its budget, or `PER_DECADE` bins a decade of x."""
+    if x == "C" and "budget" in table.columns and table["budget"].notna().all() and not _milestones(table):
+        return pd.factorize(table["budget"], sort=True)[0]
+    return np.floor(np.log10(table[x].to_numpy(float)) * PER_DECADE).astype(int)
+
+
+def _milestones(table: pd.DataFrame) -> bool:
+    """Tell a table in which runs stand before their end, so that a budget is not what was spent."""
+    return bool((table["C"] < 0.7 * table["budget"]).any())
+
+
+def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y: str) -> tuple[FrontierPoint, ...]:
+    points = []
+    N = table["N"].to_numpy(float)
+    for i in sorted(chosen, key=lambda i: table[x].iloc[i]):
+        rivals = N[bins == bins[i]]
+        edge = bool(np.ptp(rivals) == 0 or N[i] in (rivals.min(), rivals.max())) if np.isfinite(N[i]) else True
+        row = table.iloc[i]
+        points.append(
+            FrontierPoint(float(row[x]), float(row[y]), float(row["N"]), float(row["D"]), int(row["n"]), edge)
+        )
+    return tuple(points)
+
+
+def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Height | None], level: float) -> PowerLine | None:
+    values = np.array([getattr(point, name) for point in points])
+    x = np.array([point.x for point in points])
+    if len(np.unique(x)) < MIN_POINTS or not np.isfinite(values).all():
+        return None
+    line = power_line(x, values, level=level)
+    lines = [height for height in drawn if height is not None]
+    if len(lines) < MIN_DRAWS:
+        return line
+    about = np.array([[height + slope * (line.centre - centre), slope] for height, slope, centre in lines])
+    anew = line.with_draws(about, level)
+    return anew if _width(anew) >= _width(line) else line
+
+
+def _width(line: PowerLine) -> float:
+    return float(np.ptp(line.exponent_interval)) if line.exponent_interval else 0.0
+
+
+def _draws(
+    table: pd.DataFrame, means: np.ndarray, bins: np.ndarray, choose: Rule, names: tuple[str, str]
+) -> list[tuple[Height | None, Height | None, Height | None]]:
+    """Choose the frontier anew for resampled cell means; return its lines of y, N and D."""
+    X, N, D = (table[name].to_numpy(float) for name in (names[0], "N", "D"))
+    inside = _inside(N, bins)
+    # Most draws choose one of a few frontiers: what follows from the choice alone is computed once for each.
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, Y in enumerate(means):
+        alike.setdefault(tuple(choose(X, Y, bins).tolist()), []).append(i)
+    drawn: dict[int, tuple[Height | None, Height | None, Height | None]] = {}
+    for choice, draws in alike.items():
+        chosen = np.array(choice, dtype=int)
+        free = chosen[inside[chosen]]
+        of_N, of_D = (_fit(X[free], value[free][None])[0] for value in (N, D))
+        for i, of_y in zip(draws, _fit(X[chosen], np.take(means[draws], chosen, axis=1)), strict=True):
+            drawn[i] = of_y, of_N, of_D
+    return [drawn[i] for i in range(len(means))]
+
+
+def _inside(N: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    by = pd.Series(N).groupby(bins)
+    return ((by.transform("min") < N) & (by.transform("max") > N)).to_numpy()
+
+
+def _fit(x: np.ndarray, Y: np.ndarray) -> list[Height | None]:
+    """Fit a line to each row of Y (k, n); None where there are too few points or the row is not positive."""
+    if len(x) < MIN_POINTS:
+        return [None] * len(Y)
+    u = np.log(x)
+    centre = float(u.mean())
+    square = float(((u - centre) ** 2).sum())
+    if square == 0:
+        return [None] * len(Y)
+    positive = (np.isfinite(Y) & (Y > 0)).all(axis=1)
+    V = np.log(np.where(positive[:, None], Y, 1.0))
+    heights, slopes = V.mean(axis=1).tolist(), (((u - centre) * V).sum(axis=1) / square).tolist()
+    return [
+        (height, slope, centre) if fine else None
+        for height, slope, fine in zip(heights, slopes, positive.tolist(), strict=True)
+    ]
+
+
+def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -> tuple[str, ...]:
+    said = []
+    edges = sum(point.edge for point in points)
+    if edges:
+        said.append(
+            f"{edges} of {len(points)} frontier points are the smallest or largest size at their compute: sizes beyond "
+            "might be better, so they stay out of N*(C), and the law of the best is no better known than they are"
+        )
+    if resamples and not n_draws:
+        said.append(
+            "intervals are of the points about their line only: there are too few seeds to choose the frontier anew"
+        )
+    return tuple(said)

@@ -1,0 +1,61 @@
+"""The law through a frontier: one for one frontier, or the same for several that are to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import attempt
+
+if TYPE_CHECKING:
+    from analysis.estimates.frontier import Frontier
+    from analysis.fitting.result import Fit
+
+VISIBLE = 0.01
+"""Share of the least compute on a frontier above which the shift b of its law must surely lie to be one."""
+
+
+def fit_frontier(
+    front: Frontier,
+    law: str,
+    *,
+    objective: str = "lsq",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Fit:
+    """Fit a law to a frontier's points. They are means, the best of many: least squares, which lets none of them go."""
+    from analysis.fitting.fit import fit
+
+    options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed}
+    return fit(front.table(), law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]
+
+
+def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:
+    """Fit one law to frontiers that are to be compared: the most detailed that holds on all of them, else a power law.
+
+    Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha. Exponents of different laws would say
+    nothing of each other.
+    """
+
+    def fitted(law: str, front: Frontier) -> Fit | None:
+        return attempt(partial(fit_frontier, front, law, resamples=resamples, level=level))[0]
+
+    for law in ("shifted", "saturating"):
+        found = list(takewhile(bool, (one if _holds(one := fitted(law, front), front) else None for front in fronts)))
+        if len(found) == len(fronts):
+            return found
+    return [fitted("power", front) for front in fronts]
+
+
+def _holds(found: Fit | None, front: Frontier) -> bool:
+    """Tell a law with a sound certificate whose floor and shift the best points show."""
+    if found is None or found.certificate.status != "ok":
+        return False
+    E, least = found.params["E"], {name: interval[0] for name, interval in found.intervals.items()}
+    floor = E > 0 and least.get("E", E) <= min(point.y for point in front.points)
+    return floor and least.get("b", np.inf) > VISIBLE * front.points[0].x

@@ -1,0 +1,292 @@
+"""isoFLOP valleys: at each compute budget the loss against N, its minimum, and the law N*(C) through the minima."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.powerline import PowerLine, power_line
+from analysis.estimates.valley import Shape, locate
+from analysis.numbers import count, flops, percent
+from analysis.table.cells import budgets, cells, scatter
+from analysis.table.columns import require_columns
+from analysis.table.select import RECIPE
+
+BRACKETED = 0.9
+"""Share of resamples whose minimum must lie inside the sizes run, else the valley counts as flat."""
+
+NEARLY = 0.05
+"""Least distance in log C between two budgets from which a slope is taken."""
+
+BANDS = {"0.1%": 1e-3, "1%": 1e-2}
+MIN_BUDGETS = 3
+"""Budgets with a usable minimum that a law N*(C) wants."""
+
+
+@dataclass(frozen=True)
+class Valley:
+    """One budget: the means over seeds, moved to the budget (`at_budget`), and the minimum of the curve through them.
+
+    status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum out of the sizes
+    run); few (fewer than four sizes). Where it is not ok, N is the best size run, not a minimum.
+    """
+
+    budget: float
+    C: float
+    sizes: tuple[float, ...]
+    means: tuple[float, ...]
+    seeds: tuple[int, ...]
+    status: str
+    reason: str
+    N: float
+    D: float
+    y: float
+    N_interval: tuple[float, float] | None
+    bands: dict[str, tuple[float, float]]
+    share_bracketed: float | None
+    curve: tuple[tuple[float, ...], tuple[float, ...]]
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the minimum may enter a law."""
+        return self.status == "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the valley as plain numbers."""
+        names = ("budget", "C", "status", "reason", "N", "N_interval", "D", "y", "bands", "share_bracketed")
+        plain = {name: getattr(self, name) for name in names}
+        return {**plain, "sizes": list(self.sizes), "means": list(self.means), "seeds": list(self.seeds)}
+
+
+@dataclass(frozen=True)
+class IsoFlop:
+    """All valleys of a table, and the laws through the usable minima (None where too few are usable)."""
+
+    y: str
+    shape: str
+    valleys: tuple[Valley, ...]
+    N_law: PowerLine | None
+    D_law: PowerLine | None
+    y_law: PowerLine | None
+    level: float
+    resamples: int
+    warnings: tuple[str, ...]
+
+    @property
+    def usable(self) -> tuple[Valley, ...]:
+        """Return the valleys whose minimum is bracketed."""
+        return tuple(valley for valley in self.valleys if valley.ok)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers."""
+        laws = {name: getattr(self, name) for name in ("N_law", "D_law", "y_law")}
+        return {
+            "y": self.y,
+            "shape": self.shape,
+            "level": self.level,
+            "resamples": self.resamples,
+            "budgets": [valley.to_dict() for valley in self.valleys],
+            **{name: law.to_dict() if law else None for name, law in laws.items()},
+            "n_usable": len(self.usable),
+            "warnings": list(self.warnings),
+        }
+
+
+def isoflop(
+    rows: pd.DataFrame,
+    *,
+    y: str = "loss",
+    shape: Shape | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> IsoFlop:
+    """Find the minimum of `y` over N at each compute budget of the selected rows, and fit N*(C) through them.
+
+    rows: final rows with N, C, `y` and D (or C = 6 N D is taken). shape: None for a parabola in log N through the
+    points near the minimum; `Shape(alpha, beta)` for the valley of a Chinchilla law with these exponents.
+    Intervals: relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one
+    seed. Raises `Refusal` where no budget has three sizes.
+    """
+    require_columns(rows, ["N", "C", y])
+    if (rows[["N", "C", y]] <= 0).any(axis=None):
+        raise UserError(f"found an N, C or {y} that is zero or below; valleys in log N want positive numbers")
+    if "D" not in rows.columns:
+        rows = rows.assign(D=rows["C"] / (6 * rows["N"]))
+    rows = rows.assign(budget=budgets(rows))
+    table = at_budget(cells(rows, y), y).sort_values(["budget", "N"], kind="stable")
+    groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
+    if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
+        raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
+    noise = _noise(rows, groups, y, shape)
+    rng = np.random.default_rng(seed)
+    found = [_valley(budget, group, y, shape, noise, resamples, level, rng) for budget, group in groups.items()]
+    valleys = tuple(valley for valley, _ in found)
+    draws = [draw for _, draw in found]
+    N_law, D_law, y_law = _laws(valleys, draws, level)
+    return IsoFlop(
+        y=y,
+        shape="chinchilla" if shape else "parabola",
+        valleys=valleys,
+        N_law=N_law,
+        D_law=D_law,
+        y_law=y_law,
+        level=level,
+        resamples=resamples if len(noise) else 0,
+        warnings=(*_short(table), *_warnings(valleys, N_law, noise, y)),
+    )
+
+
+def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Move each cell's `y` from the C that whole batches spent to its budget, along its own size's curve.
+
+    Large sizes at small budgets fall short of the budget by up to a batch, which alone tilts a valley. The slope of
+    log y in log C is that between the neighbouring budgets of the same size; a size run at one budget is left alone.
+    """
+    shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
+    log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
+    short = np.log(table["budget"].to_numpy(float)) - log_C
+    moved = log_y.copy()
+    for members in table.groupby(shape, dropna=False, sort=False).indices.values():
+        order = np.asarray(members)[np.argsort(log_C[members], kind="stable")]
+        if len(order) > 1 and (np.diff(log_C[order]) > NEARLY).all():
+            moved[order] += np.gradient(log_y[order], log_C[order]) * short[order]
+    return table.assign(**{y: np.exp(moved)}, short=short)
+
+
+def _noise(rows: pd.DataFrame, groups: dict[float, pd.DataFrame], y: str, shape: Shape | None) -> np.ndarray:
+    """Collect relative deviations to resample from: of seeds about their means, else of means about the curves."""
+    deviations = scatter(rows, y)
+    if len(deviations) >= 8:
+        return deviations
+    residuals = []
+    for group in groups.values():
+        located = locate(np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)[None], shape)
+        n = len(located.fitted_at)
+        if n > 3:
+            means = group[y].to_numpy(float)[located.fitted_at]
+            residuals.append((means / located.fitted - 1) * np.sqrt(n / (n - 3)))
+    return np.concatenate(residuals) if residuals else np.empty(0)
+
+
+def _valley(
+    budget: float,
+    group: pd.DataFrame,
+    y: str,
+    shape: Shape | None,
+    noise: np.ndarray,
+    resamples: int,
+    level: float,
+    rng: np.random.Generator,
+) -> tuple[Valley, np.ndarray]:
+    """Fit one budget; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
+    N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
+    seeds = group["n"].to_numpy(int)
+    u = np.log(N)
+    located = locate(u, means[None], shape)
+    draws = np.empty(0)
+    if resamples and len(noise) and len(np.unique(N)) > 3:
+        jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in seeds], axis=1)
+        centre = means.copy()
+        centre[located.fitted_at] = located.fitted
+        draws = locate(u, centre * (1 + jitter), shape).u
+    share = float(np.isfinite(draws).mean()) if len(draws) else None
+    status, reason = _status(N, means, float(located.u[0]), share)
+    ok = status == "ok"
+    best = int(np.argmin(means))
+    N_star = float(np.exp(located.u[0])) if ok else float(N[best])
+    per_example = float(np.median(group["C"] / (N * D)))
+    C = budget
+    valley = Valley(
+        budget=budget,
+        C=C,
+        sizes=tuple(N),
+        means=tuple(means),
+        seeds=tuple(int(k) for k in seeds),
+        status=status,
+        reason=reason,
+        N=N_star,
+        D=C / (per_example * N_star),
+        y=float(located.y[0]) if ok else float(means[best]),
+        N_interval=_interval(draws, N, level) if ok and len(draws) else None,
+        bands={name: located.band(near, N.min(), N.max()) for name, near in BANDS.items()} if ok else {},
+        share_bracketed=share,
+        curve=located.curve() if ok else ((), ()),
+    )
+    return valley, draws
+
+
+def _status(N: np.ndarray, means: np.ndarray, u: float, share: float | None) -> tuple[str, str]:
+    if len(np.unique(N)) < 4:
+        return "few", f"{len(np.unique(N))} sizes; wanted four or more"
+    best = N[np.argmin(means)]
+    for end, which, more in ((N.min(), "smallest", "smaller"), (N.max(), "largest", "larger")):
+        if best == end or u == (-np.inf if more == "smaller" else np.inf):
+            return "edge", f"the minimum is at the {which} size run ({count(end)}); run {more} sizes"
+    if share is not None and share < BRACKETED:
+        return (
+            "flat",
+            f"noise puts the minimum outside the sizes run in {percent(1 - share)} of resamples; run more seeds",
+        )
+    return "ok", ""
+
+
+def _interval(draws: np.ndarray, N: np.ndarray, level: float) -> tuple[float, float]:
+    tail = (1 - level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
+    return float(np.exp(max(low, np.log(N.min())))), float(np.exp(min(high, np.log(N.max()))))
+
+
+def _laws(
+    valleys: Sequence[Valley], draws: Sequence[np.ndarray], level: float
+) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
+    usable = [i for i, valley in enumerate(valleys) if valley.ok]
+    if len(usable) < MIN_BUDGETS:
+        return None, None, None
+    C, N, D, y = (np.array([getattr(valleys[i], name) for i in usable]) for name in ("C", "N", "D", "y"))
+    spread: np.ndarray | None = None
+    if all(len(draws[i]) for i in usable):
+        spread = np.stack([draws[i] for i in usable], axis=1)
+        spread = np.where(np.isfinite(spread), spread, np.nan)
+    D_spread = None if spread is None else np.log(N * D)[None] - spread
+    return (
+        power_line(C, N, draws=spread, level=level),
+        power_line(C, D, draws=D_spread, level=level),
+        power_line(C, y, draws=None, level=level),
+    )
+
+
+def _short(table: pd.DataFrame) -> tuple[str, ...]:
+    most = float(-np.expm1(-table["short"].abs().max()))
+    if most < 0.02:
+        return ()
+    return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
+
+
+def _warnings(valleys: Sequence[Valley], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
+    said = []
+    for status, words in (
+        ("edge", "have their minimum at the edge of the sizes run"),
+        ("flat", "are too flat for their noise"),
+        ("few", "have fewer than four sizes"),
+    ):
+        these = [flops(valley.budget) for valley in valleys if valley.status == status]
+        if these:
+            said.append(
+                f"{len(these)} of {len(valleys)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"
+            )
+    if law is None:
+        usable = sum(valley.ok for valley in valleys)
+        said.append(
+            f"no law N*(C): {usable} of {len(valleys)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
+        )
+    if not len(noise):
+        said.append("no intervals: one seed a cell and too few sizes to see the noise; run several seeds")
+    if law is not None:
+        said.extend(law.warnings)
+    return tuple(said)

@@ -1,0 +1,1 @@
+"""Figures of the reference paper's experiments: shapes, batches, ablations, augmentations, filters."""

@@ -1,0 +1,84 @@
+"""Depth and width at equal compute: the error against the weights, a line for each depth, a panel for each budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.style import colours, label, legend_above, log_axes, margins, value_bar
+from analysis.numbers import flops, measured
+
+
+@dataclass(frozen=True)
+class DepthLine:
+    """One depth at one budget: its sizes, the mean over seeds, the lowest and the highest seed."""
+
+    depth: float
+    N: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class ShapeNumbers:
+    """One panel. best: depth, width, N and y of the best shape; edge: it is of the least or greatest depth or width."""
+
+    budget: float
+    lines: tuple[DepthLine, ...]
+    best: tuple[float, float, float, float]
+    edge: bool
+    depths: tuple[float, ...]
+    limits: tuple[tuple[float, float], tuple[float, float]]
+    y_label: str
+
+
+def shape_numbers(rows: pd.DataFrame, y: str) -> list[ShapeNumbers]:
+    """Collect a panel for each budget from the ends of runs; all panels share their axes."""
+    cells = rows.groupby(["budget", "depth", "width", "N"])[y].agg(["mean", "min", "max"]).reset_index().astype(float)
+    depths = tuple(sorted(float(depth) for depth in cells["depth"].unique()))
+    limits = ((cells["N"].min(), cells["N"].max()), (cells["min"].min(), cells["max"].max()))
+    found = []
+    for _, group in cells.groupby("budget"):
+        lines = []
+        for _, own in group.groupby("depth"):
+            own = own.sort_values("N")
+            columns = (own[name].to_numpy(float) for name in ("N", "mean", "min", "max"))
+            lines.append(DepthLine(float(own["depth"].iloc[0]), *columns))
+        top = group.sort_values("mean").iloc[0]
+        edge = any(top[name] in (group[name].min(), group[name].max()) for name in ("depth", "width"))
+        best = (top["depth"], top["width"], top["N"], top["mean"])
+        found.append(ShapeNumbers(top["budget"], tuple(lines), best, edge, depths, limits, label(y, rows)))
+    return found
+
+
+def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
+    """Draw one budget; a star marks its best shape."""
+    colour = colours(numbers.depths)
+    for line in numbers.lines:
+        own = colour[line.depth]
+        about = np.stack([line.mean - line.low, line.high - line.mean])
+        ax.errorbar(line.N, line.mean, yerr=about, fmt="o-", color=own, ms=3.5, lw=1.1, zorder=3)
+    depth, width, N, y = numbers.best
+    said = f"best: depth {depth:.0f}, width {width:.0f}"
+    ax.plot(N, y, "*", color=colour[depth], mec="black", mew=0.6, ms=11, ls="none", zorder=4, label=said)
+    margins(ax, *numbers.limits, 0.08)
+    log_axes(ax)
+    ax.set_xlabel("weights N")
+    ax.set_ylabel(numbers.y_label)
+    value_bar(ax, numbers.depths, "depth")
+    legend_above(ax, f"C = {flops(numbers.budget)} FLOPs")
+
+
+def best_words(panels: Sequence[ShapeNumbers]) -> str:
+    """Say each budget's best shape in a sentence."""
+    said = []
+    for one in panels:
+        depth, width, _, y = one.best
+        edge = ", an edge of the grid" if one.edge else ""
+        said.append(f"{flops(one.budget)} FLOPs: depth {depth:.0f}, width {width:.0f} ({measured(y)}{edge})")
+    return "Best by the mean over seeds: " + "; ".join(said) + "."

@@ -1,0 +1,1 @@
+"""Fitting one law: points, objective, solver, certificate, resamples, intervals, result."""

@@ -1,0 +1,98 @@
+"""The card of a fit: enough for someone else to get the same digits."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.fitting.points import Points
+from analysis.laws import Law
+from analysis.numbers import entry, exponent, interval, number, percent
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+CONVENTIONS = {  # of each way to count N, C and D: its column, what it counts
+    "N": "parameters of all weight matrices",
+    "N_total": "all parameters",
+    "N_body": "parameters without input embedding and head",
+    "N_nonhead": "parameters without the head",
+    "C": "FLOPs: 3 x forward, a multiply-add counts 2",
+    "C_counted": "FLOPs as counted, forward and backward",
+    "D": "training examples processed, repeats included",
+}
+
+
+def write_parameter(law: Law, name: str, value: float) -> str:
+    """Write a parameter of a law: exponents with three decimals, others with four digits."""
+    return (exponent if name in law.exponents else number)(value)
+
+
+def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
+    """Return name, value and interval of each parameter, as they are written, and those of the optimal N and D."""
+    law = fit.engine.problem.law
+    rows = []
+    for name, value in fit.params.items():
+        ends = interval(fit.intervals.get(name), exponent if name in law.exponents else None)
+        rows.append((name, write_parameter(law, name, value), ends))
+    if fit.allocation:
+        found = fit.allocation
+        rows.append(("N* exponent", exponent(found.N_exponent), interval(found.N_exponent_interval, exponent)))
+        rows.append(("D* exponent", exponent(found.D_exponent), ""))
+    return rows
+
+
+def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the card as plain data."""
+    used = {name: (float(x.min()), float(x.max())) for name, x in points.inputs.items()}
+    return {
+        "law": law.name,
+        "formula": law.formula,
+        "source": law.source,
+        "columns": dict(points.columns),
+        "conventions": {column: CONVENTIONS[column] for column in points.columns.values() if column in CONVENTIONS},
+        "flops_per_nd": points.flops_per_nd,
+        "ranges": used,
+        "rows_used": points.n,
+        "left_out": list(points.left_out),
+        "data_hash": points.data_hash,
+        **options,
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+
+
+def card_text(fit: Fit) -> str:
+    """Return the card of a fit as plain text, a line a fact."""
+    card, certificate, objective = fit.card, fit.certificate, fit.objective
+    lines = [f"law          {fit.y} = {card['formula']}   ({fit.law}; {card['source']})"]
+    exponents, columns = fit.engine.problem.law.exponents, card["columns"]
+    for name, value, ends in parameter_rows(fit):
+        exact = number(fit.params[name], 6) if name in fit.params else value
+        of = f"   exponent of {columns.get(exponents[name], fit.y)}" if name in exponents else ""
+        lines.append(f"  {name:<11} {exact:<12} {ends}{of}".rstrip())
+    lines += [
+        f"objective    {objective.name} on {objective.space} {fit.y}, delta {number(objective.delta)}, "
+        f"sum {number(objective.value, 10)}",
+        f"data         {fit.n_points} points of {fit.n_runs} runs, hash {card['data_hash']}",
+        *(f"left out     {line}" for line in card["left_out"]),
+        *(f"{name:<12} {said}" for name, said in card["conventions"].items()),
+        f"intervals    {card['resamples']} resamples by {card['resample']}, {card['interval']}, "
+        f"level {number(fit.level)}, seed {card['seed']}",
+        f"certificate  {certificate.status}: {percent(certificate.share_at_best)} of {certificate.starts} starts "
+        f"at the best of {certificate.basins}, gradient {number(certificate.gradient_norm, 2)}, "
+        f"condition {number(certificate.condition, 3)}, "
+        f"{number(certificate.points_per_parameter, 3)} points a parameter",
+    ]
+    if certificate.trade_off:
+        where = ", ".join(f"{name} = {entry(name, value)}" for name, value in certificate.next_run.items())
+        lines.append(f"trade-off    {', '.join(certificate.trade_off)}; a run at {where} would tell them apart best")
+    if fit.lack_of_fit:
+        test = fit.lack_of_fit
+        lines.append(f"lack of fit  F {number(test.F, 3)} over {test.cells} cells, p {number(test.p_value, 2)}")
+    if card.get("tried"):
+        lines.append("tried        " + ", ".join(f"{law} {percent(error)}" for law, error in card["tried"].items()))
+    lines += [f"warning      {line}" for line in fit.warnings]
+    lines.append("versions     " + ", ".join(f"{name} {value}" for name, value in card["versions"].items()))
+    return "\n".join(lines)

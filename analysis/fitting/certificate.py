@@ -1,0 +1,215 @@
+"""What a fit is worth: whether its starts agree, whether it is at an optimum, and what the data cannot tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from analysis.fitting.solver import Problem, Solution
+from analysis.laws.base import Array, Inputs
+from analysis.numbers import measured, number, percent
+
+SAME_VALUE = 1e-6
+SAME_CURVE = 1e-4
+RIVAL = 0.01
+"""A basin whose objective is within 1 % of the best is a rival: the data hardly tell them apart."""
+
+KNOWN = 10.0
+"""Largest over smallest end of an exponent's interval from which the data do not identify it."""
+
+
+@dataclass(frozen=True)
+class Basin:
+    """One place where starts ended: their share, the objective, parameters and forecast at 10 x the inputs."""
+
+    share: float
+    value: float
+    params: dict[str, float]
+    forecast: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The doubt a fit carries."""
+
+    status: Literal["ok", "weak", "refused"]
+    reasons: tuple[str, ...]
+    starts: int
+    share_at_best: float
+    basins: int
+    at_bound: tuple[str, ...]
+    gradient_norm: float
+    condition: float
+    points_per_parameter: float
+    trade_off: tuple[str, ...]
+    next_run: dict[str, float]
+    found: tuple[Basin, ...]
+
+
+def basins(problem: Problem, solution: Solution) -> list[Array]:
+    """Group the starts by where they ended (same curve over the data), best first; groups of starts at most 20."""
+    order = np.argsort(solution.value, kind="stable")
+    order = order[np.isfinite(solution.value[order])]
+    with np.errstate(all="ignore"):
+        curves = problem.law.evaluate(solution.theta[:, order], problem.inputs).h
+    groups: list[Array] = []
+    free = np.ones(len(order), dtype=bool)
+    while free.any() and len(groups) < 20:
+        first = int(np.argmax(free))
+        near = free & (np.abs(curves - curves[first]).max(axis=1) < SAME_CURVE)
+        best = solution.value[order[first]]
+        near |= free & (solution.value[order] <= best * (1 + SAME_VALUE) + 1e-300)
+        near[first] = True
+        groups.append(order[near])
+        free &= ~near
+    return groups
+
+
+def at_bound(problem: Problem, theta: Array) -> tuple[str, ...]:
+    """Name the parameters (p,) that stand at the edge of their box."""
+    low, high = problem.law.box()
+    edge = (theta <= low + 1e-9 * (high - low)) | (theta >= high - 1e-9 * (high - low))
+    return tuple(name for name, here in zip(problem.law.params, edge, strict=True) if here)
+
+
+def information(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
+    """Return the law's slopes (p, n) at theta (p,) and J W J^T (p, p): what the design tells of each parameter."""
+    with np.errstate(all="ignore"):
+        evaluation = problem.law.evaluate(theta[:, None], problem.inputs)
+        slopes = np.stack([np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()])
+        if problem.objective.space == "raw":
+            slopes = slopes * np.exp(evaluation.h[0])
+    return slopes, np.einsum("in,n,jn->ij", slopes, weights, slopes)
+
+
+def identify(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:
+    """Return the condition number of the (column-scaled) slopes, the parameters that trade off, and the run that would
+    tell them apart: the setting, up to 10 x beyond the data, where the forecast is least certain."""
+    _, gram = information(problem, theta, weights)
+    size = np.sqrt(np.diag(gram))
+    live = size > 0
+    if live.sum() < 2:
+        return float("inf") if not live.all() else 1.0, (), {}
+    scaled = (gram / np.outer(np.where(live, size, 1), np.where(live, size, 1)))[np.ix_(live, live)]
+    values, vectors = np.linalg.eigh(scaled)
+    condition = float(np.sqrt(values[-1] / max(values[0], 1e-300)))
+    names = np.array(problem.law.params)[live]
+    weak = np.abs(vectors[:, 0])
+    trade = tuple(str(name) for name in names[weak > 0.3]) if condition > 30 else ()
+    return (
+        condition,
+        trade,
+        _next_run(problem, theta, vectors @ np.diag(1 / np.maximum(values, 1e-12)) @ vectors.T, size, live),
+    )
+
+
+def _next_run(problem: Problem, theta: Array, inverse: Array, size: Array, live: Array) -> dict[str, float]:
+    """Return the log-centred inputs of the most telling setting on a grid from the data's range to 10 x beyond."""
+    names = list(problem.inputs)
+    axes = [np.linspace(x.min(), x.max() + np.log(10), 9) for x in problem.inputs.values()]
+    grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+    settings: Inputs = dict(zip(names, grid, strict=True))
+    with np.errstate(all="ignore"):
+        evaluation = problem.law.evaluate(theta[:, None], settings)
+        slopes = np.stack([np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()])
+    scaled = slopes[live] / size[live][:, None]
+    variance = np.einsum("in,ij,jn->n", scaled, inverse, scaled)
+    best = int(np.argmax(np.where(np.isfinite(variance), variance, -1)))
+    return {name: float(values[best]) for name, values in settings.items()}
+
+
+def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certificate, list[Array]]:
+    """Write the certificate, and return the parameters of the best basin and of its rivals."""
+    law, units = problem.law, problem.units
+    groups = basins(problem, solution)
+    best = groups[0][0]
+    theta, value = solution.theta[:, best], float(solution.value[best])
+    edge = at_bound(problem, theta)
+    condition, trade, run = identify(problem, theta, weights)
+    far = {name: np.array([x.max() + np.log(10)]) for name, x in problem.inputs.items()}
+    found = []
+    for group in groups:
+        params = dict(zip(law.params, law.unscale(solution.theta[:, group[0]], units).tolist(), strict=True))
+        with np.errstate(all="ignore"):
+            forecast = float(np.exp(law.evaluate(solution.theta[:, group[:1]], far).h[0, 0] + units.log_y))
+        found.append(Basin(len(group) / len(solution.value), float(solution.value[group[0]]), params, forecast))
+    per = problem.n / len(theta)
+    reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.settled[best]))
+    certificate = Certificate(
+        status="weak" if reasons else "ok",
+        reasons=tuple(reasons),
+        starts=len(solution.value),
+        share_at_best=found[0].share,
+        basins=len(groups),
+        at_bound=edge,
+        gradient_norm=float(solution.gradient_norm[best]),
+        condition=condition,
+        points_per_parameter=per,
+        trade_off=trade,
+        next_run={name: float(np.exp(x + units.log_inputs[name])) for name, x in run.items()},
+        found=tuple(found[:5]),
+    )
+    # A start that did not settle is on its way down some valley, and no optimum of its own.
+    others = [group[0] for group in groups[1:] if solution.settled[group[0]]][:3]
+    rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]
+    return certificate, [theta, *rivals]
+
+
+def _reasons(
+    problem: Problem,
+    theta: Array,
+    found: list[Basin],
+    edge: tuple[str, ...],
+    condition: float,
+    trade: tuple[str, ...],
+    per: float,
+    settled: bool,
+) -> list[str]:
+    reasons = []
+    for name in edge:
+        bound, here = problem.law.bounds[name], theta[problem.law.params.index(name)]
+        meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
+        reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of what is allowed")
+    if not settled:
+        reasons.append("the solver did not settle within its steps")
+    if found[0].share < 0.05:
+        reasons.append(f"only {percent(found[0].share)} of the starts reach the best value")
+    if per < 3:
+        reasons.append(f"{number(per, 2)} points a parameter, where 3 are the least to trust")
+    rivals = [basin for basin in found[1:] if basin.value <= found[0].value * (1 + RIVAL)]
+    for rival in rivals[:1]:
+        if abs(np.log(rival.forecast / found[0].forecast)) > 0.01:
+            reasons.append(
+                f"another optimum fits within {percent(RIVAL)} as well and forecasts {measured(rival.forecast)} at "
+                f"10 times the inputs where the best forecasts {measured(found[0].forecast)}"
+            )
+    if condition > 1e4:
+        reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")
+    return reasons
+
+
+def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificate:
+    """Lower the certificate for what the intervals (p, 2) of the inner vector show not to be identified."""
+    reasons = _unidentified(problem, ends, known=certificate.at_bound)
+    if not reasons:
+        return certificate
+    return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))
+
+
+def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
+    """Name what may as well stand at its edge, and exponents known to no better than a factor of `KNOWN`."""
+    at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
+    doubts = {}
+    for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):
+        bound = problem.law.bounds[name]
+        if name in at_low and bound.at_low:
+            doubts[name] = f"reaches zero, where {bound.at_low}"
+        elif name in at_low or name in at_high:
+            doubts[name] = "reaches the edge of what is allowed"
+        elif bound.by_factor and low * high <= 0:
+            doubts[name] = "holds zero"
+        elif bound.by_factor and (factor := max(high / low, low / high)) > KNOWN:
+            doubts[name] = f"spans a factor of {number(factor, 3)}"
+    return [f"{name} is not identified: its interval {said}" for name, said in doubts.items() if name not in known]

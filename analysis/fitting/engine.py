@@ -1,0 +1,186 @@
+"""The engine of a fit: one law through given points, from many starts, with certificate, refits and warnings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from analysis.errors import Refusal, UserError
+from analysis.fitting.card import write_card
+from analysis.fitting.certificate import Certificate, doubt, judge
+from analysis.fitting.intervals import check_interval
+from analysis.fitting.objective import Objective
+from analysis.fitting.points import Points
+from analysis.fitting.resample import check_resample, refit
+from analysis.fitting.result import Engine, Fit, Minimised
+from analysis.fitting.seeds import LackOfFit, lack_of_fit, weights_from_seeds
+from analysis.fitting.solver import Problem, residuals, solve
+from analysis.fitting.uncertainty import Uncertainty
+from analysis.laws import Law
+from analysis.laws.base import Array
+from analysis.numbers import measured, number, percent
+
+MANY = 4_000
+"""Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a fit searches and resamples."""
+
+    resamples: int = 1000
+    resample: Literal["runs", "points", "seed", "wild"] = "runs"
+    interval: Literal["percentile", "bca"] = "percentile"
+    level: float = 0.95
+    seed: int = 0
+    starts: int | None = None
+
+    def __post_init__(self) -> None:
+        check_interval(self.interval, self.level)
+        check_resample(self.resample)
+        if self.resamples < 0 or (self.starts is not None and self.starts < 1):
+            raise UserError(
+                f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"
+            )
+
+
+def fit_points(
+    points: Points, law: Law, *, y: str, goal: Objective, how: How, tried: dict[str, float] | None = None
+) -> Fit:
+    """Fit a law to points already chosen. What overflows on the way is infinite, and loses against what does not."""
+    with np.errstate(all="ignore"):
+        return _fit_points(points, law, y, goal, how, tried)
+
+
+def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tried: dict[str, float] | None) -> Fit:
+    problem = pose(points, law, goal)
+    starts = law.default_starts if how.starts is None else how.starts
+    certificate, found = search(problem, points, starts=starts, seed=how.seed)
+    theta = found[0]
+    samples, unsettled, refitted = None, 0.0, True
+    if how.resamples:
+        drawn = refit(
+            problem, points, np.stack(found, axis=1), count=how.resamples, resample=how.resample, seed=how.seed
+        )
+        samples, unsettled, refitted = drawn.theta, 1 - drawn.settled, drawn.refitted
+    spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
+    if samples is not None:
+        certificate = doubt(certificate, problem, spread.inner())
+    params = dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True))
+    rest = residuals(problem, theta[:, None])[0]
+    value = float(goal_value(problem, rest, points.weights))
+    lack = lack_of_fit(points, rest, len(theta))
+    said = warnings(points, params, certificate, lack, unsettled if how.resamples else None)
+    if not refitted:
+        said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
+    if tried:
+        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} foretold best", *said)
+    options = {**vars(how), "starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
+    return Fit(
+        law=law.name,
+        y=y,
+        params=params,
+        intervals=spread.intervals(),
+        level=how.level,
+        objective=Minimised(goal.name, goal.space, goal.delta, value),
+        n_points=points.n,
+        n_runs=points.n_runs,
+        certificate=certificate,
+        allocation=spread.allocation(),
+        lack_of_fit=lack,
+        warnings=said,
+        card=write_card(points, law, options),
+        engine=Engine(problem, points, theta, samples, rest),
+    )
+
+
+def weigh(points: Points, weights: str, space: str) -> Points:
+    """Give the rows weights from the scatter of seeds."""
+    if weights != "seeds":
+        raise UserError(f"found weights={weights!r}; wanted 'seeds' or none")
+    return replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
+
+
+def pose(points: Points, law: Law, goal: Objective) -> Problem:
+    """Make points scale-free: inputs over their geometric means, y over its median, delta with it."""
+    units = points.units(law.centred_with)
+    law = law.bind(units)
+    inputs = {name: np.log(values) - units.log_inputs[name] for name, values in points.inputs.items()}
+    if goal.space == "log":
+        return Problem(law, inputs, np.log(points.y) - units.log_y, goal, units)
+    scale = np.exp(units.log_y)
+    return Problem(law, inputs, points.y / scale, Objective(goal.name, goal.delta / scale, "raw"), units)
+
+
+def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
+    """Return the objective in the user's units."""
+    value = float(problem.objective.value(rest, weights))
+    if problem.objective.space == "log":
+        return value
+    return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
+
+
+def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple[Certificate, list[Array]]:
+    """Solve from many starts and judge where they end: the certificate, the best parameters and its rivals'."""
+    rng = np.random.default_rng(seed)
+    few, weights = problem, points.weights
+    if problem.n > MANY:
+        pick = np.linspace(0, problem.n - 1, MANY).astype(int)
+        inputs = {name: x[pick] for name, x in problem.inputs.items()}
+        few = Problem(problem.law, inputs, problem.response[pick], problem.objective, problem.units)
+        weights = weights[pick]
+    log_y = few.response if problem.objective.space == "log" else np.log(np.maximum(few.response, 1e-3))
+    begin = problem.law.starts(few.inputs, log_y, weights, starts, rng)
+    solution = solve(few, begin, weights=weights)
+    if not np.isfinite(solution.value).any():
+        raise Refusal(f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points")
+    certificate, found = judge(few, solution, weights)
+    _refuse_bounds(problem, certificate)
+    if few is not problem:
+        polished = solve(problem, np.stack(found, axis=1), weights=points.weights, anneal=False)
+        order = np.argsort(polished.value)
+        found = [polished.theta[:, k] for k in order]
+        norm, per = float(polished.gradient_norm[order[0]]), problem.n / len(problem.law.params)
+        certificate = replace(certificate, gradient_norm=norm, points_per_parameter=per)
+    return certificate, found
+
+
+def _refuse_bounds(problem: Problem, certificate: Certificate) -> None:
+    """Refuse where the best place, found by all starts, is the edge of what an exponent or a coefficient may be."""
+    stuck = [name for name in certificate.at_bound if problem.law.bounds[name].vital]
+    if stuck and certificate.share_at_best > 0.5:
+        raise Refusal(
+            f"the data do not determine {' and '.join(stuck)} of the law {problem.law.name}: every good fit puts it "
+            "at the edge of what is allowed; take a law with fewer parameters, or add runs over a wider range"
+        )
+
+
+def warnings(
+    points: Points,
+    params: dict[str, float],
+    certificate: Certificate,
+    lack: LackOfFit | None,
+    unsettled: float | None,
+) -> tuple[str, ...]:
+    """Say in sentences what a reader of the numbers should know."""
+    said = [f"weak fit: {reason}" for reason in certificate.reasons]
+    E = params.get("E")
+    if E is not None and points.y.min() < E:
+        said.append(
+            f"E ({measured(E)}) lies above the smallest response seen ({measured(points.y.min())}): it is no floor"
+        )
+    if E is not None and np.isfinite(points.y_se):
+        said.append(
+            f"the test set's own sampling error ({number(points.y_se, 2)}) is common to all runs; E is known no better"
+        )
+    if lack is not None and lack.p_value < 0.01:
+        said.append(
+            f"the law misses the means of its settings by more than seeds explain (p {number(lack.p_value, 1)})"
+        )
+    if unsettled is not None and points.n_runs < 10:
+        said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")
+    if unsettled is not None and unsettled > 0.01:
+        said.append(f"{percent(unsettled)} of the refits did not settle")
+    return tuple(said)

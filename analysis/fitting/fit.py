@@ -1,0 +1,90 @@
+"""Fit a law to a table: many starts, refits as one batch, a certificate, a refusal where the data cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from analysis.fitting.holdout import candidates, score_laws, size_column
+from analysis.fitting.points import Selection
+from analysis.fitting.result import Fit
+from analysis.fitting.settings import Settings, fit_law, settings_of
+from analysis.laws import Law, get_law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(
+    table: pd.DataFrame | str | Path,
+    law: str | Law = "chinchilla",
+    *,
+    y: str = "loss",
+    x: str | None = None,
+    objective: Literal["huber", "lad", "lsq"] = "huber",
+    delta: float = 1e-3,
+    space: Literal["log", "raw"] = "log",
+    weights: Literal["seeds"] | None = None,
+    resamples: int = 1000,
+    resample: Literal["runs", "points", "seed", "wild"] = "runs",
+    interval: Literal["percentile", "bca"] = "percentile",
+    level: float = 0.95,
+    seed: int = 0,
+    starts: int | None = None,
+    rows: Literal["final", "all"] = "final",
+    where: str | None = None,
+    pool: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    task: str | None = None,
+) -> Fit:
+    """Fit a law to the rows of a table (or of the file or results folder of that name).
+
+    `law` is a name, "module:LAW", a law, or "auto": the one that backtests best. `x` names the variable of a
+    one-variable law (C where there is one). `rows`, `where`, `pool`, `keep` and `task` choose the rows. The default
+    objective is that of Hoffmann et al. 2022: the sum over points of a Huber loss (delta 1e-3) on log y.
+    `weights="seeds"` weighs by the inverse variance of seeds.
+
+    Raises `UserError` for bad input and `Refusal` where the data cannot carry the law.
+    """
+    from analysis.table.read import load_table
+
+    settings = settings_of(
+        objective=objective,
+        delta=delta,
+        space=space,
+        weights=weights,
+        rows=rows,
+        where=where,
+        pool=pool,
+        keep=keep,
+        task=task,
+        resamples=resamples,
+        resample=resample,
+        interval=interval,
+        level=level,
+        seed=seed,
+        starts=starts,
+    )
+    frame = load_table(table)
+    tried: dict[str, float] = {}
+    if law == "auto":
+        tried = errors_ahead(frame, y=y, x=x, settings=settings)
+        law = next(iter(tried))
+    return fit_law(frame, get_law(law), y=y, x=x, settings=settings, tried=tried)
+
+
+def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
+    """Return the candidate laws with their error ahead of what they have seen, best first."""
+    from analysis.table.columns import require_columns
+    from analysis.table.select import select_rows
+
+    selection = settings.selection
+    rows, _ = select_rows(frame, y=y, **vars(selection))
+    by = size_column(rows, x)
+    require_columns(rows, [by])
+    chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
+    bare = replace(settings, selection=chosen).resampled(0)
+    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=bare)
+    return {score.law: score.error for score in scores if score.splits}

@@ -1,0 +1,218 @@
+"""From a table's rows to the arrays that a fit works on, or a sentence about what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from analysis.errors import Refusal, UserError
+from analysis.laws.base import Array, Law, Units
+from analysis.numbers import measured, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of a table a fit may use (see `analysis.table.select.select_rows`)."""
+
+    rows: Literal["final", "all"] = "final"
+    where: str | None = None
+    pool: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Points:
+    """The rows of one fit: raw inputs and response (n,), the run and the seed each belongs to, a weight."""
+
+    inputs: dict[str, Array]
+    y: Array
+    run: Array
+    seed: Array | None
+    weights: Array
+    columns: dict[str, str]
+    left_out: tuple[str, ...]
+    flops_per_nd: float
+    y_se: float
+    data_hash: str
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return int(self.run.max()) + 1
+
+    def units(self, shared: Mapping[str, str]) -> Units:
+        """Return the centres that make the fit scale-free; inputs in `shared` take the centre of another."""
+        log_inputs = {name: float(np.log(self.inputs[shared.get(name, name)]).mean()) for name in self.inputs}
+        return Units(log_inputs, float(np.log(np.median(np.abs(self.y)))))
+
+    def take(self, mask: Array) -> Points:
+        """Keep some rows."""
+        seed = None if self.seed is None else codes(self.seed[mask])
+        inputs = {name: x[mask] for name, x in self.inputs.items()}
+        parts = {"y": self.y[mask], "run": codes(self.run[mask]), "seed": seed, "weights": self.weights[mask]}
+        return replace(self, inputs=inputs, **parts)
+
+
+def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
+    """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
+    from analysis.table.columns import require_columns
+    from analysis.table.select import origins, select_rows
+
+    columns = input_columns(table, law, x)
+    if y in columns.values():
+        raise UserError(f"found {y} as the response and as what it depends on; wanted two columns; choose another")
+    chosen, left_out = select_rows(
+        table,
+        y=y,
+        rows=selection.rows,
+        where=selection.where,
+        pool=selection.pool,
+        keep=selection.keep,
+        task=selection.task,
+    )
+    require_columns(chosen, list(columns.values()))
+    chosen, repeated = _without_repeats(chosen, [*columns.values(), y])
+    if repeated:
+        left_out = [*left_out, f"{repeated} row{'s' if repeated > 1 else ''} that repeat another"]
+    values = {name: _positive(chosen, column) for name, column in columns.items()}
+    response = chosen[y].to_numpy(dtype=float)
+    if space == "log" and (response <= 0).any():
+        bad = int((response <= 0).sum())
+        raise UserError(
+            f"found {bad} of {len(response)} rows with {y} <= 0, which has no logarithm; "
+            f'leave them out (where="{y} > 0") or fit with space="raw"'
+        )
+    points = Points(
+        inputs=values,
+        y=response,
+        run=codes(np.asarray(origins(chosen))),  # the stages of one training run are drawn together
+        seed=codes(chosen["seed"].to_numpy()) if "seed" in chosen.columns and chosen["seed"].notna().all() else None,
+        weights=np.ones(len(chosen)),
+        columns=columns,
+        left_out=tuple(left_out),
+        flops_per_nd=_flops_per_nd(chosen),
+        y_se=_median(chosen, f"{y}_se"),
+        data_hash=_hash(values, response),
+    )
+    check(points, law)
+    return points
+
+
+def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:
+    """Return the table's column for each input of the law."""
+    if not law.of_one_variable:
+        if x is not None:
+            raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
+        missing = [name for name in law.inputs if name not in table.columns]
+        if missing:
+            raise UserError(
+                f"found no column {missing[0]!r}, which the law {law.name} needs (it needs {', '.join(law.inputs)}); "
+                f"the table has {', '.join(map(str, table.columns[:40]))}; name it with --columns"
+            )
+        return {name: name for name in law.inputs}
+    if x is None:
+        present = [name for name in ("C", "D", "N") if name in table.columns]
+        if not present:
+            raise UserError(f"found no column C, D or N for the law {law.name}; name its variable with x")
+        x = present[0]
+    return {"x": x}
+
+
+def check(points: Points, law: Law) -> None:
+    """Refuse data that cannot carry the law: too few points, an input without spread."""
+    n, p = points.n, len(law.params)
+    distinct = len(np.unique(settings(points.inputs)))
+    if n < p + 1:
+        raise Refusal(
+            f"found {n} point{'s' if n != 1 else ''}; the law {law.name} has {p} parameters and wants at least {p + 1} "
+            f"points ({3 * p} to say something about its exponents)"
+        )
+    for name, values in points.inputs.items():
+        if np.ptp(np.log(values)) < 1e-9:
+            raise Refusal(
+                f"found one value of {points.columns[name]} ({number(values[0])}) in all {n} points; the law "
+                f"{law.name} cannot say how the response falls with it; add runs at other values of "
+                f"{points.columns[name]}"
+            )
+    if distinct < p:
+        raise Refusal(
+            f"found {distinct} distinct settings of {', '.join(points.columns.values())} in {n} points; the law "
+            f"{law.name} has {p} parameters and wants at least {p} settings; add runs at other settings"
+        )
+    if np.ptp(points.y) == 0:
+        raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points; nothing scales here")
+
+
+def settings(inputs: Mapping[str, Array]) -> Array:
+    """Return one number a row that tells settings apart: rows of equal inputs have equal numbers."""
+    weights = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0])
+    return sum((w * np.log(x) for w, x in zip(weights, inputs.values(), strict=False)), np.zeros(1))
+
+
+def codes(values: Array) -> Array:
+    """Number the distinct values 0, 1, … in order of first appearance."""
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=int)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse.reshape(-1)]
+
+
+def _without_repeats(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """Drop rows that say the same of the same run twice (a seed's twin with the same loss is kept)."""
+    names = [*dict.fromkeys([*columns, *(name for name in ("run_id", "seed", "step") if name in rows.columns)])]
+    twice = rows.duplicated(subset=names)
+    return (rows[~twice].reset_index(drop=True), int(twice.sum())) if twice.any() else (rows, 0)
+
+
+def _positive(rows: pd.DataFrame, column: str) -> Array:
+    values = rows[column].to_numpy(dtype=float)
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        raise UserError(
+            f"found {int(bad.sum())} of {len(values)} rows whose {column} is not a positive number (such as "
+            f'{values[bad][0]}); wanted positive numbers; leave them out (where="{column} > 0")'
+        )
+    return values
+
+
+def _flops_per_nd(rows: pd.DataFrame) -> float:
+    """Return C / (N D) of the rows: 6 where the table does not say (Kaplan et al. 2020)."""
+    if not {"N", "D", "C"} <= set(rows.columns):
+        return 6.0
+    try:
+        with np.errstate(all="ignore"):
+            ratio = rows["C"].to_numpy(dtype=float) / (
+                rows["N"].to_numpy(dtype=float) * rows["D"].to_numpy(dtype=float)
+            )
+    except (TypeError, ValueError):
+        return 6.0
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    return float(np.median(ratio)) if len(ratio) else 6.0
+
+
+def _median(rows: pd.DataFrame, column: str) -> float:
+    """Return the median of a column of numbers, nan where there is none."""
+    if column not in rows.columns:
+        return float("nan")
+    values = rows[column].to_numpy(dtype=float, na_value=np.nan)
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _hash(inputs: dict[str, Array], y: Array) -> str:
+    """Return SHA-256 (16 hex digits) of the numbers used, whatever the order of the rows."""
+    matrix = np.stack([*inputs.values(), y], axis=1)
+    ordered = matrix[np.lexsort(matrix.T)]
+    return hashlib.sha256(np.ascontiguousarray(ordered).tobytes()).hexdigest()[:16]

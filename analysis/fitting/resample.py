@@ -1,0 +1,151 @@
+"""Refit on resampled runs, points, seeds or residuals: all refits as one batch, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from analysis.errors import Refusal, UserError
+from analysis.fitting.certificate import information
+from analysis.fitting.points import Points
+from analysis.fitting.solver import Problem, residuals, score_and_hessian, solve
+from analysis.laws.base import Array
+
+Resample = Literal["runs", "points", "seed", "wild"]
+BLOCK = 2_000
+"""Resamples drawn at once: bounds the memory whatever their number."""
+MOST_VALUES = 40_000_000
+"""Resamples x points beyond which refits give way to the sandwich formula (about half a minute of refits)."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Parameters of the refits (p, R), and the share of them that settled."""
+
+    theta: Array
+    settled: float
+    refitted: bool = True
+
+
+def check_resample(name: str) -> None:
+    """Raise `UserError` that lists the ways to resample."""
+    if name not in get_args(Resample):
+        raise UserError(f"found resample={name!r}; wanted one of {', '.join(get_args(Resample))}")
+
+
+def refit(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Samples:
+    """Refit `count` resamples from the solutions `at` (p, k): each takes the best of the k basins it is started in."""
+    check_resample(resample)
+    if count * points.n > MOST_VALUES:
+        return Samples(
+            sandwich(problem, points, at[:, 0], count=count, resample=resample, seed=seed), 1.0, refitted=False
+        )
+    blocks = np.random.SeedSequence(seed).spawn(-(-count // BLOCK))
+    theta, settled = [], 0
+    cluster = clusters(points, resample)
+    for i, source in enumerate(blocks):
+        rng = np.random.default_rng(source)
+        size = min(BLOCK, count - i * BLOCK)
+        if resample == "wild":
+            response = _flipped(problem, at[:, :1], cluster, size, rng)
+            done = _best(problem, at, points.weights, response, size)
+        else:
+            times = draw(cluster, size, len(at) + 1, rng)
+            done = _best(problem, at, points.weights * times, None, size)
+        theta.append(done[0])
+        settled += int(done[1].sum())
+    return Samples(np.concatenate(theta, axis=1), settled / count)
+
+
+def clusters(points: Points, resample: str) -> Array:
+    """Return the cluster of each row: what is drawn together."""
+    if resample == "points":
+        return np.arange(points.n)
+    if resample != "seed":
+        return points.run
+    if points.seed is None:
+        raise UserError('found no column seed in the table; resample="seed" wants one; use resample="runs"')
+    if points.seed.max() < 2:
+        raise Refusal(f'found {points.seed.max() + 1} seeds; resample="seed" wants at least 3; use resample="runs"')
+    return points.seed
+
+
+def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
+    """Draw how often each row stands in each resample (size, n); with too few distinct clusters it is drawn anew."""
+    k = int(cluster.max()) + 1
+    fewest = min(fewest, max(2, k - 1))
+    times = rng.multinomial(k, np.full(k, 1 / k), size=size)
+    for _ in range(100):
+        poor = (times > 0).sum(axis=1) < fewest
+        if not poor.any():
+            break
+        times[poor] = rng.multinomial(k, np.full(k, 1 / k), size=int(poor.sum()))
+    return times[:, cluster].astype(float)
+
+
+def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: int = 200) -> Array:
+    """Refit with each cluster left out (or each of at most `most` groups of clusters): (p, groups)."""
+    group = clusters(points, "runs" if resample == "wild" else resample) % most
+    k = int(group.max()) + 1
+    weights = points.weights * (group[None, :] != np.arange(k)[:, None])
+    return solve(problem, np.repeat(at[:, :1], k, axis=1), weights=weights, anneal=False).theta
+
+
+def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Array:
+    """Draw parameters (p, count) from the refits' normal limit: covariance H^-1 G G^T H^-1, G summed by cluster."""
+    theta = at[:, None]
+    scores, hessian = score_and_hessian(problem, theta, points.weights)
+    cluster = clusters(points, "runs" if resample == "wild" else resample)
+    summed = np.stack([np.bincount(cluster, row) for row in scores])
+    low, high = problem.law.box()
+    free = (at > low) & (at < high)
+    root = np.zeros((len(at), len(at)))
+    inverse = np.linalg.inv(hessian[np.ix_(free, free)])
+    values, vectors = np.linalg.eigh(inverse @ np.einsum("ik,jk->ij", summed[free], summed[free]) @ inverse)
+    root[np.ix_(free, free)] = vectors * np.sqrt(np.maximum(values, 0))
+    draws = np.random.default_rng(seed).standard_normal((len(at), count))
+    return np.clip(theta + root @ draws, low[:, None], high[:, None])
+
+
+def _best(problem: Problem, at: Array, weights: Array, response: Array | None, size: int) -> tuple[Array, Array]:
+    theta, value, settled = None, np.full(size, np.inf), np.zeros(size, dtype=bool)
+    for k in range(at.shape[1]):
+        found = solve(
+            problem, np.repeat(at[:, k : k + 1], size, axis=1), weights=weights, response=response, anneal=False
+        )
+        better = found.value < value
+        theta = found.theta if theta is None else np.where(better, found.theta, theta)
+        value, settled = np.where(better, found.value, value), np.where(better, found.settled, settled)
+    assert theta is not None
+    left = np.flatnonzero(~settled)
+    if len(left):  # slow ways down flat valleys: with the damping set back, most of them soon arrive
+        rows = [part if part is None or part.ndim == 1 else part[left] for part in (weights, response)]
+        again = solve(problem, theta[:, left], weights=rows[0], response=rows[1], anneal=False)
+        theta[:, left], settled[left] = again.theta, again.settled
+    return theta, settled
+
+
+def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:
+    """Return responses whose residuals keep or change sign by cluster, widened by leverage (size, n)."""
+    spread = _widened(problem, at)
+    signs = rng.choice([-1.0, 1.0], size=(size, int(cluster.max()) + 1))[:, cluster]
+    return problem.response - residuals(problem, at)[0] + spread * signs
+
+
+def _widened(problem: Problem, at: Array) -> Array:
+    """Return the size of each residual as it would be had its point not pulled the fit towards itself.
+
+    Squared loss: r / (1 - leverage) (MacKinnon and White 1985, HC3). Absolute or Huber loss with a small delta: the law
+    goes nearly through some points, so |r| + leverage / (2 density at zero) (Feng, He and Hu 2011), by n / (n - p).
+    """
+    rest, n, p = residuals(problem, at)[0], problem.n, len(at)
+    slopes, gram = information(problem, at[:, 0], np.ones(n))
+    leverage = np.clip(np.einsum("in,ij,jn->n", slopes, np.linalg.pinv(gram), slopes), 0.0, 0.9)
+    scale = 1.4826 * float(np.median(np.abs(rest)))
+    goal = problem.objective
+    if goal.name == "lsq" or (goal.name == "huber" and goal.delta > 2 * scale):
+        return np.abs(rest) / (1 - leverage)
+    freedom = np.sqrt(n / max(1, n - p))
+    return freedom * (np.abs(rest) + np.sqrt(np.pi / 2) * leverage * scale * freedom)

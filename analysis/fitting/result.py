@@ -1,0 +1,231 @@
+"""What a fit returns: parameters, intervals, certificate, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from analysis.errors import Refusal, UserError
+from analysis.fitting.allocation import Allocation, Optimum, optimal_n
+from analysis.fitting.certificate import Certificate
+from analysis.fitting.intervals import percentile
+from analysis.fitting.solver import Problem
+from analysis.laws.base import Array
+from analysis.numbers import number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fitting.points import Points
+    from analysis.fitting.seeds import LackOfFit
+
+
+@dataclass(frozen=True)
+class Minimised:
+    """The objective and its value at the fit: the sum over points."""
+
+    name: str
+    space: str
+    delta: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where a law reaches a response: x, its interval, and the share of refits in which it never does."""
+
+    y: float
+    x: float
+    interval: tuple[float, float] | None
+    never: float | None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What predictions are computed from; not part of the JSON."""
+
+    problem: Problem
+    points: Points
+    theta: Array
+    samples: Array | None
+    residuals: Array
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law, with its doubt."""
+
+    law: str
+    y: str
+    params: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    level: float
+    objective: Minimised
+    n_points: int
+    n_runs: int
+    certificate: Certificate
+    allocation: Allocation | None
+    lack_of_fit: LackOfFit | None
+    warnings: tuple[str, ...]
+    card: dict[str, Any] = field(repr=False)
+    engine: Engine = field(repr=False, compare=False)
+
+    def predict(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
+        """Return the law's value at inputs named as the table's columns, such as {"N": [1e6], "D": [1e9]}."""
+        return np.exp(self._log_curve(self._inputs(at), self.engine.theta[:, None])[0])
+
+    def interval(
+        self, at: Mapping[str, Any] | pd.DataFrame, *, kind: Literal["mean", "run"] = "mean"
+    ) -> tuple[Array, Array]:
+        """Return (low, high), percentiles: of the curve itself, or of the response of a new run (kind="run")."""
+        samples = self._samples()
+        curves = self._log_curve(self._inputs(at), samples).T
+        if kind == "run":
+            curves = self._with_noise(curves)
+        elif kind != "mean":
+            raise UserError(f"found kind={kind!r}; wanted mean or run")
+        ends = np.exp(percentile(curves, self.level))
+        return ends[:, 0], ends[:, 1]
+
+    def allocate(self, C: float) -> Optimum:
+        """Return the optimal N and D for C FLOPs, with intervals, for laws in N and D. Raises `Refusal` for others."""
+        if not (np.isfinite(C) and C > 0):
+            raise UserError(f"found C={C}; wanted a positive number of FLOPs")
+        if self.allocation is None:
+            raise Refusal(f"the law {self.law} does not say how to share C between N and D; fit a law in N and D")
+        product = C / self.allocation.flops_per_nd
+        N, D = (values[0] for values in self.split(np.array([C])))
+        losses = [float(self._loss_at(self.engine.theta[:, None], N * s, D * t)[0]) for s, t in self._doubling()]
+        best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D))
+        if self.engine.samples is None:
+            return best
+        samples = self.engine.samples
+        Ns = np.clip(self._optimal_n(self.params_of(samples), product), 1e-200, 1e200)  # a degenerate refit says 0
+        ends = percentile(np.stack([Ns, product / Ns, self._loss_at(samples, Ns, product / Ns)]), self.level)
+        low, high = ends.T.tolist()
+        return replace(
+            best, N_interval=(low[0], high[0]), D_interval=(low[1], high[1]), loss_interval=(low[2], high[2])
+        )
+
+    def split(self, C: Array) -> tuple[Array, Array]:
+        """Return the optimal N and D at each C, for laws that have an `allocation`."""
+        assert self.allocation is not None
+        product = C / self.allocation.flops_per_nd
+        N = self._optimal_n(self.params_of(self.engine.theta[:, None]), product)
+        return N, product / N
+
+    def reach(self, y: float) -> Reach:
+        """Return the x at which a one-variable law reaches y, with its interval (nan: never). Raises `Refusal`."""
+        law = self.engine.problem.law
+        target = np.array([float(y)])
+        x = law.inverse(self.params_of(self.engine.theta[:, None]), target)
+        if x is None:
+            raise Refusal(f"the law {self.law} has no closed inverse; forecast over a range of sizes instead")
+        if self.engine.samples is None:
+            return Reach(y, float(x[0]), None, None)
+        found = law.inverse(self.params_of(self.engine.samples), target)
+        assert found is not None
+        never = float(np.mean(~np.isfinite(found)))
+        ends = percentile(np.where(np.isfinite(found), found, np.finfo(float).max)[None], self.level)[0]
+        return Reach(y, float(x[0]), (float(ends[0]), float(ends[1])), never)
+
+    def exponents(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
+        """Return d log y / d log input at settings: the marginal return of each input, a negative local exponent."""
+        inputs, law = self._inputs(at), self.engine.problem.law
+        columns = self.engine.points.columns
+        with np.errstate(all="ignore"):
+            return {columns[name]: law.elasticity(self.engine.theta[:, None], inputs, name)[0] for name in inputs}
+
+    def params_of(self, theta: Array) -> dict[str, Array]:
+        """Return the physical parameters of inner vectors (p, R)."""
+        law = self.engine.problem.law
+        return dict(zip(law.params, law.unscale(theta, self.engine.problem.units), strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: the JSON of the fit."""
+        names = ("law", "y", "params", "intervals", "level", "objective", "n_points", "n_runs", "certificate")
+        out = {name: plain(getattr(self, name)) for name in names}
+        out |= {"allocation": plain(self.allocation), "lack_of_fit": plain(self.lack_of_fit)}
+        return out | {"warnings": list(self.warnings), "card": plain(self.card)}
+
+    def to_json(self) -> str:
+        """Return the JSON text of `to_dict`."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def _samples(self) -> Array:
+        if self.engine.samples is None:
+            raise UserError("found a fit without resamples; wanted some for an interval; fit with resamples=1000")
+        return self.engine.samples
+
+    def _inputs(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
+        """Return the law's inputs as centred logarithms (m,)."""
+        columns, units = self.engine.points.columns, self.engine.problem.units
+        missing = [column for column in columns.values() if column not in at]
+        if missing:
+            raise UserError(
+                f"found no {missing[0]!r} among {', '.join(map(str, at))}; the fit needs {', '.join(columns.values())}"
+            )
+        values = {name: np.atleast_1d(np.asarray(at[column], dtype=float)) for name, column in columns.items()}
+        for name, value in values.items():
+            if not (np.isfinite(value).all() and (value > 0).all()):
+                raise UserError(f"found {columns[name]} that is not a positive number; wanted positive numbers")
+        shape = np.broadcast_shapes(*(value.shape for value in values.values()))
+        return {name: np.broadcast_to(np.log(value), shape) - units.log_inputs[name] for name, value in values.items()}
+
+    def _log_curve(self, inputs: dict[str, Array], theta: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return self.engine.problem.law.evaluate(theta, inputs).h + self.engine.problem.units.log_y
+
+    def _with_noise(self, curves: Array) -> Array:
+        """Add to each refit's curve a residual of the fit, widened for the parameters spent; log curves (m, R)."""
+        rest = self.engine.residuals * np.sqrt(self.n_points / max(1, self.n_points - len(self.params)))
+        rng = np.random.default_rng(self.card["seed"])
+        noise = rng.choice(rest, size=curves.shape)
+        if self.engine.problem.objective.space == "log":
+            return curves + noise
+        scale = np.exp(self.engine.problem.units.log_y)
+        return np.log(np.maximum(np.exp(curves) + noise * scale, 1e-300))
+
+    def _optimal_n(self, params: dict[str, Array], product: float | Array) -> Array:
+        tradeoff = self.engine.problem.law.tradeoff(params)
+        assert tradeoff is not None
+        return optimal_n(*tradeoff, np.asarray(product))
+
+    def _loss_at(self, theta: Array, N: Array, D: Array) -> Array:
+        """Return the loss of each inner vector (p, R) at its own N and D (R,)."""
+        law, units = self.engine.problem.law, self.engine.problem.units
+        sizes = {"N": np.atleast_1d(N), "D": np.atleast_1d(D), "D_unique": np.atleast_1d(D)}
+        inputs = {name: np.log(sizes[name])[:, None] - units.log_inputs[name] for name in law.inputs}
+        with np.errstate(all="ignore"):
+            return np.exp(law.evaluate(theta, inputs).h[:, 0] + units.log_y)
+
+    def _doubling(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        assert self.allocation is not None
+        return (1.0, 1.0), (2.0**self.allocation.N_exponent, 2.0**self.allocation.D_exponent)
+
+    def _beyond(self, N: float, D: float) -> tuple[str, ...]:
+        said = []
+        for name, value in (("N", N), ("D", D)):
+            largest = float(self.engine.points.inputs[name].max())
+            if value > largest:
+                said.append(f"the optimal {name} is {number(value / largest, 3)} times the largest run's")
+        return tuple(said)
+
+
+def plain(value: Any) -> Any:
+    """Turn dataclasses, arrays and tuples into JSON's own kinds; numbers that are not finite become None."""
+    if hasattr(value, "__dataclass_fields__"):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

@@ -1,0 +1,75 @@
+"""What the scatter of seeds tells: weights for a fit, and whether the law misses more than seeds explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.errors import Refusal
+from analysis.fitting.points import Points, codes, settings
+from analysis.laws.base import Array
+
+FEWEST = 4
+"""Cells with more than one seed below which their scatter is not modelled."""
+
+
+@dataclass(frozen=True)
+class LackOfFit:
+    """The F test of a law against the scatter of seeds: does it miss the cells' means by more than that?"""
+
+    F: float
+    p_value: float
+    cells: int
+    degrees_of_freedom: tuple[int, int]
+    seed_scatter: float
+
+
+def cells(points: Points) -> Array:
+    """Number the settings of the inputs: rows of one cell differ by seed alone."""
+    return codes(settings(points.inputs))
+
+
+def weights_from_seeds(points: Points, response: Array) -> Array:
+    """Return 1 / variance of seeds for each row, smooth in the inputs, with mean 1.
+
+    The variance within cells is modelled as a power of each input: a regression of log variance by degrees of freedom.
+    """
+    cell = cells(points)
+    count = np.bincount(cell)
+    many = count > 1
+    if many.sum() < FEWEST:
+        raise Refusal(
+            f"found {int(many.sum())} settings with more than one seed; weights from seeds want at least {FEWEST}; "
+            "leave weights out"
+        )
+    mean = np.bincount(cell, response) / count
+    variance = np.bincount(cell, (response - mean[cell]) ** 2)[many] / (count[many] - 1)
+    variance = np.maximum(variance, 1e-4 * np.median(variance) + 1e-30)
+    logs = np.stack([np.log(x) for x in points.inputs.values()], axis=1)
+    logs = np.column_stack([np.ones(len(logs)), logs - logs.mean(axis=0)])
+    first = np.array([np.argmax(cell == k) for k in np.flatnonzero(many)])
+    freedom = np.sqrt(count[many] - 1.0)
+    size = logs.shape[1]
+    # A ridge on the slopes: a handful of cells does not fix how noise depends on three inputs.
+    gram = (logs[first] * freedom[:, None]).T @ (logs[first] * freedom[:, None]) + np.diag([0.0] + [1.0] * (size - 1))
+    model = np.linalg.solve(gram, (logs[first] * freedom[:, None]).T @ (np.log(variance) * freedom))
+    weights = np.exp(-(logs @ model))
+    return weights / weights.mean()
+
+
+def lack_of_fit(points: Points, residuals: Array, parameters: int) -> LackOfFit | None:
+    """Test residuals (n,) against the scatter within cells; None without repeated cells or spare cells."""
+    cell = cells(points)
+    count = np.bincount(cell)
+    spare, repeats = len(count) - parameters, int((count - 1).sum())
+    if repeats < 3 or spare < 1:
+        return None
+    mean = np.bincount(cell, residuals) / count
+    pure = float(((residuals - mean[cell]) ** 2).sum()) / repeats
+    if pure <= 0:
+        return None
+    F = float((count * mean**2).sum()) / spare / pure
+    from scipy.special import fdtrc
+
+    return LackOfFit(F, float(fdtrc(spare, repeats, F)), len(count), (spare, repeats), float(np.sqrt(pure)))

@@ -1,0 +1,76 @@
+"""Intervals of a fit's parameters, and of what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from analysis.fitting.allocation import Allocation
+from analysis.fitting.intervals import bca, percentile
+from analysis.fitting.points import Points
+from analysis.fitting.resample import jackknife
+from analysis.fitting.solver import Problem
+from analysis.laws.base import Array
+
+
+class Uncertainty:
+    """Intervals of the parameters and of the allocation, from the refits of a finished fit."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        points: Points,
+        theta: Array,
+        samples: Array | None,
+        resample: str,
+        interval: str,
+        level: float,
+    ) -> None:
+        self.problem, self.points, self.theta, self.samples = problem, points, theta, samples
+        self.level = level
+        self.jackknifed = (
+            jackknife(problem, points, theta[:, None], resample) if interval == "bca" and samples is not None else None
+        )
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Return the interval of each parameter; none without resamples."""
+        if self.samples is None:
+            return {}
+        ends = self._ends(lambda theta: self.problem.law.unscale(theta, self.problem.units))
+        return {
+            name: (float(low), float(high)) for name, (low, high) in zip(self.problem.law.params, ends, strict=True)
+        }
+
+    def inner(self) -> Array:
+        """Return the interval of each parameter of the inner vector, (p, 2); needs resamples."""
+        return self._ends(lambda theta: theta)
+
+    def allocation(self) -> Allocation | None:
+        """Return how N and D grow with C, for laws that say."""
+        exponent = self._n_exponent(self.theta[:, None])
+        if exponent is None:
+            return None
+        a = float(exponent[0, 0])
+        ends = None
+        if self.samples is not None:
+            low, high = self._ends(self._n_exponent)[0]
+            ends = (float(low), float(high))
+        return Allocation(a, 1 - a, ends, self.points.flops_per_nd)
+
+    def _n_exponent(self, theta: Array) -> Array | None:
+        law = self.problem.law
+        split = law.tradeoff(dict(zip(law.params, law.unscale(theta, self.problem.units), strict=True)))
+        if split is None:
+            return None
+        _, _, alpha, beta = split
+        with np.errstate(all="ignore"):
+            return np.atleast_2d(beta / (alpha + beta))
+
+    def _ends(self, of: Callable[[Array], Any]) -> Array:
+        assert self.samples is not None
+        samples = of(self.samples)
+        if self.jackknifed is None:
+            return percentile(samples, self.level)
+        return bca(samples, of(self.theta[:, None])[:, 0], of(self.jackknifed), self.level)

@@ -1,0 +1,159 @@
+"""How numbers are written: one function for each kind of number, for terminal, figures, tables and page alike.
+
+| kind | function | for instance |
+|---|---|---|
+| weights, examples, steps | `count` | 2,880; 1.28×10⁶ |
+| compute | `flops` | 9.53×10¹⁰ |
+| parameters of a law, settings of a run | `number` | 0.2295; 39.07; 2.5×10⁻⁴ |
+| exponents | `exponent` | −0.157 |
+| losses, errors and other measured values | `measured` | 1.350; 0.684 ± 0.012 |
+| intervals of any of these | `interval` | [0.149, 0.169] |
+| how far an exponent moves | `shift` | +0.012; less than 0.001 |
+| shares, factors | `percent`, `times` | 95 %; 1.66× |
+| times | `duration` | 3 min 20 s |
+| ticks and legends, where room is short | `short` | 199M |
+
+`entry` chooses among them by the name of a column. Minus signs are − and powers of ten have superscripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+RAISED, LOWERED = str.maketrans("0123456789-", SUPERSCRIPTS), str.maketrans(SUPERSCRIPTS, "0123456789-")
+LEAST, MOST = 1e-3, 1e6
+"""From the first up to below the second, numbers are written without a power of ten."""
+
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+"""Seconds of each unit of time."""
+
+
+def power_of_ten(value: float, digits: int = 3) -> str:
+    """Write a number with a power of ten: 10⁸, 2×10⁸, 9.53×10¹⁰."""
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    ten = "10" + str(int(power)).translate(RAISED)
+    factor = float(mantissa)
+    text = ten if abs(factor) == 1 else f"{abs(factor):g}×{ten}"
+    return f"−{text}" if factor < 0 else text
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number with so many digits at the most, a whole one up to a million with all; nothing for None or NaN."""
+    if value is None or np.isnan(value):
+        return ""
+    if np.isinf(value):
+        return _minus(f"{value:g}").replace("inf", "∞")
+    if float(value).is_integer() and abs(value) < MOST:
+        return _minus(f"{value:,.0f}")
+    rounded = float(f"{value:.{digits}g}")
+    return _minus(f"{rounded:,.12g}") if LEAST <= abs(rounded) < MOST else power_of_ten(value, digits)
+
+
+def count(value: float | None) -> str:
+    """Write a number of things: 2,880; an estimate of one, such as 927.9, as a whole number of four digits: 928."""
+    if value is None or not np.isfinite(value) or float(value).is_integer():
+        return number(value, 3)
+    return number(round(float(f"{value:.4g}")), 3)
+
+
+def flops(value: float | None) -> str:
+    """Write an amount of compute: 2×10⁸."""
+    return power_of_ten(value) if value and np.isfinite(value) else number(value)
+
+
+def exponent(value: float | None) -> str:
+    """Write an exponent with three decimals: −0.157."""
+    return "" if value is None or np.isnan(value) else _minus(f"{value:.3f}")
+
+
+def shift(difference: float) -> str:
+    """Write how far an exponent moves: +0.012, less than 0.001."""
+    return _minus(f"{difference:+.3f}") if abs(difference) >= 5e-4 else "less than 0.001"
+
+
+def measured(
+    value: float | None, deviation: float = float("nan"), *, digits: int = 4, decimals: int | None = None
+) -> str:
+    """Write a mean ± its deviation: to two digits of the deviation (`digits` of a lone mean), or to so many decimals.
+
+    Very small and very large numbers take a power of ten: (3.18 ± 0.12)×10⁻¹⁰. Nothing for None or NaN.
+    """
+    if value is None or not np.isfinite(value):
+        return number(value)
+    power = _power(max(abs(value), deviation if np.isfinite(deviation) else 0.0))
+    if decimals is None and not LEAST <= 10.0**power < MOST:
+        inner = measured(value / 10.0**power, deviation / 10.0**power, digits=digits)
+        return (f"({inner})" if "±" in inner else inner) + f"×{power_of_ten(10.0**power)}"
+    if decimals is None and deviation > 0:
+        decimals = max(0, min(1 - _power(deviation), 4 - power))  # five digits of the mean at most
+    elif decimals is None:
+        value, decimals = float(f"{value:.{digits}g}"), max(0, digits - 1 - power)
+    return _minus(f"{value:,.{decimals}f}" + (f" ± {deviation:,.{decimals}f}" if np.isfinite(deviation) else ""))
+
+
+def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | None = None) -> str:
+    """Write the ends of an interval, with three digits or as `write` does; nothing for None."""
+    return f"[{', '.join(map(write or partial(number, digits=3), ends))}]" if ends else ""
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent: 95 %."""
+    return f"{number(float(f'{100 * share:.3g}'))} %"
+
+
+def times(factor: float | None) -> str:
+    """Write a factor: 1.66×; nothing for None."""
+    return f"{number(factor, 3)}×" if factor else ""
+
+
+def duration(seconds: float) -> str:
+    """Write a time: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for (unit, name), (part, part_name) in pairwise(UNITS):
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // part} {part_name}"
+    return f"{whole} s"
+
+
+def short(value: float) -> str:
+    """Write a number for a tick or a legend, with two digits or so: 950, 1.2k, 34M, 2.5×10¹⁸."""
+    for factor, suffix in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
+        if 0.01 <= abs(value) < 999.5 * factor:
+            part = value / factor
+            return _minus(f"{float(f'{part:.2g}') if abs(part) < 99.5 else round(part):g}{suffix}")
+    return power_of_ten(value, 2) if value else "0"
+
+
+def entry(column: str, value: object) -> str:
+    """Write what stands in a column of the table of runs: a number as its kind, words as they are, nothing for None."""
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+        return "" if value is None else str(value)
+    return kind_of(column)(float(value))
+
+
+def kind_of(column: str) -> Callable[[float | None], str]:
+    """Return how the values of a column are written: N, D, C and their variants, losses and errors, other numbers."""
+    symbol = column.removeprefix("run_").partition("_")[0]
+    if symbol in ("N", "D"):
+        return count
+    if symbol == "C" or column == "budget":
+        return flops
+    return measured if column.endswith(("loss", "error")) else number
+
+
+def _power(value: float) -> int:
+    """Return the power of ten of the first digit, as it is when rounded to four."""
+    return int(f"{value:.3e}".partition("e")[2])
+
+
+def _minus(text: str) -> str:
+    """Put minus signs for hyphens, none before a zero."""
+    text = text.replace("-", "−")
+    return text.removeprefix("−") if not text.strip("−0.") else text

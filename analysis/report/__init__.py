@@ -1,0 +1,1 @@
+"""The report of a sweep: its laws, figures and tables on one page."""

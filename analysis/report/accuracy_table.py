@@ -1,0 +1,188 @@
+"""Result tables: accuracy by setting and task, mean and deviation over seeds, as in the tables of a paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.numbers import count, entry, measured
+from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
+from analysis.report.text_table import TextTable
+from analysis.table.select import OWN_TASK
+from analysis.wording import symbol
+
+MOST_ROWS = 60
+"""Settings that a table lists; where milestones make more, only the ends of runs are listed."""
+
+SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
+"""Columns that tell one setting from another beside the model and the epochs, where they differ."""
+
+NUMBERS = ("label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
+
+WORDS = {
+    "D_unique": "examples",
+    "stage_recipe": "stage",
+    "label_smoothing": "smoothing",
+    "augment": "augmentation",
+    "lr": "learning rate",
+    "budget": "compute (FLOPs)",
+    "variant": "change",
+}
+
+
+def results_of(cases: Sequence[Case]) -> TextTable | None:
+    """Tabulate the results of all tasks; None where there is nothing to tell apart."""
+    settled = [case.rows for case in cases if case.rows is not None]
+    if not settled:
+        return None
+    measured = all("error" in rows and rows["error"].notna().all() for rows in settled)
+    return result_table(pd.concat(settled), "error" if measured else "loss")
+
+
+def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
+    """Tabulate settled rows: a line a setting, a column a task; None where there is nothing to tell apart.
+
+    Error is shown as accuracy in per cent, other responses as they are; ± is the standard deviation over seeds.
+    """
+    rows = _named(rows[rows[y].notna()].reset_index(drop=True))
+    if _n_settings(rows) > MOST_ROWS and "final" in rows.columns:
+        rows = rows[rows["final"].astype(bool)]
+    chosen = _settings(rows)
+    if not chosen or _n_settings(rows) > MOST_ROWS:
+        return None
+    value = 100 * (1 - rows[y]) if y == "error" else rows[y]
+    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
+    grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
+    cells = grouped.agg(mean=("value", "mean"), std=("value", "std"), size=("value", "size"), seeds=("seed", "nunique"))
+    cells = _ordered(cells.reset_index(), [] if "variant" in chosen else chosen)
+    tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
+    lines = [_cells(setting, chosen, group, tasks, y) for setting, group in _by(cells, chosen)]
+    heads = tuple(WORDS.get(name, name) for name in chosen) + tuple(tasks)
+    right = tuple(i for i, name in enumerate(chosen) if name in NUMBERS) + tuple(range(len(chosen), len(heads)))
+    what = "Test accuracy, %" if y == "error" else f"Test {y}"
+    return TextTable("results", what, heads, tuple(lines), right, _note(cells))
+
+
+def _note(cells: pd.DataFrame) -> str:
+    n = sorted(set(cells["size"]))
+    if n[-1] == 1:
+        return "One seed."
+    noun = "seeds" if (cells["size"] == cells["seeds"]).all() else "runs"
+    return f"Mean ± standard deviation over {n[0] if len(n) == 1 else f'{n[0]} to {n[-1]}'} {noun}."
+
+
+def _n_settings(rows: pd.DataFrame) -> int:
+    chosen = _settings(rows)
+    return len(rows[chosen].drop_duplicates()) if chosen else 0
+
+
+def _by(cells: pd.DataFrame, chosen: Sequence[str]) -> Any:
+    return cells.groupby(list(chosen), dropna=False, sort=False)
+
+
+def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
+    """Order lines setting by setting: numbers by size, words as they first appear."""
+    ranks: dict[str, pd.Series] = {}
+    for name in chosen:
+        known = cells[name]
+        if name == "model":
+            parts = known.str.extract(r"^(.*)-(\d+)/Wi-(\d+)$")
+            ranks |= {"family": _appearance(parts[0]), "depth": parts[1].astype(float), "width": parts[2].astype(float)}
+        else:
+            ranks[name] = known.fillna(-np.inf) if name in NUMBERS else _appearance(known)
+    if not ranks:
+        return cells
+    return cells.loc[pd.DataFrame(ranks).sort_values(list(ranks), kind="stable").index]
+
+
+def _appearance(column: pd.Series) -> pd.Series:
+    return pd.Series(pd.factorize(column)[0], index=column.index)
+
+
+def _settings(rows: pd.DataFrame) -> list[str]:
+    """Choose the columns that tell settings apart; what follows from the others tells nothing."""
+    chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
+    if "variant" in chosen:
+        return [name for name in chosen if name in ("variant", "D_unique")]
+    for name in ("lr", "stage_recipe", "epochs", "D_unique"):
+        others = [other for other in chosen if other != name]
+        if name in chosen and others:
+            told = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1
+            chosen = others if told else chosen
+    return chosen
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add what a line is told by: model, epochs as asked for, and the column its value stands in."""
+    from analysis.figures.paper.ablation import variant_of
+
+    added: dict[str, Any] = {}
+    if {"family", "depth", "width"} <= set(rows.columns) and rows[["depth", "width"]].notna().all(axis=None):
+        added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
+    if "epochs" in rows.columns:
+        added["epochs"] = epoch_groups(rows)
+    task = rows["task"].astype(str) if "task" in rows.columns else pd.Series(OWN_TASK, index=rows.index)
+    data = rows["data"].astype(str) if "data" in rows.columns else task
+    added["column"] = data if _crops_only(rows, task) else task.where(task != OWN_TASK, data)
+    if "overrides" in rows.columns and is_ablation(rows):
+        added["variant"] = rows["overrides"].map(variant_of)
+    return rows.assign(**added)
+
+
+def _crops_only(rows: pd.DataFrame, task: pd.Series) -> bool:
+    """Tell whether all other tasks are the same test on random crops, and so belong in the same column."""
+    crops = crops_of(rows)[task != OWN_TASK]
+    return len(crops) > 0 and bool(crops.notna().all())
+
+
+def _cells(
+    setting: tuple[object, ...], chosen: Sequence[str], group: pd.DataFrame, tasks: Sequence[str], y: str
+) -> tuple[str, ...]:
+    said = [_word(name, value) for name, value in zip(chosen, setting, strict=True)]
+    for task in tasks:
+        found = group[group["column"] == task]
+        mean, deviation = (float(found[name].iloc[0]) if len(found) else float("nan") for name in ("mean", "std"))
+        said.append(measured(mean, deviation, decimals=1 if y == "error" else None))
+    return tuple(said)
+
+
+def _word(name: str, value: object) -> str:
+    from analysis.wording import augment_words
+
+    if value is None or value != value:
+        return "plain" if name == "stage_recipe" else "–"
+    if name == "augment":
+        return augment_words(str(value))
+    if name == "stage_recipe":
+        return re.sub(r"[\[\],]+", " ", str(value)).strip()
+    return entry(name, value)
+
+
+def efficiency_table(path: Path) -> TextTable | None:
+    """Tabulate an efficiency.csv that `scaling measure` wrote; None where there is none."""
+    try:
+        rows = pd.read_csv(path)
+    except (OSError, ValueError):
+        return None
+    heads = ("model", "parameters", "MFLOPs an image", "latency, ms", "images/s", "best batch", "memory, MB")
+    lines = [
+        (
+            symbol(row["family"], row["depth"], row["width"]),
+            count(row["N_total"]),
+            measured(row["forward_flops"] / 1e6, digits=3),
+            measured(row["latency_ms"], digits=3),
+            measured(row["throughput"], digits=3),
+            count(row["best_batch"]),
+            measured(row["memory_bytes"] / 1e6, digits=3),
+        )
+        for row in rows.to_dict("records")
+    ]
+    how = rows.iloc[0]
+    threads = f"{how['threads']:.0f} thread{'s' if how['threads'] > 1 else ''}"
+    note = f"Forward pass on {how['device']}, {how['precision']}, {threads}; latency of one image."
+    return TextTable("efficiency", "Cost of inference", heads, tuple(lines), tuple(range(1, 7)), note)

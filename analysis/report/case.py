@@ -1,0 +1,120 @@
+"""One task of a table as the paper's figures read it: its rows, its response, and what kind of sweep it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import attempt
+from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
+from analysis.report.law_results import USUAL, How
+from analysis.table.select import RECIPE, select_rows, tasks_of
+
+MOST_ROWS = 20_000
+"""Rows beyond which special figures are not drawn: they show single runs."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a kind of sweep is told by: the table, where it came from, and one task of it (None: it has no tasks)."""
+
+    table: pd.DataFrame
+    source: Path
+    task: str | None
+    how: How = USUAL
+
+    @cached_property
+    def rows(self) -> pd.DataFrame | None:
+        """Return settled final rows, with the milestones of constant-rate runs; None where there are none to use."""
+        for rows in ("all", "final"):
+            found, _ = attempt(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
+            if found is not None and len(found[0]) <= MOST_ROWS:
+                return with_paper_columns(found[0])
+        return None
+
+    @cached_property
+    def ends(self) -> pd.DataFrame | None:
+        """Return the rows at the end of their run."""
+        rows = self.rows
+        return rows[rows["final"].astype(bool)] if rows is not None and "final" in rows.columns else rows
+
+    @cached_property
+    def y(self) -> str:
+        """Return the response: the error where it is measured and nowhere zero, else the loss."""
+        rows = self.rows
+        measured = rows is not None and "error" in rows.columns and rows["error"].notna().all()
+        return "error" if measured and rows is not None and (rows["error"] > 0).all() else "loss"
+
+    @cached_property
+    def exponents(self) -> list[Exponents]:
+        """Return the frontier and its law under each convention, for a sweep of models, data and lengths."""
+        if self.rows is None or not self.scaling:
+            return []
+        return exponents(self.rows, self.y, resamples=self.how.resamples, level=self.how.level)
+
+    @cached_property
+    def scaling(self) -> bool:
+        """Tell a sweep of models, data and lengths."""
+        return self.rows is not None and is_scaling(self.rows)
+
+
+def cases_of(table: pd.DataFrame, source: Path, how: How = USUAL) -> list[Case]:
+    """Return a case for each task of the table, the training's own first."""
+    tasks = tasks_of(table)
+    return [Case(table, source, task, how) for task in tasks] if tasks else [Case(table, source, None, how)]
+
+
+def crops_of(rows: pd.DataFrame) -> pd.Series:
+    """Return over how many random crops of an image each row's predictions are averaged; NaN without crops."""
+    recipe = rows["stage_recipe"] if "stage_recipe" in rows.columns else pd.Series(None, index=rows.index, dtype=object)
+    return recipe.astype(str).str.extract(r"\bcrops=(\d+)", expand=False).astype(float)
+
+
+def is_scaling(rows: pd.DataFrame) -> bool:
+    """Tell runs of several models on several data sets, one family and one recipe, over several lengths."""
+    wanted = {"N", "C", "D", "D_unique", "width", "depth", "epochs"}
+    if not wanted <= set(rows.columns) or rows[list(wanted)].isna().any(axis=None):
+        return False
+    fixed = [
+        name for name in ("family", "data", "batch", "augment", "optim", "label_smoothing") if name in rows.columns
+    ]
+    one = all(rows[name].nunique() <= 1 for name in fixed)
+    lengths = epoch_groups(rows).groupby([rows["N"], rows["D_unique"]]).nunique().max()
+    return one and min(rows["N"].nunique(), rows["D_unique"].nunique(), lengths) >= 2
+
+
+def epoch_groups(rows: pd.DataFrame) -> pd.Series:
+    """Group lengths that are meant to be equal: whole batches make 1.23 or 1.246 epochs of 1.25.
+
+    Each group is named by its length on the largest data set, where whole batches matter least.
+    """
+    epochs = rows["epochs"].astype(float)
+    size = rows["D_unique"].astype(float) if "D_unique" in rows.columns else pd.Series(1.0, index=rows.index)
+    values = np.sort(epochs.dropna().unique())
+    group = dict(zip(values, np.concatenate([[0], np.cumsum(np.diff(np.log(values)) > 0.1)]), strict=True))
+    number = epochs.map(group)
+    order = pd.DataFrame({"number": number, "size": size, "epochs": epochs}).sort_values(["size", "epochs"])
+    meant = order.drop_duplicates("number", keep="last").set_index("number")["epochs"].map(rounded)
+    return number.map(meant)
+
+
+def rounded(epochs: float) -> float:
+    """Round epochs to what was asked for: whole batches make 99.97 of 100, and 1.246 of 1.25."""
+    return float(f"{epochs:.3g}") if epochs < 10 else float(round(epochs))
+
+
+def is_ablation(rows: pd.DataFrame) -> bool:
+    """Tell a sweep of components: at equal compute, three or more keys changed, each against the same base."""
+    from analysis.figures.paper.ablation import variant_of
+
+    if not {"overrides", "C"} <= set(rows.columns):
+        return False
+    names = set(rows["overrides"].map(variant_of))
+    keys = {word.split("=")[0] for name in names for word in name.split(", ") if "=" in word}
+    ends = rows[rows["final"].astype(bool)] if "final" in rows.columns else rows
+    equal = ends["C"].max() <= 1.25 * ends["C"].min()
+    return "base" in names and len(names) >= 4 and len(keys) >= 3 and bool(equal)

@@ -1,0 +1,167 @@
+"""What was asked, what ran, what failed, in words and small tables, from a results folder and its table."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.numbers import duration, entry, flops
+from analysis.table.select import RECIPE
+from analysis.wording import counted
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Runs that are kept out, by one reason."""
+
+    what: str
+    why: str
+    n: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The head of a report."""
+
+    question: str
+    command: str
+    counts: dict[str, int]
+    facts: tuple[tuple[str, str], ...]
+    recipe: tuple[tuple[str, str], ...]
+    troubles: tuple[Trouble, ...]
+
+
+def summarise(table: pd.DataFrame, folder: Path) -> Summary:
+    """Sum up a table and the sweep file kept beside its plan."""
+    question, command = read_sweep(folder / "sweep.yaml")
+    question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}: ", "", question)
+    question = question[:1].upper() + question[1:]
+    ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+    status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)
+    counts = {"runs": len(ends)}
+    counts |= {word: int((status == word).sum()) for word in ("finished", "diverged", "failed", "missing")}
+    return Summary(question, command, counts, tuple(_facts(ends, status)), tuple(_recipe(ends)), tuple(_troubles(ends)))
+
+
+def read_sweep(path: Path) -> tuple[str, str]:
+    """Return the head comment of a sweep file, and the command its last line keeps."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "", ""
+    command = next((line[len("# command:") :].strip() for line in reversed(lines) if line.startswith("# command:")), "")
+    head: list[str] = []
+    for line in lines:
+        text = line.strip()
+        if text.startswith(("# @package", "# command:")) or (not text and not head):
+            continue
+        if not text.startswith("#"):
+            break
+        head.append(re.sub(r"^#+ ?", "", text))
+    return "\n".join(head).strip(), command
+
+
+def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+    """Say what N, D, C and the responses mean. stages: rows of stages are among those that were analysed."""
+    said = [
+        ("N", "parameters of all weight matrices; biases, norms and gains are not counted."),
+        ("D", "training examples processed, repeats included, as whole batches really went through."),
+        (
+            "C",
+            "3 × forward FLOPs per example × examples processed; a multiply-add is 2 FLOPs; forward FLOPs are those of "
+            "the matrix products and convolutions. C_counted, without the first layer's input gradient, stands in the "
+            "table beside it.",
+        ),
+        ("loss", "the data set's metric on its test set: cross-entropy in nats, or squared error in units of Var(y)."),
+    ]
+    if "error" in findings_have:
+        said.append(("error", "1 − top-1 accuracy on the test set."))
+    if stages:
+        text = "N, D and C are those of the training run that the stage started from, at its checkpoint."
+        said.append(("tasks of stages", text))
+    return said
+
+
+def versions() -> str:
+    """Name the versions that the analysis ran with."""
+    from importlib.metadata import version
+
+    words = [f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas", "matplotlib")]
+    return ", ".join([f"Python {platform.python_version()}", *words])
+
+
+def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
+    done = ends[status == "finished"]
+    facts = []
+    for name, title in (("family", "family"), ("data", "data"), ("width", "width"), ("depth", "depth")):
+        if name in ends.columns:
+            facts.append((title, _values(ends[name])))
+    for name, title, unit in (
+        ("N", "weights N", ""),
+        ("D", "training examples D", ""),
+        ("D_unique", "different examples", ""),
+        ("epochs", "epochs", ""),
+        ("C", "compute C of a run", " FLOPs"),
+    ):
+        if name in done.columns and done[name].notna().any():
+            facts.append((title, _range(done[name], name) + unit))
+    if "budget" in ends.columns and ends["budget"].notna().any():
+        facts.append(("budgets", _values(ends["budget"]) + " FLOPs"))
+    if "seed" in ends.columns:
+        facts.append(("seeds", _values(ends["seed"])))
+    if "C" in done.columns:
+        facts.append(("compute in all", f"{flops(done['C'].sum())} FLOPs"))
+    if "seconds" in done.columns and done["seconds"].notna().any():
+        facts.append(("training time in all", duration(float(done["seconds"].sum()))))
+    if "device" in done.columns and done["device"].notna().any():
+        facts.append(("device", _values(done["device"].dropna())))
+    return facts
+
+
+def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
+    names = [name for name in RECIPE if name in ends.columns]
+    return [(name, _values(ends[name].astype(object).where(ends[name].notna(), "unset"))) for name in names]
+
+
+def _troubles(ends: pd.DataFrame) -> list[Trouble]:
+    if "status" not in ends.columns:
+        return []
+    reason = (
+        ends["reason"].astype(object).fillna("").astype(str)
+        if "reason" in ends.columns
+        else pd.Series("", index=ends.index)
+    )
+    flags = (
+        ends["flags"].astype(object).fillna("").astype(str)
+        if "flags" in ends.columns
+        else pd.Series("", index=ends.index)
+    )
+    what = ends["status"].astype(str).where(ends["status"] != "finished", "")
+    what = what.mask((what == "") & flags.str.split("|").map(lambda words: "at_chance" in words), "at chance")
+    why = reason.mask((reason == "") & (what == "missing"), "not run yet")
+    why = why.mask((why == "") & (what == "diverged"), "not finite, or worse than the constant predictor")
+    why = why.mask((why == "") & (what == "at chance"), "within two standard errors of the constant predictor")
+    found = []
+    troubled = ends.assign(what=what, why=why)[what != ""]
+    for (kind, cause), rows in troubled.groupby(["what", "why"], sort=False):
+        found.append(Trouble(str(kind), str(cause), len(rows), tuple(rows["run_id"].astype(str).head(3))))
+    return found
+
+
+def _values(column: pd.Series, most: int = 12) -> str:
+    values = sorted(column.dropna().unique(), key=lambda value: (isinstance(value, str), value))
+    words = [entry(str(column.name), value) for value in values]
+    if len(words) > most:
+        return f"{counted(len(words), 'value')} from {words[0]} to {words[-1]}"
+    return ", ".join(words)
+
+
+def _range(column: pd.Series, name: str) -> str:
+    low, high = entry(name, column.min()), entry(name, column.max())
+    return low if low == high else f"{low} to {high}"

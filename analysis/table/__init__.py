@@ -1,0 +1,1 @@
+"""Tables of runs: reading them, joining plan and records, choosing rows and groups."""

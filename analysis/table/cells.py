@@ -1,0 +1,117 @@
+"""Cells: the mean over seeds of runs that are otherwise the same, and the groups of equal compute they fall into."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal
+from analysis.numbers import flops
+from analysis.table.columns import require_columns
+from analysis.table.select import RECIPE, origins
+
+IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE)
+"""What two runs of one cell share; only the seed differs."""
+
+GAP = 0.1
+"""Decades of C without a run that part one compute budget from the next, in a table without a column `budget`."""
+
+SPREAD = 0.3
+"""Decades of C that runs of one budget may spread over."""
+
+
+def cells(rows: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Average `y` over the runs that differ in nothing but their seed.
+
+    Columns: the identity's that the table has; `y`; n (runs); spread (relative standard deviation, NaN for one run);
+    cell (its number in order of appearance); run_ids (list, where there are any).
+    """
+    keys = [name for name in IDENTITY if name in rows.columns and name != y]
+    require_columns(rows, [name for name in ("N", "D", "C", y) if name in rows.columns])
+    numbers = rows.assign(**{y: pd.to_numeric(rows[y])})
+    groups = numbers.groupby(keys, dropna=False, sort=False)
+    mean = groups[y].agg(["mean", "std", "size"]).reset_index()
+    mean["cell"] = np.arange(len(mean))
+    mean = mean.rename(columns={"mean": y, "std": "spread", "size": "n"})
+    mean["spread"] = mean["spread"] / mean[y].abs()
+    if "run_id" in rows.columns:
+        mean["run_ids"] = groups["run_id"].agg(list).to_numpy()
+    return mean
+
+
+def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
+    """Return the relative deviations of runs from their cell's mean, scaled up for the mean having been fitted.
+
+    Cells of one run say nothing and are left out; the result may be empty.
+    """
+    keys = [name for name in IDENTITY if name in rows.columns and name != y]
+    groups = rows.groupby(keys, dropna=False, sort=False)[y]
+    mean, n = groups.transform("mean").to_numpy(float), groups.transform("size").to_numpy(float)
+    many = n > 1
+    return (rows[y].to_numpy(float)[many] / mean[many] - 1) * np.sqrt(n[many] / (n[many] - 1))
+
+
+def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, seed: int) -> np.ndarray:
+    """Draw the runs of each cell again, with replacement; return the (k, cells) means, in the order of `table`.
+
+    All milestones of a run, and what stages made of them, come and go together. Deviations are scaled up for the cell's
+    mean having been fitted.
+    Empty (0, cells) where fewer than half of the cells have two runs.
+    """
+    if k == 0 or (table["n"] > 1).mean() < 0.5:
+        return np.empty((0, len(table)))
+    keys = [name for name in IDENTITY if name in rows.columns and name != y]
+    cell = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    position = np.empty(len(table), dtype=int)
+    position[table["cell"].to_numpy(int)] = np.arange(len(table))
+    cell = position[cell]
+    run = pd.factorize(origins(rows))[0]
+    fixed = [name for name in keys if name not in ("D", "C")]
+    whole = [*fixed, *(["D"] if "D" in rows.columns and "run_D" not in rows.columns else [])]
+    config = rows.groupby(whole, dropna=False, sort=False).ngroup().to_numpy() if whole else cell
+    weights = _weights(run, config, k, np.random.default_rng(seed))[:, run]
+    value = rows[y].to_numpy(float)
+    order = np.argsort(cell, kind="stable")
+    starts = np.searchsorted(cell[order], np.arange(len(table)))
+    total = np.add.reduceat((weights * value)[:, order], starts, axis=1)
+    number = np.add.reduceat(weights[:, order], starts, axis=1)
+    mean, n = table[y].to_numpy(float), table["n"].to_numpy(float)
+    drawn = np.divide(total, number, out=np.broadcast_to(mean, total.shape).copy(), where=number > 0)
+    return mean + (drawn - mean) * np.sqrt(n / np.maximum(n - 1, 1))
+
+
+def _weights(run: np.ndarray, config: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (k, runs): how often each run is drawn among the runs of its configuration."""
+    n_runs = int(run.max()) + 1
+    of_run = np.empty(n_runs, dtype=int)
+    of_run[run] = config
+    weights = np.zeros((k, n_runs))
+    for members in pd.Series(np.arange(n_runs)).groupby(of_run).agg(list):
+        n = len(members)
+        weights[:, members] = rng.multinomial(n, np.full(n, 1 / n), size=k)
+    return weights
+
+
+def budgets(rows: pd.DataFrame) -> pd.Series:
+    """Return the compute budget of each row, in FLOPs: its column `budget`, or the centre of its cluster in log C.
+
+    Raises `Refusal` where C does not fall into clusters.
+    """
+    if "budget" in rows.columns and rows["budget"].notna().all():
+        return rows["budget"].astype(float)
+    require_columns(rows, ["C"])
+    log_C = np.log10(rows["C"].to_numpy(float))
+    order = np.argsort(log_C, kind="stable")
+    label = np.empty(len(rows), dtype=int)
+    label[order] = np.concatenate([[0], np.cumsum(np.diff(log_C[order]) > GAP)])
+    centres = np.empty(label.max() + 1)
+    for group in range(len(centres)):
+        members = log_C[label == group]
+        if np.ptp(members) > SPREAD:
+            raise Refusal(
+                f"C does not fall into budgets: from {flops(10 ** members.min())} to {flops(10 ** members.max())} "
+                f"FLOPs it has no gap of {GAP} decades; wanted several sizes at each of a few budgets, or a column "
+                "budget"
+            )
+        centres[group] = 10 ** np.median(members)
+    return pd.Series(centres[label], index=rows.index)

@@ -1,0 +1,205 @@
+"""Read a sweep's results folder: its plan joined with the records of its runs, in one pass."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import UserError
+from analysis.table.select import OWN_TASK
+
+log = logging.getLogger(__name__)
+
+POINT = (
+    *("step", "D", "C", "C_counted", "epochs"),
+    *("loss", "loss_se", "error", "error_se", "val_loss", "val_error", "train_loss"),
+)
+"""Numbers of a milestone; others that a record has are added behind them."""
+
+RUN = {"D": "run_D", "C": "run_C", "C_counted": "run_C_counted", "epochs": "run_epochs", "steps": "run_steps"}
+"""Counts of the whole run, beside the milestone's own; all others stand in columns of their own names."""
+
+NUMBERS = ("seconds", "examples_per_second", "forecast_seconds", "chance", "n_test", "n_val")
+DATA = ("metric", "chance", "n_test", "n_val")
+HOW = ("seconds", "examples_per_second", "forecast_seconds", "device", "host", "attempts", "finished_at")
+WORDS = (
+    *("run_id", "overrides", "family", "data", "optim", "lr_rule", "schedule", "augment", "precision", "engine"),
+    *("stage", "task", "parent", "origin", "stage_recipe"),
+)
+SCHEMA = 1
+"""The newest form of record.json that is understood here."""
+
+HARMLESS = ("finished", "diverged", "preempted", "requeued", "node_lost", "interrupted", "cancelled", "stopped", "")
+"""Causes of an attempt's end that are no failure of the run."""
+
+
+def read_results(folder: str | Path) -> pd.DataFrame:
+    """Join FOLDER/plan.csv with the records in the `runs` folder beside it, one row a run and milestone.
+
+    Runs without a usable record keep one row, with status failed or missing and the reason.
+    """
+    folder = Path(folder)
+    plan = _read_plan(folder)
+    runs = find_runs(folder)
+    columns: dict[str, list[Any]] = {}
+    owner: list[int] = []
+    folders = [runs / run_id if runs else None for run_id in plan["run_id"].tolist()]
+    for i, (run, text) in enumerate(zip(folders, _read_all(folders), strict=True)):
+        for row in _rows_of(run, text) if run else [{"status": "missing", "reason": ""}]:
+            for key in row:
+                if key not in columns:  # in the order of the record: the same table, the same file
+                    columns[key] = [None] * len(owner)
+            owner.append(i)
+            for key, values in columns.items():
+                values.append(row.get(key))
+    return _join(plan, np.array(owner, dtype=int), columns, _forecasts(folder))
+
+
+def find_runs(folder: Path) -> Path | None:
+    """Return the first folder `runs` among the ancestors of a sweep's folder."""
+    for parent in folder.resolve().parents:
+        if (parent / "runs").is_dir():
+            return parent / "runs"
+    return None
+
+
+def _read_plan(folder: Path) -> pd.DataFrame:
+    path = folder / "plan.csv"
+    if not path.is_file():
+        raise UserError(f"found no plan.csv in {folder}; wanted the results folder of a sweep, such as results/NAME")
+    try:
+        plan = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""])
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a plan: {' '.join(str(error).split())[:160]}") from error
+    if "run_id" not in plan.columns or plan.empty:
+        raise UserError(f"{path} names no run; wanted a column run_id and a row for each run")
+    return plan.drop_duplicates("run_id", ignore_index=True)
+
+
+def _read_all(folders: Sequence[Path | None]) -> Iterator[bytes | None]:
+    """Read the records of runs, None where there is none; many at once, since a network file system answers slowly."""
+    hands = [folders[i : i + 50] for i in range(0, len(folders), 50)]
+    with ThreadPoolExecutor(16) as pool:
+        for texts in pool.map(lambda hand: [_read(run) for run in hand], hands):
+            yield from texts
+
+
+def _read(run: Path | None) -> bytes | None:
+    if run is None:
+        return None
+    try:
+        with open(f"{run}/record.json", "rb") as file:  # noqa: PTH123, half the time of Path.open over 10,000 runs
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
+    """Return the rows of one run: its milestones, or one row that says why there are none."""
+    if text is None:
+        return [_unsettled(run)]
+    try:
+        record = json.loads(text)
+        if record.get("schema", SCHEMA) > SCHEMA:
+            reason = f"its record.json has schema {record['schema']}, and this reads up to {SCHEMA}"
+            return [{"status": "missing", "reason": reason}]
+        return _milestones(record)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        log.warning("%s is damaged: set aside as missing; the run has to be done again", run / "record.json")
+        return [{"status": "missing", "reason": "its record.json is damaged and set aside"}]
+
+
+def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a milestone; one row of a stage that started from another run, at that run's milestone."""
+    counts, how, data = record["counts"], record.get("how") or {}, record.get("data") or {}
+    descent, points = record.get("descent"), record["points"]
+    if descent:
+        counts = {**descent["counts"], **descent["run"]}
+        points = [{**point, **descent["point"]} for point in points[-1:]]
+    whole = {
+        "status": str(record["status"]),
+        "flags": "|".join(record.get("flags") or []),
+        "reason": str(record.get("reason") or ""),
+        **{key: value for key, value in counts.items() if key not in RUN and value is not None},
+        **{new: counts[old] for old, new in RUN.items() if counts.get(old) is not None},
+        **{key: data.get(key) for key in DATA},
+        **{key: how.get(key) for key in HOW},
+    }
+    if not points:
+        return [{**whole, "final": True}]
+    # A point's own `lr` is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
+    return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
+
+
+def _unsettled(run: Path) -> dict[str, Any]:
+    """Tell a failed run from one that has not been done, by the last line of its attempts."""
+    try:
+        lines = (run / "attempts.jsonl").read_text(errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {"status": "missing", "reason": ""}
+    attempts = [line for line in map(_parsed, lines) if line]
+    if not attempts or str(attempts[-1].get("cause") or "") in HARMLESS:
+        return {"status": "missing", "reason": "", "attempts": len(attempts)}
+    last = attempts[-1]
+    error = " ".join(str(last.get("error") or "").split())
+    reason = str(last["cause"]) + (f": {error}" if error else "")
+    return {"status": "failed", "reason": reason, "attempts": len(attempts)}
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _forecasts(folder: Path) -> pd.DataFrame | None:
+    path = folder / "forecast.csv"
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_csv(path, dtype={"run_id": str})
+    except (ValueError, OSError):
+        return None
+    return table if {"run_id", "seconds"} <= set(table.columns) else None
+
+
+def _join(
+    plan: pd.DataFrame, owner: np.ndarray, columns: dict[str, list[Any]], forecasts: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Put the plan's columns before the records': a record's numbers win, the plan's fill what it lacks."""
+    table = plan.iloc[owner].reset_index(drop=True)
+    for whole, name in RUN.items():
+        if whole in table.columns:
+            table[name] = table[whole]
+    table = table.drop(columns=[*RUN, "step"], errors="ignore")
+    read = pd.DataFrame(columns, index=table.index)
+    for name in (*POINT, "final", "flags", "reason"):
+        if name not in read.columns:
+            read[name] = np.nan
+    for name in POINT:
+        read[name] = pd.to_numeric(read[name], errors="coerce")
+    read["final"] = [value is True for value in read["final"]]
+    for name, empty in (("flags", ""), ("reason", "")):
+        read[name] = read[name].astype(object).where(read[name].notna(), empty)
+    table["task"] = table["task"].fillna(OWN_TASK) if "task" in table.columns else OWN_TASK
+    for name in read.columns.intersection(table.columns):
+        read[name] = read[name].where(read[name].notna(), table[name]).infer_objects()
+    table = pd.concat([table.drop(columns=read.columns, errors="ignore"), read], axis=1)
+    if forecasts is not None:
+        forecast = table["run_id"].map(forecasts.drop_duplicates("run_id").set_index("run_id")["seconds"])
+        known = table["forecast_seconds"] if "forecast_seconds" in table else pd.Series(np.nan, index=table.index)
+        table["forecast_seconds"] = pd.to_numeric(known, errors="coerce").fillna(forecast)
+    for name in table.columns:
+        if name in NUMBERS or name in RUN.values() or name.partition("_")[0] in ("N", "D"):
+            table[name] = pd.to_numeric(table[name], errors="coerce")
+    order = [name for name in plan.columns if name in table.columns]
+    return table[order + [name for name in table.columns if name not in order]]

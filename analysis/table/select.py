@@ -1,0 +1,188 @@
+"""Which rows of a table a fit may use, and in which words the others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError
+from analysis.table.columns import numbers_of, require_columns
+from analysis.table.expressions import mask
+from analysis.wording import counted, listed
+
+RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
+"""What runs that are fitted together must share, unless `pool` names it: the recipe moves an exponent by itself."""
+KEEPABLE = ("at_chance", "diverged", "extra")
+OWN_TASK = "test"
+"""What the column `task` says of training runs; other tasks are those of stages."""
+
+
+def select_rows(
+    table: pd.DataFrame,
+    *,
+    y: str,
+    rows: Literal["final", "all"] = "final",
+    where: str | None = None,
+    pool: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    task: str | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Choose the rows a fit of `y` may use, and say in sentences which were left out and why.
+
+    Left out: runs failed, missing or diverged; runs at chance (unless `keep` names it); rows without a finite `y`;
+    milestones (unless `rows="all"`, for constant-rate runs only). Recipe columns that differ are refused unless `pool`
+    names them. A table without the columns a rule looks at is not touched by that rule.
+    """
+    if rows not in ("final", "all"):
+        raise UserError(f"found rows={rows!r}; wanted 'final' or 'all'")
+    unknown = sorted(set(keep) - set(KEEPABLE))
+    if unknown:
+        raise UserError(f"found keep={unknown[0]!r}; wanted one of {', '.join(KEEPABLE)}")
+    require_columns(table, [y])
+    left_out: list[str] = []
+    chosen = _settled(table, set(keep), left_out)
+    chosen = _where(chosen, where, left_out)
+    chosen = _one_task(chosen, task)
+    chosen = _final(chosen, rows, left_out)
+    chosen = _finite(chosen, y, left_out)
+    if chosen.empty:
+        raise UserError(f"no row is left to fit {y} ({'; '.join(left_out) or 'the table is empty'}); wanted some runs")
+    _same_recipe(chosen, pool)
+    return chosen.reset_index(drop=True), left_out
+
+
+def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Return the recipe columns outside `pool` that hold more than one value, with the values."""
+    found: dict[str, list[str]] = {}
+    for column in RECIPE:
+        if column in table.columns and column not in pool:
+            values = table[column].astype(object).where(table[column].notna(), "unset").astype(str).unique()
+            if len(values) > 1:
+                found[column] = sorted(values)
+    return found
+
+
+def has_milestones(rows: pd.DataFrame) -> bool:
+    """Tell whether rows before the end of their run are among these."""
+    return "final" in rows.columns and not truth(rows["final"]).all()
+
+
+def origins(rows: pd.DataFrame) -> pd.Series:
+    """Name the training run behind each row: its own, or the one that its stage started from."""
+    own = rows["run_id"] if "run_id" in rows.columns else pd.Series(rows.index, index=rows.index)
+    return rows["origin"].where(rows["origin"].notna(), own) if "origin" in rows.columns else own
+
+
+def tasks_of(table: pd.DataFrame) -> list[str]:
+    """Return the tasks of a table, the training's own first; none where it has no such column."""
+    if "task" not in table.columns:
+        return []
+    return sorted(table["task"].dropna().astype(str).unique(), key=lambda task: (task != OWN_TASK, task))
+
+
+def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.DataFrame:
+    if not where or table.empty:
+        return table
+    chosen = table[mask(table, where)]
+    if chosen.empty:
+        raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')
+    if len(chosen) < len(table):
+        left_out.append(f"{counted(len(table) - len(chosen), 'row')} not in where: {where}")
+    return chosen
+
+
+def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
+    if "task" not in table.columns:
+        if task is not None:
+            raise UserError(f"found no column task, so no task {task!r}; the table has {listed(table.columns)}")
+        return table
+    tasks = sorted(str(value) for value in table["task"].dropna().unique())
+    if task is not None:
+        if task not in tasks:
+            raise UserError(f"found no task {task!r}; the table has {listed(tasks)}")
+        return table[table["task"].astype(str) == task]
+    if len(tasks) > 1:
+        raise UserError(f"found {len(tasks)} tasks ({listed(tasks)}); wanted one; name it with --task")
+    return table
+
+
+def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.DataFrame:
+    out = pd.Series(False, index=table.index)
+    if "status" in table.columns:
+        status = table["status"].astype(str)
+        for word in ("missing", "failed", "diverged"):
+            these = status == word
+            if these.any() and word not in keep:
+                left_out.append(f"{counted(_n_runs(table[these]), 'run')} {word}")
+                out |= these
+    if "extra" in table.columns and "extra" not in keep:
+        these = table["extra"].fillna(False).astype(bool) & ~out
+        if these.any():
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} no longer in the sweep (--keep extra uses them)")
+            out |= these
+    if "flags" in table.columns and "at_chance" not in keep:
+        flags = table["flags"].astype(object).where(table["flags"].notna(), "").astype(str)
+        these = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool) & ~out
+        if these.any():
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} at chance (--keep at_chance uses them)")
+            out |= these
+    return table[~out]
+
+
+def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
+    if "final" not in table.columns or table.empty:
+        return table
+    final = truth(table["final"])
+    if rows == "final":
+        if not final.all():
+            left_out.append(f"{counted(int((~final).sum()), 'milestone')} before the end of a run")
+        return table[final]
+    if "schedule" not in table.columns:
+        raise UserError("found no column schedule; rows='all' wants it: only milestones of constant-rate runs are used")
+    constant = table["schedule"].astype(str).str.match(r"constant\b")
+    inside = ~final & ~constant
+    if inside.any() and not (constant & ~final).any():
+        kinds = sorted(table.loc[inside, "schedule"].astype(str).unique())
+        raise Refusal(
+            f"the milestones lie inside schedules that decay ({listed(kinds)}), where the loss is not that of a run of "
+            "that length; only constant-rate runs have usable milestones; use the final rows"
+        )
+    if inside.any():
+        left_out.append(f"{counted(int(inside.sum()), 'milestone')} inside a decaying schedule")
+    return table[~inside]
+
+
+def _finite(table: pd.DataFrame, y: str, left_out: list[str]) -> pd.DataFrame:
+    if table.empty:
+        return table
+    finite = np.isfinite(numbers_of(table[y], y))
+    if not finite.all():
+        left_out.append(f"{counted(int((~finite).sum()), 'row')} without a finite {y}")
+    return table[finite]
+
+
+def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
+    unknown = [column for column in pool if column not in table.columns and column not in RECIPE]
+    if unknown:
+        raise UserError(f"found pool={unknown[0]!r}; wanted some of {', '.join(RECIPE)}")
+    differ = recipe_differences(table, pool)
+    if differ:
+        what = "; ".join(f"{column}: {listed(values, 4)}" for column, values in differ.items())
+        raise Refusal(
+            f"the runs differ in their recipe ({what}), and the recipe moves an exponent by itself; choose one with "
+            f"--where, or say what may differ with --pool {','.join(differ)}"
+        )
+
+
+def truth(column: pd.Series) -> pd.Series:
+    """Read a column of yes and no, written as booleans, numbers or words, as booleans (nothing written: False)."""
+    if column.dtype == bool:
+        return column
+    return column.astype(str).str.lower().isin(("true", "1", "1.0", "yes"))
+
+
+def _n_runs(table: pd.DataFrame) -> int:
+    return table["run_id"].nunique() if "run_id" in table.columns else len(table)

@@ -1,0 +1,204 @@
+"""How results look on a terminal: rich tables, plain text where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from math import isnan
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from analysis.fitting.card import card_text, parameter_rows, write_parameter
+from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
+
+if TYPE_CHECKING:
+    from analysis.estimates.allocate import Comparison
+    from analysis.estimates.backtest import Backtest
+    from analysis.estimates.forecast import Forecast
+    from analysis.estimates.frontier import Frontier
+    from analysis.estimates.isoflop import IsoFlop
+    from analysis.estimates.multiverse import Multiverse
+    from analysis.estimates.powerline import PowerLine
+    from analysis.fitting.result import Fit
+    from analysis.laws import Law
+
+COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", "few": "yellow", "refused": "red"}
+
+
+def console() -> Console:
+    """Make a console on stdout: as wide as the terminal, or 132 columns where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 132)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
+    """Build a table; `right`: columns of numbers."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(columns):
+        drawn.add_column(name, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def status(word: str) -> str:
+    """Colour a status."""
+    return f"[{COLOURS.get(word, 'default')}]{word}[/]"
+
+
+def notes(out: Console, texts: Iterable[str]) -> None:
+    """Print warnings, one a line, each once."""
+    for text in dict.fromkeys(texts):
+        out.print(f"[yellow]![/] {escape(text)}")
+
+
+def show_fit(law: Fit) -> None:
+    """Print a fit."""
+    out = console()
+    formula = law.card.get("formula", "")
+    out.print(f"[bold]{escape(law.law)}[/]  {law.y} = {escape(str(formula))}")
+    out.print(table(("parameter", "value", f"{percent(law.level)} interval"), parameter_rows(law), right=[1]))
+    objective, certificate = law.objective, law.certificate
+    out.print(
+        f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
+        f"{number(objective.value, 6)}; certificate {status(certificate.status)}: "
+        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best"
+    )
+    if law.engine.points.left_out:
+        out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")
+    notes(out, law.warnings)
+
+
+def show_card(law: Fit) -> None:
+    """Print a fit's card."""
+    console().print(card_text(law), markup=False, soft_wrap=True)
+
+
+def show_multiverse(found: Multiverse, law: Law) -> None:
+    """Print a law under every convention."""
+    out = console()
+    rows = []
+    for world in found.worlds:
+        named = ", ".join(f"{name} = {column}" for name, column in world.columns.items())
+        values = (
+            ", ".join(f"{name} {write_parameter(law, name, value)}" for name, value in world.params.items())
+            or world.reason
+        )
+        of_N = exponent(world.N_exponent), interval(world.N_exponent_interval, exponent)
+        rows.append((named, *of_N, values, status(world.status)))
+    out.print()
+    out.print(table(("convention", "N* exponent", "interval", "parameters", ""), rows, right=[1]))
+
+
+def show_forecasts(found: Sequence[Forecast]) -> None:
+    """Print forecasts, one a line."""
+    out = console()
+    rows = []
+    for one in found:
+        at = ", ".join(f"{name} = {entry(name, value)}" for name, value in one.at.items())
+        beyond = ", ".join(f"{name} {times(factor)}" for name, factor in one.beyond.items())
+        ends = (interval(one.mean_interval, measured), interval(one.run_interval, measured))
+        rows.append((at, measured(one.value), *ends, beyond, times(one.supported)))
+    first = found[0]
+    heads = (
+        "at",
+        f"{first.y} ({first.law})",
+        f"{percent(first.level)} of the mean",
+        "of a new run",
+        "largest run",
+        "backtested",
+    )
+    out.print(table(heads, rows, right=[1]))
+    notes(out, (text for one in found for text in one.warnings))
+
+
+def show_backtest(found: Backtest) -> None:
+    """Print laws ranked by how well they foretold what was left out."""
+    out = console()
+    rows = []
+    for score in found.scores:
+        ahead = max((split.factor for split in score.splits), default=None)
+        error = percent(score.error) if score.splits else ""
+        inside = percent(score.coverage) if score.splits and not isnan(score.coverage) else ""
+        rows.append((score.law, error, inside, str(len(score.splits)), times(ahead)))
+    heads = ("law", "error ahead", f"inside {percent(found.level)}", "splits", "ahead by")
+    out.print(table(heads, rows, right=[1, 2, 3, 4]))
+    known = not isnan(found.scores[0].coverage)
+    how_far = f", its intervals held up to {times(found.supported)} ahead" if known else ""
+    out.print(f"cut by {found.by}; best ahead: [bold]{found.best}[/]{how_far}")
+    notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
+
+
+def show_line(out: Console, name: str, line: PowerLine | None) -> None:
+    """Print a power line."""
+    if line is None:
+        return
+    ends = f" {interval(line.exponent_interval, exponent)}" if line.exponent_interval else ""
+    law = f"{number(line.coefficient)} · C^[bold]{exponent(line.exponent)}[/]{ends}"
+    out.print(f"{name} = {law}  ({line.n} points, R² {number(line.r2)})")
+
+
+def show_frontier(found: Frontier, law: Fit | None) -> None:
+    """Print a frontier and the law on it."""
+    out = console()
+    rows = [
+        (entry(found.x, p.x), measured(p.y), count(p.N), count(p.D), str(p.n), status("edge") if p.edge else "")
+        for p in found.points
+    ]
+    out.print(table((found.x, found.y, "N", "D", "runs", ""), rows, right=[0, 1, 2, 3, 4]))
+    out.print(f"rule {found.rule}: {len(found.points)} of {found.n_cells} settings are on the frontier")
+    show_line(out, "N*", found.N_line)
+    show_line(out, "D*", found.D_line)
+    notes(out, found.warnings)
+    if law is not None:
+        out.print()
+        show_fit(law)
+
+
+def show_isoflop(found: IsoFlop) -> None:
+    """Print the minimum of each budget and the laws through them."""
+    out = console()
+    rows = []
+    for v in found.valleys:
+        band = v.bands.get("1%")
+        optimum = (count(v.N), interval(v.N_interval, count), count(v.D)) if v.ok else ("", "", "")
+        mark = status(v.status) + (f" {escape(v.reason)}" if v.reason else "")
+        rows.append((flops(v.budget), str(len(v.sizes)), *optimum, measured(v.y), interval(band, count), mark))
+    heads = ("budget", "sizes", "best N", f"{percent(found.level)} interval", "best D", found.y, "within 1 %", "")
+    out.print(table(heads, rows, right=[0, 1, 2, 4, 5]))
+    out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.valleys)} usable)")
+    show_line(out, "N*", found.N_law)
+    show_line(out, "D*", found.D_law)
+    show_line(out, f"best {found.y}", found.y_law)
+    notes(out, found.warnings)
+
+
+def show_comparison(found: Comparison) -> None:
+    """Print the approaches side by side, their targets and the verdict."""
+    out = console()
+    rows = []
+    for a in found.approaches:
+        if a.status == "ok":
+            of_N = exponent(a.N_exponent), interval(a.N_exponent_interval, exponent)
+            of_D = exponent(a.D_exponent), interval(a.D_exponent_interval, exponent)
+            rows.append((a.title, *of_N, *of_D, ""))
+        else:
+            rows.append((a.title, "", "", "", "", status("refused")))
+    out.print(table(("approach", "N* exponent", "interval", "D* exponent", "interval", ""), rows, right=[1, 3]))
+    notes(out, (f"{a.title}: {a.reason}" for a in found.approaches if a.status != "ok"))
+    targets = []
+    for t, title in sorted(((t, a.title) for a in found.approaches for t in a.targets), key=lambda one: one[0].C):
+        sizes = count(t.N), interval(t.N_interval, count), count(t.D), interval(t.D_interval, count)
+        targets.append((flops(t.C), times(t.times), title, *sizes))
+    if targets:
+        out.print()
+        heads = ("C", "largest run", "approach", "N*", "interval", "D*", "interval")
+        out.print(table(heads, targets, right=[0, 1, 3, 5]))
+    out.print()
+    out.print(escape(found.verdict))
+    if found.bias:
+        bias = shift(found.bias.N_exponent)
+        out.print(f"bias of the parabola, if the fitted law is the truth: {bias} in the exponent of N*")
+    notes(out, (text for a in found.approaches if a.status == "ok" for text in a.warnings))

@@ -1,0 +1,35 @@
+"""Words that reports, figures and errors share: lists, counts, names of models and of augmentations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+
+def augment_words(augment: str) -> str:
+    """Write an augmentation as it is named in conf, where it is one of those, else as it stands."""
+    named = {
+        "none": "no augmentation",
+        "standard": "crops, flips, MixUp",
+        "standard[scale=[0.4, 1],mixup=0]": "light crops, flips",
+        "standard[scale=None,flip=0]": "MixUp alone",
+    }
+    return named.get(augment, augment)
+
+
+def symbol(family: object, depth: float, width: float) -> str:
+    """Name a model as the paper does: B-12/Wi-1024, S-6/Wi-1024; other families by their own name."""
+    letter = {"bottleneck": "B", "mlp": "S"}.get(str(family), str(family))
+    return f"{letter}-{depth:.0f}/Wi-{width:.0f}"
+
+
+def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
+    """Join names for a sentence, the first `most` of them."""
+    words = [str(name) for name in names]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def counted(n: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,34 @@
+"""Plain Hydra: `python -m scaling [-m] OVERRIDES`, with --cfg, --info and completion as Hydra has them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from scaling.commands.run import execute
+from scaling.commands.sweeper import register_sweeper
+from scaling.compose.roots import shipped
+from scaling.compose.session import register, said_in_one_sentence
+from scaling.errors import UserError
+from scaling.plan.expand import expand
+
+
+def hydra_main(arguments: Sequence[str]) -> None:
+    """Give the arguments to Hydra; a multirun goes to the planner, a single run comes to `_one`."""
+    asked = {argument.split("=")[0] for argument in arguments}
+    if asked & {"-m", "--multirun"} and asked & {"-c", "--cfg", "-i", "--info"}:
+        raise UserError("found -m beside --cfg or --info, which show one config; wanted one of the two; leave out -m")
+    with said_in_one_sentence():
+        register()
+        register_sweeper()
+        sys.argv = ["scaling", *arguments]
+        hydra.main(config_path=str(shipped("conf")), config_name="config", version_base="1.3")(_one)()
+
+
+def _one(_: DictConfig) -> None:
+    execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))

@@ -1,0 +1,167 @@
+"""What a plan means on this machine, today: what is finished, what the rest will cost."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.dispatch.launcher import Settings, launcher_of
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.states.settled import SettledRuns, lacking_milestones
+from scaling.dispatch.states.state import Planned, RunState, State
+from scaling.errors import UserError
+from scaling.forecast.estimate import Forecast, forecast_all
+from scaling.plan.plan import Plan
+from scaling.plan.planned import PlannedRun, as_overrides
+from scaling.stages.feature_cache import FEATURE_FILES, feature_bytes, feature_key
+
+FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
+BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
+BYTES_PER_POINT = 900  # one milestone in record.json and in log.jsonl
+STATE_COPIES = 3  # a checkpoint holds the weights and (AdamW) two moments
+BYTES_PER_NUMBER = 4  # fp32
+
+
+@dataclass(frozen=True)
+class PlanForecast:
+    """A plan with the status and the forecast of each run, and the totals.
+
+    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now.
+    """
+
+    plan: Plan
+    settled: SettledRuns
+    status: Mapping[str, str]
+    forecasts: Mapping[str, Forecast]
+    workers: int
+    lacking: tuple[PlannedRun, ...]
+
+    @property
+    def remaining(self) -> list[PlannedRun]:
+        """The runs that are not settled."""
+        return [run for run in self.plan.runs if self.status[run.run_id] not in ("finished", "diverged")]
+
+    def totals(self) -> dict[str, Any]:
+        """Add up runs, FLOPs, time, disk and files; time is None where no speed is known."""
+        runs, remaining = self.plan.runs, self.remaining
+        kept = [*map(_kept_weights, runs), *_features(runs)]
+        points = sum(len(run.quantities.milestones) for run in runs)
+        seconds = self._seconds(remaining)
+        return {
+            "runs": len(runs),
+            "finished": len(runs) - len(remaining),
+            "remaining": len(remaining),
+            "dropped": len(self.plan.dropped),
+            "duplicates": self.plan.duplicates,
+            "lacking_milestones": len(self.lacking),
+            "C": sum(run.quantities.C for run in runs),
+            "C_remaining": sum(run.quantities.C for run in remaining),
+            "forecast_seconds": seconds,
+            "workers": self.workers,
+            "wall_seconds": None if seconds is None else self._wall(remaining),
+            "basis": self._basis(),
+            "disk_bytes": len(runs) * BYTES_PER_RUN + points * BYTES_PER_POINT + sum(size for _, size in kept),
+            "peak_checkpoint_bytes": self.workers * max(map(_checkpoint_bytes, runs)),
+            "files": len(runs) * FILES_PER_RUN + sum(files for files, _ in kept),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON: runs, total, dropped."""
+        return {
+            "name": self.plan.name,
+            "runs": [self._run(run) for run in self.plan.runs],
+            "total": self.totals(),
+            "dropped": [
+                {"overrides": as_overrides(cell.overrides), "reason": cell.reason} for cell in self.plan.dropped
+            ],
+            "limit": {"gpu_hours": self.plan.limit.gpu_hours, "flops": self.plan.limit.flops},
+        }
+
+    def _run(self, run: PlannedRun) -> dict[str, Any]:
+        forecast = self.forecasts.get(run.run_id)
+        return {
+            **run.row(),
+            "overrides": as_overrides(run.overrides),
+            "forecast_seconds": None if forecast is None else forecast.seconds,
+            "status": self.status[run.run_id],
+        }
+
+    def _basis(self) -> str:
+        if not self.forecasts:
+            return "no speed known here: run `scaling probe`; FLOPs only"
+        probes = {forecast.basis.partition(",")[0] for forecast in self.forecasts.values()}
+        corrected = any("," in forecast.basis for forecast in self.forecasts.values())
+        return ", ".join(sorted(probes)) + (", corrected by runs of the same shape" if corrected else "")
+
+    def _seconds(self, runs: list[PlannedRun]) -> float | None:
+        if any(run.run_id not in self.forecasts for run in runs):
+            return None
+        return sum(self.forecasts[run.run_id].seconds for run in runs)
+
+    def _wall(self, runs: list[PlannedRun]) -> float:
+        """Deal the runs, longest first, to the worker that is free first."""
+        busy = [0.0] * self.workers
+        for seconds in sorted((self.forecasts[run.run_id].seconds for run in runs), reverse=True):
+            busy[busy.index(min(busy))] += seconds
+        return max(busy)
+
+    def check_limit(self) -> None:
+        """Refuse a plan beyond its own limits; UserError names the limit."""
+        totals, limit = self.totals(), self.plan.limit
+        if limit.flops is not None and totals["C"] > limit.flops:
+            raise UserError(
+                f"found a plan of {totals['C']:.4g} FLOPs; wanted at most sweep.limit.flops={limit.flops:g}; "
+                f"take cells out or raise the limit"
+            )
+        seconds = totals["forecast_seconds"]
+        if limit.gpu_hours is not None and seconds is not None and seconds / 3600 > limit.gpu_hours:
+            raise UserError(
+                f"found a plan of {seconds / 3600:.3g} device hours; wanted at most "
+                f"sweep.limit.gpu_hours={limit.gpu_hours:g}; take cells out or raise the limit"
+            )
+
+
+def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
+    """Look a plan up on this machine: which runs are settled, what the others will take."""
+    settled = SettledRuns(plan.folder)
+    planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
+    states = Reader(plan.folder, planned, settled=settled).read().runs
+    devices_named = {run.config.train.device for run in plan.runs}
+    capacity = launcher_of(settings).capacity(devices_named, len(plan.runs))
+    done = [] if capacity.speed_name else _trained_here(plan.runs, states)
+    return PlanForecast(
+        plan=plan,
+        settled=settled,
+        status={run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states},
+        forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
+        workers=min(capacity.workers, max(1, len(plan.runs))),
+        lacking=tuple(lacking_milestones(plan.runs, settled)),
+    )
+
+
+def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:
+    """Return the runs that this machine has finished, with their seconds."""
+    here = platform.node()
+    return [
+        (run, state.seconds)
+        for run, state in zip(runs, states, strict=True)
+        if state.state == State.FINISHED and state.host == here and state.seconds
+    ]
+
+
+def _checkpoint_bytes(run: PlannedRun) -> int:
+    return STATE_COPIES * BYTES_PER_NUMBER * run.quantities.counts.N_total
+
+
+def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
+    """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
+    featured = {feature_key(run): run for run in runs if run.config.stage.featured}
+    return [(FEATURE_FILES, feature_bytes(run)) for run in featured.values()]
+
+
+def _kept_weights(run: PlannedRun) -> tuple[int, int]:
+    """Return how many files of weights a run keeps for later stages, and their bytes."""
+    files = {"none": 0, "last": 1, "milestones": len(run.quantities.milestones)}[run.config.train.keep]
+    return files, files * BYTES_PER_NUMBER * run.quantities.counts.N_total

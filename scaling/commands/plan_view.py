@@ -1,0 +1,110 @@
+"""The plan as a person reads it: a table of runs and the totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from scaling.commands.plan_forecast import PlanForecast
+from scaling.numbers import big, duration, size
+from scaling.plan.planned import as_overrides
+
+ROWS_SHOWN = 30  # of a long plan; --all shows every run
+PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no cell is cut
+
+
+def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
+    """Print the runs and the totals."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    runs = view.plan.runs if show_all else view.plan.runs[:ROWS_SHOWN]
+    console.print(_table(view, runs))
+    if len(runs) < len(view.plan.runs):
+        console.print(f"… and {len(view.plan.runs) - len(runs):,} more (--all shows them, --json writes them)")
+    for line in summary(view):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _table(view: PlanForecast, runs: Any) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("run")
+    table.add_column("overrides")
+    for name in ("N", "D", "D_unique", "epochs", "steps", "C / FLOPs", "budget", "forecast"):
+        table.add_column(name, justify="right")
+    table.add_column("status")
+    for run in runs:
+        quantities, forecast = run.quantities, view.forecasts.get(run.run_id)
+        table.add_row(
+            run.run_id,
+            " ".join(as_overrides(run.overrides)),
+            big(quantities.counts.N),
+            big(quantities.D),
+            "fresh" if quantities.fresh else big(quantities.D_unique),
+            f"{quantities.epochs:.3g}",
+            big(quantities.steps),
+            f"{quantities.C:.3e}",
+            "–" if quantities.budget is None else f"{quantities.budget:.3e}",
+            duration(forecast.seconds if forecast else None),
+            view.status[run.run_id],
+        )
+    return table
+
+
+def many(n: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{n:,} {noun}{'s' if n != 1 else ''}"
+
+
+def summary(view: PlanForecast) -> list[str]:
+    """Return the totals of a plan, a line each."""
+    total = view.totals()
+    lines = [
+        f"{many(total['runs'], 'run')} ({total['finished']:,} settled, {total['remaining']:,} to go), "
+        f"{total['C']:.3e} FLOPs in all, {total['C_remaining']:.3e} to go"
+    ]
+    if total["forecast_seconds"] is not None:
+        lines.append(
+            f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "
+            f"on {total['workers']} worker{'s' if total['workers'] > 1 else ''} ({total['basis']})"
+        )
+    else:
+        lines.append(f"forecast: {total['basis']}")
+    lines.append(
+        f"disk: {size(total['disk_bytes'])} in {total['files']:,} files, and up to "
+        f"{size(total['peak_checkpoint_bytes'])} of checkpoints while it runs"
+    )
+    if total["duplicates"]:
+        lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
+    if total["lacking_milestones"]:
+        lines.append(
+            f"{total['lacking_milestones']:,} settled runs lack a milestone that is asked for now: "
+            f"`scaling run --redo` trains them again"
+        )
+    lines += _dropped(view)
+    limit = view.plan.limit
+    if limit.gpu_hours is not None or limit.flops is not None:
+        said = [f"{limit.gpu_hours:g} device hours"] if limit.gpu_hours is not None else []
+        said += [f"{limit.flops:g} FLOPs"] if limit.flops is not None else []
+        lines.append(f"limit: {' and '.join(said)}")
+    return lines
+
+
+def _dropped(view: PlanForecast) -> list[str]:
+    """Count the dropped cells by the rule that dropped them, with one example each."""
+    counted: Counter[str] = Counter()
+    example: dict[str, Mapping[str, Any]] = {}
+    reasons: dict[str, str] = {}
+    for cell in view.plan.dropped:
+        rule = cell.reason.split(" (")[0] if cell.reason.startswith("where:") else cell.reason.split(";")[-2]
+        counted[rule] += 1
+        example.setdefault(rule, cell.overrides)
+        reasons.setdefault(rule, cell.reason)
+    return [
+        f"dropped {many(number, 'cell')}: {reasons[rule]} – for example {' '.join(as_overrides(example[rule]))}"
+        for rule, number in counted.items()
+    ]

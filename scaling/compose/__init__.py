@@ -1,0 +1,1 @@
+"""Hydra: where configs and sweeps lie, and how they combine."""

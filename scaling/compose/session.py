@@ -1,0 +1,115 @@
+"""A session of Hydra: where configs and sweeps are found, and composing one config.
+
+A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` names the file sweeps/x/y.yaml.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from scaling.compose.aliases import AliasSource
+from scaling.compose.roots import roots, shipped
+from scaling.compose.sources import GROUP, SearchPath, SweepSource
+from scaling.errors import UserError, suggestion
+
+PRIMARY = "config"  # conf/config.yaml
+SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
+
+
+def register() -> None:
+    """Register our config sources and the name of our sweeper with Hydra; safe to call again."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
+    plugins = Plugins.instance()
+    for plugin in (SweepSource, AliasSource, SearchPath):
+        plugins.register(plugin)
+    ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": SWEEPER})
+
+
+@contextmanager
+def session() -> Iterator[ConfigLoader]:
+    """Initialise Hydra on our folders and yield its loader."""
+    with said_in_one_sentence():
+        register()
+        with initialize_config_dir(config_dir=str(shipped("conf")), job_name="scaling", version_base="1.3"):
+            yield GlobalHydra.instance().config_loader()
+
+
+def compose(loader: ConfigLoader, overrides: Sequence[str]) -> DictConfig:
+    """Compose one config; UserError names the group, key or value that is wrong."""
+    with said_in_one_sentence():
+        return loader.load_configuration(config_name=PRIMARY, overrides=list(overrides), run_mode=RunMode.RUN)
+
+
+@contextmanager
+def said_in_one_sentence() -> Iterator[None]:
+    """Turn errors of Hydra, OmegaConf and YAML into a UserError of one sentence."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_sentence(error)) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}" if mark else "a config"
+        raise UserError(f"found {where}, which is not YAML ({error.problem}); mend the file") from error
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MissingConfigException):
+        return _missing(error)
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = " ".join(str(cause).split()) or " ".join(str(error).split())
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None and cause.full_key:
+        return _unknown(cause.full_key, [str(key) for key in cause.parent_node])
+    return f"found a config that Hydra refuses: {text}"
+
+
+def _unknown(key: str, siblings: Sequence[str]) -> str:
+    group = key.rpartition(".")[0]
+    known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
+    own = Path("conf", f"{PRIMARY}.yaml")
+    beside = f" ({own} here stands in the place of the package's)" if own.is_file() else ""
+    return f"found the unknown key {key}{beside}; {suggestion(key, known)}"
+
+
+def _missing(error: MissingConfigException) -> str:
+    found = error.missing_cfg_file or ""
+    if found.startswith(f"{GROUP}/"):
+        return _no_sweep(found.removeprefix(f"{GROUP}/"))
+    group, _, name = found.rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return f"found {' '.join(str(error).split())}"
+    if group.startswith("model/"):
+        return f"found no model={found.removeprefix('model/')}; wanted a name such as B-12/Wi-1024 or S-6/Wi-512"
+    return f"found no {group}={name}; {suggestion(name, options, write=f'{group}={{}}')}"
+
+
+def _no_sweep(name: str) -> str:
+    files = [file.relative_to(folder) for folder in roots("sweeps") for file in sorted(folder.rglob("*.yaml"))]
+    known = list(dict.fromkeys(file.with_suffix("").as_posix() for file in files))
+    within = [other for other in known if other.startswith(f"{name}/")]
+    if within:
+        return f"found {name}, which is a folder of sweeps; wanted one of {', '.join(within)}"
+    return f"found no sweep={name}; {suggestion(name, known, write=f'{GROUP}={{}}')}"
+
+
+def choices(cfg: DictConfig) -> dict[str, Any]:
+    """Return which member of each group a composed config chose."""
+    return dict(cfg.hydra.runtime.choices)

@@ -1,0 +1,1 @@
+"""Preparing images: from the files as they are distributed to the arrays that training reads."""

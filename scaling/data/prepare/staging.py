@@ -1,0 +1,43 @@
+"""Copies of prepared data on node-local disk, made once a node, so that jobs do not all read from one file server."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from scaling.folders import folder_aside
+
+log = logging.getLogger(__name__)
+
+
+def staged_copy(source: Path, stage: str | None) -> Path:
+    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made where it is not there.
+
+    Other processes of the node wait for the one that copies. Where no copy can be made, `source` itself is returned.
+    """
+    if not stage:
+        return source
+    folder = Path(os.path.expandvars(stage)).expanduser()
+    target = folder / f"{source.name}-{_fingerprint(source)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                with folder_aside(target) as aside:
+                    shutil.copytree(source, aside, dirs_exist_ok=True)
+    except OSError as error:
+        log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)
+        return source
+    return target
+
+
+def _fingerprint(source: Path) -> str:
+    """Return a short hash of the data's path, and of the names, sizes and times of its files."""
+    files = sorted(source.rglob("*"))
+    facts = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr((str(source.resolve()), facts)).encode()).hexdigest()[:12]

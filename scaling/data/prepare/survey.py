@@ -1,0 +1,119 @@
+"""Which data sets are on this machine, and preparing them: for `scaling data` and `scaling doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from scaling.compose.roots import roots
+from scaling.config import read_group
+from scaling.data.base import Arrays, DataSet, Source
+from scaling.data.images import ImageSet
+from scaling.data.memory import MEMORY
+from scaling.data.prepare.arrays import write_prepared
+from scaling.data.prepare.originals import find_pictures, from_hub
+from scaling.errors import UserError, suggestion
+
+Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
+
+
+@dataclass(frozen=True)
+class Found:
+    """A data set by name: `where` it is or was looked for; `advice`: what to do where it is not ready."""
+
+    name: str
+    ready: bool
+    where: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A data set that a run can use, opened and checked."""
+
+    name: str
+    where: str
+    shape: tuple[int, ...]
+    classes: int
+    n_train: int | None  # None: without end
+    n_validation: int
+    n_test: int
+    chance: float
+
+
+def survey() -> list[Found]:
+    """Return for every data set whether it is on this machine; reads no examples."""
+    return [_found(name, read_set(name, {}).source()) for name, raw in known_sets().items() if _is_complete(raw)]
+
+
+def prepare(name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None) -> Ready:
+    """Prepare a data set, open it and check it; UserError says what is missing and what to do.
+
+    `settings`: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
+    written beside the originals, once for each resolution; other data needs no preparation and is only checked.
+    """
+    data = read_set(name, settings or {})
+    if isinstance(data, ImageSet) and not data.source().ready:
+        data = _prepare_images(data, watch)
+    splits = data.load(None)
+    return Ready(
+        name=name,
+        where=data.source().where,
+        shape=data.shape,
+        classes=data.classes,
+        n_train=len(splits.train) if isinstance(splits.train, Arrays) else None,
+        n_validation=len(splits.validation),
+        n_test=len(splits.test),
+        chance=splits.chance,
+    )
+
+
+def known_sets() -> dict[str, dict[str, Any]]:
+    """Return the configs in conf/data by name, the user's own among them."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in reversed(roots("conf")):
+        for file in sorted((folder / "data").glob("*.yaml")):
+            raw = yaml.safe_load(file.read_text())
+            if isinstance(raw, dict) and "_target_" in raw:
+                found[file.stem] = raw
+    return found
+
+
+def _is_complete(raw: Mapping[str, Any]) -> bool:
+    """Say whether a config declares all sizes; npz, for instance, leaves them to the user."""
+    return raw.get("classes", 1) is not None
+
+
+def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
+    """Return the data set of this name with some of its keys set."""
+    known = known_sets()
+    if name not in known:
+        raise UserError(f"found no data set {name!r}; {suggestion(name, known)}")
+    data: DataSet = read_group("data", {**known[name], **settings})
+    return data
+
+
+def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
+    folder = data.place
+    pictures = find_pictures(folder)
+    if not pictures and data.hub_name:
+        pictures = from_hub(data.hub_name)
+    if not pictures:
+        raise UserError(f"found no images of {data.name} in {folder}; wanted its originals; {data.originals_advice()}")
+    labels = pictures["train"].labels if "train" in pictures else np.zeros(0, dtype=np.int64)
+    if len(labels) and len(labels) != data.examples:
+        raise UserError(
+            f"found {len(labels)} training images in {folder}; wanted the {data.examples} declared for {data.name}; "
+            f"complete them, or give data.examples={len(labels)} to use these"
+        )
+    write_prepared(pictures, folder, image_size=data.image_size, channels=data.channels, watch=watch)
+    MEMORY.clear()  # may hold what lay there before
+    return data
+
+
+def _found(name: str, source: Source) -> Found:
+    return Found(name, source.ready, source.where, source.advice)

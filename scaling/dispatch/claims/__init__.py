@@ -1,0 +1,1 @@
+"""Who trains a run: claims, the heartbeat that keeps them fresh, and how a worker is asked to stop."""

@@ -1,0 +1,223 @@
+"""Who trains a run: claim.json, created by one process alone and kept fresh while that process lives.
+
+A claim is created with link(2), whole and exclusive, also on network file systems. Its owner raises the counter in
+place, through the file it created, so that a claim that was taken over is never overwritten by its former owner.
+To remove a claim, owner and successor alike first create a marker that bears the claim's token: only one of them can,
+and while it holds the marker the claim cannot become another one. Hence two who find the same dead claim at the same
+moment never both get it, and none of them removes the claim of a third.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from scaling.dispatch.process import Process, this_process
+
+SIZE = 1024  # bytes of a claim, padded: a beat is one write of one block
+PERIODS = 3  # periods of the observer's own clock without a beat before a claim may be dead
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What claim.json says: who, in which job, since when (Unix seconds), with how many GPUs, and how far it is."""
+
+    token: str
+    process: Process
+    job: str = ""
+    worker: str = ""
+    gpus: int = 0
+    since: float = 0.0
+    period: float = 1.0
+    count: int = 0
+    beat: float = 0.0
+    progress: Mapping[str, float] = field(default_factory=dict)
+
+    def dump(self) -> bytes:
+        """Return the claim as JSON, padded to SIZE."""
+        return json.dumps(asdict(self), allow_nan=False).encode().ljust(SIZE - 1) + b"\n"
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Claim:
+        """Read a claim; one that is cut or foreign is a claim of nobody known, told apart by its bytes."""
+        try:
+            values = json.loads(raw)
+            return cls(**{**values, "process": Process(**values["process"])})
+        except (ValueError, TypeError, KeyError):
+            token = hashlib.sha256(raw).hexdigest()[:12]
+            return cls(token=token, process=Process(host="?", space="?", pid=0, start=0))
+
+
+def read_claim(path: Path) -> Claim | None:
+    """Return the claim at `path`, None where there is none."""
+    try:
+        return Claim.parse(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+class HeldClaim:
+    """A claim of this process: beat it, release it."""
+
+    def __init__(self, path: Path, claim: Claim, descriptor: int) -> None:
+        self.path = path
+        self.claim = claim
+        self._descriptor = descriptor
+
+    def beat(self, progress: Mapping[str, float] | None = None) -> bool:
+        """Raise the counter; False if the claim is no longer ours."""
+        progress = self.claim.progress if progress is None else progress
+        self.claim = replace(self.claim, count=self.claim.count + 1, beat=time.time(), progress=progress)
+        try:
+            os.pwrite(self._descriptor, self.claim.dump(), 0)
+            os.fdatasync(self._descriptor)
+            return os.fstat(self._descriptor).st_nlink > 0
+        except OSError as error:
+            # anything else, a full disk or a hiccup of the server: the next beat tells
+            return error.errno not in (errno.ESTALE, errno.ENOENT)
+
+    def release(self) -> None:
+        """Remove the claim, if it still is ours."""
+        os.close(self._descriptor)
+        try:
+            remove(self.path, self.claim.token)
+        except OSError as error:  # no room for the marker: nobody else removes the claim of a process that lives
+            found = read_claim(self.path)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or found is None or found.token != self.claim.token:
+                raise
+            self.path.unlink(missing_ok=True)
+
+
+def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, period: float = 1.0) -> HeldClaim | None:
+    """Create the claim at `path`, or return None where another one stands."""
+    now = time.time()
+    claim = Claim(uuid.uuid4().hex[:12], this_process(), job, worker, gpus, now, period, beat=now)
+    descriptor = _create(path, claim)
+    return None if descriptor is None else HeldClaim(path, claim, descriptor)
+
+
+def remove(path: Path, token: str) -> bool:
+    """Remove the claim with this token; False where it is another's, or another process is removing it."""
+    marker = _marker(path, token)
+    descriptor = _create(marker, Claim(uuid.uuid4().hex[:12], this_process()))
+    if descriptor is None:
+        return False
+    try:
+        found = read_claim(path)
+        if found is None or found.token != token:
+            return False
+        path.unlink()
+        return True
+    finally:
+        os.close(descriptor)
+        marker.unlink(missing_ok=True)
+
+
+def _marker(path: Path, token: str) -> Path:
+    return path.with_name(f".{path.name}.{token}")
+
+
+def _create(path: Path, claim: Claim) -> int | None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{claim.token}.aside")
+    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        os.write(descriptor, claim.dump())
+        os.link(aside, path)
+    except FileExistsError:
+        os.close(descriptor)
+        return None
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        return _create_without_links(path, claim)
+    finally:
+        aside.unlink(missing_ok=True)
+    return descriptor
+
+
+def _create_without_links(path: Path, claim: Claim) -> int | None:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        return None
+    os.write(descriptor, claim.dump())
+    return descriptor
+
+
+class Life(Enum):
+    """What an observer knows of a claim."""
+
+    FREE = "free"
+    ALIVE = "alive"
+    UNSURE = "unsure"
+    DEAD = "dead"
+
+
+class Observer:
+    """Tells live claims from dead ones by its own clock, the process table and, where there is one, the scheduler.
+
+    `job`: the observer's own job: the scheduler has it running, which says nothing of its earlier life's claims.
+    `knows`: whether the scheduler has a job running; None where it cannot say.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: str = "",
+        knows: Callable[[str], bool | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._job = job
+        self._knows = knows
+        self._clock = clock
+        self._seen: dict[Path, tuple[Any, float]] = {}
+
+    def look(self, path: Path) -> tuple[Life, Claim | None]:
+        """Return whether the claim at `path` lives, and the claim."""
+        claim = read_claim(path)
+        if claim is None:
+            self._seen.pop(path, None)
+            return Life.FREE, None
+        return self._judge(path, claim), claim
+
+    def _judge(self, path: Path, claim: Claim) -> Life:
+        now = self._clock()
+        sign = (claim.token, claim.count)
+        before, since = self._seen.setdefault(path, (sign, now))
+        if sign != before:
+            self._seen[path] = (sign, now)
+            since = now
+        if claim.process.here:
+            return Life.DEAD if claim.process.gone else Life.ALIVE
+        # Of our own job's earlier life on another machine SLURM cannot tell: silence has to.
+        known = self._knows(claim.job) if self._knows is not None and claim.job not in ("", self._job) else None
+        if known or (sign != before and before[0] == claim.token):
+            return Life.ALIVE
+        return Life.DEAD if now - since >= PERIODS * claim.period else Life.UNSURE
+
+
+def take(path: Path, observer: Observer, **facts: Any) -> tuple[HeldClaim | None, Claim | None]:
+    """Claim the run at `path`, over a dead claim if need be; return what is held and the dead claim that it follows."""
+    held = acquire(path, **facts)
+    if held is not None:
+        return held, None
+    life, dead = observer.look(path)
+    if life is not Life.DEAD or dead is None:
+        return None, None
+    if not remove(path, dead.token):
+        marker = _marker(path, dead.token)
+        if observer.look(marker)[0] is Life.DEAD:  # its maker died between two lines; the next look removes the claim
+            marker.unlink(missing_ok=True)
+        return None, None
+    return acquire(path, **facts), dead

@@ -1,0 +1,101 @@
+"""Asking a worker to stop: by signal, by a file, or because its dispatcher is gone."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from scaling.dispatch.process import Process
+
+
+class Signals:
+    """While entered, SIGINT, SIGTERM and SIGHUP ask a stop; a second SIGINT interrupts at once."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._stop.reason:
+            signal.default_int_handler(number, frame)
+        self._stop.say("interrupted")
+
+
+class Stop:
+    """Whether to leave, and why; the training loop asks at every step, so the answer is one attribute.
+
+    `reason`: for the whole worker (interrupted, cancelled, preempted, …); `run_reason`: for the present run alone.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.run_reason = ""
+
+    def __call__(self) -> bool:
+        """Return whether to leave."""
+        return bool(self.reason or self.run_reason)
+
+    def say(self, reason: str) -> None:
+        """Ask the worker to leave; the first reason stays."""
+        self.reason = self.reason or reason
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """What a stop file says: leave for `cause`, or leave the named runs alone."""
+
+    cause: str
+    runs: tuple[str, ...] | None = None
+
+    def dump(self) -> str:
+        """Return the request as JSON."""
+        return json.dumps({"cause": self.cause, "runs": self.runs})
+
+
+def read_stop_request(path: Path) -> StopRequest | None:
+    """Return what a stop file says, None where there is none."""
+    try:
+        raw = json.loads(path.read_text())
+        return StopRequest(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def stop_file(path: Path) -> Callable[[str], tuple[str, str]]:
+    """Return a look at a stop file: (why the worker should leave, why the given run should be left), empty for no."""
+    seen: list[Any] = [None, None]
+
+    def look(run_id: str) -> tuple[str, str]:
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError:
+            return "", ""
+        if stamp != seen[0]:
+            seen[:] = [stamp, read_stop_request(path)]
+        request: StopRequest | None = seen[1]
+        if request is None:
+            return "", ""
+        if request.runs is None:
+            return request.cause, ""
+        return "", request.cause if run_id in request.runs else ""
+
+    return look
+
+
+def gone(parent: Process) -> Callable[[str], tuple[str, str]]:
+    """Return a look at the process that started this one."""
+    return lambda run_id: ("orphaned", "") if parent.gone else ("", "")

@@ -1,0 +1,149 @@
+"""Each dispatch has a folder of its own, results/NAME/jobs/ID: what it was told, its queue, its stop file.
+
+A dispatch never changes another's queue: jobs that start late find what they were submitted with.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.dispatch.claims.stop import StopRequest
+from scaling.dispatch.limits import NOTHING, Offer, Spent
+from scaling.dispatch.process import Process, this_process, this_user
+from scaling.errors import UserError
+from scaling.folders import SweepFolder, write_aside
+from scaling.plan.limits import UNLIMITED, Limits
+
+if TYPE_CHECKING:
+    from scaling.dispatch.task import Task
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """One dispatch of a sweep.
+
+    kind, target, launcher: name, class and keys of the launcher's settings; process: the dispatcher's own;
+    jobs: ids of a scheduler, groups: the same by group; user: whose it is ('' in dispatches of version 0.1.0).
+    """
+
+    id: str
+    kind: str
+    started: float
+    process: Process
+    workers: int = 0
+    runs: int = 0
+    jobs: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    launcher: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = UNLIMITED
+    before: Spent = NOTHING
+    held: str = ""
+    ended: bool = False
+    target: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True)
+class DispatchFolder:
+    """The files of one dispatch."""
+
+    path: Path
+
+    @property
+    def facts(self) -> Path:
+        """What it is: Dispatch as JSON."""
+        return self.path / "dispatch.json"
+
+    @property
+    def queue(self) -> Path:
+        """Its runs, one JSON line each."""
+        return self.path / "queue.jsonl"
+
+    @property
+    def stop(self) -> Path:
+        """Exists if its workers are to leave (all of them, or some runs)."""
+        return self.path / "stop.json"
+
+    @property
+    def code(self) -> Path:
+        """The snapshot of the code that its jobs run."""
+        return self.path / "code"
+
+    def begin(self, settings: Any, offer: Offer, limits: Limits) -> Dispatch:
+        """Return what a dispatch is before it has workers or jobs."""
+        kind = type(settings)
+        return Dispatch(
+            id=self.path.name,
+            kind=settings.name,
+            target=f"{kind.__module__}.{kind.__qualname__}",
+            user=this_user(),
+            started=time.time(),
+            process=this_process(),
+            runs=len(offer.queue),
+            launcher=asdict(settings),
+            limits=limits,
+            before=offer.before,
+            held=offer.held,
+        )
+
+    def write(self, dispatch: Dispatch) -> None:
+        """Write down what the dispatch is."""
+        write_aside(self.facts, json.dumps(asdict(dispatch), indent=1))
+
+    def read(self) -> Dispatch | None:
+        """Read it back, None where it has not been written whole."""
+        try:
+            raw = json.loads(self.facts.read_text())
+            parts = {
+                "process": Process(**raw["process"]),
+                "limits": Limits(**raw["limits"]),
+                "before": Spent(**raw["before"]),
+                "jobs": tuple(raw["jobs"]),
+                "groups": {group: tuple(jobs) for group, jobs in raw["groups"].items()},
+            }
+            return Dispatch(**{**raw, **parts})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def ask_to_stop(self, request: StopRequest) -> None:
+        """Ask the workers to leave."""
+        write_aside(self.stop, request.dump())
+
+
+def new_dispatch(folder: SweepFolder) -> DispatchFolder:
+    """Make a folder whose name sorts by time and is nobody else's."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+    path = folder.jobs / name
+    path.mkdir(parents=True)
+    return DispatchFolder(path)
+
+
+def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
+    """Return the dispatches of a sweep, oldest first."""
+    found = []
+    for path in sorted(folder.jobs.glob("*/dispatch.json")):
+        made = DispatchFolder(path.parent)
+        dispatch = made.read()
+        if dispatch is not None:
+            found.append((made, dispatch))
+    return found
+
+
+def last_dispatch(folder: SweepFolder) -> Dispatch:
+    """Return the latest dispatch of a sweep; UserError where it was never dispatched."""
+    found = dispatches(folder)
+    if not found:
+        raise UserError(f"found no dispatch in {folder.jobs}; wanted a sweep that was started; give `scaling run`")
+    return found[-1][1]
+
+
+def bounded(task: Task, dispatch: DispatchFolder) -> Task:
+    """Return the task with the limits of its dispatch, which are known when the queue is."""
+    facts = dispatch.read()
+    return task if facts is None else replace(task, limits=facts.limits, before=facts.before)

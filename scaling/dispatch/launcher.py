@@ -1,0 +1,122 @@
+"""The interface of a launcher: all that the rest of the package asks of a place where runs are trained.
+
+A new launcher is one folder here, with its settings and its `Launcher`, and one YAML in conf/launcher that names the
+settings in `_target_`. Nothing else asks which launcher it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.launchers import LAUNCHERS
+from scaling.dispatch.order import Order
+from scaling.dispatch.states.outcome import Outcome
+from scaling.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from scaling.dispatch.show import View
+    from scaling.forecast.speed import Speed
+    from scaling.plan.planned import PlannedRun
+
+
+class Settings(Protocol):
+    """The keys of a launcher, as its YAML sets them: a frozen dataclass.
+
+    implementation: module:class of its Launcher; threads: of torch in each worker; retries: of a run that crashed.
+    """
+
+    name: ClassVar[str]
+    implementation: ClassVar[str]
+
+    @property
+    def threads(self) -> int: ...  # noqa: D102
+
+    @property
+    def retries(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many runs are trained at a time, and where: speed_name is None on this machine, whose own probe holds."""
+
+    workers: int
+    speed_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What would be given to a scheduler: a title for people, and the text."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """What came of an order.
+
+    outcome: None where jobs were queued and go on by themselves; facts: the same for JSON; said: for people;
+    found: runs that were settled before; held: why some runs are not started, or ''.
+    """
+
+    outcome: Outcome | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+    found: int = 0
+    held: str = ""
+
+
+class Launcher(Protocol):
+    """A place where runs are trained."""
+
+    def __init__(self, settings: Any) -> None: ...
+
+    def check(self, runs: Sequence[PlannedRun]) -> None:
+        """Look for all that the runs need before anything is written; UserError says what is missing."""
+
+    def capacity(self, devices: Collection[str], runs: int) -> Capacity:
+        """Return how many of so many runs, which name these devices, are trained at a time."""
+
+    def submit(self, order: Order, view: View) -> Dispatched:
+        """Train the runs, or queue jobs that do."""
+
+    def rehearse(self, order: Order) -> list[Sheet]:
+        """Return what `submit` would give to a scheduler; touch nothing."""
+
+    def job_states(self, dispatches: Sequence[Dispatch]) -> Mapping[str, str] | None:
+        """Return the state of the dispatches' jobs that have not ended, by id; None where the scheduler is silent."""
+
+    def cancel(self, jobs: Sequence[str]) -> list[str]:
+        """End jobs and return those that were ended; UserError where the scheduler does not answer."""
+
+    def probe(self, folder: SweepFolder, device: str) -> Speed:
+        """Measure the speed of the device that the runs will get, and keep it for forecasts."""
+
+    def describe(self) -> list[str]:
+        """Return in lines what there is of it on this machine; nothing where there is no more to say than its name."""
+
+
+def launcher_of(settings: Settings) -> Launcher:
+    """Return the launcher that has these settings."""
+    module, _, name = settings.implementation.partition(":")
+    made: Launcher = getattr(import_module(module), name)(settings)
+    return made
+
+
+def launcher_of_dispatch(dispatch: Dispatch) -> Launcher:
+    """Return the launcher of an earlier dispatch."""
+    kind = settings_class(dispatch)
+    known = {f.name for f in fields(kind)}
+    return launcher_of(kind(**{key: value for key, value in dispatch.launcher.items() if key in known}))
+
+
+def settings_class(dispatch: Dispatch) -> Any:
+    """Return the class of a dispatch's settings, which a dispatch of version 0.1.0 names by the launcher alone."""
+    if not dispatch.target:
+        return LAUNCHERS[dispatch.kind]
+    module, _, name = dispatch.target.rpartition(".")
+    return getattr(import_module(module), name)

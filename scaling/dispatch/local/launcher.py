@@ -1,0 +1,79 @@
+"""This machine as a launcher: a pool of workers in front of one queue, or one run in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from scaling import devices
+from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.order import Order
+from scaling.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from scaling.dispatch.show import View
+    from scaling.forecast.speed import Speed
+    from scaling.plan.planned import PlannedRun
+
+
+class LocalLauncher:
+    """Trains on this machine while the command waits."""
+
+    def __init__(self, settings: Local) -> None:
+        self._settings = settings
+
+    def check(self, runs: Sequence[PlannedRun]) -> None:
+        """Look for devices, data and files; UserError says what is missing."""
+        from scaling.dispatch.local.check import check_data, check_devices
+
+        check_devices(runs)
+        check_data(runs)
+
+    def capacity(self, devices_named: Collection[str], runs: int) -> Capacity:
+        """Return how many workers there will be."""
+        from scaling.dispatch.local.capacity import workers_for
+
+        gpus = devices.gpus() if set(devices_named) - {"cpu"} else ()
+        return Capacity(workers_for(self._settings, gpus=len(gpus), most=max(1, runs)))
+
+    def submit(self, order: Order, view: View) -> Dispatched:
+        """Train the runs and return how it ended."""
+        if order.single:
+            from scaling.dispatch.single import run_single
+
+            os.environ.update(devices.thread_environment(self._settings.threads))  # torch reads them once, at its start
+            outcome = run_single(order, self._settings)
+        else:
+            from scaling.dispatch.local.run import run_local
+
+            outcome = run_local(order, self._settings, view=view)
+        return Dispatched(outcome, outcome.to_dict(), found=outcome.found, held=outcome.held)
+
+    def rehearse(self, order: Order) -> list[Sheet]:
+        """Return nothing: there is no scheduler."""
+        return []
+
+    def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str]:
+        """Return nothing: workers are processes, which claims name."""
+        return {}
+
+    def cancel(self, jobs: Sequence[str]) -> list[str]:
+        """Return nothing: workers leave by their stop file."""
+        return []
+
+    def probe(self, folder: SweepFolder, device: str) -> Speed:
+        """Measure this machine's device."""
+        from scaling.forecast.probe import probe_speed
+        from scaling.forecast.speed import keep_speed
+
+        os.environ.update(devices.thread_environment(self._settings.threads))
+        speed = probe_speed(device, threads=self._settings.threads)
+        keep_speed(speed)
+        return speed
+
+    def describe(self) -> list[str]:
+        """Return nothing: `scaling doctor` lists the devices anyway."""
+        return []

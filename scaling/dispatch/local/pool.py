@@ -1,0 +1,87 @@
+"""The workers of this machine: submitit jobs that are started ahead and wait for their queue."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from scaling import devices
+from scaling.dispatch import limits as guard
+from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.capacity import workers_for
+from scaling.dispatch.local.forkserver import fork_server
+from scaling.dispatch.local.worker import LocalWorker
+from scaling.dispatch.order import Order
+from scaling.dispatch.process import this_process
+from scaling.dispatch.queue import write_queue
+from scaling.dispatch.task import Task
+from scaling.folders import check_writable
+from scaling.plan.limits import Limits
+
+if TYPE_CHECKING:
+    from submitit.local.local import LocalJob
+
+
+@dataclass
+class Pool:
+    """Workers that have been started and wait for their queue."""
+
+    settings: Local
+    dispatch: DispatchFolder
+    task: Task
+    gpus: tuple[str, ...]
+    jobs: list[LocalJob[Any]] = field(default_factory=list)
+
+    def start(self, index: int) -> None:
+        """Start one worker; on GPU `index` modulo their number, where there are GPUs."""
+        from scaling.dispatch.local.jobs import Workers
+
+        environment = devices.thread_environment(self.settings.threads)
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[index % len(self.gpus)]
+        server = fork_server(self.task.train, self.settings.threads)
+        executor = Workers(self.dispatch.path, server, environment)
+        task = replace(self.task, name=f"worker {index}")
+        self.jobs.append(executor.submit(LocalWorker(task, self.dispatch, this_process())))
+
+    def give(self, offer: guard.Offer, limits: Limits) -> None:
+        """Give the workers their queue."""
+        facts = self.dispatch.begin(self.settings, offer, limits)
+        self.dispatch.write(replace(facts, workers=len(self.jobs)))
+        write_queue(self.dispatch.queue, offer.queue)
+
+    def close(self) -> None:
+        """End the workers at once (a checkpoint holds what they had) and note that the dispatch has ended."""
+        from scaling.dispatch.local.jobs import process_of
+
+        for job in self.jobs:
+            process = process_of(job)
+            process.kill()
+            process.wait()
+        facts = self.dispatch.read()
+        if facts is None:
+            shutil.rmtree(self.dispatch.path)
+        else:
+            self.dispatch.write(replace(facts, ended=True))
+
+
+def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
+    """Start the workers, no more than `most`, so that they import torch while the caller makes their queue."""
+    check_writable(order.folder)
+    gpus = () if order.device == "cpu" else devices.gpus()
+    dispatch = new_dispatch(order.folder)
+    task = Task(
+        folder=order.folder,
+        queue=dispatch.queue,
+        gpus=1 if gpus else 0,
+        retries=settings.retries,
+        beat_seconds=settings.beat_seconds,
+        stuck_minutes=settings.stuck_minutes,
+        train=order.train,
+    )
+    pool = Pool(settings, dispatch, task, gpus)
+    for index in range(workers_for(settings, gpus=len(gpus), most=most)):
+        pool.start(index)
+    return pool

@@ -1,0 +1,45 @@
+"""Many runs on this machine: workers in front of one queue, looked after until all have ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scaling import devices
+from scaling.dispatch import limits as guard
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.pool import start_ahead
+from scaling.dispatch.local.supervisor import Supervisor
+from scaling.dispatch.order import Order
+from scaling.dispatch.states.outcome import Outcome, outcome_of
+from scaling.dispatch.states.read_state import Reader
+
+if TYPE_CHECKING:
+    from scaling.dispatch.show import View
+
+
+def run_local(order: Order, settings: Local, *, view: View | None = None) -> Outcome:
+    """Train on this machine what is not settled, and return how it ended; view: see `show.view`."""
+    started = time.monotonic()
+    gpus = 1 if order.device != "cpu" and devices.gpus() else 0
+    todo = order.open_entries
+    found = len(order.entries) - len(todo)
+    pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
+    offer = guard.offer(order, gpus=gpus)
+    reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
+    stopped, held, out_of_reach = False, offer.held, dict[str, str]()
+    if pool is not None and offer.queue:
+        pool.give(offer, order.limits)
+        supervisor = Supervisor(pool, reader, view)
+        stopped = supervisor.until_done()
+        held, out_of_reach = held or supervisor.held, supervisor.out_of_reach
+    elif pool is not None:
+        pool.close()
+    return replace(
+        outcome_of(reader.read(), out_of_reach),
+        found=found,
+        held=held,
+        stopped=stopped,
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,40 @@
+"""What submitit pickles: a worker's task, and how it begins in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Stop, gone, stop_file
+from scaling.dispatch.dispatches import DispatchFolder, bounded
+from scaling.dispatch.process import Process
+from scaling.dispatch.worker import Report, Task, Worker, load
+
+
+@dataclass(frozen=True)
+class LocalWorker:
+    """A worker on this machine: it ends when asked to by the stop file, or when its dispatcher has died."""
+
+    task: Task
+    dispatch: DispatchFolder
+    parent: Process
+
+    def __call__(self) -> Report:
+        """Work until nothing is left."""
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        stop = Stop()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the dispatcher's: it asks by the stop file
+        signal.signal(signal.SIGTERM, lambda *_: stop.say("interrupted"))
+        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop), gone(self.parent)))
+        heartbeat.start()
+        load(self.task.train)  # starts torch while the dispatcher still plans
+        while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives
+            time.sleep(0.01)
+        if not self.task.queue.exists():
+            return Report(reason=stop.reason)
+        task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
+        return Worker(bounded(task, self.dispatch), stop=stop, heartbeat=heartbeat).work()

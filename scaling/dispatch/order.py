@@ -1,0 +1,81 @@
+"""What a launcher is asked to do: which runs, within which limits, at which expected cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from scaling.dispatch.queue import Entry, entries
+from scaling.dispatch.states.cancelled import cancelled_runs
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.state import Planned
+from scaling.folders import SweepFolder
+from scaling.plan.limits import UNLIMITED, Limits
+
+if TYPE_CHECKING:
+    from scaling.forecast.estimate import Forecast
+    from scaling.plan.planned import PlannedRun
+
+TRAIN = "scaling.train.run:train_run"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Runs to be settled, in the order in which workers take them.
+
+    folder: with an absolute path, for jobs that start elsewhere; settled: what is known of settled runs;
+    others: runs of the same sweep that are not asked for now, whose cost counts against the limits;
+    cancelled: runs that were cancelled by name, and are left out;
+    memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
+    train: module:function that settles one run.
+    """
+
+    folder: SweepFolder
+    entries: tuple[Entry, ...]
+    settled: SettledRuns
+    limits: Limits = UNLIMITED
+    others: tuple[Planned, ...] = ()
+    cancelled: frozenset[str] = frozenset()
+    memory: Mapping[str, float] = field(default_factory=dict)
+    single: bool = False
+    train: str = TRAIN
+
+    @property
+    def open_entries(self) -> list[Entry]:
+        """The runs that are not settled, or lack weights that others start from."""
+        return [entry for entry in self.entries if not self.settled.done(entry.run_id, entry.keeps)]
+
+    @property
+    def device(self) -> str:
+        """The device that the runs name: cpu where all of them do."""
+        named = (entry.device for entry in self.entries)
+        return next((device for device in named if device != "cpu"), "cpu")
+
+
+def order_of(
+    folder: SweepFolder,
+    runs: Sequence[PlannedRun],
+    *,
+    forecasts: Mapping[str, Forecast] | None = None,
+    limits: Limits = UNLIMITED,
+    settled: SettledRuns | None = None,
+    single: bool = False,
+    train: str = TRAIN,
+) -> Order:
+    """Write planned runs down as an order; forecasts: by run_id; settled: where the caller has read them already."""
+    folder = SweepFolder(folder.results.resolve(), folder.name)
+    settled = settled or SettledRuns(folder)
+    seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
+    memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
+    made = entries(folder, runs, settled, forecast=seconds)
+    if single:  # whoever asks for one run wants the weights that it says it keeps
+        keeps = {run.run_id: run.kept_steps for run in runs}
+        made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
+    asked = {entry.run_id for entry in made}
+    others = (
+        tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()
+    )
+    cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
+    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train)

@@ -1,0 +1,1 @@
+"""Many runs on a cluster with SLURM: jobs, each with its share of the queue."""

@@ -1,0 +1,107 @@
+"""What SLURM says of itself: partitions, limits, accounting."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+
+from scaling.dispatch.slurm.scheduler import ask
+
+ARRAY_DEFAULT = 1001  # SLURM's own MaxArraySize where its config does not answer
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition; `minutes`: its time limit, None where there is none; `gpus`: as sinfo words them."""
+
+    name: str
+    default: bool
+    minutes: float | None
+    nodes: int
+    cpus: int
+    memory_gb: float
+    gpus: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a dispatcher has to know; `accounting`: whether sacct answers."""
+
+    version: str
+    partitions: tuple[Partition, ...]
+    max_array: int
+    accounting: bool
+
+    def limit(self, partition: str | None) -> float | None:
+        """Return the time limit in minutes of a partition (None: the default one), None where there is none.
+
+        Of several, named with commas as sbatch has it, the shortest.
+        """
+        names = (
+            [found.name for found in self.partitions if found.default] if partition is None else partition.split(",")
+        )
+        limits = [found.minutes for found in self.partitions if found.name in names and found.minutes is not None]
+        return min(limits, default=None)
+
+
+def read_cluster() -> Cluster | None:
+    """Ask SLURM; None where there is none, or it does not answer."""
+    if shutil.which("sbatch") is None:
+        return None
+    said = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
+    config = ask(["scontrol", "show", "config"])
+    if said is None or config is None:
+        return None
+    size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
+    version = re.search(r"^SLURM_VERSION\s*=\s*(\S+)", config, re.MULTILINE)
+    storage = re.search(r"^AccountingStorageType\s*=\s*(\S+)", config, re.MULTILINE)
+    return Cluster(
+        version=version.group(1) if version else "?",
+        partitions=tuple(_partition(line) for line in said.splitlines() if line.count("|") == 5),
+        max_array=int(size.group(1)) if size else ARRAY_DEFAULT,
+        accounting=bool(storage and "none" not in storage.group(1)) and shutil.which("sacct") is not None,
+    )
+
+
+def _partition(line: str) -> Partition:
+    name, limit, nodes, cpus, memory, gpus = line.strip().split("|")
+    return Partition(
+        name=name.rstrip("*"),
+        default=name.endswith("*"),
+        minutes=minutes(limit),
+        nodes=int(nodes),
+        cpus=int(cpus.rstrip("+")),
+        memory_gb=float(memory.rstrip("+")) / 1000,
+        gpus="" if gpus == "(null)" else gpus,
+    )
+
+
+def minutes(limit: str) -> float | None:
+    """Read a time limit as SLURM writes it: days-hours:minutes:seconds, None for infinite."""
+    if not re.fullmatch(r"[\d:-]+", limit):
+        return None
+    days, _, clock = limit.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if days:
+        parts += [0] * (3 - len(parts))
+    hours, mins, seconds = [0, 0, 0, *parts][-3:]
+    return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60
+
+
+def describe_cluster() -> list[str]:
+    """Return what SLURM says of itself, in lines."""
+    if shutil.which("sbatch") is None:
+        return ["none here: no sbatch on the PATH"]
+    cluster = read_cluster()
+    if cluster is None:
+        return ["sbatch is here, but the controller does not answer"]
+    kept = "sacct answers" if cluster.accounting else "no accounting: states come from squeue and the files"
+    lines = [f"SLURM {cluster.version}, arrays of up to {cluster.max_array}, {kept}"]
+    for found in cluster.partitions:
+        limit = "no time limit" if found.minutes is None else f"{found.minutes / 60:g} h"
+        lines.append(
+            f"{found.name}{' (default)' if found.default else ''}: {found.nodes} nodes of {found.cpus} CPUs, "
+            f"{found.memory_gb:g} GB{', ' + found.gpus if found.gpus else ''}; {limit}"
+        )
+    return lines

@@ -1,0 +1,123 @@
+"""Dealing: which runs need the same kind of job, how many jobs that makes, and how long each of them may take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.queue import Entry
+from scaling.errors import UserError
+
+SLACK = 1.5  # walltime over forecast
+START_SECONDS = 60  # for Python, torch and the data
+UNKNOWN_SECONDS = 60.0  # a run without a forecast
+MEMORY_SLACK = 1.5  # memory asked for over forecast
+
+
+@dataclass(frozen=True)
+class JobShare:
+    """The jobs of one kind: `jobs` of them, `parallel` at a time, share `runs` runs that take `seconds` in all."""
+
+    group: str
+    jobs: int
+    runs: int
+    seconds: float
+    minutes: int
+    memory_gb: float
+    parallel: int = 1
+
+    @property
+    def title(self) -> str:
+        """The share in one line."""
+        size = f"{self.jobs} jobs of {self.minutes:g} min and {self.memory_gb:g} GB"
+        return f"{self.group}: {self.runs:,} runs, {self.seconds / 3600:.3g} h forecast, {size}"
+
+
+@dataclass(frozen=True)
+class Deal:
+    """A queue whose entries know their group, and what the jobs of each group share."""
+
+    queue: tuple[Entry, ...]
+    shares: tuple[JobShare, ...]
+
+
+def deal(
+    queue: Sequence[Entry], launcher: Slurm, *, memory: Mapping[str, float] | None = None, limit: float | None = None
+) -> Deal:
+    """Group runs by the memory and the time that they need, and size the jobs of each group.
+
+    Runs that start from one another stay together, so that no job waits for another group's.
+    `memory`: forecast bytes by run_id; `limit`: minutes that the partition allows.
+    """
+    families = _families(queue)
+    grouped = [replace(entry, group=_group(families[entry.run_id], launcher, memory or {})) for entry in queue]
+    names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
+    parallel = max(1, launcher.max_jobs // max(1, len(names)))  # max_jobs holds for all groups together
+    shares = [
+        replace(_share(name, [entry for entry in grouped if entry.group == name], launcher, limit), parallel=parallel)
+        for name in names
+    ]
+    return Deal(tuple(grouped), tuple(shares))
+
+
+def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return with each run all that it descends from, or that descends from it, in the queue."""
+    found: dict[str, list[Entry]] = {}
+    for entry in queue:  # what a run needs stands before it
+        family = next((found[need] for need in entry.needs if need in found), [])
+        family.append(entry)
+        found[entry.run_id] = family
+    return found
+
+
+def _group(family: Sequence[Entry], launcher: Slurm, memory: Mapping[str, float]) -> str:
+    most = max((memory[entry.run_id] for entry in family if entry.run_id in memory), default=None)
+    gb = launcher.memory_gb or memory_class(most, launcher.min_memory_gb)
+    hours = max(map(seconds_of, family)) / 3600
+    longest = launcher.hand_minutes / 60
+    if hours <= longest:
+        return f"{gb:g}GB"
+    return f"{gb:g}GB-{longest * 2 ** math.ceil(math.log2(hours / longest)):g}h"
+
+
+def memory_class(memory: float | None, least: float) -> float:
+    """Return the GB to ask for: `least` times a power of two, so that few kinds of jobs come about."""
+    need = (memory or 0.0) * MEMORY_SLACK / 1e9
+    return least * 2 ** max(0, math.ceil(math.log2(need / least))) if need > 0 else least
+
+
+def seconds_of(entry: Entry) -> float:
+    """Return how long a run is expected to take."""
+    return UNKNOWN_SECONDS if entry.forecast_seconds is None else entry.forecast_seconds
+
+
+def _share(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | None) -> JobShare:
+    total = sum(seconds_of(entry) for entry in entries)
+    longest = max(seconds_of(entry) for entry in entries)
+    wanted = launcher.jobs or min(launcher.max_jobs, math.ceil(total / (launcher.hand_minutes * 60)) or 1)
+    jobs = max(1, min(wanted, len(entries)))
+    load = max(longest, total / jobs)
+    minutes = launcher.minutes or max(
+        launcher.min_minutes, (load * SLACK + launcher.signal_seconds + START_SECONDS) / 60
+    )
+    bounds = [bound for bound in (launcher.max_minutes, limit) if bound is not None]
+    _check_warning(math.ceil(min([minutes, *bounds])), launcher)
+    return JobShare(
+        group=name,
+        jobs=jobs,
+        runs=len(entries),
+        seconds=round(total, 1),
+        minutes=math.ceil(min([minutes, *bounds])),
+        memory_gb=float(name.split("GB")[0]),
+    )
+
+
+def _check_warning(minutes: int, launcher: Slurm) -> None:
+    """Refuse jobs that would be warned of their end before they begin; UserError."""
+    if launcher.signal_seconds >= 60 * minutes:
+        raise UserError(
+            f"found launcher.signal_seconds={launcher.signal_seconds} for jobs of {minutes} min, which are warned of "
+            f"their end before they begin; wanted time to train; lower it or raise launcher.minutes"
+        )

@@ -1,0 +1,75 @@
+"""A cluster with SLURM as a launcher: few jobs, each with a share of many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.order import Order
+from scaling.dispatch.slurm import scheduler
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from scaling.dispatch.show import View
+    from scaling.forecast.speed import Speed
+    from scaling.plan.planned import PlannedRun
+
+
+class SlurmLauncher:
+    """Queues jobs and returns; they train whether or not anybody looks on."""
+
+    def __init__(self, settings: Slurm) -> None:
+        self._settings = settings
+
+    def check(self, runs: Sequence[PlannedRun]) -> None:
+        """Look for nothing: devices and data are those of the nodes."""
+
+    def capacity(self, devices: Collection[str], runs: int) -> Capacity:
+        """Return how many jobs run at a time, and the name under which their nodes' speed is kept."""
+        return Capacity(self._settings.jobs or self._settings.max_jobs, self._settings.speed_name)
+
+    def submit(self, order: Order, view: View) -> Dispatched:
+        """Submit what is neither settled nor in the queue already; UserError where SLURM refuses."""
+        from scaling.dispatch.slurm.submit import submit
+
+        found = submit(order, self._settings)
+        return Dispatched(None, found.to_dict(), found.sentences(), found=found.settled, held=found.held)
+
+    def rehearse(self, order: Order) -> list[Sheet]:
+        """Return the sbatch files that `submit` would make."""
+        from scaling.dispatch.slurm.submit import rehearse
+
+        return rehearse(order, self._settings)
+
+    def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str] | None:
+        """Ask squeue."""
+        jobs = [job for dispatch in dispatches for job in dispatch.jobs]
+        return scheduler.job_states(jobs, users={dispatch.user for dispatch in dispatches})
+
+    def cancel(self, jobs: Sequence[str]) -> list[str]:
+        """Call scancel."""
+        for job in jobs:
+            if scheduler.ask(["scancel", job]) is None:
+                raise UserError(f"found that scancel {job} fails; wanted SLURM's controller to answer; try again")
+        return list(jobs)
+
+    def probe(self, folder: SweepFolder, device: str) -> Speed:
+        """Measure a node by a job; UserError where a device is named, for a job takes what its node has."""
+        from scaling.dispatch.slurm.probe import probe_cluster
+        from scaling.forecast.speed import keep_speed
+
+        if device != "auto":
+            raise UserError(f"found --device {device} with launcher=slurm; wanted none: a job takes what its node has")
+        speed = probe_cluster(folder, self._settings)
+        keep_speed(speed, partition=self._settings.speed_name)
+        return speed
+
+    def describe(self) -> list[str]:
+        """Return what SLURM says of itself."""
+        from scaling.dispatch.slurm.cluster import describe_cluster
+
+        return describe_cluster()

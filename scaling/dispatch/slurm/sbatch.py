@@ -1,0 +1,127 @@
+"""What sbatch is asked for, through submitit, and what becomes of its refusals."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from submitit.core.utils import FailedJobError
+from submitit.slurm.slurm import SlurmExecutor
+
+from scaling.devices import thread_environment
+from scaling.dispatch.dispatches import DispatchFolder
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.slurm.deal import JobShare
+from scaling.dispatch.slurm.scheduler import CHANGES_ANSWERS
+from scaling.dispatch.slurm.snapshot import import_path
+from scaling.errors import UserError
+from scaling.internals.submitit import sbatch_text
+
+TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
+PYTHON = f"exec {shlex.quote(sys.executable)}"  # in place of the batch shell, so that SLURM's warning reaches it
+BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
+PASSING = (  # refusals that waiting can cure
+    "Socket timed out",
+    "Unable to contact slurm controller",
+    "temporarily unable to accept job",
+    "Resource temporarily unavailable",
+    "Transport endpoint is not connected",
+    "Connection refused",
+)
+TOO_MANY = (
+    "AssocMaxSubmitJobLimit",
+    "QOSMaxSubmitJob",
+    "MaxSubmitJobs",
+    "job submit limit",
+    "Job array index too large",
+)
+
+
+class TooMany(Exception):
+    """SLURM takes no more jobs of this user, or no array of that size."""
+
+
+def patiently(submit: Any) -> Any:
+    """Submit; wait and try again where the controller is busy; raise UserError, or TooMany, where it refuses."""
+    for pause in (*BACK_OFF, 0):
+        try:
+            with _outside_of_jobs():
+                return submit()
+        except FailedJobError as error:
+            said = " ".join(str(error).replace("sbatch: error:", "").split())
+            if any(words in said for words in TOO_MANY):
+                raise TooMany(_refusal(said)) from None
+            if pause == 0 or not any(words in said for words in PASSING):
+                raise UserError(_refusal(said)) from None
+            time.sleep(pause)
+    raise AssertionError("the loop returns or raises")
+
+
+def ignored_settings() -> list[str]:
+    """Say which of sbatch's settings in the environment are not used: a launcher's keys are all that is asked for."""
+    names = sorted(key for key in os.environ if key.startswith("SBATCH_"))
+    return [f"{name}={os.environ[name]} is ignored; use launcher.* instead" for name in names]
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Hide the job that we may be in, and sbatch's settings: jobs would inherit them."""
+    hidden = {key: os.environ.pop(key) for key in list(os.environ) if CHANGES_ANSWERS.match(key)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _refusal(said: str) -> str:
+    return f"found that sbatch refuses ({said}); wanted jobs; change launcher.* (see `sinfo` and `scaling doctor`)"
+
+
+def executor_for(
+    share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+) -> SlurmExecutor:
+    """Return submitit's executor for one kind of job."""
+    executor = SlurmExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON)
+    executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
+    return executor
+
+
+def parameters(
+    share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+) -> dict[str, Any]:
+    """Return what sbatch is asked for, by submitit's names."""
+    threads = {**thread_environment(launcher.threads)}
+    setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
+    setup.append(import_path(dispatch.code if launcher.snapshot else None))
+    extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **launcher.extra}
+    asked = {
+        "job_name": name,
+        "time": share.minutes,
+        "mem": f"{round(share.memory_gb * 1000)}M",
+        "cpus_per_task": launcher.cpus,
+        "gpus_per_node": launcher.gpus or None,
+        "partition": launcher.partition,
+        "account": launcher.account,
+        "qos": launcher.qos,
+        "constraint": launcher.constraint,
+        "exclude": launcher.exclude,
+        "nodelist": launcher.nodelist,
+        "dependency": dependency,
+        "array_parallelism": share.parallel,
+        "additional_parameters": extra,
+        "setup": setup,
+        "use_srun": False,
+        "signal_delay_s": launcher.signal_seconds,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def sheet(share: JobShare, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
+    """Return the file that sbatch is given."""
+    asked = parameters(share, launcher, dispatch, name=name)
+    return sbatch_text(dispatch.path, PYTHON, jobs=share.jobs if share.jobs > 1 else None, **asked)

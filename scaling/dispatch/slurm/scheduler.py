@@ -1,0 +1,152 @@
+"""What SLURM says of jobs: the plain columns of squeue and sacct, never their JSON, whose form keeps changing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+
+PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
+FRESH = 5.0  # seconds that an answer of squeue is used again
+WORDS = {  # of slurmstepd, where a job is ended
+    "DUE TO PREEMPTION": "preempted",
+    "DUE TO JOB REQUEUE": "requeued",
+    "DUE TO TIME LIMIT": "timed_out",
+    "DUE TO NODE": "node_lost",
+}
+CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!CONF$)")
+ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
+CAUSES = {  # states of squeue and sacct, as causes of attempts
+    "CANCELLED": "cancelled",
+    "PREEMPTED": "preempted",
+    "REQUEUED": "requeued",
+    "REQUEUE_HOLD": "requeued",
+    "PENDING": "requeued",
+    "TIMEOUT": "timed_out",
+    "NODE_FAIL": "node_lost",
+    "BOOT_FAIL": "node_lost",
+    "OUT_OF_MEMORY": "out_of_memory",
+    "FAILED": "killed",
+}
+
+
+def ask(command: Sequence[str]) -> str | None:
+    """Run one of SLURM's tools; None where it is missing or does not answer."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=plain_environment()
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+        return None
+    return done.stdout
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment without what changes how SLURM's tools answer, and without that of a job we may be in."""
+    return {key: value for key, value in os.environ.items() if not CHANGES_ANSWERS.match(key)}
+
+
+def present() -> bool:
+    """Return whether this machine has SLURM's tools."""
+    return shutil.which("squeue") is not None
+
+
+def own_job() -> str:
+    """Return the SLURM job of this process: an array element as ARRAY_INDEX."""
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")
+
+
+def job_states(jobs: Sequence[str], *, users: Collection[str] = ()) -> dict[str, str] | None:
+    """Return the state of the jobs (array elements apart) that SLURM still holds; None where it does not answer.
+
+    Asked for all jobs of the users at once: an id that SLURM has forgotten would spoil the answer for the others.
+    """
+    everything = all_states(users)
+    if everything is None:
+        return None
+    wanted = set(jobs)
+    return {job: state for job, state in everything.items() if job in wanted or job.split("_")[0] in wanted}
+
+
+def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
+    """Return the state of every job of this user, and of other `users`, that has not ended."""
+    names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
+    said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T"])
+    if said is None:
+        return None
+    lines = (line.strip().partition("|") for line in said.splitlines())
+    return {job: state for job, _, state in lines if job}
+
+
+class Known:
+    """Whether SLURM has a job at work: asked at most once in FRESH seconds; None where it does not answer."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] | None = None
+        self._asked = float("-inf")
+
+    def __call__(self, job: str) -> bool | None:
+        """Return whether the job runs."""
+        now = time.monotonic()
+        if now - self._asked > FRESH:
+            self._states, self._asked = all_states(), now
+        return None if self._states is None else self._states.get(job) in ALIVE
+
+
+def seconds_left(job: str) -> float | None:
+    """Return how long the job may still run, None where it has no limit or SLURM does not answer."""
+    said = ask(["squeue", "--noheader", f"--jobs={job}", "--format=%L"])
+    left = (said or "").strip()
+    if not re.fullmatch(r"[\d:-]+", left):
+        return None
+    days, _, clock = left.rpartition("-")
+    seconds = 0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + int(part)
+    return seconds + int(days or 0) * 86400
+
+
+def cause_of_end(log: Path) -> str:
+    """Return why SLURM ends the job that asks, as a cause of an attempt; empty where it does not say.
+
+    squeue shows no more than COMPLETING while the job still runs; the reason stands in the line that slurmstepd writes
+    into the job's own log before it sends SIGTERM.
+    """
+    try:
+        said = log.read_text(errors="replace")
+    except OSError:
+        return ""
+    last = re.findall(r"slurmstepd.*\*\*\* (?:JOB|STEP) \S+ ON .* CANCELLED AT \S+(.*)\*\*\*", said)
+    if not last:
+        return ""
+    return next((cause for words, cause in WORDS.items() if words in last[-1]), "cancelled")
+
+
+def accounted(job: str, began: float) -> str:
+    """Return what ended the life of a job that was at work at `began` (Unix seconds), by sacct; empty if unknown."""
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        return ""
+    columns = "--format=State,Start,End"
+    said = ask(["sacct", "--duplicates", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns])
+    for line in reversed((said or "").splitlines()):
+        state, start, _ = line.split("|")
+        if _seconds(start) <= began + 1:
+            return CAUSES.get(state.split()[0], "")
+    return ""
+
+
+def _seconds(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return float("inf")

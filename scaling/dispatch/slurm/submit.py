@@ -1,0 +1,247 @@
+"""Many runs on a cluster: a few jobs, each with a share of the runs, submitted as arrays through submitit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from scaling.dispatch import limits as guard
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
+from scaling.dispatch.launcher import Sheet
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.order import Order
+from scaling.dispatch.queue import Entry, read_queue, write_queue
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.cluster import Cluster, read_cluster
+from scaling.dispatch.slurm.deal import Deal, JobShare, deal
+from scaling.dispatch.slurm.sbatch import TooMany, executor_for, ignored_settings, patiently, sheet
+from scaling.dispatch.slurm.snapshot import take_snapshot
+from scaling.dispatch.slurm.worker import SlurmJob
+from scaling.dispatch.states.attempts import failed_for_good, read_attempts
+from scaling.dispatch.task import Task
+from scaling.errors import UserError
+from scaling.folders import SweepFolder, check_writable
+from scaling.plan.limits import Limits
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was submitted: `jobs` by group (the last of a group is the closing job, which takes what is left over)."""
+
+    name: str
+    runs: int
+    settled: int
+    queued: int
+    covered: int = 0
+    hands: tuple[JobShare, ...] = ()
+    jobs: Mapping[str, tuple[str, ...]] | None = None
+    held: str = ""
+    blocked: int = 0
+    folder: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def job_ids(self) -> list[str]:
+        """All jobs, as scancel takes them."""
+        return [job for jobs in (self.jobs or {}).values() for job in jobs]
+
+    def sentences(self) -> tuple[str, ...]:
+        """Say it to a person."""
+        lines = [
+            f"{self.queued:,} runs submitted in {len(self.job_ids)} jobs ({self.settled:,} of "
+            f"{self.runs:,} are settled, {self.covered:,} are in SLURM's queue already)"
+        ]
+        lines += [f"  {group}: {' '.join(jobs)}" for group, jobs in (self.jobs or {}).items()]
+        if self.held:
+            lines.append(self.held)
+        if self.blocked:
+            lines.append(f"{self.blocked:,} runs are blocked: what they start from diverged too early")
+        return (*lines, *self.warnings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the submission as plain JSON."""
+        return asdict(self)
+
+
+def submit(order: Order, settings: Slurm) -> Submission:
+    """Submit what is neither settled nor in the queue already, and return at once; UserError where SLURM refuses."""
+    cluster = _cluster()
+    check_writable(order.folder)
+    covered, offer, dealt = _dealt(order, settings, cluster)
+    facts = Submission(
+        name=order.folder.name,
+        runs=len(order.entries),
+        settled=len(order.entries) - len(order.open_entries),
+        queued=len(offer.queue),
+        covered=len(covered),
+        hands=dealt.shares,
+        held=offer.held,
+        blocked=offer.blocked,
+        warnings=(*ignored_settings(), *_long_runs(offer.queue, dealt)),
+    )
+    if not offer.queue:
+        return facts
+    dispatch = new_dispatch(order.folder)
+    submitter = Submitter(order.folder, dispatch, settings, cluster, order.train)
+    jobs = submitter.submit(dealt, offer, order.limits)
+    return replace(facts, jobs=jobs, folder=str(dispatch.path))
+
+
+def rehearse(order: Order, settings: Slurm) -> list[Sheet]:
+    """Return the sbatch files that `submit` would make, with the jobs they are for; touch nothing."""
+    _, _, dealt = _dealt(order, settings, read_cluster())
+    dispatch = DispatchFolder(order.folder.jobs / "DISPATCH")
+    return [Sheet(share.title, sheet(share, settings, dispatch, order.folder.name)) for share in dealt.shares]
+
+
+def _dealt(order: Order, settings: Slurm, cluster: Cluster | None) -> tuple[set[str], guard.Offer, Deal]:
+    """Return the runs that live jobs have already, those that are offered, and the jobs these make."""
+    covered = covered_runs(order)
+    offer = guard.offer(order, gpus=settings.gpus, covered=covered)
+    limit = None if cluster is None else cluster.limit(settings.partition)
+    return covered, offer, deal(offer.queue, settings, memory=order.memory, limit=limit)
+
+
+def covered_runs(order: Order) -> set[str]:
+    """Return the runs that are queued in live jobs, and that no run without a job starts from.
+
+    What such a run starts from goes into the same queue as the run itself: its jobs can then wait for it, or do it.
+    """
+    found = _submitted(order)
+    for entry in reversed(order.entries):  # what a run needs stands before it
+        if entry.run_id not in found and not order.settled.done(entry.run_id, entry.keeps):
+            found -= set(entry.needs)
+    return found
+
+
+def _submitted(order: Order) -> set[str]:
+    folder = order.folder
+    found: set[str] = set()
+    states: dict[str, str] | None = None
+    for files, dispatch in dispatches(folder):
+        if not dispatch.jobs or dispatch.ended or files.stop.exists():
+            continue
+        if states is None:
+            states = scheduler.all_states({dispatch.user for _, dispatch in dispatches(folder)})
+        if states is None:
+            raise UserError(
+                f"found that SLURM does not say which jobs are queued (squeue), while {folder.path} has some that may "
+                f"be; wanted to submit nothing twice; try again when it answers"
+            )
+        alive = {job.split("_")[0] for job, state in states.items() if state != "COMPLETING"}
+        groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
+        for entry in read_queue(files.queue):
+            tried = read_attempts(folder.run(entry.run_id))
+            retries = int(dispatch.launcher.get("retries", 0))
+            ended = failed_for_good(tried[entry.tried :], retries=retries, before=tried[: entry.tried])
+            if entry.group in groups and not ended:
+                found.add(entry.run_id)
+    return {run_id for run_id in found if order.settled.get(run_id) is None}
+
+
+class Submitter:
+    """Writes what the jobs will read, then submits them group by group."""
+
+    def __init__(
+        self, folder: SweepFolder, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster, train: str
+    ) -> None:
+        self._folder = folder
+        self._dispatch = dispatch
+        self._settings = settings
+        self._cluster = cluster
+        self._train = train
+        self._facts: Dispatch | None = None
+
+    def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
+        """Submit every group; what SLURM has accepted is on disk before it is asked for more."""
+        try:
+            write_queue(self._dispatch.queue, dealt.queue)
+            if self._settings.snapshot:
+                take_snapshot(self._dispatch.code, dealt.queue)
+            self._write(self._dispatch.begin(self._settings, offer, limits))
+            for share in dealt.shares:
+                self._group(share)
+        except (OSError, UserError) as error:
+            if self._facts is None or not self._facts.jobs:
+                shutil.rmtree(self._dispatch.path)
+                raise
+            accepted = " ".join(self._facts.jobs)
+            raise UserError(f"{error}; the jobs {accepted} were accepted before, and train their share") from error
+        return {} if self._facts is None else dict(self._facts.groups)
+
+    def _write(self, facts: Dispatch) -> None:
+        self._facts = facts
+        self._dispatch.write(facts)
+
+    def _accept(self, share: JobShare, job: str, *, workers: int = 0) -> None:
+        """Write down a job that SLURM has taken."""
+        facts = self._facts
+        assert facts is not None, "what a dispatch is was written before its jobs"
+        groups = {**facts.groups, share.group: (*facts.groups.get(share.group, ()), job)}
+        self._write(replace(facts, jobs=(*facts.jobs, job), groups=groups, workers=facts.workers + workers))
+
+    def _group(self, share: JobShare) -> None:
+        """Submit the arrays of one group, and a closing job that starts when they have ended."""
+        jobs: list[str] = []
+        left = share.jobs
+        chunk = min(left, self._cluster.max_array - 1)
+        while left > 0:
+            now = min(chunk, left)
+            try:
+                jobs.append(self._array(share, now))
+            except TooMany as refusal:
+                if jobs:  # fewer jobs than wanted do the same work, later
+                    break
+                if chunk == 1:
+                    raise UserError(str(refusal)) from None
+                chunk //= 2
+                continue
+            self._accept(share, jobs[-1], workers=now)
+            left -= now
+        with suppress(TooMany):
+            self._accept(share, self._array(share, 1, dependency="afterany:" + ":".join(jobs)))
+
+    def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
+        executor = executor_for(share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency)
+        task = self._task(share)
+        work = [SlurmJob(task, self._dispatch, self._settings.signal_seconds) for _ in range(count)]
+        submitted = patiently(lambda: executor.submit_array(work))
+        return str(submitted[0].job_id).split("_")[0]
+
+    def _task(self, share: JobShare) -> Task:
+        return Task(
+            folder=self._folder,
+            queue=self._dispatch.queue,
+            group=share.group,
+            gpus=self._settings.gpus,
+            retries=self._settings.retries,
+            beat_seconds=self._settings.beat_seconds,
+            patience=self._settings.patience,
+            stuck_minutes=self._settings.stuck_minutes,
+            train=self._train,
+        )
+
+
+def _long_runs(queue: Sequence[Entry], dealt: Deal) -> list[str]:
+    """Say which runs will not end within one job."""
+    minutes = {share.group: share.minutes for share in dealt.shares}
+    groups = {entry.run_id: entry.group for entry in dealt.queue}
+    long = [entry for entry in queue if (entry.forecast_seconds or 0.0) > 60 * minutes[groups[entry.run_id]]]
+    if not long:
+        return []
+    return [
+        f"{len(long):,} runs are forecast to outlast a job's time limit: they go on from checkpoints, job after job"
+    ]
+
+
+def _cluster() -> Cluster:
+    cluster = read_cluster()
+    if cluster is None:
+        raise UserError(
+            "found no SLURM that answers (sbatch, sinfo); wanted a login node of a cluster; "
+            "go there, or take launcher=local"
+        )
+    return cluster

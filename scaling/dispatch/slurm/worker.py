@@ -1,0 +1,114 @@
+"""A worker inside a SLURM job: it finds its own state on disk, whatever was done to the job before."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from submitit.core.utils import DelayedSubmission
+
+from scaling.dispatch.claims.claim import Claim, Observer
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
+from scaling.dispatch.dispatches import DispatchFolder, bounded
+from scaling.dispatch.queue import read_queue
+from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.states.settled import is_settled
+from scaling.dispatch.task import Report, Task
+from scaling.dispatch.worker import Worker
+
+log = logging.getLogger(__name__)
+TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
+WARNED = "warned"  # SIGUSR2: the time limit is near
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """One job: takes runs of its group until none is left, or the time left is less than the next one needs."""
+
+    task: Task
+    dispatch: DispatchFolder
+    signal_seconds: int
+
+    def __call__(self) -> Report:
+        """Work; asked back into the queue if its time ended before its runs."""
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        stop = Stop()
+        requeue = self._listen(stop)
+        if self._nothing_to_do():
+            return Report()
+        job = scheduler.own_job()
+        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),))
+        heartbeat.start()
+        task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job))
+        observer = Observer(job=job, knows=scheduler.Known())
+        report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
+        log.info("%s", report)
+        if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
+            log.info("runs are left: back into the queue")
+            requeue()
+        return report
+
+    def _to_come_back(self, report: Report) -> bool:
+        """Return whether the job has to ask for its way back: a job that ends well is not requeued by SLURM."""
+        if report.reason == TERMINATED:
+            return ended_by_slurm() in ("preempted", "timed_out")
+        return report.reason == WARNED or (report.reason == "done" and report.later > 0)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Return what the job does when it starts again: the same (submitit asks when it requeues)."""
+        return DelayedSubmission(self)
+
+    def _listen(self, stop: Stop) -> Callable[[], None]:
+        """Turn signals into a request to stop; return how to requeue, which is submitit's own handler of SIGUSR2."""
+        before = signal.getsignal(signal.SIGUSR2)
+        signal.signal(signal.SIGUSR2, lambda *_: stop.say(WARNED))
+        signal.signal(signal.SIGTERM, lambda *_: stop.say(TERMINATED))
+        signal.signal(signal.SIGINT, lambda *_: stop.say(TERMINATED))
+        signal.signal(signal.SIGCONT, signal.SIG_IGN)
+
+        def requeue() -> None:
+            if callable(before):
+                before(signal.SIGUSR2, None)
+
+        return requeue
+
+    def _nothing_to_do(self) -> bool:
+        request = read_stop_request(self.dispatch.stop)
+        if request is not None and request.runs is None:
+            return True
+        queue = read_queue(self.task.queue, group=self.task.group)
+        return all(is_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
+
+    def _deadline(self, job: str) -> float | None:
+        left = scheduler.seconds_left(job)
+        return None if left is None else time.time() + left - self.signal_seconds
+
+
+class SlurmWorker(Worker):
+    """A worker whose attempts' causes are SLURM's to say."""
+
+    def cause_of_stop(self) -> str:
+        """Return why the run was stopped: the user's cancel first, then what SLURM says of the job."""
+        reason = super().cause_of_stop()
+        if reason == WARNED:
+            near = self.task.deadline is not None and time.time() > self.task.deadline - 60
+            return "timed_out" if near else "preempted"
+        if reason == TERMINATED:
+            return ended_by_slurm() or TERMINATED
+        return reason
+
+    def cause_of_death(self, claim: Claim) -> str:
+        """Return why the owner of a dead claim died."""
+        if claim.job and claim.job == self.task.job:
+            return scheduler.accounted(claim.job, claim.since) or "requeued"
+        return scheduler.accounted(claim.job, claim.since) or "killed"
+
+
+def ended_by_slurm() -> str:
+    """Return why SLURM ends this job, empty where it does not say: slurmstepd writes it to the job's standard error."""
+    return scheduler.cause_of_end(Path("/proc/self/fd/2"))

@@ -1,0 +1,1 @@
+"""What is on disk of each run: settled, running, failed or missing."""

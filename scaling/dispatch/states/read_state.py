@@ -1,0 +1,206 @@
+"""Reads where the runs of a sweep stand: from record, then claim, then the scheduler, then attempts.
+
+Starts neither torch nor pandas nor pydantic: a thousand runs are read in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
+from scaling.dispatch.dispatches import Dispatch, dispatches
+from scaling.dispatch.launcher import launcher_of_dispatch
+from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.settled import Settled, SettledRuns
+from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status, eta
+from scaling.folders import RunFolder, SweepFolder
+
+SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
+JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
+Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
+
+
+def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
+    """Return the state of every run of a sweep; `ask` is the scheduler's (found by itself where jobs are in one)."""
+    return Reader(folder, read_plan(folder), ask=ask).read()
+
+
+class Reader:
+    """Reads the state of the same runs again and again; a settled run is read once.
+
+    settled: what is known of settled runs already; ask: the scheduler's answer on jobs (found where jobs are in one).
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        planned: Iterable[Planned],
+        *,
+        settled: SettledRuns | None = None,
+        ask: Ask | None = None,
+    ) -> None:
+        self._folder = folder
+        self._planned = tuple(planned)
+        self._records = settled or SettledRuns(folder)
+        self._ask = ask
+        self._settled: dict[str, RunState] = {}
+        self._silent = ""
+
+    def read(self) -> Status:
+        """Look once at everything that is not settled yet."""
+        jobs, alive = self._dispatches()
+        states: dict[str, RunState] = {}
+        for planned in self._planned:  # what a run needs stands before it
+            state = self._one(planned, jobs, alive)
+            states[planned.run_id] = self._perhaps_blocked(planned, state, states)
+        runs = tuple(states.values())
+        return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        if self._silent:
+            yield self._silent
+        for run_id in self._records.broken:
+            record = self._folder.run(run_id).record
+            yield f"{record} is cut in half; it is set aside and the run done again when the sweep is run"
+
+    def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
+        """Say of a run that is not done why it cannot be, if so."""
+        if state.state not in (State.PENDING, State.MISSING):
+            return state
+        for need in planned.needs:
+            before = states.get(need)
+            if before is None:
+                continue
+            kept = planned.step is not None and self._folder.run(need).kept_weights(planned.step).is_file()
+            if before.state is State.FAILED or before.cause == BLOCKED:
+                return replace(state, cause=BLOCKED, error=f"blocked: run {need}, which it starts from, failed")
+            if before.state is State.DIVERGED and not kept:
+                return replace(state, cause=BLOCKED, error=f"blocked: run {need} diverged before step {planned.step}")
+        return state
+
+    def _dispatches(self) -> tuple[JobStates | None, list[Dispatch]]:
+        every = [dispatch for _, dispatch in dispatches(self._folder)]
+        jobs: JobStates | None = {}
+        self._silent = ""
+        if len(self._settled) < len(self._planned):
+            for kind, queued in _queued(every).items():
+                states = self._states(queued)
+                if states is None:
+                    self._silent = f"{kind} does not answer: states are from the files alone"
+                jobs = None if jobs is None or states is None else {**jobs, **states}
+        alive = [dispatch for dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
+        return jobs, alive
+
+    def _states(self, queued: Sequence[Dispatch]) -> JobStates | None:
+        if self._ask is not None:
+            return self._ask([job for dispatch in queued for job in dispatch.jobs])
+        return launcher_of_dispatch(queued[-1]).job_states(queued)
+
+    def _one(self, planned: Planned, jobs: JobStates | None, alive: Sequence[Dispatch]) -> RunState:
+        known = self._settled.get(planned.run_id)
+        if known is not None:
+            return known
+        files = self._folder.run(planned.run_id)
+        facts: dict[str, Any] = {
+            "run_id": planned.run_id,
+            "label": planned.label,
+            "C": planned.C,
+            "forecast_seconds": planned.forecast_seconds,
+        }
+        settled = self._records.get(planned.run_id)
+        if settled is not None:
+            self._settled[planned.run_id] = _settled(facts, settled)
+            return self._settled[planned.run_id]
+        try:
+            claim = read_claim(files.claim)
+            if claim is not None and claim_lives(files, claim, jobs):
+                return _running(facts, claim)
+            return _waiting(facts, read_attempts(files), alive)
+        except OSError as error:  # another user's, or of a server that does not answer
+            why = f"{error.strerror}: {error.filename}"
+            return RunState(**facts, state=State.FAILED, cause="out_of_reach", error=why)
+
+
+def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
+    """Return whether a claim's owner is at work, as far as one look can tell."""
+    if claim.process.here:
+        return not claim.process.gone
+    if claim.job and jobs and claim.job in jobs:
+        return jobs[claim.job] not in ("PENDING", "REQUEUED")
+    try:
+        silence = time.time() - files.claim.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))
+
+
+def _queued(every: Iterable[Dispatch]) -> dict[str, list[Dispatch]]:
+    """Return the dispatches whose jobs are in a scheduler, by the scheduler's name."""
+    found: dict[str, list[Dispatch]] = {}
+    for dispatch in every:
+        if dispatch.jobs:
+            found.setdefault(dispatch.kind.upper(), []).append(dispatch)
+    return found
+
+
+def _alive(dispatch: Dispatch, jobs: JobStates | None) -> bool:
+    if dispatch.jobs:
+        return jobs is None or any(job == j or job.startswith(f"{j}_") for j in dispatch.jobs for job in jobs)
+    return not dispatch.process.gone
+
+
+def _settled(facts: Mapping[str, Any], found: Settled) -> RunState:
+    return RunState(
+        **facts,
+        state=State.DIVERGED if found.status == "diverged" else State.FINISHED,
+        seconds=found.seconds,
+        host=found.host,
+        loss=found.loss,
+        speed=found.speed,
+        attempts=found.attempts,
+    )
+
+
+def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
+    progress = claim.progress
+    return RunState(
+        **facts,
+        state=State.RUNNING,
+        seconds=max(0.0, time.time() - claim.since),
+        host=claim.process.host,
+        job=claim.job,
+        worker=claim.worker,
+        step=int(progress["step"]) if "step" in progress else None,
+        steps=int(progress["steps"]) if "steps" in progress else None,
+        loss=progress.get("loss"),
+        speed=progress.get("examples_per_second"),
+    )
+
+
+def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive: Sequence[Dispatch]) -> RunState:
+    last = tried[-1] if tried else {}
+    cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
+    if alive:  # failed only where the latest dispatch will not try again
+        latest = max(alive, key=lambda dispatch: dispatch.started)
+        before = [attempt for attempt in tried if _ended(attempt) < latest.started]
+        retries = int(latest.launcher.get("retries", 0))
+        failed = failed_for_good(tried[len(before) :], retries=retries, before=before)
+        state = State.FAILED if failed else State.PENDING
+    else:
+        state = State.FAILED if cause in FAILURES else State.MISSING
+    return RunState(
+        **facts, state=state, cause=cause, error=error, attempts=len(tried), host=str(last.get("host") or "")
+    )
+
+
+def _ended(attempt: Mapping[str, Any]) -> float:
+    """Return when an attempt ended (Unix seconds); 0 where its line does not say."""
+    try:
+        return datetime.fromisoformat(str(attempt.get("end"))).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,228 @@
+"""The forecast of a run on a device: seconds and memory, from a speed probe and from runs that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from statistics import median
+from typing import Any
+
+from scaling.accounting import Layer
+from scaling.config import RunConfig
+from scaling.data.memory import MAPPED_BYTES
+from scaling.devices import gpus
+from scaling.forecast.speed import Costs, Speed, known_speed
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
+from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES, is_normalised_once
+
+FORWARD_SHARE = 1 / 3  # of a training step
+QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
+STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
+ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expected seconds and memory of a run; `device`: on which device; `basis`: what the forecast rests on."""
+
+    seconds: float
+    memory_bytes: int
+    device: str
+    basis: str
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of forecast.csv."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "memory_bytes": self.memory_bytes,
+            "device": self.device,
+            "basis": self.basis,
+        }
+
+
+def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
+    """Return the rows of forecast.csv, one a run."""
+    return [{"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training step does, in the units of `scaling.forecast.speed.Costs`."""
+
+    step: int
+    layer: int
+    flop: int
+    weight: int
+    activation: int
+    input: int
+
+    def seconds(self, costs: Costs) -> float:
+        """Return the seconds of a step."""
+        return self.fixed(costs) + (
+            self.flop * costs.flop + self.activation * costs.activation + self.input * costs.input
+        ) + self.weight * costs.weight  # fmt: skip
+
+    def fixed(self, costs: Costs) -> float:
+        """Return the part of a step that does not depend on the size of anything."""
+        return self.step * costs.step + self.layer * costs.layer
+
+
+def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
+    """Return what a step on `batch` examples does; `layers`: those of the config's model by default."""
+    shape = config.data.shape
+    layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
+    forward = sum(layer.forward_flops for layer in layers)
+    first = sum(layer.forward_flops for layer in layers if layer.first)
+    return Work(
+        step=1,
+        layer=sum(layer.repeat for layer in layers),
+        flop=(3 * forward - first) * batch,
+        weight=sum((layer.weights + layer.others) * layer.repeat for layer in layers),
+        activation=sum(_width(layer) * layer.repeat for layer in layers) * batch,
+        input=prod(shape) * batch,
+    )
+
+
+def _width(layer: Layer) -> int:
+    """Return about how many numbers a layer puts out for one example: its biases, or the side of a square matrix."""
+    return (layer.others or round(layer.weights**0.5)) * layer.uses
+
+
+def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
+    """Forecast a run from the speed of its device.
+
+    `ratios`: actual over estimated seconds of runs of the same shape there. Included are the steps, the evaluations at
+    milestones, making fresh data and the fixed cost of a run; not included are reading data sets from disk, compiling,
+    and a second worker's share of the memory bandwidth.
+    """
+    seconds, basis = estimate(run, speed), f"probe of {speed.device}"
+    if ratios:
+        seconds *= median(ratios)
+        basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
+    return Forecast(seconds, memory_bytes(run, kind=speed.kind), speed.device, basis)
+
+
+def forecast_all(
+    runs: Iterable[PlannedRun],
+    *,
+    threads: int = 1,
+    done: Iterable[tuple[PlannedRun, float]] = (),
+    partition: str | None = None,
+) -> dict[str, Forecast]:
+    """Forecast runs, by run_id, from the speed probe of this machine; runs whose device was not probed are left out.
+
+    `done`: runs done on this machine and the seconds they took; `partition`: of a cluster, whose probe is taken instead
+    of this machine's (that of a GPU, if there is one).
+    """
+    speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
+    if partition is not None:
+        speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
+    ratios: dict[tuple[Any, ...], list[float]] = {}
+    for run, took in done:
+        speed = speeds.get(device_kind(run.config))
+        if speed is not None:
+            ratios.setdefault(shape_of(run), []).append(took / estimate(run, speed))
+    forecasts = {}
+    for run in runs:
+        speed = speeds.get(device_kind(run.config))
+        if speed is not None:
+            forecasts[run.run_id] = forecast(run, speed, ratios=ratios.get(shape_of(run), ()) if ratios else ())
+    return forecasts
+
+
+def device_kind(config: RunConfig) -> str:
+    """Return the kind of device of this machine that a run will be trained on: cpu or cuda."""
+    wanted = config.train.device.partition(":")[0]
+    if wanted == "auto":
+        return "cuda" if gpus() else "cpu"
+    return wanted
+
+
+def shape_of(run: PlannedRun) -> tuple[Any, ...]:
+    """Return all that the speed of a run depends on, except its length."""
+    config = run.config
+    settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
+    stage = () if run.parent is None else (config.stage, run.input_shape)
+    parts = (config.model, config.data.name, config.data.shape, config.optim.name, config.augment)
+    return (*parts, *settings, *stage)
+
+
+def estimate(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of a run by the speed probe alone."""
+    config, quantities = run.config, run.quantities
+    if run.parent is not None:
+        return speed.run + _stage_seconds(run, speed)
+    costs = _costs(run, speed)
+    drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
+    if config.optim.name == "lstsq":
+        trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
+    else:
+        trained = quantities.steps * work(config, batch=quantities.batch).seconds(costs)
+    evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
+    return speed.run + drawn + trained + evaluated
+
+
+def _costs(run: PlannedRun, speed: Speed) -> Costs:
+    return speed.of(resolved_precision(run.config))
+
+
+def _evaluated(run: PlannedRun) -> int:
+    """Return how many examples are evaluated at a milestone."""
+    data = run.config.data
+    return data.n_test + data.n_validation + min(TRAIN_EXAMPLES, run.quantities.D_unique)
+
+
+def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of a stage; features are counted as if none were in the cache."""
+    config, quantities, stage, costs = run.config, run.quantities, run.config.stage, _costs(run, speed)
+    network = config.model.layers(run.input_shape, config.data.outputs)
+    if not stage.fits:
+        rows = config.data.n_test * getattr(stage, "crops", 1)
+        return _forward_seconds(run, speed, rows=rows, layers=network)
+    steps = quantities.steps if stage.trains else 0
+    if not stage.featured:
+        step = work(config, batch=quantities.batch, layers=network).seconds(costs)
+        evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
+        return steps * step + len(quantities.milestones) * evaluation
+    rows = config.data.n_test + config.data.n_validation + quantities.D_unique
+    features = _forward_seconds(run, speed, rows=rows, layers=network)
+    head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
+    return features + steps * replace(head, input=0).seconds(costs)
+
+
+def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequence[Layer] | None) -> float:
+    """Return the seconds of passing `rows` examples forward, as many at a time as training evaluates."""
+    each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
+    passes = -(-rows // EVALUATED_ROWS[speed.kind])
+    sized = each.flop * costs.flop + each.activation * costs.activation
+    return FORWARD_SHARE * (sized + passes * each.fixed(costs))
+
+
+def memory_bytes(run: PlannedRun, *, kind: str) -> int:
+    """Return about how much memory of the device a run needs."""
+    config, quantities = run.config, run.quantities
+    rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
+    layers = config.model.layers(run.input_shape, config.data.outputs)
+    step = work(config, batch=max(rows, EVALUATED_ROWS[kind]), layers=layers)
+    subset = 0 if quantities.fresh else quantities.D_unique
+    sample = min(TRAIN_EXAMPLES, quantities.D_unique)
+    held_out = (config.data.n_validation, config.data.n_test)
+    held = _held_bytes(config, subset, reads=quantities.D) + sum(
+        _held_bytes(config, examples, reads=examples) for examples in (sample, *held_out)
+    )
+    return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held
+
+
+def _held_bytes(config: RunConfig, examples: int, *, reads: int) -> int:
+    """Return the bytes of a set: images as stored (uint8), and normalised beside where they are small; else float32.
+
+    Images that are many stay in their file, or on a GPU in the host's memory: no more than MAPPED_BYTES is needed.
+    """
+    numbers = prod(config.data.shape) * examples
+    if len(config.data.shape) != 3:
+        return 4 * numbers
+    normalised = 4 * numbers if is_normalised_once(numbers, examples=examples, reads=reads) else 0
+    return min(numbers, MAPPED_BYTES) + normalised

@@ -1,0 +1,102 @@
+"""The speed of a device, as the speed probe measured it, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+
+from scaling.devices import device_name
+from scaling.folders import write_aside
+
+FORMAT = 1  # raised when the meaning of a cost changes: older probes are then no longer read
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one training step, for each unit of what it does (see `scaling.forecast.estimate.work`).
+
+    `step`: the step itself; `layer`: each layer or norm; `flop`: each FLOP as executed; `weight`: each parameter
+    updated; `activation`: each number a layer puts out; `input`: each number of the examples gathered.
+    """
+
+    step: float
+    layer: float
+    flop: float
+    weight: float
+    activation: float
+    input: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What the speed probe measured on one device.
+
+    `costs`: by precision; `draw`: seconds an example of data made while training, by data set; `run`: seconds of a run
+    that does not depend on its length; `error`: relative error (median) of the costs on the shapes they were fitted to.
+    """
+
+    device: str
+    kind: str
+    threads: int
+    torch: str
+    costs: Mapping[str, Costs]
+    draw: Mapping[str, float]
+    run: float
+    error: float
+    probed_at: str
+
+    def of(self, precision: str) -> Costs:
+        """Return the costs in a precision; those of fp32 where it was not measured."""
+        return self.costs.get(precision) or self.costs["fp32"]
+
+    def to_json(self) -> str:
+        """Write as JSON."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Speed:
+        """Read what `to_json` wrote; ValueError for anything else."""
+        raw = json.loads(text)
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise ValueError("not a probe of this version")
+        try:
+            values = {f.name: raw[f.name] for f in fields(cls)}
+            return cls(**{**values, "costs": {name: Costs(**costs) for name, costs in raw["costs"].items()}})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a whole probe: {error}") from error
+
+
+def cache_folder() -> Path:
+    """Return the folder of this program in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
+
+
+def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path:
+    """Return the file of a speed: of this machine's cpu or cuda device, by its name, threads and the version of torch.
+
+    `partition`: of a cluster, whose nodes are meant instead of this machine.
+    """
+    if partition is not None:
+        return cache_folder() / f"speed-slurm-{partition}-{kind}-{threads}t.json"
+    name = f"{device_name(kind)}/{version('torch')}"
+    return cache_folder() / f"speed-{kind}-{threads}t-{hashlib.sha256(name.encode()).hexdigest()[:8]}.json"
+
+
+def known_speed(kind: str, threads: int, *, partition: str | None = None) -> Speed | None:
+    """Return the speed of this machine, or of a cluster's partition; None where it was never probed."""
+    try:
+        return Speed.from_json(speed_path(kind, threads, partition=partition).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def keep_speed(speed: Speed, *, partition: str | None = None) -> Path:
+    """Write a speed to the cache, and return its file."""
+    path = speed_path(speed.kind, speed.threads, partition=partition)
+    write_aside(path, speed.to_json() + "\n")
+    return path

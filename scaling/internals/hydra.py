@@ -1,0 +1,67 @@
+"""Private names of Hydra: composing a config without Hydra's own config beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, cast
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import GroupDefault
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+
+HYDRA = "hydra"  # the group, and the key, of Hydra's own config
+
+
+class ConfigFiles(CachingConfigRepository):
+    """Hydra's repository without the groups below hydra/: a file is read once, each composition works on copies."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        super().__init__(cast("ConfigLoaderImpl", loader).repository)
+        self._copies: dict[str, ConfigResult | None] = {}
+
+    def forget_copies(self) -> None:
+        """Begin a composition: Hydra writes into the configs it is given."""
+        self._copies = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """Return this composition's copy of a config, None where there is no such file."""
+        if config_path not in self._copies:
+            found = super().load_config(config_path)
+            self._copies[config_path] = None if found is None else _without_hydra(found)
+        return self._copies[config_path]
+
+
+def _without_hydra(found: ConfigResult) -> ConfigResult:
+    """Copy a config without the entries of its defaults list that choose a member of a group of Hydra's."""
+    ours = [default for default in found.defaults_list or [] if not _is_hydras(default)]
+    return replace(found, config=deepcopy(found.config), defaults_list=ours)
+
+
+def _is_hydras(default: Any) -> bool:
+    return isinstance(default, GroupDefault) and (default.group or "").lstrip("/").split("/")[0] == HYDRA
+
+
+def compose_without_hydra(
+    loader: ConfigLoader, files: ConfigFiles, config_name: str, overrides: Sequence[str]
+) -> DictConfig:
+    """Return what `loader.load_configuration` returns, but for the key `hydra`; raises what Hydra raises.
+
+    The steps are those of ConfigLoaderImpl._load_configuration_impl. No override may be of Hydra's own config.
+    """
+    files.forget_copies()
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    found = create_defaults_list(
+        repo=files, config_name=config_name, overrides_list=parsed, prepend_hydra=False, skip_missing=False
+    )
+    own = cast("ConfigLoaderImpl", loader)
+    cfg = own._compose_config_from_defaults_list(defaults=found.defaults, repo=files)
+    OmegaConf.set_struct(cfg, True)
+    own._apply_overrides_to_config(found.config_overrides, cfg)
+    return cfg

@@ -1,0 +1,39 @@
+"""Private names of submitit: starting jobs ourselves, a job's process, the file for sbatch unsubmitted."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from submitit.core.utils import JobPaths
+from submitit.local.local import LocalExecutor, LocalJob
+from submitit.slurm.slurm import _make_sbatch_string
+
+
+class LaunchingExecutor(LocalExecutor):
+    """submitit's local executor; subclasses start the job's command themselves, without submitit's controller."""
+
+    def launch(self, command: str) -> LocalJob[Any]:
+        """Start the command of a job and return the job."""
+        raise NotImplementedError
+
+    def _submit_command(self, command: str) -> LocalJob[Any]:
+        return self.launch(command)
+
+
+def process_of(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
+    """Return the process of a job that this program started."""
+    process = job._process
+    assert process is not None, "a job of another program has no process here"
+    return process
+
+
+def sbatch_text(folder: Path, python: str, *, jobs: int | None, **parameters: Any) -> str:
+    """Return the file that SlurmExecutor(folder, python=python) would give to sbatch; touches nothing.
+
+    `jobs`: number of jobs of an array, None for a single job; `parameters`: those of SlurmExecutor.update_parameters.
+    """
+    command = f"{python} -u -m submitit.core._submit {shlex.quote(str(folder))}"
+    return _make_sbatch_string(command=command, folder=JobPaths(folder).folder, map_count=jobs, **parameters)

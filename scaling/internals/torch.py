@@ -1,0 +1,87 @@
+"""Private names of torch, each with what is done where torch no longer has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils import flop_counter
+
+Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
+
+# AdamW's kernel for a list of parameters; None where torch has none of that name (then torch's own step is taken).
+fused_adamw: Callable[..., None] | None = getattr(torch, "_fused_adamw_", None)
+# The one sampler of torch that takes a generator, and does not wait for the device; None where torch has none.
+sample_dirichlet: Callable[[Tensor, torch.Generator], Tensor] | None = getattr(torch, "_sample_dirichlet", None)
+
+
+def unhooked(kind: Kind) -> Kind:
+    """Keep torch from wrapping an optimiser's step in hooks and a record for its profiler: 20 us of a step's 270.
+
+    Torch does so once for each class, unless its step is marked as done already.
+    """
+    kind.step.__dict__["hooked"] = True
+    return kind
+
+
+def for_each(name: str) -> Callable[..., Any]:
+    """Return torch's form of a tensor method for lists of tensors, in one call; or a loop, which gives the same bits.
+
+    `name`: a method of Tensor such as "add_" or "lerp".
+    """
+    found = getattr(torch, f"_foreach_{name}", None)
+    one = getattr(Tensor, name)
+
+    def loop(tensors: list[Tensor], *others: Any, **settings: Any) -> list[Tensor]:
+        columns = [other if isinstance(other, list) else [other] * len(tensors) for other in others]
+        return [one(*row, **settings) for row in zip(tensors, *columns, strict=True)]
+
+    return loop if found is None else found
+
+
+def draw_beta(a: float, generator: torch.Generator) -> Tensor:
+    """Draw one number () from Beta(a, a) on the generator's device, from nothing but the generator.
+
+    It is the first of a Dirichlet of two; without that sampler torch.distributions, seeded from the generator, draws
+    other numbers of the same distribution.
+    """
+    if sample_dirichlet is not None:
+        return sample_dirichlet(torch.full((2,), a, device=generator.device), generator)[0]
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return torch.distributions.Beta(*torch.full((2,), a)).sample().to(generator.device)
+
+
+@cache
+def skip_dynamo_import() -> None:
+    """Keep the optimisers from importing torch._dynamo: 1.2 s of CPU a process, which eager training never uses.
+
+    Without effect where torch's wrappers are not those of torch 2.4 to 2.13. A step is wrapped to turn gradients off
+    and to break compiled graphs, other methods to be left out of them; both wrappers import torch._dynamo first.
+    Gradients are turned off here as well; nothing else changes.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        if getattr(method, "__module__", "") == "torch.optim.optimizer":
+            _leave_enabled(method)
+    for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+        inner = getattr(kind.step, "__wrapped__", None)
+        if inner is not None:
+            kind.step = torch.no_grad()(inner)  # type: ignore[method-assign]
+
+
+@cache
+def skip_dynamo_import_in_counter() -> None:
+    """Keep torch's counter of FLOPs from importing torch._dynamo; without effect on other versions of torch, too."""
+    mode = getattr(flop_counter, "_FlopCounterMode", None)
+    _leave_enabled(getattr(mode, "__torch_dispatch__", None))
+
+
+def _leave_enabled(method: Any) -> None:
+    """Let a method that torch keeps out of compiled graphs be called as it is."""
+    inner = getattr(method, "__wrapped__", None)
+    if inner is not None:
+        inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports

@@ -1,0 +1,171 @@
+"""From one cell of a grid to one planned run: set its keys, compute the rules, keep the cell or drop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from scaling.accounting import COUNT_COLUMNS
+from scaling.config import RunConfig, plain, read_config, read_group
+from scaling.errors import ImpossibleRun, UserError, suggestion
+from scaling.plan.expressions import Expression, parse
+from scaling.plan.plan import Dropped
+from scaling.plan.planned import PlannedRun, plan_run, with_parent
+from scaling.plan.quantities import COLUMNS, Quantities, count_model
+
+SHORT = {  # short names in expressions, and the config keys they stand for
+    "family": "model.family",
+    "width": "model.width",
+    "depth": "model.depth",
+    "expansion": "model.expansion",
+    "size": "data.size",
+    "lr": "optim.lr",
+    "batch": "train.batch",
+    "budget": "train.budget",
+    "seed": "seed",
+}
+KEYS = ("grid", "stages", "set", "where", "limit")  # of `sweep:`
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a sweep computes for each cell: keys by expression (in order), and which cells stay."""
+
+    set: Mapping[str, Expression] = field(default_factory=dict)
+    where: Expression | None = None
+
+
+def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset()) -> Rules:
+    """Read `set:` and `where:`; a key given on the command line (`without`) is not computed."""
+    unknown = sorted(set(sweep) - set(KEYS))
+    if unknown:
+        raise UserError(f"found the unknown key sweep.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
+    given = sweep.get("set") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"found sweep.set={given!r}; wanted {{key: expression}}; change it")
+    expressions = {key: parse(text, where=f"set {key}") for key, text in given.items()}
+    where = sweep.get("where")
+    return Rules(
+        set={key: expression for key, expression in expressions.items() if key not in without},
+        where=None if where is None else parse(where, where="where"),
+    )
+
+
+@dataclass(frozen=True)
+class Parents:
+    """The run that a cell's stage starts from, its parent, and what the cell takes over from it.
+
+    `find`: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
+    `own_data`: the cell chooses its data, its parent's are taken otherwise; `data`: data keys given for all cells.
+    """
+
+    find: Callable[[str | None], PlannedRun | None] = lambda run_id: None
+    own_data: bool = True
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def parent_of(self, raw: Mapping[str, Any]) -> PlannedRun | None:
+        """Return the parent of a config, None where it trains from scratch."""
+        return None if read_group("stage", raw["stage"]).begins else self.find(raw["parent"]["run_id"])
+
+    def inherit(self, raw: Mapping[str, Any], parent: PlannedRun, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the config with its parent's model and, unless it chooses its own, its parent's data."""
+        step = raw["parent"]["step"]
+        raw = {**raw, "model": plain(parent.config.model), "parent": {"run_id": parent.run_id, "step": step}}
+        if self.own_data:
+            return raw
+        raw["data"] = plain(parent.config.data)
+        for key, value in {**self.data, **values}.items():
+            if key.startswith("data."):
+                raw = assign(raw, key, value)
+        return raw
+
+
+NO_PARENTS = Parents()
+
+
+def plan_cell(
+    base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules, parents: Parents = NO_PARENTS
+) -> PlannedRun | Dropped:
+    """Turn a cell into a planned run, or give the reason it is dropped; UserError where the sweep itself is wrong."""
+    raw = base
+    for key, value in values.items():
+        raw = assign(raw, key, value)
+    parent = parents.parent_of(raw)
+    if parent is not None:
+        raw = parents.inherit(raw, parent, values)
+    try:
+        for key, expression in rules.set.items():
+            raw = assign(raw, key, expression.evaluate(Names(raw, parent).lookup))
+        names = Names(raw, parent)
+        if rules.where is not None:
+            failed = rules.where.first_false(names.lookup)
+            if failed is not None:
+                found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
+                return Dropped(values, f"where: {failed.text} ({found})")
+        lr_rule = rules.set["optim.lr"].text if "optim.lr" in rules.set else ""
+        return plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
+    except ImpossibleRun as error:
+        return Dropped(values, str(error))
+
+
+def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") -> dict[str, Any]:
+    """Return the config with one key changed; UserError where there is no such key (`inside`: the groups above)."""
+    head, _, rest = key.partition(".")
+    if head not in raw:
+        known = [f"{inside}{name}" for name in raw if name != "_target_"]
+        raise UserError(f"found the unknown key {inside}{key} in the sweep; {suggestion(f'{inside}{head}', known)}")
+    if not rest:
+        return {**raw, head: value}
+    if not isinstance(raw[head], Mapping):
+        raise UserError(f"found the key {inside}{key} in the sweep, but {inside}{head} is a value; change the key")
+    return {**raw, head: assign(raw[head], rest, value, inside=f"{inside}{head}.")}
+
+
+@dataclass(frozen=True)
+class Names:
+    """The quantities that an expression may name, computed lazily from a config.
+
+    For a stage they are those of the run from scratch, at the milestone that the stage starts from: as in the table.
+    """
+
+    raw: Mapping[str, Any]
+    parent: PlannedRun | None = None
+
+    def lookup(self, name: str) -> Any:
+        """Return the value of a quantity or of a config key; UserError where it is unknown."""
+        if self.parent is not None and name in (*COUNT_COLUMNS, *COLUMNS):
+            step = self.raw["parent"]["step"] or self.parent.quantities.steps
+            return self.parent.columns_at(self.parent.at(step))[name]
+        if name in COUNT_COLUMNS:
+            return getattr(count_model(self.config), name)
+        if name in COLUMNS:
+            return getattr(self.quantities, name)
+        value: Any = self.raw
+        path = SHORT.get(name, name)
+        if path == "model.family":
+            return self.config.model.family
+        for step in path.split("."):
+            if not isinstance(value, Mapping) or step not in value:
+                hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
+                raise UserError(f"found {name} in an expression of the sweep, no quantity and no config key; {hint}")
+            value = value[step]
+        if value is None:
+            raise UserError(f"found {name} in an expression of the sweep, but {path} is null here; give it a value")
+        return value
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The config as it is checked and typed."""
+        return read_config(self.raw)
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """The run's steps, examples and FLOPs."""
+        config = self.config if self.parent is None else with_parent(self.config, self.parent)
+        return config.stage.quantities(config, self.parent)
+
+
+def _show(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,45 @@
+"""A plan on disk: plan.csv (pure), forecast.csv (of this machine), and the sweep file with its command."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaling.compose.roots import roots
+from scaling.folders import set_aside, write_aside
+from scaling.plan.plan import Plan
+from scaling.plan.rows import BrokenPlan, read_rows, to_csv
+
+log = logging.getLogger(__name__)
+
+
+def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool = False) -> int:
+    """Write the plan's files and return how many runs of an earlier plan are no longer in it.
+
+    `forecast`: the rows of forecast.csv; `join`: add the runs to those of the earlier plan, as for single runs,
+    instead of replacing them.
+    """
+    folder = plan.folder
+    try:
+        former = read_rows(folder)
+    except BrokenPlan as error:
+        log.warning("%s; set aside as %s", error, set_aside(folder.plan).name)
+        former = []
+    rows = [run.row() for run in plan.runs]
+    planned = {row["run_id"] for row in rows}
+    extra = [row for row in former if row["run_id"] not in planned]
+    if join:
+        rows = [*extra, *rows]
+    write_aside(folder.plan, to_csv(rows))
+    write_aside(folder.forecast, to_csv(forecast))
+    write_aside(folder.sweep, _sweep_text(plan))
+    return 0 if join else len(extra)
+
+
+def _sweep_text(plan: Plan) -> str:
+    command = "# command: " + shlex.join(["scaling", "run", *plan.arguments]) + "\n"
+    files = [folder / f"{plan.sweep}.yaml" for folder in roots("sweeps")]
+    text = next((file.read_text() for file in files if file.is_file()), "") if plan.sweep else ""
+    return text + command

@@ -1,0 +1,183 @@
+"""The graph of a sweep: the runs of its stages, planned for every run that they start from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scaling.compose.groups import Choice
+from scaling.config import Keep, read_config
+from scaling.errors import UserError
+from scaling.folders import RunFolder
+from scaling.plan.cell import Parents, Rules, plan_cell, read_rules
+from scaling.plan.grid import Block, Cell, read_grid
+from scaling.plan.plan import Dropped
+from scaling.plan.planned import PlannedRun, plan_run
+
+KEYS = ("name", "of", "at", "base", "grid", "where", "set")
+FIRST = "train"  # what a stage calls the runs of the grid
+AT = ("last", "milestones")
+KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # weights that a run keeps, from fewest to most
+
+Configs = Callable[[Choice], Mapping[str, Any]]  # the config for a choice of groups
+
+
+@dataclass(frozen=True)
+class StageEntry:
+    """One entry of `sweep.stages`: `of` which runs, `at` which of their checkpoints, and how its own runs differ."""
+
+    name: str
+    of: str
+    at: Keep
+    base: Mapping[str, Any]
+    blocks: Sequence[Block]
+    rules: Rules
+
+
+@dataclass
+class Graph:
+    """The runs of a plan by id, parents before children, and the cells that are not run."""
+
+    runs: dict[str, PlannedRun]
+    dropped: list[Dropped] = field(default_factory=list)
+    duplicates: int = 0
+
+
+def read_stages(raw: Any) -> list[StageEntry]:
+    """Read `sweep.stages`; UserError says what is wrong."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        raise UserError(f"found sweep.stages={raw!r}; wanted a list of stages; change it")
+    found: dict[str, StageEntry] = {}
+    for item in raw:
+        entry = _read_entry(item)
+        if entry.name in found or entry.name == FIRST:
+            raise UserError(f"found two stages called {entry.name}; wanted names that differ; change one")
+        if entry.of not in (FIRST, *found):
+            known = ", ".join([FIRST, *found])
+            raise UserError(
+                f"found stage {entry.name} of {entry.of!r}; wanted one that comes before it ({known}); change of:"
+            )
+        found[entry.name] = entry
+    return list(found.values())
+
+
+def _read_entry(raw: Any) -> StageEntry:
+    if not isinstance(raw, Mapping):
+        raise UserError(f"found the stage {raw!r}; wanted {{name, base: {{stage: …}}, …}}; change sweep.stages")
+    unknown = sorted(set(raw) - set(KEYS))
+    if unknown:
+        raise UserError(f"found the unknown key sweep.stages.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
+    base: Any = raw.get("base") or {}
+    at: Any = raw.get("at") or "last"
+    name = str(raw.get("name") or base.get("stage") or "")
+    if not isinstance(base, Mapping) or base.get("stage", FIRST) == FIRST:
+        raise UserError(
+            f"found stage {name or '?'} without base.stage; wanted the kind of stage; add stage: to its base"
+        )
+    if at not in AT:
+        raise UserError(f"found at: {at!r} of stage {name}; wanted {' or '.join(AT)}; change it")
+    blocks = read_grid(raw["grid"]) if raw.get("grid") is not None else [Block("product", {})]
+    for key in (*base, *(key for block in blocks for cell in block.cells() for key in cell)):
+        if key.split(".")[0] in ("model", "parent"):
+            raise UserError(f"found {key} in stage {name}, whose model and parent are given by `of`; take it out")
+    rules = read_rules({key: raw[key] for key in ("set", "where") if raw.get(key) is not None})
+    return StageEntry(name, str(raw.get("of") or FIRST), at, base, blocks, rules)
+
+
+def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: Configs, is_group: Callable[[str], bool]) -> Graph:
+    """Add the runs of every stage to the graph; their parents are told at which milestones to keep their weights."""
+    by_stage: dict[str, list[str]] = {FIRST: list(graph.runs)}
+    for entry in entries:
+        by_stage[entry.name] = []
+        for parent in [graph.runs[run_id] for run_id in by_stage[entry.of]]:
+            for step in parent.quantities.milestones if entry.at == "milestones" else parent.quantities.milestones[-1:]:
+                for cell in _cells(entry):
+                    _add(graph, entry, (parent, step), cell, configs, is_group, by_stage[entry.name])
+            graph.runs[parent.run_id] = keep_at_least(graph.runs[parent.run_id], entry.at)
+    return graph
+
+
+def _cells(entry: StageEntry) -> Iterator[Cell]:
+    for block in entry.blocks:
+        yield from block.cells()
+
+
+def _add(
+    graph: Graph,
+    entry: StageEntry,
+    start: tuple[PlannedRun, int],
+    cell: Cell,
+    configs: Configs,
+    is_group: Callable[[str], bool],
+    added: list[str],
+) -> None:
+    parent, step = start
+    keys = {**entry.base, **cell}
+    chosen = tuple((key, value) for key, value in keys.items() if is_group(key))
+    values = {key: value for key, value in keys.items() if not is_group(key)} | {"parent.step": step}
+    own = {f"{entry.name}.{key}" if key in parent.overrides else key: value for key, value in cell.items()}
+    shown = {**parent.overrides, "stage": entry.name, "parent.step": step, **own}
+    parents = Parents(find=lambda _: parent, own_data="data" in keys)
+    outcome = plan_cell(configs(chosen), values, entry.rules, parents)
+    if isinstance(outcome, Dropped):
+        graph.dropped.append(Dropped(shown, outcome.reason))
+        return
+    if outcome.run_id in graph.runs:
+        graph.duplicates += 1
+    else:
+        task = f"{entry.name}:{outcome.config.data.name}"
+        graph.runs[outcome.run_id] = dataclasses.replace(outcome, overrides=shown, task=task)
+    if outcome.run_id not in added:
+        added.append(outcome.run_id)
+
+
+def keep_at_least(run: PlannedRun, what: Keep) -> PlannedRun:
+    """Return the run, keeping its weights at least at these milestones."""
+    if KEPT.index(what) <= KEPT.index(run.config.train.keep):
+        return run
+    train = dataclasses.replace(run.config.train, keep=what)
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, train=train))
+
+
+def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
+    """Return a lookup of earlier runs by id: each with its parents, read from the config in its folder."""
+
+    @cache
+    def find(run_id: str) -> PlannedRun:
+        files = RunFolder(results / "runs" / run_id)
+        if not files.config.is_file():
+            raise UserError(
+                f"found no run {run_id} in {results / 'runs'}; wanted the run that the stage starts from; "
+                f"check parent.run_id, or give results=DIR"
+            )
+        config = read_config(yaml.safe_load(files.config.read_text()))
+        parent = find(config.parent.run_id) if config.parent is not None else None
+        run = plan_run(config, overrides={}, parent=parent)
+        if run.run_id != run_id:
+            raise UserError(
+                f"found that run {run_id} reads back as {run.run_id}: its config is of another version of the code; "
+                f"wanted one of this version; train it again"
+            )
+        return run
+
+    return find
+
+
+def check_parents(runs: Sequence[PlannedRun], results: Path) -> None:
+    """Check that parents which are not in the plan have kept their weights; UserError says which are missing."""
+    planned = {run.run_id for run in runs}
+    for run in runs:
+        parent = run.config.parent
+        if parent is None or parent.run_id in planned or parent.step is None:
+            continue
+        if not RunFolder(results / "runs" / parent.run_id).kept_weights(parent.step).is_file():
+            raise UserError(
+                f"found no weights of run {parent.run_id} at step {parent.step} in {results / 'runs'}; wanted them "
+                f"kept; run its command again with train.keep=milestones"
+            )

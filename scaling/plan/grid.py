@@ -1,0 +1,149 @@
+"""The grid of a sweep: blocks of product, zip or list, united, expanded into cells."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scaling.errors import UserError
+
+Cell = dict[str, Any]  # config keys to values, one run of the grid
+KINDS = ("product", "zip", "list")
+RANGE_KEYS = {"from", "to", "num", "step", "spacing", "round"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a grid: its kind and its axes (for `list`, its cells as written)."""
+
+    kind: Literal["product", "zip", "list"]
+    axes: Mapping[str, Sequence[Any]]
+    items: Sequence[Cell] = ()
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield the cells of the block, the last axis moving fastest."""
+        if self.kind == "list":
+            yield from (dict(item) for item in self.items)
+            return
+        combine = itertools.product(*self.axes.values()) if self.kind == "product" else zip(*self.axes.values())  # noqa: B905
+        for values in combine:
+            yield dict(zip(self.axes, values, strict=True))
+
+    def replace(self, key: str, values: Sequence[Any]) -> list[Block]:
+        """Give `key` these values instead of its own: one block, or one a value where the block is no product."""
+        if self.kind == "product":
+            return [Block("product", {**self.axes, key: tuple(values)})]
+        if self.kind == "zip":
+            length = len(next(iter(self.axes.values())))
+            return [Block("zip", {**self.axes, key: (value,) * length}) for value in values]
+        return [Block("list", {}, [{**item, key: value} for item in self.items]) for value in values]
+
+
+def read_grid(raw: Any) -> list[Block]:
+    """Read `sweep.grid`: a list of blocks, each with one of product, zip, list; UserError says what is wrong."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
+        raise UserError(f"found sweep.grid={raw!r}; wanted a list of blocks (product:, zip: or list:); add one")
+    return [_read_block(block) for block in raw]
+
+
+def _read_block(raw: Any) -> Block:
+    if not isinstance(raw, Mapping) or len(raw) != 1 or next(iter(raw)) not in KINDS:
+        found = sorted(raw) if isinstance(raw, Mapping) else raw
+        raise UserError(f"found a grid block with {found}; wanted exactly one of {', '.join(KINDS)}; change it")
+    [(kind, body)] = raw.items()
+    if kind == "list":
+        if not isinstance(body, Sequence) or not body or not all(isinstance(item, Mapping) for item in body):
+            raise UserError("found a list block without cells; wanted a list of {key: value} cells; add them")
+        for item in body:
+            _check_keys(item)
+        return Block("list", {}, [dict(item) for item in body])
+    if not isinstance(body, Mapping) or not body:
+        raise UserError(f"found an empty {kind} block; wanted {{key: values}}; add an axis")
+    _check_keys(body)
+    axes = {key: _read_axis(key, values) for key, values in body.items()}
+    lengths = {key: len(values) for key, values in axes.items()}
+    if kind == "zip" and len(set(lengths.values())) > 1:
+        found = ", ".join(f"{key}: {n}" for key, n in lengths.items())
+        raise UserError(f"found a zip block with axes of unequal length ({found}); wanted equal ones; change it")
+    return Block(kind, axes)
+
+
+def _check_keys(body: Mapping[Any, Any]) -> None:
+    for key in body:
+        if not isinstance(key, str):
+            raise UserError(f"found {key!r} as a key in the grid; wanted a config key such as model.width; change it")
+
+
+def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
+    if isinstance(values, Mapping) and set(values) & RANGE_KEYS:
+        return spaced(values, where=key)
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        if not values:
+            raise UserError(f"found no values for {key} in the grid; wanted at least one; add it or drop the axis")
+        return tuple(values)
+    return (values,)
+
+
+def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
+    """Return the values of {from, to, num | step, spacing: linear | log, round}; both ends are included.
+
+    `round`: the values become whole multiples of that number (at least one of it); equal ones are kept once.
+    """
+    unknown = set(spec) - RANGE_KEYS
+    spacing, multiple = spec.get("spacing", "linear"), spec.get("round")
+    if unknown or not {"from", "to"} <= set(spec) or ("num" in spec) == ("step" in spec):
+        raise UserError(
+            f"found the range {dict(spec)} for {where}; wanted from, to and one of num or step "
+            f"(with spacing: linear or log, and round); change it"
+        )
+    start, stop = _number(spec, "from", where), _number(spec, "to", where)
+    if spacing not in ("linear", "log") or (spacing == "log" and not (start > 0 and stop > 0)):
+        raise UserError(
+            f"found spacing {spacing!r} from {start:g} to {stop:g} for {where}; "
+            f"wanted linear, or log between positive numbers; change it"
+        )
+    if spacing == "log":
+        values = [math.exp(value) for value in _linear(spec, math.log(start), math.log(stop), where)]
+        values = [_clean(value) for value in values]
+    else:
+        values = _linear(spec, start, stop, where)
+    if multiple is not None:
+        multiple = _number(spec, "round", where)
+        if multiple <= 0:
+            raise UserError(f"found round: {multiple:g} for {where}; wanted a positive number; change it")
+        values = [max(1, round(value / multiple)) * multiple for value in values]
+    return tuple(dict.fromkeys(int(value) if float(value).is_integer() else value for value in values))
+
+
+def _number(spec: Mapping[str, Any], key: str, where: str) -> float:
+    try:
+        value = math.nan if isinstance(spec[key], bool) else float(spec[key])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"found {key}: {spec[key]!r} in the range for {where}; wanted a number; change it")
+    return value
+
+
+def _clean(value: float) -> float:
+    return float(f"{value:.12g}")  # exp(log(x)) misses x by a rounding error, and a run's identity hangs on the digits
+
+
+def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> list[float]:
+    if "step" in spec:
+        step = _number(spec, "step", where)
+        if spec.get("spacing", "linear") == "log":
+            step = math.log(step) if step > 0 else 0.0
+        if step == 0 or (stop - start) / step < 0:
+            raise UserError(
+                f"found step: {spec['step']} for {where}; wanted one that leads from one end to the other "
+                f"(a factor where spacing is log); change it"
+            )
+        return [start + i * step for i in range(math.floor((stop - start) / step + 1e-9) + 1)]
+    num = spec["num"]
+    if not isinstance(num, int) or isinstance(num, bool) or num < 1:
+        raise UserError(f"found num={num!r} for {where}; wanted a whole number of values; change it")
+    return [start + (stop - start) * i / max(1, num - 1) for i in range(num)]

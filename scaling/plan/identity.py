@@ -1,0 +1,93 @@
+"""The identity of a run: run_id, a short hash of all that fixes its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scaling.config import RunConfig
+from scaling.plan.quantities import Quantities
+
+RECIPE_VERSION = 1  # raised whenever a default changes or the same config would train to other weights
+ID_DIGITS = 12  # hex digits: 48 bits, a collision among a million runs has odds of 1 to 560
+
+
+def run_id(config: RunConfig, quantities: Quantities) -> str:
+    """Return the first 12 hex digits of SHA-256 over the canonical JSON of `identity`."""
+    text = json.dumps(identity(config, quantities), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
+    """Return what fixes the weights, after arithmetic; a key at its default is left out: new keys keep old ids."""
+    if not config.stage.begins:
+        return stage_identity(config, quantities)
+    data = {**identity_keys(config.data), "size": "fresh" if quantities.fresh else quantities.D_unique}
+    return {
+        "model": {"family": config.model.family, **identity_keys(config.model)},
+        "data": {"name": config.data.name, **data},
+        **recipe(config, quantities),
+        "precision": resolved_precision(config),
+        "seed": config.seed,
+        "recipe_version": RECIPE_VERSION,
+    }
+
+
+def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
+    """Return what fixes the result of a stage: its parent's checkpoint, its settings and, if it trains, its recipe."""
+    return {
+        "stage": {"name": config.stage.name, **identity_keys(config.stage)},
+        "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
+        "data": {"name": config.data.name, **identity_keys(config.data), "size": quantities.D_unique},
+        **(recipe(config, quantities) if config.stage.trains else {}),
+        "precision": resolved_precision(config),
+        "seed": config.seed,
+        "recipe_version": RECIPE_VERSION,
+    }
+
+
+def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
+    """Return how a run is trained, without the model, the data and the seed."""
+    train = identity_keys(config.train)
+    train.pop("precision", None)
+    return {
+        "optim": {"name": config.optim.name, **identity_keys(config.optim)},
+        "schedule": {"name": config.schedule.name, **identity_keys(config.schedule)},
+        "augment": {"name": config.augment.name, **identity_keys(config.augment)},
+        "train": {**train, "batch": config.train.batch, "steps": quantities.steps},
+    }
+
+
+def identity_keys(part: Any) -> dict[str, Any]:
+    """Return the keys of a config group that change the weights and differ from their default."""
+    found = {}
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if field.metadata.get("identity", True) and value != field.default:
+            found[field.name] = canonical(value)
+    return found
+
+
+def canonical(value: Any) -> Any:
+    """Return a value in the one form that is hashed: 1.0 and 1 are the same number."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return value
+
+
+def resolved_precision(config: RunConfig) -> str:
+    """Return the precision a run trains in: auto is fp32 on every device."""
+    return "fp32" if config.train.precision == "auto" else config.train.precision
+
+
+def describe(part: Any, *, without: tuple[str, ...] = ()) -> str:
+    """Name a config group and its keys that differ from their defaults, such as adamw[weight_decay=0.1]."""
+    settings = [f"{key}={value}" for key, value in identity_keys(part).items() if key not in without]
+    return f"{part.name}[{','.join(settings)}]" if settings else part.name

@@ -1,0 +1,207 @@
+"""One run of a plan: its identity, its config and what it will do, known before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.config import Parent, RunConfig, plain, read_config
+from scaling.errors import UserError
+from scaling.plan.identity import describe, resolved_precision, run_id
+from scaling.plan.quantities import Milestone, Quantities, given_length
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
+
+    `parent`: the run that a stage starts from, planned as well; `task`: what is evaluated, a column of the table.
+    """
+
+    run_id: str
+    overrides: Mapping[str, Any]
+    config: RunConfig
+    quantities: Quantities
+    lr_rule: str
+    parent: PlannedRun | None = None
+    task: str = "test"
+
+    @property
+    def origin(self) -> PlannedRun:
+        """The run from scratch at the start of this run's parents; the run itself where it has none."""
+        return self if self.parent is None else self.parent.origin
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids of the runs that have to be settled before this one can begin."""
+        return () if self.parent is None else (self.parent.run_id,)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of what the network reads: that of the data it was first trained on."""
+        shape: tuple[int, ...] = self.origin.config.data.shape
+        return shape
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps at which the weights are kept for later stages."""
+        quantities = self.quantities
+        return {"none": (), "last": (quantities.steps,), "milestones": quantities.milestones}[self.config.train.keep]
+
+    def at(self, step: int) -> Milestone:
+        """Return the milestone of the run from scratch that belongs to `step` of this run."""
+        return self.quantities.at(step) if self.parent is None else self.origin_milestone
+
+    @property
+    def origin_milestone(self) -> Milestone:
+        """The milestone of the run from scratch that this run starts from; its end for a run from scratch."""
+        if self.parent is None or self.config.parent is None:
+            return self.at(self.quantities.steps)
+        return self.parent.at(self.config.parent.step or self.parent.quantities.steps)
+
+    def columns_at(self, at: Milestone) -> dict[str, int | float]:
+        """Return N, D and C of the run from scratch, and what belongs to them, at a milestone of it."""
+        origin = self.origin.quantities
+        reached = {"D": at.D, "epochs": at.epochs, "steps": at.step, "C": at.C, "C_counted": at.C_counted}
+        return {**origin.counts.columns(), "D_unique": origin.D_unique, **reached}
+
+    def row(self) -> dict[str, Any]:
+        """Return the plan's columns for this run; pure: same YAML, same row.
+
+        Model, recipe, N, D and C are those of the run from scratch, at the milestone that a stage starts from.
+        """
+        origin, at = self.origin, self.origin_milestone
+        config, quantities = origin.config, origin.quantities
+        return {
+            "run_id": self.run_id,
+            "overrides": " ".join(as_overrides(self.overrides)),
+            "family": config.model.family,
+            "width": getattr(config.model, "width", None),
+            "depth": getattr(config.model, "depth", None),
+            "expansion": getattr(config.model, "expansion", None),
+            "data": config.data.name,
+            "D_unique": quantities.D_unique,
+            "optim": describe(config.optim, without=("lr",)),
+            "lr": getattr(config.optim, "lr", None),
+            "lr_rule": origin.lr_rule,
+            "schedule": describe(config.schedule),
+            "batch": quantities.batch,
+            "augment": describe(config.augment),
+            "label_smoothing": config.train.label_smoothing,
+            "precision": resolved_precision(config),
+            "engine": config.train.engine,
+            "seed": config.seed,
+            **self.columns_at(at),
+            "budget": quantities.budget if at.final else None,
+            "stage": self.config.stage.name,
+            "task": self.task,
+            **self._stage_columns(),
+        }
+
+    def _stage_columns(self) -> dict[str, Any]:
+        """Return the columns that are empty for a run from scratch."""
+        names = ("parent", "parent_step", "origin", "stage_recipe", "stage_seed", "stage_D", "stage_C")
+        if self.config.parent is None:
+            return dict.fromkeys(names)
+        parent, quantities = self.config.parent, self.quantities
+        parents = (parent.run_id, parent.step, self.origin.run_id)
+        return dict(
+            zip(names, (*parents, self.stage_recipe, self.config.seed, quantities.D, quantities.C), strict=True)
+        )
+
+    @property
+    def stage_recipe(self) -> str:
+        """How the stage and the stages before it were done: rows of a table must share it to be compared."""
+        if self.parent is None:
+            return ""
+        config = self.config
+        words = [describe(config.stage)]
+        if config.data.size is not None and self.quantities.D_unique:
+            words.append(f"size={config.data.size}")
+        if config.stage.trains:
+            length, value = given_length(config.train)
+            words += [describe(config.optim, without=("lr",)), f"lr={self.lr_rule}", describe(config.schedule)]
+            words += [f"batch={config.train.batch}", f"{length}={value:g}"]
+            words += [describe(config.augment)] if config.augment.name != "none" else []
+            words += [f"label_smoothing={config.train.label_smoothing:g}"] if config.train.label_smoothing else []
+        before = self.parent.stage_recipe
+        return f"{before} > {' '.join(words)}" if before else " ".join(words)
+
+    def started_from(self) -> dict[str, Any]:
+        """Return what a stage's record says of its parents (its key `descent`); empty for a run from scratch."""
+        if self.config.parent is None:
+            return {}
+        quantities = self.origin.quantities
+        end = dataclasses.asdict(quantities.at(quantities.steps))
+        return {
+            "stage": self.config.stage.name,
+            "parent": plain(self.config.parent),
+            "origin": self.origin.run_id,
+            "point": dataclasses.asdict(self.origin_milestone),
+            "counts": {**quantities.counts.columns(), "D_unique": quantities.D_unique},
+            "run": {name: end[name] for name in ("D", "C", "C_counted", "epochs")} | {"steps": quantities.steps},
+        }
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> PlannedRun:
+        """Return the same run with other overrides to show."""
+        return dataclasses.replace(self, overrides=overrides)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain JSON, for the workers' queue: the inverse of `from_dict`."""
+        own = {"overrides": dict(self.overrides), "lr_rule": self.lr_rule, "config": plain(self.config)}
+        return own if self.parent is None else {**own, "task": self.task, "parent": self.parent.to_dict()}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> PlannedRun:
+        """Read a run back; what follows from its config is computed again."""
+        parent = cls.from_dict(raw["parent"]) if "parent" in raw else None
+        run = plan_run(read_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent)
+        return dataclasses.replace(run, task=raw.get("task", run.task))
+
+
+def plan_run(
+    config: RunConfig,
+    *,
+    overrides: Mapping[str, Any],
+    lr_rule: str = "",
+    quantities: Quantities | None = None,
+    parent: PlannedRun | None = None,
+) -> PlannedRun:
+    """Turn one config into a planned run; ImpossibleRun where it cannot be trained.
+
+    A stage's model is its parent's, whatever the config says.
+    """
+    if parent is not None:
+        config = with_parent(config, parent)
+    quantities = quantities or config.stage.quantities(config, parent)
+    config.augment.check(config.data)
+    rule = lr_rule or str(getattr(config.optim, "lr", ""))
+    task = "test" if parent is None else f"{config.stage.name}:{config.data.name}"
+    return PlannedRun(run_id(config, quantities), overrides, config, quantities, rule, parent, task)
+
+
+def with_parent(config: RunConfig, parent: PlannedRun) -> RunConfig:
+    """Return a stage's config with its parent's model and the step it starts from; UserError where there is none."""
+    given = config.parent.step if config.parent is not None else None
+    step = parent.quantities.steps if given is None else given
+    if step not in parent.quantities.milestones:
+        raise UserError(
+            f"found parent.step={step}; wanted one of the milestones of run {parent.run_id} "
+            f"({', '.join(map(str, parent.quantities.milestones))}); change it"
+        )
+    return dataclasses.replace(config, model=parent.config.model, parent=Parent(parent.run_id, step))
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Write config keys and values as Hydra overrides."""
+    return [f"{key}={_as_written(value)}" for key, value in values.items()]
+
+
+def _as_written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)

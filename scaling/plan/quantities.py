@@ -1,0 +1,171 @@
+"""Budget arithmetic: one of examples, epochs, steps or budget is given and fixes the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from scaling.accounting import Counts, count
+from scaling.config import RunConfig, Train
+from scaling.errors import ImpossibleRun, UserError
+from scaling.plan.milestones import milestone_steps
+
+LENGTHS = ("examples", "epochs", "steps", "budget")
+COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, and names in a sweep's expressions
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A moment of a run: what it had seen and spent; `final`: its end."""
+
+    step: int
+    D: int
+    C: int
+    C_counted: int
+    epochs: float
+    final: bool
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """What a run will really do: whole batches, counted.
+
+    `D`: examples processed; `D_unique`: size of the training subset (D where examples are drawn fresh); `fresh`: drawn
+    without end; `C`, `C_counted`: FLOPs; `budget`: FLOPs wanted, None where no budget was given; `milestones`: steps;
+    `once`: FLOPs spent before the first step, part of C (the features of a frozen body).
+    """
+
+    counts: Counts
+    steps: int
+    batch: int
+    D: int
+    D_unique: int
+    fresh: bool
+    C: int
+    C_counted: int
+    budget: float | None
+    milestones: tuple[int, ...]
+    once: int = 0
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training subset, D / D_unique; 0 where nothing is trained."""
+        return self.D / self.D_unique if self.D else 0.0
+
+    def columns(self) -> dict[str, int | float]:
+        """Return what the run does by column."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def at(self, step: int) -> Milestone:
+        """Return what the run has seen and spent after `step` steps."""
+        D = step * self.batch
+        return Milestone(
+            step=step,
+            D=D,
+            C=self.once + self.counts.C(D),
+            C_counted=self.once + self.counts.C_counted(D),
+            epochs=D / self.D_unique if D else 0.0,
+            final=step == self.steps,
+        )
+
+
+def count_model(config: RunConfig) -> Counts:
+    """Count the parameters and FLOPs of a run's model from its config alone."""
+    return _count(config.model, config.data.shape, config.data.outputs)
+
+
+@lru_cache(maxsize=4096)
+def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
+    return count(model.layers(shape, outputs))
+
+
+def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
+    """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
+
+    `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
+    """
+    counts, train, pool = counts or count_model(config), config.train, subset_size(config)
+    steps = _steps(config, counts, pool)
+    D = steps * train.batch
+    D_unique = D if pool is None else pool
+    if train.max_epochs is not None and D / D_unique > train.max_epochs:
+        raise ImpossibleRun(
+            f"found {D / D_unique:.4g} epochs; wanted at most train.max_epochs={train.max_epochs:g}; "
+            f"raise data.size or lower train.{given_length(train)[0]}"
+        )
+    return Quantities(
+        counts=counts,
+        steps=steps,
+        batch=train.batch,
+        D=D,
+        D_unique=D_unique,
+        fresh=pool is None,
+        C=once * D_unique + counts.C(D),
+        C_counted=once * D_unique + counts.C_counted(D),
+        budget=train.budget,
+        milestones=milestone_steps(
+            train.milestones, steps=steps, batch=train.batch, D_unique=D_unique, flops_per_example=counts.C(1)
+        ),
+        once=once * D_unique,
+    )
+
+
+def _steps(config: RunConfig, counts: Counts, pool: int | None) -> int:
+    """Return how many whole batches the given length buys; `pool`: examples of the subset, None without end."""
+    train = config.train
+    name, length = given_length(train)
+    if pool is not None and pool < train.batch:
+        raise ImpossibleRun(
+            f"found a training subset of {pool} examples; wanted at least one batch of {train.batch}; "
+            f"raise data.size or lower train.batch"
+        )
+    if pool is None and name == "epochs":
+        raise UserError(
+            f"found train.epochs with data={config.data.name}, whose examples are drawn fresh without end; "
+            f"wanted a subset to repeat; give data.size, or train.examples instead"
+        )
+    examples = {
+        "examples": length,
+        "epochs": length * (pool or 0),
+        "steps": length * train.batch,
+        "budget": length / counts.C(1),
+    }[name]
+    steps = int(examples / train.batch + 1e-9)  # whole batches; 1e-9 absorbs the rounding of the division
+    if steps < 1:
+        raise ImpossibleRun(
+            f"found train.{name}={length:g}, which buys {examples:.3g} examples; "
+            f"wanted at least one batch of {train.batch}; raise train.{name} or lower train.batch"
+        )
+    return steps
+
+
+def given_length(train: Train) -> tuple[str, float]:
+    """Return the name and the value of the one length that is given; UserError for none, or several."""
+    given = {name: getattr(train, name) for name in LENGTHS if getattr(train, name) is not None}
+    choice = ", ".join(f"train.{name}" for name in LENGTHS)
+    if not given:
+        raise UserError(f"found no length of training; wanted exactly one of {choice}; add one")
+    if len(given) > 1:
+        found = " and ".join(f"train.{name}={value:g}" for name, value in given.items())
+        spare = next(iter(given))
+        raise UserError(f"found {found}; wanted exactly one of {choice}; take one back with train.{spare}=null")
+    [(name, length)] = given.items()
+    if not 0 < length < float("inf"):
+        raise UserError(f"found train.{name}={length:g}; wanted a positive number; change it")
+    return name, length
+
+
+def subset_size(config: RunConfig) -> int | None:
+    """Return the size of the training subset, None where examples are drawn fresh without end."""
+    data = config.data
+    if data.size is None:
+        return data.examples
+    if data.size < 1:
+        raise UserError(f"found data.size={data.size}; wanted a positive number of examples; change it")
+    if data.examples is not None and data.size > data.examples:
+        raise ImpossibleRun(
+            f"found data.size={data.size}; wanted at most the {data.examples} training examples of {data.name}; "
+            f"lower it"
+        )
+    return data.size

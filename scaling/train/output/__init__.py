@@ -1,0 +1,1 @@
+"""The files that training writes into a run's folder: journal, checkpoint, kept weights, filters."""

@@ -1,0 +1,49 @@
+"""Checkpoints: the state of an unfinished run on disk, used only if it is whole and of this run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scaling.folders import set_aside, write_aside
+
+MAGIC = b"scaling checkpoint 1\n"
+DIGEST = hashlib.sha256().digest_size
+log = logging.getLogger(__name__)
+
+
+def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
+    """Write tensors and plain values, preceded by their SHA-256, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"run_id": run_id, "state": state}, buffer)
+    body = buffer.getvalue()
+    write_aside(path, MAGIC + hashlib.sha256(body).digest() + body)
+
+
+def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:
+    """Return the state of a run, None where there is none; a damaged file, or one of another run, is set aside."""
+    if not path.exists():
+        return None
+    try:
+        return _read(path.read_bytes(), run_id)
+    except (ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        log.warning(
+            "found no use in %s (%s); set aside as %s, the run starts afresh", path, error, set_aside(path).name
+        )
+        return None
+
+
+def _read(data: bytes, run_id: str) -> dict[str, Any]:
+    digest, body = data[len(MAGIC) : len(MAGIC) + DIGEST], data[len(MAGIC) + DIGEST :]
+    if not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
+        raise ValueError("not a whole checkpoint")
+    found = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    if found["run_id"] != run_id:
+        raise ValueError(f"it belongs to run {found['run_id']}")
+    return found["state"]

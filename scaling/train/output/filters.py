@@ -1,0 +1,29 @@
+"""The weights of the first layer, kept beside the record for figures that need neither checkpoint nor torch."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from scaling.folders import write_aside
+
+FILE = "filters.npz"  # in the run's folder
+
+
+def keep_filters(folder: Path, module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Write FOLDER/filters.npz with `filters`, float16 of shape (width, *shape); False where no layer reads the data.
+
+    The layer is the first whose inputs are as many as an example has numbers.
+    """
+    size = int(np.prod(shape))
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear) and layer.in_features == size:
+            weights = layer.weight.detach().float().cpu().numpy().reshape(-1, *shape)
+            packed = io.BytesIO()
+            np.savez_compressed(packed, filters=weights.astype(np.float16))
+            write_aside(folder / FILE, packed.getvalue())
+            return True
+    return False

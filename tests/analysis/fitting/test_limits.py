@@ -1,0 +1,191 @@
+"""How far the engine goes: many rows, many resamples, odd units, and how much it computes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import analysis.fitting.resample
+from analysis import fit
+from analysis.errors import Refusal, UserError
+from analysis.laws import LAWS, Law
+from analysis.laws.base import Array, Evaluation, Inputs
+
+P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
+
+
+def surface(n: int, noise: float = 0.01, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(6, 9, n), 10 ** rng.uniform(8, 11, n)
+    loss = P["E"] + P["A"] * N ** -P["alpha"] + P["B"] * D ** -P["beta"]
+    return pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(noise * rng.standard_normal(n))})
+
+
+def within(found: dict[str, tuple[float, float]], truth: dict[str, float]) -> bool:
+    return all(low < truth[name] < high for name, (low, high) in found.items())
+
+
+@pytest.fixture
+def curves(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """How many curves of a law are computed while the test runs, by the number of points of each: the engine's work."""
+    found: Counter[int] = Counter()
+    for kind in {next(k for k in type(law).__mro__ if "evaluate" in vars(k)) for law in LAWS.values()}:
+
+        def counted(law: Law, theta: Array, inputs: Inputs, real: Any = kind.evaluate) -> Evaluation:
+            found[len(next(iter(inputs.values())))] += theta.shape[1]
+            return real(law, theta, inputs)
+
+        monkeypatch.setattr(kind, "evaluate", counted)
+    return found
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """Note the most bytes that Python and numpy hold at a time, whatever the process held before."""
+    found: list[int] = []
+    tracemalloc.start()
+    try:
+        yield found
+        found.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_hundred_thousand_rows_few_curves_are_computed_in_full(curves: Counter[int]) -> None:
+    """The 64 starts run on 4,000 rows, in about 30 steps each; only where they end is looked at on all rows."""
+    found = fit(surface(100_000))
+    assert curves[100_000] < 25
+    assert curves[4_000] < 64 * 100
+    assert found.params == pytest.approx(P, rel=0.05)
+    assert any("sandwich" in line for line in found.warnings)
+    assert found.certificate.gradient_norm < 1e-6
+
+
+@pytest.mark.slow
+def test_a_million_rows() -> None:
+    found = fit(surface(1_000_000))
+    assert within(found.intervals, P)
+
+
+def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = surface(2_000)
+    refits = fit(table, resamples=300)
+    monkeypatch.setattr(analysis.fitting.resample, "MOST_VALUES", 1)
+    drawn = fit(table, resamples=300)
+    for name in P:
+        assert np.ptp(drawn.intervals[name]) == pytest.approx(np.ptp(refits.intervals[name]), rel=0.25)
+
+
+@pytest.mark.parametrize("resamples", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
+    with peak_memory() as most:
+        fit(surface(240), resamples=resamples)
+    assert most[0] < 60e6
+
+
+def test_a_fit_takes_few_steps_and_imports_little(curves: Counter[int]) -> None:
+    """240 points with a certificate, from 64 starts of about 50 steps; a process that fits imports no SciPy."""
+    fit(surface(240), resamples=0)
+    assert curves[240] < 64 * 100
+    code = (
+        "import sys, numpy as np, pandas as pd\nfrom analysis import fit\n"
+        "rng = np.random.default_rng(0); N, D = 10 ** rng.uniform(6, 9, 240), 10 ** rng.uniform(8, 11, 240)\n"
+        "y = (1.7 + 400 * N**-.34 + 900 * D**-.28) * np.exp(.01 * rng.standard_normal(240))\n"
+        "fit(pd.DataFrame({'N': N, 'D': D, 'loss': y}), resamples=0)\n"
+        "assert not {'scipy', 'torch', 'matplotlib'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_refits_in_a_flat_valley_settle_in_few_steps(curves: Counter[int]) -> None:
+    """Where a floor and a slow fall with N say the same, no start that is still on its way is taken for an optimum."""
+    N, D = np.repeat(np.geomspace(1e4, 3e6, 12), 25), np.tile(np.geomspace(5e3, 2e6, 5), 60)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(300) + 0.15 * np.sin(np.log(D))
+    loss = (0.93 * N**-0.037 + 800 * D**-0.84) * np.exp(noise)
+    found = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), resamples=1_000)
+    assert curves[300] < 300 * 1_000
+    assert not any("did not settle" in line for line in found.warnings)
+    assert found.certificate.status == "weak"
+
+
+def test_same_digits_on_any_number_of_cores() -> None:
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from tests.analysis.fitting.test_limits import surface\nfrom analysis import fit\n"
+        "print(fit(surface(200), resamples=60).to_json(), fit(surface(99), 'm3', x='D', resamples=9).to_json())\n"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert said[0] == said[1]
+
+
+def test_one_m4_fit_takes_few_steps(curves: Counter[int]) -> None:
+    y = np.linspace(0.2, 0.9, 20)
+    x = (90 * (0.95 - y) ** 0.7 / (y - 0.1)) ** 2.5
+    noisy = y * np.exp(0.004 * np.random.default_rng(0).standard_normal(20))
+    fit(pd.DataFrame({"D": x, "loss": noisy}), "m4", x="D", objective="lsq", resamples=0)
+    assert curves[20] < 500
+
+
+@settings(max_examples=8)
+@given(
+    n_unit=st.floats(1e-30, 1e30),
+    d_unit=st.floats(1e-30, 1e30),
+    y_unit=st.floats(1e-30, 1e30),
+    seed=st.integers(0, 50),
+)
+@pytest.mark.filterwarnings("error")
+def test_any_units_give_the_same_law(n_unit: float, d_unit: float, y_unit: float, seed: int) -> None:
+    table = surface(40, seed=seed)
+    scaled = pd.DataFrame({"N": table.N * n_unit, "D": table.D * d_unit, "loss": table.loss * y_unit})
+    shuffled = scaled.sample(frac=1, random_state=seed)
+    a, b = (fit(t, resamples=0, starts=16) for t in (table, shuffled))
+    assert b.params["alpha"] == pytest.approx(a.params["alpha"], rel=1e-5, abs=1e-7)
+    assert b.params["beta"] == pytest.approx(a.params["beta"], rel=1e-5, abs=1e-7)
+    assert b.objective.value == pytest.approx(a.objective.value, rel=1e-6)
+
+
+anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
+positive = st.one_of(st.floats(1e-300, 1e300), st.floats(0.1, 10.0), st.sampled_from([1.0, 2.0, 1e6]))
+
+
+@settings(max_examples=20)
+@given(
+    rows=st.one_of(
+        st.lists(st.tuples(anything, anything, anything), max_size=12),
+        st.lists(st.tuples(positive, positive, positive), min_size=6, max_size=14),
+    ),
+    law=st.sampled_from(["chinchilla", "kaplan", "power", "shifted", "m4", "bnsl1"]),
+)
+@pytest.mark.filterwarnings("error")
+def test_nonsense_gets_an_answer_or_one_sentence(rows: list[tuple[float, ...]], law: str) -> None:
+    table = pd.DataFrame(rows, columns=["N", "D", "loss"], dtype=float)
+    try:
+        found = fit(table, law, x="D" if law not in ("chinchilla", "kaplan") else None, resamples=10, starts=4)
+    except (UserError, Refusal) as refusal:
+        said = str(refusal)
+    else:
+        said = "fitted"
+        assert np.isfinite(found.objective.value)
+    assert said
+    assert "\n" not in said

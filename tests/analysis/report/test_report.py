@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import UserError
+from analysis.report.fit_groups import find
+from analysis.report.headlines import headlines
+from analysis.report.law_results import How
+from analysis.report.page import write_report
+from analysis.report.summary import read_sweep, summarise
+from analysis.table.read import load_table, write_table
+from tests.analysis import worlds
+from tests.analysis.worlds import OFF_CENTRE, World, write_results
+
+QUICK = How(resamples=60)
+SWEEP = """# @package _global_
+# How does the loss fall with compute?
+#
+# Cost: a minute. Expected: C^-0.1 & N* < C.
+sweep:
+  grid: []
+# command: scaling run sweep=quickstart
+"""
+
+
+def troubled(table):
+    table = table.copy()
+    table.loc[0, ["status", "loss"]] = ["diverged", np.nan]
+    table.loc[1, "status"] = "failed"
+    table.loc[2, "status"] = "missing"
+    table.loc[3, "flags"] = "at_chance"
+    return table
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A report of an isoFLOP sweep in which some runs went wrong and one record was cut."""
+    folder = write_results(troubled(worlds.small()), tmp_path_factory.mktemp("report"), "quickstart")
+    (folder / "sweep.yaml").write_text(SWEEP)
+    record = folder.parent / "runs" / worlds.small().loc[10, "run_id"] / "record.json"
+    record.write_text(record.read_text()[:200])
+    return folder, write_report(folder, how=QUICK)
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to and checks that its tags close."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "hr", "input"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.refers, self.open, self.text = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.refers += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_page_is_whole_and_needs_nothing_from_outside(written):
+    text = written[1].page.read_text()
+    page = Page(text)
+    assert page.open == []
+    assert all(ref.startswith(("data:image/svg+xml;base64,", "#")) for ref in page.refers)
+    assert not re.search(r"url\(|@import|<script|https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]*", "", text))
+
+
+def test_page_says_what_was_asked_ran_failed_and_came_out(written):
+    text = " ".join(Page(written[1].page.read_text()).text)
+    for words in (
+        "How does the loss fall with compute?",
+        "C^-0.1 & N* < C",
+        "scaling run sweep=quickstart",
+        "44 finished",
+        "out_of_memory: wanted 3 GB",
+        "its record.json is damaged and set aside",
+        "within two standard errors of the constant predictor",
+        "cosine[warmup=0.05]",
+        "multiply-add is 2 FLOPs",
+        "2 isoFLOP, parabola",
+        "chinchilla",
+        "--law chinchilla",
+    ):
+        assert words in text, words
+
+
+def test_files_beside_the_page(written):
+    folder, report = written
+    names = {picture.name for picture in report.pictures}
+    assert {"loss_vs_compute", "loss_isoflop", "optimum", "error_vs_compute", "residuals"} <= names
+    assert not (folder / "figures").exists()
+    assert len(load_table(folder / "table.parquet")) == 48
+    said = json.loads((folder / "fit.json").read_text())
+    group = said["groups"][0]
+    assert group["isoflop"]["loss"]["N_law"]["exponent"] == pytest.approx(World().exponent, abs=0.05)
+    assert {law["fit"]["law"] for law in group["laws"] if law["fit"]} >= {"power", "chinchilla"}
+    assert [line.what for line in report.headlines][:1] == ["best loss falls as"]
+    assert not list(folder.glob(".*"))
+
+
+def test_a_second_report_is_the_same_but_for_nothing(written, tmp_path):
+    folder, report = written
+    before = json.loads((folder / "fit.json").read_text())
+    again = find(load_table(folder), QUICK)[0]
+    assert json.loads(json.dumps(again[0].to_dict())) == before["groups"][0]
+    assert report.refused == ()
+
+
+def test_refusals_are_said_not_raised(tmp_path):
+    few = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1)
+    report = write_report(write_results(few, tmp_path), how=QUICK)
+    text = " ".join(Page(report.page.read_text()).text)
+    assert "refused" in text
+    assert report.page.exists()
+
+
+def test_nothing_finished_is_a_report_too(tmp_path):
+    table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1).assign(status="missing")
+    report = write_report(write_results(table, tmp_path), how=QUICK)
+    text = " ".join(Page(report.page.read_text()).text)
+    assert "2 runs missing" in text
+    assert "No law is claimed" in text
+
+
+def test_a_frontier_of_edges_is_no_headline():
+    wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
+    findings, _ = find(wide.assign(error=np.nan), How(resamples=0))
+    assert findings[0].frontiers["loss"].share_at_edge > 2 / 3
+    lines = headlines(findings)
+    assert not any("falls as" in line.what for line in lines)
+    assert any("width 256" in line.what for line in lines)
+
+
+def test_an_exponent_that_is_hardly_known_is_no_headline():
+    rng = np.random.default_rng(0)
+    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
+    noisy = table.assign(loss=table["loss"].mean() * np.exp(0.3 * rng.standard_normal(len(table))))
+    sure, unsure = (headlines(find(one, QUICK)[0]) for one in (table, noisy))
+    assert any("width 64" in line.what for line in sure)
+    assert not any("width" in line.what for line in unsure)
+
+
+def test_edges_weaken_what_is_said(tmp_path):
+    findings, _ = find(worlds.isoflop(OFF_CENTRE, seeds=2), How(resamples=0))
+    assert any("edge" in text for text in findings[0].valleys["loss"].warnings)
+    assert findings[0].valleys["loss"].N_law is None
+
+
+def test_recipes_and_families_are_analysed_apart():
+    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=1).assign(error=np.nan)
+    other = table.assign(family="bottleneck", run_id=table["run_id"] + "b", loss=table["loss"] * 0.9)
+    third = table.assign(schedule="constant", run_id=table["run_id"] + "c")
+    findings, refused = find(pd.concat([table, other, third]), How(resamples=0))
+    assert refused == []
+    assert len(findings) == 3
+    assert all(group.rows["family"].nunique() == 1 and group.rows["schedule"].nunique() == 1 for group in findings)
+    assert "family == 'bottleneck'" in findings[1].choice.where
+    sizes = pd.concat([table, table.assign(batch=256, run_id=table["run_id"] + "d")])
+    assert [group.choice.where for group in find(sizes, How(resamples=0))[0]] == ["batch == 128", "batch == 256"]
+    rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
+    findings, refused = find(rates, How(resamples=0))
+    assert findings == []
+    assert "8 kinds (they differ in lr_rule)" in refused[0]
+
+
+def test_milestones_of_constant_runs_make_the_frontier():
+    table = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(error=np.nan)
+    findings, _ = find(table, How(resamples=0))
+    group = findings[0]
+    assert len(group.milestones) == 6 * len(group.rows)
+    assert group.frontiers["loss"].n_cells > len(group.rows)
+    assert next(c for c in group.claims if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
+    inside, _ = find(table.assign(schedule="cosine"), How(resamples=0))
+    assert inside[0].milestones is None
+    assert any("not fitted" in text for text in inside[0].notes)
+
+
+def test_loss_in_data_size_per_width():
+    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
+    findings, _ = find(table, QUICK)
+    claims = [c for c in findings[0].claims if c.sweep and c.x == "D" and c.law == "saturating" and c.y == "loss"]
+    assert len(claims) == 2
+    for claim in claims:
+        low, high = claim.fit.intervals["alpha"]
+        assert low < World().beta < high
+        assert f'--where "N == {claim.sweep.value:g}"' in claim.options
+
+
+def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    worlds.isoflop(World(), widths=(8, 16, 32), budgets=(1e9, 2e9), seeds=1)[["N", "D", "C", "loss"]].to_csv("mine.csv")
+    report = write_report("mine.csv", how=How(resamples=0))
+    assert "loss" in report.findings[0].valleys
+    assert report.page.resolve() == (tmp_path / "mine_report" / "report.html").resolve()
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """A report of training runs at a constant rate with a probe at each milestone, and one that differs in recipe."""
+    trained = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6)
+    trained = trained.assign(task="test", origin=None, error=np.nan)
+    probed = trained.assign(
+        task="probe:digits", origin=trained["run_id"], loss=trained["loss"] * 0.8, stage_recipe="probe lr=0.1"
+    )
+    probed["run_id"] = [f"p{i}" for i in range(len(probed))]
+    few = probed[(probed["width"] == 8) & probed["final"]].assign(task="ridge:digits")
+    few = few.assign(run_id="r" + few["run_id"], stage_recipe=[f"ridge[shots={i}]" for i in range(len(few))])
+    folder = tmp_path_factory.mktemp("staged")
+    write_table(pd.concat([trained, probed, few]), folder / "stages.csv")
+    return folder, write_report(folder / "stages.csv", out=folder / "out", how=QUICK)
+
+
+def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
+    folder, report = staged
+    page = Page(report.page.read_text())
+    assert page.open == []
+    assert {"#test", "#probe_digits", "#ridge_digits", "#side"} <= set(page.refers)
+    assert {group.choice.task for group in report.findings} == {"test", "probe:digits"}
+    assert any(text.startswith("ridge:digits: 2 kinds of runs") for text in report.refused)
+    text = " ".join(page.text)
+    assert "fit --law chinchilla --y loss --task probe:digits --rows all" in text.replace(f" {folder}/stages.csv", "")
+    assert "that the stage started from" in text
+    names = [picture.name for picture in report.pictures]
+    assert {"loss_vs_compute", "loss_vs_compute_probe_digits"} <= set(names)
+    assert len(names) == len(set(names))
+    said = json.loads((folder / "out" / "fit.json").read_text())
+    assert [group["task"] for group in said["groups"]] == ["test", "probe:digits"]
+
+
+def test_a_probe_at_each_milestone_has_its_own_law(staged):
+    trained, probed = staged[1].findings
+    assert len(probed.milestones) == len(trained.milestones) == 6 * len(trained.rows)
+    laws = [next(c.fit for c in group.claims if c.law == "chinchilla") for group in (trained, probed)]
+    assert laws[1].params["E"] == pytest.approx(0.8 * laws[0].params["E"], rel=1e-3)
+    assert laws[1].n_runs == laws[0].n_runs == len(trained.rows)
+
+
+def test_a_report_can_be_of_one_task(staged, tmp_path):
+    source = staged[0] / "stages.csv"
+    report = write_report(source, out=tmp_path, tasks=["probe:digits"], how=How(resamples=0))
+    assert [group.name for group in report.findings] == [staged[1].findings[1].name]
+    assert "Task probe" not in report.page.read_text()
+    with pytest.raises(UserError, match="no task 'probe:mnist'; the table has test, probe:digits, ridge:digits"):
+        write_report(source, out=tmp_path, tasks=["probe:mnist"])
+
+
+def test_kinds_without_a_scale_only_compare():
+    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=1).assign(error=np.nan)
+    alone = table[(table["width"] == 8) & (table["budget"] == 1e9)].assign(optim="sgd")
+    alone["run_id"] += "s"
+    findings, refused = find(pd.concat([table, alone]), How(resamples=0))
+    assert [group.choice.where for group in findings] == [f"optim == {table['optim'].iloc[0]!r}"]
+    assert "1 kind of runs alone (they differ in optim)" in refused[0]
+
+
+def test_unwritable_folder_is_said(tmp_path):
+    table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
+    folder = write_results(table.assign(error=np.nan), tmp_path)
+    (folder / "figures").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write the report"):
+        write_report(folder, how=QUICK, figures=True)
+
+
+def test_head_of_a_sweep_file(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP)
+    question, command = read_sweep(path)
+    assert question.splitlines()[0] == "How does the loss fall with compute?"
+    assert command == "scaling run sweep=quickstart"
+    assert read_sweep(tmp_path / "none.yaml") == ("", "")
+
+
+def test_summary_counts(tmp_path):
+    summary = summarise(troubled(worlds.isoflop(World())), tmp_path)
+    assert summary.counts == {"runs": 180, "finished": 177, "diverged": 1, "failed": 1, "missing": 1}
+    assert {t.what for t in summary.troubles} == {"diverged", "failed", "missing", "at chance"}

@@ -1,0 +1,241 @@
+"""The command line as a user meets it: plan, run, look, run again, and every mistake in one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.imported import imported
+
+SWEEP = """\
+# Does it work?
+model: {depth: 1}
+train: {device: cpu}
+launcher: {workers: 1}
+sweep:
+  grid:
+    - product: {model.width: [8, 16], train.budget: [5.0e+6, 1.0e+7], seed: [0, 1]}
+  set: {optim.lr: 1e-2 * (width / 8) ** -0.5}
+"""
+CPU = "train.device=cpu"  # the same on a machine with a GPU
+ONE = (CPU, "launcher.workers=1")
+
+
+@pytest.fixture(scope="module")
+def swept(make_command_line):
+    """A folder in which a small sweep was planned and run."""
+    scaling = make_command_line("swept")
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps" / "tiny.yaml").write_text(SWEEP)
+    scaling("run", "sweep=tiny")
+    return scaling
+
+
+def records(folder):
+    return {path.parent.name: path.read_bytes() for path in folder.glob("results/runs/*/record.json")}
+
+
+def test_the_plan_is_what_then_runs(swept):
+    plan = json.loads(swept("plan", "sweep=tiny", "--json", "-"))
+    assert {run["run_id"] for run in plan["runs"]} == set(records(swept.folder))
+    assert {run["status"] for run in plan["runs"]} == {"finished"}
+    for run in plan["runs"]:
+        record = json.loads((swept.folder / "results/runs" / run["run_id"] / "record.json").read_text())
+        for name in ("N", "N_total", "N_body", "N_nonhead", "D", "D_unique", "epochs", "steps", "C", "C_counted"):
+            assert record["counts"][name] == run[name], name
+        assert record["points"][-1]["D"] == run["D"]
+        assert 0 <= run["budget"] - run["C"] < run["C"] / run["steps"] * 1.001
+    assert plan["total"]["C"] == sum(run["C"] for run in plan["runs"])
+
+
+def test_run_again_trains_nothing_and_a_new_width_trains_only_the_new_runs(swept):
+    before = records(swept.folder)
+    assert "8 were there already" in swept("run", "sweep=tiny")
+    swept("run", "sweep=tiny", "model.width=8,16,24", "name=wider")
+    after = records(swept.folder)
+    assert len(after) == 12
+    assert {key: after[key] for key in before} == before
+
+
+def test_hydra_and_the_verb_ask_for_the_same_runs(swept):
+    before = records(swept.folder)
+    swept.outside("-m", "sweep=tiny")
+    assert records(swept.folder) == before
+    assert not (swept.folder / "multirun").exists()
+    assert not (swept.folder / "outputs").exists()
+
+
+def test_status_counts_all(swept):
+    status = json.loads(swept("status", "results/tiny", "--json", "-"))
+    assert status["counts"]["finished"] == status["total"] == 8
+    assert "8/8 settled" in swept("status", "results/tiny")
+
+
+def test_one_run_here_and_now(scaling):
+    said = scaling("run", "model.width=8", "train.examples=2000", CPU)
+    assert "loss" in said
+    assert (scaling.folder / "results/single/plan.csv").exists()
+    scaling("run", "model.width=12", "train.examples=2000", CPU)
+    assert len((scaling.folder / "results/single/plan.csv").read_text().splitlines()) == 3
+
+
+def test_runs_that_fail_are_in_the_json_too(scaling):
+    scaling("run", "model.width=8,16", "train.steps=1", "optim=lstsq", *ONE, "--json", "told.json", code=1)
+    told = json.loads((scaling.folder / "told.json").read_text())
+    assert [failure["cause"] for failure in told["failures"]] == ["refused", "refused"]
+
+
+def test_one_run_that_diverged_says_so(scaling):
+    assert "diverged" in scaling("run", "model.width=8", "train.steps=30", "optim=sgd", "optim.lr=1e9", CPU)
+
+
+def test_a_rehearsal_is_the_plan_for_machines_too(scaling):
+    rehearsed = json.loads(scaling("run", "model.width=8,16", "train.steps=5", "--dry-run", "--json", "-"))
+    assert rehearsed == {
+        **json.loads(scaling("plan", "model.width=8,16", "train.steps=5", "--json", "-")),
+        "sbatch": [],
+    }
+    assert not (scaling.folder / "results").exists()
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_error(scaling, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "dropped 1 cell:" in scaling.outside("plan", "model.width=8", "data.size=1,1000", "train.steps=10")
+
+
+def test_a_run_of_hydra_alone(scaling, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scaling"])  # where Hydra looks
+    scaling("model.width=8", "train.examples=2000", CPU)
+    assert len(records(scaling.folder)) == 1
+    assert sorted(path.name for path in scaling.folder.iterdir()) == ["results"]
+
+
+def test_mistakes_outside_a_verb(scaling):
+    assert "model=mpl" in scaling.outside("model.width=8", "model=mpl", code=2)
+    assert "leave out -m" in scaling.outside("-m", "sweep=quickstart", "--cfg", "job", code=2)
+    assert "did you mean status" in scaling.outside("staus", code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plam"], "did you mean plan"),
+        (["plan", "sweep=quickstrat"], "did you mean sweep=quickstart"),
+        (["plan", "sweep=paper"], "paper/ablation, paper/"),
+        (["plan", "sweep=paper/tat"], "did you mean sweep=paper/tta"),
+        (["plan", "model.wdith=8"], "unknown key model.wdith; did you mean model.width"),
+        (["plan", "tarin.steps=8"], "unknown key tarin"),
+        (["plan", "--jsno", "-"], "unknown option --jsno"),
+        (["plan", "quickstart"], "wanted overrides"),
+        (["run", "model.width=8", "train.steps=1", "train.device=tpu"], "tpu"),
+        (["run", "data=cifar10", "train.steps=1"], "cifar10"),
+        (["status", "results/none"], "no plan in results/none"),
+        (["run", "model.width=8", "train.steps=1", "results=/proc/nowhere"], "results=DIR"),
+        (["run", "model.width=8", "train.steps=1", "results=/dev/null"], "results=DIR"),
+        (["plan", "=5"], "wanted overrides"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):
+    error = scaling(*arguments, code=2)
+    assert said in error
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert not records(scaling.folder)
+
+
+def test_a_gpu_that_is_not_here_is_missed_before_anything_starts(scaling, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    error = scaling("run", "model.width=8", "train.steps=1", "train.device=cuda", code=2)
+    assert error == "error: found no CUDA device; wanted cuda; set train.device=cpu or auto\n"
+    assert not records(scaling.folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe", "UTF-8"),
+        (b"defaults: {data: digits}", "not a list"),
+        (b"- 1", "without keys"),
+        (b"a: [", "not YAML"),
+    ],
+)
+def test_a_sweep_file_that_is_none_is_named(scaling, content, said):
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps/odd.yaml").write_bytes(content)
+    error = scaling("plan", "sweep=odd", code=2)
+    assert "odd.yaml" in error
+    assert said in error
+
+
+def test_a_record_cut_in_half_is_named_and_its_run_done_again(swept):
+    run_id = json.loads(swept("plan", "sweep=tiny", "--json", "-"))["runs"][0]["run_id"]
+    record = swept.folder / "results/runs" / run_id / "record.json"
+    whole = json.loads(record.read_text())
+    record.write_text(record.read_text()[:200])
+    assert f"{run_id}/record.json is cut in half" in swept("status", "results/tiny").replace("\n", "")
+    swept("run", "sweep=tiny")
+    again = json.loads(record.read_text())
+    del whole["how"], again["how"]
+    assert again == whole
+    assert record.with_name("record.json.broken1").exists()
+
+
+def test_a_broken_plan_is_set_aside_and_written_anew(swept):
+    path = swept.folder / "results/tiny/plan.csv"
+    whole = path.read_bytes()
+    for broken in (b"", b"\x80\xff", b"a,b\n1,2\n", whole[:400]):
+        path.write_bytes(broken)
+        assert "not a whole plan" in swept("cancel", "results/tiny", "--where", "width > 8", code=2)
+        swept("run", "sweep=tiny")
+        assert path.read_bytes() == whole
+    assert len(list(path.parent.glob("plan.csv.broken*"))) == 4
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "results/tiny"], ["run", "--help"]])
+def test_help_and_status_import_next_to_nothing(swept, arguments):
+    shown = {"rich", "pygments", "markdown_it", "mdurl"} if arguments[0] == "status" else set()
+    assert imported("scaling", *arguments, folder=swept.folder) - {"scaling", "click"} <= shown
+
+
+def test_scaling_and_analysis_meet_only_in_files():
+    code = (
+        "import sys, analysis, analysis.cli, analysis.report.page; "
+        "print([name for name in ('torch', 'hydra', 'omegaconf', 'scaling') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
+    run = ["model.width=8,12", "train.steps=20", *ONE]
+    more = [*run, "train.milestones={unit: steps, at: [10]}"]
+    scaling("run", *run)
+    before = records(scaling.folder)
+    assert json.loads(scaling("plan", *more, "--json", "-"))["total"]["lacking_milestones"] == 2
+    assert "2 settled runs lack a milestone" in scaling("run", *more)
+    assert records(scaling.folder) == before
+    scaling("run", "--redo", *more)
+    for run_id, record in records(scaling.folder).items():
+        again, once = json.loads(record), json.loads(before[run_id])
+        assert [point["step"] for point in again["points"]] == [10, 20]
+        assert again["points"][-1]["loss"] == once["points"][-1]["loss"]
+
+
+@pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
+def test_a_file_of_the_user_hides_no_library(scaling, name):
+    (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
+    script = Path(sys.executable).with_name("scaling")  # python -m itself imports types from the working directory
+    command = [str(script)] if name == "types" else [sys.executable, "-m", "scaling"]
+    done = subprocess.run([*command, "plan", "model.width=8,16", "train.steps=2"], cwd=scaling.folder, text=True,
+                          capture_output=True, check=False)  # fmt: skip
+    assert "2 runs" in done.stdout, done.stderr
+
+
+def test_a_file_of_the_user_hides_no_library_from_workers(scaling):
+    for name in ("queue", "torch", "selectors"):
+        (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
+    scaling.outside("run", "model.width=8,16", "train.steps=2", "train.device=cpu")
+    assert len(list(scaling.folder.glob("results/runs/*/record.json"))) == 2

@@ -1,0 +1,63 @@
+"""The configs that a grid starts from: composed without Hydra's own config, they are what Hydra composes."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.compose.groups import Composer, GroupConfigs, plain_keys, run_keys
+from scaling.compose.session import compose, session
+from scaling.errors import UserError
+
+SWEEP = """\
+defaults:
+  - override /model: bottleneck
+  - override /recipe: pretrain
+  - override /hydra/help: default
+model: {depth: 3}
+optim: {lr: 0.5}
+sweep: {grid: [{product: {data: [digits, mnist1d]}}]}
+"""
+CHOICES = [
+    ["model=B-6/Wi-1024", "data=digits", "optim.lr=0.25"],
+    ["sweep=paper/from_scratch", "model=S-6/Wi-256", "data=cifar100"],
+    ["sweep=mine", "data=mnist1d", "augment=crop_flip", "train.batch=64"],
+    ["recipe=finetune", "stage=finetune", "parent.run_id=abc"],
+    ["train.steps=10", "model=named"],
+    ["model.width=16", "hydra.verbose=true"],
+]
+
+
+@pytest.fixture
+def loader(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(SWEEP)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    # A key that only Hydra's own config can fill in.
+    (tmp_path / "conf" / "model" / "named.yaml").write_text("note: ${hydra.runtime.choices.model}\n")
+    with session() as opened:
+        yield opened
+
+
+def test_a_config_is_what_hydra_composes_in_any_order(loader):
+    ours = Composer(loader)
+    both = [(overrides, plain_keys(compose(loader, overrides))) for overrides in CHOICES]
+    for overrides, hydras in [*both, *reversed(both)]:
+        assert ours.whole(overrides) == hydras, overrides
+    assert ours(overrides) == run_keys(hydras)
+
+
+def test_a_wrong_choice_is_told_as_by_hydra(loader):
+    for wrong in (["model=mpl"], ["model.widht=3"], ["sweep=none"]):
+        with pytest.raises(UserError) as ours:
+            Composer(loader)(wrong)
+        with pytest.raises(UserError) as hydras:
+            compose(loader, wrong)
+        assert str(ours.value) == str(hydras.value)
+
+
+def test_a_choice_takes_the_place_of_what_is_fixed(loader):
+    configs = GroupConfigs(Composer(loader), ["model=mlp", "seed=3"])
+    config = configs((("model", "bottleneck"),))
+    assert (config["model"]["_target_"].rpartition(".")[2], config["seed"]) == ("Bottleneck", 3)
+    assert configs((("model", "bottleneck"),)) is config

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import gzip
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaling.data.base import Arrays, Splits
+from scaling.data.chance import constant_predictor
+from scaling.data.digits import Digits
+from scaling.data.fashion_mnist import DEBIAN, SHA256, FashionMnist
+from scaling.data.memory import MEMORY
+from scaling.data.npz import Npz
+from scaling.errors import UserError
+
+here = pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+
+
+def train_of(splits: Splits) -> Arrays:
+    assert isinstance(splits.train, Arrays)
+    return splits.train
+
+
+class TestDigits:
+    def test_all_1797_are_dealt_to_three_splits_that_share_nothing(self) -> None:
+        splits = Digits().load(None)
+        parts = [train_of(splits), splits.validation, splits.test]
+        assert [len(part) for part in parts] == [1_197, 300, 300]
+        assert all(part.x.dtype == np.uint8 and part.x.shape[1:] == (1, 8, 8) for part in parts)
+        seen = [{row.tobytes() for row in part.x} for part in parts]
+        assert sum(map(len, seen)) == len(set.union(*seen)) == 1_797
+        for part in parts:
+            assert np.bincount(part.y).min() > 0.09 * len(part)
+
+    @pytest.mark.slow
+    def test_they_are_those_that_scikit_learn_loads(self) -> None:
+        from sklearn.datasets import load_digits
+
+        splits, known = Digits().load(None), load_digits()
+        read = {part.x[i].tobytes(): part.y[i] for part in (train_of(splits), splits.test) for i in range(len(part))}
+        kept = [image.astype(np.uint8).tobytes() in read for image in known.images]
+        assert sum(kept) == 1_497
+        assert all(
+            read[image.astype(np.uint8).tobytes()] == label
+            for image, label, here in zip(known.images, known.target, kept, strict=True)
+            if here
+        )
+
+    def test_subsets_are_nested_and_the_test_set_does_not_change(self) -> None:
+        small, large, other = Digits().load(100), Digits().load(400), Digits(seed=1).load(100)
+        assert np.array_equal(train_of(small).x, train_of(large).x[:100])
+        assert not np.array_equal(train_of(small).x, train_of(other).x)
+        assert np.array_equal(small.test.x, other.test.x)
+        assert small.chance == large.chance == other.chance
+
+    def test_normalisation_is_of_the_training_images(self) -> None:
+        splits = Digits().load(None)
+        x = train_of(splits).x.astype(np.float64)
+        assert splits.mean == pytest.approx((x.mean(),))
+        assert splits.std == pytest.approx((x.std(),))
+
+
+@here
+class TestFashionMnist:
+    def test_the_official_images_and_their_split(self) -> None:
+        splits = FashionMnist().load(None)
+        assert train_of(splits).x.shape == (60_000, 1, 28, 28)
+        for part in (splits.validation, splits.test):
+            assert np.bincount(part.y).tolist() == [500] * 10
+        assert splits.mean[0] / 255 == pytest.approx(0.2860, abs=1e-4)
+        assert splits.chance == pytest.approx(np.log(10))
+        halves = {row.tobytes() for row in splits.validation.x}
+        assert not any(row.tobytes() in halves for row in splits.test.x)
+
+    def test_subsets_and_other_sizes(self) -> None:
+        whole, small = FashionMnist().load(1_000), FashionMnist(image_size=14).load(1_000)
+        assert np.bincount(train_of(whole).y).tolist() == [100] * 10
+        assert train_of(small).x.shape == (1_000, 1, 14, 14)
+        assert np.array_equal(train_of(whole).y, train_of(small).y)
+        blocks = train_of(whole).x.reshape(1_000, 14, 2, 14, 2).mean(axis=(2, 4))
+        assert np.corrcoef(blocks.ravel(), train_of(small).x.ravel())[0, 1] > 0.98
+
+    def test_a_folder_of_plain_idx_files_comes_first_and_is_checked(self, tmp_path: Path) -> None:
+        for name in SHA256:
+            (tmp_path / name).write_bytes(gzip.decompress((DEBIAN / f"{name}.gz").read_bytes()))
+        data = FashionMnist(root=str(tmp_path))
+        assert data.source().where == str(tmp_path)
+        assert np.array_equal(train_of(data.load(10)).x, train_of(FashionMnist().load(10)).x)
+
+        path = tmp_path / "t10k-labels-idx1-ubyte"
+        content = bytearray(path.read_bytes())
+        content[100] ^= 1
+        path.write_bytes(content)
+        MEMORY.clear()
+        with pytest.raises(UserError, match=r"found t10k-labels-idx1-ubyte .* fetch it again"):
+            data.load(10)
+
+    def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
+        for name in SHA256:
+            shutil.copy(DEBIAN / f"{name}.gz", tmp_path)
+        path = tmp_path / "train-images-idx3-ubyte.gz"
+        path.write_bytes(path.read_bytes()[:1_000_000])
+        with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz, which cannot be read"):
+            FashionMnist(root=str(tmp_path)).load(10)
+
+
+def test_where_fashion_mnist_is_missing_one_sentence_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaling.data.fashion_mnist.DEBIAN", tmp_path / "nowhere")
+    monkeypatch.setattr("scaling.data.hub.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="apt-get install dataset-fashion-mnist"):
+        FashionMnist(root=str(tmp_path)).load(10)
+
+
+class TestNpz:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((200, 5)), rng.choice(3, 200, p=[0.6, 0.3, 0.1])
+        np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:40] + 1, y_test=y[:40])
+        return tmp_path
+
+    def test_a_split_that_is_not_there_is_cut_off_the_training_examples(self, folder: Path) -> None:
+        splits = Npz(file="mine.npz", root=str(folder), classes=3, examples=180, features=5).load(90)
+        assert (len(splits.validation), len(splits.test)) == (20, 40)
+        assert train_of(splits).x.dtype == np.float32
+        shares = np.bincount(train_of(splits).y) / 90
+        assert np.abs(shares - [0.6, 0.3, 0.1]).max() < 0.1
+
+    def test_images_in_either_order_of_axes(self, tmp_path: Path) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), dtype=np.uint8)
+        y = np.arange(60) % 2
+        np.savez(tmp_path / "last.npz", x_train=images, y_train=y)
+        np.savez(tmp_path / "first.npz", x_train=images.transpose(0, 3, 1, 2), y_train=y)
+        data = Npz(file="last.npz", root=str(tmp_path), classes=2, examples=48, image_size=4, channels=3)
+        last, first = data.load(None), replace(data, file="first.npz").load(None)
+        assert np.array_equal(train_of(last).x, train_of(first).x)
+        assert len(last.mean) == 3
+
+    @pytest.mark.parametrize(
+        ("wrong", "sentence"),
+        [
+            ({"features": 4}, r"shape \(5,\) in npz; wanted the declared \(4,\)"),
+            ({"classes": 2}, r"labels from 0 to 2 in npz; wanted 0 to 1; set data.classes=3"),
+            ({"examples": 1_000}, r"found 180 training examples .* set data.examples=180"),
+            ({"file": "other.npz"}, r"found no file .*other.npz"),
+            ({"sha256": "0123456789abcdef"}, r"wanted data.sha256=0123456789ab"),
+            ({"features": None}, r"give data.features=N or data.image_size=PIXELS"),
+        ],
+    )
+    def test_what_is_declared_is_checked(self, folder: Path, wrong: dict[str, object], sentence: str) -> None:
+        data = Npz(file="mine.npz", root=str(folder), classes=3, examples=180, features=5)
+        with pytest.raises(UserError, match=sentence):
+            replace(data, **wrong).load(None)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("arrays", "sentence"),
+        [
+            ({"x_train": np.zeros((9, 5))}, "wanted y_train too"),
+            ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(9)}, "wanted whole numbers from 0"),
+            ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(8, int)}, "wanted the same number of each"),
+            ({"x_train": np.full((9, 5), np.nan), "y_train": np.zeros(9, int)}, "not finite"),
+            ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "no .npz file of plain arrays"),
+        ],
+    )
+    def test_bad_arrays_are_named(self, tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
+        np.savez(tmp_path / "bad.npz", **arrays)  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=sentence):
+            Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=9, features=5).load(None)
+
+    def test_a_file_that_is_no_npz(self, tmp_path: Path) -> None:
+        (tmp_path / "bad.npz").write_text("hello")
+        with pytest.raises(UserError, match=r"no .npz file of plain arrays"):
+            Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=9, features=5).load(None)
+
+
+def test_chance_by_hand_and_for_a_class_unseen_in_training() -> None:
+    counts, labels = np.array([98, 0]), np.array([0, 0, 0, 1])
+    losses = -np.log(np.array([0.99, 0.99, 0.99, 0.01]))
+    chance, se = constant_predictor(counts, labels)
+    assert chance == pytest.approx(losses.mean())
+    assert se == pytest.approx(losses.std(ddof=1) / 2)

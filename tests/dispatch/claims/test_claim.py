@@ -1,0 +1,208 @@
+"""A claim is held by one process, and passes on only when its owner is dead."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.dispatch.claims.claim import PERIODS, SIZE, Claim, Life, Observer, acquire, read_claim, remove, take
+from scaling.dispatch.process import Process, start_time, this_process
+from tests.dispatch.claimants import contend, leave_claim
+from tests.waiting import Clock, wait_for
+
+ELSEWHERE = Process(host="far", space="away", pid=1, start=1)
+
+
+def write(path, claim):
+    path.write_bytes(claim.dump())
+
+
+def foreign(count=0, **facts):
+    return Claim(token="f" * 12, process=ELSEWHERE, period=2.0, count=count, **facts)
+
+
+def test_one_holder(tmp_path):
+    path = tmp_path / "run" / "claim.json"
+    held = acquire(path, job="12_3", worker="worker 1", gpus=2)
+    assert acquire(path) is None
+    claim = read_claim(path)
+    assert (claim.job, claim.worker, claim.gpus, claim.process) == ("12_3", "worker 1", 2, this_process())
+    held.release()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_beat_raises_the_counter_in_place(tmp_path):
+    path = tmp_path / "claim.json"
+    held = acquire(path)
+    for _ in range(3):
+        assert held.beat({"step": 5, "loss": 0.5})
+    claim = read_claim(path)
+    assert (claim.count, claim.progress) == (3, {"step": 5, "loss": 0.5})
+    assert path.stat().st_size == SIZE
+    assert json.loads(path.read_text())["process"]["pid"] == os.getpid()
+
+
+def test_former_owner_neither_overwrites_nor_removes(tmp_path):
+    path = tmp_path / "claim.json"
+    former = acquire(path)
+    assert remove(path, former.claim.token)
+    heir = acquire(path)
+    assert not former.beat()
+    former.release()
+    assert read_claim(path).token == heir.claim.token
+
+
+def test_remove_wants_the_token(tmp_path):
+    path = tmp_path / "claim.json"
+    held = acquire(path)
+    assert not remove(path, "0" * 12)
+    assert read_claim(path).token == held.claim.token
+    assert [file.name for file in tmp_path.iterdir()] == ["claim.json"]
+
+
+def test_own_host_dead_at_once(tmp_path):
+    path = tmp_path / "claim.json"
+    leave_claim(path)
+    assert Observer().look(path)[0] is Life.DEAD
+
+
+def test_own_host_alive_however_silent(tmp_path):
+    path = tmp_path / "claim.json"
+    clock = Clock()
+    observer = Observer(clock=clock)
+    acquire(path)
+    assert observer.look(path)[0] is Life.ALIVE
+    clock.now = 1e6
+    assert observer.look(path)[0] is Life.ALIVE
+
+
+def test_reused_pid_is_another_process(tmp_path):
+    path = tmp_path / "claim.json"
+    mine = this_process()
+    write(path, replace(foreign(), process=replace(mine, start=mine.start - 1)))
+    assert Observer().look(path)[0] is Life.DEAD
+
+
+def test_zombie_is_dead():
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    wait_for(lambda: start_time(process.pid) is None)  # though nobody has asked how it ended
+    process.wait()
+
+
+@settings(max_examples=50)
+@given(gaps=st.lists(st.floats(0.1, 5.9), min_size=1, max_size=8))
+def test_elsewhere_dead_only_after_three_silent_periods(tmp_path_factory, gaps):
+    path = tmp_path_factory.mktemp("claim") / "claim.json"
+    clock = Clock()
+    observer = Observer(clock=clock)
+    for count, gap in enumerate(gaps):  # beats that come late, but within three periods
+        write(path, foreign(count))
+        assert observer.look(path)[0] is (Life.ALIVE if count else Life.UNSURE)
+        clock.now += gap
+        assert observer.look(path)[0] is Life.UNSURE
+    clock.now += PERIODS * 2.0
+    assert observer.look(path)[0] is Life.DEAD
+
+
+def test_scheduler_that_knows_the_job_keeps_it_alive(tmp_path):
+    path = tmp_path / "claim.json"
+    write(path, foreign(job="12_3"))
+    for answer, life in ((True, Life.ALIVE), (False, Life.DEAD), (None, Life.DEAD)):
+        clock = Clock()
+        observer = Observer(knows=lambda job, answer=answer: answer, clock=clock)
+        observer.look(path)
+        clock.now = 100.0
+        assert observer.look(path)[0] is life
+
+
+def test_earlier_life_of_own_job_dies_of_silence_though_the_job_runs(tmp_path):
+    path = tmp_path / "claim.json"
+    write(path, foreign(job="12_3"))
+    clock = Clock()
+    own, other = (Observer(job=job, knows=lambda job: True, clock=clock) for job in ("12_3", "12_4"))
+    assert (own.look(path)[0], other.look(path)[0]) == (Life.UNSURE, Life.ALIVE)
+    clock.now = 100.0
+    assert (own.look(path)[0], other.look(path)[0]) == (Life.DEAD, Life.ALIVE)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", foreign().dump()[:40], b"[]", b"\0" * SIZE])
+def test_cut_claim_dies_of_silence(tmp_path, raw):
+    path = tmp_path / "claim.json"
+    path.write_bytes(raw)
+    clock = Clock()
+    observer = Observer(clock=clock)
+    assert observer.look(path)[0] is Life.UNSURE
+    clock.now = PERIODS
+    held, dead = take(path, observer)
+    assert held is not None
+    assert dead.process.pid == 0
+
+
+def test_two_claimants_of_one_dead_claim(tmp_path):
+    """Of four processes that have all found the same claim dead exactly one gets it, two hundred times."""
+    rounds, contenders = 200, 4
+    first = tmp_path / "0.json"
+    leave_claim(first)
+    for number in range(1, rounds):
+        (tmp_path / f"{number}.json").write_bytes(first.read_bytes())
+    context = multiprocessing.get_context("spawn")
+    gate, wins = context.Barrier(contenders, timeout=300), context.SimpleQueue()
+    processes = [context.Process(target=contend, args=(tmp_path, gate, rounds, wins)) for _ in range(contenders)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    won = []
+    while not wins.empty():
+        won.append(wins.get())
+    assert sorted(number for number, _ in won) == list(range(rounds))
+    for number, pid in won:
+        assert read_claim(tmp_path / f"{number}.json").process.pid == pid
+
+
+def test_marker_of_a_dead_remover_does_not_block_for_ever(tmp_path):
+    path = tmp_path / "claim.json"
+    leave_claim(path)
+    token = read_claim(path).token
+    leave_claim(tmp_path / f".claim.json.{token}")
+    observer = Observer()
+    assert take(path, observer) == (None, None)
+    held, dead = take(path, observer)
+    assert held is not None
+    assert dead.token == token
+
+
+def test_claim_reads_back():
+    claim = foreign(count=3, job="9", progress={"step": 1, "loss": 0.25})
+    assert Claim.parse(claim.dump()) == claim
+    assert set(asdict(claim)) == set(json.loads(claim.dump()))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of one's own needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_claim_is_released_on_a_full_disk(small_disk):
+    held = acquire(small_disk / "claim.json")
+    with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as fill:
+        while True:
+            fill.write(b"x" * 4096)
+    held.release()
+    assert not (small_disk / "claim.json").exists()

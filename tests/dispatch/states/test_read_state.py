@@ -1,0 +1,223 @@
+"""The state of each run is what its files say, each opened once and without heavy imports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scaling.dispatch.claims.claim import Claim, acquire
+from scaling.dispatch.dispatches import Dispatch, new_dispatch
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.run import run_local
+from scaling.dispatch.process import Process, this_process
+from scaling.dispatch.show import duration, print_status
+from scaling.dispatch.states.attempts import Attempt, iso
+from scaling.dispatch.states.read_state import read_status
+from scaling.dispatch.states.state import RunState, State, eta
+from scaling.errors import UserError
+from tests.dispatch.conftest import order
+from tests.dispatch.stand_in import planned, write_stand_in_record
+
+HERE = Path(__file__).parents[3]
+IDS = [f"{number:012x}" for number in range(8)]
+STARTED = 1e9  # Unix seconds: when the dispatches of these tests began
+
+
+def write_plan(folder, ids, seconds=10.0):
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.plan.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run_id", "overrides", "C"])
+        writer.writerows([run_id, f"seed={number}", 1e6] for number, run_id in enumerate(ids))
+    with folder.forecast.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run_id", "seconds", "memory_bytes", "device", "basis"])
+        writer.writerows([run_id, seconds, "", "cpu", "probe"] for run_id in ids)
+
+
+def write_record(folder, run_id, status="finished", seconds=20.0):
+    write_stand_in_record(folder.run(run_id), status, loss=0.5, seconds=seconds)
+
+
+def tried(folder, run_id, cause, end=0.0):
+    attempt = Attempt(iso(end - 1), iso(end), "n1", "7", cause, 1.0, 0.0, error="why it ended")
+    attempt.append(folder.run(run_id))
+
+
+def dispatch(folder, **facts):
+    made = new_dispatch(folder)
+    plain = {"id": made.path.name, "kind": "local", "started": STARTED, "process": this_process()}
+    made.write(Dispatch(**{**plain, **facts}))
+    return made
+
+
+def states(folder, **more):
+    return {run.run_id: run.state.value for run in read_status(folder, **more).runs}
+
+
+def test_each_state_from_the_files(folder):
+    write_plan(folder, IDS)
+    write_record(folder, IDS[0])
+    write_record(folder, IDS[1], "diverged")
+    held = acquire(folder.run(IDS[2]).claim, worker="worker 1")
+    held.beat({"step": 5, "steps": 10, "loss": 0.7, "examples_per_second": 100.0})
+    tried(folder, IDS[3], "crashed")
+    tried(folder, IDS[4], "interrupted")
+    write_record(folder, IDS[5])
+    folder.run(IDS[5]).record.write_text('{"schema": 1, "run_id"')
+    status = read_status(folder)
+    expected = ["finished", "diverged", "running", "failed", "missing", "missing", "missing", "missing"]
+    assert [run.state.value for run in status.runs] == expected
+    assert status.counts == {"finished": 1, "diverged": 1, "running": 1, "pending": 0, "failed": 1, "missing": 4}
+    assert (status.runs[2].step, status.runs[2].loss, status.runs[2].share) == (5, 0.7, 0.5)
+    assert (status.runs[3].cause, status.runs[3].error) == ("crashed", "why it ended")
+    assert "cut in half" in status.notes[0]
+    said = json.loads(json.dumps(status.to_json(), allow_nan=False))
+    assert said["counts"]["running"] == 1
+    assert said["runs"][1]["state"] == "diverged"
+
+
+def test_pending_while_a_dispatcher_lives(folder):
+    write_plan(folder, IDS[:3])
+    tried(folder, IDS[0], "crashed", end=STARTED - 100)
+    tried(folder, IDS[1], "crashed", end=STARTED + 100)
+    assert states(folder) == dict(zip(IDS[:3], ["failed", "failed", "missing"], strict=True))
+    made = dispatch(folder)
+    assert states(folder) == dict(zip(IDS[:3], ["pending", "failed", "pending"], strict=True))
+    made.write(replace(made.read(), ended=True))
+    assert states(folder)[IDS[2]] == "missing"
+    dispatch(folder, process=replace(this_process(), start=1))  # a dispatcher that was killed
+    assert states(folder)[IDS[2]] == "missing"
+
+
+def test_failed_only_when_the_dispatcher_will_not_try_again(folder):
+    write_plan(folder, IDS[:3])
+    made = dispatch(folder, launcher={"retries": 1})
+    for run_id, causes in zip(IDS, (["timed_out"], ["crashed"], ["crashed", "crashed"]), strict=False):
+        for cause in causes:
+            tried(folder, run_id, cause, end=STARTED + 100)
+    assert states(folder) == dict(zip(IDS[:3], ["pending", "pending", "failed"], strict=True))
+    made.write(replace(made.read(), ended=True))
+    assert states(folder) == dict.fromkeys(IDS[:3], "failed")
+
+
+def test_claim_of_a_dead_process_is_no_running_run(folder):
+    write_plan(folder, IDS[:1])
+    files = folder.run(IDS[0])
+    held = acquire(files.claim)
+    files.claim.write_bytes(replace(held.claim, process=replace(this_process(), start=1)).dump())
+    assert states(folder) == {IDS[0]: "missing"}
+
+
+def test_scheduler_is_asked_for_claims_of_other_machines(folder):
+    write_plan(folder, IDS[:3])
+    far = Process("n1", "far", 1, 1)
+    for number in range(3):
+        files = folder.run(IDS[number])
+        files.path.mkdir(parents=True)
+        files.claim.write_bytes(Claim("f" * 12, far, job=f"70_{number}", since=STARTED).dump())
+        os.utime(files.claim, (0, 0))  # silent since long
+    dispatch(folder, kind="slurm", process=far, jobs=("70",))
+    jobs = {"70_0": "RUNNING", "70_1": "PENDING"}
+    assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
+    assert states(folder, ask=lambda ids: {}) == dict.fromkeys(IDS[:3], "missing")
+    status = read_status(folder, ask=lambda ids: None)  # SLURM is silent: that alone says nothing
+    assert status.counts["pending"] == 3
+    assert "does not answer" in status.notes[0]
+
+
+def test_no_plan_is_one_sentence(folder):
+    with pytest.raises(UserError, match="found no"):
+        read_status(folder)
+
+
+def one(state, **facts):
+    return RunState("x", "x", state, **facts)
+
+
+def test_eta_learns_from_settled_runs():
+    done = one(State.FINISHED, seconds=20.0, forecast_seconds=10.0)
+    waiting = one(State.PENDING, forecast_seconds=10.0)
+    running = one(State.RUNNING, seconds=30.0, step=3, steps=4)
+    assert eta([done]) == 0.0
+    assert eta([done, waiting]) is None  # nothing runs
+    assert eta([done, running]) == 10.0
+    assert eta([done, running, waiting]) == 30.0
+    assert eta([done, running, running, waiting, waiting]) == 30.0
+    assert eta([running, one(State.PENDING)]) is None
+
+
+def test_durations():
+    assert [duration(s) for s in (0.25, 59, 61, 3600, 90000)] == ["0.2 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
+
+
+def test_printed_status(folder):
+    write_plan(folder, IDS)
+    write_record(folder, IDS[0])
+    tried(folder, IDS[3], "crashed")
+    console = Console(file=StringIO(), width=100)
+    print_status(console, read_status(folder))
+    said = console.file.getvalue()
+    assert "sweep: 1/8 settled, 1 failed, 6 missing" in said
+    assert "why it ended" in said
+    print_status(console, read_status(folder), every=True)
+    assert "seed=7" in console.file.getvalue()
+
+
+def test_status_of_a_sweep_that_ran(folder):
+    runs = [planned(seed) for seed in range(4)] + [planned(9, "crash")]
+    write_plan(folder, [run.run_id for run in runs])
+    run_local(order(folder, runs), Local(workers=2))
+    assert [run.state.value for run in read_status(folder).runs] == ["finished"] * 4 + ["failed"]
+
+
+COUNT = """
+import json, sys
+from collections import Counter
+from pathlib import Path
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.read_state import Reader
+from scaling.dispatch.show import print_status
+from scaling.folders import SweepFolder
+from rich.console import Console
+
+opened, started = Counter(), []
+
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(sys.argv[1]):
+        opened[Path(arguments[0]).name] += 1
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork"):
+        started.append(event)
+
+sys.addaudithook(note)
+folder = SweepFolder(Path(sys.argv[1]), "sweep")
+reader = Reader(folder, read_plan(folder))
+print_status(Console(stderr=True), reader.read())
+first = dict(opened)
+opened.clear()
+reader.read()
+heavy = {"torch", "pandas", "pydantic", "numpy", "hydra", "submitit"} & set(sys.modules)
+print(json.dumps([first, dict(opened), started, sorted(heavy)]))
+"""
+
+
+def test_a_thousand_runs_are_read_file_by_file_once_and_nothing_is_started(folder):
+    ids = [f"{number:012x}" for number in range(1000)]
+    write_plan(folder, ids)
+    for run_id in ids[:900]:
+        write_record(folder, run_id)
+    command = [sys.executable, "-c", COUNT, str(folder.results)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
+    first, again, started, heavy = json.loads(done.stdout)
+    assert first == {"plan.csv": 1, "forecast.csv": 1, "record.json": 1000, "claim.json": 100}
+    assert again == {"record.json": 100, "claim.json": 100}
+    assert (started, heavy) == ([], [])

@@ -1,0 +1,157 @@
+"""Forecasts: from costs to seconds, from a cache to costs, corrected by what was measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+
+from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
+from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe_speed
+from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
+from scaling.train.sizes import EVALUATED_ROWS
+from tests.train.runs import planned
+from tests.waiting import Clock
+
+COSTS = Costs(step=1e-4, layer=5e-5, flop=1e-11, weight=5e-10, activation=2e-9, input=2e-9)
+SPEED = Speed(
+    device="a processor",
+    kind="cpu",
+    threads=1,
+    torch="2",
+    costs={"fp32": COSTS, "bf16": replace(COSTS, flop=3e-12)},
+    draw={"blobs": 1e-5},
+    run=0.01,
+    error=0.05,
+    probed_at="2026-01-01T00:00:00+00:00",
+)
+CPU = {"device": "cpu"}
+SUBSET = {"is": "blobs", "size": 1000}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_a_step_s_work_is_that_of_the_counts():
+    run = planned({"steps": 1, "batch": 32}, model={"is": "bottleneck", "width": 16, "depth": 3}, data=SUBSET)
+    done = work(run.config, batch=32)
+    assert done.flop == run.quantities.counts.C_counted(32)
+    assert done.weight == run.quantities.counts.N_total
+    assert done.layer == 2 + 3 * 3
+    assert done.input == 6 * 32
+
+
+def test_costs_are_recovered_from_the_times_they_make():
+    times = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
+    fitted, error = fit_costs(SHAPES, times)
+    assert error < 1e-6
+    np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
+
+
+def test_steps_milestones_and_fresh_data_cost_time():
+    base = estimate(planned({"steps": 100}, data=SUBSET), SPEED)
+    step = work(planned({"steps": 1}).config, batch=32).seconds(COSTS)
+    assert estimate(planned({"steps": 200}, data=SUBSET), SPEED) == pytest.approx(base + 100 * step)
+    assert estimate(planned({"steps": 100, "milestones": 10}, data=SUBSET), SPEED) > base
+    fresh = estimate(planned({"steps": 100}), SPEED)
+    assert fresh == pytest.approx(base + 3200 * 1e-5, rel=0.05)
+
+
+def test_evaluations_and_memory_are_counted_in_the_rows_that_the_device_evaluates():
+    run = planned({"steps": 100, "milestones": 10}, data=SUBSET)
+    layers = replace(COSTS, step=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
+    rows = run.config.data.n_test + run.config.data.n_validation + 1000
+    [each] = {work(run.config, batch=n).layer for n in (1, rows)}
+    for kind in ("cpu", "cuda"):
+        passes = 10 * -(-rows // EVALUATED_ROWS[kind])
+        speed = replace(SPEED, kind=kind, costs={"fp32": layers}, draw={}, run=0.0)
+        wanted = (100 + passes / 3) * each * COSTS.layer
+        assert estimate(run, speed) == pytest.approx(wanted)
+        numbers = work(run.config, batch=EVALUATED_ROWS[kind]).activation
+        assert memory_bytes(run, kind=kind) > ACTIVATION_BYTES * numbers
+
+
+def test_images_are_held_normalised_as_well_where_training_does_so(monkeypatch):
+    few = planned({"epochs": 2}, data={"is": "blobs", "size": 1000, "pixels": True})
+    numbers = np.prod(few.config.data.shape) * (2 * 1000 + few.config.data.n_test + few.config.data.n_validation)
+    both = memory_bytes(few, kind="cpu")
+    monkeypatch.setattr("scaling.train.sizes.NORMALISED_BYTES", 0)
+    assert both - memory_bytes(few, kind="cpu") == 4 * numbers
+
+
+def test_precision_has_its_own_costs():
+    wide = {"is": "mlp", "width": 512, "depth": 2}
+    fast, slow = (estimate(planned({"steps": 100, "precision": p}, model=wide), SPEED) for p in ("bf16", "fp32"))
+    assert fast < slow
+
+
+def test_runs_of_the_same_shape_correct_the_forecast():
+    keep_speed(SPEED)
+    run, longer = planned({"steps": 100, **CPU}, data=SUBSET), planned({"steps": 300, **CPU}, data=SUBSET, seed=4)
+    other = planned({"steps": 100, **CPU}, model={"is": "mlp", "width": 9, "depth": 1}, data=SUBSET)
+    done = [(longer, 2.5 * estimate(longer, SPEED)), (other, 99.0)]
+    corrected = forecast_all([run], done=done)[run.run_id]
+    assert corrected.seconds == pytest.approx(2.5 * estimate(run, SPEED))
+    assert corrected.basis == "probe of a processor, 1 such run done"
+
+
+def test_a_speed_is_kept_for_the_device(tmp_path):
+    assert known_speed("cpu", 1) is None
+    assert keep_speed(SPEED) == speed_path("cpu", 1)
+    assert known_speed("cpu", 1) == SPEED
+    assert known_speed("cpu", 2) is None
+    speed_path("cpu", 1).write_text(SPEED.to_json()[:100])
+    assert known_speed("cpu", 1) is None
+
+
+def test_without_a_probe_there_is_no_forecast():
+    run = planned({"steps": 100, **CPU})
+    assert forecast_all([run]) == {}
+    keep_speed(SPEED)
+    [(run_id, found)] = forecast_all([run]).items()
+    assert run_id == run.run_id
+    assert found.row() == {
+        "seconds": round(estimate(run, SPEED), 3),
+        "memory_bytes": found.memory_bytes,
+        "device": "a processor",
+        "basis": "probe of a processor",
+    }
+
+
+def test_forecasting_does_not_start_torch():
+    code = "import sys, scaling.forecast.estimate; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
+    """A machine that trains nothing, and whose clock goes on by what each step would cost."""
+    clock = Clock()
+
+    def advance(trainer, until, tick):
+        run = trainer.run
+        clock.now += (until - trainer.step) * work(run.config, batch=run.quantities.batch).seconds(COSTS)
+        trainer.step = until
+        return True
+
+    monkeypatch.setattr("scaling.forecast.probe.perf_counter", clock)
+    monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
+    speed = probe_speed("cpu")
+    for precision in ("fp32", "bf16"):
+        np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)
+    assert speed.error < 1e-6
+    assert speed.run == pytest.approx(work(planned_shape(SHAPES[0], "fp32").config, batch=32).seconds(COSTS))
+
+
+@pytest.mark.slow
+def test_a_real_probe_gives_costs_that_more_work_multiplies():
+    """How near such a forecast comes to what runs take is measured in tests/benchmarks/bench_forecast.py."""
+    speed = probe_speed("cpu")
+    assert all(max(astuple(costs)) > 0 and min(astuple(costs)) >= 0 for costs in speed.costs.values())
+    assert min(speed.run, *speed.draw.values()) > 0
+    short, long = (forecast(planned({"steps": steps, **CPU}, data=SUBSET), speed).seconds for steps in (100, 10_000))
+    assert 0 < short < long

@@ -1,0 +1,238 @@
+"""The house keeps its order: imports go one way, no file is in a circle, folders and files stay small, names stay."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from scaling.cli import VERBS, cli
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("scaling", "analysis")
+
+# Of each package from the ground up; a folder or file may import what stands on a lower line, and on its own line only
+# where the line says so (left to right: later ones import earlier ones).
+FLOORS = {
+    "scaling": [
+        ["errors", "numbers", "internals"],
+        ["accounting", "config", "folders"],
+        ["compose", "devices", "record"],
+        ["models"],
+        ["data", "optim", "schedules", "augment"],
+        ["plan"],
+        ["train"],
+        ["forecast", "stages"],
+        ["dispatch"],
+        ["tune"],
+        ["commands"],
+        ["cli"],
+        ["__main__"],
+    ],
+    "analysis": [
+        ["errors", "numbers", "wording"],
+        ["laws", "table"],
+        ["fitting"],
+        ["estimates"],
+        ["figures"],
+        ["report"],
+        ["options", "terminal"],
+        ["cli"],
+        ["__main__", "__init__"],
+    ],
+}
+GROUPS = ("models", "data", "optim", "schedules", "augment", "stages")  # one file a member, as many as there are
+MOST_FILES, MOST_LINES, P90_LINES = 16, 300, 16
+FOREIGN = ("torch", "hydra", "omegaconf", "submitit", "optuna", "scaling")  # that analysis does without
+
+PUBLIC = {  # what documents tell users to import, and what configs and old records name
+    "analysis": ["Fit", "fit", "load_table"],
+    "analysis.laws": ["own_law"],
+    "scaling.accounting": ["Counts", "Layer", "count", "dense", "norm", "closed_form_C", "paper_C"],
+    "scaling.config": ["part"],
+    "scaling.data.base": ["Arrays", "DataSet", "Splits"],
+    "scaling.data.finite": ["FiniteSet", "Whole"],
+    "scaling.data.made": ["MadeSet"],
+    "scaling.models.blocks": ["Block", "Network", "dense_layer", "zero_layer"],
+    "scaling.dispatch.launchers": ["Limits", "Local", "Slurm"],
+    "scaling.dispatch.launcher": ["Capacity", "Dispatched", "Launcher", "Settings", "Sheet"],
+    "scaling.train.run": ["train_run"],
+}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            found[".".join(path.relative_to(ROOT).with_suffix("").parts)] = path
+    return found
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Name all that a file imports, in functions and under TYPE_CHECKING too; of `from x import y` x.y, then x."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_of(name: str) -> str | None:
+    """Return the file of this project that an imported name stands for, None for other libraries."""
+    if name.partition(".")[0] not in PACKAGES:
+        return None
+    for candidate in (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__"):
+        if candidate in MODULES:
+            return candidate
+    pytest.fail(f"{name} is imported and is no file")
+
+
+GRAPH = {
+    name: {found for other in imported(tree) if (found := module_of(other)) and found != name}
+    for name, tree in TREES.items()
+}
+
+
+def part_of(module: str) -> tuple[str, str]:
+    package, _, rest = module.partition(".")
+    return package, rest.partition(".")[0]
+
+
+def floor_of(module: str) -> int:
+    package, part = part_of(module)
+    return next(level for level, names in enumerate(FLOORS[package]) if part in names)
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of files that import one another (Tarjan's strongly connected components)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph[node]:
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            group = [stack.pop()]
+            while group[-1] != node:
+                group.append(stack.pop())
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_no_file_is_in_a_circle():
+    assert circles(GRAPH) == []
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def test_imports_go_down():
+    inner = {"scaling.__init__", "scaling"}
+    up = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if name not in inner
+        and other not in inner
+        and part_of(name)[0] == part_of(other)[0]
+        and part_of(name) != part_of(other)
+        and floor_of(name) <= floor_of(other)
+    ]
+    assert up == []
+
+
+def test_the_packages_meet_only_in_files():
+    """Analysis imports nothing of the training side, which imports only the errors of analysis, to say them."""
+    foreign = {
+        f"{name} imports {other}"
+        for name, tree in TREES.items()
+        for other in imported(tree)
+        if name.startswith("analysis") and other.partition(".")[0] in FOREIGN
+    }
+    assert foreign == set()
+    across = {name for name, others in GRAPH.items() for other in others if name[:8] != other[:8]}
+    assert across == {"scaling.__main__"}
+
+
+def test_folders_and_files_stay_small():
+    flat = defaultdict(list)
+    for path in MODULES.values():
+        flat[path.parent].append(path)
+    crowded = {
+        str(folder.relative_to(ROOT)): len(files)
+        for folder, files in flat.items()
+        if len(files) > MOST_FILES and folder.relative_to(ROOT).as_posix() not in {f"scaling/{name}" for name in GROUPS}
+    }
+    assert crowded == {}
+    lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines of a function's code, without its head and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_functions_stay_short():
+    lengths = [
+        length_of(node)
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert statistics.quantiles(lengths, n=10)[-1] <= P90_LINES
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_documented_names_stay(module):
+    found = import_module(module)
+    assert [name for name in PUBLIC[module] if not hasattr(found, name)] == []
+
+
+def test_analysis_exports_what_is_pinned():
+    assert import_module("analysis").__all__ == PUBLIC["analysis"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_documented_and_shows_an_example(verb):
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert any(f"scaling {verb}" in page.read_text() for page in pages)
+    command = cli.get_command(None, verb)
+    assert "Example" in (command.epilog or "")
+    assert f"scaling {verb}" in (command.epilog or "")
+
+
+def test_tests_mirror_the_packages():
+    """Each folder of tests is one of the packages', or stands for what no folder does."""
+    own = {"analysis", "benchmarks", "fixtures", "gpu", "paper", "slurm"}
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    strangers = []
+    for folder in folders:
+        package = ROOT if folder.parts[:1] == ("analysis",) else ROOT / "scaling"
+        if folder.parts and not (package / folder).is_dir() and folder.parts[0] not in own:
+            strangers.append(str(folder))
+    assert strangers == []

@@ -1,0 +1,96 @@
+"""Training examples that the device does not hold: the same runs, bit for bit."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.data.base import Arrays
+from scaling.train.feed.feed import MappedEpochs, batches, epoch_feed
+from scaling.train.feed.mapped import Mapped
+from scaling.train.feed.resident import Resident, bring
+from scaling.train.feed.scale import Scale
+from scaling.train.run import train_run
+from tests.train.runs import essence, folder_of, planned, stopped_after
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every file is too large to be read whole."""
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, (300, 3, 4, 4), dtype=np.uint8))
+    return Arrays(np.load(tmp_path / "images.npy", mmap_mode="r"), rng.integers(0, 10, 300))
+
+
+def scale():
+    return Scale(torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1), torch.tensor([5.0, 6.0, 7.0]).reshape(3, 1, 1))
+
+
+def test_what_is_small_is_read_and_what_is_large_stays_in_its_file(arrays, monkeypatch):
+    held = bring(arrays, scale(), CPU, reads=0)
+    assert isinstance(held, Resident)
+    assert not np.shares_memory(held.x.numpy(), arrays.x)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
+    mapped = bring(arrays, scale(), CPU, reads=1000)
+    assert isinstance(mapped, Mapped)
+    assert np.shares_memory(mapped.x.numpy(), arrays.x)
+    index = torch.tensor([7, 3, 299, 3, 0])
+    for ours, wanted in zip(mapped.take(index), held.take(index), strict=True):
+        assert torch.equal(ours, wanted)
+    for ours, wanted in zip(mapped.between(290, 310), held.between(290, 310), strict=True):
+        assert torch.equal(ours, wanted)
+
+
+def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large):
+    held = epoch_feed(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
+    mapped = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
+    assert isinstance(mapped, MappedEpochs)
+    threads, gather = set(), mapped.gather
+    mapped.gather = lambda *span: threads.add(threading.current_thread().name) or gather(*span)
+    cut = [batches(feed, batch=64, features=48, device=CPU) for feed in (mapped, held)]
+    pairs = list(zip(cut[0].between(2, 19), cut[1].between(2, 19), strict=True))
+    assert len(pairs) == 17
+    for (x, y), (wanted, label) in pairs:
+        assert torch.equal(x, wanted)
+        assert torch.equal(y, label)
+    assert threads == {"gather_0"}
+
+
+@pytest.mark.parametrize("augment", ["none", "standard"])
+def test_a_run_on_a_mapped_file_is_the_run_in_memory(augment, tmp_path, large):
+    keys = {"is": "blobs", "size": 320, "pixels": True}
+    train = {"steps": 120, "milestones": 4}
+    memory, file = (
+        planned(train, data={**keys, **more}, augment=augment) for more in ({}, {"file": str(tmp_path / "x.npy")})
+    )
+    assert file.run_id == memory.run_id
+    wanted = train_run(memory, folder_of(memory, tmp_path / "a"), device="cpu")
+    found = train_run(file, folder_of(file, tmp_path / "b"), device="cpu")
+    assert found.points == wanted.points
+
+
+def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large, every_step):
+    run = planned({"steps": 250}, data={"is": "blobs", "size": 320, "pixels": True, "file": str(tmp_path / "x.npy")})
+    folder = folder_of(run, tmp_path / "b")
+    assert train_run(run, folder, device="cpu", stop=stopped_after(100)) is None
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("gather")]
+    resumed = train_run(run, folder, device="cpu")
+    straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
+    assert essence(resumed) == essence(straight)
+
+
+def test_an_error_in_the_thread_reaches_the_loop(arrays, large):
+    feed = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
+    feed.gather = lambda start, stop: [][start]
+    with pytest.raises(IndexError):
+        list(batches(feed, batch=64, features=48, device=CPU).between(0, 3))

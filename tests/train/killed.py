@@ -1,0 +1,59 @@
+"""A run in a process of its own that dies at a chosen moment, outright, by its own hand: the same moment every time."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from scaling.dispatch.local.jobs import process_of
+from scaling.train.loop import Trainer
+from scaling.train.output.journal import Journal
+from scaling.train.run import train_run
+from tests.forked import forked
+from tests.train.runs import folder_of
+
+
+def renames(name: str) -> Callable[..., bool]:
+    """Tell whether a file that is whole is about to be renamed to this name."""
+    return lambda source, target: Path(target).name == name
+
+
+PLACES: dict[str, tuple[type, str, Callable[..., bool]]] = {
+    "step": (Trainer, "_gradients", lambda *_: True),  # between its batch and its gradients
+    "point": (Journal, "add", lambda *_: True),  # taken, and not yet written down
+    "checkpoint": (Path, "replace", renames("checkpoint")),  # written aside, and not yet in its place
+    "record": (Path, "replace", renames("record.json")),
+}
+
+
+def kill_at(place: str, count: int, *, module: str, case: str, results: Path) -> None:
+    """Do the run module.CASES[case] in a process that is killed when it comes to a place for the `count`-th time."""
+    job = forked(results / "jobs", train_until, place, count, module, case, results)
+    said = job.paths.stderr.read_text()
+    assert process_of(job).poll() == -signal.SIGKILL, f"it did not come to {place} {count}, but ended:\n{said}"
+
+
+def train_until(place: str, count: int, module: str, case: str, results: Path) -> None:
+    run = import_module(module).CASES[case]
+    die_at(place, count)
+    train_run(run, folder_of(run, results), device="cpu")
+
+
+def die_at(place: str, count: int) -> None:
+    """Let this process be killed when it comes to a place for the `count`-th time."""
+    owner, name, there = PLACES[place]
+    real: Any = getattr(owner, name)
+    left = count
+
+    def struck(*arguments: Any) -> Any:
+        nonlocal left
+        left -= there(*arguments)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
+
+    setattr(owner, name, struck)
