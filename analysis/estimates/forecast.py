@@ -90,36 +90,28 @@ def forecasts(
             return None, [f"no backtest: {refusal}"]
         return tested.supported, []
 
+    points = [_point(found, one) for one in at]  # a setting that the law cannot read is refused before any backtest
     told = []
-    for one in at:
+    for one, point in zip(at, points, strict=True):
         by = next((name for name in ("C", "N", "D", *one) if name in one and name in frame.columns), None)
         supported, said = checked(by)
         largest = _largest(frame, found, by)
-        told.append(foretell(found, one, by=by or "", largest=largest, supported=supported, said=said))
+        told.append(foretell(found, point, by=by or "", largest=largest, supported=supported, said=said))
     return told
 
 
 def foretell(
     found: Fit,
-    at: Mapping[str, float],
+    point: dict[str, float],
     *,
     by: str = "",
     largest: float | None = None,
     supported: float | None = None,
     said: list[str] | None = None,
 ) -> Forecast:
-    """Read a forecast off a fit."""
+    """Read a forecast off a fit at a point that has all inputs of its law."""
     said = list(said or [])
-    point = {name: float(value) for name, value in at.items()}
     columns = list(found.engine.points.columns.values())
-    if not all(column in point for column in columns):
-        if found.allocation is None or set(point) != {"C"}:
-            raise UserError(
-                f"found {', '.join(point) or 'nothing'}; the law {found.law} forecasts at {', '.join(columns)}"
-                + (" (or at C alone)" if found.allocation else "")
-            )
-        best = found.allocate(point["C"])
-        point |= {"N": best.N, "D": best.D}
     asked = {column: point[column] for column in columns}
     low, high = found.interval(asked)
     run_low, run_high = found.interval(asked, kind="run")
@@ -151,6 +143,21 @@ def foretell(
         by=by,
         warnings=(*found.warnings, *said),
     )
+
+
+def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
+    """Complete a setting to the inputs of the law: C alone to its optimum."""
+    point = {name: float(value) for name, value in at.items()}
+    columns = list(found.engine.points.columns.values())
+    if not all(column in point for column in columns):
+        if found.allocation is None or set(point) != {"C"}:
+            raise UserError(
+                f"found {', '.join(point) or 'nothing'}; the law {found.law} forecasts at {', '.join(columns)}"
+                + (" (or at C alone)" if found.allocation else "")
+            )
+        best = found.allocate(point["C"])
+        point |= {"N": best.N, "D": best.D}
+    return point
 
 
 def _largest(frame: pd.DataFrame, found: Fit, by: str | None) -> float | None:

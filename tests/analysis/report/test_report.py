@@ -10,6 +10,7 @@ import pytest
 
 from analysis.errors import UserError
 from analysis.report.fit_groups import find
+from analysis.report.headlines import headlines
 from analysis.report.law_results import How
 from analysis.report.page import write_report
 from analysis.report.summary import read_sweep, summarise
@@ -134,22 +135,20 @@ def test_nothing_finished_is_a_report_too(tmp_path):
     assert "No law is claimed" in text
 
 
-def test_a_frontier_of_edges_is_no_headline(tmp_path):
+def test_a_frontier_of_edges_is_no_headline():
     wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
-    report = write_report(write_results(wide.assign(error=np.nan), tmp_path), how=How(resamples=0))
-    assert report.findings[0].frontiers["loss"].share_at_edge > 2 / 3
-    assert not any("falls as" in line.what for line in report.headlines)
-    assert any("width 256" in line.what for line in report.headlines)
+    findings, _ = find(wide.assign(error=np.nan), How(resamples=0))
+    assert findings[0].frontiers["loss"].share_at_edge > 2 / 3
+    lines = headlines(findings)
+    assert not any("falls as" in line.what for line in lines)
+    assert any("width 256" in line.what for line in lines)
 
 
-def test_an_exponent_that_is_hardly_known_is_no_headline(tmp_path):
+def test_an_exponent_that_is_hardly_known_is_no_headline():
     rng = np.random.default_rng(0)
     table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     noisy = table.assign(loss=table["loss"].mean() * np.exp(0.3 * rng.standard_normal(len(table))))
-    sure, unsure = (
-        write_report(write_results(one, tmp_path / name), how=QUICK).headlines
-        for one, name in ((table, "sure"), (noisy, "noisy"))
-    )
+    sure, unsure = (headlines(find(one, QUICK)[0]) for one in (table, noisy))
     assert any("width 64" in line.what for line in sure)
     assert not any("width" in line.what for line in unsure)
 
@@ -161,7 +160,7 @@ def test_edges_weaken_what_is_said(tmp_path):
 
 
 def test_recipes_and_families_are_analysed_apart():
-    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=2)
+    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=1).assign(error=np.nan)
     other = table.assign(family="bottleneck", run_id=table["run_id"] + "b", loss=table["loss"] * 0.9)
     third = table.assign(schedule="constant", run_id=table["run_id"] + "c")
     findings, refused = find(pd.concat([table, other, third]), How(resamples=0))
@@ -178,20 +177,19 @@ def test_recipes_and_families_are_analysed_apart():
 
 
 def test_milestones_of_constant_runs_make_the_frontier():
-    findings, _ = find(worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6), How(resamples=0))
+    table = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(error=np.nan)
+    findings, _ = find(table, How(resamples=0))
     group = findings[0]
     assert len(group.milestones) == 6 * len(group.rows)
     assert group.frontiers["loss"].n_cells > len(group.rows)
     assert next(c for c in group.claims if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
-    inside, _ = find(
-        worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(schedule="cosine"), How(resamples=0)
-    )
+    inside, _ = find(table.assign(schedule="cosine"), How(resamples=0))
     assert inside[0].milestones is None
     assert any("not fitted" in text for text in inside[0].notes)
 
 
 def test_loss_in_data_size_per_width():
-    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2)
+    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     findings, _ = find(table, QUICK)
     claims = [c for c in findings[0].claims if c.sweep and c.x == "D" and c.law == "saturating" and c.y == "loss"]
     assert len(claims) == 2
@@ -212,7 +210,8 @@ def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory):
     """A report of training runs at a constant rate with a probe at each milestone, and one that differs in recipe."""
-    trained = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(task="test", origin=None)
+    trained = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6)
+    trained = trained.assign(task="test", origin=None, error=np.nan)
     probed = trained.assign(
         task="probe:digits", origin=trained["run_id"], loss=trained["loss"] * 0.8, stage_recipe="probe lr=0.1"
     )
@@ -259,7 +258,7 @@ def test_a_report_can_be_of_one_task(staged, tmp_path):
 
 
 def test_kinds_without_a_scale_only_compare():
-    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=2)
+    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=1).assign(error=np.nan)
     alone = table[(table["width"] == 8) & (table["budget"] == 1e9)].assign(optim="sgd")
     alone["run_id"] += "s"
     findings, refused = find(pd.concat([table, alone]), How(resamples=0))
@@ -268,7 +267,8 @@ def test_kinds_without_a_scale_only_compare():
 
 
 def test_unwritable_folder_is_said(tmp_path):
-    folder = write_results(worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1), tmp_path)
+    table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
+    folder = write_results(table.assign(error=np.nan), tmp_path)
     (folder / "figures").write_text("in the way")
     with pytest.raises(UserError, match="cannot write the report"):
         write_report(folder, how=QUICK, figures=True)
