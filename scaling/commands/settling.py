@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,7 +46,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     if done.outcome is not None:
         print_outcome(console, done.outcome, again=again)
         return Ended(done.facts, done.outcome.exit_code, settled_here=True)
-    path = order.folder.path
+    path = as_typed(order.folder.path)
     for line in (*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"):
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
@@ -55,6 +58,11 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
         raise
     print_outcome(console, outcome, again=again)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
+
+
+def as_typed(path: Path) -> str:
+    """Return a path as one would type it here, quoted for the shell."""
+    return shlex.quote(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
 
 
 def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:

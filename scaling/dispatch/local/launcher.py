@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scaling import devices
 from scaling.dispatch.dispatches import Dispatch
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
+from scaling.dispatch.states.state import RunState, State, Status, eta
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
+
+
+def _shown(order: Order, view: View) -> Callable[[Any], None]:
+    """Return what shows the progress of a single run."""
+    [entry] = order.entries
+    started = time.monotonic()
+
+    def show(progress: Any) -> None:
+        state = RunState(
+            entry.run_id,
+            entry.label,
+            State.RUNNING,
+            seconds=time.monotonic() - started,
+            forecast_seconds=entry.forecast_seconds,
+            step=progress.step,
+            steps=progress.steps,
+            loss=progress.loss,
+            speed=progress.examples_per_second,
+        )
+        view.update(Status(order.folder.name, (state,), eta([state])))
+
+    return show
 
 
 class LocalLauncher:
@@ -45,7 +69,8 @@ class LocalLauncher:
             from scaling.dispatch.single import run_single
 
             os.environ.update(devices.thread_environment(self._settings.threads))  # torch reads them once, at its start
-            outcome = run_single(order, self._settings)
+            with view:
+                outcome = run_single(order, self._settings, watch=_shown(order, view))
         else:
             from scaling.dispatch.local.run import run_local
 
