@@ -11,3 +11,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def short_ticks(monkeypatch):
+    """`stop` is asked often enough on the fastest machine."""
+    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.05)

@@ -76,12 +76,6 @@ def test_a_killed_run_ends_with_the_same_record(case, tmp_path):
     assert not folder.checkpoint.exists()
 
 
-@pytest.fixture(autouse=True)
-def short_ticks(monkeypatch):
-    """`stop` is asked often enough on the fastest machine."""
-    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.05)
-
-
 def stopped_after(calls):
     """A stop that is asked `calls` times before it says yes."""
     left = iter([False] * calls)
