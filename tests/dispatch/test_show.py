@@ -15,9 +15,10 @@ from scaling.dispatch.states.state import RunState, State, Status
 RUN = RunState("0" * 12, "model.width=64", State.RUNNING, seconds=10.0, step=2_500, steps=10_000, loss=1.23456)
 
 
-@pytest.mark.parametrize(
-    ("terminal", "said"), [(False, "step 2,500 of 10,000, loss 1.235"), (True, "2500/10000 (25%)")]
-)
+SAID = [(False, "step 2,500 of 10,000, loss 1.235"), (True, "5000/10000 (50%)")]
+
+
+@pytest.mark.parametrize(("terminal", "said"), SAID)
 def test_a_run_that_is_alone_shows_how_far_it_is(terminal, said, monkeypatch):
     monkeypatch.setattr(show, "ALONE_SECONDS", 0.0)
     console = Console(file=StringIO(), force_terminal=terminal, width=120)
