@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import analysis
 from analysis import Fit
 from analysis.errors import Refusal, UserError
+from tests.analysis.quick import fit
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
-
-
-def fit(table: pd.DataFrame, law: str = "chinchilla", **options: Any) -> Fit:
-    """Fit from a quarter of the usual starts, half the work; `test_limits` and `test_published` have them all."""
-    return analysis.fit(table, law, **{"starts": 16, **options})
 
 
 def surface(n: int = 60, noise: float = 0.0, seed: int = 0, **changed: float) -> pd.DataFrame:
