@@ -88,7 +88,7 @@ def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) ->
         assert np.ptp(drawn.intervals[name]) == pytest.approx(np.ptp(refits.intervals[name]), rel=0.25)
 
 
-@pytest.mark.parametrize("resamples", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("resamples", [2_500, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
     with peak_memory() as most:
         fit(surface(240), resamples=resamples)
@@ -114,8 +114,8 @@ def test_refits_in_a_flat_valley_settle_in_few_steps(curves: Counter[int]) -> No
     N, D = np.repeat(np.geomspace(1e4, 3e6, 12), 25), np.tile(np.geomspace(5e3, 2e6, 5), 60)
     noise = 0.05 * np.random.default_rng(0).standard_normal(300) + 0.15 * np.sin(np.log(D))
     loss = (0.93 * N**-0.037 + 800 * D**-0.84) * np.exp(noise)
-    found = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), resamples=1_000)
-    assert curves[300] < 300 * 1_000
+    found = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), resamples=300)
+    assert curves[300] < 300 * 300
     assert not any("did not settle" in line for line in found.warnings)
     assert found.certificate.status == "weak"
 
@@ -126,17 +126,16 @@ def test_same_digits_on_any_number_of_cores() -> None:
         "from tests.analysis.fitting.test_limits import surface\nfrom analysis import fit\n"
         "print(fit(surface(200), resamples=60).to_json(), fit(surface(99), 'm3', x='D', resamples=9).to_json())\n"
     )
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
-        ).stdout
-        for threads in ("1", "2")
-    ]
-    assert said[0] == said[1]
+    threads = "2" if os.environ.get("OMP_NUM_THREADS") == "1" else "1"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+    ).stdout
+    here = fit(surface(200), resamples=60).to_json(), fit(surface(99), "m3", x="D", resamples=9).to_json()
+    assert said == "{} {}\n".format(*here)
 
 
 def test_one_m4_fit_takes_few_steps(curves: Counter[int]) -> None:
