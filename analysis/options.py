@@ -38,8 +38,8 @@ OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Which table, which of its columns and which of its rows the user asked for."""
+class TableChoice:
+    """The table, columns and rows that the options of a command choose."""
 
     source: str
     columns: dict[str, str]
@@ -70,7 +70,7 @@ class Chosen:
 
 
 def table_options(command: Command) -> Command:
-    """Take TABLE and the options that choose columns and rows; the command receives them as `chosen`."""
+    """Take TABLE and the options that choose columns and rows; the command receives a TableChoice."""
 
     def wrapped(
         source: str,
@@ -85,7 +85,7 @@ def table_options(command: Command) -> Command:
         **rest: Any,
     ) -> Any:
         selection = {"rows": rows, "where": where, "pool": words(pool), "keep": words(keep), "task": task}
-        return command(Chosen(source, parse_columns(columns), derive, selection, convention), **rest)
+        return command(TableChoice(source, parse_columns(columns), derive, selection, convention), **rest)
 
     options = (
         click.argument("source", metavar="TABLE"),

@@ -15,7 +15,7 @@ from analysis.fitting.card import card_text, parameter_rows, write_parameter
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 
 if TYPE_CHECKING:
-    from analysis.estimates.allocate import Comparison
+    from analysis.estimates.allocate import ApproachComparison
     from analysis.estimates.backtest import Backtest
     from analysis.estimates.forecast import Forecast
     from analysis.estimates.frontier import Frontier
@@ -34,7 +34,7 @@ def console() -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
-    """Build a table; `right`: columns of numbers."""
+    """Build a table. right: the columns of numbers."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
         drawn.add_column(name, justify="right" if i in right else "left", overflow="fold")
@@ -115,7 +115,7 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
 
 
 def show_backtest(found: Backtest) -> None:
-    """Print laws ranked by how well they foretold what was left out."""
+    """Print laws ranked by how well they predicted what was left out."""
     out = console()
     rows = []
     for score in found.scores:
@@ -161,21 +161,21 @@ def show_isoflop(found: IsoFlop) -> None:
     """Print the minimum of each budget and the laws through them."""
     out = console()
     rows = []
-    for v in found.valleys:
+    for v in found.minima:
         band = v.bands.get("1%")
         optimum = (count(v.N), interval(v.N_interval, count), count(v.D)) if v.ok else ("", "", "")
         mark = status(v.status) + (f" {escape(v.reason)}" if v.reason else "")
         rows.append((flops(v.budget), str(len(v.sizes)), *optimum, measured(v.y), interval(band, count), mark))
     heads = ("budget", "sizes", "best N", f"{percent(found.level)} interval", "best D", found.y, "within 1 %", "")
     out.print(table(heads, rows, right=[0, 1, 2, 4, 5]))
-    out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.valleys)} usable)")
+    out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.minima)} usable)")
     show_line(out, "N*", found.N_law)
     show_line(out, "D*", found.D_law)
     show_line(out, f"best {found.y}", found.y_law)
     notes(out, found.warnings)
 
 
-def show_comparison(found: Comparison) -> None:
+def show_allocation(found: ApproachComparison) -> None:
     """Print the approaches side by side, their targets and the verdict."""
     out = console()
     rows = []

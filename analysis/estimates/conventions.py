@@ -62,7 +62,7 @@ def under(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
 
 
 def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the paper's N and C; `UserError` where it has not what they are counted from."""
+    """Return the table with the paper's N and C; `UserError` where columns that these are counted from are missing."""
     counted = with_paper_columns(table)
     missing = [name for name in (PAPER.N, PAPER.C) if name not in counted.columns]
     if missing:
@@ -75,7 +75,7 @@ def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Exponents:
-    """A frontier under one convention, and the law through it (`common_law`)."""
+    """A frontier under one convention, and the law through it (the same for all that are compared)."""
 
     convention: Convention
     front: Frontier

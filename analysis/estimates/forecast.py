@@ -1,4 +1,4 @@
-"""Forecast the response at a size never run: value, intervals, how far beyond the data, and what backtests support."""
+"""Forecast the response at a setting that was not run: value, intervals, how far ahead, what backtests support."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Forecast:
         return plain(self)
 
     def to_json(self) -> str:
-        """Return the JSON text of `to_dict`."""
+        """Return to_dict as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
 
@@ -56,7 +56,7 @@ def forecast(
 ) -> Forecast:
     """Fit a law and forecast at a setting such as {"C": 1e20}; a law in N and D given only C takes their optimum.
 
-    Unless `check` is off, backtests by the same column say how far ahead such fits have held. `options` are `fit`'s.
+    check: backtest by the same column how far ahead such fits have held. options: those of fit.
     """
     return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
 
@@ -96,11 +96,11 @@ def forecasts(
         by = next((name for name in ("C", "N", "D", *one) if name in one and name in frame.columns), None)
         supported, said = checked(by)
         largest = _largest(frame, found, by)
-        told.append(foretell(found, point, by=by or "", largest=largest, supported=supported, said=said))
+        told.append(forecast_from(found, point, by=by or "", largest=largest, supported=supported, said=said))
     return told
 
 
-def foretell(
+def forecast_from(
     found: Fit,
     point: dict[str, float],
     *,

@@ -1,4 +1,4 @@
-"""A power law through a few optima, y = a x^k: a line in log-log, with an interval from resampled optima."""
+"""A power law through a few points, y = a x^k: a line in log-log, with an interval from resampled points."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PowerLine:
-    """y = coefficient x^exponent through `n` points, as log y = height + exponent (log x - centre).
+    """y = coefficient x^exponent through n points, as log y = height + exponent (log x - centre).
 
-    interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2) of resampled
+    interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2), resampled
     (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated.
     """
 
@@ -68,8 +68,8 @@ def power_line(
 ) -> PowerLine:
     """Fit log y on log x by least squares.
 
-    draws: (k, n) resampled log y (NaN: that optimum was lost in the resample). Where the points lie further off the
-    line than the resamples explain (F test at 5 %), the interval comes from that scatter instead, and this is said.
+    draws: (k, n) resampled log y (NaN: the resample has no such point). Where the points lie further off the line than
+    the resamples explain (F test at 5 %), the interval comes from their scatter instead, with a warning.
     """
     u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
     centre, n = float(u.mean()), len(u)
@@ -108,7 +108,7 @@ def power_line(
 
 
 def _refit(design: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Fit every draw by its present points; draws with fewer than two fall out."""
+    """Fit a line to the points that each draw has; draws with fewer than two are left out."""
     present = np.isfinite(draws)
     weight, value = present.astype(float), np.where(present, draws, 0.0)
     t = design[:, 1]

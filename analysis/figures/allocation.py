@@ -31,7 +31,7 @@ class AllocationNumbers:
 def allocation_numbers(
     rows: pd.DataFrame, y: str, convention: Convention, *, epochs: float, resamples: int = 300
 ) -> tuple[AllocationNumbers, AllocationNumbers]:
-    """Collect the panels of N and of examples from the rows at `epochs`; Refusal where the frontier is too short.
+    """Collect the panels of N and of examples from rows of so many epochs; Refusal where the frontier is too short.
 
     The frontier is the Pareto set, as in the paper. A point of the smallest or largest model or data set enters no
     line, and there is none unless the others are of three sizes of both. At fixed epochs C is proportional to

@@ -35,7 +35,7 @@ class Curve:
 
 
 def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, float] | None = None) -> Curve:
-    """Compute a fit's mean curve and band over x from low to high, other inputs held fixed."""
+    """Compute a fit's mean curve and band over x from low to high. fixed: the values of other inputs."""
     grid = np.geomspace(low, high, 200)
     at = {x: grid, **{name: np.full(len(grid), value) for name, value in (fixed or {}).items()}}
     band = fit.interval(at) if fit.intervals else (None, None)
@@ -103,7 +103,7 @@ def mathtext(text: str) -> str:
 def draw_curve(
     ax: Axes, curve: Curve, colour: Any, *, known: tuple[float, float] | None = None, **line: object
 ) -> None:
-    """Draw a law: solid where there are data (`known`), dashed beyond, its band behind."""
+    """Draw a law with its band. known: where there are data, and the line is solid; beyond it is dashed."""
     low, high = known or (curve.x[0], curve.x[-1])
     inside = (curve.x >= low * (1 - 1e-9)) & (curve.x <= high * (1 + 1e-9))
     if curve.low is not None and curve.high is not None:

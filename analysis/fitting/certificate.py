@@ -1,4 +1,4 @@
-"""What a fit is worth: whether its starts agree, whether it is at an optimum, and what the data cannot tell."""
+"""The certificate of a fit: whether its starts agree, whether it is at an optimum, what the data do not determine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Basin:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The doubt a fit carries."""
+    """How far a fit is to be trusted, with the reasons."""
 
     status: Literal["ok", "weak", "refused"]
     reasons: tuple[str, ...]
@@ -191,7 +191,7 @@ def _reasons(
 
 
 def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificate:
-    """Lower the certificate for what the intervals (p, 2) of the inner vector show not to be identified."""
+    """Return the certificate, weak where the intervals (p, 2) of the inner vector do not identify parameters."""
     reasons = _unidentified(problem, ends, known=certificate.at_bound)
     if not reasons:
         return certificate
@@ -199,7 +199,7 @@ def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificat
 
 
 def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
-    """Name what may as well stand at its edge, and exponents known to no better than a factor of `KNOWN`."""
+    """Name parameters whose interval reaches the edge of their box, and exponents not known to a factor of KNOWN."""
     at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
     doubts = {}
     for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):

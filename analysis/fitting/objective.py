@@ -16,7 +16,7 @@ LAD_DELTA = 1e-4
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of residuals: `huber` with its delta, `lad` or `lsq`, on log y or on raw y.
+    """The loss of residuals: huber with its delta, lad or lsq, on log y or on raw y.
 
     Values follow Hoffmann et al. 2022: r^2 / 2 inside delta, delta (|r| - delta / 2) outside, |r| for lad, r^2 / 2 for
     lsq, summed over points (an average would stop optimisers early at these deltas).

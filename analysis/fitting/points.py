@@ -1,4 +1,4 @@
-"""From a table's rows to the arrays that a fit works on, or a sentence about what is wrong with them."""
+"""From a table's rows to the arrays that a fit works on, or a sentence that says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Points:
         return int(self.run.max()) + 1
 
     def units(self, shared: Mapping[str, str]) -> Units:
-        """Return the centres that make the fit scale-free; inputs in `shared` take the centre of another."""
+        """Return the centres that make the fit scale-free. shared: inputs that take the centre of another input."""
         log_inputs = {name: float(np.log(self.inputs[shared.get(name, name)]).mean()) for name in self.inputs}
         return Units(log_inputs, float(np.log(np.median(np.abs(self.y)))))
 

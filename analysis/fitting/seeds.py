@@ -1,4 +1,4 @@
-"""What the scatter of seeds tells: weights for a fit, and whether the law misses more than seeds explain."""
+"""The scatter of seeds: weights for a fit from it, and a test whether a law misses more than it explains."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from analysis.table.select import OWN_TASK
 from analysis.wording import symbol
 
 MOST_ROWS = 60
-"""Settings that a table lists; where milestones make more, only the ends of runs are listed."""
+"""Settings that a table lists; where milestones make them more, only the ends of runs are listed."""
 
 SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
 """Columns that tell one setting from another beside the model and the epochs, where they differ."""
@@ -40,8 +40,8 @@ def results_of(cases: Sequence[Case]) -> TextTable | None:
     settled = [case.rows for case in cases if case.rows is not None]
     if not settled:
         return None
-    measured = all("error" in rows and rows["error"].notna().all() for rows in settled)
-    return result_table(pd.concat(settled), "error" if measured else "loss")
+    errors = all("error" in rows and rows["error"].notna().all() for rows in settled)
+    return result_table(pd.concat(settled), "error" if errors else "loss")
 
 
 def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
@@ -105,7 +105,7 @@ def _appearance(column: pd.Series) -> pd.Series:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """Choose the columns that tell settings apart; what follows from the others tells nothing."""
+    """Choose the columns that tell settings apart, without those that follow from others."""
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
@@ -118,7 +118,7 @@ def _settings(rows: pd.DataFrame) -> list[str]:
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add what a line is told by: model, epochs as asked for, and the column its value stands in."""
+    """Add the columns that name a line (model, epochs as asked for, change), and the table's column of its value."""
     from analysis.figures.paper.ablation import variant_of
 
     added: dict[str, Any] = {}

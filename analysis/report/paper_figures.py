@@ -1,6 +1,6 @@
-"""Figures of particular kinds of sweeps; a report shows those whose kind its table is of.
+"""Figures of the reference paper's kinds of sweeps; a report shows those of its table's kind.
 
-A new kind is one function in `SPECIALS`: from a case to drawings, none where the case is of another kind.
+A new kind is one function in PAPER_FIGURES: from a case to drawings, none where the case is of another kind.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
 from analysis.numbers import count, interval, measured, number, percent
-from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
+from analysis.report.case import Case, crops_of, epoch_groups, has_all, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
 from analysis.table.select import OWN_TASK
 from analysis.wording import augment_words
 
 
-def drawings(case: Case) -> Iterator[Drawing]:
-    """Yield the special figures of a case."""
-    for special in SPECIALS:
-        yield from special(case)
+def paper_figures(case: Case) -> Iterator[Drawing]:
+    """Yield the figures of the kinds of sweeps that a case is of."""
+    for figures in PAPER_FIGURES:
+        yield from figures(case)
 
 
 def zhai(case: Case) -> Iterator[Drawing]:
@@ -94,7 +94,7 @@ def families(case: Case) -> Iterator[Drawing]:
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.how.resamples)
+    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
@@ -116,7 +116,7 @@ def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
     return rows["C"].nunique() >= 6 and attempt(lambda: frontier(rows, y=y, resamples=0))[0] is not None
 
 
-def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
+def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
     """Figure 7: the frontiers of the tasks that stages evaluate the same models on."""
     chosen = [case for case in cases if case.exponents and case.y == "error"]
     groups = {str(case.task): (case.rows, case.exponents[0]) for case in chosen if case.rows is not None}
@@ -132,9 +132,7 @@ def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
 def batches(case: Case) -> Iterator[Drawing]:
     """Figure 5: the error against the batch, at equal examples and at equal steps."""
     rows = case.rows
-    if rows is None or not {"batch", "D", "step"} <= set(rows.columns) or rows["batch"].nunique() < 3:
-        return
-    if rows[["batch", "D", "step"]].isna().any(axis=None):
+    if rows is None or not has_all(rows, "batch", "D", "step") or rows["batch"].nunique() < 3:
         return
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]
@@ -171,8 +169,8 @@ def ablation(case: Case) -> Iterator[Drawing]:
 
 def shapes(case: Case) -> Iterator[Drawing]:
     """Deeper or wider: the error of each depth against the weights, at equal compute."""
-    rows, needed = case.ends, ["budget", "depth", "width", "N"]
-    if rows is None or not {*needed, "family"} <= set(rows.columns) or rows[needed].isna().any(axis=None):
+    rows = case.ends
+    if rows is None or not has_all(rows, "budget", "depth", "width", "N", "family"):
         return
     grid = rows[["depth", "width"]].drop_duplicates()
     if rows["family"].nunique() > 1 or min(grid["depth"].nunique(), grid["width"].nunique()) < 3:
@@ -248,7 +246,7 @@ def filters(case: Case) -> Iterator[Drawing]:
     draw = [partial(draw_mosaic, numbers=one) for one in grid]
     yield Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
     lines = locality_lines(rows, kept)
-    if max(len(line.examples) for line in lines) > 1:
+    if max(len(line.x) for line in lines) > 1:
         caption = (
             "Locality of a filter: the share of its squared weights in the best window of a quarter of the image's "
             "side, scaled so that even weights have 0 and a single window has 1; means over filters and seeds, with "
@@ -259,6 +257,6 @@ def filters(case: Case) -> Iterator[Drawing]:
         yield Drawing("locality", "Locality of first-layer filters", caption, draw)
 
 
-SPECIALS: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
+PAPER_FIGURES: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
     *(zhai, allocation, families, batches, ablation, shapes, augmentations, crops, filters),
 )

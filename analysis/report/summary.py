@@ -17,7 +17,7 @@ from analysis.wording import counted
 
 @dataclass(frozen=True)
 class Trouble:
-    """Runs that are kept out, by one reason."""
+    """Runs that are kept out of the fits for one reason."""
 
     what: str
     why: str
@@ -38,7 +38,7 @@ class Summary:
 
 
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
-    """Sum up a table and the sweep file kept beside its plan."""
+    """Summarise a table and the sweep file beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
     question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}: ", "", question)
     question = question[:1].upper() + question[1:]
@@ -67,8 +67,8 @@ def read_sweep(path: Path) -> tuple[str, str]:
     return "\n".join(head).strip(), command
 
 
-def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
-    """Say what N, D, C and the responses mean. stages: rows of stages are among those that were analysed."""
+def conventions(measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+    """Say what N, D, C and the responses mean. measured: the responses; stages: some rows are of stages."""
     said = [
         ("N", "parameters of all weight matrices; biases, norms and gains are not counted."),
         ("D", "training examples processed, repeats included, as whole batches really went through."),
@@ -80,7 +80,7 @@ def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[t
         ),
         ("loss", "the data set's metric on its test set: cross-entropy in nats, or squared error in units of Var(y)."),
     ]
-    if "error" in findings_have:
+    if "error" in measured:
         said.append(("error", "1 − top-1 accuracy on the test set."))
     if stages:
         text = "N, D and C are those of the training run that the stage started from, at its checkpoint."

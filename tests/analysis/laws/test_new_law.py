@@ -14,7 +14,7 @@ from analysis.fitting.card import card_text, parameter_rows
 from analysis.laws import LAWS, get_law, joint_laws, laws_of_one_variable, own_law
 from analysis.laws.additive import AdditiveLaw
 from analysis.numbers import exponent, interval, number
-from analysis.table.slices import one_variable
+from analysis.table.slices import find_slices
 from tests.analysis import worlds
 from tests.analysis.worlds import World
 
@@ -51,7 +51,7 @@ def test_a_new_law_is_fitted_by_its_name(sweep):
 def test_a_new_law_is_drawn_with_its_equation(sweep):
     found = fit(sweep, "log_power", x="D", resamples=20)
     curve = curve_of_fit(found, "D", 256, 2**17)
-    slices = one_variable(sweep, "D")
+    slices = find_slices(sweep, "D")
     with look():
         figure, (ax,) = panels()
         draw_single(ax, single_numbers(slices, "loss", [curve], sweep))
