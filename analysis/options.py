@@ -1,4 +1,4 @@
-"""What the commands of the analysis share: reading a table by options, writing JSON, printing results."""
+"""Options and answers that the commands of the analysis share."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def parse_numbers(text: str) -> dict[str, list[float]]:
-    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may stand several times."""
+    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
     numbers: dict[str, list[float]] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
@@ -184,7 +184,7 @@ def words(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[], None]) -> None:
-    """Show a result to a person, and write it as JSON where that was asked; `-` writes JSON alone."""
+    """Show a result to a person, and write it as JSON where that was asked. json_path: - writes JSON alone."""
     if json_path != "-":
         show()
     if json_path is None:

@@ -200,7 +200,7 @@ def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> A
 
 
 def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
-    """Say whether the exponents differ by more than their intervals allow, pair by pair."""
+    """Compare the exponents pair by pair; return whether they agree within their intervals, and a sentence."""
     sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
     if len(sure) < 2:
         said = f"{sure[0].title} only" if sure else "none of them"

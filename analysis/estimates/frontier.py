@@ -197,7 +197,7 @@ def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
 
 
 def _milestones(table: pd.DataFrame) -> bool:
-    """Tell a table with rows before the end of their run, where a budget is not what was spent."""
+    """Tell whether rows stand before the end of their run, where a budget is not what was spent."""
     return bool((table["C"] < 0.7 * table["budget"]).any())
 
 

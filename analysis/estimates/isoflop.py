@@ -57,7 +57,7 @@ class Minimum:
         return self.status == "ok"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the valley as plain numbers."""
+        """Return the minimum as plain numbers."""
         names = ("budget", "C", "status", "reason", "N", "N_interval", "D", "y", "bands", "share_bracketed")
         plain = {name: getattr(self, name) for name in names}
         return {**plain, "sizes": list(self.sizes), "means": list(self.means), "seeds": list(self.seeds)}

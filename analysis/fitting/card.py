@@ -31,7 +31,7 @@ def write_parameter(law: Law, name: str, value: float) -> str:
 
 
 def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
-    """Return name, value and interval of each parameter, as they are written, and those of the optimal N and D."""
+    """Return name, value and interval of each parameter as text, and the exponents of the optimal N and D."""
     law = fit.engine.problem.law
     rows = []
     for name, value in fit.params.items():

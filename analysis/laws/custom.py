@@ -33,7 +33,7 @@ class CustomLaw(Law):
 
     @property
     def logs(self) -> Array:
-        """Tell which parameters are carried as logarithms."""
+        """Return a mask of the parameters that are carried as logarithms."""
         return np.array([low > 0 for low, _ in self.limits])
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:

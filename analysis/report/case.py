@@ -56,7 +56,7 @@ class Case:
 
     @cached_property
     def scaling(self) -> bool:
-        """Tell a sweep of models, data and lengths."""
+        """Tell whether it is a sweep of models, data and lengths."""
         return self.rows is not None and is_scaling(self.rows)
 
 
@@ -78,7 +78,7 @@ def crops_of(rows: pd.DataFrame) -> pd.Series:
 
 
 def is_scaling(rows: pd.DataFrame) -> bool:
-    """Tell runs of several models on several data sets, one family and one recipe, over several lengths."""
+    """Tell whether runs are of several models, data sets and lengths, but of one family and one recipe."""
     if not has_all(rows, "N", "C", "D", "D_unique", "width", "depth", "epochs"):
         return False
     fixed = ("family", "data", "batch", "augment", "optim", "label_smoothing")
@@ -108,7 +108,7 @@ def rounded(epochs: float) -> float:
 
 
 def is_ablation(rows: pd.DataFrame) -> bool:
-    """Tell a sweep of components: at equal compute, three or more keys changed, each against the same base."""
+    """Tell whether components are changed: three or more keys at equal compute, each against the same base."""
     from analysis.figures.paper.ablation import variant_of
 
     if not {"overrides", "C"} <= set(rows.columns):

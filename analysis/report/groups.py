@@ -72,7 +72,7 @@ class Group:
 
     @property
     def is_isoflop(self) -> bool:
-        """Tell a grid of sizes at equal compute: by its column budget, else by clusters of C."""
+        """Tell whether sizes were run at equal compute, by the column budget or else by clusters of C."""
         rows = self.rows
         if not {"N", "C"} <= set(rows.columns) or ("budget" in rows.columns and rows["budget"].isna().any()):
             return False
@@ -96,7 +96,7 @@ def split(table: pd.DataFrame, task: str | None = None) -> tuple[list[Group], li
 
 
 def has_few_runs(rows: pd.DataFrame) -> bool:
-    """Tell the milestones of so few runs that resampling these says nothing."""
+    """Tell whether the rows are milestones of too few runs to resample."""
     return "run_id" in rows.columns and has_milestones(rows) and origins(rows).nunique() < FEW_RUNS
 
 

@@ -62,7 +62,7 @@ def _of_slices(group: GroupResults, name: str) -> Iterator[Headline]:
 
 
 def _known(ends: Interval | None) -> bool:
-    """Tell an exponent that is known to a factor of KNOWN, sign included. One without an interval passes."""
+    """Tell whether an exponent is known to a factor of KNOWN, sign included. One without an interval passes."""
     if ends is None:
         return True
     low, high = sorted(map(abs, ends))

@@ -12,7 +12,7 @@ from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
-from analysis.figures.single import draw_single, single_numbers
+from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.fitting.result import Fit
 from analysis.numbers import percent
@@ -40,7 +40,7 @@ def group_figures(group: GroupResults) -> Iterator[Drawing]:
             if y == "loss" and len(group.minima[y].usable) > 1:
                 yield _optimum(group)
         for x in ("D", "D_unique", "N"):
-            yield from _single(group, x, y)
+            yield from _slices(group, x, y)
     law = group.law(JOINT, "loss")
     if law and law.fit and law.sound:
         yield _residuals(law.fit)
@@ -113,18 +113,18 @@ def _optimum(group: GroupResults) -> Drawing:
     return Drawing("optimum", "Compute-optimal N and D", caption, draw)
 
 
-def _single(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
+def _slices(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
     slices = group.slices.get(x, [])
     if not slices or not is_usable(group.rows, y):
         return
     curves = [_curve(group, y, one, beyond=4.0 if one is slices[-1] else 1.0) for one in slices]
-    numbers = single_numbers(slices, y, curves, group.rows)
+    numbers = slice_numbers(slices, y, curves, group.rows)
     words = {"N": "N", "D": "D", "D_unique": "the size of the training set"}[x]
     fitted = sum(curve is not None for curve in curves)
     each = slices[0].held + (" and data set" if slices[0].examples else "")
     caption = f"Means over seeds with the seeds' range, one line for each {each}"
     caption += f"; {counted(fitted, 'law')}, that of the largest stands out." if fitted else "; no laws fitted."
-    draw = [partial(draw_single, numbers=numbers)]
+    draw = [partial(draw_slices, numbers=numbers)]
     yield Drawing(f"{y}_vs_{x}", f"{y.capitalize()} against {words}", caption, draw, bar=len(slices) > 1)
 
 

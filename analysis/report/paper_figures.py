@@ -11,7 +11,7 @@ from functools import partial
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.conventions import OURS, Convention, compared, known
+from analysis.estimates.conventions import OURS, Convention, compare_exponents, conventions_of
 from analysis.estimates.frontier import MIN_POINTS, frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
@@ -56,7 +56,7 @@ def allocation(case: Case) -> Iterator[Drawing]:
     if case.rows is None or not case.scaling:
         return
     groups = epoch_groups(case.rows)
-    for i, convention in enumerate(known(case.rows)):
+    for i, convention in enumerate(conventions_of(case.rows)):
         found = _best_panels(case.rows, groups, case.y, convention)
         if found is None:
             continue
@@ -94,7 +94,7 @@ def families(case: Case) -> Iterator[Drawing]:
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
+    found = compare_exponents([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."

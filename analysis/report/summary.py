@@ -68,7 +68,7 @@ def read_sweep(path: Path) -> tuple[str, str]:
 
 
 def conventions(measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
-    """Say what N, D, C and the responses mean. measured: the responses; stages: some rows are of stages."""
+    """Return what N, D, C and the responses mean. measured: the responses; stages: some rows are of stages."""
     said = [
         ("N", "parameters of all weight matrices; biases, norms and gains are not counted."),
         ("D", "training examples processed, repeats included, as whole batches really went through."),

@@ -80,7 +80,7 @@ def _check(source: str, table: pd.DataFrame, expression: str) -> None:
 
 
 def _huge(exponent: ast.expr) -> bool:
-    """Tell a constant exponent that would make Python's integers grow without bound."""
+    """Tell whether a constant exponent would make Python's integers grow without bound."""
     if any(isinstance(node, ast.Name) for node in ast.walk(exponent)):
         return False
     if any(isinstance(node, ast.Pow) for node in ast.walk(exponent)):

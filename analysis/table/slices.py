@@ -37,7 +37,7 @@ class Slice:
 
     @property
     def words(self) -> str:
-        """Say what is held fixed, for a title."""
+        """Return what is held fixed, for a title."""
         said = f"{self.held} = {count(self.value)}"
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
             said = f"width {self.rows['width'].iloc[0]:.0f} ({said})"

@@ -21,7 +21,7 @@ APART = ("family", "width", "depth", "expansion", "data", "D_unique", "augment",
 
 
 @dataclass(frozen=True)
-class Line(SeedRange):
+class BatchLine(SeedRange):
     """One amount of examples (or steps): the error of each batch (x) at its best learning rate, and that rate."""
 
     amount: float
@@ -33,7 +33,7 @@ class BatchNumbers:
     """What is drawn in one panel. of: examples or steps; at_edge: batches whose best rate is an end of those tried."""
 
     of: str
-    lines: tuple[Line, ...]
+    lines: tuple[BatchLine, ...]
     tuned: bool
     at_edge: tuple[float, ...]
     y_label: str
@@ -67,12 +67,12 @@ def _amount(rows: pd.DataFrame) -> pd.Series:
     return rows["D"].astype(float).map(largest)
 
 
-def _line(group: pd.DataFrame, y: str, amount: float) -> Line:
+def _line(group: pd.DataFrame, y: str, amount: float) -> BatchLine:
     chosen_on = f"val_{y}" if f"val_{y}" in group.columns and group[f"val_{y}"].notna().all() else y
     group = group if "lr" in group.columns else group.assign(lr=0.0)
     best = dict(group.groupby(["batch", "lr"])[chosen_on].mean().groupby("batch").idxmin().tolist())
     line = seed_range(group[group["lr"] == group["batch"].map(best)], "batch", y)
-    return Line(**line, amount=amount, lr=np.array([best[batch] for batch in line["x"]]))
+    return BatchLine(**line, amount=amount, lr=np.array([best[batch] for batch in line["x"]]))
 
 
 def draw_batches(ax: Axes, numbers: BatchNumbers) -> None:

@@ -15,7 +15,7 @@ from analysis.figures.style import GREY, HUES, MARKERS, label, legend_above, log
 
 @dataclass(frozen=True)
 class RecipeLine(SeedRange):
-    """One recipe. level: its value without what x counts."""
+    """One recipe. level: its value without crops, where x is their number."""
 
     name: str
     level: float | None = None

@@ -67,7 +67,7 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
 
 
 def best_words(panels: Sequence[ShapeNumbers]) -> str:
-    """Say each budget's best shape in a sentence."""
+    """Return a sentence with each budget's best shape."""
     said = []
     for one in panels:
         depth, width, _, y = one.best

@@ -14,7 +14,7 @@ from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import as_html, curve_of_fit, curve_of_line, equation
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
-from analysis.figures.single import draw_single, single_numbers
+from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import colours, label, log_ticks, look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.table.slices import find_slices
@@ -98,9 +98,9 @@ def test_single_variable_sweeps_are_found_and_drawn():
         sweeps = find_slices(table, x)
         assert [sweep.value for sweep in sweeps] == sorted(table[held].unique())
         curves = [curve_of_fit(fit(s.rows, "power", x=x, resamples=0), x, 1e3, 1e4) for s in sweeps[:-1]]
-        numbers = single_numbers(sweeps, "loss", [*curves, None], table)
+        numbers = slice_numbers(sweeps, "loss", [*curves, None], table)
         assert all((line.low <= line.mean).all() and (line.mean <= line.high).all() for line in numbers.lines)
-        drawn(draw_single, numbers)
+        drawn(draw_slices, numbers)
 
 
 def test_sweeps_of_different_recipes_and_epochs_stay_apart():

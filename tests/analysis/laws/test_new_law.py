@@ -8,7 +8,7 @@ import pytest
 from analysis import fit
 from analysis.__main__ import main
 from analysis.figures.equation import as_html, curve_of_fit, equation
-from analysis.figures.single import draw_single, single_numbers
+from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import look, panels
 from analysis.fitting.card import card_text, parameter_rows
 from analysis.laws import LAWS, get_law, joint_laws, laws_of_one_variable, own_law
@@ -54,7 +54,7 @@ def test_a_new_law_is_drawn_with_its_equation(sweep):
     slices = find_slices(sweep, "D")
     with look():
         figure, (ax,) = panels()
-        draw_single(ax, single_numbers(slices, "loss", [curve], sweep))
+        draw_slices(ax, slice_numbers(slices, "loss", [curve], sweep))
         figure.draw_without_rendering()
     [said] = [text.get_text() for text in ax.get_legend().get_texts()]
     assert said == f"{equation(found, 'D')}  {curve.interval}"

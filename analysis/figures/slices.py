@@ -16,7 +16,7 @@ from analysis.table.slices import Slice
 
 
 @dataclass(frozen=True)
-class Line(SeedRange):
+class SliceLine(SeedRange):
     """One slice, by the value of what is held fixed in it, and its law (None where it was refused)."""
 
     value: float
@@ -24,28 +24,26 @@ class Line(SeedRange):
 
 
 @dataclass(frozen=True)
-class SingleNumbers:
+class SliceNumbers:
     """What is drawn: the lines, and the labels."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[SliceLine, ...]
     x_label: str
     y_label: str
     bar_label: str
 
 
-def single_numbers(
-    slices: Sequence[Slice], y: str, curves: Sequence[Curve | None], rows: pd.DataFrame
-) -> SingleNumbers:
+def slice_numbers(slices: Sequence[Slice], y: str, curves: Sequence[Curve | None], rows: pd.DataFrame) -> SliceNumbers:
     """Collect the figure's numbers. curves: one for each slice, or None."""
     lines = tuple(
-        Line(**seed_range(one.rows, one.x, y), value=one.value, curve=curve)
+        SliceLine(**seed_range(one.rows, one.x, y), value=one.value, curve=curve)
         for one, curve in zip(slices, curves, strict=True)
     )
     x_label = "training set size (examples)" if slices[0].x == "D_unique" else label(slices[0].x, rows)
-    return SingleNumbers(lines, x_label, label(y, rows), label(slices[0].held, rows))
+    return SliceNumbers(lines, x_label, label(y, rows), label(slices[0].held, rows))
 
 
-def draw_single(ax: Axes, numbers: SingleNumbers) -> None:
+def draw_slices(ax: Axes, numbers: SliceNumbers) -> None:
     """Draw the lines with their seeds' range; the law of the largest value stands out, with its equation."""
     colour = colours(line.value for line in numbers.lines)
     last = next((line for line in reversed(numbers.lines) if line.curve), None)
