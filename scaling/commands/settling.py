@@ -68,11 +68,16 @@ def as_typed(path: Path) -> str:
 def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return how its runs ended."""
     from scaling.commands.status import watch_sweep
+    from scaling.dispatch.control import was_cancelled
     from scaling.dispatch.states.outcome import outcome_of
+    from scaling.dispatch.states.read_state import read_status
 
     started = time.monotonic()
     status, ids = watch_sweep(console, order.folder), {entry.run_id for entry in order.entries}
     outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
-    left = outcome.missing - outcome.blocked > 0 and not done.held  # jobs were cancelled
+    left = outcome.unexplained > 0 and was_cancelled(order.folder)
+    if outcome.unexplained and not left:
+        for note in read_status(order.folder).notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
     seconds = time.monotonic() - started
     return replace(outcome, found=done.found, held=done.held, stopped=left, seconds=seconds)

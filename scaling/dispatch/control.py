@@ -82,6 +82,12 @@ def queued_outside_plan(folder: SweepFolder) -> list[str]:
     return [run.run_id for run in status.of(State.RUNNING, State.PENDING)]
 
 
+def was_cancelled(folder: SweepFolder) -> bool:
+    """Return whether the latest dispatch of a sweep was asked to stop."""
+    found = dispatches(folder)
+    return bool(found) and found[-1][0].stop.exists()
+
+
 def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRequest:
     before = read_stop_request(files.stop)
     if runs is None or (before is not None and before.runs is None):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launchers import LAUNCHERS
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome
@@ -89,6 +89,9 @@ class Launcher(Protocol):
 
     def job_states(self, dispatches: Sequence[Dispatch]) -> Mapping[str, str] | None:
         """Return the state of the dispatches' jobs that have not ended, by id; None where the scheduler is silent."""
+
+    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+        """Return in sentences what keeps jobs of these dispatches from training, as far as it can be seen."""
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """End jobs and return those that were ended; UserError where the scheduler does not answer."""

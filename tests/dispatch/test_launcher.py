@@ -58,6 +58,9 @@ class InlineLauncher:
     def job_states(self, dispatches):
         return {}
 
+    def trouble(self, dispatches):
+        return []
+
     def cancel(self, jobs):
         return []
 

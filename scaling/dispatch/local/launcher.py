@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling import devices
-from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
@@ -84,6 +84,10 @@ class LocalLauncher:
     def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str]:
         """Return nothing: workers are processes, which claims name."""
         return {}
+
+    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+        """Return nothing: the dispatcher looks after its workers."""
+        return []
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """Return nothing: workers leave by their stop file."""

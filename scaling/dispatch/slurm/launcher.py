@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
@@ -49,6 +49,12 @@ class SlurmLauncher:
         """Ask squeue."""
         jobs = [job for dispatch in dispatches for job in dispatch.jobs]
         return scheduler.job_states(jobs, users={dispatch.user for dispatch in dispatches})
+
+    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+        """Return why jobs wait that need not, by squeue, and how jobs ended in which no training began."""
+        from scaling.dispatch.slurm.trouble import jobs_in_trouble
+
+        return jobs_in_trouble(dispatches)
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """Call scancel."""
