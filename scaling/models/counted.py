@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
 from scaling.errors import UserError
+from scaling.global_streams import kept_streams
 from scaling.internals.torch import skip_dynamo_import_in_counter
 from scaling.models.parts import is_matrix, with_matrices
 
@@ -88,7 +89,7 @@ def _one_batch(
     model: Countable, shape: tuple[int, ...], outputs: int, device: str
 ) -> tuple[nn.Module, Mapping[str, int]]:
     skip_dynamo_import_in_counter()
-    with torch.random.fork_rng(devices=[]), torch.device(device):
+    with kept_streams(), torch.device(device):
         module = model.make(shape, outputs)
         counter = FlopCounterMode(display=False)
         with counter:
