@@ -39,3 +39,19 @@ class Noisy(Net):
 
     def forward(self, x):
         return super().forward(x * random.uniform(0.5, 1.5) + 0.3 * float(np.random.standard_normal()))
+
+
+class HalfFrozen(Net):
+    """Its first layer stays as it is."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.first.requires_grad_(False)
+
+
+class Dropping(Net):
+    """Stochastic depth: its middle is left out of some steps."""
+
+    def forward(self, x):
+        z = torch.relu(self.first(x))
+        return self.head(z if self.training and random.random() < 0.3 else z + self.middle(z))

@@ -18,6 +18,7 @@ NETS = "tests.train.nets"
 DRAWING = {
     "dropout that does not end": {"model": {"is": "custom", "module": f"{NETS}.Forgetful"}},
     "NumPy and Python": {"model": {"is": "custom", "module": f"{NETS}.Noisy"}},
+    "stochastic depth": {"model": {"is": "custom", "module": f"{NETS}.Dropping"}},
     "a data set": {"data": "drawn"},
     "a finite data set": {"data": {"is": "drawn", "size": 500}},
 }
