@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, Published
+from scaling.data.check import check_labels
 from scaling.data.finite import SPLIT_SEED, Whole
 from scaling.data.memory import load_array
 from scaling.data.pixels import moments
@@ -135,6 +136,8 @@ def _check_room(folder: Path, needed: int) -> None:
 def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
     """Return which pictures of each original split go into which split of ours, in the order of writing."""
     held_out = [name for name in SPLITS[1:] if name in pictures]
+    for name, split in pictures.items():
+        check_labels(split.labels, "labels", f"the {name} images")
     if "train" not in pictures or not held_out:
         found = ", ".join(sorted(pictures)) or "no split"
         raise UserError(f"found {found}; wanted train and at least one of validation and test; add its images")

@@ -63,7 +63,7 @@ def _directory(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _labelled(pictures: Pictures) -> bool:
-    return len(pictures.labels) > 0 and int(pictures.labels.min()) >= 0  # hidden labels are published as -1
+    return len(pictures.labels) > 0 and int(pictures.labels.max()) >= 0  # hidden labels are published as -1
 
 
 def _classes(directory: Path) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from scaling.compose.roots import roots
-from scaling.config import read_group
+from scaling.config import check_frozen, read_group
 from scaling.data.base import Arrays, DataSet, Source
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
@@ -94,6 +94,7 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
     if name not in known:
         raise UserError(f"found no data set {name!r}; {suggestion(name, known)}")
     data: DataSet = read_group("data", {**known[name], **settings})
+    check_frozen("data", data)
     return data
 
 
