@@ -11,7 +11,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Literal, TypeVar, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BeforeValidator,
@@ -120,6 +121,30 @@ def read_group(name: str, raw: Any) -> Any:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}
     return read_part(load_class(raw["_target_"]), values, where=name)
+
+
+def takes(config: Mapping[str, Any], key: str) -> bool:
+    """Say whether the class of a group has a key, which the config may leave out, or a dictionary that it lies in."""
+    group, *path = key.split(".")
+    keys = config.get(group)
+    if not path or not isinstance(keys, Mapping) or "_target_" not in keys:
+        return False
+    kinds = _kinds(load_class(keys["_target_"]))
+    return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
+
+
+@cache
+def _kinds(part: type) -> dict[str, Any]:
+    hints = get_type_hints(part)
+    return {f.name: hints[f.name] for f in dataclasses.fields(part)}
+
+
+def _is_open(kind: Any) -> bool:
+    """Say whether a type is of dictionaries with keys of the user's own."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(_is_open(each) for each in get_args(kind))
+    found = get_origin(kind) or kind
+    return isinstance(found, type) and issubclass(found, Mapping)
 
 
 @cache
