@@ -11,7 +11,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Literal, TypeVar, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BeforeValidator,
@@ -141,6 +142,30 @@ def check_frozen(name: str, group: Any) -> None:
             f"found {name}.{loose} of type {type(values[loose]).__name__}; wanted a value that cannot be changed; "
             f"declare it as a tuple in {kind.__module__}.{kind.__qualname__}"
         ) from None
+
+
+def takes(config: Mapping[str, Any], key: str) -> bool:
+    """Say whether the class of a group has a key, which the config may leave out, or a dictionary that it lies in."""
+    group, *path = key.split(".")
+    keys = config.get(group)
+    if not path or not isinstance(keys, Mapping) or "_target_" not in keys:
+        return False
+    kinds = _kinds(load_class(keys["_target_"]))
+    return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
+
+
+@cache
+def _kinds(part: type) -> dict[str, Any]:
+    hints = get_type_hints(part)
+    return {f.name: hints[f.name] for f in dataclasses.fields(part)}
+
+
+def _is_open(kind: Any) -> bool:
+    """Say whether a type is of dictionaries with keys of the user's own."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(_is_open(each) for each in get_args(kind))
+    found = get_origin(kind) or kind
+    return isinstance(found, type) and issubclass(found, Mapping)
 
 
 @cache

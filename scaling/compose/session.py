@@ -85,7 +85,8 @@ def _unknown(key: str, siblings: Sequence[str]) -> str:
     known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
     own = Path("conf", f"{PRIMARY}.yaml")
     beside = f" ({own} here stands in the place of the package's)" if own.is_file() else ""
-    return f"found the unknown key {key}{beside}; {suggestion(key, known)}"
+    hint = suggestion(key, known) if known else f"{group} has no keys here"
+    return f"found the unknown key {key}{beside}; {hint}"
 
 
 def _missing(error: MissingConfigException) -> str:

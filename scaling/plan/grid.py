@@ -32,6 +32,20 @@ class Block:
         for values in combine:
             yield dict(zip(self.axes, values, strict=True))
 
+    def keys(self) -> list[str]:
+        """Return the keys that the block gives values to."""
+        return list(dict.fromkeys([*self.axes, *(key for item in self.items for key in item)]))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys()
+
+    def varied(self) -> list[str]:
+        """Return those of its keys that do not have one and the same value in all its cells."""
+        return [key for key in self.keys() if any(value != self._values(key)[0] for value in self._values(key))]
+
+    def _values(self, key: str) -> Sequence[Any]:
+        return self.axes[key] if key in self.axes else [item.get(key) for item in self.items]
+
     def replace(self, key: str, values: Sequence[Any]) -> list[Block]:
         """Give `key` these values instead of its own: one block, or one a value where the block is no product."""
         if self.kind == "product":
