@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
-from scaling.internals.torch import skip_dynamo_import
+from scaling.internals.torch import compile_every_shape, skip_dynamo_import
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
@@ -86,7 +86,10 @@ class Trainer:
                 return measure(module(x), y)
 
         chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
-        return torch.compile(chosen, dynamic=False) if train.engine == "compile" else chosen
+        if train.engine == "eager":
+            return chosen
+        compile_every_shape()
+        return torch.compile(chosen, dynamic=False)
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
         """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.

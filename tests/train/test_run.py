@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from math import log
 
 import numpy as np
@@ -201,6 +202,23 @@ def test_settings_change_the_weights_and_still_learn(keys, tmp_path):
 def test_compiled_and_eager_agree(tmp_path):
     eager, compiled = (trained(planned({"steps": 20, "engine": engine}), tmp_path) for engine in ("eager", "compile"))
     assert compiled.points[-1].loss == pytest.approx(eager.points[-1].loss, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_every_shape_is_compiled_once_however_many_there_are(tmp_path, monkeypatch):
+    compiled = []
+
+    def backend(graph, examples):
+        compiled.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr("scaling.train.loop.torch.compile", partial(torch.compile, backend=backend))
+    widths = range(4, 44, 4)
+    for width in (*widths, *widths):
+        model = {"is": "mlp", "width": width, "depth": 1}
+        trained(planned({"steps": 2, "engine": "compile"}, model=model), tmp_path / str(len(compiled)))
+    assert len(compiled) == len(widths)
 
 
 def test_too_little_memory_says_what_to_change(tmp_path):
