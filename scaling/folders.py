@@ -122,7 +122,7 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
 
 
-def write_aside(path: Path, data: bytes | str) -> None:
+def write_aside(path: Path, data: bytes | memoryview | str) -> None:
     """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)

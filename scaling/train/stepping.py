@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite, prod
+from typing import Any
 
+from scaling.folders import read_lines
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks, Progress
 from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
@@ -14,6 +16,7 @@ from scaling.train.loop import Diverged, Trainer
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.filters import keep_filters
 from scaling.train.output.kept_weights import keep_weights
+from scaling.train.output.saver import Saver
 
 
 def train_by_steps(
@@ -29,21 +32,25 @@ def train_by_steps(
     """
     trainer = _trainer(attempt, learner)
 
-    def save() -> None:
-        state = {"trainer": trainer.state(), "journal": attempt.journal.state()}
+    def state() -> dict[str, Any]:
+        return {"trainer": trainer.state(), "journal": attempt.journal.state()}
+
+    def write(state: dict[str, Any]) -> None:
         write_checkpoint(attempt.folder.checkpoint, attempt.run.run_id, state)
 
-    callbacks = Callbacks(trainer, save, watch=watch, stop=stop)
-    try:
-        evaluation = _through_milestones(attempt, trainer, callbacks, learner)
-    except Diverged:
-        attempt.journal.add(make_point(attempt.run, NOT_FINITE, step=trainer.step, lr=trainer.lr, final=True))
-        evaluation = NOT_FINITE
+    again = any(read_lines(attempt.folder.attempts))
+    with Saver(state, write) as saver:
+        callbacks = Callbacks(trainer, saver, again=again, watch=watch, stop=stop)
+        try:
+            evaluation = _through_milestones(attempt, trainer, callbacks, learner)
+        except Diverged:
+            attempt.journal.add(make_point(attempt.run, NOT_FINITE, step=trainer.step, lr=trainer.lr, final=True))
+            evaluation = NOT_FINITE
+        if evaluation is None:
+            saver.save()
     attempt.journal.trained(trainer.seconds, (trainer.step - trainer.began) * attempt.run.quantities.batch)
     if evaluation is not None and attempt.run.config.train.filters:
         keep_filters(attempt.folder.path, trainer.module, attempt.run.config.data.shape)
-    if evaluation is None:
-        save()
     return evaluation
 
 
