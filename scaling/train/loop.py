@@ -75,14 +75,14 @@ class Trainer:
         self._loss = self._objective()
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
-        train, module = self.run.config.train, self.module
+        train, module, kind = self.run.config.train, self.module, self.device.type  # not self: it would hold itself
         measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
 
         def loss(x: Tensor, y: Labels) -> Tensor:
             return measure(module(x), y)
 
         def loss_bf16(x: Tensor, y: Labels) -> Tensor:
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(kind, torch.bfloat16):
                 return measure(module(x), y)
 
         chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
