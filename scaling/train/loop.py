@@ -160,6 +160,10 @@ class Trainer:
             "global": global_states(self.device),
         }
 
+    def continues(self, state: dict[str, Any]) -> bool:
+        """Say whether a state is of this kind of device: another's generators draw other numbers, from other states."""
+        return len(state["global"]) == len(global_states(self.device))
+
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from math import isfinite, prod
 from typing import Any
@@ -17,6 +18,8 @@ from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.filters import keep_filters
 from scaling.train.output.kept_weights import keep_weights
 from scaling.train.output.saver import Saver
+
+log = logging.getLogger(__name__)
 
 
 def train_by_steps(
@@ -61,6 +64,14 @@ def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
     trainer = Trainer(run, cut, device, module=learner.module if learner else None)
     state = read_checkpoint(attempt.folder.checkpoint, run.run_id)
+    if state is not None and not trainer.continues(state["trainer"]):
+        log.warning(
+            "found a checkpoint at step %d from another kind of device than %s, where the run would go on with other "
+            "numbers; it starts again",
+            state["trainer"]["step"],
+            device,
+        )
+        state = None
     if state is not None:
         trainer.load(state["trainer"])
     attempt.journal.begin(state and state["journal"])
