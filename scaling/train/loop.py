@@ -22,6 +22,7 @@ from scaling.train.streams import derive_seed, global_states, seed_global, set_g
 
 CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 
@@ -45,6 +46,11 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
         raise UserError(
             f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
             f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
+        )
+    if any(isinstance(part, DROPOUTS) and part.p > 0 for part in module.modules()):
+        raise UserError(
+            f"found train.micro_batch={train.micro_batch} with dropout, which would draw other masks than for a whole "
+            f"batch of {train.batch}; wanted the same run; set model.dropout=0, or drop it"
         )
     return train.micro_batch
 
