@@ -28,7 +28,8 @@ class Layer:
     `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
     per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
     itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers there are;
-    `flops`: forward FLOPs per example beside those of the matrix (attention's products).
+    `flops`: forward FLOPs per example beside those of the matrix (attention's products); `frozen`: parameters that
+    training leaves as they are; `unneeded`: FLOPs per example that the backward pass is spared because of that.
     """
 
     weights: int
@@ -38,6 +39,8 @@ class Layer:
     first: bool = False
     repeat: int = 1
     flops: int = 0
+    frozen: int = 0
+    unneeded: int = 0
 
     @property
     def forward_flops(self) -> int:
@@ -61,7 +64,8 @@ class Counts:
 
     `N`: parameters of all weight matrices; `N_total`: all parameters; `N_body`: weight matrices without input embedding
     and head; `N_nonhead`: weight matrices without the head; `forward_flops`: FLOPs per example of one forward pass;
-    `backward_flops`: of the backward pass as executed (the first layer needs no gradient of its input).
+    `backward_flops`: of the backward pass as executed (the first layer needs no gradient of its input); `N_frozen`: of
+    all parameters those that training leaves as they are, a column only where there are any.
     """
 
     N: int
@@ -70,10 +74,12 @@ class Counts:
     N_nonhead: int
     forward_flops: int
     backward_flops: int
+    N_frozen: int = 0
 
     def columns(self) -> dict[str, int]:
         """Return the counts of parameters by column."""
-        return {name: getattr(self, name) for name in COUNT_COLUMNS}
+        found = {name: getattr(self, name) for name in COUNT_COLUMNS}
+        return {name: value for name, value in found.items() if name != "N_frozen" or value}
 
     def C(self, D: int) -> int:
         """Training FLOPs of `D` examples by the field's convention (3 x forward)."""
@@ -97,7 +103,8 @@ def count(layers: Sequence[Layer]) -> Counts:
         N_body=sum(layer.weights * layer.repeat for layer in layers if layer.role == "body"),
         N_nonhead=sum(layer.weights * layer.repeat for layer in layers if layer.role != "head"),
         forward_flops=forward,
-        backward_flops=2 * forward - first,
+        backward_flops=2 * forward - first - sum(layer.unneeded * layer.repeat for layer in layers),
+        N_frozen=sum(layer.frozen * layer.repeat for layer in layers),
     )
 
 

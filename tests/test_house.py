@@ -21,7 +21,7 @@ PACKAGES = ("scaling", "analysis")
 FLOORS = {
     "scaling": [
         ["errors", "numbers", "internals"],
-        ["accounting", "config", "folders"],
+        ["accounting", "config", "folders", "global_streams"],
         ["compose", "devices", "record"],
         ["models"],
         ["data", "optim", "schedules", "augment"],

@@ -11,6 +11,7 @@ import numpy as np
 from scaling.data.base import SPLITS, Arrays, DataSet, Published, Splits
 from scaling.data.chance import constant_predictor
 from scaling.data.memory import MEMORY
+from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
 
@@ -73,7 +74,8 @@ class FiniteSet(DataSet):
 
     def read_checked(self) -> Whole:
         """Read all of it; UserError where a split is not as declared."""
-        whole = self.read()
+        with streams_of(self.name, "read"):
+            whole = self.read()
         for split in SPLITS:
             self._check(split, getattr(whole, split))
         if self.examples is not None and len(whole.train) != self.examples:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from scaling.config import RunConfig
+from scaling.global_streams import kept_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
@@ -80,6 +81,7 @@ def measure(
     return found
 
 
+@kept_streams()
 def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     """Time one model with random weights on random examples."""
     generator = torch.Generator().manual_seed(0)

@@ -25,7 +25,9 @@ class LionSteps(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
+            parameters = _with_gradients(group)
+            if not parameters:
+                continue
             gradients = [p.grad for p in parameters]
             momenta = [self._momentum(p) for p in parameters]
             lr, (beta1, beta2) = group["lr"], group["betas"]
@@ -56,6 +58,21 @@ class DecoupledSGD(torch.optim.SGD):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            if group["decay"]:
-                mul_(group["params"], 1 - group["lr"] * group["decay"])
+            parameters = _with_gradients(group)
+            if group["decay"] and parameters:
+                mul_(parameters, 1 - group["lr"] * group["decay"])
+            if group["momentum"]:
+                self._begin_late(parameters)
         super().step()
+
+    def _begin_late(self, parameters: list[Tensor]) -> None:
+        """Give parameters that move for the first time, later than others, the momentum that torch's kernel wants."""
+        late = [p for p in parameters if self.state[p].get("momentum_buffer") is None]
+        if len(late) < len(parameters):
+            for p in late:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+
+
+def _with_gradients(group: dict[str, Any]) -> list[Tensor]:
+    """Return the parameters that this step changes: one that the loss did not depend on stays as it is."""
+    return [p for p in group["params"] if p.grad is not None]

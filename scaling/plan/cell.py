@@ -137,7 +137,7 @@ class Names:
         """Return the value of a quantity or of a config key; UserError where it is unknown."""
         if self.parent is not None and name in (*COUNT_COLUMNS, *COLUMNS):
             step = self.raw["parent"]["step"] or self.parent.quantities.steps
-            return self.parent.columns_at(self.parent.at(step))[name]
+            return self.parent.columns_at(self.parent.at(step)).get(name, 0)  # N_frozen is no column where it is 0
         if name in COUNT_COLUMNS:
             return getattr(count_model(self.config), name)
         if name in COLUMNS:

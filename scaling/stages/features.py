@@ -19,6 +19,7 @@ from torch import nn
 from scaling.data.base import SPLITS, Arrays, Splits
 from scaling.data.memory import load_array
 from scaling.folders import RunFolder, folder_aside
+from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.stages.feature_cache import feature_key
@@ -26,13 +27,14 @@ from scaling.stages.networks import parent_network, replace_head, with_resize
 from scaling.train.feed.feed import epoch_feed
 from scaling.train.feed.resident import bring
 from scaling.train.feed.scale import scale_of
-from scaling.train.feed.sets import Sets
+from scaling.train.feed.sets import Sets, load_splits
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
+from scaling.train.streams import derive_seed
 
 
 def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
     """Return the features of a run's data under its parent's frozen body, on the device."""
-    splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
+    splits = load_splits(run.config, run.quantities.D_unique)
     found = features(run, splits, folder, device)
     train, validation, test = (
         bring(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
@@ -71,14 +73,17 @@ def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.devi
     """Pass every split through the body and write its features."""
     body = parent_network(run, folder, device, new_head=True)
     replace_head(body, nn.Identity())
-    with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
+    parent = run.parent
+    assert parent is not None, "a run from scratch has no body"
+    streams = own_streams(derive_seed(parent.config.seed, "features"))  # the features are shared by runs of all seeds
+    with folder_aside(cached) as aside, streams:  # replaces one that is damaged, or the same of another worker
         for name in SPLITS:
             parts = _passes(run, with_resize(body, run), splits, name, device)
             _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
 
 
 def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
-    """Yield the features of one split in blocks of examples; nothing is drawn from any random stream."""
+    """Yield the features of one split in blocks of examples."""
     examples: Arrays = getattr(splits, name)
     scale = scale_of(splits, run.config.data.shape, device)
     bf16 = resolved_precision(run.config) == "bf16"

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
+from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import compile_every_shape, skip_dynamo_import
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
-from scaling.train.streams import derive_seed, global_states, seed_global, set_global_states, stream
+from scaling.train.streams import derive_seed, stream
 
 CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -72,7 +73,8 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = config.augment.build(data.shape, data.outputs)
         self.augmentation = stream(config.seed, "augment", device=device)
-        seed_global(device, derive_seed(config.seed, "dropout"))
+        seed_streams(derive_seed(config.seed, "dropout"))  # from which modules draw: dropout, or what users write
+        self._gpus = [device] if device.type == "cuda" else []
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS
@@ -163,20 +165,26 @@ class Trainer:
             "model": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
-            "global": global_states(self.device),
+            "global": stream_states(self._gpus),
         }
 
     def continues(self, state: dict[str, Any]) -> bool:
         """Say whether a state is of this kind of device: another's generators draw other numbers, from other states."""
-        return len(state["global"]) == len(global_states(self.device))
+        return len(_streams_of(state)["torch"]) == 1 + len(self._gpus)
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
-        set_global_states(self.device, state["global"])
+        set_stream_states(_streams_of(state), self._gpus)
         self.total.copy_(state["total"])
         self.began = self.step = state["step"]
         self.lr = state["lr"]
         self._read_at = (self.step, self.total.item())
+
+
+def _streams_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the states of the global streams; version 0.1.0 kept torch's alone."""
+    found = state["global"]
+    return found if isinstance(found, dict) else {"torch": found}

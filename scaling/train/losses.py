@@ -53,7 +53,7 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
-    """Score a module, which stays in the mode it was in; nothing is drawn from any random stream."""
+    """Score a module in evaluation; it stays in the mode it was in."""
     device, training = examples.device, module.training
     module.eval()
     loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]

@@ -99,7 +99,7 @@ def test_a_checkpoint_of_a_gpu_does_not_block_the_run_on_a_cpu(tmp_path, every_s
     state = read_checkpoint(folder.checkpoint, run.run_id)
     gpu = torch.zeros(16, dtype=torch.uint8)  # the size of a CUDA generator's state
     state["trainer"]["augmentation"] = gpu
-    state["trainer"]["global"].append(gpu)
+    state["trainer"]["global"]["torch"].append(gpu)
     write_checkpoint(folder.checkpoint, run.run_id, state)
     assert essence(train_run(run, folder, device="cpu")) == essence(straight)
     assert "another kind of device than cpu" in caplog.text

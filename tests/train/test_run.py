@@ -19,6 +19,7 @@ from scaling.train.errors import OutOfMemory, explain_memory_errors
 from scaling.train.evaluation import evaluate
 from scaling.train.feed.sets import load_sets
 from scaling.train.loop import TICK_SECONDS
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
 from tests.waiting import Clock
@@ -289,3 +290,19 @@ def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
         assert 0 < progress.loss < 2
         assert progress.examples_per_second == pytest.approx(32 / 0.01, rel=0.15)
     assert essence(watched) == essence(trained(run, tmp_path / "alone"))
+
+
+@pytest.mark.parametrize("optim", ["adamw", "lion", "sgd"])
+def test_a_frozen_layer_stays_as_it_was_drawn_and_is_counted(optim, tmp_path):
+    run = planned(
+        {"steps": 60, "keep": "milestones", "milestones": 6, "clip": 1.0},
+        model={"is": "custom", "module": "tests.train.nets.HalfFrozen"},
+        optim={"is": optim, "lr": 0.01, "weight_decay": 0.5},
+    )
+    record = trained(run, tmp_path)
+    first, *_, last = (read_kept_weights(folder_of(run, tmp_path), step) for step in run.quantities.milestones)
+    changed = {name for name, value in first.items() if not torch.equal(value, last[name])}
+    assert changed == {name for name in first if not name.startswith("first.")}
+    assert record.counts["N_frozen"] == 6 * 8 + 8
+    assert record.counts["N_total"] == sum(value.numel() for value in first.values())
+    assert "N_frozen" not in trained(planned({"steps": 5}), tmp_path).counts

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from scaling.config import RunConfig
 from scaling.data.base import Arrays, Splits, Stream
+from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Chunks, Feed, epoch_feed
 from scaling.train.feed.resident import Examples, bring
 from scaling.train.feed.scale import scale_of
 from scaling.train.sizes import TRAIN_EXAMPLES
+from scaling.train.streams import derive_seed
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Sets:
 def load_sets(run: PlannedRun, device: torch.device) -> Sets:
     """Load a run's data and bring it to the device."""
     config, quantities = run.config, run.quantities
-    splits = config.data.load(None if quantities.fresh else quantities.D_unique, stream_seed=config.seed)
+    splits = load_splits(config, None if quantities.fresh else quantities.D_unique)
     scale = scale_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
         first = splits.train.first(max(quantities.D, TRAIN_EXAMPLES))
@@ -41,3 +44,26 @@ def load_sets(run: PlannedRun, device: torch.device) -> Sets:
         bring(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
     )
     return Sets(feed, train, validation, test, splits)
+
+
+def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
+    """Load a run's data; what it draws from global streams depends on its seeds and the number of a chunk alone."""
+    data, seed = config.data, config.seed
+    with own_streams(derive_seed(data.seed, "data")):
+        splits: Splits = data.load(D_unique, stream_seed=seed)
+    return replace(splits, train=_seeded(splits.train, data.seed, seed)) if isinstance(splits.train, Stream) else splits
+
+
+def _seeded(stream: Stream, *seeds: int) -> Stream:
+    """Return the same stream, whose draws have global streams of their own."""
+
+    def draw(i: int) -> Arrays:
+        with own_streams(derive_seed(0, "chunk", *seeds, i)):
+            return stream.draw(i)
+
+    def begin(n: int) -> Arrays:
+        assert stream.begin is not None, "it is asked only of streams that have it"
+        with own_streams(derive_seed(0, "chunk", *seeds, 0)):
+            return stream.begin(n)
+
+    return Stream(draw=draw, chunk=stream.chunk, begin=None if stream.begin is None else begin)
