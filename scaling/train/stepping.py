@@ -53,7 +53,7 @@ def train_by_steps(
             saver.save()
     attempt.journal.trained(trainer.seconds, (trainer.step - trainer.began) * attempt.run.quantities.batch)
     if evaluation is not None and attempt.run.config.train.filters:
-        keep_filters(attempt.folder.path, trainer.module, attempt.run.config.data.shape)
+        keep_filters(attempt.folder.path, learner.whole() if learner else trainer.module, attempt.run.input_shape)
     return evaluation
 
 

@@ -96,6 +96,17 @@ def test_images_of_another_size_are_resized_on_the_device(trained):
     assert done(child_run(run, {"is": "tta", "crops": 2}, data="digits"), results).points[-1].error < 1
 
 
+@pytest.mark.parametrize("stage", ["finetune", "probe"])
+def test_filters_are_those_of_the_network_at_the_size_that_it_reads(stage, trained):
+    results, parent = trained
+    run = child_run(parent, stage, data="digits", train={"epochs": 1, "keep": "last", "filters": True})
+    done(run, results)
+    with np.load(folder_of(run, results).path / "filters.npz") as kept:
+        filters = kept["filters"]
+    weights = read_kept_weights(folder_of(run, results), run.quantities.steps)["embed.weight"]
+    assert np.array_equal(filters, weights.numpy().reshape(16, 1, 2, 3).astype(np.float16))
+
+
 def test_a_stage_without_crops_scores_as_its_parent_did(trained, tmp_path):
     results, parent = trained
     test = parent.config.data.load(1).test

@@ -131,8 +131,9 @@ def test_settings_of_rounding_are_given_back(tmp_path):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     tf32, fp32 = (planned({"steps": 20, "precision": precision}) for precision in ("tf32", "fp32"))
     assert tf32.run_id != fp32.run_id
-    found, wanted = trained(tf32, tmp_path).points, trained(fp32, tmp_path).points
-    assert found == wanted  # on a CPU there is no difference
+    rounded, exact = trained(tf32, tmp_path), trained(fp32, tmp_path)
+    assert rounded.points == exact.points  # on a CPU there is no difference, and the record says so
+    assert rounded.how["precision"] == exact.how["precision"] == "fp32"
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
