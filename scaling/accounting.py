@@ -12,7 +12,7 @@ test-time augmentation included, counts nothing, as for a training run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 FLOPS_PER_MULTIPLY_ADD = 2  # one multiplication, one addition
@@ -111,6 +111,20 @@ def count(layers: Sequence[Layer]) -> Counts:
 def body_of(layers: Sequence[Layer]) -> Counts:
     """Count the layers below the head: what the features of a frozen body cost."""
     return count([layer for layer in layers if layer.role != "head"])
+
+
+def head_alone(layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers as they are where the head alone is trained: all else frozen, and no gradient goes below it."""
+    return [
+        replace(layer, unneeded=0 if layer.first else layer.forward_flops // layer.repeat)
+        if layer.role == "head"
+        else replace(
+            layer,
+            frozen=layer.weights + layer.others,
+            unneeded=(1 if layer.first else 2) * layer.forward_flops // layer.repeat,
+        )
+        for layer in layers
+    ]
 
 
 def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:

@@ -54,9 +54,9 @@ class Train:
     `budget`: in FLOPs (C, see accounting.py); `milestones`: where the run is evaluated (see plan/milestones.py);
     `micro_batch`: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
     same run but for rounding; `precision`: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
-    that can, and is fp32 elsewhere; `checkpoint_seconds`: wall-clock time between two checkpoints; `keep`: at which
-    milestones the weights are kept for later stages; `filters`: keep the first layer's weights of the finished run
-    beside its record.
+    that can, and is fp32 elsewhere; `checkpoint_seconds`: of wall-clock time between two checkpoints at most; `keep`:
+    at which milestones the weights are kept for later stages; `filters`: keep the first layer's weights of the finished
+    run beside its record.
     """
 
     examples: float | None = part(None, identity=False)

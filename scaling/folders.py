@@ -145,7 +145,7 @@ class Place:
         return found.st_dev, found.st_ino
 
 
-def write_aside(path: Path, data: bytes | str) -> None:
+def write_aside(path: Path, data: bytes | memoryview | str) -> None:
     """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)

@@ -127,14 +127,21 @@ def read_record(folder: RunFolder) -> Record | None:
 
 
 def how(
-    *, seconds: float, examples_per_second: float, device: str, attempts: int, forecast_seconds: float | None
+    *,
+    seconds: float,
+    examples_per_second: float,
+    device: str,
+    precision: str,
+    attempts: int,
+    forecast_seconds: float | None,
 ) -> dict[str, Any]:
-    """Return all of a record that depends on clock and machine."""
+    """Return all of a record that depends on clock and machine; `precision`: as computed, not as asked for."""
     return {
         "seconds": round(seconds, 3),
         "examples_per_second": round(examples_per_second, 1),
         "host": platform.node(),
         "device": device,
+        "precision": precision,
         "versions": versions(),
         "git": commit(),
         "attempts": attempts,

@@ -17,6 +17,7 @@ from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
 from scaling.train.device import find_device, hardware_name, torch_threads
+from scaling.train.errors import is_out_of_memory
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
 MOST_ON_CPU = 4_096  # examples at a time: larger batches do not fit into the cache
@@ -93,7 +94,9 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
             break
         try:
             rate = batch / _seconds(forward, torch.randn(batch, *config.data.shape, device=where))
-        except torch.cuda.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             break
         if rate > throughput * BETTER:
             throughput, best = rate, batch

@@ -73,6 +73,19 @@ def skip_dynamo_import() -> None:
             kind.step = torch.no_grad()(inner)  # type: ignore[method-assign]
 
 
+def compile_every_shape() -> None:
+    """Let torch.compile make a step for each shape, however many; where it would go on eagerly, it raises instead.
+
+    By default torch makes eight and takes every further shape eagerly, with a warning. Names of torch 2.4 to 2.13.
+    """
+    from torch._dynamo import config
+
+    limits = dict.fromkeys(("recompile_limit", "cache_size_limit", "accumulated_cache_size_limit"), 1 << 30)
+    for name, value in {**limits, "fail_on_cache_limit_hit": True, "fail_on_recompile_limit_hit": True}.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
+
+
 @cache
 def skip_dynamo_import_in_counter() -> None:
     """Keep torch's counter of FLOPs from importing torch._dynamo; without effect on other versions of torch, too."""

@@ -89,7 +89,7 @@ def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once:
     `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
     """
     counts, train, pool = counts or count_model(config), config.train, subset_size(config)
-    steps = _steps(config, counts, pool)
+    steps = _steps(config, counts, pool, once=once)
     D = steps * train.batch
     D_unique = D if pool is None else pool
     if train.max_epochs is not None and D / D_unique > train.max_epochs:
@@ -108,14 +108,22 @@ def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once:
         C_counted=once * D_unique + counts.C_counted(D),
         budget=train.budget,
         milestones=milestone_steps(
-            train.milestones, steps=steps, batch=train.batch, D_unique=D_unique, flops_per_example=counts.C(1)
+            train.milestones,
+            steps=steps,
+            batch=train.batch,
+            D_unique=D_unique,
+            flops_per_example=counts.C(1),
+            once=once * D_unique,
         ),
         once=once * D_unique,
     )
 
 
-def _steps(config: RunConfig, counts: Counts, pool: int | None) -> int:
-    """Return how many whole batches the given length buys; `pool`: examples of the subset, None without end."""
+def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) -> int:
+    """Return how many whole batches the given length buys.
+
+    `pool`: examples of the subset, None without end; `once`: FLOPs each costs once, which a budget pays first.
+    """
     train = config.train
     name, length = given_length(train)
     if pool is not None and pool < train.batch:
@@ -132,8 +140,13 @@ def _steps(config: RunConfig, counts: Counts, pool: int | None) -> int:
         "examples": length,
         "epochs": length * (pool or 0),
         "steps": length * train.batch,
-        "budget": length / counts.C(1),
+        "budget": (length - once * (pool or 0)) / counts.C(1),
     }[name]
+    if name == "budget" and examples < 0:
+        raise ImpossibleRun(
+            f"found train.budget={length:g}; wanted at least the {once * (pool or 0):.4g} FLOPs that the features of "
+            f"{pool} examples take before the first step; raise train.budget or lower data.size"
+        )
     steps = int(examples / train.batch + 1e-9)  # whole batches; 1e-9 absorbs the rounding of the division
     if steps < 1:
         raise ImpossibleRun(

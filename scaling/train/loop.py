@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from scaling.config import Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
-from scaling.internals.torch import skip_dynamo_import
+from scaling.internals.torch import compile_every_shape, skip_dynamo_import
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
@@ -23,6 +23,7 @@ from scaling.train.streams import derive_seed, stream
 
 CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 
@@ -46,6 +47,11 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
         raise UserError(
             f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
             f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
+        )
+    if any(isinstance(part, DROPOUTS) and part.p > 0 for part in module.modules()):
+        raise UserError(
+            f"found train.micro_batch={train.micro_batch} with dropout, which would draw other masks than for a whole "
+            f"batch of {train.batch}; wanted the same run; set model.dropout=0, or drop it"
         )
     return train.micro_batch
 
@@ -77,18 +83,21 @@ class Trainer:
         self._loss = self._objective()
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
-        train, module = self.run.config.train, self.module
+        train, module, kind = self.run.config.train, self.module, self.device.type  # not self: it would hold itself
         measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
 
         def loss(x: Tensor, y: Labels) -> Tensor:
             return measure(module(x), y)
 
         def loss_bf16(x: Tensor, y: Labels) -> Tensor:
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(kind, torch.bfloat16):
                 return measure(module(x), y)
 
         chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
-        return torch.compile(chosen, dynamic=False) if train.engine == "compile" else chosen
+        if train.engine == "eager":
+            return chosen
+        compile_every_shape()
+        return torch.compile(chosen, dynamic=False)
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
         """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.
@@ -159,15 +168,23 @@ class Trainer:
             "global": stream_states(self._gpus),
         }
 
+    def continues(self, state: dict[str, Any]) -> bool:
+        """Say whether a state is of this kind of device: another's generators draw other numbers, from other states."""
+        return len(_streams_of(state)["torch"]) == 1 + len(self._gpus)
+
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
-        found = state["global"]
-        states = found if isinstance(found, dict) else {"torch": found}  # version 0.1.0 kept torch's alone
-        set_stream_states(states, self._gpus)
+        set_stream_states(_streams_of(state), self._gpus)
         self.total.copy_(state["total"])
         self.began = self.step = state["step"]
         self.lr = state["lr"]
         self._read_at = (self.step, self.total.item())
+
+
+def _streams_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the states of the global streams; version 0.1.0 kept torch's alone."""
+    found = state["global"]
+    return found if isinstance(found, dict) else {"torch": found}

@@ -20,7 +20,7 @@ from scaling.train.device import describe_device, find_device
 from scaling.train.errors import explain_memory_errors
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
-from scaling.train.precision import matmul_precision
+from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.startup import freeze_imports
 from scaling.train.streams import derive_seed
 
@@ -87,6 +87,7 @@ def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
             seconds=journal.seconds,
             examples_per_second=journal.examples_per_second,
             device=describe_device(attempt.device),
+            precision=computed_precision(resolved_precision(run.config), attempt.device),
             attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
             forecast_seconds=forecast_seconds,
         ),

@@ -149,6 +149,20 @@ def applied():
     hook.remove()
 
 
+def test_a_probes_budget_pays_for_its_features_first():
+    parent = parent_run()
+    features = child_run(parent, "probe").quantities.once
+    budget = 2.0 * features
+    wanted = {"epochs": None, "budget": budget, "milestones": {"unit": "flops", "at": [1.5 * features]}}
+    found = child_run(parent, "probe", train=wanted).quantities
+    assert 0 <= budget - found.C < found.counts.C(found.batch)
+    first, last = (found.at(step) for step in found.milestones)
+    assert pytest.approx(1.5 * features, abs=found.counts.C(found.batch)) == first.C
+    assert last.final
+    with pytest.raises(UserError, match=r"the features of 600 examples take before the first step"):
+        child_run(parent, "probe", train={"epochs": None, "budget": 0.9 * features})
+
+
 def test_what_cannot_be_started_from_is_said_in_a_sentence(trained):
     results, parent = trained
     ridge = child_run(parent, "ridge")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.train.killed import kill_at
@@ -88,6 +89,20 @@ def test_a_broken_checkpoint_is_set_aside_and_the_run_starts_afresh(damage, tmp_
     assert essence(train_run(run, folder, device="cpu")) == essence(first)
     assert folder.path.joinpath("checkpoint.broken1").exists()
     assert "set aside" in caplog.text
+
+
+def test_a_checkpoint_of_a_gpu_does_not_block_the_run_on_a_cpu(tmp_path, every_step, caplog):
+    run = planned({"steps": 250}, data={"is": "blobs", "size": 100, "pixels": True}, augment="standard")
+    straight = train_run(run, folder_of(run, tmp_path / "straight"), device="cpu")
+    folder = folder_of(run, tmp_path)
+    assert train_run(run, folder, device="cpu", stop=stopped_after(100)) is None
+    state = read_checkpoint(folder.checkpoint, run.run_id)
+    gpu = torch.zeros(16, dtype=torch.uint8)  # the size of a CUDA generator's state
+    state["trainer"]["augmentation"] = gpu
+    state["trainer"]["global"]["torch"].append(gpu)
+    write_checkpoint(folder.checkpoint, run.run_id, state)
+    assert essence(train_run(run, folder, device="cpu")) == essence(straight)
+    assert "another kind of device than cpu" in caplog.text
 
 
 def test_a_foreign_checkpoint_is_set_aside(tmp_path, every_step, caplog):
