@@ -92,20 +92,21 @@ def test_frontier_carries_its_law(capsys, folder):
 
 
 def test_forecast_holds_the_truth_and_says_how_far_it_looks(capsys, folder):
-    found = run_json(capsys, "forecast", folder, "--at", "C=3e10", "--at", "N=2e4,D=2e5", "--resamples", 50)
+    at = ("--at", "C=3e10", "--at", "N=2e4,D=2e5")
+    found = run_json(capsys, "forecast", folder, *at, "--resamples", 50, "--no-check")
     world = World()
     for one in found["forecasts"]:
         truth = float(world.loss(np.array(one["at"]["N"]), np.array(one["at"]["D"])))
         assert one["run_interval"][0] < truth < one["run_interval"][1]
     assert found["at"]["C"] == 3e10
     assert found["beyond"]["N"] == pytest.approx(found["at"]["N"] / 41856)
-    code, out, _ = run(capsys, "forecast", folder, "--at", "1e13", "--resamples", 20, "--no-check")
+    code, out, _ = run(capsys, "forecast", folder, "--law", "power", "--x", "C", "--at", "1e13", "--resamples", 20)
     assert code == 0
     assert "times beyond the largest run" in out
 
 
 def test_backtest_ranks_the_true_law_first(capsys, folder):
-    found = run_json(capsys, "backtest", folder, "--resamples", 20)
+    found = run_json(capsys, "backtest", folder, "--resamples", 0)
     assert found["best"] == "chinchilla"
     one = ("--law", "power,saturating", "--x", "D", "--where", "width == 64", "--resamples", 20)
     code, out, _ = run(capsys, "backtest", folder, *one)

@@ -84,7 +84,7 @@ def test_backtest_by_n_leaves_out_the_largest_models() -> None:
 
 
 def test_auto_says_what_it_chose_and_tried() -> None:
-    found = fit(curve(), "auto", x="C", resamples=0, starts=4)
+    found = fit(curve(12), "auto", x="C", resamples=0, starts=4)
     assert found.law in found.warnings[0]
     assert "power" in found.card["tried"]
     assert found.law != "power"

@@ -121,7 +121,7 @@ def test_a_frontier_of_edges_is_no_headline():
 
 def test_an_exponent_that_is_hardly_known_is_no_headline():
     rng = np.random.default_rng(0)
-    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
+    table = worlds.grid(World(), (64,), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     noisy = table.assign(loss=table["loss"].mean() * np.exp(0.3 * rng.standard_normal(len(table))))
     sure, unsure = (headlines(fit_groups(one, QUICK)[0]) for one in (table, noisy))
     assert any("width 64" in line.what for line in sure)
