@@ -1,4 +1,4 @@
-# make quickstart   set up everything and measure a scaling law (some minutes after the install)
+# make quickstart   set up everything and measure a scaling law
 # make test         lint, types and the default tests          make test-all     the slow ones too
 # make test-slurm   fault tests on a real SLURM (root)         make bench        speed, as ratios in one run
 PYTHON ?= python3

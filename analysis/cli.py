@@ -44,7 +44,7 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
-    worlds = vary(table, **{**how, "law": law.law}, **chosen.selection) if multiverse else None
+    worlds = vary(table, found=law, **{**how, "law": law.law}, **chosen.selection) if multiverse else None
     content = law.to_dict() | ({"multiverse": worlds.to_dict()} if worlds else {})
 
     def show() -> None:
@@ -133,13 +133,11 @@ def allocate(chosen: TableChoice, y: str, at: Sequence[str], json_path: str | No
 @json_option
 def forecast(chosen: TableChoice, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
-    from analysis.estimates.forecast import forecast as forecast_one
+    from analysis.estimates.forecast import forecasts
     from analysis.terminal import show_forecasts
 
     settings = [parse_setting(text) for text in at]
-    table = chosen.table()
-    law = how.pop("law")
-    found = [forecast_one(table, law, at=setting, **how, **chosen.selection) for setting in settings]
+    found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
     every = [one.to_dict() for one in found]
     answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))
 

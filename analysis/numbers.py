@@ -103,8 +103,8 @@ def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | N
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent: 95 %."""
-    return f"{number(float(f'{100 * share:.3g}'))} %"
+    """Write a share in per cent: 95 %; nothing for NaN."""
+    return "" if np.isnan(share) else f"{number(float(f'{100 * share:.3g}'))} %"
 
 
 def times(factor: float | None) -> str:

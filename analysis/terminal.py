@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -116,9 +117,9 @@ def show_backtest(found: Backtest) -> None:
         rows.append((score.law, *shares, str(len(score.splits)), times(ahead)))
     heads = ("law", "error ahead", f"inside {percent(found.level)}", "splits", "ahead by")
     out.print(table(heads, rows, right=[1, 2, 3, 4]))
-    out.print(
-        f"cut by {found.by}; best ahead: [bold]{found.best}[/], its intervals held up to {times(found.supported)} ahead"
-    )
+    known = not isnan(found.scores[0].coverage)
+    how_far = f", its intervals held up to {times(found.supported)} ahead" if known else ""
+    out.print(f"cut by {found.by}; best ahead: [bold]{found.best}[/]{how_far}")
     notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
 

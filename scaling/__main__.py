@@ -9,26 +9,38 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-import click
+
+def _put_own_folder_last() -> None:
+    """Let the working directory come last on the path: a user's models and data are found, and hide no library."""
+    here = os.getcwd()  # noqa: PTH109 - Path costs start-up time
+    if not sys.flags.safe_path:
+        sys.path[:] = [path for path in sys.path if path not in ("", here)] + [here]
+
+
+if __name__ == "__main__":  # before anything is imported that a file there could hide
+    _put_own_folder_last()
+
+import click  # noqa: E402
+
+from scaling.errors import UserError  # noqa: E402
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; what a user can cause ends in one sentence."""
+    """Run the command line and exit; an error that a user can cause is told in one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without our signs shows ? for them
-    if os.getcwd() not in sys.path and not sys.flags.safe_path:  # noqa: PTH109 - Path costs start-up time
-        sys.path.append(os.getcwd())  # noqa: PTH109 - a user's own models and data, as for workers, started with -m
-    code = answered(lambda: run(arguments))
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows ?
+    _put_own_folder_last()
+    code = exit_code_of(lambda: run(arguments))
     gc.freeze()  # the interpreter's last search for garbage, among all that was imported, is a tenth of a short command
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Give the arguments to a verb, or to Hydra."""
+    """Pass the arguments to a verb, or to Hydra."""
     if _goes_to_hydra(arguments):
         from scaling.commands.hydra import hydra_main
 
@@ -42,14 +54,14 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _goes_to_hydra(arguments: Sequence[str]) -> bool:
-    """Overrides (KEY=VALUE) and Hydra's own options, unless a verb comes first."""
+    """Say whether the arguments are overrides (KEY=VALUE) or Hydra's own options, rather than a verb."""
     if not arguments or arguments[0] in ("-h", "--help", "--version"):
         return False
     return "=" in arguments[0] or arguments[0].startswith("-")
 
 
-def answered(work: Callable[[], None]) -> int:
-    """Do the work and return the exit code; say errors in one sentence on stderr."""
+def exit_code_of(work: Callable[[], None]) -> int:
+    """Do the work and return the exit code; print an error as one sentence on stderr."""
     try:
         work()
     except click.exceptions.Exit as exit_:
@@ -71,7 +83,6 @@ def answered(work: Callable[[], None]) -> int:
 
 def _code(error: ValueError) -> int | None:
     from analysis import errors as analysis_errors
-    from scaling.errors import UserError
 
     if isinstance(error, UserError | analysis_errors.UserError):
         return BAD_INPUT

@@ -1,14 +1,14 @@
-"""The command line: what each verb is called, loaded only when it is used."""
+"""The command line: its verbs, each loaded only when it is used."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from scaling import __version__
+from scaling.errors import suggestion
 
 VERBS = {  # verb: (where it lives, one line of help)
     "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and cost; touch nothing."),
@@ -37,7 +37,7 @@ class Verbs(click.Group):
     """A group that imports a verb's module only when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order in which one needs them."""
+        """Return the verbs in the order of their use."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -54,11 +54,9 @@ class Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the verb; say which one was meant where there is none of that name."""
+        """Find the verb; UsageError suggests the nearest one where there is none of that name."""
         if args[0] not in VERBS:
-            close = get_close_matches(args[0], VERBS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(VERBS)}"
-            raise click.UsageError(f"found the unknown verb {args[0]!r}; {hint}")
+            raise click.UsageError(f"found the unknown verb {args[0]!r}; {suggestion(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
 

@@ -1,4 +1,4 @@
-"""The schema of one run: what a config may say, checked when it is read.
+"""The schema of one run: the keys of its config, checked when it is read.
 
 The dataclasses are the schema. A group whose members differ (model, data, optim, schedule, augment) names its class in
 `_target_`, as Hydra does, so that a user's own class needs no change here.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Literal, TypeVar, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BeforeValidator,
@@ -25,7 +25,7 @@ from pydantic import (
     ValidationError,
 )
 
-from scaling.errors import UserError
+from scaling.errors import UserError, suggestion
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
@@ -38,10 +38,12 @@ def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
 
 
 def _keep(value: Any) -> Any:
-    """Read yes and no as last and none."""
+    """Return last for true and none for false, as YAML reads yes and no."""
     return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 
 
@@ -49,12 +51,12 @@ Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 class Train:
     """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
 
-    `budget` is in FLOPs (C, see accounting); `milestones` lists where the run is evaluated (see milestones.py).
-    `micro_batch` examples of a batch pass through the model at a time, their gradients added up: less memory, the same
-    run but for rounding. `precision: auto` is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs that
-    can, and is fp32 elsewhere. `checkpoint_seconds` is wall-clock time between two checkpoints;
-    `keep` says at which milestones the weights are kept for later stages.
-    `filters` keeps the first layer's weights of the finished run beside its record.
+    `budget`: in FLOPs (C, see accounting.py); `milestones`: where the run is evaluated (see plan/milestones.py);
+    `micro_batch`: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
+    same run but for rounding; `precision`: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
+    that can, and is fp32 elsewhere; `checkpoint_seconds`: of wall-clock time between two checkpoints at most; `keep`:
+    at which milestones the weights are kept for later stages; `filters`: keep the first layer's weights of the finished
+    run beside its record.
     """
 
     examples: float | None = part(None, identity=False)
@@ -64,7 +66,7 @@ class Train:
     max_epochs: float | None = part(None, identity=False)
     batch: PositiveInt = 128
     micro_batch: PositiveInt | None = part(None, identity=False)
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: ShareBelowOne = 0.0
     clip: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     engine: Literal["eager", "compile"] = "eager"
@@ -77,7 +79,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that a stage starts from, at one of its milestones (`step`; null: its end)."""
+    """The run that a stage starts from; `step`: one of its milestones (null: its end)."""
 
     run_id: str
     step: int | None = None
@@ -85,7 +87,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run, whole: five chosen groups, the training settings, the seed; its stage and what that starts from."""
+    """The whole config of one run: its groups, training settings, seed, stage, and the run that it starts from."""
 
     model: Any
     data: Any
@@ -99,12 +101,14 @@ class RunConfig:
 
 
 def read_config(raw: Mapping[str, Any]) -> RunConfig:
-    """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names the offending key."""
+    """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names a key that is wrong."""
     known = (*GROUPS, "stage", "parent", "train", "seed")
     unknown = sorted(set(raw) - set(known))
     if unknown:
         raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
     groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
+    check_frozen("model", groups["model"])
+    check_frozen("data", groups["data"])
     train = read_part(Train, raw.get("train") or {}, where="train")
     seed = read_part(int, raw.get("seed", 0), where="seed")
     stage = read_group("stage", raw.get("stage") or FROM_SCRATCH)
@@ -121,6 +125,49 @@ def read_group(name: str, raw: Any) -> Any:
     return read_part(load_class(raw["_target_"]), values, where=name)
 
 
+def check_frozen(name: str, group: Any) -> None:
+    """Raise UserError for a group that could change: what is counted or loaded is remembered by the keys it has."""
+    try:
+        hash(group)
+    except TypeError:
+        kind = type(group)
+        values = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+        loose = next((key for key, value in values.items() if isinstance(value, list | dict | set)), None)
+        if loose is None:
+            raise UserError(
+                f"found {kind.__module__}.{kind.__qualname__}, which can be changed; wanted a frozen dataclass; "
+                f"write @dataclass(frozen=True) above it"
+            ) from None
+        raise UserError(
+            f"found {name}.{loose} of type {type(values[loose]).__name__}; wanted a value that cannot be changed; "
+            f"declare it as a tuple in {kind.__module__}.{kind.__qualname__}"
+        ) from None
+
+
+def takes(config: Mapping[str, Any], key: str) -> bool:
+    """Say whether the class of a group has a key, which the config may leave out, or a dictionary that it lies in."""
+    group, *path = key.split(".")
+    keys = config.get(group)
+    if not path or not isinstance(keys, Mapping) or "_target_" not in keys:
+        return False
+    kinds = _kinds(load_class(keys["_target_"]))
+    return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
+
+
+@cache
+def _kinds(part: type) -> dict[str, Any]:
+    hints = get_type_hints(part)
+    return {f.name: hints[f.name] for f in dataclasses.fields(part)}
+
+
+def _is_open(kind: Any) -> bool:
+    """Say whether a type is of dictionaries with keys of the user's own."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(_is_open(each) for each in get_args(kind))
+    found = get_origin(kind) or kind
+    return isinstance(found, type) and issubclass(found, Mapping)
+
+
 @cache
 def load_class(target: str) -> type:
     """Import the class named by a dotted path such as scaling.models.mlp.MLP."""
@@ -130,7 +177,7 @@ def load_class(target: str) -> type:
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"found _target_ {target!r}, which cannot be imported ({error}); give module.Class") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-        raise UserError(f"found _target_ {target!r}, which is no dataclass; wanted a frozen dataclass")
+        raise UserError(f"found _target_ {target!r}, which is not a dataclass; wanted a frozen dataclass")
     return found
 
 
@@ -153,10 +200,8 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
     first = error.errors()[0]
     key = ".".join([where, *(str(step) for step in first["loc"])])
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = [f.name for f in dataclasses.fields(kind)]
-        close = get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {where}.{close[0]}?" if close else f"{where} knows {', '.join(known)}"
-        return f"found the unknown key {key}; {hint}"
+        known = [f"{where}.{f.name}" for f in dataclasses.fields(kind)]
+        return f"found the unknown key {key}; {suggestion(key, known)}"
     if first["type"] == "missing":
         return f"found no value for {key}; wanted one; add {key}=VALUE"
     if first["input"] is None:
@@ -165,7 +210,7 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
 
 
 def _wanted(message: str) -> str:
-    """Turn pydantic's sentence on what a value should be into ours on what is wanted."""
+    """Return pydantic's message on what a value should be in the words of ours on what is wanted."""
     said, _, what = message.partition("should be ")
     if said.lower() != "input ":
         return f"{message[:1].lower()}{message[1:]}"

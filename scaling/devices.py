@@ -1,4 +1,4 @@
-"""What this machine has to train on, found without starting torch."""
+"""Devices of this machine, found without importing torch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cores() -> int:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Return what has to be set before numpy or torch start, so that workers do not fight over the cores.
+    """Return the environment to set before numpy or torch start, so that workers do not compete for cores.
 
     Passive waiting: two spinning OpenMP threads on a busy machine run 14 to 62 times slower than one. Huge pages: torch
     asks for fresh memory for every large tensor, and the faults of small pages made mixing a batch of images 3 times
@@ -58,7 +58,7 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 @cache
 def device_name(kind: str) -> str:
-    """Name this machine's processor or first GPU, without starting torch."""
+    """Name this machine's processor or first GPU, without importing torch."""
     if kind == "cuda":
         return _gpu_name()
     try:

@@ -1,6 +1,9 @@
-"""What can be said to a user in one sentence."""
+"""Errors that a user can cause, told in one sentence."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class UserError(ValueError):
@@ -9,3 +12,13 @@ class UserError(ValueError):
 
 class ImpossibleRun(UserError):
     """A run that cannot be trained, such as one without a whole batch: its cell is dropped from a sweep, and told."""
+
+
+def suggestion(name: str, known: Iterable[str], *, write: str = "{}") -> str:
+    """Return the end of an error about an unknown name: the nearest known one, or a list of all.
+
+    `write`: how the nearest is written, such as "model={}".
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {write.format(near[0])}?" if near else f"wanted one of {', '.join(names)}"

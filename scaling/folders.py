@@ -1,12 +1,13 @@
-"""Where everything lies on disk, and how a file is written so that half of one is never taken for a result."""
+"""Where files lie on disk, and how they are written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class RunFolder:
 
     @property
     def claim(self) -> Path:
-        """Who trains the run at the moment."""
+        """Which process trains the run now."""
         return self.path / "claim.json"
 
     @property
@@ -55,8 +56,8 @@ class RunFolder:
         """The state to continue from."""
         return self.path / "checkpoint"
 
-    def kept(self, step: int) -> Path:
-        """The weights at a milestone, kept for later stages."""
+    def kept_weights(self, step: int) -> Path:
+        """The weights kept at a milestone, for later stages."""
         return self.path / "checkpoints" / str(step)
 
     def other(self, run_id: str) -> RunFolder:
@@ -65,7 +66,7 @@ class RunFolder:
 
     @property
     def features(self) -> Path:
-        """The features that frozen bodies make, shared by all runs of these results; safe to delete."""
+        """Cached features of frozen bodies, shared by all runs of these results; safe to delete."""
         return self.path.parents[1] / "features"
 
 
@@ -88,18 +89,23 @@ class SweepFolder:
 
     @property
     def forecast(self) -> Path:
-        """Seconds and memory a run, with their basis."""
+        """One row a run: seconds and memory, and what they rest on."""
         return self.path / "forecast.csv"
 
     @property
     def sweep(self) -> Path:
-        """The sweep as it was asked for: YAML with its head comment, and the overrides of the command line."""
+        """The sweep file with its head comment, and the command line."""
         return self.path / "sweep.yaml"
 
     @property
     def queue(self) -> Path:
         """One JSON line a run: what a worker needs to train it."""
         return self.path / "queue.jsonl"
+
+    @property
+    def cancelled(self) -> Path:
+        """The runs that were cancelled by name, a JSON list."""
+        return self.path / "cancelled.json"
 
     @property
     def jobs(self) -> Path:
@@ -111,10 +117,38 @@ class SweepFolder:
         return RunFolder(self.results / "runs" / run_id)
 
 
-def write_aside(path: Path, data: bytes | str) -> None:
+def _aside(path: Path) -> Path:
+    """Return the hidden name beside `path` under which this thread writes it: by machine, process and thread."""
+    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
+
+
+class Place:
+    """A folder as it was when this was made: tells whether it has been moved or removed since."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._was = path, self._now(path)
+
+    @property
+    def gone(self) -> bool:
+        """Whether another folder, or none, is there now; False where the file system does not answer."""
+        try:
+            return self._was is not None and self._now(self._path) != self._was
+        except OSError:
+            return False
+
+    @staticmethod
+    def _now(path: Path) -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def write_aside(path: Path, data: bytes | memoryview | str) -> None:
     """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
+    aside = _aside(path)
     try:
         with aside.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -125,14 +159,46 @@ def write_aside(path: Path, data: bytes | str) -> None:
         aside.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which becomes `path` when the block is done; removed where it fails.
+
+    A folder that is there already is replaced; one that another process puts there meanwhile stays. What killed
+    processes of this machine have left aside is removed.
+    """
+    _remove_dead_folders(path)
+    aside = _aside(path)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            aside.rename(path)
+        except OSError:
+            if not path.exists():  # another process was not faster: the error is a real one
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_dead_folders(path: Path) -> None:
+    for left in path.parent.glob(f".{path.name}.{os.uname().nodename}.*"):
+        try:
+            os.kill(int(left.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:  # alive, and somebody else's
+            continue
+
+
 def set_aside(path: Path) -> Path:
-    """Rename a broken file out of the way, keeping what it holds."""
+    """Rename a broken file, so that its content is kept but not read again; return the new path."""
     aside = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
     return path.rename(aside)
 
 
 def remove_asides(folder: Path, pid: int) -> None:
-    """Remove what a process that was killed in `write_aside` has left under a folder."""
+    """Remove the files that a process killed in `write_aside` has left under a folder."""
     for aside in folder.rglob(f".*.{pid}.*"):
         aside.unlink(missing_ok=True)
 

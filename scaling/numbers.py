@@ -1,16 +1,23 @@
-"""How numbers are shown to people."""
+"""Numbers as text: durations, bytes, counts."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 
-def seconds(value: float | None) -> str:
-    """Show a duration: 0.8 s, 44 s, 3.2 min, 5.1 h, 2.4 d."""
-    if value is None:
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit of time
+
+
+def duration(seconds: float | None) -> str:
+    """Show a duration: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h; – for None."""
+    if seconds is None:
         return "–"
-    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if value < limit:
-            return f"{value / divisor:.{0 if value / divisor >= 10 else 1}f} {unit}"
-    return f"{value / 86400:.1f} d"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for (unit, name), (part, part_name) in pairwise(UNITS):
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // part} {part_name}"
+    return f"{whole} s"
 
 
 def size(count: float) -> str:

@@ -32,7 +32,7 @@ class Point:
 
     `loss`, `error`: of the test set, with their standard errors over its examples; `val_…`: of the validation set;
     `train_loss`: the same loss, evaluated the same way, of the first examples of the training subset (see
-    scaling/train/evaluate.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
+    scaling/train/losses.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
     """
 
     step: int
@@ -120,21 +120,28 @@ def read_record(folder: RunFolder) -> Record | None:
     """Read a run's record, None where there is none; BrokenRecord names a file that was cut short or is another's."""
     try:
         return Record.from_dict(json.loads(folder.record.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise BrokenRecord(f"found a broken record in {folder.record} ({error})") from error
 
 
 def how(
-    *, seconds: float, examples_per_second: float, device: str, attempts: int, forecast_seconds: float | None
+    *,
+    seconds: float,
+    examples_per_second: float,
+    device: str,
+    precision: str,
+    attempts: int,
+    forecast_seconds: float | None,
 ) -> dict[str, Any]:
-    """Return all of a record that depends on clock and machine."""
+    """Return all of a record that depends on clock and machine; `precision`: as computed, not as asked for."""
     return {
         "seconds": round(seconds, 3),
         "examples_per_second": round(examples_per_second, 1),
         "host": platform.node(),
         "device": device,
+        "precision": precision,
         "versions": versions(),
         "git": commit(),
         "attempts": attempts,

@@ -10,7 +10,7 @@ from submitit import Job
 
 from scaling.dispatch.local.forkserver import fork_server
 from scaling.dispatch.local.jobs import Workers, process_of
-from scaling.dispatch.worker import TRAIN
+from scaling.dispatch.order import TRAIN
 
 
 def forked(folder: Path, function: Callable[..., Any], *arguments: Any) -> Job:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from scaling.compose.session import session
 from scaling.dispatch.order import order_of
-from scaling.dispatch.slurm.snapshot import take_snapshot
+from scaling.dispatch.slurm.snapshot import import_path, take_snapshot
+from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.forecast.estimate import shape_of
 from scaling.plan.expand import expand
@@ -102,6 +103,30 @@ def test_jobs_of_a_cluster_get_a_copy_of_one_s_own_modules(folder, monkeypatch, 
     take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
     copied = {path.name for path in (tmp_path / "code").glob("my_*.py")}
     assert copied == {"my_nets.py", "my_data.py", "my_family.py"}
+
+
+def test_jobs_get_a_copy_of_what_one_s_own_modules_import(tmp_path, monkeypatch):
+    (tmp_path / "outer_net.py").write_text("from inner_layers import Layers\n\nclass Net(Layers):\n    pass\n")
+    (tmp_path / "inner_layers.py").write_text(
+        "from torch import nn\n\nclass Layers(nn.Linear):\n"
+        "    def __init__(self, shape, outputs):\n        super().__init__(shape[0], outputs)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=outer_net.Net", "data=teacher", "train.steps=1"]).runs
+    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
+    assert {path.name for path in (tmp_path / "code").glob("*_*.py")} == {"outer_net.py", "inner_layers.py"}
+
+
+def test_a_path_that_the_search_path_cannot_hold_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "$(touch here)").mkdir()
+    with pytest.raises(UserError, match="colon"):
+        import_path(tmp_path / "a:b" / "code")
+    line = import_path(tmp_path / "$(touch here)" / "code")
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert not (tmp_path / "here").exists()
 
 
 @pytest.mark.slow

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,19 @@ def forecast(
 
     check: backtest by the same column how far ahead such fits have held. options: those of fit.
     """
+    return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
+
+
+def forecasts(
+    table: pd.DataFrame | str,
+    law: str | Law = "chinchilla",
+    *,
+    at: Sequence[Mapping[str, float]],
+    x: str | None = None,
+    check: bool = True,
+    **options: Any,
+) -> list[Forecast]:
+    """Do the same for several settings by one fit, and one backtest for each column that they are told by."""
     from analysis.estimates.backtest import backtest
     from analysis.fitting.fit import fit
     from analysis.table.read import load_table
@@ -64,21 +78,31 @@ def forecast(
     frame = load_table(table)
     options = {"resamples": 1000} | options
     found = fit(frame, law, x=x, **options)
-    by = next((name for name in ("C", "N", "D", *at) if name in at and name in frame.columns), None)
-    supported = None
-    said: list[str] = []
-    if check and by is not None:
+
+    @cache
+    def checked(by: str | None) -> tuple[float | None, list[str]]:
+        if not check or by is None:
+            return None, []
         try:
             settings = {**options, "resamples": min(200, options["resamples"])}
-            supported = backtest(frame, [found.law if isinstance(law, str) else law], x=x, by=by, **settings).supported
+            tested = backtest(frame, [found.law if isinstance(law, str) else law], x=x, by=by, **settings)
         except Refusal as refusal:
-            said.append(f"no backtest: {refusal}")
-    return forecast_from(found, at, by=by or "", largest=_largest(frame, found, by), supported=supported, said=said)
+            return None, [f"no backtest: {refusal}"]
+        return tested.supported, []
+
+    points = [_point(found, one) for one in at]  # a setting that the law cannot read is refused before any backtest
+    told = []
+    for one, point in zip(at, points, strict=True):
+        by = next((name for name in ("C", "N", "D", *one) if name in one and name in frame.columns), None)
+        supported, said = checked(by)
+        largest = _largest(frame, found, by)
+        told.append(forecast_from(found, point, by=by or "", largest=largest, supported=supported, said=said))
+    return told
 
 
 def forecast_from(
     found: Fit,
-    at: Mapping[str, float],
+    point: dict[str, float],
     *,
     by: str = "",
     largest: float | None = None,
@@ -86,7 +110,6 @@ def forecast_from(
     said: list[str] | None = None,
 ) -> Forecast:
     """Read a forecast off a fit. largest: of the runs in the column by; supported: times beyond it; said: warnings."""
-    point = _complete(found, at)
     columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
@@ -109,19 +132,19 @@ def forecast_from(
     )
 
 
-def _complete(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
-    """Return the setting with N and D, where it names C alone and the law says how to split it."""
+def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
+    """Complete a setting to the inputs of the law: C alone to its optimum."""
     point = {name: float(value) for name, value in at.items()}
     columns = list(found.engine.points.columns.values())
-    if all(column in point for column in columns):
-        return point
-    if found.allocation is None or set(point) != {"C"}:
-        raise UserError(
-            f"found {', '.join(point) or 'nothing'}; the law {found.law} forecasts at {', '.join(columns)}"
-            + (" (or at C alone)" if found.allocation else "")
-        )
-    best = found.allocate(point["C"])
-    return point | {"N": best.N, "D": best.D}
+    if not all(column in point for column in columns):
+        if found.allocation is None or set(point) != {"C"}:
+            raise UserError(
+                f"found {', '.join(point) or 'nothing'}; the law {found.law} forecasts at {', '.join(columns)}"
+                + (" (or at C alone)" if found.allocation else "")
+            )
+        best = found.allocate(point["C"])
+        point |= {"N": best.N, "D": best.D}
+    return point
 
 
 def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray]) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.table.cells import cells, resampled_means
-from analysis.table.read import require_columns
+from analysis.table.columns import require_columns
 
 PER_DECADE = 5
 """Compute bins in a decade, for the rule envelope in a table without budgets."""

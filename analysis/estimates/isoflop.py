@@ -14,7 +14,7 @@ from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells, scatter
-from analysis.table.read import require_columns
+from analysis.table.columns import require_columns
 from analysis.table.select import RECIPE
 
 BRACKETED = 0.9

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +53,17 @@ class Multiverse:
 
 
 def multiverse(
-    table: pd.DataFrame | str, law: str | Law = "chinchilla", *, x: str | None = None, **options: Any
+    table: pd.DataFrame | str,
+    law: str | Law = "chinchilla",
+    *,
+    x: str | None = None,
+    found: Fit | None = None,
+    **options: Any,
 ) -> Multiverse:
-    """Fit a law once for each convention of its inputs that the table has (N or x, and C)."""
-    from analysis.fitting.fit import fit
+    """Fit a law once for each convention of its inputs that the table has (N or x, and C).
+
+    found: the fit under the table's own columns with the same options, where it was done already.
+    """
     from analysis.table.read import load_table
 
     frame = load_table(table)
@@ -66,22 +73,36 @@ def multiverse(
         [column for column in CONVENTIONS if column.partition("_")[0] == name and column in frame.columns] or [name]
         for name in inputs
     ]
+    # A law in N and D is the same whatever C is, unless rows are chosen by it.
+    telling = len(inputs) if options.get("where") else len(chosen.inputs)
+    known = {}
+    if found is not None:
+        own = tuple(found.engine.points.columns.values())
+        known[(*own, *inputs[len(own) :])[:telling]] = _world(found)
     worlds = []
     for columns in product(*choices):
-        renamed = {name: column for name, column in zip(inputs, columns, strict=True) if name != column}
-        world = frame.assign(**{name: frame[column] for name, column in renamed.items()})
-        named = dict(zip(inputs, columns, strict=True))
-        try:
-            worlds.append(_world(named, fit(world, chosen, x=inputs[0] if chosen.of_one_variable else None, **options)))
-        except Refusal as refusal:
-            worlds.append(World(named, {}, {}, None, None, None, "refused", str(refusal)))
+        named: dict[str, str] = dict(zip(inputs, columns, strict=True))
+        if columns[:telling] not in known:
+            world = frame.assign(**{name: frame[column] for name, column in named.items() if name != column})
+            known[columns[:telling]] = _attempt(world, chosen, inputs[0] if chosen.of_one_variable else None, options)
+        worlds.append(replace(known[columns[:telling]], columns=named))
     return Multiverse(chosen.name, tuple(worlds))
 
 
-def _world(columns: dict[str, str], found: Fit) -> World:
+def _attempt(frame: pd.DataFrame, law: Law, x: str | None, options: dict[str, Any]) -> World:
+    from analysis.fitting.fit import fit
+
+    try:
+        return _world(fit(frame, law, x=x, **options))
+    except Refusal as refusal:
+        return World({}, {}, {}, None, None, None, "refused", str(refusal))
+
+
+def _world(found: Fit) -> World:
+    """Read a world off a fit; its columns are still to be named."""
     share = found.allocation
     return World(
-        columns,
+        {},
         found.params,
         found.intervals,
         share.N_exponent if share else None,

@@ -76,7 +76,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     if tried:
-        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} foretold best", *said)
+        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} predicted best", *said)
     options = {**vars(how), "starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
     return Fit(
         law=law.name,
@@ -164,7 +164,7 @@ def warnings(
     lack: LackOfFit | None,
     unsettled: float | None,
 ) -> tuple[str, ...]:
-    """Say in sentences what a reader of the numbers should know."""
+    """Return sentences that a reader of the numbers should know."""
     said = [f"weak fit: {reason}" for reason in certificate.reasons]
     E = params.get("E")
     if E is not None and points.y.min() < E:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from analysis.fitting.engine import How, fit_points, weigh
-from analysis.fitting.objective import Objective
-from analysis.fitting.points import Selection, read_points
+from analysis.fitting.holdout import candidates, score_laws, size_column
+from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
+from analysis.fitting.settings import Settings, fit_law, settings_of
 from analysis.laws import Law, get_law
 
 if TYPE_CHECKING:
@@ -40,34 +41,50 @@ def fit(
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
-    `law` is a name, "module:LAW", a law, or "auto": the one that backtests best. `x` names the variable of a
-    one-variable law (C where there is one). `rows`, `where`, `pool`, `keep` and `task` choose the rows. The default
-    objective is that of Hoffmann et al. 2022: the sum over points of a Huber loss (delta 1e-3) on log y.
-    `weights="seeds"` weighs by the inverse variance of seeds.
+    law: a name, "module:LAW", a law, or "auto": the one that backtests best. x: the variable of a law of one variable
+    (C where there is one). rows, where, pool, keep, task: which rows are used. objective, delta, space: by default that
+    of Hoffmann et al. 2022, the sum over points of a Huber loss on log y. weights: "seeds" weighs by the inverse
+    variance of seeds.
 
     Raises `UserError` for bad input and `Refusal` where the data cannot carry the law.
     """
     from analysis.table.read import load_table
 
-    goal = Objective(objective, delta, space)
-    how = How(resamples, resample, interval, level, seed, starts)
-    selection = Selection(rows, where, tuple(pool), tuple(keep), task)
+    settings = settings_of(
+        objective=objective,
+        delta=delta,
+        space=space,
+        weights=weights,
+        rows=rows,
+        where=where,
+        pool=pool,
+        keep=keep,
+        task=task,
+        resamples=resamples,
+        resample=resample,
+        interval=interval,
+        level=level,
+        seed=seed,
+        starts=starts,
+    )
     frame = load_table(table)
     tried: dict[str, float] = {}
     if law == "auto":
-        options = {"objective": objective, "delta": delta, "space": space, "seed": seed, **vars(selection)}
-        tried = rank(frame, y, x, options)
+        tried = errors_ahead(frame, y=y, x=x, settings=settings)
         law = next(iter(tried))
-    chosen = get_law(law)
-    points = read_points(frame, chosen, y=y, x=x, space=space, selection=selection)
-    if weights is not None:
-        points = weigh(points, weights, space)
-    return fit_points(points, chosen, y=y, goal=goal, how=how, tried=tried)
+    return fit_law(frame, get_law(law), y=y, x=x, settings=settings, tried=tried)
 
 
-def rank(frame: pd.DataFrame, y: str, x: str | None, options: dict[str, Any]) -> dict[str, float]:
-    """Return the candidate laws with their error ahead, best first."""
-    from analysis.estimates.backtest import backtest
+def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
+    """Return the candidate laws with their error ahead of what they have seen, best first."""
+    from analysis.table.columns import require_columns
+    from analysis.table.select import select_rows
 
-    scores = backtest(frame, y=y, x=x, resamples=20, **options).scores
+    selection = settings.selection
+    rows, _ = select_rows(frame, y=y, **vars(selection))
+    by = size_column(rows, x)
+    require_columns(rows, [by])
+    chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
+    bare = replace(settings, selection=chosen).resampled(0)
+    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=bare)
     return {score.law: score.error for score in scores if score.splits}

@@ -69,7 +69,7 @@ class Points:
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
-    from analysis.table.read import require_columns
+    from analysis.table.columns import require_columns
     from analysis.table.select import origins, select_rows
 
     columns = input_columns(table, law, x)

@@ -141,26 +141,25 @@ class _State:
         if self.f is not None:
             slope, psi = self.f, psi * self.f
             second, majorant = second * slope**2, majorant * slope**2
-        jacobian = self.evaluation.gradient()
-        p, batch = len(jacobian), len(delta)
+        rows = self.evaluation.gradient()
+        p, batch = len(rows), len(delta)
+        jacobian = np.empty((p, *self.r.shape))
+        for i, row in enumerate(rows):
+            jacobian[i] = row
         matrix, gram = np.zeros((p, p, batch)), 0.0
         if self.evaluation.curvature is not None:
             matrix, gram = self.evaluation.curvature(-psi)
         if self.f is not None:
             gram += 1.0
         curved = second - gram * psi if gram else second
-        gradient, upper = np.empty((p, batch)), np.zeros((p, p, batch))
-        full = self.absolute
+        gradient, upper = -np.einsum("bn,ibn->ib", psi, jacobian), np.zeros((p, p, batch))
         for i in range(p):
-            gradient[i] = -np.einsum("bn,bn->b", psi, jacobian[i])
-            weighted, above = curved * jacobian[i], majorant * jacobian[i]
-            for j in range(i + 1):
-                value = np.einsum("bn,bn->b", weighted, jacobian[j])
-                matrix[i, j] += value
-                if i != j:
-                    matrix[j, i] += value
-                if i == j or full:
-                    upper[i, j] = upper[j, i] = np.einsum("bn,bn->b", above, jacobian[j])
+            values = np.einsum("bn,jbn->jb", curved * jacobian[i], jacobian[: i + 1])
+            matrix[i, : i + 1] += values
+            matrix[:i, i] += values[:i]
+            first = 0 if self.absolute else i
+            above = np.einsum("bn,jbn->jb", majorant * jacobian[i], jacobian[first : i + 1])
+            upper[i, first : i + 1] = upper[first : i + 1, i] = above
         return gradient, matrix, upper
 
 
@@ -175,7 +174,7 @@ class _Batch:
         self.theta = np.clip(starts, self.low, self.high)
         self.batch = starts.shape[1]
         self.member = np.arange(self.batch)
-        self.anneal = anneal
+        self.annealing = anneal
         self.result = np.empty_like(self.theta)
         self.result_value = np.full(self.batch, np.inf)
         self.result_norm = np.full(self.batch, np.inf)
@@ -202,8 +201,8 @@ class _Batch:
             "lad": np.maximum(LAD_DELTA * np.minimum(scale, 1e-1), 1e-13),
             "lsq": np.full(self.batch, 1e300),
         }[objective.name]
-        self.delta = np.maximum(self.target, 3 * scale) if self.anneal else self.target.copy()
-        self.damping = np.full(self.batch, 1e-3 if self.anneal else 1e-6)
+        self.delta = np.maximum(self.target, 3 * scale) if self.annealing else self.target.copy()
+        self.damping = np.full(self.batch, 1e-3 if self.annealing else 1e-6)
         self.in_stage = np.zeros(self.batch, dtype=int)
         self.value = state.value(self.delta)
         self.gradient, self.hessian, self.majorant = state.derivatives(self.delta)
@@ -211,7 +210,7 @@ class _Batch:
     def _step(self) -> None:
         step, ok = self._direction()
         decrement = -(self.gradient * step).sum(axis=0)
-        trial = np.clip(self.theta + step, self.low, self.high)
+        trial = (self.theta + step).clip(self.low, self.high)
         step = trial - self.theta
         slope = (self.gradient * step).sum(axis=0)
         predicted = -(slope + 0.5 * np.einsum("ib,ijb,jb->b", step, self.hessian, step))
@@ -222,29 +221,28 @@ class _Batch:
         taken = (gain > 0) & ok & (gain >= 1e-4 * predicted)
         good = gain > 0.7 * predicted
         self.damping = np.where(taken, np.where(good, self.damping * 0.1, self.damping), self.damping * 6.0)
-        self.damping = np.clip(self.damping, 1e-14, 1e16)
-        self.in_stage += 1
-        coarse = self.delta > self.target
-        next_stage = coarse & ((taken & (gain < 0.02 * self.value)) | tiny | (self.in_stage >= 6))
-        stuck = ~taken & (self.damping >= 1e13)
-        finished = ~coarse & (tiny | stuck)
-        self.theta = np.where(taken, trial, self.theta)
-        if next_stage.any():
-            # The width changes under the member's feet: everything is computed anew where it now stands.
-            self.delta = np.where(next_stage, np.maximum(self.target, self.delta * self._factor()), self.delta)
-            self.damping = np.where(next_stage, np.minimum(self.damping, 1e-2), self.damping)
-            self.in_stage[next_stage] = 0
-            if (next_stage & ~taken).any():
-                state = _State(self.problem, self.theta, self.weights, self.response)
-        fresh = taken | next_stage
-        if fresh.any():
-            gradient, hessian, majorant = state.derivatives(self.delta)
+        self.damping = self.damping.clip(1e-14, 1e16)
+        finished, fresh = tiny | (~taken & (self.damping >= 1e13)), taken
+        self.theta = trial if taken.all() else np.where(taken, trial, self.theta)
+        if self.annealing:
+            coarse = self.delta > self.target
+            self.annealing = bool(coarse.any())
+            self.in_stage += 1
+            next_stage = coarse & ((taken & (gain < 0.02 * self.value)) | tiny | (self.in_stage >= 6))
+            finished, fresh = finished & ~coarse, taken | next_stage
             if next_stage.any():
+                # The width changes under the member's feet: everything is computed anew where it now stands.
+                self.delta = np.where(next_stage, np.maximum(self.target, self.delta * self._factor()), self.delta)
+                self.damping = np.where(next_stage, np.minimum(self.damping, 1e-2), self.damping)
+                self.in_stage[next_stage] = 0
+                if (next_stage & ~taken).any():
+                    state = _State(self.problem, self.theta, self.weights, self.response)
                 value = state.value(self.delta)
-            self.value = np.where(fresh, value, self.value)
-            self.gradient = np.where(fresh, gradient, self.gradient)
-            self.hessian = np.where(fresh, hessian, self.hessian)
-            self.majorant = np.where(fresh, majorant, self.majorant)
+        if fresh.any():
+            every = fresh.all()
+            new = (value, *state.derivatives(self.delta))
+            for name, values in zip(("value", "gradient", "hessian", "majorant"), new, strict=True):
+                setattr(self, name, values if every else np.where(fresh, values, getattr(self, name)))
         self._retire(finished, settled=True)
 
     def _factor(self) -> Array:
@@ -252,15 +250,17 @@ class _Batch:
 
     def _direction(self) -> tuple[Array, Array]:
         """Solve for the damped Newton step of the free parameters; False where the damped Hessian is not positive."""
-        fixed = ((self.theta <= self.low) & (self.gradient > 0)) | ((self.theta >= self.high) & (self.gradient < 0))
-        p = len(self.theta)
-        every = np.arange(p)
         matrix = self.hessian + self.damping * self.majorant
-        diagonal = self.majorant[every, every]
-        matrix[every, every] += self.damping * (1e-3 * diagonal + 1e-10 * diagonal.max(axis=0) + 1e-30)
+        diagonal = np.einsum("iib->ib", self.majorant)
+        on_diagonal = np.einsum("iib->ib", matrix)
+        on_diagonal += self.damping * (1e-3 * diagonal + 1e-10 * diagonal.max(axis=0) + 1e-30)
+        low, high = self.theta <= self.low, self.theta >= self.high
+        if not (low.any() or high.any()):
+            return solve_positive(matrix, -self.gradient)
+        fixed = (low & (self.gradient > 0)) | (high & (self.gradient < 0))
         free = ~fixed
         matrix *= free[:, None] & free[None, :]
-        matrix[every, every] += fixed
+        on_diagonal += fixed
         return solve_positive(matrix, np.where(fixed, 0.0, -self.gradient))
 
     def _to_corner(self, theta: Array, weights: Array, response: Array) -> Array:
@@ -311,16 +311,16 @@ class _Batch:
 def solve_positive(matrix: Array, right: Array) -> tuple[Array, Array]:
     """Solve symmetric systems (p, p, B) x = (p, B) by Cholesky across the batch; False where not positive definite."""
     p = len(right)
-    root = np.sqrt(np.maximum(matrix[np.arange(p), np.arange(p)], 1e-300))
+    root = np.sqrt(np.maximum(np.einsum("iib->ib", matrix), 1e-300))
     factor = matrix / (root[:, None] * root[None, :])
-    ok = np.ones(right.shape[1], dtype=bool)
+    pivots = np.empty_like(right)
     for j in range(p):
-        pivot = factor[j, j]
-        ok &= pivot > 1e-15
-        factor[j:, j] /= np.sqrt(np.maximum(pivot, 1e-15))
+        pivots[j] = factor[j, j]
+        factor[j:, j] /= np.sqrt(np.maximum(pivots[j], 1e-15))
         if j + 1 < p:
             below = factor[j + 1 :, j]
             factor[j + 1 :, j + 1 :] -= below[:, None] * below[None, :]
+    ok = (pivots > 1e-15).all(axis=0)
     x = right / root
     for i in range(p):
         x[i] /= factor[i, i]

@@ -167,14 +167,27 @@ def _invert(level: Array, gamma: Array) -> Array:
     """Solve log sigma(s) - gamma log sigma(-s) = level for s."""
     safe = np.maximum(gamma, 1e-3)
     s = np.clip(np.where(level < 0, level, level / safe), -700, 700)
+    shape = s.shape
+    found = s.ravel()
+    where: Any = slice(None)
+    bounded = False
     for _ in range(30):
         up = 1 / (1 + np.exp(-s))
         wrong = -np.logaddexp(0.0, -s) + gamma * np.logaddexp(0.0, s) - level
         step = wrong / np.maximum(1 - up + gamma * up, 1e-12)
-        s = np.clip(s - step, -700, 700)
-        if not np.abs(step).max() >= 1e-10:
+        before, s = s, np.clip(s - step, -700, 700)
+        if not (bounded or np.abs(step).max() >= 1e-10):
             break
-    return s
+        moves = s != before
+        if np.count_nonzero(moves) < 0.75 * s.size:  # what stands still does so for ever, and few go on for long
+            found[where] = s.ravel()
+            bounded |= bool((np.abs(step[~moves]) >= 1e-10).any())
+            where = np.arange(len(found))[where][moves.ravel()]
+            level, gamma, s = level[moves], np.broadcast_to(gamma, s.shape)[moves], s[moves]
+            if not s.size:
+                break
+    found[where] = s.ravel()
+    return found.reshape(shape)
 
 
 M3 = M3Law(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.errors import Refusal
 from analysis.numbers import flops
-from analysis.table.read import require_columns
+from analysis.table.columns import require_columns
 from analysis.table.select import RECIPE, origins
 
 IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
@@ -93,26 +92,6 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
     if not equals or expression.startswith("=") or not name.isidentifier():
         raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
     return table.assign(**{name: evaluate(table, expression.strip())})
-
-
-def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `UserError` that lists the table's columns unless all of these are there and hold numbers."""
-    for column in columns:
-        if column not in table.columns:
-            hint = "name it with --columns, or compute it with --derive"
-            raise UserError(f"found no column {column!r}; the table has {listed(table.columns)}; {hint}")
-        numbers_of(table[column], column)
-
-
-def numbers_of(column: pd.Series, name: str) -> np.ndarray:
-    """Return a column as floats, NaN where it is empty; `UserError` where it holds something else."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    numbers = pd.to_numeric(column, errors="coerce")
-    bad = column[numbers.isna() & column.notna()]
-    if len(bad):
-        raise UserError(f"column {name!r} holds {str(bad.iloc[0])!r}; wanted numbers")
-    return numbers.to_numpy(dtype=float)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
+from analysis.table.columns import numbers_of, require_columns
 from analysis.table.expressions import mask
-from analysis.table.read import numbers_of, require_columns
 from analysis.wording import counted, listed
 
 RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TRIES = 10  # boxes drawn for an image, of which the first that fits is taken; none of ten fits: the whole image
+TRIES = 10  # boxes drawn for an image: the first that fits is taken, the whole image where none does
 
 
 class Boxes(NamedTuple):
@@ -32,7 +32,7 @@ def draw_boxes(
     """Draw boxes in an image of `size` (height, width) as Inception did (arXiv 1409.4842, section 6).
 
     The area is uniform within `scale` x the image's, the logarithm of width / height uniform within `ratio`, both
-    before rounding to pixels; the place is uniform among those inside the image.
+    before rounding to pixels; the position is uniform among those inside the image.
     """
     height, width = size
     uniform = torch.rand((4, n, TRIES), generator=generator, device=generator.device)
@@ -56,7 +56,7 @@ def _place(uniform: Tensor, room: Tensor) -> Tensor:
 def resample(x: Tensor, boxes: Boxes, flipped: Tensor | None) -> Tensor:
     """Return each box of the images `x` (n, channels, height, width) at the size of `x`, those `flipped` (n,) mirrored.
 
-    Bilinear, pixel centres at half whole numbers, and nothing outside the box is read: as cropping and then resizing.
+    Bilinear, with pixel centres at half-integers, reading nothing outside the box: as cropping and then resizing does.
     """
     rows = _points(boxes.top, boxes.height, x.shape[2])
     columns = _points(boxes.left, boxes.width, x.shape[3])

@@ -1,4 +1,4 @@
-"""Labels of mixed examples: two for each, and the one share of the batch."""
+"""Labels of mixed examples (MixUp): two for each example, and one share for the batch."""
 
 from __future__ import annotations
 

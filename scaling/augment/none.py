@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 class Unchanged:
     """Train on the examples as they are.
 
-    An augmentation that changes them has `build(shape, outputs)`, which returns a function (x, y, generator) -> (x, y)
-    of a batch: x (n, *shape) float32 on the device, which must stay as it is (a new tensor is returned); y class
-    indices (n,), or `scaling.augment.mixed.Mixed` after mixing; `generator` lives on the device and is the only source
-    of randomness. None stands for no change at all. `check(data)` refuses data that it cannot change.
+    The methods of every augmentation: `build(shape, outputs)` returns a function (x, y, generator) -> (x, y) of a
+    batch, None for no change. x (n, *shape) is float32 on the device and must not be written to; y are class indices
+    (n,), or `scaling.augment.mixed.Mixed` after mixing; `generator`, on the device, is the only source of randomness.
+    `check(data)` raises UserError for data that it cannot change.
     """
 
     name: ClassVar[str] = "none"

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import NonNegativeFloat
 
+from scaling.config import Share
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
 
 @dataclass(frozen=True)
 class Standard:
-    """Random resized crop, horizontal flip and MixUp (arXiv 1710.09412), on the device, one sampling a batch.
+    """Random resized crop, horizontal flip and MixUp (arXiv 1710.09412) on the device, for a whole batch at once.
 
-    `scale`: share of the image's area a crop has, from and to (null: no crop); `ratio`: its width / height; `flip`:
-    probability of mirroring (0: never); `mixup`: a of Beta(a, a), from which one share is drawn for the whole batch
-    (0: no mixing). Crop and flip want images, MixUp wants classes. Source: "Scaling MLPs", arXiv 2306.13575.
+    `scale`: share of the image's area that a crop has, from and to (null: no crop); `ratio`: its width / height, from
+    and to; `flip`: probability of mirroring (0: never); `mixup`: a of Beta(a, a), from which one share is drawn for the
+    whole batch (0: no mixing). Crop and flip need images, MixUp needs classes. Source: "Scaling MLPs", arXiv
+    2306.13575.
     """
 
     name: ClassVar[str] = "standard"
@@ -40,7 +40,7 @@ class Standard:
             raise UserError(f"found augment.ratio={list(self.ratio)}; wanted 0 < from <= to; change it")
 
     def check(self, data: Any) -> None:
-        """Refuse data that cannot be augmented so; UserError."""
+        """Raise UserError for data that cannot be augmented so."""
         if (self.scale is not None or self.flip) and len(data.shape) != 3:
             raise UserError(
                 f"found augment=standard with data={data.name}, whose examples of shape {tuple(data.shape)} are no "
@@ -55,7 +55,7 @@ class Standard:
     def build(
         self, shape: tuple[int, ...], outputs: int
     ) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]:
-        """Make the function that draws and applies; it returns `Mixed` labels where it mixes."""
+        """Return the function that augments a batch; it returns `Mixed` labels where it mixes."""
 
         def augment(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
             if self.scale is not None or self.flip:

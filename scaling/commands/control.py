@@ -15,12 +15,15 @@ from scaling.folders import SweepFolder
 
 def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
     """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
+    from scaling.dispatch.control import queued_outside_plan
     from scaling.plan.expressions import parse
     from scaling.plan.rows import read_rows
 
     if not run_ids and where is None:
         return None
     rows = read_rows(folder)
+    if run_ids:
+        rows += [{"run_id": run_id} for run_id in queued_outside_plan(folder)]
     unknown = [run_id for run_id in run_ids if not any(row["run_id"].startswith(run_id) for row in rows)]
     if unknown:
         raise UserError(f"found no run {unknown[0]} in {folder.plan}; wanted one of its run_ids; see `scaling status`")
@@ -60,10 +63,13 @@ def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: 
         write_json(cancelled.to_dict(), json_path)
     if json_path != "-":
         what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
+        again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry`, naming them"
         click.echo(
             f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
-            f"go on with the same `scaling run`"
+            f"go on with {again}"
         )
+        for other in cancelled.others:
+            click.echo(f"not cancelled: dispatch {other}, who alone can do it")
 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
@@ -81,10 +87,11 @@ def retry(
 
     from scaling.commands.settling import settle
     from scaling.config import read_part
-    from scaling.dispatch.control import planned_runs, runs_to_retry
+    from scaling.dispatch.control import entries_to_retry, runs_to_retry
     from scaling.dispatch.dispatches import last_dispatch
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
+    from scaling.dispatch.states.cancelled import change_cancelled
     from scaling.dispatch.states.read_state import read_status
     from scaling.forecast.estimate import forecast_all
 
@@ -92,10 +99,11 @@ def retry(
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
-    runs = planned_runs(sweep, wanted)
+    runs = [entry.planned_run() for entry in entries_to_retry(sweep, wanted)]
     last = last_dispatch(sweep)
     launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
-    order = order_of(sweep, runs, forecasts=forecast_all(runs))
+    change_cancelled(sweep, remove=wanted)
+    order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
     again = shlex.join(["scaling", "retry", folder])
     settle(order, launcher, console=Console(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from scaling.dispatch.launcher import Settings, launcher_of
 from scaling.dispatch.states.read_state import Reader
-from scaling.dispatch.states.settled import SettledRuns, lacking_milestones
+from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
-from scaling.stages.features import SPLITS, feature_bytes, feature_key
+from scaling.stages.feature_cache import FEATURE_FILES, feature_bytes, feature_key
 
 FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
 BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
@@ -137,8 +137,14 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         status={run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states},
         forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
         workers=min(capacity.workers, max(1, len(plan.runs))),
-        lacking=tuple(lacking_milestones(plan.runs, settled)),
+        lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
     )
+
+
+def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
+    milestones = run.quantities.milestones
+    found = settled.get(run.run_id) if len(milestones) > 1 else None  # the end alone is in every record
+    return found is not None and found.lacks(milestones)
 
 
 def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:
@@ -158,7 +164,7 @@ def _checkpoint_bytes(run: PlannedRun) -> int:
 def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
     """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
     featured = {feature_key(run): run for run in runs if run.config.stage.featured}
-    return [(len(SPLITS), feature_bytes(run)) for run in featured.values()]
+    return [(FEATURE_FILES, feature_bytes(run)) for run in featured.values()]
 
 
 def _kept_weights(run: PlannedRun) -> tuple[int, int]:

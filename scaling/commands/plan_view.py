@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.commands.plan_forecast import PlanForecast
-from scaling.numbers import big, seconds, size
+from scaling.numbers import big, duration, size
 from scaling.plan.planned import as_overrides
 
 ROWS_SHOWN = 30  # of a long plan; --all shows every run
@@ -49,7 +49,7 @@ def _table(view: PlanForecast, runs: Any) -> Table:
             big(quantities.steps),
             f"{quantities.C:.3e}",
             "–" if quantities.budget is None else f"{quantities.budget:.3e}",
-            seconds(forecast.seconds if forecast else None),
+            duration(forecast.seconds if forecast else None),
             view.status[run.run_id],
         )
     return table
@@ -69,7 +69,7 @@ def summary(view: PlanForecast) -> list[str]:
     ]
     if total["forecast_seconds"] is not None:
         lines.append(
-            f"forecast: {seconds(total['forecast_seconds'])} of computing, {seconds(total['wall_seconds'])} "
+            f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "
             f"on {total['workers']} worker{'s' if total['workers'] > 1 else ''} ({total['basis']})"
         )
     else:

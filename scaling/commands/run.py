@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaling.commands.settling import Ended
     from scaling.dispatch.launcher import Settings
     from scaling.dispatch.order import Order
+    from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
 
 EPILOG = """\b
@@ -73,11 +74,12 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
     if redo:
         forecast = _train_again(forecast, settings)
     check_writable(plan.folder)
-    launcher.check(plan.runs)
+    launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
     extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
+        _say_still_queued(plan.folder, console)
     if not plan.single:
         for line in summary(forecast):
             console.print(line, highlight=False, soft_wrap=True)
@@ -88,6 +90,20 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
     elif ended.settled_here and not ended.exit_code:
         console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
     ended.conclude(json_path)
+
+
+def _say_still_queued(folder: SweepFolder, console: Console) -> None:
+    """Say which runs are still trained though the sweep no longer has them, and how to stop that."""
+    from scaling.dispatch.control import queued_outside_plan
+
+    queued = queued_outside_plan(folder)
+    if queued:
+        stop = shlex.join(["scaling", "cancel", str(folder.path), *queued])
+        console.print(
+            f"{len(queued):,} of them are queued or training all the same; to stop that: {stop}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:

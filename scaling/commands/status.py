@@ -52,7 +52,8 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
 def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
     """Show the sweep until nothing is left that runs or waits, and return how it stands then."""
     from scaling.dispatch.show import view
-    from scaling.dispatch.states.read_state import Reader, read_plan
+    from scaling.dispatch.states.read_plan import read_plan
+    from scaling.dispatch.states.read_state import Reader
     from scaling.dispatch.states.state import State
 
     reader = Reader(sweep, read_plan(sweep))

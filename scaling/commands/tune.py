@@ -85,7 +85,7 @@ def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, conso
 
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder)
-    launcher_of(settings).check(plan.runs)
+    launcher_of(settings).check([run.config for run in plan.runs])
     groups = group_runs(plan.runs, space.by)
     studies = open_studies(plan.folder, space, groups, seed=seed)
     for number, size in enumerate(rounds, start=1):
@@ -107,5 +107,5 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Cons
     forecasts = forecast_all(runs, threads=settings.threads)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
-    order = order_of(plan.folder, runs, forecasts=forecasts)
+    order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
     settle(order, launcher_of(settings), console=console, again=again, wait=True).conclude()

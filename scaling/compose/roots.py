@@ -1,4 +1,4 @@
-"""Where configs and sweeps lie: the user's own ./conf and ./sweeps first, then the package's."""
+"""The folders of configs and sweeps: the user's own ./conf and ./sweeps first, then the package's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hydra's front door: where configs and sweeps are found, and one session of composing them.
+"""A session of Hydra: where configs and sweeps are found, and composing one config.
 
 A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` names the file sweeps/x/y.yaml.
 """
@@ -8,42 +8,41 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from scaling.compose.aliases import AliasSource
 from scaling.compose.roots import roots, shipped
-from scaling.compose.sources import GROUP, Roots, SweepSource
-from scaling.errors import UserError
+from scaling.compose.sources import GROUP, SearchPath, SweepSource
+from scaling.errors import UserError, suggestion
 
 PRIMARY = "config"  # conf/config.yaml
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
 
 
 def register() -> None:
-    """Make Hydra know our sources and name our sweeper; safe to call again."""
+    """Register our config sources and the name of our sweeper with Hydra; safe to call again."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
     plugins = Plugins.instance()
-    for plugin in (SweepSource, AliasSource, Roots):
+    for plugin in (SweepSource, AliasSource, SearchPath):
         plugins.register(plugin)
     ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": SWEEPER})
 
 
 @contextmanager
 def session() -> Iterator[ConfigLoader]:
-    """Open Hydra on our folders and give its loader."""
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
+    """Initialise Hydra on our folders and yield its loader."""
     with said_in_one_sentence():
         register()
         with initialize_config_dir(config_dir=str(shipped("conf")), job_name="scaling", version_base="1.3"):
@@ -51,16 +50,14 @@ def session() -> Iterator[ConfigLoader]:
 
 
 def compose(loader: ConfigLoader, overrides: Sequence[str]) -> DictConfig:
-    """Compose one config; UserError names the group, key or value that is off."""
-    from hydra.types import RunMode
-
+    """Compose one config; UserError names the group, key or value that is wrong."""
     with said_in_one_sentence():
         return loader.load_configuration(config_name=PRIMARY, overrides=list(overrides), run_mode=RunMode.RUN)
 
 
 @contextmanager
 def said_in_one_sentence() -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise into a UserError of one sentence."""
+    """Turn errors of Hydra, OmegaConf and YAML into a UserError of one sentence."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
@@ -68,7 +65,7 @@ def said_in_one_sentence() -> Iterator[None]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "a config"
-        raise UserError(f"found {where}, which is no YAML ({error.problem}); mend the file") from error
+        raise UserError(f"found {where}, which is not YAML ({error.problem}); mend the file") from error
 
 
 def _sentence(error: BaseException) -> str:
@@ -88,12 +85,8 @@ def _unknown(key: str, siblings: Sequence[str]) -> str:
     known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
     own = Path("conf", f"{PRIMARY}.yaml")
     beside = f" ({own} here stands in the place of the package's)" if own.is_file() else ""
-    return f"found the unknown key {key}{beside}; {_hint(key, known)}"
-
-
-def _hint(name: str, known: Sequence[str], write: str = "{}") -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {write.format(close[0])}?" if close else f"wanted one of {', '.join(known)}"
+    hint = suggestion(key, known) if known else f"{group} has no keys here"
+    return f"found the unknown key {key}{beside}; {hint}"
 
 
 def _missing(error: MissingConfigException) -> str:
@@ -106,7 +99,7 @@ def _missing(error: MissingConfigException) -> str:
         return f"found {' '.join(str(error).split())}"
     if group.startswith("model/"):
         return f"found no model={found.removeprefix('model/')}; wanted a name such as B-12/Wi-1024 or S-6/Wi-512"
-    return f"found no {group}={name}; {_hint(name, options, f'{group}={{}}')}"
+    return f"found no {group}={name}; {suggestion(name, options, write=f'{group}={{}}')}"
 
 
 def _no_sweep(name: str) -> str:
@@ -115,7 +108,7 @@ def _no_sweep(name: str) -> str:
     within = [other for other in known if other.startswith(f"{name}/")]
     if within:
         return f"found {name}, which is a folder of sweeps; wanted one of {', '.join(within)}"
-    return f"found no sweep={name}; {_hint(name, known, f'{GROUP}={{}}')}"
+    return f"found no sweep={name}; {suggestion(name, known, write=f'{GROUP}={{}}')}"
 
 
 def choices(cfg: DictConfig) -> dict[str, Any]:

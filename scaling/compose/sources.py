@@ -1,4 +1,4 @@
-"""Where Hydra finds sweeps and a user's configs: a source for sweeps/, and the order of the folders."""
+"""Where Hydra finds sweeps and a user's configs: a config source for sweeps/, and the order of folders."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def _load(file: Path) -> Any:
     try:
         found = OmegaConf.load(file)
     except UnicodeDecodeError as error:
-        raise UserError(f"found {file}, which is no UTF-8 text; wanted YAML; save it as UTF-8") from error
+        raise UserError(f"found {file}, which is not UTF-8 text; wanted YAML; save it as UTF-8") from error
     if not isinstance(found, DictConfig) or not isinstance(found.get("defaults", OmegaConf.create([])), ListConfig):
-        raise UserError(f"found {file} without keys, or with defaults that are no list; mend the file")
+        raise UserError(f"found {file} without keys, or with defaults that are not a list; mend the file")
     return found
 
 
-class Roots(SearchPathPlugin):
+class SearchPath(SearchPathPlugin):
     """Put the user's ./conf and ./sweeps first, then the package's."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:

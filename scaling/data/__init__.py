@@ -1,1 +1,1 @@
-"""Data sets: what each declares for a plan, and how it is read or made."""
+"""Data sets: what each declares for planning, and how it is read or made."""

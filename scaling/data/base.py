@@ -1,17 +1,17 @@
-"""What a data set declares, so that it can be planned unseen, and what it gives when it is loaded."""
+"""Data sets: the sizes each declares, by which runs are planned before it is loaded, and the splits it loads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
+
+import numpy as np
 
 from scaling.config import part
 
-if TYPE_CHECKING:
-    import numpy as np
-
 Metric = Literal["cross_entropy", "squared_error"]
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Stream:
-    """Fresh examples without end: `draw(i)` gives the i-th chunk of `chunk` examples, the same whenever it is asked.
+    """Fresh examples without end.
 
-    `begin(n)` gives at least the first n examples of the first chunk, where that is less work than all of it.
+    `draw`: returns the i-th chunk of `chunk` examples, always the same; `begin`: returns at least the first n examples
+    of the first chunk, where that is less work than all of it.
     """
 
     draw: Callable[[int], Arrays]
@@ -37,15 +38,15 @@ class Stream:
     begin: Callable[[int], Arrays] | None = None
 
     def first(self, n: int) -> Arrays:
-        """Return the first chunk, or as much of it as holds `n` examples."""
+        """Return at least the first `n` examples of the first chunk, or all of it."""
         return self.draw(0) if self.begin is None or n >= self.chunk else self.begin(n)
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where the test examples stand in the set that they were taken from, as it was published.
+    """Which examples of a published set the test examples are.
 
-    `places` (n_test,) int64 count from 0 in the order of the file names of all `total` examples of that set.
+    `places` (n_test,) int64: their positions, from 0, in the order of the file names of all `total` examples of it.
     """
 
     places: np.ndarray
@@ -54,7 +55,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from on this machine: `where`, or else what to do (`advice`, a full clause)."""
+    """Where a data set is, or was looked for, on this machine; `advice`: what to do where it is not ready."""
 
     ready: bool
     where: str
@@ -68,7 +69,8 @@ class Splits:
     `train`: exactly the subset asked for, in subset order, or a Stream of fresh examples; `mean`, `std`: per channel
     (or scalar), in units of x as stored, to normalise by; `chance`: the loss of the constant predictor on the test
     set and `chance_se` its standard error; `population_loss`: for data whose expected loss has a closed form, a
-    function of the model's weight vector; `published`: for images that had names as files.
+    function of the model's weight vector; `facts`: what else the record is to say of the data; `published`: known for
+    images that had names as files.
     """
 
     train: Arrays | Stream
@@ -85,10 +87,10 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """The declared facts every data set states in its YAML; subclasses add their own keys and `load`.
+    """What every data set declares in its YAML; subclasses add their own keys and `load`.
 
-    `size`: D_unique, None for all there is (or fresh examples without end, where there is no end); `seed`: of the
-    subset and, for made data, of the making; `examples`: training examples there are, None where they are without end;
+    `size`: D_unique, None for all examples (or for fresh ones without end, where the set has no end); `seed`: of the
+    subset and, for made data, of the examples; `examples`: number of training examples, None where there is no end;
     `n_test`, `n_validation`: size of the held-out splits, by which time and disk are forecast.
     """
 

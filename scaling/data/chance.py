@@ -1,20 +1,27 @@
-"""The loss of the constant predictor: what a model has to beat before it has learnt anything."""
+"""Chance: the loss of the constant predictor, which a model that has learnt something lies below."""
 
 from __future__ import annotations
 
+from math import sqrt
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def constant_predictor(class_counts: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return cross-entropy (nats) and its standard error on test `labels` of predicting the training class shares.
 
-    Shares follow Laplace's rule of succession, so that a class unseen in training costs much but not infinity.
+    Shares follow Laplace's rule of succession, so that the loss of a class unseen in training is finite.
     """
     shares = (class_counts + 1) / (class_counts.sum() + len(class_counts))
-    losses = -np.log(shares)[labels]
-    return mean_and_error(losses)
+    return mean_and_error(-np.log(shares)[labels])
 
 
-def mean_and_error(losses: np.ndarray) -> tuple[float, float]:
-    """Return the mean of per-example losses and its standard error."""
-    return float(losses.mean()), float(losses.std(ddof=1) / np.sqrt(len(losses)))
+def mean_and_error(values: np.ndarray | Tensor) -> tuple[float, float]:
+    """Return the mean of values (n,), an array or a tensor, and its standard error (0 for a single value)."""
+    mean, n = values.mean(), len(values)
+    squares = float(((values - mean) ** 2).sum())
+    return float(mean), sqrt(squares / (n - 1) / n) if n > 1 else 0.0

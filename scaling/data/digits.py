@@ -1,4 +1,4 @@
-"""Scikit-learn's 1,797 real images of handwritten digits: small enough for a smoke test, too few for a law."""
+"""Scikit-learn's 1,797 images of handwritten digits: for quick tests; too few for a scaling law."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import numpy as np
 
 from scaling.config import part
 from scaling.data.base import Arrays, Source
-from scaling.data.finite import FiniteSet, Whole, dealt
+from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import moments
 
 HELD_OUT = 300  # examples of the test split, and as many of the validation split
-SPLIT_SEED = 0  # never changes: the splits are the same for every run
 
 
 @dataclass(frozen=True, kw_only=True)

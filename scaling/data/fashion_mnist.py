@@ -19,7 +19,7 @@ from pydantic import PositiveInt
 from scaling.config import part
 from scaling.data import hub
 from scaling.data.base import Arrays, Source
-from scaling.data.finite import FiniteSet, Whole, dealt
+from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import moments, resized
 from scaling.data.places import data_folder
 from scaling.errors import UserError
@@ -32,7 +32,6 @@ SHA256 = {  # of the decompressed idx files
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-SPLIT_SEED = 0  # never changes: the splits are the same for every run
 HELD_OUT = 5_000  # of the 10,000 official test images validate, the other 5,000 test
 
 
@@ -116,7 +115,7 @@ def _arrays(contents: dict[str, bytes], stem: str, image_size: int) -> Arrays:
 
 
 def _from_hub() -> dict[str, bytes]:
-    """Fetch the set from the hub and write it as the idx files it came from, so that one hash checks all ways."""
+    """Fetch the set from the hub and return it as the idx files it came from, so that the same hashes apply."""
     splits = hub.fetch(HUB)
     contents = {}
     for stem, split in (("train", "train"), ("t10k", "test")):

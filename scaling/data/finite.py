@@ -1,4 +1,4 @@
-"""Data sets with an end: read once, split once, subsets taken in one seeded order."""
+"""Finite data sets: read once, split once, subsets taken in one seeded order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling.data.base import Arrays, DataSet, Published, Splits
+from scaling.data.base import SPLITS, Arrays, DataSet, Published, Splits
 from scaling.data.chance import constant_predictor
+from scaling.data.check import checked
 from scaling.data.memory import MEMORY
+from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
+
+SPLIT_SEED = 0  # of held-out splits that are dealt here; never changes: they are the same for every run
 
 
 @dataclass(frozen=True)
 class Whole:
-    """All of a data set: the splits as read, mean and deviation of the training split per channel, and facts to record.
+    """All of a data set: its splits, mean and deviation of the training split per channel, and facts for the record.
 
-    `ordered`: the seed in whose subset order the training examples already stand, None where they stand otherwise.
+    `ordered`: the seed whose subset order the training examples are in, None where they are in another order.
     """
 
     train: Arrays
@@ -34,14 +38,14 @@ class Whole:
 
 @dataclass(frozen=True, kw_only=True)
 class FiniteSet(DataSet):
-    """Data that is read; subclasses say how (`read`)."""
+    """A data set that is read; subclasses define `read`."""
 
     def read(self) -> Whole:
         """Read all of it; UserError says what is missing and what to do."""
         raise TypeError(f"{type(self).__name__} reads nothing")
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
-        """Read the splits with the first `D_unique` training examples (all for None) of the order `data.seed` names."""
+        """Return the splits, with the first `D_unique` training examples (None: all) in the order of `data.seed`."""
         unsized = replace(self, size=None)
         whole = MEMORY.get(unsized, "whole", unsized.read_checked)
         size = len(whole.train) if D_unique is None else D_unique
@@ -70,34 +74,17 @@ class FiniteSet(DataSet):
         return MEMORY.get(group, size, take)
 
     def read_checked(self) -> Whole:
-        """Read all of it; UserError where the splits are not as declared."""
-        whole = self.read()
-        for split in ("train", "validation", "test"):
-            self._check(split, getattr(whole, split))
+        """Read all of it; UserError where a split is not as declared."""
+        with streams_of(self.name, "read"):
+            whole = self.read()
+        train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
+        whole = replace(whole, train=train, validation=validation, test=test)
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
                 f"data.examples; set data.examples={len(whole.train)}"
             )
         return whole
-
-    def _check(self, split: str, arrays: Arrays) -> None:
-        if not len(arrays) or len(arrays.x) != len(arrays.y):
-            raise UserError(
-                f"found {len(arrays.x)} examples and {len(arrays.y)} labels in the {split} split of {self.name}; "
-                f"wanted as many of each and at least one; mend the data"
-            )
-        if arrays.x.shape[1:] != self.shape:
-            raise UserError(
-                f"found {split} examples of shape {arrays.x.shape[1:]} in {self.name}; wanted the declared "
-                f"{self.shape}; change the declared sizes under data"
-            )
-        low, high = int(arrays.y.min()), int(arrays.y.max())
-        if low < 0 or high >= self.classes:
-            raise UserError(
-                f"found {split} labels from {low} to {high} in {self.name}; wanted 0 to {self.classes - 1}; "
-                f"set data.classes={high + 1}" + ("" if low >= 0 else " and count the labels from 0")
-            )
 
 
 def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:
@@ -106,7 +93,7 @@ def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:
 
 
 def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:
-    """Deal examples class-proportionally into parts of the given sizes and one of all that is left."""
+    """Split examples, class-proportionally, into parts of the given sizes and one of all that is left."""
     order = subset_order(arrays.y, seed=seed)
     ends = np.cumsum([0, *sizes])
     cuts = [*pairwise(ends), (ends[-1], len(order))]

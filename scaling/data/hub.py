@@ -1,4 +1,4 @@
-"""Sets that Hugging Face `datasets` knows; the library is optional and only asked where nothing lies on disk."""
+"""Data sets of Hugging Face's hub, through the optional library `datasets`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scaling.errors import UserError
 
 
 def known() -> bool:
-    """Tell whether the library is installed."""
+    """Say whether the library is installed."""
     return find_spec("datasets") is not None
 
 

@@ -1,6 +1,6 @@
-"""Image sets that a user brings: their sizes are declared, so that they can be planned before they are on disk.
+"""Image sets that a user provides; their sizes are declared, so that they can be planned before they are on disk.
 
-`scaling data prepare NAME` turns what lies in the set's folder into uint8 arrays at the chosen resolution, once.
+`scaling data prepare NAME` turns the images in the set's folder into uint8 arrays of one resolution, once.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from scaling.data.base import Source
 from scaling.data.finite import FiniteSet, Whole
 from scaling.data.places import data_folder
 from scaling.data.prepare.arrays import Prepared, find_prepared
-from scaling.data.prepare.staging import staged
+from scaling.data.prepare.staging import staged_copy
 from scaling.errors import UserError
 
-OF_A_RUN = ("size", "seed", "stage")  # keys that change nothing of what is prepared
+OF_A_RUN = ("size", "seed", "stage")  # keys that do not change what is prepared
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet(FiniteSet):
     """Classify square colour images that `scaling data prepare` has put into arrays.
 
-    `root` holds the originals, in one folder a class under train/, validation/ and test/, or as Parquet files of those
-    names, and the prepared arrays; `stage`: a folder of node-local disk to copy those to first, such as $TMPDIR/data.
+    `root`: the folder of the originals (one folder a class under train/, validation/ and test/, or Parquet files of
+    those names) and of the prepared arrays; `stage`: a folder on node-local disk to copy the arrays to first, such as
+    $TMPDIR/data.
     """
 
-    hub: ClassVar[str] = ""  # where Hugging Face `datasets` knows the set
+    hub: ClassVar[str] = ""  # the name of the set on Hugging Face's hub
 
     image_size: PositiveInt
     channels: PositiveInt = 3
@@ -44,12 +45,12 @@ class ImageSet(FiniteSet):
 
     @property
     def hub_name(self) -> str:
-        """What Hugging Face calls it, "" where it is not there."""
+        """Its name on Hugging Face's hub, "" where it is not there."""
         return self.hub
 
     @property
     def place(self) -> Path:
-        """Where its originals and its prepared arrays lie."""
+        """The folder of its originals and its prepared arrays."""
         return data_folder(self.name, self.root)
 
     def source(self) -> Source:
@@ -60,7 +61,7 @@ class ImageSet(FiniteSet):
         return Source(ready=False, where=str(self.place), advice=self.originals_advice())
 
     def originals_advice(self) -> str:
-        """Say where the originals go and what to do then."""
+        """Return where to put the originals and what to do then."""
         hub = f" (or pip install datasets, which knows it as {self.hub_name})" if self.hub_name else ""
         return (
             f"put its images into {self.place}/train/CLASS/ and {self.place}/test/CLASS/, or its Parquet or binary "
@@ -81,12 +82,12 @@ class ImageSet(FiniteSet):
                 f"found no {self.name} at {self.image_size} pixels in {source.where}; wanted prepared images; "
                 f"{source.advice}"
             )
-        return Prepared.open(staged(Path(source.where), self.stage)).whole()
+        return Prepared.open(staged_copy(Path(source.where), self.stage)).whole()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(ImageSet):
-    """Any images on disk: `folder`, looked for in `root`, has them in one folder a class or as Parquet files.
+    """Any images on disk: in `folder` below `root`, one folder a class or Parquet files.
 
     `folder`, `classes`, `image_size` and `channels` are part of a run's identity.
     """
@@ -106,7 +107,7 @@ class ImageFolder(ImageSet):
 
 @dataclass(frozen=True, kw_only=True)
 class HuggingFace(ImageSet):
-    """Any image set of Hugging Face's hub, by its name there; what lies in its folder already is not fetched again."""
+    """Any image set of Hugging Face's hub, by its name there; what is in its folder already is not fetched again."""
 
     name: ClassVar[str] = "huggingface"
 
@@ -116,12 +117,12 @@ class HuggingFace(ImageSet):
 
     @property
     def hub_name(self) -> str:
-        """What Hugging Face calls it: any set may be asked for."""
+        """Its name on the hub, as given."""
         return self.dataset
 
     @property
     def place(self) -> Path:
-        """Where what was downloaded by hand may lie, and where the prepared arrays are put."""
+        """The folder of files downloaded by hand and of the prepared arrays."""
         return data_folder(self.dataset.replace("/", "--"), self.root)
 
 

@@ -1,11 +1,11 @@
-"""Linear regression on a power-law spectrum, whose scaling exponents are known: the pipeline's test of truth.
+"""Linear regression on a power-law spectrum, whose scaling exponents are known: a test of the whole pipeline.
 
 x_k ~ N(0, k^-b), y = sum over all k of theta_k x_k with k^-b theta_k^2 = k^-a, scaled to Var(y) = 1 (Bahri et al. 2021,
 arXiv 2102.06701; Maloney et al. 2022, arXiv 2210.16859). A model of the first N features has the exponents alpha_N =
 a - 1, alpha_D = min(a - 1, 2b), alpha_t = (a - 1) / b, alpha_C = (a - 1) / (b + 1), N* ~ C^(1 / (b + 1)).
 
-Only the first `features` are handed out; the sum over all others, infinitely many, is normal, independent of them and
-of variance zeta(a, features + 1), so it is drawn as one number and nothing is truncated.
+Only the first `features` are given to a model; the sum over all others, infinitely many, is normal, independent of them
+and of variance zeta(a, features + 1), so it is drawn as one number and nothing is truncated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS = 256  # examples summed up at a time: what stays in the cache takes a tent
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The distribution: `deviations` of the features and `theta`, (features,) float64, and what the rest add to y."""
+    """The distribution: `deviations`, `theta` (features,) float64 of the features; `rest`: variance of all others."""
 
     deviations: np.ndarray
     theta: np.ndarray
@@ -41,7 +41,7 @@ class Spectrum:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearTeacher(MadeSet):
-    """Regress y on features of power-law variance; `a` > 1 falls off the signal, `b` the features' variance."""
+    """Regress y on features of power-law variance; `a` > 1: exponent of the signal, `b`: of the features' variance."""
 
     name: ClassVar[str] = "linear_teacher"
     metric: ClassVar[Metric] = "squared_error"
@@ -72,7 +72,7 @@ class LinearTeacher(MadeSet):
         from scipy.special import zeta
 
         k = np.arange(1, self.features + 1, dtype=np.float64)
-        variance = zeta(self.a)  # of the unscaled y
+        variance = zeta(self.a)  # of y before it is scaled
         return Spectrum(
             deviations=k ** (-self.b / 2),
             theta=k ** ((self.b - self.a) / 2) / np.sqrt(variance),

@@ -1,4 +1,4 @@
-"""Data sets that are made, not read: as many examples as asked, the same on every machine."""
+"""Data sets that are made: any number of examples, the same on every machine."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ import numpy as np
 from scaling.config import part
 from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
 from scaling.data.chance import constant_predictor
+from scaling.data.check import checked
 from scaling.data.memory import MEMORY
-from scaling.data.seeds import generator
+from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
 
 T = TypeVar("T")
-FEWEST, ROUNDED = 1 << 14, 1 << 20  # examples of the fixed order: made in powers of two, so that subsets share the work
+FEWEST, ROUNDED = 1 << 14, 1 << 20  # the fixed order is made in powers of two of examples between these, then exactly
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeSet(DataSet):
-    """Data drawn from a distribution whose classes are equally frequent; subclasses say how (`draw`).
+    """Data drawn from a distribution whose classes are equally frequent; subclasses define `draw`.
 
     Without a size, training examples are drawn fresh without end, seeded by `data.seed` and the run's seed. With one,
-    they are the first of one fixed order, nested and class-proportional. Validation and test sets know no run's seed.
+    they are the first of one fixed order, nested and class-proportional. Validation and test sets do not depend on a
+    run's seed.
     """
 
     examples: None = part(None, identity=False)
@@ -33,11 +35,11 @@ class MadeSet(DataSet):
     n_validation: ClassVar[int] = 8_192
     n_test: ClassVar[int] = 16_384
     chunk: ClassVar[int] = 16_384
-    row_by_row: ClassVar[bool] = False  # whether fewer examples are the first of those that are drawn where more are
+    row_by_row: ClassVar[bool] = False  # whether `draw(n)` gives the first n of `draw(m)`, m > n
 
     @property
     def task_seed(self) -> int:
-        """What fixes the validation and test sets; `data.seed` where that makes another task."""
+        """The seed of the validation and test sets: `data.seed` where that makes another task."""
         return 0
 
     def draw(self, n: int, rng: np.random.Generator) -> Arrays:
@@ -54,7 +56,7 @@ class MadeSet(DataSet):
         return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
 
     def splits(self, train: Arrays | Stream, validation: Arrays, test: Arrays) -> Splits:
-        """Put the splits together with what is known of the distribution."""
+        """Return the splits with what is known of the distribution."""
         chance, chance_se = constant_predictor(np.ones(self.classes, dtype=np.int64), test.y)
         return Splits(train, validation, test, chance=chance, chance_se=chance_se)
 
@@ -80,7 +82,7 @@ class MadeSet(DataSet):
         return Arrays(order.x[:n], order.y[:n])
 
     def ordered(self, n: int) -> Arrays:
-        """Deal examples out to the places of the fixed order, each of which waits for its class."""
+        """Draw examples until each position of the fixed order has one of its class."""
         sequence = class_sequence(np.ones(self.classes, dtype=np.int64), n, seed=self.seed)
         missing = np.bincount(sequence, minlength=self.classes)
         taken: list[Arrays] = []
@@ -97,14 +99,15 @@ class MadeSet(DataSet):
         return Arrays(x[rows], y[rows])
 
     def order_part(self, n: int, i: int) -> Arrays:
-        """Draw the i-th `n` examples that the fixed order is dealt from."""
+        """Draw the i-th `n` examples for the fixed order."""
         return self._part(n, "order", self.seed, i)
 
     def _part(self, n: int, *purpose: str | int) -> Arrays:
-        return self.draw(n, generator(self.name, *purpose))
+        with streams_of(self.name, *purpose):
+            return checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
 
     def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` makes of this data set, made once in this process for as long as there is room."""
+        """Return what `make` returns, made once in this process as long as memory allows."""
         return MEMORY.get((replace(self, size=None), group), key, make)
 
 

@@ -1,4 +1,4 @@
-"""What a worker keeps of the data it has read or made, so that a hundred runs on the same data prepare it once."""
+"""Data in a worker's memory: read or made once for all its runs, or left in its file where it is large."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
-MOST_BYTES = 1 << 30  # a worker; less where memory is short for the number of processors
+MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
+MOST_BYTES = 1 << 30  # of a worker; less where the machine has little memory a processor
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Read an .npy file, or map it into memory where it is large."""
+    return np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None)
+
+
+def stays_in_file(array: np.ndarray) -> bool:
+    """Say whether an array is mapped and too large to be read whole."""
+    return isinstance(array, np.memmap) and array.nbytes > MAPPED_BYTES
 
 
 class Memory:
-    """A bounded store of groups of values; whole groups go, the one used longest ago first.
+    """A bounded store of groups of values; the group used longest ago is forgotten first, as a whole.
 
-    Within a group what came first stays: runs walk their chunks from the start, so that forgetting the oldest chunk
-    would keep nothing of use.
+    Within a group the first values stay: runs read their chunks from the start, so that the oldest ones are of use.
     """
 
     def __init__(self, limit: int):
@@ -27,7 +38,7 @@ class Memory:
         self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `key`, made once for as long as it is kept; its arrays are shared, so read-only."""
+        """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only."""
         held = self._groups.get(group, {})
         if key in held:
             self._groups.move_to_end(group)
@@ -70,7 +81,7 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
 
 
 def affordable() -> int:
-    """Return the bytes a worker may keep: a quarter of this machine's memory shared by all its processors, at most."""
+    """Return the bytes that a worker may keep: at most its processor's share of a quarter of the machine's memory."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(MOST_BYTES, physical // (4 * (os.cpu_count() or 1)))
 

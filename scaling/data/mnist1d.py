@@ -1,8 +1,8 @@
-"""MNIST-1D (Greydanus and Kobak 2020, arXiv 2011.14439): ten strokes of 12 points, buried in 40.
+"""MNIST-1D (Greydanus and Kobak 2020, arXiv 2011.14439): ten strokes of 12 points, hidden among 40.
 
 The published recipe and constants, written for whole arrays: pad with zeros, dilate to 72 points, scale, roll, fill the
-padding with correlated noise, add white noise, shear, resample to 40 points. The signal's place varies and is all that
-matters, so that families with and without a sense of place differ.
+padding with correlated noise, add white noise, shear, resample to 40 points. The position of the signal varies and says
+nothing of the class, so that models with and without translation invariance differ.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Mnist1d(MadeSet):
         return Arrays(sequences(y, rng)[:, None, :], y)
 
     def splits(self, train: Arrays | Stream, validation: Arrays, test: Arrays) -> Splits:
-        """Put the splits together with the mean and deviation of the distribution."""
+        """Return the splits with the mean and deviation of the distribution."""
         return replace(super().splits(train, validation, test), mean=(MEAN,), std=(STD,))
 
 

@@ -14,13 +14,13 @@ from pydantic import PositiveInt
 
 from scaling.config import part
 from scaling.data.base import Arrays, Source
-from scaling.data.finite import FiniteSet, Whole, dealt
+from scaling.data.check import check_labels
+from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import feature_moments, moments
 from scaling.errors import UserError
 
 SPLITS = ("train", "val", "test")
-SPLIT_SEED = 0  # never changes: the splits are the same for every run
-HELD_OUT_SHARE = 10  # a tenth of the training examples for a split that the file does not have
+HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class Npz(FiniteSet):
     """Classify the examples of a file whose sizes are declared, so that a plan need not open it.
 
     Examples are (n, features), or images (n, channels, size, size) or (n, size, size, channels) or (n, size, size),
-    uint8 or float; labels whole numbers from 0. A split the file lacks is cut off the training examples, a tenth of
-    them by a fixed seed; `examples` declares what is left. `file` (looked for in `root`) and `sha256`, which is checked
-    where given, are part of a run's identity: another file is another run.
+    uint8 or float; labels are whole numbers from 0. A split that the file lacks is a tenth of its training examples,
+    taken by a fixed seed; `examples`: number of training examples that are left; `file`: its path below `root`;
+    `sha256`: of the file, checked where it is given. The last two are part of a run's identity.
     """
 
     name: ClassVar[str] = "npz"
@@ -68,13 +68,15 @@ class Npz(FiniteSet):
         return Source(ready=False, where=str(self.path), advice="put it there, or give data.root=FOLDER data.file=NAME")
 
     def read(self) -> Whole:
-        """Read the file and cut off the splits it does not have."""
+        """Read the file, and take the splits that it lacks from the training examples."""
         source = self.source()
         if not source.ready:
             raise UserError(f"found no file {source.where}; wanted arrays x_train and y_train in it; {source.advice}")
         self._check_hash()
         found = _arrays(self.path)
         splits = {name: self._split(found, name) for name in SPLITS if f"x_{name}" in found or name == "train"}
+        for name, arrays in splits.items():
+            check_labels(arrays.y, f"y_{name}", self.path)  # before the lacking splits are dealt by class
         train = splits["train"]
         share = max(1, len(train) // HELD_OUT_SHARE)
         for name in SPLITS[1:]:
@@ -88,10 +90,10 @@ class Npz(FiniteSet):
             if key not in found:
                 raise UserError(f"found {', '.join(sorted(found))} in {self.path}; wanted {key} too; add it")
         x, y = found[f"x_{name}"], found[f"y_{name}"]
-        if len(x) != len(y):
+        if len(x) != len(y) or not len(y):
             raise UserError(
-                f"found {len(x)} rows in x_{name} and {len(y)} in y_{name} of {self.path}; wanted as many of each; "
-                f"mend them"
+                f"found {len(x)} rows in x_{name} and {len(y)} in y_{name} of {self.path}; wanted the same number of "
+                f"each, at least one; mend them"
             )
         if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
             raise UserError(
@@ -127,8 +129,16 @@ class Npz(FiniteSet):
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise UserError(
+                f"found one bare array in {path}; wanted an .npz file of x_train and y_train; write it with "
+                f"numpy.savez(file, x_train=…, y_train=…)"
+            )
+        with found as file:
             return {key: file[key] for key in file.files}
+    except UserError:
+        raise
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"found {path}, which is no .npz file of plain arrays; wanted one; write it with numpy.savez"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-AT_A_TIME = 4_096  # images: bounds the memory of float copies
+AT_A_TIME = 4_096  # images, so that float copies take little memory
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:

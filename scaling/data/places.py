@@ -1,4 +1,4 @@
-"""Where data lies on this machine: never part of what fixes a run."""
+"""The folders of data sets on this machine; no part of a run's identity."""
 
 from __future__ import annotations
 

@@ -1,24 +1,35 @@
-"""Random streams that are the same in every process and on every machine, each named by what it is for."""
+"""NumPy random streams, each named by its purpose, the same in every process and on every machine."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager
 
 import numpy as np
 
+from scaling.global_streams import own_streams
 
-def bits(*purpose: str | int) -> np.random.PCG64:
+
+def bit_generator(*purpose: str | int) -> np.random.PCG64:
     """Return PCG64 seeded by the SHA-256 of its purpose, such as ("teacher", "stream", 0, 3)."""
-    digest = hashlib.sha256(json.dumps(purpose).encode()).digest()
-    return np.random.PCG64(np.random.SeedSequence(int.from_bytes(digest, "big")))
+    return np.random.PCG64(np.random.SeedSequence(int.from_bytes(_digest(purpose), "big")))
 
 
 def generator(*purpose: str | int) -> np.random.Generator:
-    """Return a generator of numbers for one purpose; two purposes share nothing."""
-    return np.random.Generator(bits(*purpose))
+    """Return the random generator of a purpose; those of two purposes are independent."""
+    return np.random.Generator(bit_generator(*purpose))
 
 
 def permutation(n: int, *purpose: str | int) -> np.ndarray:
-    """Return a random order of `n` things, (n,) int64: it rests on the raw stream alone, which NumPy keeps for ever."""
-    return np.argsort(bits(*purpose).random_raw(n), kind="stable")
+    """Return a random order of `n` things, (n,) int64, from raw bits alone, which NumPy promises not to change."""
+    return np.argsort(bit_generator(*purpose).random_raw(n), kind="stable")
+
+
+def streams_of(*purpose: str | int) -> AbstractContextManager[None]:
+    """Let code of users that draws from global streams draw what depends on the purpose alone."""
+    return own_streams(int.from_bytes(_digest(purpose)[:8], "big") >> 1)
+
+
+def _digest(purpose: tuple[str | int, ...]) -> bytes:
+    return hashlib.sha256(json.dumps(purpose).encode()).digest()

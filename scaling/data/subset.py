@@ -15,7 +15,7 @@ import numpy as np
 
 from scaling.data.seeds import permutation
 
-SLOTS = 1 << 20  # positions worked on at a time: bounds the memory of a set of many millions
+SLOTS = 1 << 20  # positions computed at a time, so that sets of many millions take little memory
 
 
 def subset_order(labels: np.ndarray, *, seed: int, size: int | None = None) -> np.ndarray:
@@ -37,7 +37,7 @@ def class_sequence(counts: np.ndarray, size: int, *, seed: int) -> np.ndarray:
     """Return which class stands at each of the first `size` positions, (size,) int64.
 
     `counts`: examples of each class, or any whole numbers in proportion to the shares; beyond their sum the sequence
-    goes on with the same shares. `seed` decides between classes whose deadlines are equal.
+    continues with the same shares; `seed`: decides between classes whose deadlines are equal.
     """
     ranks = permutation(len(counts), "classes", seed)  # class c stands at ranks == c
     held = np.asarray(counts, dtype=np.int64)[ranks]

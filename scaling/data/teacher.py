@@ -1,4 +1,4 @@
-"""Labels of a fixed random network: learnable without end, without noise, and needing no file.
+"""Labels of a fixed random network: noiseless, without end, and without a file.
 
 The inputs are standard normal. The teacher is a random ReLU network whose outputs are scaled and shifted so that the
 classes are equally frequent; the label is its largest output, so that the irreducible loss is zero.
@@ -22,13 +22,13 @@ from scaling.errors import UserError
 REFERENCE = 1 << 16  # examples on which the classes are balanced
 ROUNDS = 40  # of balancing: leaves the classes within about 0.1 % of each other on the reference examples
 STEP = 0.3  # of balancing, in deviations of the outputs
-LEAST = 0.5  # of an equal share: a teacher with a rarer class is refused
-ROWS = 2_048  # examples passed through at a time: what stays in the cache takes less than half as long
+LEAST = 0.5  # of an equal share: UserError where a class is rarer
+ROWS = 2_048  # examples passed through at a time: in the cache, which takes less than half as long
 
 
 @dataclass(frozen=True)
 class Network:
-    """The teacher, in float64 so that its decisions do not hang on how a machine rounds: matrices and output shift."""
+    """The teacher: its matrices and output shift, in float64 so that labels do not depend on a machine's rounding."""
 
     matrices: tuple[np.ndarray, ...]
     shift: np.ndarray
@@ -40,7 +40,7 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher(MadeSet):
-    """Classify standard normal inputs as a random network of `depth` hidden layers of `width` does."""
+    """Classify standard normal inputs as a random network with `depth` hidden layers of `width` units does."""
 
     name: ClassVar[str] = "teacher"
     row_by_row: ClassVar[bool] = True
@@ -57,7 +57,7 @@ class Teacher(MadeSet):
 
     @property
     def task_seed(self) -> int:
-        """Another seed is another teacher."""
+        """The seed, as another seed makes another teacher."""
         return self.seed
 
     def draw(self, n: int, rng: np.random.Generator) -> Arrays:
@@ -66,7 +66,7 @@ class Teacher(MadeSet):
         return Arrays(x, self.network().labels(x))
 
     def network(self) -> Network:
-        """Return the teacher itself."""
+        """Return the teacher network."""
         return self.remember("making", "network", self._make)
 
     def _make(self) -> Network:

@@ -6,21 +6,22 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.claims.stop import StopRequest, read_stop_request
 from scaling.dispatch.dispatches import DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
-from scaling.dispatch.queue import read_queue
+from scaling.dispatch.process import this_user
+from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.cancelled import change_cancelled
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
-
-if TYPE_CHECKING:
-    from scaling.plan.planned import PlannedRun
 
 CANCELLED = "cancelled"
 FOLLOW = 0.5  # seconds between two looks at a log
@@ -29,11 +30,15 @@ TAIL = 20  # lines of a job's log that are shown
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was asked to stop: dispatches, jobs that were ended, and how many runs were named (None: all)."""
+    """What was asked to stop.
+
+    jobs: that were ended; runs: how many were named (None: all); others: dispatches of other users, which go on.
+    """
 
     dispatches: tuple[str, ...]
     jobs: tuple[str, ...]
     runs: int | None
+    others: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -41,20 +46,46 @@ class Cancelled:
 
 
 def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cancelled:
-    """Stop a sweep, or the named runs of it, wherever it is trained; checkpoints stay, and it does not come back.
+    """Stop one's own dispatches of a sweep, or the named runs of it; checkpoints stay.
 
-    The request is written first: a job that SLURM starts again finds it and leaves.
+    A whole sweep goes on with the next `scaling run`; runs that were named stay cancelled until `retry` names them. The
+    request is written first: a job that SLURM starts again finds it and leaves.
     """
-    asked, jobs = [], []
+    asked, jobs, others = [], [], []
+    if runs is not None:
+        change_cancelled(folder, add=runs)
     for files, dispatch in dispatches(folder):
         if dispatch.ended or (not dispatch.jobs and dispatch.process.gone):
+            continue
+        if dispatch.user not in ("", this_user()):
+            others.append(f"{dispatch.id} of {dispatch.user}")
             continue
         files.ask_to_stop(_stop_request(files, runs))
         asked.append(dispatch.id)
         if dispatch.jobs and runs is None:
             jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
             files.write(replace(dispatch, ended=True))
-    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs))
+    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others))
+
+
+def queued_outside_plan(folder: SweepFolder) -> list[str]:
+    """Return the runs that live dispatches are to train, or train, though the sweep's plan no longer has them."""
+    queued = {
+        entry.run_id: entry.planned
+        for files, dispatch in dispatches(folder)
+        if not dispatch.ended and (dispatch.jobs or not dispatch.process.gone)
+        for entry in read_queue(files.queue)
+    }
+    for run in read_plan(folder):
+        queued.pop(run.run_id, None)
+    status = Reader(folder, queued.values()).read()
+    return [run.run_id for run in status.of(State.RUNNING, State.PENDING)]
+
+
+def was_cancelled(folder: SweepFolder) -> bool:
+    """Return whether the latest dispatch of a sweep was asked to stop."""
+    found = dispatches(folder)
+    return bool(found) and found[-1][0].stop.exists()
 
 
 def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRequest:
@@ -72,15 +103,13 @@ def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> lis
     return [run.run_id for run in status.of(*open_states) if run.run_id in runs]
 
 
-def planned_runs(folder: SweepFolder, runs: Collection[str]) -> list[PlannedRun]:
+def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
     """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
-    from scaling.plan.planned import PlannedRun
-
-    found: dict[str, PlannedRun] = {}
+    found: dict[str, Entry] = {}
     for files, _ in reversed(dispatches(folder)):
         for entry in read_queue(files.queue):
             if entry.run_id in runs and entry.run_id not in found:
-                found[entry.run_id] = PlannedRun.from_dict(entry.run)
+                found[entry.run_id] = entry
     missing = sorted(set(runs) - set(found))
     if missing:
         raise UserError(
@@ -103,18 +132,24 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
 
 
 def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
-    """Give the lines of `read_log`, then the evaluations as they come, until the run is settled."""
+    """Give the lines of `read_log`, then the evaluations as they come, until nobody trains the run or is going to."""
     files = find_run(folder, run_id)
     yield from read_log(folder, run_id)
     seen = len(list(read_lines(files.log)))
     while True:
-        ended = is_settled(files)
+        ended = is_settled(files) or not _may_go_on(folder, files.run_id)
         lines = list(read_lines(files.log))
         yield from (_evaluation(entry) for entry in lines[seen:])
         seen = len(lines)
         if ended:
             return
         time.sleep(FOLLOW)
+
+
+def _may_go_on(folder: SweepFolder, run_id: str) -> bool:
+    """Return whether a run is training, or waits for a worker."""
+    planned = [run for run in read_plan(folder) if run.run_id == run_id]
+    return bool(Reader(folder, planned).read().of(State.RUNNING, State.PENDING))
 
 
 def find_run(folder: SweepFolder, run_id: str) -> RunFolder:

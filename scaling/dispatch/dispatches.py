@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.stop import StopRequest
 from scaling.dispatch.limits import NOTHING, Offer, Spent
-from scaling.dispatch.process import Process, this_process
+from scaling.dispatch.process import Process, this_process, this_user
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.plan.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
-    from scaling.dispatch.worker import Task
+    from scaling.dispatch.task import Task
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Dispatch:
     """One dispatch of a sweep.
 
     kind, target, launcher: name, class and keys of the launcher's settings; process: the dispatcher's own;
-    jobs: ids of a scheduler, groups: the same by group.
+    jobs: ids of a scheduler, groups: the same by group; user: whose it is ('' in dispatches of version 0.1.0).
     """
 
     id: str
@@ -46,6 +46,7 @@ class Dispatch:
     held: str = ""
     ended: bool = False
     target: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class DispatchFolder:
             id=self.path.name,
             kind=settings.name,
             target=f"{kind.__module__}.{kind.__qualname__}",
+            user=this_user(),
             started=time.time(),
             process=this_process(),
             runs=len(offer.queue),

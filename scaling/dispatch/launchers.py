@@ -17,6 +17,7 @@ class Local:
 
     `workers`: null for one a GPU, or on the CPU one for each `threads` cores; `threads`: of torch in each worker;
     `retries`: further tries of a run that crashed; `beat_seconds`: between two signs of life of a worker;
+    `stuck_minutes`: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
     `grace_seconds`: for the checkpoints after Ctrl-C.
     """
 
@@ -27,6 +28,7 @@ class Local:
     threads: int = 1
     retries: int = 0
     beat_seconds: float = 1.0
+    stuck_minutes: float | None = 30.0
     grace_seconds: float = 60.0
 
 
@@ -39,7 +41,8 @@ class Slurm:
     `max_jobs` at a time. `gpus`, `cpus`: of each job; `constraint`, `exclude`, `nodelist`, `extra`: as sbatch has them;
     `setup`: shell lines before Python starts; `retries`: further tries of a run that crashed; `signal_seconds`: between
     the warning and the time limit, for a checkpoint; `snapshot`: jobs run the code as it was when they were submitted;
-    `patience`: seconds that a job waits for space on a full disk.
+    `patience`: seconds that a job waits for space on a full disk; `stuck_minutes`: without a step, and beyond 20 times
+    the forecast, after which a run's job is ended.
     """
 
     name: ClassVar[str] = "slurm"
@@ -68,6 +71,7 @@ class Slurm:
     beat_seconds: float = 10.0
     signal_seconds: int = 120
     patience: float = 300.0
+    stuck_minutes: float | None = 30.0
     snapshot: bool = True
 
     @property

@@ -10,6 +10,7 @@ from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.state import Planned
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan.limits import Limits
 
@@ -21,11 +22,15 @@ class Spent:
     gpu_hours: float = 0.0
     flops: float = 0.0
 
+    def plus(self, entry: Entry, gpus: int) -> Spent:
+        """Add a run at its forecast."""
+        return Spent(self.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600, self.flops + entry.C)
+
 
 NOTHING = Spent()
 
 
-def spent(folder: SweepFolder, queue: Iterable[Entry], *, gpus: int, without: str = "") -> Spent:
+def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, without: str = "") -> Spent:
     """Add up what the runs of a sweep have cost, those in flight at their full forecast; `without`: a run left out."""
     gpu_seconds = flops = 0.0
     for entry in queue:
@@ -40,7 +45,7 @@ def spent(folder: SweepFolder, queue: Iterable[Entry], *, gpus: int, without: st
     return Spent(gpu_seconds / 3600, flops)
 
 
-def _in_flight(files: RunFolder, entry: Entry, gpus: int) -> float | None:
+def _in_flight(files: RunFolder, entry: Entry | Planned, gpus: int) -> float | None:
     """GPU-seconds that a claimed run will have held, None for a run that nobody holds."""
     if files.record.exists():
         return None
@@ -53,7 +58,7 @@ def _in_flight(files: RunFolder, entry: Entry, gpus: int) -> float | None:
 
 def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
     """Return in one sentence why a run does not fit any more, empty where it does."""
-    hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
+    hours = so_far.plus(entry, gpus).gpu_hours
     if limits.flops is not None and so_far.flops + entry.C > limits.flops:
         return f"the limit of {limits.flops:.3g} FLOPs is reached ({so_far.flops:.3g} spent)"
     if limits.gpu_hours is not None and (hours > limits.gpu_hours or so_far.gpu_hours >= limits.gpu_hours > 0):
@@ -79,19 +84,39 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
 
     gpus: of a worker; covered: runs already queued in live jobs; they are not offered again, but have to be paid for.
     """
-    folder, planned, unsettled = order.folder, order.entries, order.open_entries
-    blocked = _blocked(folder, unsettled)
-    open_runs = [entry for entry in unsettled if entry.run_id not in blocked]
+    unsettled = order.open_entries
+    blocked = _blocked(order.folder, unsettled)
+    cancelled = _with_descendants(order.cancelled, unsettled)
+    open_runs = [entry for entry in unsettled if entry.run_id not in blocked | cancelled]
     todo = [entry for entry in open_runs if entry.run_id not in covered]
-    if not order.limits:
-        return Offer(tuple(todo), blocked=len(blocked))
-    waiting = {entry.run_id for entry in todo}
-    before = spent(folder, [entry for entry in planned if entry.run_id not in waiting], gpus=gpus)
-    so_far = spent(folder, planned, gpus=gpus)
-    for entry in open_runs:
-        if entry.run_id in covered and read_claim(folder.run(entry.run_id).claim) is None:
-            hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
-            so_far = Spent(hours, so_far.flops + entry.C)
+    said = []
+    if cancelled:
+        said.append(
+            f"{len(cancelled)} of {len(order.entries)} runs are left out: cancelled by name; "
+            f"`scaling retry {order.folder.path} RUN_ID` takes one up again"
+        )
+    before = NOTHING
+    if order.limits:
+        queued = [entry for entry in open_runs if entry.run_id in covered]
+        before, kept, why = _paid_for(order, todo, queued, gpus=gpus)
+        held = len(todo) - len(kept)
+        said += [f"{held} of {len(order.entries)} runs are not started: {why}"] if held else []
+        todo = [entry for entry in todo if entry.run_id in kept]
+    return Offer(tuple(todo), before, "; ".join(said), len(blocked))
+
+
+def _paid_for(
+    order: Order, todo: Sequence[Entry], queued: Sequence[Entry], *, gpus: int
+) -> tuple[Spent, set[str], str]:
+    """Return what runs outside the queue have spent, the runs that still fit the limits, and why the others do not."""
+    folder, waiting = order.folder, {entry.run_id for entry in todo}
+    others: list[Entry | Planned] = [*order.others, *(entry for entry in order.entries if entry.run_id not in waiting)]
+    before = spent(folder, others, gpus=gpus)
+    everything: list[Entry | Planned] = [*order.others, *order.entries]
+    so_far = spent(folder, everything, gpus=gpus)
+    for entry in queued:
+        if read_claim(folder.run(entry.run_id).claim) is None:
+            so_far = so_far.plus(entry, gpus)
     kept: set[str] = set()
     sentence = ""
     depth: dict[str, int] = {}
@@ -101,15 +126,20 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
         why = beyond(order.limits, so_far, entry, gpus=gpus)
         if not why and any(need in waiting - kept for need in entry.needs):
             why = "what they start from is not started"
-        if why:
-            sentence = sentence or why
-            continue
-        kept.add(entry.run_id)
-        hours = so_far.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600
-        so_far = Spent(hours, so_far.flops + entry.C)
-    held = len(todo) - len(kept)
-    said = f"{held} of {len(planned)} runs are not started: {sentence}" if held else ""
-    return Offer(tuple(entry for entry in todo if entry.run_id in kept), before, said, len(blocked))
+        sentence = sentence or why
+        if not why:
+            kept.add(entry.run_id)
+            so_far = so_far.plus(entry, gpus)
+    return before, kept, sentence
+
+
+def _with_descendants(runs: Container[str], unsettled: Sequence[Entry]) -> set[str]:
+    """Return the unsettled ones among `runs`, and those that start from them."""
+    found: set[str] = set()
+    for entry in unsettled:  # what a run needs stands before it
+        if entry.run_id in runs or any(need in found for need in entry.needs):
+            found.add(entry.run_id)
+    return found
 
 
 def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
@@ -118,7 +148,11 @@ def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
     found: set[str] = set()
     for entry in unsettled:  # what a run needs stands before it
         for need in entry.needs:
-            lost = need not in to_come and entry.step is not None and not folder.run(need).kept(entry.step).is_file()
+            lost = (
+                need not in to_come
+                and entry.step is not None
+                and not folder.run(need).kept_weights(entry.step).is_file()
+            )
             if lost or need in found:
                 found.add(entry.run_id)
     return found

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from scaling.dispatch.queue import Entry, entries
+from scaling.dispatch.states.cancelled import cancelled_runs
+from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder
 from scaling.plan.limits import UNLIMITED, Limits
 
@@ -23,6 +26,8 @@ class Order:
     """Runs to be settled, in the order in which workers take them.
 
     folder: with an absolute path, for jobs that start elsewhere; settled: what is known of settled runs;
+    others: runs of the same sweep that are not asked for now, whose cost counts against the limits;
+    cancelled: runs that were cancelled by name, and are left out;
     memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
     train: module:function that settles one run.
     """
@@ -31,6 +36,8 @@ class Order:
     entries: tuple[Entry, ...]
     settled: SettledRuns
     limits: Limits = UNLIMITED
+    others: tuple[Planned, ...] = ()
+    cancelled: frozenset[str] = frozenset()
     memory: Mapping[str, float] = field(default_factory=dict)
     single: bool = False
     train: str = TRAIN
@@ -66,4 +73,9 @@ def order_of(
     if single:  # whoever asks for one run wants the weights that it says it keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
-    return Order(folder, tuple(made), settled, limits, memory, single, train)
+    asked = {entry.run_id for entry in made}
+    others = (
+        tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()
+    )
+    cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
+    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 from dataclasses import dataclass
 from functools import cache
@@ -69,3 +70,11 @@ def this_process() -> Process:
     """Return the process that asks."""
     pid = os.getpid()
     return Process(host(), _space(), pid, start_time(pid) or 0)
+
+
+def this_user() -> str:
+    """Return the name of the user who asks, or the number where it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -58,6 +58,15 @@ class Entry:
         overrides = self.run.get("overrides") or {}
         return " ".join(f"{key}={value}" for key, value in overrides.items()) or self.run_id
 
+    def planned_run(self) -> PlannedRun:
+        """Return the run; ValueError where it reads back as another, for the code has changed since."""
+        from scaling.plan.planned import PlannedRun
+
+        run = PlannedRun.from_dict(self.run)
+        if run.run_id != self.run_id:
+            raise ValueError(f"the queue's run {self.run_id} reads back as {run.run_id}: the code has changed since")
+        return run
+
     def line(self) -> str:
         """Return the entry as one JSON line."""
         facts = {name: getattr(self, name) for name in FACTS}
@@ -80,15 +89,20 @@ def entries(
     *,
     forecast: Mapping[str, float] | None = None,
 ) -> list[Entry]:
-    """Return the queue of `runs`: what others need before them, then longest first (by forecast, else by FLOPs)."""
+    """Return the queue of `runs`: what others need comes first, then the longest (by forecast, else by FLOPs).
+
+    Runs that have killed a worker before go last.
+    """
     runs, forecast = list(runs), forecast or {}
+    tried = {run.run_id: read_attempts(folder.run(run.run_id)) for run in runs}
+    killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
     keeps = _keeps(runs, settled)
     made = [
         Entry(
             run_id=run.run_id,
             C=run.quantities.C,
             forecast_seconds=forecast.get(run.run_id),
-            tried=len(read_attempts(folder.run(run.run_id))),
+            tried=len(tried[run.run_id]),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),
@@ -98,7 +112,14 @@ def entries(
     ]
     depth = _depths(made)
     return sorted(
-        made, key=lambda entry: (depth[entry.run_id], -(entry.forecast_seconds or 0.0), -entry.C, entry.run_id)
+        made,
+        key=lambda entry: (
+            depth[entry.run_id],
+            entry.run_id in killers,
+            -(entry.forecast_seconds or 0.0),
+            -entry.C,
+            entry.run_id,
+        ),
     )
 
 

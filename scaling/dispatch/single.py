@@ -11,9 +11,10 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Signals, Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
-from scaling.dispatch.outcome import Failure, Outcome
 from scaling.dispatch.states.attempts import FAILURES, read_attempts
-from scaling.dispatch.worker import Step, Task, Worker
+from scaling.dispatch.states.outcome import Failure, Outcome
+from scaling.dispatch.task import Task
+from scaling.dispatch.worker import Step, Worker
 from scaling.errors import UserError
 from scaling.folders import check_writable
 

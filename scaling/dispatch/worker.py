@@ -6,25 +6,26 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.stop import Stop
-from scaling.dispatch.limits import NOTHING, Spent, beyond, spent
-from scaling.dispatch.order import TRAIN
+from scaling.dispatch.limits import Spent, beyond, spent
 from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.states import attempts
-from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line
+from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line, passing
 from scaling.dispatch.states.settled import clear_for_training, is_settled
-from scaling.folders import RunFolder, SweepFolder, remove_asides
-from scaling.plan.limits import UNLIMITED, Limits
+from scaling.dispatch.task import Report, Task
+from scaling.folders import RunFolder, remove_asides
 
+__all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
+PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the moment
+PASSING_PAUSE = 2.0  # seconds before a run goes on that such a file has ended
+STUCK_FORECASTS = 20  # forecasts without a step after which a run is stuck
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 Train = Callable[..., Any]
@@ -44,41 +45,6 @@ class Step(Enum):
     BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a worker is told: where the runs are, which of them are its own, and how it works.
-
-    `gpus`: held by this worker; `before`: what runs outside the queue have spent; `deadline`: Unix seconds when its
-    time is up; `patience`: seconds to wait for space on a full disk; `train`: module:function that settles one run.
-    """
-
-    folder: SweepFolder
-    queue: Path
-    group: str = ""
-    name: str = ""
-    job: str = ""
-    gpus: int = 0
-    retries: int = 0
-    beat_seconds: float = 1.0
-    patience: float = 0.0
-    limits: Limits = UNLIMITED
-    before: Spent = NOTHING
-    deadline: float | None = None
-    train: str = TRAIN
-
-
-@dataclass
-class Report:
-    """What a worker did, and why it left; `later`: runs it left because its time would not have lasted for them."""
-
-    settled: int = 0
-    failed: int = 0
-    reason: str = "done"
-    sentence: str = ""
-    held: list[str] = field(default_factory=list)
-    later: int = 0
-
-
 class Worker:
     """One process that settles runs, one after the other."""
 
@@ -94,7 +60,7 @@ class Worker:
     def work(self) -> Report:
         """Take runs until none is left that can be taken; leave those that other workers train."""
         self._queue = read_queue(self.task.queue, group=self.task.group)
-        waiting = self._queue
+        waiting = sorted(self._queue, key=self._risky)  # a run that took a worker down goes last: bystanders first
         while waiting and not self.stop.reason:
             waiting, steps = self._pass(waiting)
             if Step.SETTLED in steps or Step.AGAIN in steps or Step.FAILED in steps:
@@ -104,6 +70,11 @@ class Worker:
             time.sleep(TICK)
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
+
+    def _risky(self, entry: Entry) -> bool:
+        """Return whether a worker has died under a run, or may just have."""
+        files = self.task.folder.run(entry.run_id)
+        return files.claim.exists() or any(tried.get("cause") == "killed" for tried in attempts.read_attempts(files))
 
     def _pass(self, waiting: list[Entry]) -> tuple[list[Entry], set[Step]]:
         kept: list[Entry] = []
@@ -129,22 +100,31 @@ class Worker:
             time.sleep(TICK if step is Step.UNSURE else 0)
 
     def _patiently(self, entry: Entry) -> Step:
-        """Look at one run; on a full disk wait for space, as long as the launcher's patience."""
+        """Look at one run; wait where the disk is full, or where its files cannot be reached for the moment."""
         waited = 0.0
         for pause in (*SPACE_TRIES, 0):
             try:
                 return self.look(entry)
             except OSError as error:
-                if not disk_full(error):
-                    raise
-                if pause == 0 or waited + pause > self.task.patience:
-                    self.stop.say("disk_full")
-                    self.report.sentence = f"found no space left under {self.task.folder.results} ({error.strerror})"
-                    return Step.AGAIN
-                log.warning("no space left under %s; trying again in %d s", self.task.folder.results, pause)
+                full = disk_full(error)
+                patience = self.task.patience if full else PASSING_SECONDS if passing(error) else 0.0
+                if pause == 0 or waited + pause > patience:
+                    return self._disk_full(error) if full else self._out_of_reach(entry, error)
+                log.warning("%s under %s; trying again in %d s", error.strerror, self.task.folder.results, pause)
                 time.sleep(pause)
                 waited += pause
         return Step.AGAIN
+
+    def _disk_full(self, error: OSError) -> Step:
+        self.stop.say("disk_full")
+        self.report.sentence = f"found no space left under {self.task.folder.results} ({error.strerror})"
+        return Step.AGAIN
+
+    def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
+        """Leave a run whose files cannot be read or written, and go on with the others."""
+        self.report.out_of_reach[entry.run_id] = f"{error.strerror or error}: {error.filename or entry.run_id}"
+        log.warning("run %s (%s) is left: %s", entry.run_id, entry.label, self.report.out_of_reach[entry.run_id])
+        return Step.FAILED
 
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
@@ -176,7 +156,7 @@ class Worker:
         return self._claimed(entry, files, held, dead)
 
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step:
-        self.heartbeat.hold(entry.run_id, held)
+        self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
         try:
             if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
                 return Step.SETTLED
@@ -195,17 +175,22 @@ class Worker:
         started, failure = now(), None
         try:
             status = self._train_one(entry, files)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() in a run ends the run, not its worker
             if disk_full(error):
                 raise
             failure, status = error, attempts.cause_of(error)
             log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(error))
-        attempt = ended_attempt(started, job=self.task.job, gpus=self.task.gpus, cause=status, failure=failure)
+        task, step = self.task, self.heartbeat.step
+        attempt = ended_attempt(started, job=task.job, gpus=task.gpus, cause=status, step=step, failure=failure)
+        failed, failure = failure is not None, None  # held here it would hold itself, and with it the run's model
         attempt.append(files)
         if status in attempts.SETTLED:
             self.report.settled += 1
             return Step.SETTLED
-        if failure is None:
+        if status == "file_error" and not self._used_up(files, entry):
+            time.sleep(PASSING_PAUSE)
+            return Step.AGAIN
+        if not failed:
             return Step.HELD if self.stop.run_reason else Step.AGAIN
         if self._used_up(files, entry):
             self.report.failed += 1
@@ -214,11 +199,7 @@ class Worker:
         return Step.AGAIN
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
-        from scaling.plan.planned import PlannedRun
-
-        run = PlannedRun.from_dict(entry.run)
-        if run.run_id != entry.run_id:
-            raise ValueError(f"the queue's run {entry.run_id} reads back as {run.run_id}: the code has changed since")
+        run = entry.planned_run()
         self._train = self._train or load(self.task.train)
         device = run.config.train.device
         callbacks = {"watch": self.heartbeat.watch, "stop": self.stop}
@@ -246,7 +227,7 @@ class Worker:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
         for files in map(self.task.folder.run, entry.needs):
             life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
-            if is_settled(files) and (entry.step is None or files.kept(entry.step).is_file()):
+            if is_settled(files) and (entry.step is None or files.kept_weights(entry.step).is_file()):
                 continue
             return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
         return None
@@ -254,8 +235,15 @@ class Worker:
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
         if not files.attempts.exists():
             return False
-        since = attempts.read_attempts(files)[entry.tried :]
-        return attempts.failed_for_good(since, retries=self.task.retries)
+        tried = attempts.read_attempts(files)
+        since, before = tried[entry.tried :], tried[: entry.tried]
+        return attempts.failed_for_good(since, retries=self.task.retries, before=before)
+
+    def _stuck_seconds(self, entry: Entry) -> float | None:
+        """Return the seconds without a step after which a run is stuck; None where no speed is known."""
+        if self.task.stuck_minutes is None or entry.forecast_seconds is None:
+            return None
+        return max(60 * self.task.stuck_minutes, STUCK_FORECASTS * entry.forecast_seconds)
 
     def _in_time(self, entry: Entry) -> bool:
         if self.task.deadline is None or self.report.settled == 0:  # a fresh job takes any run: it has a checkpoint

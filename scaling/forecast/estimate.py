@@ -1,4 +1,4 @@
-"""What a run will take on a device: seconds and memory, from a probe and from runs that are done."""
+"""The forecast of a run on a device: seconds and memory, from a speed probe and from runs that are done."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from typing import Any
 
 from scaling.accounting import Layer
 from scaling.config import RunConfig
+from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import gpus
 from scaling.forecast.speed import Costs, Speed, known_speed
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
+from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES, is_normalised_once
 
-EVALUATED_ROWS = 2_048  # examples evaluated at a time on a CPU, see scaling/train/evaluate.py
-TRAIN_ROWS = 4_096  # training examples evaluated at a milestone, see scaling/train/examiner.py
 FORWARD_SHARE = 1 / 3  # of a training step
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
-HELD_BYTES = 1 << 30  # images beyond this stay in their file, see scaling/train/feed/mapped.py
-NORMALISED_BYTES = 1 << 28  # a set up to this size is held normalised as well, see scaling/train/feed/resident.py
 BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run is expected to take, on which device, and on what that rests."""
+    """Expected seconds and memory of a run; `device`: on which device; `basis`: what the forecast rests on."""
 
     seconds: float
     memory_bytes: int
@@ -52,7 +50,7 @@ def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Work:
-    """What one training step does; the units of `scaling.forecast.speed.Costs`."""
+    """What one training step does, in the units of `scaling.forecast.speed.Costs`."""
 
     step: int
     layer: int
@@ -73,7 +71,7 @@ class Work:
 
 
 def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
-    """Count what one step of the config's model, or of other `layers`, on `batch` examples does."""
+    """Return what a step on `batch` examples does; `layers`: those of the config's model by default."""
     shape = config.data.shape
     layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
     forward = sum(layer.forward_flops for layer in layers)
@@ -89,15 +87,16 @@ def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None
 
 
 def _width(layer: Layer) -> int:
-    """Return about how many numbers a layer puts out for one example: its biases, or a square matrix's side."""
+    """Return about how many numbers a layer puts out for one example: its biases, or the side of a square matrix."""
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
 def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
-    """Forecast a run from the speed of its device; `ratios`: actual over estimated seconds of runs of its shape there.
+    """Forecast a run from the speed of its device.
 
-    Counted are the steps, the evaluations at milestones, the making of fresh data and what every run costs once; not
-    counted are reading data sets from disk, compiling, and a second worker's share of the memory's bandwidth.
+    `ratios`: actual over estimated seconds of runs of the same shape there. Included are the steps, the evaluations at
+    milestones, making fresh data and the fixed cost of a run; not included are reading data sets from disk, compiling,
+    and a second worker's share of the memory bandwidth.
     """
     seconds, basis = estimate(run, speed), f"probe of {speed.device}"
     if ratios:
@@ -113,10 +112,10 @@ def forecast_all(
     done: Iterable[tuple[PlannedRun, float]] = (),
     partition: str | None = None,
 ) -> dict[str, Forecast]:
-    """Forecast runs on this machine, by run_id, from its probe and from runs `done` there with the seconds they took.
+    """Forecast runs, by run_id, from the speed probe of this machine; runs whose device was not probed are left out.
 
-    `partition`: of a cluster, whose nodes' probe is taken instead (on a GPU where one was probed). Runs whose device
-    was never probed are left out.
+    `done`: runs done on this machine and the seconds they took; `partition`: of a cluster, whose probe is taken instead
+    of this machine's (that of a GPU, if there is one).
     """
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
     if partition is not None:
@@ -135,7 +134,7 @@ def forecast_all(
 
 
 def device_kind(config: RunConfig) -> str:
-    """Return whether a run will be trained on a cpu or a cuda device of this machine."""
+    """Return the kind of device of this machine that a run will be trained on: cpu or cuda."""
     wanted = config.train.device.partition(":")[0]
     if wanted == "auto":
         return "cuda" if gpus() else "cpu"
@@ -143,7 +142,7 @@ def device_kind(config: RunConfig) -> str:
 
 
 def shape_of(run: PlannedRun) -> tuple[Any, ...]:
-    """Return what fixes a run's speed but for its length."""
+    """Return all that the speed of a run depends on, except its length."""
     config = run.config
     settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
     stage = () if run.parent is None else (config.stage, run.input_shape)
@@ -152,46 +151,52 @@ def shape_of(run: PlannedRun) -> tuple[Any, ...]:
 
 
 def estimate(run: PlannedRun, speed: Speed) -> float:
-    """Return the seconds of a run by the probe alone."""
+    """Return the seconds of a run by the speed probe alone."""
     config, quantities = run.config, run.quantities
-    costs = speed.of(resolved_precision(config))
     if run.parent is not None:
-        return speed.run + _stage_seconds(run, costs)
+        return speed.run + _stage_seconds(run, speed)
+    costs = _costs(run, speed)
     drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         trained = quantities.steps * work(config, batch=quantities.batch).seconds(costs)
-    return speed.run + drawn + trained + len(quantities.milestones) * _evaluation(run, costs)
+    evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
+    return speed.run + drawn + trained + evaluated
 
 
-def _stage_seconds(run: PlannedRun, costs: Costs) -> float:
-    """Return the seconds of what a stage does; features are counted as if none were in the cache."""
-    config, quantities, stage = run.config, run.quantities, run.config.stage
+def _costs(run: PlannedRun, speed: Speed) -> Costs:
+    return speed.of(resolved_precision(run.config))
+
+
+def _evaluated(run: PlannedRun) -> int:
+    """Return how many examples are evaluated at a milestone."""
+    data = run.config.data
+    return data.n_test + data.n_validation + min(TRAIN_EXAMPLES, run.quantities.D_unique)
+
+
+def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of a stage; features are counted as if none were in the cache."""
+    config, quantities, stage, costs = run.config, run.quantities, run.config.stage, _costs(run, speed)
     network = config.model.layers(run.input_shape, config.data.outputs)
-    test, held_out = config.data.n_test, config.data.n_test + config.data.n_validation
     if not stage.fits:
-        return _passes(run, costs, rows=test * getattr(stage, "crops", 1), layers=network)
+        rows = config.data.n_test * getattr(stage, "crops", 1)
+        return _forward_seconds(run, speed, rows=rows, layers=network)
     steps = quantities.steps if stage.trains else 0
     if not stage.featured:
-        judged = held_out + min(TRAIN_ROWS, quantities.D_unique)
         step = work(config, batch=quantities.batch, layers=network).seconds(costs)
-        return steps * step + len(quantities.milestones) * _passes(run, costs, rows=judged, layers=network)
-    seen = _passes(run, costs, rows=held_out + quantities.D_unique, layers=network)
+        evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
+        return steps * step + len(quantities.milestones) * evaluation
+    rows = config.data.n_test + config.data.n_validation + quantities.D_unique
+    features = _forward_seconds(run, speed, rows=rows, layers=network)
     head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
-    return seen + steps * replace(head, input=0).seconds(costs)
+    return features + steps * replace(head, input=0).seconds(costs)
 
 
-def _evaluation(run: PlannedRun, costs: Costs) -> float:
-    """Return the seconds of one milestone."""
-    rows = run.config.data.n_test + run.config.data.n_validation + min(TRAIN_ROWS, run.quantities.D_unique)
-    return _passes(run, costs, rows=rows, layers=None)
-
-
-def _passes(run: PlannedRun, costs: Costs, *, rows: int, layers: Sequence[Layer] | None) -> float:
-    """Return the seconds of passing `rows` examples forward."""
-    each = work(run.config, batch=rows, layers=layers)
-    passes = -(-rows // EVALUATED_ROWS)
+def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequence[Layer] | None) -> float:
+    """Return the seconds of passing `rows` examples forward, as many at a time as training evaluates."""
+    each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
+    passes = -(-rows // EVALUATED_ROWS[speed.kind])
     sized = each.flop * costs.flop + each.activation * costs.activation
     return FORWARD_SHARE * (sized + passes * each.fixed(costs))
 
@@ -199,13 +204,25 @@ def _passes(run: PlannedRun, costs: Costs, *, rows: int, layers: Sequence[Layer]
 def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     """Return about how much memory of the device a run needs."""
     config, quantities = run.config, run.quantities
-    held_at_once = min(config.train.micro_batch or quantities.batch, quantities.batch)
+    rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
     layers = config.model.layers(run.input_shape, config.data.outputs)
-    step = work(config, batch=max(held_at_once, EVALUATED_ROWS), layers=layers)
-    examples = 0 if quantities.fresh else quantities.D_unique
-    numbers = prod(config.data.shape) * (examples + config.data.n_test + config.data.n_validation + TRAIN_ROWS)
-    stored = 1 if len(config.data.shape) == 3 else 4  # images are bytes, features float32
-    held = numbers * stored + (4 * numbers if stored == 1 and 4 * numbers <= NORMALISED_BYTES else 0)
-    if stored == 1 and numbers > HELD_BYTES:  # stays in its file; on a GPU, where there is no room beside the model
-        held = HELD_BYTES
+    step = work(config, batch=max(rows, EVALUATED_ROWS[kind]), layers=layers)
+    subset = 0 if quantities.fresh else quantities.D_unique
+    sample = min(TRAIN_EXAMPLES, quantities.D_unique)
+    held_out = (config.data.n_validation, config.data.n_test)
+    held = _held_bytes(config, subset, reads=quantities.D) + sum(
+        _held_bytes(config, examples, reads=examples) for examples in (sample, *held_out)
+    )
     return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held
+
+
+def _held_bytes(config: RunConfig, examples: int, *, reads: int) -> int:
+    """Return the bytes of a set: images as stored (uint8), and normalised beside where they are small; else float32.
+
+    Images that are many stay in their file, or on a GPU in the host's memory: no more than MAPPED_BYTES is needed.
+    """
+    numbers = prod(config.data.shape) * examples
+    if len(config.data.shape) != 3:
+        return 4 * numbers
+    normalised = 4 * numbers if is_normalised_once(numbers, examples=examples, reads=reads) else 0
+    return min(numbers, MAPPED_BYTES) + normalised

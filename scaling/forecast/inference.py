@@ -1,4 +1,4 @@
-"""What inference costs: latency of one example, throughput at the best batch, memory and FLOPs, timed on a device."""
+"""The cost of inference on a device: latency of one example, throughput at the best batch, memory, FLOPs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import torch
 from torch import nn
 
 from scaling.config import RunConfig
-from scaling.devices import device_name
+from scaling.global_streams import kept_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
-from scaling.train.device import find_device
+from scaling.train.device import find_device, hardware_name, torch_threads
+from scaling.train.errors import is_out_of_memory
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
-MOST_ON_CPU = 4_096  # images at a time: larger batches only leave the cache
-TIMED_SECONDS = 0.08  # of calls at each batch
+MOST_ON_CPU = 4_096  # examples at a time: larger batches do not fit into the cache
+TIMED_SECONDS = 0.08  # of calls timed at each batch
 LEAST_CALLS = 5
-NO_BETTER = 1.02  # a batch has to be this much faster to be worth four times the memory
+BETTER = 1.02  # throughput over that of the batch before: what four times the memory has to bring
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Efficiency:
     """One model on one device; the forward pass alone, in evaluation mode.
 
     `forward_flops`: of one example; `latency_ms`: median of one example; `throughput`: examples/s at `best_batch`;
-    `memory_bytes`: at that batch, the device's peak (`memory_from` = measured), or weights and the two largest
-    neighbouring activations (counted) where the device does not tell.
+    `memory_bytes`: at that batch, the device's peak (`memory_from` = measured); on a CPU, weights and the input and
+    output of the layer where these are largest (counted).
     """
 
     family: str
@@ -62,11 +63,12 @@ def measure(
     threads: int = 1,
     say: Callable[[Efficiency], None] | None = None,
 ) -> list[Efficiency]:
-    """Time each different model of a plan; `say` hears of each. UserError for an unknown device."""
+    """Time each different model of a plan; UserError for an unknown device.
+
+    `say`: called with each result.
+    """
     where, found, seen = find_device(device), [], set()
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         for run in runs:
             config = run.config
             key = (config.model, config.data.shape, config.data.outputs, resolved_precision(config))
@@ -76,11 +78,10 @@ def measure(
             found.append(measure_model(config, where))
             if say is not None:
                 say(found[-1])
-    finally:
-        torch.set_num_threads(before)
     return found
 
 
+@kept_streams()
 def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     """Time one model with random weights on random examples."""
     generator = torch.Generator().manual_seed(0)
@@ -93,9 +94,11 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
             break
         try:
             rate = batch / _seconds(forward, torch.randn(batch, *config.data.shape, device=where))
-        except torch.cuda.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             break
-        if rate > throughput * NO_BETTER:
+        if rate > throughput * BETTER:
             throughput, best = rate, batch
     memory, origin = _memory(module, forward, torch.randn(best, *config.data.shape, device=where))
     return Efficiency(
@@ -111,7 +114,7 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
         best_batch=best,
         memory_bytes=memory,
         memory_from=origin,
-        device=torch.cuda.get_device_name(where) if where.type == "cuda" else device_name("cpu"),
+        device=hardware_name(where),
         threads=torch.get_num_threads(),
         precision=precision,
     )

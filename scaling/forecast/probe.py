@@ -1,10 +1,8 @@
-"""Measuring how fast a device trains: the real loop on a few shapes, some seconds in all."""
+"""The speed probe: how fast a device trains, by the real loop on a few shapes, in some seconds."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,6 +13,8 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from scipy.optimize import nnls
 
 from scaling.augment.none import Unchanged
 from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
@@ -22,19 +22,25 @@ from scaling.data.base import Arrays, DataSet, Splits
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
-from scaling.devices import device_name
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import work
 from scaling.forecast.speed import Costs, Speed
+from scaling.global_streams import kept_streams
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
+from scaling.train.device import find_device, hardware_name, torch_threads
+from scaling.train.feed.feed import batches
+from scaling.train.feed.sets import load_sets
+from scaling.train.loop import Trainer
+from scaling.train.precision import matmul_precision
+from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
-SLICES = 4  # of which the fastest counts: the others met somebody else's work
+SLICES = 4  # of which the fastest counts: the others were slowed by other processes
 WARM_STEPS = 5
 EXAMPLES = 4_096
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
@@ -42,7 +48,7 @@ PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(DataSet):
-    """Random examples without meaning, to be timed."""
+    """Random examples and labels, for timing."""
 
     name: ClassVar[str] = "noise"
     classes: int = 10
@@ -65,7 +71,7 @@ class Noise(DataSet):
 
 @dataclass(frozen=True)
 class Shape:
-    """A model, a batch and a number of inputs to be timed."""
+    """A model, a batch size and a number of input features, for timing."""
 
     model: Any
     batch: int
@@ -95,15 +101,12 @@ LARGE = (  # for a GPU, which small shapes leave idle
 STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 
 
-def probe(device: str = "auto", *, threads: int = 1) -> Speed:
+@kept_streams()
+def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
     """Time a device with `threads` torch threads and return its speed; UserError for an unknown device."""
-    import torch
-
-    from scaling.train.device import find_device
-
     where = find_device(device)
     shapes = (*SHAPES, *LARGE) if where.type == "cuda" else SHAPES
-    with _threads(threads):
+    with torch_threads(threads):
         measured = {
             precision: [_step_seconds(planned_shape(shape, precision), where) for shape in shapes]
             for precision in PRECISIONS[where.type]
@@ -111,9 +114,8 @@ def probe(device: str = "auto", *, threads: int = 1) -> Speed:
         run_seconds = _run_seconds(where)
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
     fits = {precision: fit_costs(shapes, seconds) for precision, seconds in measured.items()}
-    name = torch.cuda.get_device_name(where) if where.type == "cuda" else device_name("cpu")
     return Speed(
-        device=name,
+        device=hardware_name(where),
         kind=where.type,
         threads=threads,
         torch=version("torch"),
@@ -127,8 +129,6 @@ def probe(device: str = "auto", *, threads: int = 1) -> Speed:
 
 def fit_costs(shapes: Sequence[Shape], seconds: Sequence[float]) -> tuple[Costs, float]:
     """Fit non-negative costs to measured steps by relative least squares; return them and the median relative error."""
-    from scipy.optimize import nnls
-
     rows = np.array(
         [astuple(work(planned_shape(shape, "fp32").config, batch=shape.batch)) for shape in shapes], dtype=float
     )
@@ -140,7 +140,7 @@ def fit_costs(shapes: Sequence[Shape], seconds: Sequence[float]) -> tuple[Costs,
 
 
 def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
-    """Plan a run of a shape on noise, long enough to be timed."""
+    """Plan a run of a shape on noise."""
     config = RunConfig(
         model=shape.model,
         data=Noise(size=max(EXAMPLES, shape.batch), features=shape.features),
@@ -154,13 +154,8 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
     return plan_run(config, overrides={})
 
 
-def _step_seconds(run: PlannedRun, where: Any) -> float:
+def _step_seconds(run: PlannedRun, where: torch.device) -> float:
     """Return the seconds of one step of the real loop, the fastest of some slices."""
-    from scaling.train.examiner import load_sets
-    from scaling.train.feed.feed import batches
-    from scaling.train.loop import Trainer
-    from scaling.train.precision import matmul_precision
-
     feed = load_sets(run, where).feed
     cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
     trainer = Trainer(run, cut, where)
@@ -170,17 +165,15 @@ def _step_seconds(run: PlannedRun, where: Any) -> float:
         return min(_advance(trainer, count) for _ in range(SLICES)) / count
 
 
-def _advance(trainer: Any, count: int) -> float:
+def _advance(trainer: Trainer, count: int) -> float:
     """Return the seconds of `count` steps; `advance` ends by waiting for the device."""
     started = perf_counter()
     trainer.advance(trainer.step + count, lambda: True)
     return perf_counter() - started
 
 
-def _run_seconds(where: Any) -> float:
-    """Return what a run costs however short it is: files, models, optimiser."""
-    from scaling.train.run import train_run
-
+def _run_seconds(where: torch.device) -> float:
+    """Return the fixed seconds of a run: files, model, optimiser."""
     run = planned_shape(SHAPES[0], "fp32", steps=1)
     with TemporaryDirectory(prefix="scaling-probe-") as folder:
         took = []
@@ -192,20 +185,8 @@ def _run_seconds(where: Any) -> float:
 
 
 def _draw_seconds(data: DataSet) -> float:
-    """Return the seconds it takes to make one fresh example."""
+    """Return the seconds of making one fresh example."""
     stream: Any = data.load(None, stream_seed=1).train
     started = perf_counter()
     made = len(stream.draw(0)) + len(stream.draw(1))
     return (perf_counter() - started) / made
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(count, os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""How fast a device trains: what a probe measured, kept for each device in the user's cache folder."""
+"""The speed of a device, as the speed probe measured it, kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Speed:
-    """What a probe measured on one device.
+    """What the speed probe measured on one device.
 
     `costs`: by precision; `draw`: seconds an example of data made while training, by data set; `run`: seconds of a run
     that does not depend on its length; `error`: relative error (median) of the costs on the shapes they were fitted to.
@@ -51,7 +51,7 @@ class Speed:
     probed_at: str
 
     def of(self, precision: str) -> Costs:
-        """Return the costs in a precision; tf32 is fp32 where it makes no difference."""
+        """Return the costs in a precision; those of fp32 where it was not measured."""
         return self.costs.get(precision) or self.costs["fp32"]
 
     def to_json(self) -> str:
@@ -72,14 +72,14 @@ class Speed:
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder of this program."""
+    """Return the folder of this program in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
 
 
 def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path:
-    """Return where the speed of this machine's cpu or cuda device is kept, for so many threads and this torch.
+    """Return the file of a speed: of this machine's cpu or cuda device, by its name, threads and the version of torch.
 
-    `partition`: of a cluster, whose nodes are measured instead of this machine.
+    `partition`: of a cluster, whose nodes are meant instead of this machine.
     """
     if partition is not None:
         return cache_folder() / f"speed-slurm-{partition}-{kind}-{threads}t.json"
@@ -96,7 +96,7 @@ def known_speed(kind: str, threads: int, *, partition: str | None = None) -> Spe
 
 
 def keep_speed(speed: Speed, *, partition: str | None = None) -> Path:
-    """Keep a speed for the forecasts to come and return where."""
+    """Write a speed to the cache, and return its file."""
     path = speed_path(speed.kind, speed.threads, partition=partition)
     write_aside(path, speed.to_json() + "\n")
     return path

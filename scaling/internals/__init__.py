@@ -1,1 +1,1 @@
-"""Private names of other libraries, one file a library: what to look at when one of them is upgraded."""
+"""Private names of other libraries, one file a library: to be checked when one of them is upgraded."""

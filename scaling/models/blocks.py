@@ -1,42 +1,29 @@
-"""The torch side of the model families: blocks, norms and their initialisation.
+"""The torch modules of the model families, and their initialisation.
 
 Initialisation, drawn from the generator that is passed and from nothing else: weights and biases of a dense layer are
-uniform within ± 1 / sqrt(inputs), norms start at gain 1 and shift 0, the head starts at zero. A run therefore begins
-at the uniform prediction, with the loss of chance whatever the width: what ends above it has diverged.
+uniform within ± 1 / sqrt(inputs), norms start at gain 1 and shift 0, the head starts at zero. So at its start a model
+predicts all classes alike, with the loss of chance whatever its width; a run that ends above it has diverged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from scaling.models.choices import Activation, Norm, Place
+from scaling.models.choices import Activation, Norm, Wiring
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 NORMS: dict[Norm, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "none": nn.Identity}
 
 
-@dataclass(frozen=True)
-class Wiring:
-    """What the blocks of both families have in common."""
-
-    activation: Activation
-    norm: Norm
-    place: Place
-    skip: bool
-    dropout: float
-    bias: bool
-
-
 class Dense(nn.Linear):
-    """torch's linear layer without a start of its own: it draws nothing, its maker fills it."""
+    """torch's linear layer without an initialisation of its own: nothing is drawn, the entries are set by its maker."""
 
     def reset_parameters(self) -> None:
-        """Leave the entries to the maker."""
+        """Leave the entries as they are."""
 
 
 def dense_layer(inputs: int, outputs: int, *, bias: bool, generator: torch.Generator) -> nn.Linear:
@@ -59,7 +46,7 @@ def zero_layer(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
 
 
 class Block(nn.Module):
-    """Step: z + branch(norm(z)) with the norm in front, norm(z + branch(z)) with it behind; no z + without skip."""
+    """z + branch(norm(z)) where the norm is in front, norm(z + branch(z)) where it is behind; without skip, no z +."""
 
     def __init__(self, width: int, branch: list[nn.Module], wiring: Wiring) -> None:
         super().__init__()
@@ -95,7 +82,7 @@ def _activate(wiring: Wiring) -> list[nn.Module]:
 
 
 class Network(nn.Module):
-    """Flatten, embed, pass through the blocks, read out."""
+    """Flatten, embed, blocks, head."""
 
     def __init__(self, embed: nn.Linear, blocks: list[Block], head: nn.Linear) -> None:
         super().__init__()

@@ -1,12 +1,20 @@
-"""The words a model's keys may take."""
+"""The words that keys of a model may take, and the keys that the blocks of both MLP families have."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 Activation = Literal["relu", "gelu"]
 Norm = Literal["layer", "batch", "none"]
 Place = Literal["pre", "post"]
-Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Wiring:
+    """How a block is put together; a family is a dataclass with these keys."""
+
+    activation: Activation
+    norm: Norm
+    place: Place
+    skip: bool
+    dropout: float
+    bias: bool

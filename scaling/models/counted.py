@@ -1,8 +1,9 @@
-"""Counting a module that nobody has described: parameters by kind, FLOPs of one batch by torch's own counter."""
+"""Counting any torch module: its parameters by kind, the FLOPs of one batch by torch's own counter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
 from typing import Protocol
@@ -11,16 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
+from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role, count
 from scaling.errors import UserError
+from scaling.global_streams import kept_streams
 from scaling.internals.torch import skip_dynamo_import_in_counter
-from scaling.models.parts import is_matrix, weighted
+from scaling.models.parts import is_matrix, with_matrices
 
+BACKWARD = "(backward)"  # among the FLOPs by submodule: those of the whole backward pass
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
 
 class Countable(Protocol):
-    """A model that can be made and run: the path of its `module`, and the names of its first and last layer."""
+    """A model that can be made and run."""
 
     @property
     def module(self) -> str:
@@ -39,16 +42,18 @@ class Countable(Protocol):
 
 
 def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list[Layer]:
-    """Run one batch forward and backward, without numbers where the module allows it, and list what it holds and does.
+    """Run one batch forward and backward, on the meta device where the module allows it, and return its layers.
 
-    Parameters of two and more dimensions are weights. The FLOPs of a submodule are laid to its weights, as so many uses
-    of them; what does not fit (products without weights) stands in a layer of its own. Their sum is exact.
+    Parameters of two and more dimensions are weights. The FLOPs of a submodule are attributed to its weights, as `uses`
+    of them; the rest (products without weights) is a layer without weights. The sum is exact.
     """
     module, flops = _measured(model, shape, outputs)
-    parts = weighted(module)
-    names = [name for name, part in parts.items() if _own(flops, name, part)] or list(parts)  # that multiply, if any do
+    parts = with_matrices(module)
+    names = [name for name, part in parts.items() if _own_flops(flops, name, part)] or list(
+        parts
+    )  # those that multiply, if any do
     embed, head = _ends(model, module, names)
-    layers, seen, laid = [], set[nn.Parameter](), 0
+    layers, seen, attributed = [], set[nn.Parameter](), 0
     for name, part in module.named_modules():
         own = [p for p in part.parameters(recurse=False) if p not in seen]  # tied weights are counted once
         seen.update(own)
@@ -56,21 +61,26 @@ def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list
         others = sum(p.numel() for p in own if not is_matrix(p))
         if not weights and not others:
             continue
-        uses = _own(flops, name, part) // (FLOPS_PER_MULTIPLY_ADD * BATCH * weights) if weights else 0
+        uses = _own_flops(flops, name, part) // (FLOPS_PER_MULTIPLY_ADD * BATCH * weights) if weights else 0
         role: Role = "embed" if _within(name, embed) else "head" if _within(name, head) else "body"
         first = bool(weights) and name == next((n for n in names if _within(n, embed)), names[0])
         layers.append(Layer(weights=weights, others=others, role=role, uses=uses, first=first))
-        laid += FLOPS_PER_MULTIPLY_ADD * weights * uses
-    return [*layers, Layer(weights=0, flops=flops[""] // BATCH - laid)]
+        attributed += FLOPS_PER_MULTIPLY_ADD * weights * uses
+    rest = Layer(weights=0, flops=flops[""] // BATCH - attributed)
+    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    if not frozen:
+        return [*layers, rest]
+    unneeded = count([*layers, rest]).backward_flops - flops[BACKWARD] // BATCH
+    return [*layers, replace(rest, frozen=frozen, unneeded=unneeded)]
 
 
 def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
-    """Return the module and the forward FLOPs of the batch, by submodule; "" is the whole."""
+    """Return the module and the FLOPs of a batch: forward by submodule ("" is the whole module), and BACKWARD."""
     try:
         return _one_batch(model, shape, outputs, "meta")
     except UserError:
         raise
-    except Exception:  # what cannot run without numbers runs with them, and that error is the one to tell
+    except Exception:  # a module that fails on the meta device may run on the CPU; if not, that error is reported
         try:
             return _one_batch(model, shape, outputs, "cpu")
         except UserError:
@@ -86,44 +96,60 @@ def _one_batch(
     model: Countable, shape: tuple[int, ...], outputs: int, device: str
 ) -> tuple[nn.Module, Mapping[str, int]]:
     skip_dynamo_import_in_counter()
-    with torch.random.fork_rng(devices=[]), torch.device(device):
+    with kept_streams(), torch.device(device):
         module = model.make(shape, outputs)
-        counter = FlopCounterMode(display=False)
-        with counter:
-            found = module(torch.zeros(BATCH, *shape))
-        if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
-            shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            raise UserError(
-                f"found {model.module}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
-                f"number a class; change its last layer"
-            )
-        found.sum().backward()
-    idle = [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
-    if idle:
+        if {parameter.requires_grad for parameter in module.parameters()} == {False}:
+            raise UserError(f"found {model.module}, all frozen; wanted something to train; leave a layer trainable")
+        flops = _pass(model, module, shape, outputs)
+        if _idle(module):  # it may leave parts out at random while it trains; in evaluation it is whole
+            flops = _pass(model, module.eval(), shape, outputs)
+    if idle := _idle(module):
         raise UserError(
             f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
             f"wanted none; take them out"
         )
-    # Named from the root's class down; what has no name below it is the whole.
-    flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-    return module, {**flops, "": counter.get_total_flops()}
+    return module, flops
+
+
+def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: int) -> Mapping[str, int]:
+    """Run one batch forward and backward and return the FLOPs of it."""
+    module.zero_grad()
+    forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    with forward:
+        found = module(torch.zeros(BATCH, *shape))
+    if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
+        shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(
+            f"found {model.module}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
+            f"number a class; change its last layer"
+        )
+    with backward:
+        found.sum().backward()
+    # Names begin with the class of the root; the root itself has no name below it.
+    flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in forward.get_flop_counts().items()}
+    return {**flops, "": forward.get_total_flops(), BACKWARD: backward.get_total_flops()}
+
+
+def _idle(module: nn.Module) -> list[str]:
+    """Return the names of trained parameters that the output of the last pass did not depend on."""
+    return [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
 
 
 def _place(error: Exception) -> str:
-    """Name the last line that is not torch's."""
+    """Return the last line of a traceback that is not torch's, as FILE:LINE."""
     library = str(Path(torch.__file__).parent)
     frame = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(library)][-1]
     return f"{frame.filename}:{frame.lineno}"
 
 
-def _own(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
+def _own_flops(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
     """Return the FLOPs of a submodule without those of its children."""
     prefix = f"{name}." if name else ""
     return flops.get(name, 0) - sum(flops.get(f"{prefix}{child}", 0) for child, _ in part.named_children())
 
 
 def _ends(model: Countable, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
-    """Return the names of the first and the last layer; none of them for a module of a single matrix."""
+    """Return the names of the first and the last layer; None for both where there is a single matrix."""
     if not names:
         raise UserError(f"found {model.module} without a weight matrix; wanted something to train; add a layer")
     for key, name in (("embed", model.embed), ("head", model.head)):

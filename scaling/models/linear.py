@@ -1,4 +1,4 @@
-"""A linear map of the leading features: the family whose scaling laws are known exactly."""
+"""A linear map of the leading features: a family whose scaling laws are known exactly."""
 
 from __future__ import annotations
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from scaling.accounting import Layer, dense, norm
-from scaling.models.choices import Activation, Norm, Place, Share
+from scaling.accounting import Layer, dense
+from scaling.config import ShareBelowOne
+from scaling.models.choices import Activation, Norm, Place
+from scaling.models.stack import Stack
 
 if TYPE_CHECKING:
     import torch
 
+    from scaling.models.blocks import Block
+
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(Stack):
     """A linear embedding, `depth` blocks z <- ReLU(W LN(z)) of `width` features, a linear head.
 
     `depth` does not count the embedding. `place` puts the norm before or after a block; `skip` adds z to a block's
@@ -32,25 +35,15 @@ class MLP:
     norm: Norm = "layer"
     place: Place = "pre"
     skip: bool = False
-    dropout: Share = 0.0
+    dropout: ShareBelowOne = 0.0
     bias: bool = True
 
-    def layers(self, shape: tuple[int, ...], outputs: int) -> list[Layer]:
-        """Count the layers for examples of `shape`."""
-        block = [dense(self.width, self.width, bias=self.bias)]
-        if self.norm != "none":
-            block.append(norm(self.width))
-        return [
-            dense(prod(shape), self.width, bias=self.bias, role="embed", first=True),
-            *(replace(layer, repeat=self.depth) for layer in block),
-            dense(self.width, outputs, bias=self.bias, role="head"),
-        ]
+    def matrices(self) -> list[Layer]:
+        """Count W."""
+        return [dense(self.width, self.width, bias=self.bias)]
 
-    def build(self, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> torch.nn.Module:
-        """Make the module on the CPU, its weights drawn from `generator`."""
-        from scaling.models.blocks import Network, Wiring, dense_layer, standard_block, zero_layer
+    def block(self, generator: torch.Generator) -> Block:
+        """Make a block of the standard MLP."""
+        from scaling.models.blocks import standard_block
 
-        wiring = Wiring(self.activation, self.norm, self.place, self.skip, self.dropout, self.bias)
-        embed = dense_layer(prod(shape), self.width, bias=self.bias, generator=generator)
-        blocks = [standard_block(self.width, wiring, generator) for _ in range(self.depth)]
-        return Network(embed, blocks, zero_layer(self.width, outputs, bias=self.bias))
+        return standard_block(self.width, self, generator)

@@ -1,4 +1,4 @@
-"""The parts of a module that others have to find: its weight matrices and its head."""
+"""The parts of a module: its weight matrices and its head."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def is_matrix(parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2
 
 
-def weighted(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the submodules that hold weight matrices of their own, by name, in the order in which they were added."""
+def with_matrices(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the submodules with weight matrices of their own, by name, in the order in which they were added."""
     return {
         name: part
         for name, part in module.named_modules()
@@ -22,11 +22,11 @@ def weighted(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def head_of(module: nn.Module) -> nn.Module:
-    """Return the readout: the submodule that `head_name` names, or `head`, or the last that holds a weight matrix."""
+    """Return the head: the submodule that `head_name` names, or `head`, or the last one with a weight matrix."""
     name = getattr(module, "head_name", None) or ("head" if hasattr(module, "head") else None)
     if name is not None:
         return module.get_submodule(name)
-    matrices = weighted(module)
+    matrices = with_matrices(module)
     if not matrices:
-        raise UserError(f"found no weight matrix in {type(module).__name__}; wanted a layer to read out with; add one")
+        raise UserError(f"found no weight matrix in {type(module).__name__}; wanted a layer that is its head; add one")
     return list(matrices.values())[-1]

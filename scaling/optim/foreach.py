@@ -1,4 +1,4 @@
-"""Optimisers that torch does not have in the form wanted here, on lists of tensors at once."""
+"""LION, and SGD with decoupled weight decay, which torch lacks; each step is taken on lists of tensors."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scaling.internals.torch import for_each
+from scaling.internals.torch import for_each, unhooked
 
 add_, mul_, sign_ = for_each("add_"), for_each("mul_"), for_each("sign_")
 lerp, lerp_ = for_each("lerp"), for_each("lerp_")
 
 
+@unhooked
 class LionSteps(torch.optim.Optimizer):
     """LION as published: c = b1 m + (1 - b1) g; w <- w - lr (sign(c) + decay w); m <- b2 m + (1 - b2) g."""
 
@@ -24,7 +25,9 @@ class LionSteps(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
+            parameters = _with_gradients(group)
+            if not parameters:
+                continue
             gradients = [p.grad for p in parameters]
             momenta = [self._momentum(p) for p in parameters]
             lr, (beta1, beta2) = group["lr"], group["betas"]
@@ -42,6 +45,7 @@ class LionSteps(torch.optim.Optimizer):
         return state["momentum"]
 
 
+@unhooked
 class DecoupledSGD(torch.optim.SGD):
     """SGD with momentum whose weight decay stays out of the gradient: w <- (1 - lr decay) w, then the step."""
 
@@ -54,6 +58,21 @@ class DecoupledSGD(torch.optim.SGD):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            if group["decay"]:
-                mul_(group["params"], 1 - group["lr"] * group["decay"])
+            parameters = _with_gradients(group)
+            if group["decay"] and parameters:
+                mul_(parameters, 1 - group["lr"] * group["decay"])
+            if group["momentum"]:
+                self._begin_late(parameters)
         super().step()
+
+    def _begin_late(self, parameters: list[Tensor]) -> None:
+        """Give parameters that move for the first time, later than others, the momentum that torch's kernel wants."""
+        late = [p for p in parameters if self.state[p].get("momentum_buffer") is None]
+        if len(late) < len(parameters):
+            for p in late:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+
+
+def _with_gradients(group: dict[str, Any]) -> list[Tensor]:
+    """Return the parameters that this step changes: one that the loss did not depend on stays as it is."""
+    return [p for p in group["params"] if p.grad is not None]

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
+
+from scaling.config import ShareBelowOne
 
 if TYPE_CHECKING:
     import torch
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
-
 
 @dataclass(frozen=True)
 class Lion:
-    """LION: a step of size lr in the sign of the momentum; `weight_decay` (times lr) shrinks weight matrices alone.
+    """LION: a step of size lr in the sign of the momentum.
 
-    All but the head take `body_share` of the rate.
+    `weight_decay`: multiplied by lr, for weight matrices, never for biases and norms; `body_share`: share of the
+    learning rate that all but the head take.
     """
 
     name: ClassVar[str] = "lion"
 
     lr: PositiveFloat
     weight_decay: NonNegativeFloat = 0.0
-    beta1: Beta = 0.9
-    beta2: Beta = 0.99
+    beta1: ShareBelowOne = 0.9
+    beta2: ShareBelowOne = 0.99
     body_share: NonNegativeFloat = 1.0
 
     def build(self, module: torch.nn.Module) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Exact least squares: the optimum that no number of steps of a `linear` model can pass."""
+"""Exact least squares: the optimum that steps of a `linear` model can only approach."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import ClassVar
 class LeastSquares:
     """Solve for the weights of a `linear` model in float64 instead of stepping towards them.
 
-    A milestone at D examples is the exact solution on the first D examples that the run meets, and it reads
-    each example once. Weights that the examples leave open (D below the width) take the solution of least norm.
+    A milestone at D examples is the exact solution for the first D examples of the run, each of which is read once.
+    Where the examples do not determine the weights (D below the width), the solution of least norm is taken.
     """
 
     name: ClassVar[str] = "lstsq"

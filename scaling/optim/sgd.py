@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
+from scaling.config import ShareBelowOne
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SGD:
-    """SGD, fused; `weight_decay` is decoupled as in AdamW: times lr, outside the momentum, weight matrices alone.
+    """SGD, fused.
 
-    All but the head take `body_share` of the rate.
+    `weight_decay`: decoupled as in AdamW, multiplied by lr and outside the momentum, for weight matrices, never for
+    biases and norms; `body_share`: share of the learning rate that all but the head take.
     """
 
     name: ClassVar[str] = "sgd"
 
     lr: PositiveFloat
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: ShareBelowOne = 0.0
     nesterov: bool = False
     weight_decay: NonNegativeFloat = 0.0
     body_share: NonNegativeFloat = 1.0

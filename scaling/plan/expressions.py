@@ -51,7 +51,7 @@ class Expression:
         return value
 
     def first_false(self, lookup: Lookup) -> Expression | None:
-        """Return the part of a chain of `and` that does not hold, None where all hold."""
+        """Return the first part of a chain of `and` that is false, None where all are true."""
         parts = self.tree.values if isinstance(self.tree, ast.BoolOp) and isinstance(self.tree.op, ast.And) else None
         for part in parts or [self.tree]:
             if not Expression(self.text, part).evaluate(lookup):

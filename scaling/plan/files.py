@@ -1,4 +1,4 @@
-"""A plan on disk: plan.csv (pure), forecast.csv (this machine's) and the sweep as it was asked for."""
+"""A plan on disk: plan.csv (pure), forecast.csv (of this machine), and the sweep file with its command."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool = False) -> int:
     """Write the plan's files and return how many runs of an earlier plan are no longer in it.
 
-    `forecast`: the rows of forecast.csv.
-    `join`: the runs join those of the earlier plan, as single runs do; otherwise they take their place.
+    `forecast`: the rows of forecast.csv; `join`: add the runs to those of the earlier plan, as for single runs,
+    instead of replacing them.
     """
     folder = plan.folder
     try:

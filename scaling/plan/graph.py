@@ -9,10 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from scaling.compose.groups import Choice
+from scaling.compose.interpolation import Composed
 from scaling.config import Keep, read_config
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.plan.cell import Descent, Rules, read_rules, settle_cell
+from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules, split_choice
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run
@@ -20,13 +24,13 @@ from scaling.plan.planned import PlannedRun, plan_run
 KEYS = ("name", "of", "at", "base", "grid", "where", "set")
 FIRST = "train"  # what a stage calls the runs of the grid
 AT = ("last", "milestones")
-KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # from least to most
+KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # weights that a run keeps, from fewest to most
 
-Configs = Callable[[tuple[tuple[str, Any], ...]], Mapping[str, Any]]  # config of a choice of groups
+Configs = Callable[[Choice], Composed]  # the config for a choice of groups
 
 
 @dataclass(frozen=True)
-class Entry:
+class StageEntry:
     """One entry of `sweep.stages`: `of` which runs, `at` which of their checkpoints, and how its own runs differ."""
 
     name: str
@@ -39,18 +43,18 @@ class Entry:
 
 @dataclass
 class Graph:
-    """The runs of a plan by id, parents before children, and the cells that came to nothing."""
+    """The runs of a plan by id, parents before children, and the cells that are not run."""
 
     runs: dict[str, PlannedRun]
     dropped: list[Dropped] = field(default_factory=list)
     duplicates: int = 0
 
 
-def read_stages(raw: Any) -> list[Entry]:
-    """Read `sweep.stages`; UserError says what is off."""
+def read_stages(raw: Any) -> list[StageEntry]:
+    """Read `sweep.stages`; UserError says what is wrong."""
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise UserError(f"found sweep.stages={raw!r}; wanted a list of stages; change it")
-    found: dict[str, Entry] = {}
+    found: dict[str, StageEntry] = {}
     for item in raw:
         entry = _read_entry(item)
         if entry.name in found or entry.name == FIRST:
@@ -64,7 +68,7 @@ def read_stages(raw: Any) -> list[Entry]:
     return list(found.values())
 
 
-def _read_entry(raw: Any) -> Entry:
+def _read_entry(raw: Any) -> StageEntry:
     if not isinstance(raw, Mapping):
         raise UserError(f"found the stage {raw!r}; wanted {{name, base: {{stage: …}}, …}}; change sweep.stages")
     unknown = sorted(set(raw) - set(KEYS))
@@ -84,11 +88,12 @@ def _read_entry(raw: Any) -> Entry:
         if key.split(".")[0] in ("model", "parent"):
             raise UserError(f"found {key} in stage {name}, whose model and parent are given by `of`; take it out")
     rules = read_rules({key: raw[key] for key in ("set", "where") if raw.get(key) is not None})
-    return Entry(name, str(raw.get("of") or FIRST), at, base, blocks, rules)
+    check_axes(blocks, rules)
+    return StageEntry(name, str(raw.get("of") or FIRST), at, base, blocks, rules)
 
 
-def grow(graph: Graph, entries: Sequence[Entry], configs: Configs, is_group: Callable[[str], bool]) -> Graph:
-    """Add the runs of every stage to the graph, and note of which milestones their parents keep the weights."""
+def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: Configs, is_group: Callable[[str], bool]) -> Graph:
+    """Add the runs of every stage to the graph; their parents are told at which milestones to keep their weights."""
     by_stage: dict[str, list[str]] = {FIRST: list(graph.runs)}
     for entry in entries:
         by_stage[entry.name] = []
@@ -96,32 +101,32 @@ def grow(graph: Graph, entries: Sequence[Entry], configs: Configs, is_group: Cal
             for step in parent.quantities.milestones if entry.at == "milestones" else parent.quantities.milestones[-1:]:
                 for cell in _cells(entry):
                     _add(graph, entry, (parent, step), cell, configs, is_group, by_stage[entry.name])
-            graph.runs[parent.run_id] = keeping(graph.runs[parent.run_id], entry.at)
+            graph.runs[parent.run_id] = keep_at_least(graph.runs[parent.run_id], entry.at)
     return graph
 
 
-def _cells(entry: Entry) -> Iterator[Cell]:
+def _cells(entry: StageEntry) -> Iterator[Cell]:
     for block in entry.blocks:
         yield from block.cells()
 
 
 def _add(
     graph: Graph,
-    entry: Entry,
+    entry: StageEntry,
     start: tuple[PlannedRun, int],
     cell: Cell,
     configs: Configs,
     is_group: Callable[[str], bool],
-    names: list[str],
+    added: list[str],
 ) -> None:
     parent, step = start
     keys = {**entry.base, **cell}
-    chosen = tuple((key, value) for key, value in keys.items() if is_group(key))
-    values = {key: value for key, value in keys.items() if not is_group(key)} | {"parent.step": step}
+    chosen, values = split_choice(keys, is_group)
+    values = {**values, "parent.step": step}
     own = {f"{entry.name}.{key}" if key in parent.overrides else key: value for key, value in cell.items()}
     shown = {**parent.overrides, "stage": entry.name, "parent.step": step, **own}
-    descent = Descent(find=lambda _: parent, own_data="data" in keys)
-    outcome = settle_cell(configs(chosen), values, entry.rules, descent)
+    parents = Parents(find=lambda _: parent, own_data="data" in keys)
+    outcome = plan_cell(configs(chosen), values, entry.rules, parents)
     if isinstance(outcome, Dropped):
         graph.dropped.append(Dropped(shown, outcome.reason))
         return
@@ -130,20 +135,20 @@ def _add(
     else:
         task = f"{entry.name}:{outcome.config.data.name}"
         graph.runs[outcome.run_id] = dataclasses.replace(outcome, overrides=shown, task=task)
-    if outcome.run_id not in names:
-        names.append(outcome.run_id)
+    if outcome.run_id not in added:
+        added.append(outcome.run_id)
 
 
-def keeping(run: PlannedRun, what: Keep) -> PlannedRun:
-    """Return a run that keeps at least these of its weights."""
+def keep_at_least(run: PlannedRun, what: Keep) -> PlannedRun:
+    """Return the run, keeping its weights at least at these milestones."""
     if KEPT.index(what) <= KEPT.index(run.config.train.keep):
         return run
     train = dataclasses.replace(run.config.train, keep=what)
     return dataclasses.replace(run, config=dataclasses.replace(run.config, train=train))
 
 
-def recorded(results: Path) -> Callable[[str], PlannedRun]:
-    """Return what finds a run that was planned before, with all that it descends from, by what it left on disk."""
+def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
+    """Return a lookup of earlier runs by id: each with its parents, read from the config in its folder."""
 
     @cache
     def find(run_id: str) -> PlannedRun:
@@ -153,8 +158,6 @@ def recorded(results: Path) -> Callable[[str], PlannedRun]:
                 f"found no run {run_id} in {results / 'runs'}; wanted the run that the stage starts from; "
                 f"check parent.run_id, or give results=DIR"
             )
-        import yaml
-
         config = read_config(yaml.safe_load(files.config.read_text()))
         parent = find(config.parent.run_id) if config.parent is not None else None
         run = plan_run(config, overrides={}, parent=parent)
@@ -169,13 +172,13 @@ def recorded(results: Path) -> Callable[[str], PlannedRun]:
 
 
 def check_parents(runs: Sequence[PlannedRun], results: Path) -> None:
-    """Look for the kept weights of parents that are not in the plan themselves; UserError says which are missing."""
+    """Check that parents which are not in the plan have kept their weights; UserError says which are missing."""
     planned = {run.run_id for run in runs}
     for run in runs:
         parent = run.config.parent
         if parent is None or parent.run_id in planned or parent.step is None:
             continue
-        if not RunFolder(results / "runs" / parent.run_id).kept(parent.step).is_file():
+        if not RunFolder(results / "runs" / parent.run_id).kept_weights(parent.step).is_file():
             raise UserError(
                 f"found no weights of run {parent.run_id} at step {parent.step} in {results / 'runs'}; wanted them "
                 f"kept; run its command again with train.keep=milestones"

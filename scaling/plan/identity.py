@@ -1,4 +1,4 @@
-"""Which runs are the same run: run_id, a short hash of what fixes the weights."""
+"""The identity of a run: run_id, a short hash of all that fixes its weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     """Return what fixes the weights, after arithmetic; a key at its default is left out: new keys keep old ids."""
     if not config.stage.begins:
         return stage_identity(config, quantities)
-    data = {**essence(config.data), "size": "fresh" if quantities.fresh else quantities.D_unique}
+    data = {**identity_keys(config.data), "size": "fresh" if quantities.fresh else quantities.D_unique}
     return {
-        "model": {"family": config.model.family, **essence(config.model)},
+        "model": {"family": config.model.family, **identity_keys(config.model)},
         "data": {"name": config.data.name, **data},
         **recipe(config, quantities),
         "precision": resolved_precision(config),
@@ -39,9 +39,9 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     """Return what fixes the result of a stage: its parent's checkpoint, its settings and, if it trains, its recipe."""
     return {
-        "stage": {"name": config.stage.name, **essence(config.stage)},
+        "stage": {"name": config.stage.name, **identity_keys(config.stage)},
         "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
-        "data": {"name": config.data.name, **essence(config.data), "size": quantities.D_unique},
+        "data": {"name": config.data.name, **identity_keys(config.data), "size": quantities.D_unique},
         **(recipe(config, quantities) if config.stage.trains else {}),
         "precision": resolved_precision(config),
         "seed": config.seed,
@@ -51,28 +51,28 @@ def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 
 def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     """Return how a run is trained, without the model, the data and the seed."""
-    train = essence(config.train)
+    train = identity_keys(config.train)
     train.pop("precision", None)
     return {
-        "optim": {"name": config.optim.name, **essence(config.optim)},
-        "schedule": {"name": config.schedule.name, **essence(config.schedule)},
-        "augment": {"name": config.augment.name, **essence(config.augment)},
+        "optim": {"name": config.optim.name, **identity_keys(config.optim)},
+        "schedule": {"name": config.schedule.name, **identity_keys(config.schedule)},
+        "augment": {"name": config.augment.name, **identity_keys(config.augment)},
         "train": {**train, "batch": config.train.batch, "steps": quantities.steps},
     }
 
 
-def essence(part: Any) -> dict[str, Any]:
-    """Return the keys of a config group that change the weights and stand away from their default."""
-    kept = {}
+def identity_keys(part: Any) -> dict[str, Any]:
+    """Return the keys of a config group that change the weights and differ from their default."""
+    found = {}
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
         if field.metadata.get("identity", True) and value != field.default:
-            kept[field.name] = canonical(value)
-    return kept
+            found[field.name] = canonical(value)
+    return found
 
 
 def canonical(value: Any) -> Any:
-    """Write a value the one way it is hashed: 1.0 and 1 are the same number."""
+    """Return a value in the one form that is hashed: 1.0 and 1 are the same number."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, Mapping):
@@ -88,6 +88,6 @@ def resolved_precision(config: RunConfig) -> str:
 
 
 def describe(part: Any, *, without: tuple[str, ...] = ()) -> str:
-    """Name a config group and what stands away from its defaults, such as adamw[weight_decay=0.1]."""
-    settings = [f"{key}={value}" for key, value in essence(part).items() if key not in without]
+    """Name a config group and its keys that differ from their defaults, such as adamw[weight_decay=0.1]."""
+    settings = [f"{key}={value}" for key, value in identity_keys(part).items() if key not in without]
     return f"{part.name}[{','.join(settings)}]" if settings else part.name

@@ -1,8 +1,8 @@
-"""Where in a run its loss is taken: milestones, turned into steps.
+"""Milestones: where in a run it is evaluated, in steps.
 
 `train.milestones` is null (the end alone), a whole number n (n points in geometric progression up to the end), a list
 of epochs, or {unit: examples | epochs | steps | flops, at: [...]} with `at` a list or
-{from: a, to: b, num: n, spacing: log | linear}. The last step is always a milestone.
+{from: a, to: b, num: n, spacing: log | linear}, as in a sweep's grid. The last step is always a milestone.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.plan.grid import spaced
 
 UNITS = ("examples", "epochs", "steps", "flops")
 FIRST_SHARE = 0.01  # of the run: where n geometric milestones begin
 
 
-def milestone_steps(spec: Any, *, steps: int, batch: int, D_unique: int, flops_per_example: int) -> tuple[int, ...]:
-    """Return the steps (ascending, the last one included) at which a run is evaluated."""
+def milestone_steps(
+    spec: Any, *, steps: int, batch: int, D_unique: int, flops_per_example: int, once: int = 0
+) -> tuple[int, ...]:
+    """Return the steps (ascending, the last one included) at which a run is evaluated.
+
+    `once`: FLOPs spent before the first step.
+    """
     if spec is None:
         return (steps,)
     if isinstance(spec, int) and not isinstance(spec, bool) and spec >= 1:
@@ -25,10 +31,11 @@ def milestone_steps(spec: Any, *, steps: int, batch: int, D_unique: int, flops_p
         return _distinct(wanted, steps)
     unit, at = _read(spec)
     examples = {"examples": 1.0, "epochs": D_unique, "steps": batch, "flops": 1.0 / flops_per_example}[unit]
-    wanted = [value * examples / batch for value in at]
+    before = once if unit == "flops" else 0
+    wanted = [(value - before) * examples / batch for value in at]
     late = [value for value, step in zip(at, wanted, strict=True) if int(step + 1e-9) > steps]  # whole batches
     if late:
-        end = steps * batch / examples
+        end = before + steps * batch / examples
         raise UserError(
             f"found a milestone at {late[0]:g} {unit}; wanted none beyond the run's end ({end:g} {unit}); drop it"
         )
@@ -52,8 +59,6 @@ def _read(spec: Any) -> tuple[str, list[float]]:
         )
     at = spec["at"]
     if isinstance(at, Mapping):
-        from scaling.plan.grid import spaced  # the range grammar of sweep files
-
         return spec["unit"], [float(value) for value in spaced(at, where="train.milestones.at")]
     return spec["unit"], _numbers(at)
 

@@ -1,4 +1,4 @@
-"""The plan of a sweep: its runs, the cells that are not run, and where and how the runs shall be trained."""
+"""The plan of a sweep: its runs, the cells that are not run, and where and how the runs are to be trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scaling.plan.planned import PlannedRun
 
 @dataclass(frozen=True)
 class Dropped:
-    """A cell that is not run, and why."""
+    """A cell that is not run, with the reason."""
 
     overrides: Mapping[str, Any]
     reason: str
@@ -22,7 +22,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep, planned: its runs, the cells that are not run, and where and how the runs shall be trained.
+    """A sweep, planned: its runs, the cells that are not run, and where and how the runs are to be trained.
 
     `name`: folder under `results`; `launcher`: the launcher's config, plain; `duplicates`: cells that turned out to be
     a run already in the plan; `sweep`: the sweep file's name, None for an ad-hoc plan; `arguments`: the command line;

@@ -1,4 +1,4 @@
-"""The plan: every run of a sweep with what it will do, known before anything runs."""
+"""One run of a plan: its identity, its config and what it will do, known before anything runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scaling.plan.quantities import Milestone, Quantities, given_length
 class PlannedRun:
     """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
 
-    `parent`: the run that a stage starts from, planned as well; `task`: what its numbers are of, in the table.
+    `parent`: the run that a stage starts from, planned as well; `task`: what is evaluated, a column of the table.
     """
 
     run_id: str
@@ -30,12 +30,12 @@ class PlannedRun:
 
     @property
     def origin(self) -> PlannedRun:
-        """The run from scratch that this one descends from; itself where it has no parent."""
+        """The run from scratch at the start of this run's parents; the run itself where it has none."""
         return self if self.parent is None else self.parent.origin
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The runs that have to be settled before this one can begin."""
+        """Ids of the runs that have to be settled before this one can begin."""
         return () if self.parent is None else (self.parent.run_id,)
 
     @property
@@ -51,12 +51,12 @@ class PlannedRun:
         return {"none": (), "last": (quantities.steps,), "milestones": quantities.milestones}[self.config.train.keep]
 
     def at(self, step: int) -> Milestone:
-        """Return where the run from scratch stood when this one was at `step`."""
-        return self.quantities.at(step) if self.parent is None else self.milestone
+        """Return the milestone of the run from scratch that belongs to `step` of this run."""
+        return self.quantities.at(step) if self.parent is None else self.origin_milestone
 
     @property
-    def milestone(self) -> Milestone:
-        """Where the run from scratch stood at the checkpoint that this run descends from; its end where it is one."""
+    def origin_milestone(self) -> Milestone:
+        """The milestone of the run from scratch that this run starts from; its end for a run from scratch."""
         if self.parent is None or self.config.parent is None:
             return self.at(self.quantities.steps)
         return self.parent.at(self.config.parent.step or self.parent.quantities.steps)
@@ -70,9 +70,9 @@ class PlannedRun:
     def row(self) -> dict[str, Any]:
         """Return the plan's columns for this run; pure: same YAML, same row.
 
-        Model, recipe, N, D and C are those of the run from scratch, at the milestone that a stage descends from.
+        Model, recipe, N, D and C are those of the run from scratch, at the milestone that a stage starts from.
         """
-        origin, at = self.origin, self.milestone
+        origin, at = self.origin, self.origin_milestone
         config, quantities = origin.config, origin.quantities
         return {
             "run_id": self.run_id,
@@ -106,14 +106,14 @@ class PlannedRun:
         if self.config.parent is None:
             return dict.fromkeys(names)
         parent, quantities = self.config.parent, self.quantities
-        descent = (parent.run_id, parent.step, self.origin.run_id)
+        parents = (parent.run_id, parent.step, self.origin.run_id)
         return dict(
-            zip(names, (*descent, self.stage_recipe, self.config.seed, quantities.D, quantities.C), strict=True)
+            zip(names, (*parents, self.stage_recipe, self.config.seed, quantities.D, quantities.C), strict=True)
         )
 
     @property
     def stage_recipe(self) -> str:
-        """How the stage, and the stages before it, were done: what rows of a table must share to be compared."""
+        """How the stage and the stages before it were done: rows of a table must share it to be compared."""
         if self.parent is None:
             return ""
         config = self.config
@@ -129,8 +129,8 @@ class PlannedRun:
         before = self.parent.stage_recipe
         return f"{before} > {' '.join(words)}" if before else " ".join(words)
 
-    def descent(self) -> dict[str, Any]:
-        """Return what a stage's record says of where it comes from; empty for a run from scratch."""
+    def started_from(self) -> dict[str, Any]:
+        """Return what a stage's record says of its parents (its key `descent`); empty for a run from scratch."""
         if self.config.parent is None:
             return {}
         quantities = self.origin.quantities
@@ -139,23 +139,23 @@ class PlannedRun:
             "stage": self.config.stage.name,
             "parent": plain(self.config.parent),
             "origin": self.origin.run_id,
-            "point": dataclasses.asdict(self.milestone),
+            "point": dataclasses.asdict(self.origin_milestone),
             "counts": {**quantities.counts.columns(), "D_unique": quantities.D_unique},
             "run": {name: end[name] for name in ("D", "C", "C_counted", "epochs")} | {"steps": quantities.steps},
         }
 
-    def asked_as(self, overrides: Mapping[str, Any]) -> PlannedRun:
-        """Return the same run under the overrides that asked for it."""
+    def with_overrides(self, overrides: Mapping[str, Any]) -> PlannedRun:
+        """Return the same run with other overrides to show."""
         return dataclasses.replace(self, overrides=overrides)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the run as plain JSON, as the queue of the workers holds it: the inverse of `from_dict`."""
+        """Return the run as plain JSON, for the workers' queue: the inverse of `from_dict`."""
         own = {"overrides": dict(self.overrides), "lr_rule": self.lr_rule, "config": plain(self.config)}
         return own if self.parent is None else {**own, "task": self.task, "parent": self.parent.to_dict()}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> PlannedRun:
-        """Read a run back and derive the rest anew."""
+        """Read a run back; what follows from its config is computed again."""
         parent = cls.from_dict(raw["parent"]) if "parent" in raw else None
         run = plan_run(read_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent)
         return dataclasses.replace(run, task=raw.get("task", run.task))
@@ -169,20 +169,20 @@ def plan_run(
     quantities: Quantities | None = None,
     parent: PlannedRun | None = None,
 ) -> PlannedRun:
-    """Settle one config into a planned run; ImpossibleRun where it cannot be trained.
+    """Turn one config into a planned run; ImpossibleRun where it cannot be trained.
 
     A stage's model is its parent's, whatever the config says.
     """
     if parent is not None:
-        config = descend(config, parent)
-    quantities = quantities or config.stage.settle(config, parent)
+        config = with_parent(config, parent)
+    quantities = quantities or config.stage.quantities(config, parent)
     config.augment.check(config.data)
     rule = lr_rule or str(getattr(config.optim, "lr", ""))
     task = "test" if parent is None else f"{config.stage.name}:{config.data.name}"
     return PlannedRun(run_id(config, quantities), overrides, config, quantities, rule, parent, task)
 
 
-def descend(config: RunConfig, parent: PlannedRun) -> RunConfig:
+def with_parent(config: RunConfig, parent: PlannedRun) -> RunConfig:
     """Return a stage's config with its parent's model and the step it starts from; UserError where there is none."""
     given = config.parent.step if config.parent is not None else None
     step = parent.quantities.steps if given is None else given

@@ -72,7 +72,10 @@ class Quantities:
 
 def count_model(config: RunConfig) -> Counts:
     """Count the parameters and FLOPs of a run's model from its config alone."""
-    return _count(config.model, config.data.shape, config.data.outputs)
+    shape = config.data.shape
+    if not isinstance(shape, tuple):
+        raise UserError(f"found {shape!r} as the shape of data={config.data.name}; wanted a tuple; change its `shape`")
+    return _count(config.model, shape, config.data.outputs)
 
 
 @lru_cache(maxsize=4096)
@@ -80,43 +83,19 @@ def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
     return count(model.layers(shape, outputs))
 
 
-def settle(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
+def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
     """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
 
     `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
     """
-    counts = counts or count_model(config)
-    train, data = config.train, config.data
-    name, length = given_length(train)
-    pool = available(config)
-    if pool is not None and pool < train.batch:
-        raise ImpossibleRun(
-            f"found a training subset of {pool} examples; wanted at least one batch of {train.batch}; "
-            f"raise data.size or lower train.batch"
-        )
-    if pool is None and name == "epochs":
-        raise UserError(
-            f"found train.epochs with data={data.name}, whose examples are drawn fresh without end; "
-            f"wanted a subset to repeat; give data.size, or train.examples instead"
-        )
-    examples = {
-        "examples": length,
-        "epochs": length * (pool or 0),
-        "steps": length * train.batch,
-        "budget": length / counts.C(1),
-    }[name]
-    steps = int(examples / train.batch + 1e-9)  # whole batches; the sliver absorbs rounding of the division
-    if steps < 1:
-        raise ImpossibleRun(
-            f"found train.{name}={length:g}, which buys {examples:.3g} examples; "
-            f"wanted at least one batch of {train.batch}; raise train.{name} or lower train.batch"
-        )
+    counts, train, pool = counts or count_model(config), config.train, subset_size(config)
+    steps = _steps(config, counts, pool, once=once)
     D = steps * train.batch
     D_unique = D if pool is None else pool
     if train.max_epochs is not None and D / D_unique > train.max_epochs:
         raise ImpossibleRun(
             f"found {D / D_unique:.4g} epochs; wanted at most train.max_epochs={train.max_epochs:g}; "
-            f"raise data.size or lower train.{name}"
+            f"raise data.size or lower train.{given_length(train)[0]}"
         )
     return Quantities(
         counts=counts,
@@ -129,14 +108,56 @@ def settle(config: RunConfig, *, counts: Counts | None = None, once: int = 0) ->
         C_counted=once * D_unique + counts.C_counted(D),
         budget=train.budget,
         milestones=milestone_steps(
-            train.milestones, steps=steps, batch=train.batch, D_unique=D_unique, flops_per_example=counts.C(1)
+            train.milestones,
+            steps=steps,
+            batch=train.batch,
+            D_unique=D_unique,
+            flops_per_example=counts.C(1),
+            once=once * D_unique,
         ),
         once=once * D_unique,
     )
 
 
+def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) -> int:
+    """Return how many whole batches the given length buys.
+
+    `pool`: examples of the subset, None without end; `once`: FLOPs each costs once, which a budget pays first.
+    """
+    train = config.train
+    name, length = given_length(train)
+    if pool is not None and pool < train.batch:
+        raise ImpossibleRun(
+            f"found a training subset of {pool} examples; wanted at least one batch of {train.batch}; "
+            f"raise data.size or lower train.batch"
+        )
+    if pool is None and name == "epochs":
+        raise UserError(
+            f"found train.epochs with data={config.data.name}, whose examples are drawn fresh without end; "
+            f"wanted a subset to repeat; give data.size, or train.examples instead"
+        )
+    examples = {
+        "examples": length,
+        "epochs": length * (pool or 0),
+        "steps": length * train.batch,
+        "budget": (length - once * (pool or 0)) / counts.C(1),
+    }[name]
+    if name == "budget" and examples < 0:
+        raise ImpossibleRun(
+            f"found train.budget={length:g}; wanted at least the {once * (pool or 0):.4g} FLOPs that the features of "
+            f"{pool} examples take before the first step; raise train.budget or lower data.size"
+        )
+    steps = int(examples / train.batch + 1e-9)  # whole batches; 1e-9 absorbs the rounding of the division
+    if steps < 1:
+        raise ImpossibleRun(
+            f"found train.{name}={length:g}, which buys {examples:.3g} examples; "
+            f"wanted at least one batch of {train.batch}; raise train.{name} or lower train.batch"
+        )
+    return steps
+
+
 def given_length(train: Train) -> tuple[str, float]:
-    """Return the one length that is given, by name; refuse none and several."""
+    """Return the name and the value of the one length that is given; UserError for none, or several."""
     given = {name: getattr(train, name) for name in LENGTHS if getattr(train, name) is not None}
     choice = ", ".join(f"train.{name}" for name in LENGTHS)
     if not given:
@@ -151,7 +172,7 @@ def given_length(train: Train) -> tuple[str, float]:
     return name, length
 
 
-def available(config: RunConfig) -> int | None:
+def subset_size(config: RunConfig) -> int | None:
     """Return the size of the training subset, None where examples are drawn fresh without end."""
     data = config.data
     if data.size is None:

@@ -16,7 +16,7 @@ class BrokenPlan(UserError):
 
 
 def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
-    """Read plan.csv as it stands, an empty list where there is none; BrokenPlan where it is none."""
+    """Read plan.csv as text, an empty list where there is none; BrokenPlan where it is damaged."""
     if not folder.plan.exists():
         return []
     try:
@@ -27,8 +27,8 @@ def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
         whole = False
     if not whole or not rows:
         raise BrokenPlan(
-            f"found {folder.plan}, which is no whole plan; wanted one row a run; give the sweep's `scaling run` again, "
-            f"which writes it anew"
+            f"found {folder.plan}, which is not a whole plan; wanted one row a run; give the sweep's `scaling run` "
+            f"again, which writes it anew"
         )
     return rows
 

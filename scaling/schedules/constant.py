@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scaling.schedules.warmup import Share, rise
+from scaling.config import Share
+from scaling.schedules.warmup import rise
 
 
 @dataclass(frozen=True)

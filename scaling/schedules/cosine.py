@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import ClassVar
 
-from scaling.schedules.warmup import Share, rise
+from scaling.config import Share
+from scaling.schedules.warmup import rise
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
 
 def rise(step: int, length: float) -> float:
-    """Return (step + 1) / length up to 1: the first step already moves, the last one of the rise has the full rate."""
+    """Return (step + 1) / length, at most 1: the last step of the rise has the full rate."""
     return min(1.0, (step + 1) / length) if length > 1 else 1.0

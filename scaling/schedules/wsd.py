@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scaling.schedules.warmup import Share, rise
+from scaling.config import Share
+from scaling.schedules.warmup import rise
 
 
 @dataclass(frozen=True)
 class WarmupStableDecay:
-    """A linear rise over the `warmup` share of the steps, the full rate, a linear fall over the last `decay` share."""
+    """A linear rise over the `warmup` share of the steps, the full rate, a linear fall over the last `decay` share.
+
+    `final`: share of the rate that the fall ends at.
+    """
 
     name: ClassVar[str] = "wsd"
 

@@ -1,1 +1,1 @@
-"""What a run does: train from scratch, or start from what another run has learned. One file and one YAML each."""
+"""Stages, the kinds of run: training from scratch, or what starts from another run. One file and one YAML each."""

@@ -1,6 +1,6 @@
-"""What every stage knows of itself: how much it does, which data it meets, and how it is performed.
+"""What every stage is: how much it computes, which data it reads, and how it is done.
 
-The modules of the stages import without torch, so that planning does not start it.
+The modules of the stages import without torch, so that planning does not import it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from scaling.config import RunConfig
+from scaling.data.base import DataSet, Metric
+from scaling.folders import RunFolder
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities
+
 if TYPE_CHECKING:
     import torch
 
-    from scaling.config import RunConfig
-    from scaling.data.base import DataSet, Metric
-    from scaling.folders import RunFolder
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
     from scaling.train.callbacks import Progress
-    from scaling.train.examiner import Sets, Verdict
+    from scaling.train.evaluation import Evaluation
+    from scaling.train.feed.sets import Sets
 
 Watch = Callable[["Progress"], None] | None
 Stop = Callable[[], bool] | None
@@ -30,9 +32,9 @@ Stop = Callable[[], bool] | None
 class Stage:
     """One kind of run; subclasses add their own keys.
 
-    `trains`: whether it takes steps with an optimiser, so that the recipe of training is part of what it is;
-    `begins`: whether it starts from nothing; `fits`: whether it fits anything to training examples; `featured`: whether
-    it sees its data through a frozen body alone.
+    `trains`: it takes steps with an optimiser, so that the recipe of training is part of its identity; `begins`: it
+    starts from no other run; `fits`: it fits something to training examples; `featured`: it reads its data only as the
+    features of a frozen body.
     """
 
     name: ClassVar[str]
@@ -41,24 +43,24 @@ class Stage:
     fits: ClassVar[bool] = True
     featured: ClassVar[bool] = False
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
-        """Say what the stage will do; UserError where it cannot start from its parent."""
-        raise TypeError(f"{type(self).__name__} settles nothing")
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+        """Return what the stage will do; UserError where it cannot start from its parent."""
+        raise TypeError(f"{type(self).__name__} computes no quantities")
 
     def metric(self, data: DataSet) -> Metric:
-        """Name the loss that the stage reports."""
+        """Return the name of the loss that the stage reports."""
         return data.metric
 
     def files(self) -> tuple[Path, ...]:
-        """Name the files that the stage reads beside its data."""
+        """Return the files that the stage reads beside its data."""
         return ()
 
     def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
         """Bring the stage's data to the device."""
-        from scaling.train.examiner import load_sets
+        from scaling.train.feed.sets import load_sets
 
         return load_sets(run, device)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
-        """Do what the stage does and return the last verdict, None where `stop` asked for an end."""
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
+        """Do the stage and return its last evaluation, None where `stop` asked for an end."""
         raise TypeError(f"{type(self).__name__} does nothing")

@@ -1,4 +1,4 @@
-"""Ridge regression: all penalties from one eigendecomposition, in float64, over examples taken some at a time."""
+"""Ridge regression in closed form: all penalties from one eigendecomposition, in float64, over blocks of examples."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from scaling.data.chance import mean_and_error
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
-from scaling.train.evaluate import ROWS, Score, mean_and_error
-from scaling.train.examiner import Sets, Verdict, point
+from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Examples, Resident
+from scaling.train.feed.sets import Sets
+from scaling.train.losses import Score
+from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import stream
 
-FLOOR = 1e-12  # of the largest eigenvalue: below it lies rounding
+FLOOR = 1e-12  # of the largest eigenvalue: smaller ones are rounding
 
 
 @dataclass(frozen=True)
@@ -38,37 +41,37 @@ def fits(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iter
 
     alpha = penalty x the sum over examples of the features' mean variance.
     """
-    mean, middle = means(examples, outputs)
+    mean, target_mean = means(examples, outputs)
     features = len(mean)
     if len(examples) < features:
-        yield from _few(examples, outputs, penalties)
+        yield from _fits_from_examples(examples, outputs, penalties)
         return
     gram = torch.zeros(features, features, dtype=torch.float64, device=mean.device)
     cross = torch.zeros(features, outputs, dtype=torch.float64, device=mean.device)
     for x, targets in blocks(examples, outputs):
         centred = x - mean
         gram.addmm_(centred.T, centred)
-        cross.addmm_(centred.T, targets - middle)
+        cross.addmm_(centred.T, targets - target_mean)
     unit = gram.trace().item() / features or 1.0
     values, vectors = _eigen(gram)
     rotated = vectors.T @ cross
     for penalty in penalties:
         weights = vectors @ (rotated / (values + penalty * unit)[:, None])
-        yield Fit(weights, middle - mean @ weights, penalty * unit)
+        yield Fit(weights, target_mean - mean @ weights, penalty * unit)
 
 
-def _few(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iterator[Fit]:
-    """Do the same from the Gram matrix of the examples, which are fewer than the features."""
+def _fits_from_examples(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iterator[Fit]:
+    """Yield the same fits from the Gram matrix of the examples, where they are fewer than the features."""
     x, y = examples.between(0, len(examples))
     x, targets = x.double(), targets_of(y, outputs)
-    mean, middle = x.mean(0), targets.mean(0)
+    mean, target_mean = x.mean(0), targets.mean(0)
     centred = x - mean
     unit = centred.square().sum().item() / len(mean) or 1.0
     values, vectors = _eigen(centred @ centred.T)
-    rotated = vectors.T @ (targets - middle)
+    rotated = vectors.T @ (targets - target_mean)
     for penalty in penalties:
         weights = centred.T @ (vectors @ (rotated / (values + penalty * unit)[:, None]))
-        yield Fit(weights, middle - mean @ weights, penalty * unit)
+        yield Fit(weights, target_mean - mean @ weights, penalty * unit)
 
 
 def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,23 +79,24 @@ def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
     return values.clamp(min=FLOOR * values[-1].item()), vectors
 
 
-def fit_and_judge(attempt: Attempt) -> Verdict:
-    """Fit with every penalty, choose on the validation set, and take the one point of the run."""
+def fit_and_evaluate(attempt: Attempt) -> Evaluation:
+    """Fit with every penalty, choose one on the validation set, and evaluate it: the one point of the run."""
     run, sets, journal = attempt.run, attempt.sets, attempt.journal
     journal.begin(None)
-    outputs, chosen = run.config.data.outputs, drawn(run, sets)
-    found = [(fit, judge(fit, sets.validation, outputs)) for fit in fits(chosen, outputs, run.config.stage.penalties)]
+    outputs, chosen = run.config.data.outputs, training_examples(run, sets)
+    candidates = fits(chosen, outputs, run.config.stage.penalties)
+    found = [(fit, score_fit(fit, sets.validation, outputs)) for fit in candidates]
     fit, validation = min(found, key=lambda pair: (pair[1].error or 0.0, pair[1].loss))
-    verdict = Verdict(judge(fit, sets.test, outputs), validation, judge(fit, chosen, outputs))
+    evaluation = Evaluation(score_fit(fit, sets.test, outputs), validation, score_fit(fit, chosen, outputs))
     attempt.notes["alpha"] = fit.alpha
-    journal.add(point(run, verdict, step=1, lr=None, final=True))
+    journal.add(make_point(run, evaluation, step=1, lr=None, final=True))
     journal.trained(journal.seconds, run.quantities.D)
-    return verdict
+    return evaluation
 
 
-def drawn(run: PlannedRun, sets: Sets) -> Examples:
-    """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own stream."""
-    pool, shots = subset(sets), run.config.stage.shots
+def training_examples(run: PlannedRun, sets: Sets) -> Examples:
+    """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own random stream."""
+    pool, shots = training_subset(sets), run.config.stage.shots
     if shots is None:
         return pool
     order = torch.randperm(len(pool), generator=stream(run.config.seed, "shots"))
@@ -101,15 +105,15 @@ def drawn(run: PlannedRun, sets: Sets) -> Examples:
     return Resident(*pool.take(rows if not isinstance(pool, Resident) else rows.to(pool.device)), None)
 
 
-def subset(sets: Sets) -> Examples:
-    """Return the training subset, in its own order."""
+def training_subset(sets: Sets) -> Examples:
+    """Return the training subset in its own order."""
     assert isinstance(sets.feed, Epochs), "features are of a subset with an end"
     return sets.feed.subset
 
 
 def blocks(examples: Examples, outputs: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield features (n, features) and targets (n, outputs), float64, some examples at a time."""
-    rows = ROWS[examples.device.type]
+    """Yield features (n, features) and targets (n, outputs), float64, in blocks of examples."""
+    rows = EVALUATED_ROWS[examples.device.type]
     for start in range(0, len(examples), rows):
         x, y = examples.between(start, start + rows)
         yield x.double(), targets_of(y, outputs)
@@ -123,11 +127,11 @@ def means(examples: Examples, outputs: int) -> tuple[Tensor, Tensor]:
 
 
 def targets_of(y: Tensor, outputs: int) -> Tensor:
-    """Return what is regressed on, (n, outputs) float64: one-hot labels, or the targets of a regression."""
+    """Return the regression targets (n, outputs) float64: one-hot labels, or the data's own targets."""
     return y.double()[:, None] if y.is_floating_point() else functional.one_hot(y, outputs).double()
 
 
-def judge(fit: Fit, examples: Examples, outputs: int) -> Score:
+def score_fit(fit: Fit, examples: Examples, outputs: int) -> Score:
     """Score a fit: the squared error summed over outputs and, for classes, the error of the largest output."""
     classes = not examples.y.is_floating_point()
     loss, wrong = [], []
@@ -139,8 +143,8 @@ def judge(fit: Fit, examples: Examples, outputs: int) -> Score:
 
 
 def with_chance(run: PlannedRun, sets: Sets) -> Sets:
-    """Return the sets with the loss of the constant predictor in squared error, the mean of the training targets."""
+    """Return the sets with `chance` in squared error: the loss of predicting the mean of the training targets."""
     outputs = run.config.data.outputs
-    constant = targets_of(subset(sets).y, outputs).mean(0)
+    constant = targets_of(training_subset(sets).y, outputs).mean(0)
     chance, chance_se = mean_and_error((targets_of(sets.test.y, outputs) - constant).square().sum(1))
     return replace(sets, splits=replace(sets.splits, chance=chance, chance_se=chance_se))

@@ -10,8 +10,8 @@ from scaling.augment.standard import Standard
 
 @dataclass(frozen=True)
 class Crops:
-    """How many crops of each image are drawn, how, and what their mean is taken of."""
+    """Random crops of an image: `number` of them, by `augmentation`; `average`: what the mean over them is taken of."""
 
     number: int
     average: Literal["logits", "probabilities"]
-    drawn: Standard
+    augmentation: Standard

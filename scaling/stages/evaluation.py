@@ -1,4 +1,4 @@
-"""What stages that train nothing have in common: the parent's own network and head, judged on the test set."""
+"""What stages that only evaluate have in common: the parent's own network and head, evaluated on the test set."""
 
 from __future__ import annotations
 
@@ -6,36 +6,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from scaling.accounting import count
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.folders import RunFolder
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage
+from scaling.stages.parents import check_classes, check_parent, layers_of
 
 if TYPE_CHECKING:
     import torch
 
-    from scaling.config import RunConfig
-    from scaling.folders import RunFolder
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
-    from scaling.train.examiner import Sets
+    from scaling.train.feed.sets import Sets
 
 
 def label_file(root: str, labels: str) -> Path:
-    """Return where a file of label lists lies: below `root`, unless it is absolute."""
+    """Return the path of a file of label lists: below `root`, unless it is absolute."""
     return Path(root).expanduser() / Path(labels).expanduser()
 
 
 @dataclass(frozen=True)
-class Evaluation(Stage):
-    """Judge a network as it is; nothing is trained, and no compute is counted."""
+class EvaluationStage(Stage):
+    """Evaluate a network as it is; nothing is trained, and no compute is counted."""
 
     fits: ClassVar[bool] = False
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network; UserError where the data has other classes than its head knows, or no classes."""
-        from scaling.accounting import count
-        from scaling.errors import UserError
-        from scaling.plan.quantities import Quantities
-        from scaling.stages.parents import check_classes, check_parent, layers_of
-
         parent = check_parent(config, parent)
         check_classes(config, parent)
         if config.data.metric != "cross_entropy":
@@ -48,6 +46,6 @@ class Evaluation(Stage):
 
     def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
         """Bring the test set alone to the device."""
-        from scaling.stages.judging import load_test
+        from scaling.stages.predict import load_test_set
 
-        return load_test(run, device)
+        return load_test_set(run, device)

@@ -1,75 +1,46 @@
-"""Features that a frozen body makes of a data set: computed once a checkpoint and data set, and kept on disk.
+"""Features of a data set under a frozen body: computed once a checkpoint and data set, and cached on disk.
 
-results/features/KEY holds one array a split, (examples, features) float32, made aside and renamed when it is whole. It
-is safe to delete.
+results/features/KEY holds one array a split, (examples, features) float32, written whole or not at all. It is safe to
+delete.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import nn
 
-from scaling.folders import RunFolder
-from scaling.plan.identity import essence, resolved_precision
+from scaling.data.base import SPLITS, Arrays, Splits
+from scaling.data.memory import load_array
+from scaling.folders import RunFolder, folder_aside
+from scaling.global_streams import own_streams
+from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from scaling.data.base import Arrays, Splits
-    from scaling.train.examiner import Sets
-
-SPLITS = ("train", "validation", "test")
-VERSION = 1  # raised when the same checkpoint and data would give other features
-RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
-BYTES_PER_NUMBER = 4  # float32
-
-
-def feature_key(run: PlannedRun) -> str:
-    """Return what names the features of a run: its parent's checkpoint and the data, whatever is done with them."""
-    data, parent = run.config.data, run.config.parent
-    assert parent is not None, "a run without a parent has no features"
-    facts = {
-        "parent": [parent.run_id, parent.step],
-        "data": {"name": data.name, **essence(data), "size": run.quantities.D_unique},
-        "precision": resolved_precision(run.config),
-        "version": VERSION,
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def feature_bytes(run: PlannedRun) -> int:
-    """Return about how much room the features of a run take on the disk."""
-    data, head = run.config.data, run.quantities.counts
-    rows = run.quantities.D_unique + data.n_test + data.n_validation
-    return BYTES_PER_NUMBER * rows * (head.N // data.outputs)
+from scaling.stages.feature_cache import feature_key
+from scaling.stages.networks import parent_network, replace_head, with_resize
+from scaling.train.feed.feed import epoch_feed
+from scaling.train.feed.resident import bring
+from scaling.train.feed.scale import scale_of
+from scaling.train.feed.sets import Sets, load_splits
+from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
+from scaling.train.streams import derive_seed
 
 
 def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
-    """Return a run's data as its parent's frozen body sees it, on the device."""
-    from scaling.data.base import Arrays
-    from scaling.train.examiner import TRAIN_EXAMPLES, Sets
-    from scaling.train.feed.feed import epochs
-    from scaling.train.feed.resident import put
-
-    splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
+    """Return the features of a run's data under its parent's frozen body, on the device."""
+    splits = load_splits(run.config, run.quantities.D_unique)
     found = features(run, splits, folder, device)
-    seen = {
-        name: put(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
-    }
-    sample = replace(seen["train"], x=seen["train"].x[:TRAIN_EXAMPLES], y=seen["train"].y[:TRAIN_EXAMPLES])
-    return Sets(epochs(seen["train"], seed=run.config.seed), sample, seen["validation"], seen["test"], splits)
+    train, validation, test = (
+        bring(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
+    )
+    sample = replace(train, x=train.x[:TRAIN_EXAMPLES], y=train.y[:TRAIN_EXAMPLES])
+    return Sets(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
 
 
 def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
@@ -85,12 +56,11 @@ def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.d
 
 
 def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
-    """Return what the cache holds, None where that is nothing, or not these examples."""
+    """Return the cached features, None where there are none, or not as many as there are examples."""
     found = {}
     for name in SPLITS:
-        path = cached / f"{name}.npy"
         try:
-            array = np.load(path, mmap_mode="r" if path.stat().st_size > RESIDENT else None)
+            array = load_array(cached / f"{name}.npy")
         except (OSError, ValueError, EOFError):
             return None
         if array.ndim != 2 or len(array) != len(getattr(splits, name)):
@@ -100,69 +70,34 @@ def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
 
 
 def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device, cached: Path) -> None:
-    """Pass every split through the body, into a folder aside that is renamed when it is whole."""
-    from scaling.stages.networks import fitted, inherited, put_head
-
-    body = inherited(run, folder, device, new_head=True)
-    put_head(body, _identity())
-    _clear_dead(cached)
-    aside = cached.with_name(f".{cached.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    """Pass every split through the body and write its features."""
+    body = parent_network(run, folder, device, new_head=True)
+    replace_head(body, nn.Identity())
+    parent = run.parent
+    assert parent is not None, "a run from scratch has no body"
+    streams = own_streams(derive_seed(parent.config.seed, "features"))  # the features are shared by runs of all seeds
+    with folder_aside(cached) as aside, streams:  # replaces one that is damaged, or the same of another worker
         for name in SPLITS:
-            parts = _passes(run, fitted(body, run), splits, name, device)
+            parts = _passes(run, with_resize(body, run), splits, name, device)
             _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
-        if cached.exists():  # damaged, or another worker's, which is the same
-            shutil.rmtree(cached, ignore_errors=True)
-        aside.rename(cached)
-    except OSError:
-        if not cached.exists():  # another worker was faster
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _clear_dead(cached: Path) -> None:
-    """Remove what processes of this machine that were killed have left aside of these features."""
-    for left in cached.parent.glob(f".{cached.name}.{os.uname().nodename}.*"):
-        try:
-            os.kill(int(left.name.split(".")[-2]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(left, ignore_errors=True)
-        except PermissionError:  # alive, and somebody else's
-            continue
-
-
-def _identity() -> nn.Module:
-    from torch import nn
-
-    return nn.Identity()
 
 
 def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
-    """Yield the features of one split, some examples at a time; nothing is drawn from any random stream."""
-    import torch
-
-    from scaling.data.base import Arrays
-    from scaling.train.evaluate import ROWS
-    from scaling.train.feed.resident import put
-    from scaling.train.feed.scale import scale_of
-
+    """Yield the features of one split in blocks of examples."""
     examples: Arrays = getattr(splits, name)
     scale = scale_of(splits, run.config.data.shape, device)
     bf16 = resolved_precision(run.config) == "bf16"
     body.eval()
-    rows = ROWS[device.type]
+    rows = EVALUATED_ROWS[device.type]
     for start in range(0, len(examples), rows):
         part = Arrays(examples.x[start : start + rows], examples.y[start : start + rows])
-        x, _ = put(part, scale, device, reads=0).between(0, len(part))
+        x, _ = bring(part, scale, device, reads=0).between(0, len(part))
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             yield body(x).float().cpu().numpy()
 
 
 def _write(path: Path, parts: Iterator[np.ndarray], *, rows: int) -> None:
-    """Write an array of so many rows part by part, so that memory holds one of them, and flush it to the disk."""
+    """Write an array of `rows` rows part by part, so that memory holds one part, and flush it to the disk."""
     first = next(parts)
     facts = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, *first.shape[1:])}
     with path.open("wb") as file:

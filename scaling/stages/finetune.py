@@ -1,44 +1,50 @@
-"""Fine-tuning: a new head on a pre-trained body, both trained on."""
+"""Fine-tuning: a new head on a pre-trained body, and both trained further."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from scaling.accounting import count, head_alone
+from scaling.config import RunConfig
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.parents import check_parent, features_of, layers_of
 
 if TYPE_CHECKING:
-    from scaling.config import RunConfig
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
-    from scaling.train.examiner import Verdict
+    from scaling.train.evaluation import Evaluation
+
+
+def trains_head_alone(config: RunConfig) -> bool:
+    """Say whether all but the head takes no share of the learning rate."""
+    return getattr(config.optim, "body_share", 1.0) == 0
 
 
 @dataclass(frozen=True)
 class FineTune(Stage):
-    """Train the parent's network on, with a head for the run's own classes that starts as models start it.
+    """Train the parent's network further, with a head for the run's own classes that starts as models start it.
 
-    Images are brought to the size that the network reads on the device (bilinear); `optim.body_share` is what all but
-    the head takes of the learning rate, `train.clip` the largest norm of a gradient.
+    Images are resized on the device to the size that the network reads (bilinear). `optim.body_share`: what all but the
+    head takes of the learning rate (0: the head alone is trained, on a body that stays as in evaluation, its batch
+    norms' statistics and its dropout too); `train.clip`: largest norm of a gradient.
     """
 
     name: ClassVar[str] = "finetune"
     trains: ClassVar[bool] = True
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network with its new head at the size that it reads."""
-        from scaling.accounting import count
-        from scaling.plan.quantities import settle
-        from scaling.stages.parents import check_parent, features_of, layers_of
-
         parent = check_parent(config, parent)
         features_of(config, parent)
-        return settle(config, counts=count(layers_of(parent, config.data.outputs)))
+        layers = layers_of(parent, config.data.outputs)
+        return compute_quantities(config, counts=count(head_alone(layers) if trains_head_alone(config) else layers))
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step."""
         from scaling.stages.learners import network_learner
-        from scaling.train.stepping import step_through
+        from scaling.train.stepping import train_by_steps
 
-        return step_through(attempt, watch=watch, stop=stop, learner=network_learner(attempt))
+        learner = network_learner(attempt, head_alone=trains_head_alone(attempt.run.config))
+        return train_by_steps(attempt, watch=watch, stop=stop, learner=learner)

@@ -14,9 +14,10 @@ from scaling.errors import UserError
 
 
 def read_label_lists(path: Path, *, classes: int, examples: int, published: Published | None = None) -> np.ndarray:
-    """Return which classes are right for each example, (examples, classes) bool; UserError where the file is off.
+    """Return which classes are right for each example, (examples, classes) bool; UserError where the file is wrong.
 
-    Lists of all the images that the test examples were taken from, in the order of their file names, are read too.
+    `published`: where it is known, the file may also hold a list for each image of the published set that the test
+    examples were taken from, in the order of their file names.
     """
     raw = _read(path)
     if published is not None and len(raw) == published.total:

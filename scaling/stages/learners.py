@@ -1,22 +1,24 @@
-"""What a stage trains, and what later stages start from."""
+"""The modules that stages train, and the networks whose weights they keep."""
 
 from __future__ import annotations
 
 from scaling.models.parts import head_of
-from scaling.stages.networks import fitted, inherited
+from scaling.stages.networks import FrozenBody, parent_network, with_resize
 from scaling.train.attempt import Attempt
 from scaling.train.learner import Learner
 
 
 def head_learner(attempt: Attempt) -> Learner:
-    """Train a new head alone: the sets hold the features that the frozen body makes."""
-    network = inherited(attempt.run, attempt.folder, attempt.device, new_head=True)
-    head = head_of(network)
-
-    return Learner(head, lambda: network)
+    """Return a new head to be trained alone; the sets hold the features of the frozen body."""
+    network = parent_network(attempt.run, attempt.folder, attempt.device, new_head=True)
+    return Learner(head_of(network), lambda: network)
 
 
-def network_learner(attempt: Attempt) -> Learner:
-    """Train the parent's network with a new head, behind a resize where the images are of another size."""
-    network = inherited(attempt.run, attempt.folder, attempt.device, new_head=True)
-    return Learner(fitted(network, attempt.run), lambda: network)
+def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
+    """Return the parent's network with a new head, behind a resize where the images have another size.
+
+    `head_alone`: the head alone is to be trained.
+    """
+    network = parent_network(attempt.run, attempt.folder, attempt.device, new_head=True)
+    module = with_resize(network, attempt.run)
+    return Learner(FrozenBody(module) if head_alone else module, lambda: network)

@@ -1,4 +1,4 @@
-"""The torch side of descending: a parent's network with its own or a new head, reading images of another size."""
+"""The parent's network of a stage: with its own head or a new one, and behind a resize of its input if needed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.models.parts import head_of
 from scaling.plan.planned import PlannedRun
-from scaling.train.output.kept_weights import kept_weights
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.streams import stream
 
 
 class Resized(nn.Module):
-    """A network behind a bilinear resize of its input, computed on the device; one channel is repeated into several."""
+    """A network behind a bilinear resize of its input, on the device; one channel is repeated if it reads several."""
 
     def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -28,23 +28,47 @@ class Resized(nn.Module):
         return self.network(x.expand(-1, self.shape[0], -1, -1))
 
 
-def fitted(network: nn.Module, run: PlannedRun) -> nn.Module:
-    """Return the network, behind a resize where the run's data is not of the shape that it reads."""
+class FrozenBody(nn.Module):
+    """A network of which the head alone is trained: all else takes no gradient and stays as in evaluation."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.head_name = f"network.{name_of_head(network)}"
+        network.requires_grad_(False)
+        head_of(self).requires_grad_()
+        self.train()
+
+    def train(self, mode: bool = True) -> FrozenBody:
+        """Set the mode of the head."""
+        super().train(False)
+        self.training = mode
+        head_of(self).train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map examples (n, *shape) to outputs (n, outputs)."""
+        found: Tensor = self.network(x)
+        return found
+
+
+def with_resize(network: nn.Module, run: PlannedRun) -> nn.Module:
+    """Return the network, behind a resize where the run's data has another shape than the network reads."""
     return network if run.config.data.shape == run.input_shape else Resized(network, run.input_shape)
 
 
-def inherited(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_head: bool) -> nn.Module:
-    """Return the parent's network as it was kept; `new_head`: with one for the run's own outputs, as models start it.
+def parent_network(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_head: bool) -> nn.Module:
+    """Return the parent's network with the weights that it kept; UserError where it kept none.
 
-    UserError where the parent kept no weights.
+    `new_head`: replace its head by one for the run's own outputs, initialised as in training from scratch.
     """
     parent, start = run.parent, run.config.parent
-    assert parent is not None, "a run from scratch inherits nothing"
+    assert parent is not None, "a run from scratch has no parent"
     assert start is not None
     outputs = (run if new_head else parent).config.data.outputs
     network: nn.Module = run.config.model.build(run.input_shape, outputs, stream(run.config.seed, "init"))
     step = parent.quantities.steps if start.step is None else start.step
-    weights = kept_weights(folder.other(parent.run_id), step)
+    weights = read_kept_weights(folder.other(parent.run_id), step)
     if new_head:
         head = f"{name_of_head(network)}."
         fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}
@@ -55,7 +79,7 @@ def inherited(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_h
 
 
 def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:
-    """Refuse weights of other names or shapes than the network has; UserError."""
+    """Raise UserError where weights have other names or shapes than those of the network."""
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     for name in sorted(found.keys() | wanted.keys()):
@@ -72,8 +96,8 @@ def name_of_head(network: nn.Module) -> str:
     return next(name for name, part in network.named_modules() if part is head)
 
 
-def put_head(network: nn.Module, head: nn.Module) -> nn.Module:
-    """Give a network another head, and return the one it had."""
+def replace_head(network: nn.Module, head: nn.Module) -> nn.Module:
+    """Replace the head of a network, and return the one it had."""
     name = name_of_head(network)
     before = network.get_submodule(name)
     owner, _, leaf = name.rpartition(".")

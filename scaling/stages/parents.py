@@ -1,16 +1,12 @@
-"""What a stage needs of its parent: a head to replace, shapes that fit, a training subset with an end."""
+"""What a stage requires: a parent with a network, shapes that fit, a head to replace, a training subset."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scaling.accounting import Layer, head_inputs
+from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.plan.quantities import available
-
-if TYPE_CHECKING:
-    from scaling.config import RunConfig
-    from scaling.plan.planned import PlannedRun
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import subset_size
 
 
 def check_parent(config: RunConfig, parent: PlannedRun | None) -> PlannedRun:
@@ -39,7 +35,7 @@ def layers_of(parent: PlannedRun, outputs: int) -> list[Layer]:
 
 
 def features_of(config: RunConfig, parent: PlannedRun) -> int:
-    """Return how many features the parent's body makes; UserError where its model has no head to take off."""
+    """Return how many features the parent's body puts out; UserError where its model has no head to replace."""
     found = head_inputs(layers_of(parent, config.data.outputs), config.data.outputs)
     if found is None:
         raise UserError(
@@ -49,9 +45,9 @@ def features_of(config: RunConfig, parent: PlannedRun) -> int:
     return found
 
 
-def subset_of(config: RunConfig) -> int:
+def required_subset_size(config: RunConfig) -> int:
     """Return the size of the training subset; UserError where examples are drawn without end."""
-    pool = available(config)
+    pool = subset_size(config)
     if pool is None:
         raise UserError(
             f"found stage={config.stage.name} with data={config.data.name}, whose examples are drawn fresh without "
@@ -61,7 +57,7 @@ def subset_of(config: RunConfig) -> int:
 
 
 def check_classes(config: RunConfig, parent: PlannedRun) -> None:
-    """Refuse data whose classes are not those that the parent's head knows; UserError."""
+    """Raise UserError where the data has other classes than the parent was trained on."""
     ours, theirs = config.data, parent.config.data
     if (ours.outputs, ours.metric) != (theirs.outputs, theirs.metric):
         raise UserError(

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from scaling.accounting import body_of, count, dense
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.folders import RunFolder
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
 if TYPE_CHECKING:
     import torch
 
-    from scaling.config import RunConfig
-    from scaling.folders import RunFolder
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
-    from scaling.train.examiner import Sets, Verdict
+    from scaling.train.evaluation import Evaluation
+    from scaling.train.feed.sets import Sets
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,10 @@ class Probe(Stage):
     trains: ClassVar[bool] = True
     featured: ClassVar[bool] = True
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the head's training and one pass of the body; UserError where the features would change."""
-        from scaling.accounting import body_of, count, dense
-        from scaling.errors import UserError
-        from scaling.plan.quantities import settle
-        from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
-
         parent = check_parent(config, parent)
-        subset_of(config)
+        required_subset_size(config)
         if config.augment.name != "none":
             raise UserError(
                 f"found augment={config.augment.name} with stage=probe, whose features are computed once; "
@@ -42,7 +41,8 @@ class Probe(Stage):
             )
         outputs = config.data.outputs
         head = dense(features_of(config, parent), outputs, role="head", first=True)
-        return settle(config, counts=count([head]), once=body_of(layers_of(parent, outputs)).forward_flops)
+        body = body_of(layers_of(parent, outputs))
+        return compute_quantities(config, counts=count([head]), once=body.forward_flops)
 
     def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
         """Bring the features to the device, from the cache if they are there."""
@@ -50,9 +50,9 @@ class Probe(Stage):
 
         return feature_sets(run, folder, device)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train the head step by step."""
         from scaling.stages.learners import head_learner
-        from scaling.train.stepping import step_through
+        from scaling.train.stepping import train_by_steps
 
-        return step_through(attempt, watch=watch, stop=stop, learner=head_learner(attempt))
+        return train_by_steps(attempt, watch=watch, stop=stop, learner=head_learner(attempt))

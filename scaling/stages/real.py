@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scaling.config import part
 from scaling.stages.base import Stop, Watch
-from scaling.stages.evaluation import Evaluation, label_file
+from scaling.stages.evaluation import EvaluationStage, label_file
 
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt
-    from scaling.train.examiner import Verdict
+    from scaling.train.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
-class RealLabels(Evaluation):
-    """Judge the network against lists of labels, one a test example; examples with an empty list are left out.
+class RealLabels(EvaluationStage):
+    """Evaluate the network against lists of labels, one a test example; examples with an empty list are left out.
 
-    `labels`: a JSON file, a list of lists of classes, or an .npz with `labels` (n, classes) of 0 and 1, or with all
-    classes one after the other in `labels` and how many each example has in `lengths`; it is looked for in `root`. The
-    examples are in the order of the data's test split, or of the file names of all images that it was taken from, as in
-    ReaL's own real.json for ImageNet's validation images. The loss is -log of the probability of the whole list.
+    `labels`: a JSON file, a list of lists of classes; or an .npz with `labels` (n, classes) of 0 and 1, or with all
+    classes one after the other in `labels` and how many each example has in `lengths`; `root`: the folder of the file.
+    The examples are in the order of the data's test split, or of the file names of all images that it was taken from,
+    as in ReaL's own real.json for ImageNet's validation images. The loss is -log of the probability of the whole list.
     """
 
     name: ClassVar[str] = "real"
@@ -31,11 +31,11 @@ class RealLabels(Evaluation):
     root: str = part(".", identity=False)
 
     def files(self) -> tuple[Path, ...]:
-        """Name the file of label lists."""
+        """Return the file of label lists."""
         return (label_file(self.root, self.labels),)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
-        """Judge the network; None where `stop` asked for an end."""
-        from scaling.stages.judging import judge_network
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
+        """Evaluate the network; None where `stop` asked for an end."""
+        from scaling.stages.predict import evaluate_network
 
-        return judge_network(attempt, watch=watch, stop=stop, crops=None, labels=self.files()[0])
+        return evaluate_network(attempt, watch=watch, stop=stop, crops=None, labels=self.files()[0])

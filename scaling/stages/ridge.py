@@ -1,4 +1,4 @@
-"""Ridge regression on the features of a frozen body, in closed form: the probe without a recipe."""
+"""Ridge regression on the features of a frozen body, in closed form: a linear probe without a recipe."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveFloat, PositiveInt
 
+from scaling.accounting import body_of, closed_form_C, count, dense
+from scaling.config import RunConfig
+from scaling.data.base import DataSet, Metric
+from scaling.errors import ImpossibleRun
+from scaling.folders import RunFolder
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
 if TYPE_CHECKING:
     import torch
 
-    from scaling.config import RunConfig
-    from scaling.data.base import DataSet, Metric
-    from scaling.folders import RunFolder
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
-    from scaling.train.examiner import Sets, Verdict
+    from scaling.train.evaluation import Evaluation
+    from scaling.train.feed.sets import Sets
 
 PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
@@ -27,9 +31,9 @@ PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 class Ridge(Stage):
     """Fit one-hot labels (or the targets of a regression) by ridge regression with an intercept.
 
-    `shots`: examples of each class, drawn from the run's own stream (null: the whole subset); `penalties`: tried in
-    turn, in units of the features' mean variance x examples, and chosen by the error on the validation set (by its loss
-    where errors are equal). The loss is the squared error summed over the classes.
+    `shots`: examples of each class, drawn from the run's own random stream (null: the whole subset); `penalties`: tried
+    in turn, in units of the features' mean variance x examples; the one with the least error on the validation set is
+    taken (with the least loss where errors are equal). The loss is the squared error summed over the classes.
     """
 
     name: ClassVar[str] = "ridge"
@@ -38,15 +42,10 @@ class Ridge(Stage):
     shots: PositiveInt | None = None
     penalties: tuple[PositiveFloat, ...] = PENALTIES
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
-        from scaling.accounting import body_of, closed_form_C, count, dense
-        from scaling.errors import ImpossibleRun
-        from scaling.plan.quantities import Quantities
-        from scaling.stages.parents import check_parent, features_of, layers_of, subset_of
-
         parent = check_parent(config, parent)
-        pool, data = subset_of(config), config.data
+        pool, data = required_subset_size(config), config.data
         D = pool if self.shots is None else self.shots * data.outputs
         if pool < D:
             raise ImpossibleRun(
@@ -60,7 +59,7 @@ class Ridge(Stage):
         return Quantities(head, 1, D, D, pool, False, C, C, None, (1,))
 
     def metric(self, data: DataSet) -> Metric:
-        """Name the squared error."""
+        """Return the squared error."""
         return "squared_error"
 
     def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
@@ -70,8 +69,8 @@ class Ridge(Stage):
 
         return with_chance(run, feature_sets(run, folder, device))
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Fit at once; there is nothing to stop."""
-        from scaling.stages.closed_form import fit_and_judge
+        from scaling.stages.closed_form import fit_and_evaluate
 
-        return fit_and_judge(attempt)
+        return fit_and_evaluate(attempt)

@@ -1,18 +1,20 @@
-"""Training from scratch: the stage of every run that starts from nothing."""
+"""Training from scratch: the stage of every run that starts from no other run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.optim.lstsq import LeastSquares
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
 
 if TYPE_CHECKING:
-    from scaling.config import RunConfig
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
-    from scaling.train.examiner import Verdict
+    from scaling.train.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -23,25 +25,21 @@ class FromScratch(Stage):
     trains: ClassVar[bool] = True
     begins: ClassVar[bool] = True
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Turn the length that is given into steps, examples and FLOPs; UserError where a parent is given."""
-        from scaling.errors import UserError
-        from scaling.plan.quantities import settle
-
         if config.parent is not None:
             raise UserError(
-                f"found parent.run_id={config.parent.run_id} with stage=train, which starts from nothing; "
+                f"found parent.run_id={config.parent.run_id} with stage=train, which starts from no other run; "
                 f"choose another stage, or drop the parent"
             )
-        return settle(config)
+        return compute_quantities(config)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step, or solve at once where the optimiser is least squares."""
-        from scaling.optim.lstsq import LeastSquares
         from scaling.train.solve import check_solvable, solve
-        from scaling.train.stepping import step_through
+        from scaling.train.stepping import train_by_steps
 
         if isinstance(attempt.run.config.optim, LeastSquares):
             check_solvable(attempt.run)
             return solve(attempt)
-        return step_through(attempt, watch=watch, stop=stop)
+        return train_by_steps(attempt, watch=watch, stop=stop)

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
-from scaling.config import part
+from scaling.augment.standard import Standard
+from scaling.config import RunConfig, Share, part
+from scaling.errors import UserError
+from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stop, Watch
-from scaling.stages.evaluation import Evaluation, label_file
+from scaling.stages.crops import Crops
+from scaling.stages.evaluation import EvaluationStage, label_file
 
 if TYPE_CHECKING:
-    from scaling.config import RunConfig
-    from scaling.plan.planned import PlannedRun
-    from scaling.plan.quantities import Quantities
     from scaling.train.attempt import Attempt
-    from scaling.train.examiner import Verdict
-
-Share = Annotated[float, Field(ge=0, le=1)]
+    from scaling.train.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
-class TestTimeAugmentation(Evaluation):
-    """Judge the mean over `crops` random resized crops, each mirrored with probability `flip`, of every test image.
+class TestTimeAugmentation(EvaluationStage):
+    """Evaluate the mean over `crops` random resized crops, each mirrored with probability `flip`, of every test image.
 
-    `average`: what the mean is taken of; `scale`: share of the area a crop has, from and to; `ratio`: its width /
-    height. Crops are drawn from the run's own stream. `labels`: a file of label lists (see stage=real), which replaces
-    the data's own labels; it is looked for in `root`.
+    `average`: what the mean is taken of; `scale`: share of the area that a crop has, from and to; `ratio`: its width /
+    height, from and to. Crops are drawn from the run's own random stream. `labels`: a file of label lists (see
+    stage=real) in place of the data's own labels; `root`: its folder.
     """
 
-    __test__: ClassVar[bool] = False  # no test, whatever its name says
+    __test__: ClassVar[bool] = False  # not a test, whatever its name says
     name: ClassVar[str] = "tta"
 
     crops: PositiveInt = 100
@@ -42,27 +42,23 @@ class TestTimeAugmentation(Evaluation):
     labels: str | None = None
     root: str = part(".", identity=False)
 
-    def settle(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
-        """Count the network; UserError for data that are no images."""
-        from scaling.errors import UserError
-
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+        """Count the network; UserError for data that are not images."""
         if len(config.data.shape) != 3:
             raise UserError(
                 f"found stage=tta with data={config.data.name}, whose examples of shape {tuple(config.data.shape)} are "
                 f"no images to crop or flip; wanted images; choose another stage"
             )
-        return super().settle(config, parent)
+        return super().quantities(config, parent)
 
     def files(self) -> tuple[Path, ...]:
-        """Name the file of label lists."""
+        """Return the file of label lists, where there is one."""
         return () if self.labels is None else (label_file(self.root, self.labels),)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Verdict | None:
-        """Judge the network; None where `stop` asked for an end."""
-        from scaling.augment.standard import Standard
-        from scaling.stages.crops import Crops
-        from scaling.stages.judging import judge_network
+    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
+        """Evaluate the network; None where `stop` asked for an end."""
+        from scaling.stages.predict import evaluate_network
 
-        drawn = Standard(scale=self.scale, ratio=self.ratio, flip=self.flip, mixup=0.0)
-        crops = Crops(self.crops, self.average, drawn)
-        return judge_network(attempt, watch=watch, stop=stop, crops=crops, labels=next(iter(self.files()), None))
+        augmentation = Standard(scale=self.scale, ratio=self.ratio, flip=self.flip, mixup=0.0)
+        crops = Crops(self.crops, self.average, augmentation)
+        return evaluate_network(attempt, watch=watch, stop=stop, crops=crops, labels=next(iter(self.files()), None))

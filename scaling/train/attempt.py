@@ -1,4 +1,4 @@
-"""What one attempt at a run works with."""
+"""One attempt at a run: what it works with."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 
 from scaling.folders import RunFolder
 from scaling.plan.planned import PlannedRun
-from scaling.train.examiner import Sets
+from scaling.train.feed.sets import Sets
 from scaling.train.output.journal import Journal
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run, its folder, the device it is trained on, its data there, and the points it has come to.
+    """A run, its folder, the device it is trained on, its data there, and the journal of its points.
 
-    `notes`: what else a stage has to say in the record.
+    `notes`: further facts of a stage for the record.
     """
 
     run: PlannedRun

@@ -1,6 +1,10 @@
-"""Where a run is trained."""
+"""The device of a run: found by name, described, and its threads."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -22,9 +26,24 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def hardware_name(device: torch.device) -> str:
+    """Return the name of a GPU, or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device_name("cpu")
+
+
 def describe_device(device: torch.device) -> str:
-    """Name a device as records do: the GPU's model, or the processor's and the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    """Return a device as records describe it: its name and, for the processor, the number of threads."""
     threads = torch.get_num_threads()
-    return f"{device_name('cpu')}, {threads} thread{'s' if threads > 1 else ''}"
+    used = "" if device.type == "cuda" else f", {threads} thread{'s' if threads > 1 else ''}"
+    return hardware_name(device) + used
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads, at most as many as there are processors; restore the number after."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(count, os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

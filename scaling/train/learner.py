@@ -1,4 +1,4 @@
-"""What a run trains, and what later stages start from."""
+"""The module that a run trains, and the network whose weights it keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Learner:
-    """The module that is trained, and the whole network that it makes, asked for when weights are kept."""
+    """`module`: what is trained; `whole`: returns the network it is part of, whose weights later stages start from."""
 
     module: nn.Module
     whole: Callable[[], nn.Module]

@@ -1,4 +1,4 @@
-"""Stepping: the hot loop and the state it moves."""
+"""The training loop, and its state."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
-from scaling.internals.torch import skip_dynamo_import
+from scaling.global_streams import seed_streams, set_stream_states, stream_states
+from scaling.internals.torch import compile_every_shape, skip_dynamo_import
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
-from scaling.train.evaluate import Labels, objective
 from scaling.train.feed.feed import Batches
-from scaling.train.streams import derive, global_states, seed_global, set_global_states, stream
+from scaling.train.losses import Labels, objective
+from scaling.train.streams import derive_seed, stream
 
-CHECK_STEPS = 64  # between two looks at whether the loss is still finite: each waits for the device
+CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-TICK_SECONDS = 0.2  # between two looks at the clock's duties: stopping, progress, checkpoint
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 
 class Diverged(ArithmeticError):
@@ -31,14 +33,14 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True)
 class Reading:
-    """How far the loop has come and the mean training loss since the last reading."""
+    """The step of the loop, and the mean training loss since the last reading."""
 
     step: int
     loss: float
 
 
 def checked_micro_batch(train: Train, module: nn.Module) -> int:
-    """Return how many examples pass through the model at a time; UserError where that would change the run."""
+    """Return how many examples pass through the model at a time; UserError where fewer than a batch change the run."""
     if train.micro_batch is None or train.micro_batch >= train.batch:
         return train.batch
     if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
@@ -46,11 +48,16 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
             f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
             f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
         )
+    if any(isinstance(part, DROPOUTS) and part.p > 0 for part in module.modules()):
+        raise UserError(
+            f"found train.micro_batch={train.micro_batch} with dropout, which would draw other masks than for a whole "
+            f"batch of {train.batch}; wanted the same run; set model.dropout=0, or drop it"
+        )
     return train.micro_batch
 
 
 class Trainer:
-    """A model, its optimiser and random streams at one step of a run; `module`: trained instead of the config's."""
+    """A model, its optimiser and random streams at one step of a run; `module`: trained in place of the config's."""
 
     def __init__(
         self, run: PlannedRun, batches: Batches, device: torch.device, *, module: nn.Module | None = None
@@ -66,7 +73,8 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = config.augment.build(data.shape, data.outputs)
         self.augmentation = stream(config.seed, "augment", device=device)
-        seed_global(device, derive(config.seed, "dropout"))
+        seed_streams(derive_seed(config.seed, "dropout"))  # from which modules draw: dropout, or what users write
+        self._gpus = [device] if device.type == "cuda" else []
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS
@@ -75,23 +83,26 @@ class Trainer:
         self._loss = self._objective()
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
-        train, module = self.run.config.train, self.module
+        train, module, kind = self.run.config.train, self.module, self.device.type  # not self: it would hold itself
         measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
 
         def loss(x: Tensor, y: Labels) -> Tensor:
             return measure(module(x), y)
 
         def loss_bf16(x: Tensor, y: Labels) -> Tensor:
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(kind, torch.bfloat16):
                 return measure(module(x), y)
 
         chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
-        return torch.compile(chosen, dynamic=False) if train.engine == "compile" else chosen
+        if train.engine == "eager":
+            return chosen
+        compile_every_shape()
+        return torch.compile(chosen, dynamic=False)
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
-        """Train up to step `until`; `tick` is asked now and then, and False from it stops the run where it stands.
+        """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.
 
-        Raises Diverged where the loss is no longer finite, at a step that does not hang on the clock.
+        Raises Diverged where the loss is no longer finite, at a step that does not depend on the clock.
         """
         schedule, base, clip = self.run.config.schedule, self.run.config.optim.lr, self.run.config.train.clip
         groups, parameters = self.optimizer.param_groups, list(self.module.parameters())
@@ -121,7 +132,7 @@ class Trainer:
         return True
 
     def _gradients(self, x: Tensor, y: Labels) -> Tensor:
-        """Add a batch's gradients to the parameters' and return its mean loss."""
+        """Compute the gradients of a batch and return its mean loss (), detached."""
         if len(x) <= self.micro_batch:
             loss = self._loss(x, y)
             loss.backward()
@@ -139,14 +150,14 @@ class Trainer:
             raise Diverged(f"the training loss is not finite at step {self.step}")
 
     def reading(self) -> Reading:
-        """Return where the loop stands; waits for the device."""
+        """Return the step and the loss; waits for the device."""
         total = self.total.item()
         step, before = self._read_at
         self._read_at = (self.step, total)
         return Reading(self.step, (total - before) / (self.step - step) if self.step > step else nan)
 
     def state(self) -> dict[str, Any]:
-        """Return all that the next step depends on."""
+        """Return the state that the next step depends on."""
         return {
             "step": self.step,
             "lr": self.lr,
@@ -154,16 +165,26 @@ class Trainer:
             "model": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
-            "global": global_states(self.device),
+            "global": stream_states(self._gpus),
         }
+
+    def continues(self, state: dict[str, Any]) -> bool:
+        """Say whether a state is of this kind of device: another's generators draw other numbers, from other states."""
+        return len(_streams_of(state)["torch"]) == 1 + len(self._gpus)
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
-        set_global_states(self.device, state["global"])
+        set_stream_states(_streams_of(state), self._gpus)
         self.total.copy_(state["total"])
         self.began = self.step = state["step"]
         self.lr = state["lr"]
         self._read_at = (self.step, self.total.item())
+
+
+def _streams_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the states of the global streams; version 0.1.0 kept torch's alone."""
+    found = state["global"]
+    return found if isinstance(found, dict) else {"torch": found}

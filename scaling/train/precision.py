@@ -1,4 +1,4 @@
-"""How matrix products and convolutions are rounded on a GPU, while a run lasts."""
+"""Rounding of matrix products and convolutions on a GPU during a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
+TF32_CAPABILITY = (8, 0)  # of the first GPUs that round so (Ampere)
+
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Let `tf32` round the factors to 10 bits of mantissa, and nothing else do so; give the settings back.
+    """Set torch to round factors to 10 bits of mantissa for `tf32` and never otherwise; restore its settings after.
 
     By default torch rounds convolutions so, but not matrix products; fp32 is exact in both. Without effect on a CPU.
     """
@@ -23,3 +25,9 @@ def matmul_precision(precision: str) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def computed_precision(asked: str, device: torch.device) -> str:
+    """Return the precision in which a device computes what is asked for: tf32 is fp32 where it cannot."""
+    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    return "fp32" if asked == "tf32" and not able else asked

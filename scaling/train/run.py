@@ -10,20 +10,22 @@ import yaml
 
 from scaling.config import plain
 from scaling.folders import RunFolder, read_lines, write_aside
+from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Progress
 from scaling.train.device import describe_device, find_device
-from scaling.train.errors import memory_explained
-from scaling.train.examiner import Verdict, has_diverged, is_at_chance
+from scaling.train.errors import explain_memory_errors
+from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
-from scaling.train.precision import matmul_precision
-from scaling.train.startup import spare_collector
+from scaling.train.precision import computed_precision, matmul_precision
+from scaling.train.startup import freeze_imports
+from scaling.train.streams import derive_seed
 
 __all__ = ["Progress", "train_run"]
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where PyYAML was built so: 10 ms less a run
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where PyYAML has it: saves 10 ms a run
 
 
 def train_run(
@@ -35,37 +37,39 @@ def train_run(
     stop: Callable[[], bool] | None = None,
     forecast_seconds: float | None = None,
 ) -> Record | None:
-    """Do one run from where its checkpoint left it and write its record; None where `stop` asked for an end.
+    """Do one run, from its checkpoint if there is one, and write its record; None where `stop` asked for an end.
 
-    `watch` hears of progress about once a second. A stopped run leaves a checkpoint; a settled one leaves config.yaml,
-    log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small, UserError for bad input.
+    `watch`: called with the progress about once a second; `stop`: called often, True ends the run with a checkpoint. A
+    settled run leaves config.yaml, log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small,
+    UserError for bad input.
     """
-    spare_collector()
+    freeze_imports()
     where, stage = find_device(device), run.config.stage
     write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
     journal = Journal(folder)
-    # Dropout draws from torch's own generators, which are given back as they were found.
-    lent = torch.random.fork_rng([where] if where.type == "cuda" else [])
-    with memory_explained(run.config, where), lent, matmul_precision(resolved_precision(run.config)):
+    if where.type == "cuda":
+        torch.cuda.init()  # before its streams are looked at
+    streams = own_streams(derive_seed(run.config.seed, "run"))
+    with explain_memory_errors(run.config, where), streams, matmul_precision(resolved_precision(run.config)):
         attempt = Attempt(run, folder, where, stage.load(run, folder, where), journal)
-        verdict = stage.perform(attempt, watch=watch, stop=stop)
-    if verdict is None:
+        evaluation = stage.perform(attempt, watch=watch, stop=stop)
+    if evaluation is None:
         return None
-    record = _record(attempt, verdict, forecast_seconds)
+    record = _record(attempt, evaluation, forecast_seconds)
     write_record(folder.record, record)
     folder.checkpoint.unlink(missing_ok=True)
     return record
 
 
-def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) -> Record:
+def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None) -> Record:
     run, journal, splits = attempt.run, attempt.journal, attempt.sets.splits
     quantities, data, stage = run.quantities, run.config.data, run.config.stage
-    diverged = has_diverged(verdict, splits) if stage.fits else isnan(verdict.test.loss)
+    diverged = has_diverged(evaluation, splits) if stage.fits else isnan(evaluation.test.loss)
     facts = {**splits.facts, **attempt.notes}
     return Record(
         run_id=run.run_id,
         status="diverged" if diverged else "finished",
-        flags=("at_chance",) if not diverged and is_at_chance(verdict, splits) else (),
+        flags=("at_chance",) if not diverged and is_at_chance(evaluation, splits) else (),
         config=plain(run.config),
         counts={**quantities.counts.columns(), **quantities.columns()},
         data={
@@ -78,11 +82,12 @@ def _record(attempt: Attempt, verdict: Verdict, forecast_seconds: float | None) 
             **({"facts": facts} if facts else {}),
         },
         points=tuple(journal.points),
-        descent=run.descent(),
+        descent=run.started_from(),
         how=how(
             seconds=journal.seconds,
             examples_per_second=journal.examples_per_second,
             device=describe_device(attempt.device),
+            precision=computed_precision(resolved_precision(run.config), attempt.device),
             attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
             forecast_seconds=forecast_seconds,
         ),

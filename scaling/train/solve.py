@@ -10,7 +10,7 @@ import torch
 from scaling.errors import UserError
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
-from scaling.train.examiner import LOST, Verdict, examine, point
+from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
 from scaling.train.feed.feed import Feed
 from scaling.train.output.kept_weights import keep_weights
 from scaling.train.streams import stream
@@ -19,7 +19,7 @@ ROWS = 8_192  # examples folded in at a time
 
 
 def check_solvable(run: PlannedRun) -> None:
-    """Refuse what has no exact solution here; UserError."""
+    """Raise UserError for a run that has no exact solution here."""
     config = run.config
     if config.model.family != "linear" or config.data.metric != "squared_error":
         raise UserError(
@@ -33,9 +33,9 @@ def check_solvable(run: PlannedRun) -> None:
         )
 
 
-def solve(attempt: Attempt) -> Verdict:
-    """Take every milestone of a run at its exact solution and return the last verdict."""
-    run, journal, verdict = attempt.run, attempt.journal, LOST
+def solve(attempt: Attempt) -> Evaluation:
+    """Evaluate the exact solution at every milestone of a run and return the last evaluation."""
+    run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
     journal.begin(None)
     config, quantities = run.config, run.quantities
     module = config.model.build(config.data.shape, config.data.outputs, stream(config.seed, "init"))
@@ -45,19 +45,19 @@ def solve(attempt: Attempt) -> Verdict:
     ):
         with torch.no_grad():
             module.head.weight.copy_(torch.from_numpy(weights)[None, :])
-        verdict = examine(run, attempt.sets, module)
+        evaluation = evaluate(run, attempt.sets, module)
         if step in run.kept_steps:
             keep_weights(attempt.folder, run.run_id, step, module)
-        journal.add(point(run, verdict, step=step, lr=None, final=step == quantities.steps))
+        journal.add(make_point(run, evaluation, step=step, lr=None, final=step == quantities.steps))
     journal.trained(journal.seconds, quantities.D)
-    return verdict
+    return evaluation
 
 
 def solutions(feed: Feed, milestones: tuple[int, ...], *, batch: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each milestone's step and the least-squares weights (width,) of all examples up to it.
 
     The examples seen are held as the triangular factor R of their QR decomposition, in float64 and of width + 1 rows
-    at most, into which the next ones are folded: as exact as solving at once, in memory that does not grow.
+    at most, into which the next ones are folded: as exact as solving for all at once, in memory that does not grow.
     """
     factor, seen = np.zeros((0, width + 1)), 0
     for step in milestones:

@@ -1,4 +1,4 @@
-"""What a process of training need not do: import torch._dynamo, and go through torch's own objects for garbage."""
+"""Start-up savings for training processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from functools import cache
 
 
 @cache
-def spare_collector() -> None:
-    """Keep what has been imported out of garbage collection, the interpreter's last one too: 0.4 s of CPU a process."""
+def freeze_imports() -> None:
+    """Take the objects of imported modules out of garbage collection, at exit too: saves 0.4 s of CPU a process."""
     gc.freeze()

@@ -12,7 +12,7 @@ from scaling.augment.crops import Boxes, draw_boxes, resample
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.augment.standard import Standard
 from scaling.errors import UserError
-from scaling.train.evaluate import objective
+from scaling.train.losses import objective
 from tests.train.runs import Blobs, Line
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import forecast
-from scaling.forecast.probe import Shape, planned_shape, probe
+from scaling.forecast.probe import Shape, planned_shape, probe_speed
 from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun
 from scaling.train.run import train_run
@@ -42,7 +42,7 @@ def seconds(run: PlannedRun) -> float:
 def main() -> None:
     """Probe, train and print the ratios."""
     torch.set_num_threads(1)
-    speed, rate = probe("cpu"), product_rate(torch.device("cpu"))
+    speed, rate = probe_speed("cpu"), product_rate(torch.device("cpu"))
     table = Table("batch of 128, one thread", "steps", "s", "forecast / s", "FLOPs over product rate / s")
     for name, (shape, steps) in CASES.items():
         run = planned_shape(shape, "fp32", steps=steps)

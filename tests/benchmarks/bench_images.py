@@ -27,6 +27,7 @@ from rich.table import Table
 from scaling.augment.none import Unchanged
 from scaling.augment.standard import Standard
 from scaling.config import RunConfig, Train, part
+from scaling.data import memory
 from scaling.data.base import Arrays, DataSet, Splits
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
@@ -34,9 +35,9 @@ from scaling.optim.lion import Lion
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 from scaling.stages.train import FromScratch
-from scaling.train.examiner import load_sets
 from scaling.train.feed import mapped
 from scaling.train.feed.feed import batches
+from scaling.train.feed.sets import load_sets
 from scaling.train.loop import Trainer
 from scaling.train.precision import matmul_precision
 
@@ -116,7 +117,7 @@ def main() -> None:
     """Print the table."""
     where = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    mapped.HELD_BYTES, mapped.HELD_SHARE = 0, 0.0  # as if it were too large for either
+    memory.MAPPED_BYTES, mapped.HELD_SHARE = 0, 0.0  # as if it were too large for either
     title = f"batch of {BATCH[where.type]:,}, {PIXELS} pixels, {PRECISION[where.type]}, {where}"
     table = Table("model", "augmentation", "images/s", "GFLOP/s", "of products", title=title, title_justify="left")
     with TemporaryDirectory(prefix="scaling-bench-") as folder, matmul_precision(PRECISION[where.type]):

@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from scaling.forecast.probe import Shape, planned_shape
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
-from scaling.train.examiner import load_sets
 from scaling.train.feed.feed import batches
+from scaling.train.feed.sets import load_sets
 from scaling.train.loop import Trainer
 from scaling.train.streams import stream
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -155,7 +156,12 @@ def test_a_gpu_that_is_not_here_is_missed_before_anything_starts(scaling, monkey
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"\xff\xfe", "UTF-8"), (b"defaults: {data: digits}", "no list"), (b"- 1", "without keys"), (b"a: [", "no YAML")],
+    [
+        (b"\xff\xfe", "UTF-8"),
+        (b"defaults: {data: digits}", "not a list"),
+        (b"- 1", "without keys"),
+        (b"a: [", "not YAML"),
+    ],
 )
 def test_a_sweep_file_that_is_none_is_named(scaling, content, said):
     (scaling.folder / "sweeps").mkdir()
@@ -183,7 +189,7 @@ def test_a_broken_plan_is_set_aside_and_written_anew(swept):
     whole = path.read_bytes()
     for broken in (b"", b"\x80\xff", b"a,b\n1,2\n", whole[:400]):
         path.write_bytes(broken)
-        assert "no whole plan" in swept("cancel", "results/tiny", "--where", "width > 8", code=2)
+        assert "not a whole plan" in swept("cancel", "results/tiny", "--where", "width > 8", code=2)
         swept("run", "sweep=tiny")
         assert path.read_bytes() == whole
     assert len(list(path.parent.glob("plan.csv.broken*"))) == 4
@@ -216,3 +222,20 @@ def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
         again, once = json.loads(record), json.loads(before[run_id])
         assert [point["step"] for point in again["points"]] == [10, 20]
         assert again["points"][-1]["loss"] == once["points"][-1]["loss"]
+
+
+@pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
+def test_a_file_of_the_user_hides_no_library(scaling, name):
+    (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
+    script = Path(sys.executable).with_name("scaling")  # python -m itself imports types from the working directory
+    command = [str(script)] if name == "types" else [sys.executable, "-m", "scaling"]
+    done = subprocess.run([*command, "plan", "model.width=8,16", "train.steps=2"], cwd=scaling.folder, text=True,
+                          capture_output=True, check=False)  # fmt: skip
+    assert "2 runs" in done.stdout, done.stderr
+
+
+def test_a_file_of_the_user_hides_no_library_from_workers(scaling):
+    for name in ("queue", "torch", "selectors"):
+        (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
+    scaling.outside("run", "model.width=8,16", "train.steps=2", "train.device=cpu")
+    assert len(list(scaling.folder.glob("results/runs/*/record.json"))) == 2

@@ -16,6 +16,7 @@ from pyarrow import parquet
 from scaling.data.base import Arrays
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
+from scaling.data.prepare.pictures import decoded
 from scaling.data.prepare.survey import prepare, read_set, survey
 from scaling.errors import UserError
 
@@ -79,14 +80,14 @@ def test_an_image_folder(tmp_path: Path) -> None:
         assert isinstance(part, Arrays)
         assert part.x.shape[1:] == (3, 8, 8)
         assert np.array_equal(greys(part), part.y)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image_folder(tmp_path, {"train": [30, 6, 3], "test": [2, 2, 2]})
     settings = {"root": str(tmp_path), "image_size": 8, "examples": 39, "classes": 3}
     prepare("imagenet1k", settings)
-    monkeypatch.setattr("scaling.data.prepare.arrays.RESIDENT", 0)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
     MEMORY.clear()
     data = ImageNet1k(root=str(tmp_path), image_size=8, examples=39, classes=3, seed=0)
     train = data.load(13).train
@@ -224,7 +225,33 @@ def test_imagenet21k_as_its_cleaned_version_is_distributed(tmp_path: Path) -> No
     assert (ready.n_train, ready.n_validation, ready.n_test) == (5, 2, 2)
 
 
+@pytest.mark.parametrize("suffix", ["png", "pgm"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_16_bits_are_as_bright_as_those_of_8(suffix: str, channels: int, tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name, image in (("eight", grey), ("sixteen", grey.astype(np.uint16) * 257)):
+        Image.fromarray(image).save(tmp_path / f"{name}.{suffix}")
+    eight, sixteen = (
+        decoded(tmp_path / f"{name}.{suffix}", size=16, channels=channels) for name in ("eight", "sixteen")
+    )
+    assert np.array_equal(eight, sixteen)
+    assert np.array_equal(eight[0], grey)
+    assert np.array_equal(decoded((tmp_path / f"sixteen.{suffix}").read_bytes(), size=16, channels=1)[0], grey)
+
+
 class TestBadInput:
+    @pytest.mark.parametrize(("mode", "said"), [("F", "floats"), ("I", "whole numbers")])
+    def test_pixels_of_32_bits(self, mode: str, said: str, tmp_path: Path) -> None:
+        Image.new(mode, (4, 4)).save(tmp_path / "wide.tiff")
+        with pytest.raises(UserError, match=rf"wide\.tiff, whose pixels are {said} of 32 bits; wanted 8 or 16"):
+            decoded(tmp_path / "wide.tiff", size=4, channels=3)
+
+    def test_labels_below_zero(self, tmp_path: Path) -> None:
+        for split, labels in (("train", [0, 1, -1]), ("test", [0, 1])):
+            parquet_file(tmp_path / f"{split}.parquet", labels)
+        with pytest.raises(UserError, match=r"found labels from -1 to 1 in .*train.*; wanted whole numbers from 0"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 3})
+
     def test_a_set_that_is_missing(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"found no images of stl10 in .*; put its images into"):
             prepare("stl10", {"root": str(tmp_path)})

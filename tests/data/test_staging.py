@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scaling.data.images import Cifar10
-from scaling.data.prepare.staging import staged
+from scaling.data.prepare.staging import staged_copy
 from scaling.data.prepare.survey import prepare
 
 
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
 def test_processes_of_a_node_copy_once(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL", str(tmp_path / "local"))
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        targets = set(pool.starmap(staged, [(source, "$LOCAL/data")] * 8))
+        targets = set(pool.starmap(staged_copy, [(source, "$LOCAL/data")] * 8))
     [target] = targets
     assert target.parent == tmp_path / "local" / "data"
     assert (target / "x.bin").read_bytes() == (source / "x.bin").read_bytes()
@@ -32,16 +32,16 @@ def test_processes_of_a_node_copy_once(source: Path, tmp_path: Path, monkeypatch
 
 
 def test_changed_data_is_copied_anew(source: Path, tmp_path: Path) -> None:
-    first = staged(source, str(tmp_path / "local"))
+    first = staged_copy(source, str(tmp_path / "local"))
     (source / "x.bin").write_bytes(b"y")
-    second = staged(source, str(tmp_path / "local"))
+    second = staged_copy(source, str(tmp_path / "local"))
     assert first != second
     assert (second / "x.bin").read_bytes() == b"y"
 
 
 def test_without_a_stage_or_room_for_it_the_source_is_read(source: Path) -> None:
-    assert staged(source, None) == source
-    assert staged(source, "/proc/nowhere") == source
+    assert staged_copy(source, None) == source
+    assert staged_copy(source, "/proc/nowhere") == source
 
 
 def test_staged_images_are_the_same(tmp_path: Path) -> None:

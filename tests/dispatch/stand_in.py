@@ -12,9 +12,16 @@ import errno
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+# What runs are made of: imported here once, so that no worker, forked from what has imported this, does so again.
+import scaling.augment.none
+import scaling.data.teacher
+import scaling.models.mlp
+import scaling.optim.adamw
+import scaling.schedules.cosine  # noqa: F401
 from scaling.config import read_config
 from scaling.dispatch.process import host
 from scaling.dispatch.slurm.scheduler import own_job
@@ -100,6 +107,13 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
         raise OutOfMemory("found too little memory; wanted more; try train.batch=64")
     if act == "refuse":
         raise UserError("found no data; wanted some; put it there")
+    if act == "exit":
+        sys.exit()
+    if act == "stale" and not (folder.path / "seen").exists():  # once
+        (folder.path / "seen").touch()
+        raise OSError(errno.ESTALE, "Stale file handle")
+    if act == "stuck":
+        wait_for(lambda: False, 1800)
     if act == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     if act == "die":

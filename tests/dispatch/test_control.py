@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from scaling.dispatch.control import cancel, find_run, follow_log, planned_runs, read_log, runs_to_retry
+from scaling.dispatch.control import (
+    cancel,
+    entries_to_retry,
+    find_run,
+    follow_log,
+    queued_outside_plan,
+    read_log,
+    runs_to_retry,
+)
+from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
+from scaling.dispatch.limits import Offer, offer
 from scaling.dispatch.local.run import run_local
+from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
-from scaling.folders import append_line
-from tests.dispatch.conftest import at_work, causes, open_gates, order, under_way
+from scaling.folders import append_line, write_aside
+from scaling.plan.limits import UNLIMITED
+from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, under_way
 from tests.dispatch.local.test_run import dispatcher
 from tests.dispatch.stand_in import planned
 from tests.waiting import wait_for
@@ -50,11 +64,11 @@ def test_retry_finds_failed_runs_as_they_were(folder):
     failed = runs_to_retry(status)
     assert set(failed) == {runs[1].run_id, runs[2].run_id}
     assert runs_to_retry(status, runs=[runs[0].run_id, runs[1].run_id]) == [runs[1].run_id]
-    assert [run.config for run in planned_runs(folder, failed)] == [
+    assert [entry.planned_run().config for entry in entries_to_retry(folder, failed)] == [
         next(run.config for run in runs if run.run_id == run_id) for run_id in failed
     ]
     with pytest.raises(UserError, match="found no dispatch of run"):
-        planned_runs(folder, ["0" * 12])
+        entries_to_retry(folder, ["0" * 12])
 
 
 def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
@@ -78,3 +92,57 @@ def test_following_ends_with_the_run(folder):
 def test_unknown_run_is_one_sentence(folder):
     with pytest.raises(UserError, match="found no run"):
         find_run(folder, "abc")
+
+
+def test_a_run_cancelled_by_name_is_left_out_until_it_is_named_again(folder):
+    runs = [planned(seed) for seed in range(3)]
+    cancel(folder, runs=[runs[1].run_id])
+    outcome = run_local(order(folder, runs), LAUNCHER)
+    assert [folder.run(run.run_id).record.exists() for run in runs] == [True, False, True]
+    assert "1 of 3 runs are left out: cancelled by name" in outcome.held
+    assert outcome.exit_code == 0
+    change_cancelled(folder, remove=[runs[1].run_id])
+    assert run_local(order(folder, runs), LAUNCHER).settled == 3
+
+
+def test_what_starts_from_a_cancelled_run_is_left_out_too(folder):
+    parent, child, other = (planned(seed) for seed in range(3))
+    asked = order(folder, [parent, child, other])
+    entries = [
+        replace(entry, needs=(parent.run_id,) if entry.run_id == child.run_id else ()) for entry in asked.entries
+    ]
+    entries.sort(key=lambda entry: len(entry.needs))
+    asked = replace(asked, entries=tuple(entries), cancelled=frozenset([parent.run_id]))
+    assert [entry.run_id for entry in offer(asked, gpus=0).queue] == [other.run_id]
+
+
+def test_dispatches_of_another_user_are_left_to_them(folder):
+    made = new_dispatch(folder)
+    facts = made.begin(LAUNCHER, Offer(()), UNLIMITED)
+    made.write(replace(facts, user="somebody", jobs=("7",)))
+    cancelled = cancel(folder)
+    assert (cancelled.dispatches, cancelled.jobs) == ((), ())
+    assert cancelled.others == (f"{facts.id} of somebody",)
+    assert not made.stop.exists()
+
+
+def test_following_ends_where_nobody_trains_the_run_any_more(folder):
+    run = planned(0, "crash")
+    run_local(order(folder, [run]), LAUNCHER)
+    write_aside(folder.plan, f"run_id,overrides,C\n{run.run_id},seed=0,1e6\n")
+    assert any("the weights have left the building" in line for line in follow_log(folder, run.run_id))
+
+
+def test_runs_that_left_the_plan_while_they_are_queued_are_known(folder):
+    runs, seen = [planned(seed, "hold") for seed in range(3)], set()
+
+    def change_the_plan() -> None:
+        under_way(folder, runs)
+        write_aside(folder.plan, f"run_id,overrides,C\n{runs[0].run_id},seed=0,1e6\n")
+        seen.update(queued_outside_plan(folder))
+        open_gates(folder, runs)
+
+    with meanwhile(change_the_plan):
+        run_local(order(folder, runs), LAUNCHER)
+    assert seen == {run.run_id for run in runs[1:]}
+    assert queued_outside_plan(folder) == []

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.outcome import Outcome
+from scaling.dispatch.states.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class InlineLauncher:
     def __init__(self, settings):
         self.settings = settings
 
-    def check(self, runs):
+    def check(self, configs):
         pass
 
     def capacity(self, devices, runs):
@@ -55,8 +55,11 @@ class InlineLauncher:
     def rehearse(self, order):
         return [Sheet("inline", f"{len(order.open_entries)} runs, one after the other")]
 
-    def job_states(self, jobs):
+    def job_states(self, dispatches):
         return {}
+
+    def trouble(self, dispatches):
+        return []
 
     def cancel(self, jobs):
         return []

@@ -9,11 +9,12 @@ import pytest
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.limits import beyond, spent
 from scaling.dispatch.limits import offer as offered_runs
-from scaling.dispatch.order import Order
+from scaling.dispatch.order import Order, order_of
 from scaling.dispatch.queue import entries
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import write_aside
+from scaling.forecast.estimate import Forecast
 from scaling.plan.limits import UNLIMITED, Limits
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
@@ -77,5 +78,17 @@ def test_what_starts_from_weights_that_will_never_be_is_not_offered(folder, queu
     write_stand_in_record(folder.run(parent), status="diverged")
     offered = offer(UNLIMITED, folder, queue, gpus=0)
     assert ([entry.run_id for entry in offered.queue], offered.blocked) == ([other], 2)
-    write_aside(folder.run(parent).kept(7), "")  # it diverged later
+    write_aside(folder.run(parent).kept_weights(7), "")  # it diverged later
     assert [entry.run_id for entry in offer(UNLIMITED, folder, queue, gpus=0).queue] == [child, grandchild, other]
+
+
+def test_runs_of_the_sweep_that_are_not_asked_for_now_count_against_the_limits(folder, queue):
+    """As in the rounds of a tuning, or in a retry of some runs."""
+    settle(folder, queue[0], 3600.0)
+    lines = [f"{entry.run_id},seed,{entry.C}" for entry in queue]
+    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
+    runs = [planned(seed) for seed in range(4) if planned(seed).run_id != queue[0].run_id]
+    forecasts = {run.run_id: Forecast(1800.0, 0, "cpu", "") for run in runs}
+    asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
+    offered = offered_runs(asked, gpus=1)
+    assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)

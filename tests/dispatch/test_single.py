@@ -50,9 +50,9 @@ def test_run_in_other_hands_is_left_alone(folder):
     assert trained(folder, run) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_leaves_a_checkpoint(folder, number):
-    run = planned(0, "hold")
+    run, before = planned(0, "hold"), signal.getsignal(number)
     with meanwhile(lambda: (under_way(folder, [run]), os.kill(os.getpid(), number))):
         outcome = single(folder, run)
     assert (outcome.stopped, outcome.exit_code) == (True, 130)
@@ -62,7 +62,7 @@ def test_interrupt_leaves_a_checkpoint(folder, number):
     assert causes(folder, run) == ["interrupted", "finished"]
     [line] = trained(folder, run)
     assert line["from"] > 0
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is before
 
 
 def test_killed_process_is_followed_at_once(folder):

@@ -9,9 +9,10 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from scaling.forecast.estimate import estimate, forecast, forecast_all, work
-from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe
+from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
+from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe_speed
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
+from scaling.train.sizes import EVALUATED_ROWS
 from tests.train.runs import planned
 from tests.waiting import Clock
 
@@ -59,6 +60,28 @@ def test_steps_milestones_and_fresh_data_cost_time():
     assert estimate(planned({"steps": 100, "milestones": 10}, data=SUBSET), SPEED) > base
     fresh = estimate(planned({"steps": 100}), SPEED)
     assert fresh == pytest.approx(base + 3200 * 1e-5, rel=0.05)
+
+
+def test_evaluations_and_memory_are_counted_in_the_rows_that_the_device_evaluates():
+    run = planned({"steps": 100, "milestones": 10}, data=SUBSET)
+    layers = replace(COSTS, step=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
+    rows = run.config.data.n_test + run.config.data.n_validation + 1000
+    [each] = {work(run.config, batch=n).layer for n in (1, rows)}
+    for kind in ("cpu", "cuda"):
+        passes = 10 * -(-rows // EVALUATED_ROWS[kind])
+        speed = replace(SPEED, kind=kind, costs={"fp32": layers}, draw={}, run=0.0)
+        wanted = (100 + passes / 3) * each * COSTS.layer
+        assert estimate(run, speed) == pytest.approx(wanted)
+        numbers = work(run.config, batch=EVALUATED_ROWS[kind]).activation
+        assert memory_bytes(run, kind=kind) > ACTIVATION_BYTES * numbers
+
+
+def test_images_are_held_normalised_as_well_where_training_does_so(monkeypatch):
+    few = planned({"epochs": 2}, data={"is": "blobs", "size": 1000, "pixels": True})
+    numbers = np.prod(few.config.data.shape) * (2 * 1000 + few.config.data.n_test + few.config.data.n_validation)
+    both = memory_bytes(few, kind="cpu")
+    monkeypatch.setattr("scaling.train.sizes.NORMALISED_BYTES", 0)
+    assert both - memory_bytes(few, kind="cpu") == 4 * numbers
 
 
 def test_precision_has_its_own_costs():
@@ -117,7 +140,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
 
     monkeypatch.setattr("scaling.forecast.probe.perf_counter", clock)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
-    speed = probe("cpu")
+    speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)
     assert speed.error < 1e-6
@@ -127,7 +150,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
 @pytest.mark.slow
 def test_a_real_probe_gives_costs_that_more_work_multiplies():
     """How near such a forecast comes to what runs take is measured in tests/benchmarks/bench_forecast.py."""
-    speed = probe("cpu")
+    speed = probe_speed("cpu")
     assert all(max(astuple(costs)) > 0 and min(astuple(costs)) >= 0 for costs in speed.costs.values())
     assert min(speed.run, *speed.draw.values()) > 0
     short, long = (forecast(planned({"steps": steps, **CPU}, data=SUBSET), speed).seconds for steps in (100, 10_000))

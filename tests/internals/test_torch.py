@@ -14,7 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from scaling.internals import torch as internals
 from scaling.internals.torch import skip_dynamo_import_in_counter
 from scaling.optim import fused
+from scaling.optim.adamw import AdamW
 from scaling.optim.fused import FusedAdamW
+from scaling.optim.lion import Lion
+from scaling.optim.sgd import SGD
 from tests.forked import forked
 
 STEPS = """
@@ -122,3 +125,10 @@ def test_beta_is_drawn_from_the_generator_alone(sampler, monkeypatch):
     assert kstest([value.item() for value in drawn], "beta", args=(0.8, 0.8)).pvalue > 1e-3
     generator.manual_seed(3)
     assert internals.draw_beta(0.8, generator) == drawn[0]
+
+
+@pytest.mark.parametrize("optim", [AdamW(lr=0.1), Lion(lr=0.1), SGD(lr=0.1)], ids=lambda optim: optim.name)
+def test_no_step_is_wrapped_but_to_turn_gradients_off(optim):
+    internals.skip_dynamo_import()
+    step = type(optim.build(torch.nn.Linear(2, 2))).step
+    assert not hasattr(step.__wrapped__, "__wrapped__")

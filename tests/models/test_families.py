@@ -14,7 +14,7 @@ from scaling.train.run import train_run
 
 SEEDS = range(5)
 RECIPE = ("data=fashion_mnist", "data.size=3750", "model.depth=4", "optim=lion", "optim.lr=1.2e-3", "schedule=constant")
-LENGTH = ("train.batch=100", "train.steps=60", "train.milestones=4", "train.label_smoothing=0.3")
+LENGTH = ("train.batch=100", "train.steps=60", "train.milestones=2", "train.label_smoothing=0.3")
 
 
 def trained(model: str, folder) -> pd.DataFrame:
@@ -27,6 +27,7 @@ def trained(model: str, folder) -> pd.DataFrame:
     return pd.DataFrame([{"C": p.C, "seed": r.config["seed"], "error": p.error} for r, p in points])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FashionMnist().source().ready, reason="wants Fashion-MNIST")
 def test_the_bottleneck_is_better_at_equal_compute(tmp_path):
     """Student's t over five seeds at level .99: without a difference, one such claim in a hundred would be false.

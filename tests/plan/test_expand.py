@@ -115,7 +115,7 @@ def test_one_run_id_is_pinned(here):
     assert run.run_id == "bcd225fcea71"
 
 
-def test_ten_thousand_runs_are_composed_once_and_each_model_is_counted_once(here, monkeypatch):
+def test_two_thousand_runs_are_composed_once_and_each_model_is_counted_once(here, monkeypatch):
     composed, counted, settled = (
         calls_of(monkeypatch, name)
         for name in (
@@ -124,10 +124,10 @@ def test_ten_thousand_runs_are_composed_once_and_each_model_is_counted_once(here
             "scaling.plan.cell.plan_run",
         )
     )
-    seeds = f"seed={','.join(map(str, range(25)))}"
+    seeds = f"seed={','.join(map(str, range(5)))}"
     plan = planned("model.activation=gelu", "model.width=range(4,404,4)", "train.budget=1e9,2e9,4e9,8e9", seeds)
-    assert len(plan.runs) == 10_000
-    assert (len(composed), len(counted), len(settled)) == (1, 100, 10_000)
+    assert len(plan.runs) == 2_000
+    assert (len(composed), len(counted), len(settled)) == (1, 100, 2_000)
 
 
 def calls_of(monkeypatch, name):
@@ -180,7 +180,10 @@ def test_bad_input_is_one_sentence(here, arguments, said):
         ("model: {depth: 3}", "without a sweep.grid"),
         ("sweep: {grid: [{product: {model.wide: [1]}}]}", "unknown key model.wide"),
         ("sweep: {grid: [{product: {results: [a]}}]}", "results as an axis"),
-        ("sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}", "unknown name stepz"),
+        (
+            "sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}",
+            "found stepz in an expression of the sweep, no quantity",
+        ),
         ("sweep: {grid: [{product: {seed: [1]}}], set: {optim.rl: '1'}}", "unknown key optim.rl"),
         ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),
         ("sweep: {grid: [{product: {seed: [1]}}], wehre: x}", "wehre"),

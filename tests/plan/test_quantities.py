@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scaling.config import read_config
 from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
-from scaling.plan.quantities import settle
+from scaling.plan.quantities import compute_quantities
 
 BASE = {
     "model": {"_target_": "scaling.models.mlp.MLP", "width": 64, "depth": 2},
@@ -28,25 +28,25 @@ def config(*, size=None, **train):
 
 @given(st.floats(1e8, 1e14), st.integers(1, 4096))
 def test_a_budget_is_spent_within_one_batch(budget, batch):
-    settled = settle(config(budget=budget, batch=batch)) if budget > 6 * 60_000 * batch else None
-    if settled is not None:
-        assert 0 <= budget - settled.C < settled.counts.C(batch) * (1 + 1e-9)
-        assert settled.counts.C(settled.D) == settled.C
+    found = compute_quantities(config(budget=budget, batch=batch)) if budget > 6 * 60_000 * batch else None
+    if found is not None:
+        assert 0 <= budget - found.C < found.counts.C(batch) * (1 + 1e-9)
+        assert found.counts.C(found.D) == found.C
 
 
 def test_the_four_lengths_agree():
-    by_steps = settle(config(size=1280, steps=50))
+    by_steps = compute_quantities(config(size=1280, steps=50))
     for length in ({"examples": 6400}, {"epochs": 5}, {"budget": by_steps.C}):
-        assert settle(config(size=1280, **length)) == by_steps.__class__(
+        assert compute_quantities(config(size=1280, **length)) == by_steps.__class__(
             **{**by_steps.__dict__, "budget": length.get("budget")}
         )
     assert (by_steps.D, by_steps.D_unique, by_steps.epochs) == (6400, 1280, 5.0)
 
 
 def test_fresh_examples_are_seen_once():
-    settled = settle(config(examples=10_000))
-    assert settled.fresh
-    assert (settled.D, settled.D_unique, settled.epochs) == (9984, 9984, 1.0)
+    found = compute_quantities(config(examples=10_000))
+    assert found.fresh
+    assert (found.D, found.D_unique, found.epochs) == (9984, 9984, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_fresh_examples_are_seen_once():
 )
 def test_what_cannot_be_is_named(train, size, said):
     with pytest.raises(UserError, match=said):
-        settle(config(size=size, **train))
+        compute_quantities(config(size=size, **train))
 
 
 def test_impossible_cells_are_told_from_wrong_sweeps():
     with pytest.raises(ImpossibleRun):
-        settle(config(size=100, steps=10))
+        compute_quantities(config(size=100, steps=10))
     with pytest.raises(UserError) as caught:
-        settle(config(steps=10, budget=1e9))
+        compute_quantities(config(steps=10, budget=1e9))
     assert not isinstance(caught.value, ImpossibleRun)
 
 

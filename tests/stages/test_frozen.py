@@ -13,10 +13,13 @@ import torch
 from sklearn.linear_model import Ridge as ScikitRidge
 from torch.nn.modules.module import register_module_forward_hook
 
+from scaling.data.base import SPLITS
 from scaling.errors import UserError
-from scaling.stages.features import SPLITS, feature_key, feature_sets
-from scaling.stages.networks import inherited
-from scaling.train.output.kept_weights import kept_weights
+from scaling.stages.closed_form import training_examples
+from scaling.stages.feature_cache import feature_key
+from scaling.stages.features import feature_sets
+from scaling.stages.networks import parent_network
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.runs import essence, planned
@@ -29,14 +32,14 @@ def test_the_body_is_left_untouched_bitwise(trained, kind):
     results, parent = trained
     folder = folder_of(parent, results)
     files = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    before = kept_weights(folder, 40)
+    before = read_kept_weights(folder, 40)
     run = child_run(parent, kind, train={"keep": "last"} if kind == "probe" else {})
     record = done(run, results)
     assert record.status == "finished"
     assert record.points[-1].error < 0.2
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == files
     if kind == "probe":
-        after = kept_weights(folder_of(run, results), run.quantities.steps)
+        after = read_kept_weights(folder_of(run, results), run.quantities.steps)
         body = [name for name in before if not name.startswith("head.")]
         assert all(torch.equal(before[name], after[name]) for name in body)
         assert not torch.equal(before["head.weight"], after["head.weight"])
@@ -51,7 +54,7 @@ def test_features_are_those_of_the_checkpoint_and_computed_once(trained):
     stamps = {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS}
     done(runs[1], results)
     assert {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS} == stamps
-    network = inherited(runs[0], folder_of(runs[0], results), CPU, new_head=True)
+    network = parent_network(runs[0], folder_of(runs[0], results), CPU, new_head=True)
     sets = feature_sets(runs[0], folder_of(runs[0], results), CPU)
     with torch.no_grad():
         seen = torch.tensor((sets.splits.test.x[:9] - 128.0) / 20.0, dtype=torch.float32)
@@ -92,10 +95,8 @@ def test_ridge_is_that_of_scikit_learn(trained):
     for shots in (None, 3):  # more examples than features, and fewer
         run = child_run(parent, {"is": "ridge", "shots": shots, "penalties": [0.03]}, seed=5)
         record = done(run, results)
-        from scaling.stages.closed_form import drawn
-
         sets = feature_sets(run, folder_of(run, results), CPU)
-        chosen = drawn(run, sets)
+        chosen = training_examples(run, sets)
         assert len(chosen) == (600 if shots is None else 9)
         onehot = np.eye(3)[chosen.y.numpy()]
         other = ScikitRidge(alpha=record.data["facts"]["alpha"]).fit(chosen.x.double().numpy(), onehot)
@@ -146,6 +147,20 @@ def applied():
     hook = register_module_forward_hook(lambda module, *_: names.append(type(module).__name__))
     yield names
     hook.remove()
+
+
+def test_a_probes_budget_pays_for_its_features_first():
+    parent = parent_run()
+    features = child_run(parent, "probe").quantities.once
+    budget = 2.0 * features
+    wanted = {"epochs": None, "budget": budget, "milestones": {"unit": "flops", "at": [1.5 * features]}}
+    found = child_run(parent, "probe", train=wanted).quantities
+    assert 0 <= budget - found.C < found.counts.C(found.batch)
+    first, last = (found.at(step) for step in found.milestones)
+    assert pytest.approx(1.5 * features, abs=found.counts.C(found.batch)) == first.C
+    assert last.final
+    with pytest.raises(UserError, match=r"the features of 600 examples take before the first step"):
+        child_run(parent, "probe", train={"epochs": None, "budget": 0.9 * features})
 
 
 def test_what_cannot_be_started_from_is_said_in_a_sentence(trained):

@@ -211,7 +211,7 @@ def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here
     folder = SweepFolder((here / "results").resolve(), "small")
     for run in plan.runs:
         train_run(run, folder.run(run.run_id), device="cpu")
-    kept = folder.run(parent.run_id).kept(parent.quantities.steps)
+    kept = folder.run(parent.run_id).kept_weights(parent.quantities.steps)
     weights = kept.read_bytes()
     kept.unlink()
     assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(), ()]  # nothing needs them

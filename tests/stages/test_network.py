@@ -12,21 +12,22 @@ from scaling.augment.standard import Standard
 from scaling.data.base import Published
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.stages.judging import allowed_classes, listed_score
 from scaling.stages.label_lists import read_label_lists
-from scaling.stages.networks import Resized, inherited
+from scaling.stages.networks import Resized, parent_network
+from scaling.stages.predict import allowed_classes, label_list_score
 from scaling.train.output.checkpoint import write_checkpoint
-from scaling.train.output.kept_weights import kept_weights
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from scaling.train.streams import stream
-from tests.stages.family import child_run, done, folder_of
+from tests.stages import family
+from tests.stages.family import child_run, done, folder_of, parent_run
 
 CPU = torch.device("cpu")
 
 
 def moved(run, results, before) -> dict[str, float]:
     """The largest change of the embedding and of the head in a run of one step."""
-    after = kept_weights(folder_of(run, results), run.quantities.steps)
+    after = read_kept_weights(folder_of(run, results), run.quantities.steps)
     return {
         "embed": (after["embed.weight"] - before["embed.weight"]).abs().max().item(),
         "head": after["head.weight"].abs().max().item(),
@@ -36,7 +37,7 @@ def moved(run, results, before) -> dict[str, float]:
 def test_body_and_head_take_their_own_rates(trained):
     """One step of LION moves each weight by its rate: the rate of the head, and body_share of it."""
     results, parent = trained
-    before = kept_weights(folder_of(parent, results), 40)
+    before = read_kept_weights(folder_of(parent, results), 40)
     for share in (0.0, 0.1, 1.0):
         # The head starts at zero, where the body has no gradient: the second step is the body's first.
         optim = {"is": "lion", "lr": 1e-3, "body_share": share}
@@ -47,13 +48,34 @@ def test_body_and_head_take_their_own_rates(trained):
         assert found["head"] == pytest.approx(2e-3, rel=1e-3)
 
 
+def test_a_body_without_a_share_stays_as_it_is_and_is_not_computed_backwards(tmp_path, monkeypatch):
+    """Its batch norms and its dropout too: what is trained is what a probe trains."""
+    monkeypatch.setattr(family, "BODY", {**family.BODY, "norm": "batch", "dropout": 0.2})
+    parent = parent_run()
+    done(parent, tmp_path)
+    before = read_kept_weights(folder_of(parent, tmp_path), 40)
+    train = {"epochs": 2, "keep": "last", "clip": 0.1}
+    run = child_run(parent, "finetune", train=train, optim={"is": "sgd", "lr": 0.1, "body_share": 0.0})
+    probe = child_run(parent, "probe", train=train)
+    tuned, probed = done(run, tmp_path), done(probe, tmp_path)
+    after = read_kept_weights(folder_of(run, tmp_path), run.quantities.steps)
+    for name, weights in before.items():
+        assert torch.equal(weights, after[name]) == (not name.startswith("head.")), name
+    assert tuned.points[-1].loss == pytest.approx(probed.points[-1].loss, rel=1e-4)
+    counts, whole = run.quantities.counts, child_run(parent, "finetune").quantities.counts
+    head = 16 * 3
+    assert counts.C(1) == whole.C(1)
+    assert counts.C_counted(1) == whole.forward_flops + 2 * head
+    assert counts.N_frozen == whole.N_total - head - 3
+
+
 def test_fine_tuning_starts_from_the_parents_body_and_learns(trained):
     results, parent = trained
     run = child_run(
         parent, "finetune", train={"clip": 1.0, "epochs": 4}, optim={"is": "sgd", "lr": 0.1, "body_share": 0.1}
     )
-    network = inherited(run, folder_of(run, results), CPU, new_head=True)
-    weights = kept_weights(folder_of(parent, results), 40)
+    network = parent_network(run, folder_of(run, results), CPU, new_head=True)
+    weights = read_kept_weights(folder_of(parent, results), 40)
     assert torch.equal(network.embed.weight, weights["embed.weight"])
     assert not network.head.weight.any()
     record = done(run, results)
@@ -67,11 +89,22 @@ def test_images_of_another_size_are_resized_on_the_device(trained):
     assert run.quantities.counts.N == 6 * 16 + 8 * 16 * 16 + 16 * 10
     record = done(run, results)
     assert record.points[-1].loss < record.data["chance"]
-    network = inherited(run, folder_of(run, results), CPU, new_head=True)
+    network = parent_network(run, folder_of(run, results), CPU, new_head=True)
     x = torch.randn(4, 1, 8, 8)
     wanted = network(torch.nn.functional.interpolate(x, size=(2, 3), mode="bilinear"))
     torch.testing.assert_close(Resized(network, (1, 2, 3))(x), wanted)
     assert done(child_run(run, {"is": "tta", "crops": 2}, data="digits"), results).points[-1].error < 1
+
+
+@pytest.mark.parametrize("stage", ["finetune", "probe"])
+def test_filters_are_those_of_the_network_at_the_size_that_it_reads(stage, trained):
+    results, parent = trained
+    run = child_run(parent, stage, data="digits", train={"epochs": 1, "keep": "last", "filters": True})
+    done(run, results)
+    with np.load(folder_of(run, results).path / "filters.npz") as kept:
+        filters = kept["filters"]
+    weights = read_kept_weights(folder_of(run, results), run.quantities.steps)["embed.weight"]
+    assert np.array_equal(filters, weights.numpy().reshape(16, 1, 2, 3).astype(np.float16))
 
 
 def test_a_stage_without_crops_scores_as_its_parent_did(trained, tmp_path):
@@ -92,7 +125,7 @@ def test_tta_is_the_mean_over_crops_by_hand(trained, average):
     stage = {"is": "tta", "crops": 3, "average": average, "scale": [0.5, 1.0]}
     run = child_run(parent, stage, seed=4)
     record = done(run, results)
-    network = inherited(run, folder_of(run, results), CPU, new_head=False).eval()
+    network = parent_network(run, folder_of(run, results), CPU, new_head=False).eval()
     test = run.config.data.load(1).test
     x = torch.tensor((test.x - 128.0) / 20.0, dtype=torch.float32)
     generator = stream(4, "crops")
@@ -109,10 +142,10 @@ def test_tta_is_the_mean_over_crops_by_hand(trained, average):
 def test_label_lists_count_any_of_their_classes_and_leave_out_the_empty():
     logs = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4], [0.5, 0.3, 0.2]]).double().log()
     allowed = torch.tensor([[0, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 0]]).bool()
-    found = listed_score(logs, allowed)
+    found = label_list_score(logs, allowed)
     assert found.error == pytest.approx(1 / 3)
     assert found.loss == pytest.approx(-(np.log(0.2) + np.log(0.9) + np.log(1.0)) / 3)
-    assert listed_score(logs, allowed_classes(torch.tensor([0, 1, 2, 0]), 3)).error == 0
+    assert label_list_score(logs, allowed_classes(torch.tensor([0, 1, 2, 0]), 3)).error == 0
 
 
 def test_label_lists_are_read_from_json_and_npz(tmp_path):
@@ -152,14 +185,14 @@ def test_weights_that_do_not_fit_the_model_are_said_in_a_sentence(trained, tmp_p
     results, parent = trained
     run = child_run(parent, "finetune", seed=88)
     folder = RunFolder(tmp_path / "runs" / run.run_id)
-    weights = kept_weights(folder_of(parent, results), 40)
+    weights = read_kept_weights(folder_of(parent, results), 40)
     cut = {**weights, "embed.weight": weights["embed.weight"][:, :3]}
-    write_checkpoint(folder.other(parent.run_id).kept(40), parent.run_id, {"model": cut})
+    write_checkpoint(folder.other(parent.run_id).kept_weights(40), parent.run_id, {"model": cut})
     with pytest.raises(UserError, match=r"embed\.weight .* \(16, 3\) .* \(16, 6\)"):
-        inherited(run, folder, CPU, new_head=True)
+        parent_network(run, folder, CPU, new_head=True)
 
 
-def test_a_stopped_judging_leaves_no_record(trained):
+def test_a_stopped_evaluation_leaves_no_record(trained):
     results, parent = trained
     run = child_run(parent, {"is": "tta", "crops": 2}, seed=77)
     assert train_run(run, folder_of(run, results), device="cpu", stop=lambda: True) is None

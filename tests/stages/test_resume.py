@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.train.output.kept_weights import kept_weights
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.killed import kill_at
@@ -39,11 +39,11 @@ def test_a_killed_stage_ends_with_the_same_record(case, results):
     assert not folder.record.exists()
     assert folder.checkpoint.exists() == run.config.stage.trains
     resumed = train_run(run, folder, device="cpu")
-    weights = kept_weights(folder, run.quantities.steps) if run.config.stage.trains else {}
+    weights = read_kept_weights(folder, run.quantities.steps) if run.config.stage.trains else {}
     folder.record.unlink()
     straight = train_run(run, folder, device="cpu")
     assert essence(resumed) == essence(straight)
     assert not folder.checkpoint.exists()
     if weights:
-        again = kept_weights(folder, run.quantities.steps)
+        again = read_kept_weights(folder, run.quantities.steps)
         assert all(torch.equal(weights[name], again[name]) for name in weights)

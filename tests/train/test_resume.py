@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
-from scaling.train.output.kept_weights import kept_weights
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.train.killed import kill_at
 from tests.train.runs import essence, folder_of, planned, stopped_after
@@ -90,6 +91,20 @@ def test_a_broken_checkpoint_is_set_aside_and_the_run_starts_afresh(damage, tmp_
     assert "set aside" in caplog.text
 
 
+def test_a_checkpoint_of_a_gpu_does_not_block_the_run_on_a_cpu(tmp_path, every_step, caplog):
+    run = planned({"steps": 250}, data={"is": "blobs", "size": 100, "pixels": True}, augment="standard")
+    straight = train_run(run, folder_of(run, tmp_path / "straight"), device="cpu")
+    folder = folder_of(run, tmp_path)
+    assert train_run(run, folder, device="cpu", stop=stopped_after(100)) is None
+    state = read_checkpoint(folder.checkpoint, run.run_id)
+    gpu = torch.zeros(16, dtype=torch.uint8)  # the size of a CUDA generator's state
+    state["trainer"]["augmentation"] = gpu
+    state["trainer"]["global"]["torch"].append(gpu)
+    write_checkpoint(folder.checkpoint, run.run_id, state)
+    assert essence(train_run(run, folder, device="cpu")) == essence(straight)
+    assert "another kind of device than cpu" in caplog.text
+
+
 def test_a_foreign_checkpoint_is_set_aside(tmp_path, every_step, caplog):
     one, other = (planned({"steps": 250}, seed=seed) for seed in (0, 1))
     wanted = train_run(one, folder_of(one, tmp_path / "a"), device="cpu")
@@ -124,9 +139,9 @@ def test_a_run_killed_before_its_record_keeps_the_same_weights(tmp_path):
     run = planned({"steps": 40, "keep": "milestones", "milestones": 3}, data={"is": "blobs", "size": 100})
     folder = folder_of(run, tmp_path)
     first = train_run(run, folder, device="cpu")
-    kept = {step: kept_weights(folder, step) for step in run.quantities.milestones}
+    kept = {step: read_kept_weights(folder, step) for step in run.quantities.milestones}
     folder.record.unlink()
     assert essence(train_run(run, folder, device="cpu")) == essence(first)
     for step, weights in kept.items():
-        assert all(torch.equal(weights[name], value) for name, value in kept_weights(folder, step).items())
+        assert all(torch.equal(weights[name], value) for name, value in read_kept_weights(folder, step).items())
     assert not folder.checkpoint.exists()

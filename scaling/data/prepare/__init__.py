@@ -1,1 +1,1 @@
-"""From images as they are distributed to arrays that training reads."""
+"""Preparing images: from the files as they are distributed to the arrays that training reads."""

@@ -1,7 +1,6 @@
-"""Prepared images: uint8 arrays of one resolution on disk, written once, mapped into memory when they are large.
+"""Prepared images: uint8 arrays of one resolution on disk, written once; large ones are mapped into memory.
 
-The training images lie in the subset order of seed 0, so that every subset of that seed is the front of the file and
-nothing has to be gathered from it.
+The training images are in the subset order of seed 0, so that every subset of that seed is the front of the file.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.data.base import Arrays, Published
-from scaling.data.finite import Whole
+from scaling.data.base import SPLITS, Arrays, Published
+from scaling.data.check import check_labels
+from scaling.data.finite import SPLIT_SEED, Whole
+from scaling.data.memory import load_array
 from scaling.data.pixels import moments
 from scaling.data.prepare.pictures import Pictures, pixels
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
+from scaling.folders import folder_aside
 
 ORDER_SEED = 0  # of the order in which training images are written
-SPLIT_SEED = 0  # never changes: where one held-out split has to serve for two
-RESIDENT = 1 << 30  # bytes: smaller arrays are read into memory, larger ones mapped
-SPLITS = ("train", "validation", "test")
 SCHEMA = 1
 PLACES = "test-places.npy"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of prepared images: written beside them, last."""
+    """Facts of prepared images; written beside them, last."""
 
     schema: int
     image_size: int
@@ -51,7 +50,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path | str) -> Prepared:
-        """Read what is known of prepared images; UserError where the folder is damaged."""
+        """Read the facts of prepared images; UserError where the folder is damaged."""
         path = Path(folder) / "facts.json"
         try:
             facts = Facts(**json.loads(path.read_text()))
@@ -73,14 +72,12 @@ class Prepared:
         return None if total is None else Published(np.load(self.folder / PLACES), total)
 
     def _split(self, name: str) -> Arrays:
-        path = self.folder / f"{name}-images.npy"
-        large = path.stat().st_size > RESIDENT
-        images = np.load(path, mmap_mode="r") if large else np.load(path)
+        images = load_array(self.folder / f"{name}-images.npy")
         return Arrays(images, np.load(self.folder / f"{name}-labels.npy"))
 
 
 def prepared_folder(folder: Path, *, image_size: int, channels: int) -> Path:
-    """Return where images of one resolution are put."""
+    """Return the folder for images of one resolution."""
     return folder / f"prepared-{image_size}px-{channels}ch"
 
 
@@ -98,32 +95,33 @@ def write_prepared(
     channels: int,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Prepared:
-    """Decode, crop and resize all pictures into arrays; written aside and renamed, so that half of it is never used.
+    """Decode, crop and resize all pictures into arrays, written whole or not at all.
 
-    `watch` is told the split, the pictures done and their number from time to time.
+    `watch`: called from time to time with the split, the pictures done and their number.
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
-    aside = final.with_name(final.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    plan = _rows(pictures)
-    aside.mkdir(parents=True)
-    _check_room(aside, sum(len(pictures[split].labels) for split in plan) * channels * image_size**2)
-    examples, published = {}, None
-    for split, parts in plan.items():
-        labels = pictures[split].labels
-        examples.update({name: len(rows) for name, rows in parts.items()})
-        _write_split(pictures[split], parts, aside, size=image_size, channels=channels, watch=_named(watch, split))
-        for name, rows in parts.items():
-            np.save(aside / f"{name}-labels.npy", labels[rows])
-        if "test" in parts and (places := _places(pictures[split].names())) is not None:
-            np.save(aside / PLACES, places[parts["test"]])
-            published = len(places)
-    mean, std = moments(np.load(aside / "train-images.npy", mmap_mode="r"))
-    facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published)
-    (aside / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
-    shutil.rmtree(final, ignore_errors=True)
-    aside.rename(final)
+    rows = _rows(pictures)
+    with folder_aside(final) as aside:
+        _check_room(aside, sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
+        published = None
+        for split, parts in rows.items():
+            told = _named(watch, split)
+            _write_split(pictures[split], parts, aside, size=image_size, channels=channels, watch=told)
+            published = _write_places(pictures[split], parts, aside) or published
+        examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
+        mean, std = moments(np.load(aside / "train-images.npy", mmap_mode="r"))
+        facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published)
+        (aside / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
     return Prepared.open(final)
+
+
+def _write_places(pictures: Pictures, parts: Mapping[str, np.ndarray], folder: Path) -> int | None:
+    """Write the positions of the test images among the named images they come from; return how many those are."""
+    places = _places(pictures.names()) if "test" in parts else None
+    if places is None:
+        return None
+    np.save(folder / PLACES, places[parts["test"]])
+    return len(places)
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -136,8 +134,10 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
-    """Say which pictures of each original split go where, in writing order."""
+    """Return which pictures of each original split go into which split of ours, in the order of writing."""
     held_out = [name for name in SPLITS[1:] if name in pictures]
+    for name, split in pictures.items():
+        check_labels(split.labels, "labels", f"the {name} images")
     if "train" not in pictures or not held_out:
         found = ", ".join(sorted(pictures)) or "no split"
         raise UserError(f"found {found}; wanted train and at least one of validation and test; add its images")
@@ -151,7 +151,7 @@ def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _places(names: Sequence[str] | None) -> np.ndarray | None:
-    """Return where each name stands in the order of names, (n,) int64, None where there are none or they repeat."""
+    """Return the position of each name in sorted order, (n,) int64; None where there are no names or they repeat."""
     if names is None or len(set(names)) < len(names):
         return None
     places = np.empty(len(names), dtype=np.int64)
@@ -177,6 +177,7 @@ def _write_split(
         shape = (len(rows), channels, size, size)
         path = folder / f"{name}-images.npy"
         arrays.append(np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape))
+        np.save(folder / f"{name}-labels.npy", pictures.labels[rows])
     for start, images in pixels(pictures, size=size, channels=channels):
         stop = start + len(images)
         for index, array in enumerate(arrays):

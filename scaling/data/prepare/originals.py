@@ -19,7 +19,7 @@ UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images 
 
 def find_pictures(folder: Path) -> dict[str, Pictures]:
     """Return the splits found in a folder, or else in one below it, {} where there are none."""
-    below = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("prepared-"))
+    below = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(("prepared-", ".")))
     for place in (folder, *below):
         found = _splits(place) or _binary(place)
         if usable := {split: pictures for split, pictures in found.items() if _labelled(pictures)}:
@@ -63,7 +63,7 @@ def _directory(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _labelled(pictures: Pictures) -> bool:
-    return len(pictures.labels) > 0 and int(pictures.labels.min()) >= 0  # hidden labels are published as -1
+    return len(pictures.labels) > 0 and int(pictures.labels.max()) >= 0  # hidden labels are published as -1
 
 
 def _classes(directory: Path) -> list[str]:
@@ -87,7 +87,7 @@ def _of_folders(directory: Path, classes: list[str]) -> Pictures:
 
 
 def _of_annotations(directory: Path, classes: list[str]) -> Pictures:
-    """Read TinyImageNet's validation images, whose classes stand in a file: image, class, box, tab-separated."""
+    """Read TinyImageNet's validation images and the file of their classes: image, class, box, tab-separated."""
     index = {name: label for label, name in enumerate(classes)}
     lines = [line.split("\t") for line in (directory / ANNOTATIONS).read_text().splitlines() if line]
     files = [directory / UNSORTED / line[0] for line in lines]
@@ -130,7 +130,7 @@ def _binary(folder: Path) -> dict[str, Pictures]:
 
 
 def _cifar(files: list[Path], *, labels: int) -> Pictures:
-    """Records of label bytes (the last one counts) and 3 x 32 x 32 pixels."""
+    """Read records of `labels` label bytes (the last one is used) and 3 x 32 x 32 pixels."""
     record = labels + 3 * 32 * 32
     content = np.concatenate([np.fromfile(path, dtype=np.uint8) for path in files])
     if len(content) % record:
@@ -143,7 +143,7 @@ def _cifar(files: list[Path], *, labels: int) -> Pictures:
 
 
 def _stl(folder: Path, split: str) -> Pictures:
-    """Images of 3 x 96 x 96 pixels, column by column; labels from 1."""
+    """Read images of 3 x 96 x 96 pixels, column by column, and labels from 1."""
     images = np.fromfile(folder / f"{split}_X.bin", dtype=np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
     labels = np.fromfile(folder / f"{split}_y.bin", dtype=np.uint8).astype(np.int64) - 1
     return Pictures(labels, lambda: iter(images))

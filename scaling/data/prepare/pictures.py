@@ -9,43 +9,48 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.errors import UserError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 AT_A_TIME = 2_000  # pictures decoded side by side
+SIXTEEN = ("PNG", "PPM")  # formats whose greys of more than 8 bits Pillow reads as 16 in 32
 
 Picture = Path | bytes | np.ndarray  # a file, its content, or pixels (height, width, channels)
 
 
-def unnamed() -> None:
-    """Return no names: what was never in files of its own has none."""
+def no_names() -> None:
+    """Return None: the pictures were not files of their own, and have no names."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split: `labels` (n,) int64, a function that yields the pictures in the same order, one for their names.
+    """One split: `labels` (n,) int64; `read`: yields the pictures in the same order; `names`: returns their file names.
 
-    `names` returns what the pictures were called as files, None where that is not known.
+    `names` returns None where they are not known.
     """
 
     labels: np.ndarray
     read: Callable[[], Iterator[Picture]]
-    names: Callable[[], list[str] | None] = unnamed
+    names: Callable[[], list[str] | None] = no_names
 
 
 def pixels(pictures: Pictures, *, size: int, channels: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield where each stretch of pictures starts and its centre squares, (n, channels, size, size) uint8."""
+    """Yield the position of some pictures and their centre squares, (n, channels, size, size) uint8, in order."""
 
     def decode(picture: Picture) -> np.ndarray:
         return decoded(picture, size=size, channels=channels)
 
     start, source = 0, pictures.read()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and resizing leave the interpreter's lock
-        while stretch := list(islice(source, AT_A_TIME)):
-            yield start, np.stack(list(pool.map(decode, stretch)))
-            start += len(stretch)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and resizing release the interpreter's lock
+        while block := list(islice(source, AT_A_TIME)):
+            yield start, np.stack(list(pool.map(decode, block)))
+            start += len(block)
 
 
 def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
@@ -58,11 +63,28 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
         else:
             image = Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)
             image.draft(None, (2 * size, 2 * size))  # lets a JPEG be decoded at a fraction of its size
-        image = image.convert("RGB" if channels == 3 else "L")
+        image = _eight_bits(image, picture).convert("RGB" if channels == 3 else "L")
     except OSError as error:
-        name = picture if isinstance(picture, Path) else "a picture"
-        raise UserError(f"found {name}, which cannot be decoded ({error}); mend or remove it") from error
+        raise UserError(f"found {_named(picture)}, which cannot be decoded ({error}); mend or remove it") from error
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
     array = np.asarray(image, dtype=np.uint8)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _eight_bits(image: Image, picture: Picture) -> Image:
+    """Return a grey image of 16 bits as its higher 8, as Pillow reads colours; UserError where the scale is unknown."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UserError(
+            f"found {_named(picture)}, whose pixels are {'whole numbers' if image.mode == 'I' else 'floats'} of 32 "
+            f"bits; wanted 8 or 16 bits a channel, whose white is known; convert it"
+        )
+    return image
+
+
+def _named(picture: Picture) -> str:
+    return str(picture) if isinstance(picture, Path) else "a picture"

@@ -1,4 +1,4 @@
-"""Prepared data on node-local disk: copied once a node, so that many jobs do not read one file server."""
+"""Copies of prepared data on node-local disk, made once a node, so that jobs do not all read from one file server."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import os
 import shutil
 from pathlib import Path
 
+from scaling.folders import folder_aside
+
 log = logging.getLogger(__name__)
 
 
-def staged(source: Path, stage: str | None) -> Path:
-    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made now if it is not there.
+def staged_copy(source: Path, stage: str | None) -> Path:
+    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made where it is not there.
 
-    The processes of a node wait for the one that copies. Where the copy cannot be made, `source` itself is read.
+    Other processes of the node wait for the one that copies. Where no copy can be made, `source` itself is returned.
     """
     if not stage:
         return source
@@ -26,25 +28,16 @@ def staged(source: Path, stage: str | None) -> Path:
         with (folder / f".{target.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.exists():
-                _copy(source, target)
+                with folder_aside(target) as aside:
+                    shutil.copytree(source, aside, dirs_exist_ok=True)
     except OSError as error:
         log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)
         return source
     return target
 
 
-def _copy(source: Path, target: Path) -> None:
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.copytree(source, aside)
-        aside.rename(target)
-    except OSError:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-
-
 def _fingerprint(source: Path) -> str:
-    """Return a short hash of where the data lies, and of the names, sizes and times of its files."""
+    """Return a short hash of the data's path, and of the names, sizes and times of its files."""
     files = sorted(source.rglob("*"))
     facts = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(repr((str(source.resolve()), facts)).encode()).hexdigest()[:12]

@@ -1,30 +1,29 @@
-"""What data there is on this machine, and making ready what needs it: `scaling data prepare` and `scaling doctor`."""
+"""Which data sets are on this machine, and preparing them: for `scaling data` and `scaling doctor`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import yaml
 
 from scaling.compose.roots import roots
-from scaling.config import read_group
+from scaling.config import check_frozen, read_group
 from scaling.data.base import Arrays, DataSet, Source
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.arrays import write_prepared
 from scaling.data.prepare.originals import find_pictures, from_hub
-from scaling.errors import UserError
+from scaling.errors import UserError, suggestion
 
 Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
 
 @dataclass(frozen=True)
 class Found:
-    """A data set on this machine: `where` it is or was looked for; `advice` says what to do where it is not ready."""
+    """A data set by name: `where` it is or was looked for; `advice`: what to do where it is not ready."""
 
     name: str
     ready: bool
@@ -47,15 +46,15 @@ class Ready:
 
 
 def survey() -> list[Found]:
-    """Say of every data set whether it is on this machine; reads no examples."""
+    """Return for every data set whether it is on this machine; reads no examples."""
     return [_found(name, read_set(name, {}).source()) for name, raw in known_sets().items() if _is_complete(raw)]
 
 
 def prepare(name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None) -> Ready:
-    """Make a data set ready, open it and check it; UserError says what is missing and what to do.
+    """Prepare a data set, open it and check it; UserError says what is missing and what to do.
 
     `settings`: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
-    written beside the originals, once for each resolution; what is made or read as it is needs no more than the check.
+    written beside the originals, once for each resolution; other data needs no preparation and is only checked.
     """
     data = read_set(name, settings or {})
     if isinstance(data, ImageSet) and not data.source().ready:
@@ -85,7 +84,7 @@ def known_sets() -> dict[str, dict[str, Any]]:
 
 
 def _is_complete(raw: Mapping[str, Any]) -> bool:
-    """A set whose sizes the user has yet to declare, as npz, is nowhere by itself."""
+    """Say whether a config declares all sizes; npz, for instance, leaves them to the user."""
     return raw.get("classes", 1) is not None
 
 
@@ -93,10 +92,9 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
     """Return the data set of this name with some of its keys set."""
     known = known_sets()
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-        raise UserError(f"found no data set {name!r}; {hint}")
+        raise UserError(f"found no data set {name!r}; {suggestion(name, known)}")
     data: DataSet = read_group("data", {**known[name], **settings})
+    check_frozen("data", data)
     return data
 
 

@@ -1,4 +1,4 @@
-"""Encoded images in the columns of tables: Parquet files, what Hugging Face `datasets` has saved, or fetches."""
+"""Encoded images in columns of tables: Parquet files, tables saved by Hugging Face `datasets`, or fetched by it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scaling.data import hub
-from scaling.data.prepare.pictures import AT_A_TIME, Picture, Pictures, unnamed
+from scaling.data.prepare.pictures import AT_A_TIME, Picture, Pictures, no_names
 from scaling.errors import UserError
 
 IMAGES = ("image", "img")  # columns, the first that is there
@@ -29,7 +29,7 @@ class Table:
     pieces: Callable[[str, str | None], Iterable[Any]]
 
     def pictures(self) -> Pictures:
-        """Read the labels; the images are left where they are."""
+        """Return the pictures; only their labels are read now."""
         image = next((name for name in IMAGES if name in self.columns), None)
         label = next((name for name in LABELS if name in self.columns), None)
         if label is None or image is None:
@@ -43,7 +43,7 @@ class Table:
                 f"found labels such as {labels[0]!r} in {self.where}; wanted whole numbers from 0; encode them"
             )
         named = any(name.startswith(f"{image}.path") for name in self.columns)
-        names = partial(self._names, image) if named else unnamed
+        names = partial(self._names, image) if named else no_names
         return Pictures(labels.astype(np.int64), partial(self._contents, image), names)
 
     def _contents(self, image: str) -> Iterator[Picture]:
@@ -69,14 +69,14 @@ def parquet_table(files: list[Path]) -> Table:
 
 
 def saved_table(directory: Path) -> Table:
-    """Return a split that `datasets` has saved; UserError where that is a choice of another's rows."""
+    """Return a split that `datasets` has saved; UserError where that is a selection of another table's rows."""
     import pyarrow as pa
     from pyarrow import ipc
 
     state = json.loads((directory / SAVED).read_text())
     if state.get("_indices_data_files"):
         raise UserError(
-            f"found a choice of rows in {directory}; wanted the rows themselves; save it after flatten_indices()"
+            f"found a selection of rows in {directory}; wanted the rows themselves; save it after flatten_indices()"
         )
     files = [directory / file["filename"] for file in state["_data_files"]]
 

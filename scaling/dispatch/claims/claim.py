@@ -88,7 +88,13 @@ class HeldClaim:
     def release(self) -> None:
         """Remove the claim, if it still is ours."""
         os.close(self._descriptor)
-        remove(self.path, self.claim.token)
+        try:
+            remove(self.path, self.claim.token)
+        except OSError as error:  # no room for the marker: nobody else removes the claim of a process that lives
+            found = read_claim(self.path)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or found is None or found.token != self.claim.token:
+                raise
+            self.path.unlink(missing_ok=True)
 
 
 def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, period: float = 1.0) -> HeldClaim | None:

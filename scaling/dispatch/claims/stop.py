@@ -14,14 +14,14 @@ from scaling.dispatch.process import Process
 
 
 class Signals:
-    """While entered, SIGINT and SIGTERM ask a stop; a second SIGINT interrupts at once."""
+    """While entered, SIGINT, SIGTERM and SIGHUP ask a stop; a second SIGINT interrupts at once."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._before[number] = signal.signal(number, self._asked)
         return self
 

@@ -83,7 +83,7 @@ class ForkServer:
 
     def __init__(self, train: str, threads: int) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-u", "-m", "scaling.dispatch.local.forkserver", train],
+            [sys.executable, "-P", "-u", "-m", "scaling.dispatch.local.forkserver", train],
             env={**os.environ, **thread_environment(threads)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

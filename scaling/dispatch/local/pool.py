@@ -16,7 +16,7 @@ from scaling.dispatch.local.worker import LocalWorker
 from scaling.dispatch.order import Order
 from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import write_queue
-from scaling.dispatch.worker import Task
+from scaling.dispatch.task import Task
 from scaling.folders import check_writable
 from scaling.plan.limits import Limits
 
@@ -62,7 +62,7 @@ class Pool:
             process.wait()
         facts = self.dispatch.read()
         if facts is None:
-            shutil.rmtree(self.dispatch.path)
+            shutil.rmtree(self.dispatch.path, ignore_errors=True)  # it may have been moved
         else:
             self.dispatch.write(replace(facts, ended=True))
 
@@ -78,6 +78,7 @@ def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
         gpus=1 if gpus else 0,
         retries=settings.retries,
         beat_seconds=settings.beat_seconds,
+        stuck_minutes=settings.stuck_minutes,
         train=order.train,
     )
     pool = Pool(settings, dispatch, task, gpus)

@@ -12,7 +12,7 @@ from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.supervisor import Supervisor
 from scaling.dispatch.order import Order
-from scaling.dispatch.outcome import Outcome, outcome_of
+from scaling.dispatch.states.outcome import Outcome, outcome_of
 from scaling.dispatch.states.read_state import Reader
 
 if TYPE_CHECKING:
@@ -28,14 +28,18 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
     pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
     offer = guard.offer(order, gpus=gpus)
     reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
-    stopped, held = False, offer.held
+    stopped, held, out_of_reach = False, offer.held, dict[str, str]()
     if pool is not None and offer.queue:
         pool.give(offer, order.limits)
         supervisor = Supervisor(pool, reader, view)
         stopped = supervisor.until_done()
-        held = held or supervisor.held
+        held, out_of_reach = held or supervisor.held, supervisor.out_of_reach
     elif pool is not None:
         pool.close()
     return replace(
-        outcome_of(reader.read()), found=found, held=held, stopped=stopped, seconds=time.monotonic() - started
+        outcome_of(reader.read(), out_of_reach),
+        found=found,
+        held=held,
+        stopped=stopped,
+        seconds=time.monotonic() - started,
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
-from scaling.dispatch.worker import Report
+from scaling.dispatch.task import Report
 from scaling.errors import UserError
+from scaling.folders import Place
 
 if TYPE_CHECKING:
     from scaling.dispatch.local.pool import Pool
@@ -29,9 +30,12 @@ class Supervisor:
         self._view = view
         self._stop = Stop()
         self._alive = list(pool.jobs)
+        self._results = pool.task.folder.results
+        self._home = Place(self._results)
         self._deaths = DEATHS * len(pool.jobs)
         self._reports: list[Report] = []
         self.held = ""
+        self.out_of_reach: dict[str, str] = {}
 
     def until_done(self) -> bool:
         """Wait until every worker has ended; return whether they were asked to stop. Always leaves none behind."""
@@ -50,6 +54,11 @@ class Supervisor:
     def _wait(self) -> None:
         looked = 0.0
         while self._alive:
+            if self._home.gone:
+                raise UserError(
+                    f"found that {self._results} was moved or removed while its runs were trained; wanted it to stay; "
+                    f"nothing that was written is lost: give the same command with results=DIR for where it is now"
+                )
             if self._stop.reason:
                 self._leave()
                 return
@@ -97,6 +106,7 @@ class Supervisor:
     def _judge(self) -> None:
         """Say what the workers reported: a full disk is an error, a limit reached is told."""
         for report in self._reports:
+            self.out_of_reach |= report.out_of_reach
             if report.reason == "disk_full":
                 raise UserError(
                     f"{report.sentence}; wanted room for checkpoints and records; "

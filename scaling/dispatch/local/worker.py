@@ -13,8 +13,7 @@ from scaling.dispatch.claims.stop import Stop, gone, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process
 from scaling.dispatch.worker import Report, Task, Worker, load
-
-QUEUE_WAIT = 60.0  # seconds that a worker, started ahead, waits for its queue
+from scaling.folders import Place
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,14 @@ class LocalWorker:
         stop = Stop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the dispatcher's: it asks by the stop file
         signal.signal(signal.SIGTERM, lambda *_: stop.say("interrupted"))
-        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop), gone(self.parent)))
+        heartbeat = Heartbeat(
+            stop, (stop_file(self.dispatch.stop), gone(self.parent)), home=Place(self.task.folder.results)
+        )
         heartbeat.start()
         load(self.task.train)  # starts torch while the dispatcher still plans
-        until = time.monotonic() + QUEUE_WAIT
-        while not self.task.queue.exists() and not stop.reason and time.monotonic() < until:
+        while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives
             time.sleep(0.01)
         if not self.task.queue.exists():
-            return Report(reason=stop.reason or "no_queue")
+            return Report(reason=stop.reason)
         task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
         return Worker(bounded(task, self.dispatch), stop=stop, heartbeat=heartbeat).work()

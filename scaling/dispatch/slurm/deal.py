@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.queue import Entry
+from scaling.errors import UserError
 
 SLACK = 1.5  # walltime over forecast
 START_SECONDS = 60  # for Python, torch and the data
@@ -17,7 +18,7 @@ MEMORY_SLACK = 1.5  # memory asked for over forecast
 
 @dataclass(frozen=True)
 class JobShare:
-    """The jobs of one kind: `jobs` of them share `runs` runs, which take `seconds` in all by the forecast."""
+    """The jobs of one kind: `jobs` of them, `parallel` at a time, share `runs` runs that take `seconds` in all."""
 
     group: str
     jobs: int
@@ -25,6 +26,7 @@ class JobShare:
     seconds: float
     minutes: int
     memory_gb: float
+    parallel: int = 1
 
     @property
     def title(self) -> str:
@@ -52,7 +54,11 @@ def deal(
     families = _families(queue)
     grouped = [replace(entry, group=_group(families[entry.run_id], launcher, memory or {})) for entry in queue]
     names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
-    shares = [_share(name, [entry for entry in grouped if entry.group == name], launcher, limit) for name in names]
+    parallel = max(1, launcher.max_jobs // max(1, len(names)))  # max_jobs holds for all groups together
+    shares = [
+        replace(_share(name, [entry for entry in grouped if entry.group == name], launcher, limit), parallel=parallel)
+        for name in names
+    ]
     return Deal(tuple(grouped), tuple(shares))
 
 
@@ -97,6 +103,7 @@ def _share(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | 
         launcher.min_minutes, (load * SLACK + launcher.signal_seconds + START_SECONDS) / 60
     )
     bounds = [bound for bound in (launcher.max_minutes, limit) if bound is not None]
+    _check_warning(math.ceil(min([minutes, *bounds])), launcher)
     return JobShare(
         group=name,
         jobs=jobs,
@@ -105,3 +112,12 @@ def _share(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | 
         minutes=math.ceil(min([minutes, *bounds])),
         memory_gb=float(name.split("GB")[0]),
     )
+
+
+def _check_warning(minutes: int, launcher: Slurm) -> None:
+    """Refuse jobs that would be warned of their end before they begin; UserError."""
+    if launcher.signal_seconds >= 60 * minutes:
+        raise UserError(
+            f"found launcher.signal_seconds={launcher.signal_seconds} for jobs of {minutes} min, which are warned of "
+            f"their end before they begin; wanted time to train; lower it or raise launcher.minutes"
+        )

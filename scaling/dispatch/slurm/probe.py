@@ -25,9 +25,9 @@ class ProbeHere:
 
     def __call__(self) -> Speed:
         """Measure the node's device."""
-        from scaling.forecast.probe import probe
+        from scaling.forecast.probe import probe_speed
 
-        return probe(threads=self.threads)
+        return probe_speed(threads=self.threads)
 
 
 def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from submitit.core.utils import FailedJobError
@@ -14,6 +17,7 @@ from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
+from scaling.dispatch.slurm.scheduler import CHANGES_ANSWERS
 from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
 from scaling.internals.submitit import sbatch_text
@@ -46,7 +50,8 @@ def patiently(submit: Any) -> Any:
     """Submit; wait and try again where the controller is busy; raise UserError, or TooMany, where it refuses."""
     for pause in (*BACK_OFF, 0):
         try:
-            return submit()
+            with _outside_of_jobs():
+                return submit()
         except FailedJobError as error:
             said = " ".join(str(error).replace("sbatch: error:", "").split())
             if any(words in said for words in TOO_MANY):
@@ -55,6 +60,22 @@ def patiently(submit: Any) -> Any:
                 raise UserError(_refusal(said)) from None
             time.sleep(pause)
     raise AssertionError("the loop returns or raises")
+
+
+def ignored_settings() -> list[str]:
+    """Say which of sbatch's settings in the environment are not used: a launcher's keys are all that is asked for."""
+    names = sorted(key for key in os.environ if key.startswith("SBATCH_"))
+    return [f"{name}={os.environ[name]} is ignored; use launcher.* instead" for name in names]
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Hide the job that we may be in, and sbatch's settings: jobs would inherit them."""
+    hidden = {key: os.environ.pop(key) for key in list(os.environ) if CHANGES_ANSWERS.match(key)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _refusal(said: str) -> str:
@@ -76,8 +97,7 @@ def parameters(
     """Return what sbatch is asked for, by submitit's names."""
     threads = {**thread_environment(launcher.threads)}
     setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
-    if launcher.snapshot:
-        setup.append(import_path(dispatch.code))
+    setup.append(import_path(dispatch.code if launcher.snapshot else None))
     extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **launcher.extra}
     asked = {
         "job_name": name,
@@ -92,7 +112,7 @@ def parameters(
         "exclude": launcher.exclude,
         "nodelist": launcher.nodelist,
         "dependency": dependency,
-        "array_parallelism": launcher.max_jobs,
+        "array_parallelism": share.parallel,
         "additional_parameters": extra,
         "setup": setup,
         "use_srun": False,

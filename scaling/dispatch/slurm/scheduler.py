@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ WORDS = {  # of slurmstepd, where a job is ended
     "DUE TO TIME LIMIT": "timed_out",
     "DUE TO NODE": "node_lost",
 }
+CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!CONF$)")
 ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
 CAUSES = {  # states of squeue and sacct, as causes of attempts
     "CANCELLED": "cancelled",
@@ -39,12 +40,19 @@ def ask(command: Sequence[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=plain_environment()
+        )
     except subprocess.TimeoutExpired:
         return None
     if done.returncode != 0 and "Invalid job id" not in done.stderr:
         return None
     return done.stdout
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment without what changes how SLURM's tools answer, and without that of a job we may be in."""
+    return {key: value for key, value in os.environ.items() if not CHANGES_ANSWERS.match(key)}
 
 
 def present() -> bool:
@@ -58,25 +66,36 @@ def own_job() -> str:
     return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")
 
 
-def job_states(jobs: Sequence[str]) -> dict[str, str] | None:
+def job_states(jobs: Sequence[str], *, users: Collection[str] = ()) -> dict[str, str] | None:
     """Return the state of the jobs (array elements apart) that SLURM still holds; None where it does not answer.
 
-    Asked for all jobs of the user at once: an id that SLURM has forgotten would spoil the answer for the others.
+    Asked for all jobs of the users at once: an id that SLURM has forgotten would spoil the answer for the others.
     """
-    everything = all_states()
+    everything = all_states(users)
     if everything is None:
         return None
     wanted = set(jobs)
     return {job: state for job, state in everything.items() if job in wanted or job.split("_")[0] in wanted}
 
 
-def all_states() -> dict[str, str] | None:
-    """Return the state of every job of this user that has not ended."""
-    said = ask(["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T"])
+def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
+    """Return the state of every job of this user, and of other `users`, that has not ended."""
+    names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
+    said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T"])
     if said is None:
         return None
     lines = (line.strip().partition("|") for line in said.splitlines())
     return {job: state for job, _, state in lines if job}
+
+
+def waiting_for(users: Collection[str] = ()) -> dict[str, str] | None:
+    """Return the jobs of these users that have not ended, with what they wait for ('' where they run)."""
+    names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
+    said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T|%r"])
+    if said is None:
+        return None
+    rows = (line.strip().split("|") for line in said.splitlines() if line.count("|") == 2)
+    return {job: reason if state == "PENDING" else "" for job, state, reason in rows}
 
 
 class Known:

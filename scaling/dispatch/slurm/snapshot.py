@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import scaling
 from scaling.dispatch.queue import Entry
+from scaling.errors import UserError
 from scaling.folders import write_aside
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
@@ -18,21 +20,44 @@ ROOT = Path(scaling.__file__).resolve().parent  # the package itself
 
 
 def take_snapshot(target: Path, queue: Iterable[Entry]) -> None:
-    """Copy this package, and the user's own modules that the runs name, to `target`; keep commit and diff beside."""
-    shutil.copytree(ROOT, target / ROOT.name, ignore=SKIP)
-    for module in sorted({module for entry in queue for module in _modules(entry)} - {ROOT.name}):
-        _copy_module(module, target)
+    """Copy this package and the user's own modules to `target`; keep commit and diff beside.
+
+    Copied are the modules that the runs name and all that is loaded from the working directory, which holds what they
+    import in turn. UserError where there is no room.
+    """
+    try:
+        shutil.copytree(ROOT, target / ROOT.name, ignore=SKIP)
+        named = {module for entry in queue for module in _modules(entry)}
+        for module in sorted(named | {name.partition(".")[0] for name in list(sys.modules)}):
+            if module not in (ROOT.name, "__main__", "__mp_main__"):
+                _copy_module(module, target)
+    except OSError as error:  # copytree's own error lists every file
+        why = error.strerror or "some files could not be copied"
+        raise UserError(
+            f"found no way to copy the code to {target} ({why}); free some space, or the right to"
+        ) from error
+    if not (target / ROOT.name / "train" / "run.py").is_file():
+        raise UserError(
+            f"found a copy of the code in {target} without its training; wanted the package {ROOT}; reinstall"
+        )
     commit = _git("rev-parse", "HEAD")
     if commit:
         write_aside(target / "COMMIT", commit)
         write_aside(target / "DIFF", _git("diff", "HEAD"))
 
 
-def import_path(target: Path) -> str:
-    """Return the lines that make a job import the snapshot first, then what stood in the submitter's directory."""
-    here = [str(target), str(Path.cwd()), *(path for path in sys.path if path and _own(path))]
-    unique = ":".join(dict.fromkeys(here))
-    return f'export PYTHONSAFEPATH=1 PYTHONPATH="{unique}${{PYTHONPATH:+:$PYTHONPATH}}"'
+def import_path(target: Path | None) -> str:
+    """Return the line that makes a job import the snapshot first, and the submitter's own directory last.
+
+    target: None where jobs run the code as it lies. UserError for a path that the search path cannot hold.
+    """
+    here, own = str(Path.cwd()), [path for path in sys.path if path and _own(path)]
+    first = [] if target is None else [str(target)]
+    paths = list(dict.fromkeys([*first, *(path for path in own if path != here), here]))
+    wrong = [path for path in paths if ":" in path]
+    if wrong:
+        raise UserError(f"found a colon in {wrong[0]}, which separates paths; wanted a folder without one; rename it")
+    return f'export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(":".join(paths))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
 
 
 def _own(path: str) -> bool:
@@ -47,7 +72,10 @@ def _modules(entry: Entry) -> set[str]:
 
 
 def _copy_module(name: str, target: Path) -> None:
-    spec = find_spec(name)
+    try:
+        spec = find_spec(name)
+    except ValueError:  # a module without a spec, such as __main__
+        return
     if spec is None or spec.origin is None or not _own(spec.origin) or not Path(spec.origin).is_relative_to(Path.cwd()):
         return  # installed, or a namespace: found where it is
     if spec.submodule_search_locations:

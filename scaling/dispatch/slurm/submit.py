@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scaling.dispatch import limits as guard
-from scaling.dispatch.dispatches import DispatchFolder, dispatches, new_dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
 from scaling.dispatch.launcher import Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
-from scaling.dispatch.queue import read_queue, write_queue
+from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.cluster import Cluster, read_cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare, deal
-from scaling.dispatch.slurm.sbatch import TooMany, executor_for, patiently, sheet
+from scaling.dispatch.slurm.sbatch import TooMany, executor_for, ignored_settings, patiently, sheet
 from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.dispatch.slurm.worker import SlurmJob
 from scaling.dispatch.states.attempts import failed_for_good, read_attempts
-from scaling.dispatch.worker import Task
+from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
 from scaling.plan.limits import Limits
@@ -40,6 +41,7 @@ class Submission:
     held: str = ""
     blocked: int = 0
     folder: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def job_ids(self) -> list[str]:
@@ -57,7 +59,7 @@ class Submission:
             lines.append(self.held)
         if self.blocked:
             lines.append(f"{self.blocked:,} runs are blocked: what they start from diverged too early")
-        return tuple(lines)
+        return (*lines, *self.warnings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the submission as plain JSON."""
@@ -78,6 +80,7 @@ def submit(order: Order, settings: Slurm) -> Submission:
         hands=dealt.shares,
         held=offer.held,
         blocked=offer.blocked,
+        warnings=(*ignored_settings(), *_long_runs(offer.queue, dealt)),
     )
     if not offer.queue:
         return facts
@@ -121,12 +124,20 @@ def _submitted(order: Order) -> set[str]:
     for files, dispatch in dispatches(folder):
         if not dispatch.jobs or dispatch.ended or files.stop.exists():
             continue
-        states = scheduler.all_states() if states is None else states
-        alive = {job.split("_")[0] for job, state in (states or {}).items() if state != "COMPLETING"}
+        if states is None:
+            states = scheduler.all_states({dispatch.user for _, dispatch in dispatches(folder)})
+        if states is None:
+            raise UserError(
+                f"found that SLURM does not say which jobs are queued (squeue), while {folder.path} has some that may "
+                f"be; wanted to submit nothing twice; try again when it answers"
+            )
+        alive = {job.split("_")[0] for job, state in states.items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
         for entry in read_queue(files.queue):
-            tried = read_attempts(folder.run(entry.run_id))[entry.tried :]
-            if entry.group in groups and not failed_for_good(tried, retries=int(dispatch.launcher.get("retries", 0))):
+            tried = read_attempts(folder.run(entry.run_id))
+            retries = int(dispatch.launcher.get("retries", 0))
+            ended = failed_for_good(tried[entry.tried :], retries=retries, before=tried[: entry.tried])
+            if entry.group in groups and not ended:
                 found.add(entry.run_id)
     return {run_id for run_id in found if order.settled.get(run_id) is None}
 
@@ -142,26 +153,37 @@ class Submitter:
         self._settings = settings
         self._cluster = cluster
         self._train = train
+        self._facts: Dispatch | None = None
 
     def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
-        """Submit every group; whatever was submitted before an error is on disk, and stays in the queue."""
-        write_queue(self._dispatch.queue, dealt.queue)
-        if self._settings.snapshot:
-            take_snapshot(self._dispatch.code, dealt.queue)
-        facts = self._dispatch.begin(self._settings, offer, limits)
-        self._dispatch.write(facts)
-        for share in dealt.shares:
-            try:
-                jobs = self._group(share)
-            except UserError:
-                if not facts.jobs:
-                    shutil.rmtree(self._dispatch.path)
+        """Submit every group; what SLURM has accepted is on disk before it is asked for more."""
+        try:
+            write_queue(self._dispatch.queue, dealt.queue)
+            if self._settings.snapshot:
+                take_snapshot(self._dispatch.code, dealt.queue)
+            self._write(self._dispatch.begin(self._settings, offer, limits))
+            for share in dealt.shares:
+                self._group(share)
+        except (OSError, UserError) as error:
+            if self._facts is None or not self._facts.jobs:
+                shutil.rmtree(self._dispatch.path)
                 raise
-            facts = replace(facts, jobs=(*facts.jobs, *jobs), groups={**facts.groups, share.group: jobs})
-            self._dispatch.write(replace(facts, workers=facts.workers + share.jobs))
-        return dict(facts.groups)
+            accepted = " ".join(self._facts.jobs)
+            raise UserError(f"{error}; the jobs {accepted} were accepted before, and train their share") from error
+        return {} if self._facts is None else dict(self._facts.groups)
 
-    def _group(self, share: JobShare) -> tuple[str, ...]:
+    def _write(self, facts: Dispatch) -> None:
+        self._facts = facts
+        self._dispatch.write(facts)
+
+    def _accept(self, share: JobShare, job: str, *, workers: int = 0) -> None:
+        """Write down a job that SLURM has taken."""
+        facts = self._facts
+        assert facts is not None, "what a dispatch is was written before its jobs"
+        groups = {**facts.groups, share.group: (*facts.groups.get(share.group, ()), job)}
+        self._write(replace(facts, jobs=(*facts.jobs, job), groups=groups, workers=facts.workers + workers))
+
+    def _group(self, share: JobShare) -> None:
         """Submit the arrays of one group, and a closing job that starts when they have ended."""
         jobs: list[str] = []
         left = share.jobs
@@ -171,19 +193,16 @@ class Submitter:
             try:
                 jobs.append(self._array(share, now))
             except TooMany as refusal:
-                if chunk == 1 or jobs:
-                    if jobs:  # fewer jobs than wanted do the same work, later
-                        break
+                if jobs:  # fewer jobs than wanted do the same work, later
+                    break
+                if chunk == 1:
                     raise UserError(str(refusal)) from None
                 chunk //= 2
                 continue
+            self._accept(share, jobs[-1], workers=now)
             left -= now
-        dependency = "afterany:" + ":".join(jobs)
-        try:
-            jobs.append(self._array(share, 1, dependency=dependency))
-        except TooMany:
-            return tuple(jobs)
-        return tuple(jobs)
+        with suppress(TooMany):
+            self._accept(share, self._array(share, 1, dependency="afterany:" + ":".join(jobs)))
 
     def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
         executor = executor_for(share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency)
@@ -201,8 +220,21 @@ class Submitter:
             retries=self._settings.retries,
             beat_seconds=self._settings.beat_seconds,
             patience=self._settings.patience,
+            stuck_minutes=self._settings.stuck_minutes,
             train=self._train,
         )
+
+
+def _long_runs(queue: Sequence[Entry], dealt: Deal) -> list[str]:
+    """Say which runs will not end within one job."""
+    minutes = {share.group: share.minutes for share in dealt.shares}
+    groups = {entry.run_id: entry.group for entry in dealt.queue}
+    long = [entry for entry in queue if (entry.forecast_seconds or 0.0) > 60 * minutes[groups[entry.run_id]]]
+    if not long:
+        return []
+    return [
+        f"{len(long):,} runs are forecast to outlast a job's time limit: they go on from checkpoints, job after job"
+    ]
 
 
 def _cluster() -> Cluster:

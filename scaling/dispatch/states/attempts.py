@@ -20,13 +20,32 @@ FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_f
 # All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: such a
 # run is tried again as often as need be.
 FINAL = ("out_of_memory", "refused", "not_finite")  # the same run would end the same way
+LOST = (
+    "node_lost",
+    "requeued",
+    "preempted",
+    "terminated",
+    "file_error",
+)  # also what a run that crashes its node ends by
 KILLED_TRIES = 3  # a worker that dies under the same run this often is killed by it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+PASSING = (
+    errno.ESTALE,
+    errno.EIO,
+    errno.ETIMEDOUT,
+    errno.ECONNRESET,
+    errno.EREMOTEIO,
+)  # what a file server does now and then
+FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a step gained
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of one run; `start`, `end`: ISO 8601 in UTC; `error`: one line; `traceback`: whole."""
+    """One try of one run.
+
+    start, end: ISO 8601 in UTC; step: how far the run was, None where that is not known; error: one line;
+    traceback: whole.
+    """
 
     start: str
     end: str
@@ -35,6 +54,7 @@ class Attempt:
     cause: str
     seconds: float
     gpu_seconds: float
+    step: int | None = None
     error: str = ""
     traceback: str = ""
 
@@ -43,7 +63,9 @@ class Attempt:
         append_line(folder.attempts, asdict(self))
 
 
-def ended_attempt(started: float, *, job: str, gpus: int, cause: str, failure: Exception | None) -> Attempt:
+def ended_attempt(
+    started: float, *, job: str, gpus: int, cause: str, step: int | None, failure: BaseException | None
+) -> Attempt:
     """Return an attempt of this process that ends now; started: Unix seconds; gpus: held; failure: what was raised."""
     seconds = now() - started
     return Attempt(
@@ -54,6 +76,7 @@ def ended_attempt(started: float, *, job: str, gpus: int, cause: str, failure: E
         cause=cause,
         seconds=round(seconds, 3),
         gpu_seconds=round(seconds * gpus, 3),
+        step=step,
         error=one_line(failure) if failure else "",
         traceback=whole(failure) if failure else "",
     )
@@ -70,6 +93,7 @@ def dead_attempt(dead: Claim, cause: str) -> Attempt:
         cause=cause,
         seconds=round(seconds, 3),
         gpu_seconds=round(seconds * dead.gpus, 3),
+        step=int(dead.progress["step"]) if dead.progress and "step" in dead.progress else None,
         error=f"the worker (process {dead.process.pid} on {dead.process.host}) died under it",
     )
 
@@ -85,18 +109,25 @@ def now() -> float:
 
 
 def cause_of(error: BaseException) -> str:
-    """Name why a run's training raised: refused (bad input), out_of_memory, not_finite or crashed."""
+    """Name why a run's training raised: refused (bad input), out_of_memory, not_finite, file_error or crashed."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, MemoryError) or names & {"OutOfMemory", "OutOfMemoryError"}:
         return "out_of_memory"
     if isinstance(error, UserError):
         return "refused"
+    if passing(error):
+        return "file_error"
     return "not_finite" if isinstance(error, FloatingPointError) else "crashed"
 
 
 def disk_full(error: BaseException) -> bool:
     """Return whether an error says that there is no space left, or a quota reached."""
     return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
+def passing(error: BaseException) -> bool:
+    """Return whether an error of the file system is likely to pass by itself."""
+    return isinstance(error, OSError) and error.errno in PASSING
 
 
 def one_line(error: BaseException) -> str:
@@ -118,9 +149,28 @@ def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:
     return list(read_lines(folder.attempts))
 
 
-def failed_for_good(attempts: Iterable[Mapping[str, Any]], *, retries: int) -> bool:
-    """Return whether these attempts use up a run's tries: free causes never do, a final one does at once."""
-    causes = [str(attempt.get("cause")) for attempt in attempts]
+def failed_for_good(
+    attempts: Iterable[Mapping[str, Any]], *, retries: int, before: Iterable[Mapping[str, Any]] = ()
+) -> bool:
+    """Return whether these attempts use up a run's tries.
+
+    Crashes are counted against retries, a final cause ends it at once. A run that killed its worker has KILLED_TRIES in
+    all, those of earlier dispatches (before) included, but at least one in each dispatch. Other causes are free, unless
+    the run gained no step in FRUITLESS_TRIES of them in a row.
+    """
+    found = list(attempts)
+    causes = [str(attempt.get("cause")) for attempt in found]
     if any(cause in FINAL for cause in causes):
         return True
-    return causes.count("crashed") > retries or causes.count("killed") >= KILLED_TRIES
+    killed = causes.count("killed")
+    earlier = sum(attempt.get("cause") == "killed" for attempt in before)
+    if killed and killed + earlier >= KILLED_TRIES:
+        return True
+    return causes.count("crashed") > retries or _fruitless(found)
+
+
+def _fruitless(attempts: list[Mapping[str, Any]]) -> bool:
+    """Return whether the last attempts all ended for causes that are not the run's own, without a step gained."""
+    last = attempts[-FRUITLESS_TRIES:]
+    free = [attempt for attempt in last if attempt.get("cause") in LOST]
+    return len(free) == FRUITLESS_TRIES and len({attempt.get("step") or 0 for attempt in free}) == 1

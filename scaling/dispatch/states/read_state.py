@@ -5,7 +5,6 @@ Starts neither torch nor pandas nor pydantic: a thousand runs are read in a frac
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,50 +12,34 @@ from datetime import datetime
 from typing import Any
 
 from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
-from scaling.dispatch.dispatches import Dispatch, dispatches
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status, eta
-from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan.rows import read_rows
 
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
 Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
 
 
-def read_plan(folder: SweepFolder) -> list[Planned]:
-    """Read the runs of a sweep from plan.csv and forecast.csv."""
-    if not folder.plan.exists():
-        raise UserError(f"found no {folder.plan}; wanted the folder of a sweep that was run; check the name")
-    seconds = _forecast_seconds(folder)
-    return [
-        Planned(
-            row["run_id"],
-            row.get("overrides") or row["run_id"],
-            float(row.get("stage_C") or row["C"]),
-            seconds.get(row["run_id"]),
-            (row["parent"],) if row.get("parent") else (),
-            int(row["parent_step"]) if row.get("parent_step") else None,
-        )
-        for row in read_rows(folder)
-    ]
-
-
-def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
-    """Read what each run was forecast to take; nothing where the file is missing or broken, for it is only a guess."""
-    try:
-        with folder.forecast.open(newline="", encoding="utf-8") as file:
-            return {row["run_id"]: float(row["seconds"]) for row in csv.DictReader(file) if row.get("seconds")}
-    except (FileNotFoundError, KeyError, ValueError, csv.Error):
-        return {}
-
-
 def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
     """Return the state of every run of a sweep; `ask` is the scheduler's (found by itself where jobs are in one)."""
-    return Reader(folder, read_plan(folder), ask=ask).read()
+    status = Reader(folder, read_plan(folder), ask=ask).read()
+    if ask is not None or not status.of(State.PENDING, State.MISSING):
+        return status
+    return replace(status, notes=(*status.notes, *_trouble(folder)))
+
+
+def _trouble(folder: SweepFolder) -> list[str]:
+    """Return what keeps the jobs of a sweep from training."""
+    queued: dict[str, list[tuple[DispatchFolder, Dispatch]]] = {}
+    for files, dispatch in dispatches(folder):
+        if dispatch.jobs and not dispatch.ended:
+            queued.setdefault(dispatch.kind, []).append((files, dispatch))
+    return [told for found in queued.values() for told in launcher_of_dispatch(found[-1][1]).trouble(found)]
 
 
 class Reader:
@@ -105,7 +88,7 @@ class Reader:
             before = states.get(need)
             if before is None:
                 continue
-            kept = planned.step is not None and self._folder.run(need).kept(planned.step).is_file()
+            kept = planned.step is not None and self._folder.run(need).kept_weights(planned.step).is_file()
             if before.state is State.FAILED or before.cause == BLOCKED:
                 return replace(state, cause=BLOCKED, error=f"blocked: run {need}, which it starts from, failed")
             if before.state is State.DIVERGED and not kept:
@@ -118,14 +101,17 @@ class Reader:
         self._silent = ""
         if len(self._settled) < len(self._planned):
             for kind, queued in _queued(every).items():
-                states = (self._ask or launcher_of_dispatch(queued[-1]).job_states)(
-                    [job for dispatch in queued for job in dispatch.jobs]
-                )
+                states = self._states(queued)
                 if states is None:
                     self._silent = f"{kind} does not answer: states are from the files alone"
                 jobs = None if jobs is None or states is None else {**jobs, **states}
         alive = [dispatch for dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
         return jobs, alive
+
+    def _states(self, queued: Sequence[Dispatch]) -> JobStates | None:
+        if self._ask is not None:
+            return self._ask([job for dispatch in queued for job in dispatch.jobs])
+        return launcher_of_dispatch(queued[-1]).job_states(queued)
 
     def _one(self, planned: Planned, jobs: JobStates | None, alive: Sequence[Dispatch]) -> RunState:
         known = self._settled.get(planned.run_id)
@@ -142,10 +128,14 @@ class Reader:
         if settled is not None:
             self._settled[planned.run_id] = _settled(facts, settled)
             return self._settled[planned.run_id]
-        claim = read_claim(files.claim)
-        if claim is not None and claim_lives(files, claim, jobs):
-            return _running(facts, claim)
-        return _waiting(facts, read_attempts(files), alive)
+        try:
+            claim = read_claim(files.claim)
+            if claim is not None and claim_lives(files, claim, jobs):
+                return _running(facts, claim)
+            return _waiting(facts, read_attempts(files), alive)
+        except OSError as error:  # another user's, or of a server that does not answer
+            why = f"{error.strerror}: {error.filename}"
+            return RunState(**facts, state=State.FAILED, cause="out_of_reach", error=why)
 
 
 def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
@@ -209,9 +199,10 @@ def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
     if alive:  # failed only where the latest dispatch will not try again
         latest = max(alive, key=lambda dispatch: dispatch.started)
-        since = [attempt for attempt in tried if _ended(attempt) >= latest.started]
+        before = [attempt for attempt in tried if _ended(attempt) < latest.started]
         retries = int(latest.launcher.get("retries", 0))
-        state = State.FAILED if failed_for_good(since, retries=retries) else State.PENDING
+        failed = failed_for_good(tried[len(before) :], retries=retries, before=before)
+        state = State.FAILED if failed else State.PENDING
     else:
         state = State.FAILED if cause in FAILURES else State.MISSING
     return RunState(
@@ -220,4 +211,8 @@ def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive
 
 
 def _ended(attempt: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(str(attempt["end"])).timestamp()
+    """Return when an attempt ended (Unix seconds); 0 where its line does not say."""
+    try:
+        return datetime.fromisoformat(str(attempt.get("end"))).timestamp()
+    except ValueError:
+        return 0.0

@@ -5,13 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
-
-if TYPE_CHECKING:
-    from scaling.plan.planned import PlannedRun
 
 log = logging.getLogger(__name__)
 SUPERSEDED = "record.json.before"  # name of a record whose run is trained again on request
@@ -48,9 +44,13 @@ class Settled:
             attempts=int(how.get("attempts") or 1),
         )
 
+    def lacks(self, milestones: Iterable[int]) -> bool:
+        """Return whether a finished run was not evaluated at one of these steps."""
+        return self.status == "finished" and not set(self.steps).issuperset(milestones)
+
     def keeps(self, files: RunFolder, steps: Iterable[int]) -> bool:
         """Return whether the weights at these steps are there; a diverged run keeps none, and never will."""
-        return self.status == "diverged" or all(files.kept(step).is_file() for step in steps)
+        return self.status == "diverged" or all(files.kept_weights(step).is_file() for step in steps)
 
 
 class SettledRuns:
@@ -72,6 +72,8 @@ class SettledRuns:
                 record = read_record(self._folder.run(run_id))
             except BrokenRecord as error:
                 self.broken[run_id] = str(error)
+                return None
+            except OSError:  # another user's, or of a server that does not answer: workers say so when they come to it
                 return None
             if record is None:
                 return None
@@ -100,17 +102,6 @@ def clear_for_training(files: RunFolder) -> None:
         return
     why = "lacks weights that are needed" if is_settled(files) else "was cut in half"
     log.warning("found a record that %s; set aside as %s; the run is done again", why, set_aside(files.record).name)
-
-
-def lacking_milestones(runs: Iterable[PlannedRun], settled: SettledRuns) -> list[PlannedRun]:
-    """Return the finished runs whose record has not every milestone of the plan."""
-    return [run for run in runs if len(run.quantities.milestones) > 1 and _lacks(run, settled.get(run.run_id))]
-
-
-def _lacks(run: PlannedRun, found: Settled | None) -> bool:
-    return (
-        found is not None and found.status == "finished" and not set(found.steps).issuperset(run.quantities.milestones)
-    )
 
 
 def supersede(files: RunFolder) -> None:

@@ -1,23 +1,23 @@
-"""The order in which a run meets its examples: a function of seed and position, so that a resume needs no replay."""
+"""The order in which a run reads its examples: a function of seed and position, so that a resume needs no replay."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
-from scaling.train.feed.mapped import Mapped, Rows, ahead
-from scaling.train.feed.resident import Examples, Resident, put
+from scaling.train.feed.mapped import Gathered, Mapped, prefetch
+from scaling.train.feed.resident import Examples, Resident, bring
 from scaling.train.feed.scale import Scale
-from scaling.train.streams import derive
+from scaling.train.streams import stream
 
-# Bytes gathered at a time. On a CPU what stays in the second-level cache is read back for nothing (measured: 14 us for
-# a batch of 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches count.
+# Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
+# 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches count.
 BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
@@ -33,52 +33,51 @@ class Epochs:
 
     def __init__(self, subset: Examples, *, seed: int) -> None:
         self.subset = subset
-        self._order = lru_cache(maxsize=2)(self._permutation)
-        self._seed = seed
-        self._generator = torch.Generator()
+        device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
+        # Not a method: a cache that holds this object would keep the data alive after the run.
+        self._order = lru_cache(maxsize=2)(partial(_permutation, len(subset), seed, device))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
         return self.subset.take(self.index(start, stop))
 
     def index(self, start: int, stop: int) -> Tensor:
-        """Return which examples of the subset stand at positions `start` up to `stop`, (stop - start,) int64."""
+        """Return the index in the subset of positions `start` up to `stop`, (stop - start,) int64."""
         n = len(self.subset)
         parts = [self._order(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in _blocks(start, stop, n)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _permutation(self, epoch: int) -> Tensor:
-        self._generator.manual_seed(derive(self._seed, "order", epoch))
-        order = torch.randperm(len(self.subset), generator=self._generator)
-        return order.to(self.subset.device) if isinstance(self.subset, Resident) else order
+
+def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=stream(seed, "order", epoch)).to(device)
 
 
 class MappedEpochs(Epochs):
-    """The same of examples that the device does not hold: gathered here, then brought there."""
+    """The same for examples that stay on the host: gathered there, then brought to the device."""
 
     def __init__(self, subset: Mapped, *, seed: int) -> None:
         super().__init__(subset, seed=seed)
-        self.settle = subset.settle
+        self.to_device = subset.to_device
         self._gather = subset.gather
 
-    def gather(self, start: int, stop: int) -> Rows:
+    def gather(self, start: int, stop: int) -> Gathered:
         """Gather the examples at positions `start` up to `stop` on the host."""
         return self._gather(self.index(start, stop))
 
 
-def epochs(subset: Examples, *, seed: int) -> Epochs:
-    """Make the feed of a training subset, wherever it is held."""
+def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
+    """Return the feed of a training subset, on the device or on the host."""
     return MappedEpochs(subset, seed=seed) if isinstance(subset, Mapped) else Epochs(subset, seed=seed)
 
 
 class Chunks:
-    """Fresh examples, chunk by chunk; the order is the stream's own. `first`: as much of the first as is needed."""
+    """Fresh examples in the stream's own order, chunk by chunk; `first`: the first chunk, or as much as is needed."""
 
-    def __init__(self, stream: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
-        self.chunk = stream.chunk
+    def __init__(self, fresh: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
+        self.chunk = fresh.chunk
 
         def draw(i: int) -> Examples:
-            return put(stream.draw(i) if i else first, scale, device, reads=stream.chunk)
+            return bring(fresh.draw(i) if i else first, scale, device, reads=fresh.chunk)
 
         self._draw = lru_cache(maxsize=2)(draw)
 
@@ -97,22 +96,22 @@ def _blocks(start: int, stop: int, n: int) -> range:
 
 @dataclass(frozen=True)
 class Batches:
-    """A feed cut into the batches of steps; several are gathered at a time."""
+    """A feed cut into the batches of steps; those of `at_once` steps are gathered together."""
 
     feed: Feed
     batch: int
-    together: int
+    at_once: int
 
     def between(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of the steps from `start` up to `stop`."""
         size = self.batch
-        spans = ((step * size, min(step + self.together, stop) * size) for step in range(start, stop, self.together))
+        spans = ((step * size, min(step + self.at_once, stop) * size) for step in range(start, stop, self.at_once))
         feed = self.feed
-        blocks = ahead(feed, spans) if isinstance(feed, MappedEpochs) else (feed.examples(*span) for span in spans)
+        blocks = prefetch(feed, spans) if isinstance(feed, MappedEpochs) else (feed.examples(*span) for span in spans)
         for x, y in blocks:
             yield from zip(x.split(size), y.split(size), strict=True)
 
 
 def batches(feed: Feed, *, batch: int, features: int, device: torch.device) -> Batches:
-    """Cut a feed into batches, gathering as many at a time as pays on the device."""
+    """Cut a feed into batches; as many are gathered together as is fastest on the device."""
     return Batches(feed, batch, max(1, BLOCK_BYTES[device.type] // (4 * features * batch)))

@@ -1,4 +1,4 @@
-"""Examples that the device does not hold: gathered in the host's memory, or from its disk, batch by batch."""
+"""Examples that stay on the host, in its memory or in a file: gathered and brought to the device batch by batch."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scaling.data.memory import stays_in_file
 from scaling.train.feed.scale import Scale
 
 HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
-HELD_BYTES = 1 << 30  # of a file mapped into memory: what is read whole on a CPU, as when it is prepared
 
 
-def held_elsewhere(x: np.ndarray, device: torch.device) -> bool:
-    """Say whether an array is too large to be brought to the device, or to be read from its file."""
+def stays_on_host(x: np.ndarray, device: torch.device) -> bool:
+    """Say whether an array is too large for the device's free memory, or on a CPU to be read whole from its file."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return x.nbytes > HELD_SHARE * free
-    return isinstance(x, np.memmap) and x.nbytes > HELD_BYTES
+    return stays_in_file(x)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Examples gathered on the host in ascending order of where they lie; `index` and `place` (n,) undo that."""
+class Gathered:
+    """Examples `x` gathered on the host in ascending order of index; `x[place]` are those at `index` (n,) int64."""
 
     x: Tensor
     index: Tensor
@@ -36,7 +36,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Held:
-    """Examples `x` (n, *shape), wherever they lie, and `y` (n,) on the device; `scale` normalises what is taken."""
+    """Examples `x` (n, *shape) and their `y` (n,) on the device; `scale` normalises examples as they are taken."""
 
     x: Tensor
     y: Tensor
@@ -47,28 +47,28 @@ class Held:
 
     @property
     def device(self) -> torch.device:
-        """Where the examples are taken to."""
+        """The device that examples are taken to."""
         return self.y.device
 
 
 @dataclass(frozen=True)
 class Mapped(Held):
-    """Examples as stored, in the host's memory or in a file mapped into it."""
+    """Examples as stored, `x` in the host's memory or in a file mapped into it."""
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the examples at `index` (n,) int64 on the device, normalised."""
-        return self.settle(self.gather(index))
+        return self.to_device(self.gather(index))
 
-    def gather(self, index: Tensor) -> Rows:
-        """Copy the examples at `index` to where the device fetches them from, walking the file from front to end."""
+    def gather(self, index: Tensor) -> Gathered:
+        """Copy the examples at `index` into the host's (pinned) memory, reading the file from front to end."""
         ordered, order = index.sort()
         out = torch.empty((len(index), *self.x.shape[1:]), dtype=self.x.dtype, pin_memory=self.device.type == "cuda")
         # NumPy's is five times as fast as torch's index_select on rows of bytes; "raise" would go through a buffer.
         np.take(self.x.numpy(), ordered.numpy(), axis=0, out=out.numpy(), mode="clip")
-        return Rows(out, index, order.argsort())
+        return Gathered(out, index, order.argsort())
 
-    def settle(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Bring gathered examples to the device, put them into the order asked for and normalise them."""
+    def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
+        """Copy gathered examples to the device, put them into the order asked for and normalise them."""
         x, index, place = (part.to(self.device, non_blocking=True) for part in (rows.x, rows.index, rows.place))
         return self._scaled(x.index_select(0, place)), self.y.index_select(0, index)
 
@@ -81,23 +81,23 @@ class Mapped(Held):
 
 
 class Gatherer(Protocol):
-    """What fetches examples in two steps, the first of which another thread may do."""
+    """Fetches examples in two steps, the first of which another thread may do."""
 
-    def gather(self, start: int, stop: int) -> Rows:
+    def gather(self, start: int, stop: int) -> Gathered:
         """Gather the examples at positions `start` up to `stop` on the host."""
 
-    def settle(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Bring them to the device."""
+    def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
+        """Copy them to the device."""
 
 
-def ahead(source: Gatherer, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the examples of each span; while one is used, the next is gathered in a thread."""
+def prefetch(source: Gatherer, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the examples of each span of positions; a thread gathers the next span meanwhile."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="gather") as pool:
-        waiting: Future[Rows] | None = None
+        waiting: Future[Gathered] | None = None
         for span in spans:
             following = pool.submit(source.gather, *span)
             if waiting is not None:
-                yield source.settle(waiting.result())
+                yield source.to_device(waiting.result())
             waiting = following
         if waiting is not None:
-            yield source.settle(waiting.result())
+            yield source.to_device(waiting.result())

@@ -1,4 +1,4 @@
-"""Examples on the device, raw or normalised, taken by index; or those that it does not hold."""
+"""Examples on the device, as stored or normalised, and the choice between these and examples on the host."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays
-from scaling.train.feed.mapped import Held, Mapped, held_elsewhere
+from scaling.train.feed.mapped import Held, Mapped, stays_on_host
 from scaling.train.feed.scale import Scale
-
-NORMALISED_BYTES = 1 << 28  # 256 MiB: a set no larger than this is normalised once, instead of batch by batch
+from scaling.train.sizes import is_normalised_once
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,15 @@ class Resident(Held):
 Examples = Resident | Mapped
 
 
-def put(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
-    """Bring examples to the device, if it can hold them; normalise at once what is small and read (`reads`) often."""
-    if held_elsewhere(arrays.x, device):
+def bring(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+    """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
+
+    `reads`: examples that will be taken.
+    """
+    if stays_on_host(arrays.x, device):
         return Mapped(_tensor(arrays.x.view(np.ndarray), torch.device("cpu")), _tensor(arrays.y, device), scale)
     x, y = _tensor(arrays.x, device), _tensor(arrays.y, device)
-    if scale is not None and reads >= len(y) and 4 * x.numel() <= NORMALISED_BYTES:
+    if scale is not None and is_normalised_once(x.numel(), examples=len(y), reads=reads):
         return Resident(scale(x), y, None)
     return Resident(x, y, scale)
 

@@ -24,7 +24,7 @@ class Scale:
 
 
 def scale_of(splits: Splits, shape: tuple[int, ...], device: torch.device) -> Scale | None:
-    """Return a data set's normalisation, None where float32 examples are to be left as they are."""
+    """Return the normalisation of a data set, None where its examples are float32 and need none."""
     if splits.test.x.dtype == np.float32 and set(splits.mean) == {0.0} and set(splits.std) == {1.0}:
         return None
     per_channel = (-1, *[1] * (len(shape) - 1))

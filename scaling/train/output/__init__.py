@@ -1,1 +1,1 @@
-"""What a run leaves in its folder: journal, checkpoint, kept weights, filters."""
+"""The files that training writes into a run's folder: journal, checkpoint, kept weights, filters."""

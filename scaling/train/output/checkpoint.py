@@ -1,4 +1,4 @@
-"""The state of a half-done run on disk: whole and this run's own, or not used."""
+"""Checkpoints: the state of an unfinished run on disk, used only if it is whole and of this run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ log = logging.getLogger(__name__)
 
 
 def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
-    """Write tensors and plain values, aside and then renamed, behind the SHA-256 of what is written."""
+    """Write tensors and plain values, preceded by their SHA-256, whole or not at all."""
+    head = len(MAGIC) + DIGEST
     buffer = io.BytesIO()
+    buffer.write(MAGIC.ljust(head))
     torch.save({"run_id": run_id, "state": state}, buffer)
-    body = buffer.getvalue()
-    write_aside(path, MAGIC + hashlib.sha256(body).digest() + body)
+    whole = buffer.getbuffer()
+    whole[len(MAGIC) : head] = hashlib.sha256(whole[head:]).digest()
+    write_aside(path, whole)
 
 
 def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:
-    """Return the state of a run, None where there is none; what is cut short or foreign is set aside."""
+    """Return the state of a run, None where there is none; a damaged file, or one of another run, is set aside."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""The first layer's filters, kept beside the record: what a figure of them needs, without a checkpoint or torch."""
+"""The weights of the first layer, kept beside the record for figures that need neither checkpoint nor torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "filters.npz"  # in the run's folder
 def keep_filters(folder: Path, module: nn.Module, shape: tuple[int, ...]) -> bool:
     """Write FOLDER/filters.npz with `filters`, float16 of shape (width, *shape); False where no layer reads the data.
 
-    The layer is the first whose inputs are as many as an example has numbers.
+    The layer is the first whose inputs are as many as `shape`, of what the network reads, has numbers.
     """
     size = int(np.prod(shape))
     for layer in module.modules():

@@ -1,4 +1,4 @@
-"""The points a run has come to, on disk in log.jsonl as they are taken."""
+"""The points of a run, appended to log.jsonl as they are evaluated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scaling.record import Point, finite
 
 
 class Journal:
-    """Points so far and the seconds they cost, earlier attempts included."""
+    """The points so far and the seconds they took, earlier attempts included."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder, self.points = folder, list[Point]()
@@ -30,7 +30,7 @@ class Journal:
         return self.points[-1].step if self.points else 0
 
     def begin(self, state: dict[str, Any] | None) -> None:
-        """Start from the state of a checkpoint, or afresh; the log forgets what came after it."""
+        """Start from the state of a checkpoint, or afresh; later lines are removed from the log."""
         if state is not None:
             self._before = state["seconds"]
             self.points = [Point(**point) for point in state["points"] if not point["final"]]
@@ -40,12 +40,12 @@ class Journal:
         write_aside(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))
 
     def add(self, point: Point) -> None:
-        """Take a point down."""
+        """Add a point, and append it to the log."""
         self.points.append(point)
         append_line(self.folder.log, {**finite(asdict(point)), "seconds": round(self.seconds, 3)})
 
     def trained(self, seconds: float, examples: int) -> None:
-        """Note the speed of this attempt's training, evaluations left out."""
+        """Set the speed of this attempt's training, from its seconds without evaluations."""
         self.examples_per_second = examples / seconds if seconds else 0.0
 
     def state(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Weights kept at a milestone, for the stages that start from there."""
+"""Weights kept at a milestone, for stages that start from it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 
 def keep_weights(folder: RunFolder, run_id: str, step: int, module: nn.Module) -> None:
     """Write a network's weights and running statistics, whole or not at all."""
-    write_checkpoint(folder.kept(step), run_id, {"model": module.state_dict()})
+    write_checkpoint(folder.kept_weights(step), run_id, {"model": module.state_dict()})
 
 
-def kept_weights(folder: RunFolder, step: int) -> dict[str, Tensor]:
+def read_kept_weights(folder: RunFolder, step: int) -> dict[str, Tensor]:
     """Read the weights that a run kept at a step; UserError where there are none, or they are damaged."""
-    state = read_checkpoint(folder.kept(step), folder.run_id)
+    state = read_checkpoint(folder.kept_weights(step), folder.run_id)
     if state is None:
         raise UserError(
-            f"found no weights of run {folder.run_id} at step {step} ({folder.kept(step)}); wanted them kept; "
+            f"found no weights of run {folder.run_id} at step {step} ({folder.kept_weights(step)}); wanted them kept; "
             f"run its command again with train.keep=milestones"
         )
     weights: dict[str, Tensor] = state["model"]

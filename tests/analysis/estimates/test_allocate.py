@@ -33,14 +33,14 @@ def test_three_approaches_side_by_side(balanced):
 
 
 def test_parabola_is_biased_where_exponents_are_skewed():
-    found = allocate(worlds.isoflop(SKEWED), resamples=300)
+    found = allocate(worlds.isoflop(SKEWED), resamples=0)
     assert found.bias.N_exponent < -0.01
     assert by_name(found)["parametric"].N_exponent == pytest.approx(SKEWED.exponent, abs=0.01)
-    assert allocate(worlds.isoflop(World()), resamples=300).bias.N_exponent == pytest.approx(0, abs=0.005)
+    assert allocate(worlds.isoflop(World()), resamples=0).bias.N_exponent == pytest.approx(0, abs=0.005)
 
 
 def test_an_approach_that_cannot_say_is_refused_alone():
-    found = by_name(allocate(worlds.isoflop(OFF_CENTRE), resamples=300))
+    found = by_name(allocate(worlds.isoflop(OFF_CENTRE), resamples=50))
     assert found["isoflop"].status == "refused"
     assert "wanted 3" in found["isoflop"].reason
     assert found["parametric"].status == "ok"
@@ -48,7 +48,7 @@ def test_an_approach_that_cannot_say_is_refused_alone():
 
 def test_a_grid_without_budgets_leaves_the_law():
     table = worlds.grid(World(), (8, 16, 32, 64, 128), (2048, 3072, 4096, 6144, 8192, 16384, 32768), seeds=2)
-    found = by_name(allocate(table, resamples=200))
+    found = by_name(allocate(table, resamples=0))
     assert found["isoflop"].status == "refused"
     assert found["parametric"].status == "ok"
 

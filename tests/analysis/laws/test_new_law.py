@@ -7,6 +7,7 @@ import pytest
 
 from analysis import fit
 from analysis.__main__ import main
+from analysis.estimates.backtest import backtest
 from analysis.figures.equation import as_html, curve_of_fit, equation
 from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import look, panels
@@ -82,6 +83,13 @@ def test_a_new_law_is_listed_and_tried(capsys, tmp_path, sweep):
     assert "floor + height log(x)^-tau" in capsys.readouterr().out
     assert laws_of_one_variable()[-1] is LOG_POWER
     assert get_law("log_power") is LOG_POWER
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_new_law_is_backtested_unasked(sweep):
+    found = backtest(sweep, x="D", resamples=0)
+    assert {score.law for score in found.scores} == {law.name for law in laws_of_one_variable()}
+    assert found.best == "log_power"
 
 
 def test_laws_that_are_tried_where_none_is_named():

@@ -10,41 +10,17 @@ import pytest
 
 from analysis.errors import UserError
 from analysis.report.fit_groups import fit_groups
+from analysis.report.headlines import headlines
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.table.read import load_table, write_table
 from tests.analysis import worlds
+from tests.analysis.conftest import QUICK, SWEEP, troubled
 from tests.analysis.worlds import OFF_CENTRE, World, write_results
 
-QUICK = Resampling(resamples=60)
-SWEEP = """# @package _global_
-# How does the loss fall with compute?
-#
-# Cost: a minute. Expected: C^-0.1 & N* < C.
-sweep:
-  grid: []
-# command: scaling run sweep=quickstart
-"""
-
-
-def troubled(table):
-    table = table.copy()
-    table.loc[0, ["status", "loss"]] = ["diverged", np.nan]
-    table.loc[1, "status"] = "failed"
-    table.loc[2, "status"] = "missing"
-    table.loc[3, "flags"] = "at_chance"
-    return table
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """A report of an isoFLOP sweep in which some runs went wrong and one record was cut."""
-    folder = write_results(troubled(worlds.small()), tmp_path_factory.mktemp("report"), "quickstart")
-    (folder / "sweep.yaml").write_text(SWEEP)
-    record = folder.parent / "runs" / worlds.small().loc[10, "run_id"] / "record.json"
-    record.write_text(record.read_text()[:200])
-    return folder, write_report(folder, resampling=QUICK)
+MILESTONES = 5
+"""Of a run, where a table has some."""
 
 
 class Page(HTMLParser):
@@ -134,34 +110,32 @@ def test_nothing_finished_is_a_report_too(tmp_path):
     assert "No law is claimed" in text
 
 
-def test_a_frontier_of_edges_is_no_headline(tmp_path):
+def test_a_frontier_of_edges_is_no_headline():
     wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
-    report = write_report(write_results(wide.assign(error=np.nan), tmp_path), resampling=Resampling(resamples=0))
-    assert report.groups[0].frontiers["loss"].share_at_edge > 2 / 3
-    assert not any("falls as" in line.what for line in report.headlines)
-    assert any("width 256" in line.what for line in report.headlines)
+    groups, _ = fit_groups(wide.assign(error=np.nan), Resampling(resamples=0))
+    assert groups[0].frontiers["loss"].share_at_edge > 2 / 3
+    lines = headlines(groups)
+    assert not any("falls as" in line.what for line in lines)
+    assert any("width 256" in line.what for line in lines)
 
 
-def test_an_exponent_that_is_hardly_known_is_no_headline(tmp_path):
+def test_an_exponent_that_is_hardly_known_is_no_headline():
     rng = np.random.default_rng(0)
-    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
+    table = worlds.grid(World(), (64,), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     noisy = table.assign(loss=table["loss"].mean() * np.exp(0.3 * rng.standard_normal(len(table))))
-    sure, unsure = (
-        write_report(write_results(one, tmp_path / name), resampling=QUICK).headlines
-        for one, name in ((table, "sure"), (noisy, "noisy"))
-    )
+    sure, unsure = (headlines(fit_groups(one, QUICK)[0]) for one in (table, noisy))
     assert any("width 64" in line.what for line in sure)
     assert not any("width" in line.what for line in unsure)
 
 
 def test_edges_weaken_what_is_said(tmp_path):
-    groups, _ = fit_groups(worlds.isoflop(OFF_CENTRE, seeds=2), Resampling(resamples=0))
+    groups, _ = fit_groups(worlds.isoflop(OFF_CENTRE, seeds=1).assign(error=np.nan), Resampling(resamples=0))
     assert any("edge" in text for text in groups[0].minima["loss"].warnings)
     assert groups[0].minima["loss"].N_law is None
 
 
 def test_recipes_and_families_are_analysed_apart():
-    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=2)
+    table = worlds.isoflop(World(), widths=(8, 32), budgets=(1e9, 4e9), seeds=1).assign(error=np.nan)
     other = table.assign(family="bottleneck", run_id=table["run_id"] + "b", loss=table["loss"] * 0.9)
     third = table.assign(schedule="constant", run_id=table["run_id"] + "c")
     groups, refused = fit_groups(pd.concat([table, other, third]), Resampling(resamples=0))
@@ -181,20 +155,19 @@ def test_recipes_and_families_are_analysed_apart():
 
 
 def test_milestones_of_constant_runs_make_the_frontier():
-    groups, _ = fit_groups(worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6), Resampling(resamples=0))
+    table = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=MILESTONES).assign(error=np.nan)
+    groups, _ = fit_groups(table, Resampling(resamples=0))
     group = groups[0]
-    assert len(group.milestones) == 6 * len(group.rows)
+    assert len(group.milestones) == MILESTONES * len(group.rows)
     assert group.frontiers["loss"].n_cells > len(group.rows)
     assert next(c for c in group.laws if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
-    inside, _ = fit_groups(
-        worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(schedule="cosine"), Resampling(resamples=0)
-    )
+    inside, _ = fit_groups(table.assign(schedule="cosine"), Resampling(resamples=0))
     assert inside[0].milestones is None
     assert any("not fitted" in text for text in inside[0].notes)
 
 
 def test_loss_in_data_size_per_width():
-    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2)
+    table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     groups, _ = fit_groups(table, QUICK)
     laws = [c for c in groups[0].laws if c.slice and c.x == "D" and c.law == "saturating" and c.y == "loss"]
     assert len(laws) == 2
@@ -215,7 +188,8 @@ def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory):
     """A report of training runs at a constant rate with a probe at each milestone, and one that differs in recipe."""
-    trained = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=6).assign(task="test", origin=None)
+    trained = worlds.curves(World(), widths=(8, 32, 128), milestones=MILESTONES)
+    trained = trained.assign(task="test", origin=None, error=np.nan)
     probed = trained.assign(
         task="probe:digits", origin=trained["run_id"], loss=trained["loss"] * 0.8, stage_recipe="probe lr=0.1"
     )
@@ -224,7 +198,7 @@ def staged(tmp_path_factory):
     few = few.assign(run_id="r" + few["run_id"], stage_recipe=[f"ridge[shots={i}]" for i in range(len(few))])
     folder = tmp_path_factory.mktemp("staged")
     write_table(pd.concat([trained, probed, few]), folder / "stages.csv")
-    return folder, write_report(folder / "stages.csv", out=folder / "out", resampling=QUICK)
+    return folder, write_report(folder / "stages.csv", out=folder / "out", resampling=Resampling(resamples=20))
 
 
 def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
@@ -246,7 +220,7 @@ def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
 
 def test_a_probe_at_each_milestone_has_its_own_law(staged):
     trained, probed = staged[1].groups
-    assert len(probed.milestones) == len(trained.milestones) == 6 * len(trained.rows)
+    assert len(probed.milestones) == len(trained.milestones) == MILESTONES * len(trained.rows)
     laws = [next(c.fit for c in group.laws if c.law == "chinchilla") for group in (trained, probed)]
     assert laws[1].params["E"] == pytest.approx(0.8 * laws[0].params["E"], rel=1e-3)
     assert laws[1].n_runs == laws[0].n_runs == len(trained.rows)
@@ -262,7 +236,7 @@ def test_a_report_can_be_of_one_task(staged, tmp_path):
 
 
 def test_kinds_without_a_scale_only_compare():
-    table = worlds.isoflop(World(), widths=(8, 16, 32, 64), budgets=(1e9, 2e9, 4e9), seeds=2)
+    table = worlds.isoflop(World(), widths=(8, 32), budgets=(1e9, 4e9), seeds=1).assign(error=np.nan)
     alone = table[(table["width"] == 8) & (table["budget"] == 1e9)].assign(optim="sgd")
     alone["run_id"] += "s"
     groups, refused = fit_groups(pd.concat([table, alone]), Resampling(resamples=0))
@@ -271,7 +245,8 @@ def test_kinds_without_a_scale_only_compare():
 
 
 def test_unwritable_folder_is_said(tmp_path):
-    folder = write_results(worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1), tmp_path)
+    table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
+    folder = write_results(table.assign(error=np.nan), tmp_path)
     (folder / "figures").write_text("in the way")
     with pytest.raises(UserError, match="cannot write the report"):
         write_report(folder, resampling=QUICK, figures=True)

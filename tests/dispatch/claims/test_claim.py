@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 import pytest
@@ -184,3 +185,24 @@ def test_claim_reads_back():
     claim = foreign(count=3, job="9", progress={"step": 1, "loss": 0.25})
     assert Claim.parse(claim.dump()) == claim
     assert set(asdict(claim)) == set(json.loads(claim.dump()))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of one's own needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_claim_is_released_on_a_full_disk(small_disk):
+    held = acquire(small_disk / "claim.json")
+    with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as fill:
+        while True:
+            fill.write(b"x" * 4096)
+    held.release()
+    assert not (small_disk / "claim.json").exists()

@@ -19,7 +19,7 @@ from scaling.dispatch.dispatches import Dispatch, new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
-from scaling.dispatch.show import duration, print_status
+from scaling.dispatch.show import print_status
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import RunState, State, eta
@@ -156,10 +156,6 @@ def test_eta_learns_from_settled_runs():
     assert eta([running, one(State.PENDING)]) is None
 
 
-def test_durations():
-    assert [duration(s) for s in (0.25, 59, 61, 3600, 90000)] == ["0.2 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
-
-
 def test_printed_status(folder):
     write_plan(folder, IDS)
     write_record(folder, IDS[0])
@@ -184,7 +180,8 @@ COUNT = """
 import json, sys
 from collections import Counter
 from pathlib import Path
-from scaling.dispatch.states.read_state import Reader, read_plan
+from scaling.dispatch.states.read_plan import read_plan
+from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.show import print_status
 from scaling.folders import SweepFolder
 from rich.console import Console

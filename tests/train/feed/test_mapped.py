@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from scaling.data.base import Arrays
-from scaling.train.feed.feed import MappedEpochs, batches, epochs
+from scaling.train.feed.feed import MappedEpochs, batches, epoch_feed
 from scaling.train.feed.mapped import Mapped
-from scaling.train.feed.resident import Resident, put
+from scaling.train.feed.resident import Resident, bring
 from scaling.train.feed.scale import Scale
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned, stopped_after
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def large(monkeypatch):
     """Every file is too large to be read whole."""
-    monkeypatch.setattr("scaling.train.feed.mapped.HELD_BYTES", 0)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def scale():
 
 
 def test_what_is_small_is_read_and_what_is_large_stays_in_its_file(arrays, monkeypatch):
-    held = put(arrays, scale(), CPU, reads=0)
+    held = bring(arrays, scale(), CPU, reads=0)
     assert isinstance(held, Resident)
     assert not np.shares_memory(held.x.numpy(), arrays.x)
-    monkeypatch.setattr("scaling.train.feed.mapped.HELD_BYTES", 0)
-    mapped = put(arrays, scale(), CPU, reads=1000)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
+    mapped = bring(arrays, scale(), CPU, reads=1000)
     assert isinstance(mapped, Mapped)
     assert np.shares_memory(mapped.x.numpy(), arrays.x)
     index = torch.tensor([7, 3, 299, 3, 0])
@@ -52,8 +52,8 @@ def test_what_is_small_is_read_and_what_is_large_stays_in_its_file(arrays, monke
 
 
 def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large):
-    held = epochs(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
-    mapped = epochs(put(arrays, scale(), CPU, reads=0), seed=3)
+    held = epoch_feed(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
+    mapped = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
     assert isinstance(mapped, MappedEpochs)
     threads, gather = set(), mapped.gather
     mapped.gather = lambda *span: threads.add(threading.current_thread().name) or gather(*span)
@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large, every_step):
 
 
 def test_an_error_in_the_thread_reaches_the_loop(arrays, large):
-    feed = epochs(put(arrays, scale(), CPU, reads=0), seed=3)
+    feed = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
     feed.gather = lambda start, stop: [][start]
     with pytest.raises(IndexError):
         list(batches(feed, batch=64, features=48, device=CPU).between(0, 3))

@@ -1,10 +1,9 @@
-"""Losses: what is trained on, and what is reported."""
+"""Losses: the objective of training, and the scores that are reported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +11,17 @@ from torch.nn import functional
 
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
+from scaling.data.chance import mean_and_error
 from scaling.train.feed.resident import Examples
+from scaling.train.sizes import EVALUATED_ROWS
 
 Labels = Tensor | Mixed  # class indices or targets (n,), or those of mixed examples
 Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -> mean loss ()
-ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
 
 
 @dataclass(frozen=True)
 class Score:
-    """Loss and error over a set of examples, with their standard errors; errors are None for regression."""
+    """Mean loss and error over a set of examples, with their standard errors; errors are None for a regression."""
 
     loss: float
     loss_se: float
@@ -53,22 +53,16 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
-    """Evaluate a module, which is left in the mode it was in; nothing is drawn from any random stream."""
+    """Score a module in evaluation; it stays in the mode it was in."""
     device, training = examples.device, module.training
     module.eval()
-    loss, wrong = [], []
+    loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for start in range(0, len(examples), ROWS[device.type]):
-            x, y = examples.between(start, start + ROWS[device.type])
+        for start in range(0, len(examples), rows):
+            x, y = examples.between(start, start + rows)
             outputs = module(x)
             loss.append(losses(metric, outputs, y))
             if metric == "cross_entropy":
                 wrong.append((outputs.argmax(1) != y).double())
     module.train(training)
     return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if wrong else ()))
-
-
-def mean_and_error(values: Tensor) -> tuple[float, float]:
-    """Return a mean and its standard error (0 for a single value)."""
-    error = values.std().item() / sqrt(len(values)) if len(values) > 1 else 0.0
-    return values.mean().item(), error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,16 +50,28 @@ class Outcome:
         return self.runs - self.settled - len(self.failures)
 
     @property
+    def unexplained(self) -> int:
+        """Runs without a record that did not fail, are not blocked, held by a limit or trained elsewhere."""
+        return 0 if self.held else max(0, self.missing - self.blocked - self.elsewhere)
+
+    @property
     def exit_code(self) -> int:
-        """0: all settled, held by a limit or trained elsewhere; 1: some failed or are blocked; 130: interrupted."""
+        """0: all settled, held by a limit or trained elsewhere; 1: some failed, blocked, missing; 130: interrupted."""
         if self.stopped:
             return INTERRUPTED
-        return 1 if self.failures or self.blocked else 0
+        return 1 if self.failures or self.blocked or self.unexplained else 0
 
 
-def outcome_of(status: Status) -> Outcome:
-    """Return how a dispatch ended, from the state of its runs when its workers are gone."""
-    failures = tuple(Failure(run.run_id, run.label, run.cause, run.error) for run in status.of(State.FAILED))
+def outcome_of(status: Status, out_of_reach: Mapping[str, str] | None = None) -> Outcome:
+    """Return how a dispatch ended, from the state of its runs when its workers are gone.
+
+    out_of_reach: runs whose files the workers could not read or write, with the reason.
+    """
+    lost = out_of_reach or {}
+    failed = status.of(State.FAILED)
+    failures = [Failure(run.run_id, run.label, run.cause, run.error) for run in failed]
+    open_runs = [run for run in status.of(State.PENDING, State.MISSING) if run.run_id in lost]
+    failures += [Failure(run.run_id, run.label, "out_of_reach", lost[run.run_id]) for run in open_runs]
     elsewhere = status.counts["running"]
     blocked = sum(run.cause == BLOCKED for run in status.runs)
-    return Outcome(len(status.runs), status.settled, 0, failures, elsewhere, blocked=blocked)
+    return Outcome(len(status.runs), status.settled, 0, tuple(failures), elsewhere, blocked=blocked)

@@ -1,4 +1,4 @@
-"""Judging a network as it is: on the test images or on crops of them, by their labels or by lists of labels."""
+"""Evaluating a network as it is: on the test images or on crops of them, by their labels or by lists of labels."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scaling.data.chance import mean_and_error
+from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
-from scaling.stages.networks import fitted, inherited
+from scaling.stages.networks import parent_network, with_resize
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Progress
-from scaling.train.evaluate import ROWS, Score, mean_and_error
-from scaling.train.examiner import Sets, Verdict, point
+from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
-from scaling.train.feed.resident import Resident, put
+from scaling.train.feed.resident import Resident, bring
 from scaling.train.feed.scale import scale_of
-from scaling.train.streams import stream
+from scaling.train.feed.sets import Sets, load_splits
+from scaling.train.losses import Score
+from scaling.train.sizes import EVALUATED_ROWS
+from scaling.train.streams import derive_seed, stream
 
-UNKNOWN = Score(nan, nan, nan, nan)  # of sets that are not judged
+NOT_EVALUATED = Score(nan, nan)  # of sets that are not evaluated
 
 
-def load_test(run: PlannedRun, device: torch.device) -> Sets:
-    """Return the test set on the device; the other sets, which are not judged, stand empty."""
+def load_test_set(run: PlannedRun, device: torch.device) -> Sets:
+    """Return the test set on the device; the other sets are empty, as they are not evaluated."""
     data = run.config.data
-    splits = data.load(1, stream_seed=run.config.seed)
+    splits = load_splits(run.config, 1)
     scale = scale_of(splits, data.shape, device)
-    test = put(splits.test, scale, device, reads=len(splits.test))
+    test = bring(splits.test, scale, device, reads=len(splits.test))
     none = Resident(test.x[:0], test.y[:0], None)
     return Sets(Epochs(none, seed=0), none, none, test, splits)
 
 
-def judge_network(
+def evaluate_network(
     attempt: Attempt, *, watch: Watch, stop: Stop, crops: Crops | None, labels: Path | None
-) -> Verdict | None:
-    """Take the one point of a run that trains nothing, None where `stop` asked for an end."""
+) -> Evaluation | None:
+    """Evaluate the parent's network, the one point of the run; None where `stop` asked for an end."""
     run, test, journal = attempt.run, attempt.sets.test, attempt.journal
     journal.begin(None)
-    network = inherited(run, attempt.folder, attempt.device, new_head=False)
-    logs = predictions(attempt, fitted(network, run), crops, watch=watch, stop=stop)
+    network = parent_network(run, attempt.folder, attempt.device, new_head=False)
+    logs = log_probabilities(attempt, with_resize(network, run), crops, watch=watch, stop=stop)
     if logs is None:
         return None
     allowed = allowed_classes(test.y, run.config.data.outputs)
@@ -54,14 +58,14 @@ def judge_network(
         )
         allowed = torch.from_numpy(found).to(test.y.device)
         attempt.notes["judged"] = int(allowed.any(1).sum())
-    verdict = Verdict(listed_score(logs, allowed), UNKNOWN, UNKNOWN)
-    journal.add(point(run, verdict, step=1, lr=None, final=True))
+    evaluation = Evaluation(label_list_score(logs, allowed), NOT_EVALUATED, NOT_EVALUATED)
+    journal.add(make_point(run, evaluation, step=1, lr=None, final=True))
     journal.trained(journal.seconds, len(test) * (crops.number if crops else 1))
-    return verdict
+    return evaluation
 
 
 @torch.no_grad()
-def predictions(
+def log_probabilities(
     attempt: Attempt, network: nn.Module, crops: Crops | None, *, watch: Watch, stop: Stop
 ) -> Tensor | None:
     """Return log probabilities of the test set (n, classes) float64, None where `stop` asked for an end."""
@@ -69,42 +73,43 @@ def predictions(
     generator = stream(attempt.run.config.seed, "crops", device=device)
     bf16 = resolved_precision(attempt.run.config) == "bf16"
     network.eval()
-    parts, rows = [], ROWS[device.type]
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    parts, rows = [], EVALUATED_ROWS[device.type]
+    streams = own_streams(derive_seed(attempt.run.config.seed, "evaluation"))
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16), streams:
         for start in range(0, len(test), rows):
             if stop is not None and stop():
                 return None
             x, _ = test.between(start, start + rows)
-            parts.append(_one(network, x) if crops is None else _mean_over(crops, network, x, generator))
+            parts.append(_log_softmax(network, x) if crops is None else _over_crops(crops, network, x, generator))
             if watch is not None:
                 done = min(start + rows, len(test))
                 watch(Progress(done, len(test), 0, nan, 0.0))
     return torch.cat(parts)
 
 
-def _one(network: nn.Module, x: Tensor) -> Tensor:
+def _log_softmax(network: nn.Module, x: Tensor) -> Tensor:
     return functional.log_softmax(network(x).double(), dim=1)
 
 
-def _mean_over(crops: Crops, network: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+def _over_crops(crops: Crops, network: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
     """Return log probabilities (n, classes) of the mean logits, or the logarithm of the mean probabilities."""
-    augment = crops.drawn.build(tuple(x.shape[1:]), 0)
+    augment = crops.augmentation.build(tuple(x.shape[1:]), 0)
     total: Tensor | float = 0.0
     for _ in range(crops.number):
         found = network(augment(x, x[:, 0, 0, 0], generator)[0]).double()
         total = total + (found if crops.average == "logits" else found.softmax(1))
     mean = total / crops.number
-    assert isinstance(mean, Tensor), "crops are at least one"
+    assert isinstance(mean, Tensor), "there is at least one crop"
     return mean.log_softmax(1) if crops.average == "logits" else mean.log()
 
 
 def allowed_classes(y: Tensor, outputs: int) -> Tensor:
-    """Return the one class that is right for each example, (n, classes) bool."""
+    """Return which class is right for each example, (n, classes) bool."""
     return functional.one_hot(y, outputs).bool()
 
 
-def listed_score(logs: Tensor, allowed: Tensor) -> Score:
-    """Score log probabilities (n, classes) against the classes that are right, examples without any left out."""
+def label_list_score(logs: Tensor, allowed: Tensor) -> Score:
+    """Score log probabilities (n, classes) by the classes that are right, without the examples that have none."""
     some = allowed.any(1)
     logs, allowed = logs[some], allowed[some]
     loss = -logs.masked_fill(~allowed, -torch.inf).logsumexp(1)

@@ -1,0 +1,107 @@
+"""Leave out the largest runs and predict them: how wrong a law is ahead of what it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import Refusal
+from analysis.fitting.settings import Settings, fit_law
+from analysis.laws import Law, joint_laws, laws_of_one_variable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fitting.result import Fit
+
+KEPT = (0.5, 0.65, 0.8)
+"""Shares of the distinct sizes that the fits see."""
+UNTESTED = 1e3
+"""Least error of a law that refuses some splits: tested on fewer and easier ones, it ranks behind the others."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One backtest: what was seen, how far it looked ahead, how wrong it was. coverage: nan without resamples."""
+
+    seen: int
+    ahead: int
+    factor: float
+    error: float
+    bias: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """A law's backtests: root mean square error of log y over all, and how often a new run fell in its interval."""
+
+    law: str
+    error: float
+    coverage: float
+    splits: tuple[Split, ...]
+    refused: tuple[str, ...]
+
+
+def candidates(rows: pd.DataFrame, x: str | None) -> tuple[Law, ...]:
+    """Return the laws that are tried where none is named: in N and D where there are both and x is not named."""
+    return laws_of_one_variable() if x is not None or not {"N", "D"} <= set(rows.columns) else joint_laws()
+
+
+def size_column(rows: pd.DataFrame, x: str | None) -> str:
+    """Return the column by which runs are small or large."""
+    return x or ("C" if "C" in rows.columns else "D")
+
+
+def score_laws(
+    rows: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, by: str, settings: Settings
+) -> list[Score]:
+    """Fit each law to the rows that are small in one column, and score it on the others; best first.
+
+    by: that column. Raises `Refusal` where no law can be tested.
+    """
+    sizes = rows[by].to_numpy(dtype=float)
+    cuts = _cuts(sizes, by)
+    scores = [_score(rows, sizes, cuts, law, y=y, x=x, settings=settings) for law in laws]
+    if all(not score.splits for score in scores):
+        raise Refusal(f"no law could be backtested by {by}: {scores[0].refused[0]}")
+    return sorted(scores, key=lambda score: (score.error, score.law))
+
+
+def _cuts(sizes: np.ndarray, by: str) -> list[float]:
+    distinct = np.unique(sizes[np.isfinite(sizes)])
+    if len(distinct) < 4:
+        raise Refusal(f"found {len(distinct)} distinct values of {by}; a backtest wants at least 4")
+    return sorted({float(distinct[min(len(distinct) - 2, max(1, round(share * len(distinct)) - 1))]) for share in KEPT})
+
+
+def _score(
+    rows: pd.DataFrame, sizes: np.ndarray, cuts: list[float], law: Law, *, y: str, x: str | None, settings: Settings
+) -> Score:
+    splits, refused = [], []
+    for cut in cuts:
+        ahead = rows[sizes > cut]
+        try:
+            found = fit_law(rows[sizes <= cut], law, y=y, x=x, settings=settings)
+        except Refusal as refusal:
+            refused.append(str(refusal))
+            continue
+        splits.append(_split(found, ahead, int((sizes <= cut).sum()), float(sizes[sizes > cut].max() / cut)))
+    error = float(np.sqrt(np.mean([split.error**2 for split in splits]))) if splits else float("inf")
+    coverage = float(np.average([s.coverage for s in splits], weights=[s.ahead for s in splits])) if splits else 0.0
+    if refused and splits:
+        error = max(error, UNTESTED)
+    return Score(law.name, error, coverage, tuple(splits), tuple(refused))
+
+
+def _split(found: Fit, ahead: pd.DataFrame, seen: int, factor: float) -> Split:
+    """Compare a fit with the runs that it has not seen."""
+    rest = np.log(ahead[found.y].to_numpy(dtype=float) / found.predict(ahead))
+    inside = float("nan")
+    if found.engine.samples is not None:
+        low, high = found.interval(ahead, kind="run")
+        inside = float(np.mean((ahead[found.y] >= low) & (ahead[found.y] <= high)))
+    return Split(seen, len(ahead), factor, float(np.sqrt(np.mean(rest**2))), float(rest.mean()), inside)

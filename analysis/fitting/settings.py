@@ -1,0 +1,65 @@
+"""How a law is fitted to a table: the options of `fit`, checked, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from analysis.fitting.engine import How, fit_points, weigh
+from analysis.fitting.objective import Objective
+from analysis.fitting.points import Selection, read_points
+from analysis.fitting.result import Fit
+from analysis.laws import Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is minimised, how it is searched and resampled, which rows are used and how they are weighted."""
+
+    goal: Objective = field(default_factory=lambda: Objective("huber", 1e-3, "log"))
+    how: How = field(default_factory=How)
+    selection: Selection = field(default_factory=Selection)
+    weights: Literal["seeds"] | None = None
+
+    def resampled(self, count: int) -> Settings:
+        """Return the same settings with another number of resamples."""
+        return replace(self, how=replace(self.how, resamples=count))
+
+
+def settings_of(
+    *,
+    objective: Literal["huber", "lad", "lsq"] = "huber",
+    delta: float = 1e-3,
+    space: Literal["log", "raw"] = "log",
+    weights: Literal["seeds"] | None = None,
+    rows: Literal["final", "all"] = "final",
+    where: str | None = None,
+    pool: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    task: str | None = None,
+    **how: Any,
+) -> Settings:
+    """Check the options of fit, by their names there. how: the fields of `How`. Raises `UserError`."""
+    selection = Selection(rows, where, tuple(pool), tuple(keep), task)
+    return Settings(Objective(objective, delta, space), How(**how), selection, weights)
+
+
+def fit_law(
+    frame: pd.DataFrame,
+    law: Law,
+    *,
+    y: str,
+    x: str | None,
+    settings: Settings,
+    tried: dict[str, float] | None = None,
+) -> Fit:
+    """Fit one law to the rows of a table. Raises `UserError` and `Refusal` as `fit` does."""
+    space = settings.goal.space
+    points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
+    if settings.weights is not None:
+        points = weigh(points, settings.weights, space)
+    return fit_points(points, law, y=y, goal=settings.goal, how=settings.how, tried=tried)

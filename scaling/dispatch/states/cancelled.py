@@ -1,0 +1,24 @@
+"""Runs that were cancelled by name: they stay so until they are asked for by name again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from scaling.folders import SweepFolder, write_aside
+
+
+def cancelled_runs(folder: SweepFolder) -> frozenset[str]:
+    """Return the runs of a sweep that were cancelled by name."""
+    try:
+        return frozenset(json.loads(folder.cancelled.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return frozenset()
+
+
+def change_cancelled(folder: SweepFolder, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+    """Note that runs were cancelled by name, or are asked for again."""
+    before = cancelled_runs(folder)
+    after = (before | set(add)) - set(remove)
+    if after != before:
+        write_aside(folder.cancelled, json.dumps(sorted(after)))

@@ -1,0 +1,83 @@
+"""Evaluating a run at a milestone: the scores of its model, and what they say of the run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import hypot, nan
+
+from torch import nn
+
+from scaling.data.base import Splits
+from scaling.global_streams import own_streams
+from scaling.models.blocks import LinearMap
+from scaling.plan.identity import resolved_precision
+from scaling.plan.planned import PlannedRun
+from scaling.record import Point
+from scaling.train.feed.resident import Examples
+from scaling.train.feed.sets import Sets
+from scaling.train.losses import Score, score
+from scaling.train.streams import derive_seed
+
+ABOVE = 3  # standard errors above chance: diverged
+AROUND = 2  # standard errors around chance: at_chance
+ROUNDING = 1e-6  # relative, of float32: a model at exactly chance is at chance even where the standard error is zero
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model on the test set (or the whole population), the validation set and training examples."""
+
+    test: Score
+    validation: Score
+    train: Score
+
+
+NOT_FINITE = Evaluation(*[Score(nan, nan)] * 3)  # of a model whose weights or losses are no longer finite
+
+
+def evaluate(run: PlannedRun, sets: Sets, module: nn.Module) -> Evaluation:
+    """Evaluate a model; where the data knows the expected loss of a linear map, that is the loss on the test set.
+
+    A module that draws even in evaluation draws the same at every milestone, and nothing from the streams of training.
+    """
+    metric, bf16 = run.config.data.metric, resolved_precision(run.config) == "bf16"
+    population = sets.splits.population_loss
+
+    def scored(examples: Examples) -> Score:
+        return score(module, examples, metric, bf16=bf16)
+
+    with own_streams(derive_seed(run.config.seed, "evaluation")):
+        if population is not None and isinstance(module, LinearMap):
+            weights = module.head.weight.detach().double().cpu().numpy()[0]
+            test = Score(population(weights), 0.0)
+        else:
+            test = scored(sets.test)
+        return Evaluation(test, scored(sets.validation), scored(sets.train))
+
+
+def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float | None, final: bool) -> Point:
+    """Return the record's point of a milestone."""
+    return Point(
+        **{**asdict(run.quantities.at(step)), "final": final},
+        loss=evaluation.test.loss,
+        loss_se=evaluation.test.loss_se,
+        error=evaluation.test.error,
+        error_se=evaluation.test.error_se,
+        val_loss=evaluation.validation.loss,
+        val_error=evaluation.validation.error,
+        train_loss=evaluation.train.loss,
+        lr=lr,
+    )
+
+
+def has_diverged(evaluation: Evaluation, splits: Splits) -> bool:
+    """Say whether a model is not finite, or its training loss lies above chance by 3 standard errors."""
+    train = evaluation.train
+    margin = ABOVE * hypot(train.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    return not train.loss <= splits.chance + margin or evaluation.test.loss != evaluation.test.loss
+
+
+def is_at_chance(evaluation: Evaluation, splits: Splits) -> bool:
+    """Say whether a model's test loss lies within 2 standard errors of that of the constant predictor."""
+    margin = AROUND * hypot(evaluation.test.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    return abs(evaluation.test.loss - splits.chance) <= margin

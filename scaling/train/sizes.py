@@ -1,0 +1,15 @@
+"""Sizes of training that its forecast has to know as well; without torch."""
+
+from __future__ import annotations
+
+EVALUATED_ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
+TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken
+NORMALISED_BYTES = 1 << 28  # 256 MiB of float32: a set no larger is normalised once, a larger one batch by batch
+
+
+def is_normalised_once(numbers: int, *, examples: int, reads: int) -> bool:
+    """Say whether a set is held normalised, in float32: one that is small and read often.
+
+    `numbers`: in all its examples together; `reads`: examples that will be taken from it.
+    """
+    return reads >= examples and 4 * numbers <= NORMALISED_BYTES

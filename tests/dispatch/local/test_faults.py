@@ -1,0 +1,111 @@
+"""One bad run costs its own run alone, and runs that were not trained never exit with 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.run import run_local
+from scaling.dispatch.states.attempts import FRUITLESS_TRIES, failed_for_good
+from scaling.dispatch.states.outcome import Outcome
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+from scaling.forecast.estimate import Forecast
+from tests.dispatch.conftest import causes, leftovers, meanwhile, open_gates, order, trained
+from tests.dispatch.stand_in import HELD, planned, read_checkpoint
+from tests.waiting import wait_for
+
+QUICK = Local(workers=1, beat_seconds=0.1)
+
+
+def settled(folder, runs) -> list[bool]:
+    return [folder.run(run.run_id).record.exists() for run in runs]
+
+
+def test_a_run_that_exits_fails_and_the_others_go_on(folder):
+    runs = [planned(0, "exit"), planned(1), planned(2)]
+    outcome = run_local(order(folder, runs), QUICK)
+    assert settled(folder, runs) == [False, True, True]
+    assert [(failure.cause, failure.error) for failure in outcome.failures] == [("crashed", "SystemExit")]
+    assert outcome.exit_code == 1
+
+
+def test_files_that_a_server_does_not_give_for_a_moment_are_tried_again(folder):
+    runs = [planned(0, "stale"), planned(1)]
+    outcome = run_local(order(folder, runs), QUICK)
+    assert outcome.exit_code == 0
+    assert causes(folder, runs[0]) == ["file_error", "finished"]
+
+
+def test_a_run_that_cannot_be_claimed_is_told_and_the_others_go_on(folder):
+    runs = [planned(seed) for seed in range(3)]
+    asked = order(folder, runs)
+    first = asked.entries[0].run_id
+    folder.run(first).path.parent.mkdir(parents=True)
+    folder.run(first).path.write_text("no folder, and not to be made one")
+    outcome = run_local(asked, QUICK)
+    assert sum(settled(folder, runs)) == 2
+    assert [(failure.run_id, failure.cause) for failure in outcome.failures] == [(first, "out_of_reach")]
+    assert "Not a directory" in outcome.failures[0].error or "File exists" in outcome.failures[0].error
+    assert outcome.exit_code == 1
+
+
+def test_a_run_that_kills_its_workers_goes_last_and_is_given_up(folder):
+    killer, *others = runs = [planned(0, "die"), *(planned(seed) for seed in range(1, 5))]
+    asked = order(folder, runs)
+    asked = replace(asked, entries=tuple(sorted(asked.entries, key=lambda entry: entry.run_id != killer.run_id)))
+    outcome = run_local(asked, QUICK)
+    assert [len(trained(folder, run)) for run in others] == [1] * 4
+    assert causes(folder, killer) == ["killed"] * 3
+    assert outcome.exit_code == 1
+    again = order(folder, runs)
+    assert again.entries[-1].run_id == killer.run_id
+    run_local(again, QUICK)
+    assert causes(folder, killer) == ["killed"] * 4  # tried once more, for it was asked for, and no oftener
+
+
+def test_a_run_that_is_stuck_is_ended_and_counted(folder):
+    stuck, other = planned(0, "stuck"), planned(1)
+    forecasts = {run.run_id: Forecast(0.001, 0, "cpu", "") for run in (stuck, other)}
+    settings = replace(QUICK, stuck_minutes=0.5 / 60)
+    outcome = run_local(order(folder, [stuck, other], forecasts=forecasts), settings)
+    assert len(trained(folder, other)) == 1
+    assert causes(folder, stuck) == ["killed"] * 3
+    assert outcome.exit_code == 1
+    assert leftovers(folder) == []
+
+
+def test_free_causes_end_where_no_step_was_gained():
+    lost = {"cause": "node_lost", "step": 3}
+    assert failed_for_good([lost] * FRUITLESS_TRIES, retries=0)
+    assert not failed_for_good([lost] * (FRUITLESS_TRIES - 1), retries=0)
+    gained = [{**lost, "step": step} for step in range(FRUITLESS_TRIES)]
+    assert not failed_for_good(gained, retries=0)
+    cancelled = {"cause": "cancelled", "step": 3}
+    assert not failed_for_good([cancelled] * 10, retries=0)
+
+
+@pytest.mark.parametrize(
+    ("found", "code"), [({}, 1), ({"held": "a limit"}, 0), ({"elsewhere": 2}, 0), ({"blocked": 2}, 1)]
+)
+def test_missing_runs_never_exit_with_0_without_a_reason(found, code):
+    assert Outcome(runs=4, settled=2, found=0, **found).exit_code == code
+
+
+def test_results_that_are_moved_end_the_dispatch_and_leave_nothing_at_the_old_place(folder):
+    runs = [planned(seed, "hold") for seed in range(2)]
+    elsewhere = folder.results.with_name("elsewhere")
+
+    def move() -> None:
+        wait_for(lambda: all(read_checkpoint(folder.run(run.run_id))[0] == HELD for run in runs))
+        folder.results.rename(elsewhere)
+
+    with meanwhile(move), pytest.raises(UserError, match="was moved or removed while its runs were trained"):
+        run_local(order(folder, runs), replace(QUICK, workers=2))
+    assert not folder.results.exists()
+    moved = SweepFolder(elsewhere, folder.name)
+    open_gates(moved, runs)
+    assert run_local(order(moved, runs), QUICK).settled == 2
+    assert all(trained(moved, run)[0]["from"] > 0 for run in runs), "the checkpoints were not gone on from"

@@ -1,0 +1,131 @@
+"""What SLURM refuses, hides or lets through is told, and nothing that it has accepted is lost."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scaling.dispatch.control import cancel
+from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.slurm.submit import submit
+from scaling.dispatch.states.cancelled import change_cancelled
+from scaling.dispatch.states.read_state import read_status
+from scaling.errors import UserError
+from scaling.folders import write_aside
+from tests.dispatch.conftest import order
+from tests.slurm.sweeps import LAUNCHER, sweep
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+NTH_CALL = """#!/bin/bash
+echo x >> {calls}
+if [ "$(wc -l < {calls})" -ge {nth} ]; then echo "{said}" >&2; exit 1; fi
+exec {real} "$@"
+"""
+
+
+@pytest.fixture
+def from_call(tmp_path, monkeypatch):
+    """Let one of SLURM's tools refuse from its n-th call on."""
+
+    def put(tool: str, nth: int, said: str) -> Path:
+        place, calls = tmp_path / "tools", tmp_path / f"{tool}.calls"
+        place.mkdir(exist_ok=True)
+        script = place / tool
+        script.write_text(NTH_CALL.format(calls=calls, nth=nth, said=said, real=shutil.which(tool)))
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(place), prepend=":")
+        return script
+
+    return put
+
+
+def test_what_was_accepted_is_on_disk_before_more_is_asked_for(tmp_path, from_call):
+    flight = sweep(tmp_path / "results", 3, "hold")
+    refusing = from_call("sbatch", 2, "sbatch: error: Batch job submission failed: Invalid qos specification")
+    with pytest.raises(UserError, match="Invalid qos") as caught:
+        flight.submit()  # the array is taken, the closing job is not
+    refusing.unlink()
+    [(_, dispatch)] = dispatches(flight.folder)
+    assert len(dispatch.jobs) == 1
+    assert f"the jobs {dispatch.jobs[0]} were accepted before" in str(caught.value)
+    flight.working()
+    assert flight.submit().covered == 3  # seen, and not submitted again
+    assert cancel(flight.folder).jobs == dispatch.jobs
+    flight.landed()
+
+
+def test_jobs_that_are_not_known_are_not_taken_for_absent(tmp_path, from_call):
+    flight = sweep(tmp_path / "results", 2, "hold")
+    flight.submit()
+    silent = from_call("squeue", 1, "slurm_load_jobs error: Socket timed out on send/recv operation")
+    with pytest.raises(UserError, match="does not say which jobs are queued"):
+        flight.submit()
+    silent.unlink()
+    assert flight.submit().queued == 0
+    flight.open()
+    flight.landed()
+    assert len(flight.settled()) == 2
+
+
+def test_a_job_that_submits_and_settings_of_sbatch_leave_no_trace(tmp_path, monkeypatch):
+    for name, value in {"ARRAY_JOB_ID": "7", "ARRAY_TASK_ID": "3", "JOB_ID": "9", "MEM_PER_NODE": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SBATCH_PARTITION", "nowhere")
+    flight = sweep(tmp_path / "results", 3, "steps")
+    said = flight.submit().sentences()
+    assert "SBATCH_PARTITION=nowhere is ignored; use launcher.* instead" in said
+    for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_ID", "SLURM_MEM_PER_NODE"):
+        monkeypatch.delenv(name)
+    flight.landed()
+    assert len(flight.settled()) == 3
+
+
+def test_a_warning_before_the_start_is_refused(tmp_path):
+    flight = sweep(tmp_path / "results", 1, "steps", launcher=replace(LAUNCHER, minutes=1, signal_seconds=120))
+    with pytest.raises(UserError, match="warned of their end before they begin"):
+        flight.submit()
+    assert dispatches(flight.folder) == []
+
+
+def test_runs_cancelled_by_name_stay_so_until_they_are_named_again(tmp_path):
+    flight = sweep(tmp_path / "results", 3, "steps")
+    named = flight.runs[1].run_id
+    cancel(flight.folder, runs=[named])
+    first = flight.submit()
+    assert (first.queued, "1 of 3 runs are left out: cancelled by name" in first.held) == (2, True)
+    flight.landed()
+    assert flight.submit().queued == 0
+    change_cancelled(flight.folder, remove=[named])
+    assert submit(order(flight.folder, flight.runs), LAUNCHER).queued == 1
+    flight.landed()
+    assert len(flight.settled()) == 3
+
+
+def test_status_says_how_jobs_ended_that_never_trained(tmp_path):
+    broken = replace(LAUNCHER, setup=("echo no such module: cuda/99 >&2", "exit 7"))
+    flight = sweep(tmp_path / "results", 2, "steps", launcher=broken)
+    flight.submit()
+    flight.landed()
+    plan(flight)
+    notes = read_status(flight.folder).notes
+    assert any("ended before its worker could report: no such module: cuda/99" in note for note in notes)
+
+
+def test_status_says_why_jobs_wait(tmp_path):
+    flight = sweep(tmp_path / "results", 2, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
+    submission = flight.submit()
+    plan(flight)
+    notes = read_status(flight.folder).notes
+    assert any("waits in SLURM's queue: JobHeldUser" in note for note in notes), notes
+    assert cancel(flight.folder).jobs == tuple(submission.job_ids)
+    flight.landed()
+
+
+def plan(flight) -> None:
+    """Write the plan that `scaling run` would have written."""
+    rows = [f"{run.run_id},seed={run.config.seed},1e6" for run in flight.runs]
+    write_aside(flight.folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")

@@ -1,0 +1,62 @@
+"""Files and folders are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scaling.folders import folder_aside
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_takes_its_place_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "made"
+    for text in ("first", "second"):
+        with folder_aside(path) as aside:
+            (aside / "file").write_text(text)
+            assert text == "second" or not path.exists()
+        assert (path / "file").read_text() == text
+    assert names(path.parent) == ["made"]
+
+
+def test_what_fails_leaves_nothing_and_changes_nothing(tmp_path):
+    path = tmp_path / "made"
+    path.mkdir()
+    (path / "file").touch()
+
+    def run_out_of_space():
+        with folder_aside(path) as aside:
+            (aside / "half").touch()
+            raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        run_out_of_space()
+    assert names(tmp_path) == ["made"]
+    assert names(path) == ["file"]
+
+
+def test_the_folder_of_a_faster_process_stays(tmp_path, monkeypatch):
+    path = tmp_path / "made"
+    with folder_aside(path) as aside:
+        (aside / "ours").touch()
+        path.mkdir()
+        (path / "theirs").touch()
+        monkeypatch.setattr("scaling.folders.shutil.rmtree", lambda *_, **__: None)  # they came right after this
+    assert names(path) == ["theirs"]
+
+
+def test_what_dead_processes_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = os.uname().nodename
+    for name in (f".made.{host}.{dead.pid}.1", f".made.{host}.{os.getpid()}.1", f".other.{host}.{dead.pid}.1"):
+        (tmp_path / name).mkdir()
+    with folder_aside(tmp_path / "made"):
+        pass
+    assert names(tmp_path) == sorted(["made", f".made.{host}.{os.getpid()}.1", f".other.{host}.{dead.pid}.1"])

@@ -1,0 +1,23 @@
+"""How numbers are shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.numbers import big, duration, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, "–"), (0.25, "0.2 s"), (9.94, "9.9 s"), (59, "59 s"), (59.7, "1 min 0 s"), (200, "3 min 20 s"),
+        (3600, "1 h 0 min"), (18_720, "5 h 12 min"), (90_000, "1 d 1 h"), (86_399.9, "1 d 0 h"),
+    ],
+)  # fmt: skip
+def test_a_duration_has_two_units(seconds, shown):
+    assert duration(seconds) == shown
+
+
+def test_bytes_and_counts():
+    assert [size(n) for n in (999, 12_000, 3.4e6, 2e13)] == ["999 B", "12 kB", "3.4 MB", "20 TB"]
+    assert [big(n) for n in (None, 1234, 1.234e9)] == ["–", "1,234", "1.23e+09"]
