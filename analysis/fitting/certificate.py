@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.fitting.solver import Problem, Solution
+from analysis.fitting.objective import Problem
+from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Inputs
 from analysis.numbers import measured, number, percent
 

@@ -11,12 +11,12 @@ from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
 from analysis.fitting.certificate import Certificate, doubt, judge
 from analysis.fitting.intervals import check_interval
-from analysis.fitting.objective import Objective
+from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
 from analysis.fitting.resample import check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import LackOfFit, lack_of_fit, weights_from_seeds
-from analysis.fitting.solver import Problem, residuals, solve
+from analysis.fitting.solver import solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array

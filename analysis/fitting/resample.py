@@ -9,8 +9,9 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.certificate import information
+from analysis.fitting.objective import Problem, residuals, score_and_hessian
 from analysis.fitting.points import Points
-from analysis.fitting.solver import Problem, residuals, score_and_hessian, solve
+from analysis.fitting.solver import solve
 from analysis.laws.base import Array
 
 Resample = Literal["runs", "points", "seed", "wild"]

@@ -13,7 +13,7 @@ from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import Allocation, Optimum, optimal_n
 from analysis.fitting.certificate import Certificate
 from analysis.fitting.intervals import percentile
-from analysis.fitting.solver import Problem
+from analysis.fitting.objective import Problem
 from analysis.laws.base import Array
 from analysis.numbers import number
 
