@@ -129,7 +129,7 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
 
 
 def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
-    names = [name for name in RECIPE if name in ends.columns]
+    names = [name for name in RECIPE if name in ends.columns and ends[name].notna().any()]
     return [(name, _values(ends[name].astype(object).where(ends[name].notna(), "unset"))) for name in names]
 
 
