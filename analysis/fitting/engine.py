@@ -15,7 +15,7 @@ from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
 from analysis.fitting.resample import check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
-from analysis.fitting.seeds import LackOfFit, lack_of_fit, weights_from_seeds
+from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
 from analysis.fitting.solver import solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
@@ -72,7 +72,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
-    said = warnings(points, params, certificate, lack, unsettled if how.resamples else None)
+    said = warnings(points, params, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     if tried:
@@ -161,7 +161,6 @@ def warnings(
     points: Points,
     params: dict[str, float],
     certificate: Certificate,
-    lack: LackOfFit | None,
     unsettled: float | None,
 ) -> tuple[str, ...]:
     """Return sentences that a reader of the numbers should know."""
@@ -174,10 +173,6 @@ def warnings(
     if E is not None and np.isfinite(points.y_se):
         said.append(
             f"the test set's own sampling error ({number(points.y_se, 2)}) is common to all runs; E is known no better"
-        )
-    if lack is not None and lack.p_value < 0.01:
-        said.append(
-            f"the law misses the means of its settings by more than seeds explain (p {number(lack.p_value, 1)})"
         )
     if unsettled is not None and points.n_runs < 10:
         said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")

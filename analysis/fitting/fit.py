@@ -1,4 +1,4 @@
-"""Fit a law to a table: many starts, refits as one batch, a certificate, a refusal where the data cannot say."""
+"""Fit a law to a table: many starts, refits as one batch, a verdict, a refusal where the data cannot say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from analysis.fitting.holdout import candidates, score_laws, size_column
 from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law, settings_of
+from analysis.fitting.verdict.rule import with_verdict
 from analysis.laws import Law, get_law
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def fit(
     if law == "auto":
         tried = errors_ahead(frame, y=y, x=x, settings=settings)
         law = next(iter(tried))
-    return fit_law(frame, get_law(law), y=y, x=x, settings=settings, tried=tried)
+    chosen = get_law(law)
+    return with_verdict(fit_law(frame, chosen, y=y, x=x, settings=settings, tried=tried), chosen, settings)
 
 
 def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:

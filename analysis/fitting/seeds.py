@@ -24,6 +24,12 @@ class LackOfFit:
     degrees_of_freedom: tuple[int, int]
     seed_scatter: float
 
+    @property
+    def systematic(self) -> float:
+        """The law's own error: rms of the cells' means beyond what the scatter of seeds makes of them."""
+        rows = self.cells + self.degrees_of_freedom[1]
+        return self.seed_scatter * float(np.sqrt(max(0.0, self.F - 1) * self.cells / rows))
+
 
 def cells(points: Points) -> Array:
     """Number the settings of the inputs: rows of one cell differ by seed alone."""
