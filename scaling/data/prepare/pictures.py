@@ -40,13 +40,13 @@ class Pictures:
     names: Callable[[], list[str] | None] = no_names
 
 
-def pixels(pictures: Pictures, *, size: int, channels: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the position of some pictures and their centre squares, (n, channels, size, size) uint8, in order."""
+def pixels(pictures: Pictures, *, size: int, channels: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the position of some pictures, from `start`, and their centre squares, (n, channels, size, size) uint8."""
 
     def decode(picture: Picture) -> np.ndarray:
         return decoded(picture, size=size, channels=channels)
 
-    start, source = 0, pictures.read()
+    source = islice(pictures.read(), start, None)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and resizing release the interpreter's lock
         while block := list(islice(source, AT_A_TIME)):
             yield start, np.stack(list(pool.map(decode, block)))
