@@ -106,6 +106,8 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
     if unknown:
         raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
     groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
+    check_frozen("model", groups["model"])
+    check_frozen("data", groups["data"])
     train = read_part(Train, raw.get("train") or {}, where="train")
     seed = read_part(int, raw.get("seed", 0), where="seed")
     stage = read_group("stage", raw.get("stage") or FROM_SCRATCH)
@@ -120,6 +122,25 @@ def read_group(name: str, raw: Any) -> Any:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}
     return read_part(load_class(raw["_target_"]), values, where=name)
+
+
+def check_frozen(name: str, group: Any) -> None:
+    """Raise UserError for a group that could change: what is counted or loaded is remembered by the keys it has."""
+    try:
+        hash(group)
+    except TypeError:
+        kind = type(group)
+        values = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+        loose = next((key for key, value in values.items() if isinstance(value, list | dict | set)), None)
+        if loose is None:
+            raise UserError(
+                f"found {kind.__module__}.{kind.__qualname__}, which can be changed; wanted a frozen dataclass; "
+                f"write @dataclass(frozen=True) above it"
+            ) from None
+        raise UserError(
+            f"found {name}.{loose} of type {type(values[loose]).__name__}; wanted a value that cannot be changed; "
+            f"declare it as a tuple in {kind.__module__}.{kind.__qualname__}"
+        ) from None
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, DataSet, Published, Splits
 from scaling.data.chance import constant_predictor
+from scaling.data.check import checked
 from scaling.data.memory import MEMORY
 from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
@@ -76,32 +77,14 @@ class FiniteSet(DataSet):
         """Read all of it; UserError where a split is not as declared."""
         with streams_of(self.name, "read"):
             whole = self.read()
-        for split in SPLITS:
-            self._check(split, getattr(whole, split))
+        train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
+        whole = replace(whole, train=train, validation=validation, test=test)
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
                 f"data.examples; set data.examples={len(whole.train)}"
             )
         return whole
-
-    def _check(self, split: str, arrays: Arrays) -> None:
-        if not len(arrays) or len(arrays.x) != len(arrays.y):
-            raise UserError(
-                f"found {len(arrays.x)} examples and {len(arrays.y)} labels in the {split} split of {self.name}; "
-                f"wanted the same number of each, at least one; mend the data"
-            )
-        if arrays.x.shape[1:] != self.shape:
-            raise UserError(
-                f"found {split} examples of shape {arrays.x.shape[1:]} in {self.name}; wanted the declared "
-                f"{self.shape}; change the declared sizes under data"
-            )
-        low, high = int(arrays.y.min()), int(arrays.y.max())
-        if low < 0 or high >= self.classes:
-            raise UserError(
-                f"found {split} labels from {low} to {high} in {self.name}; wanted 0 to {self.classes - 1}; "
-                f"set data.classes={high + 1}" + ("" if low >= 0 else " and count the labels from 0")
-            )
 
 
 def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:

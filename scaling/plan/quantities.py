@@ -72,7 +72,10 @@ class Quantities:
 
 def count_model(config: RunConfig) -> Counts:
     """Count the parameters and FLOPs of a run's model from its config alone."""
-    return _count(config.model, config.data.shape, config.data.outputs)
+    shape = config.data.shape
+    if not isinstance(shape, tuple):
+        raise UserError(f"found {shape!r} as the shape of data={config.data.name}; wanted a tuple; change its `shape`")
+    return _count(config.model, shape, config.data.outputs)
 
 
 @lru_cache(maxsize=4096)

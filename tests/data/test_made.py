@@ -213,6 +213,10 @@ class Careless(MadeSet):
     n_test: ClassVar[int] = 50
     classes: int = 2
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3,)
+
     def draw(self, n: int, rng: np.random.Generator) -> Arrays:
         x = np.random.standard_normal((n, 3)).astype(np.float32) + random.random()
         return Arrays(x, rng.integers(2, size=n))

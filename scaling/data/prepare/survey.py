@@ -10,12 +10,13 @@ import numpy as np
 import yaml
 
 from scaling.compose.roots import roots
-from scaling.config import read_group
+from scaling.config import check_frozen, read_group
 from scaling.data.base import Arrays, DataSet, Source
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.arrays import write_prepared
-from scaling.data.prepare.originals import find_pictures, from_hub
+from scaling.data.prepare.alone import alone
+from scaling.data.prepare.arrays import Prepared, find_prepared, prepared_folder, write_prepared
+from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
 from scaling.errors import UserError, suggestion
 
 Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
@@ -50,15 +51,18 @@ def survey() -> list[Found]:
     return [_found(name, read_set(name, {}).source()) for name, raw in known_sets().items() if _is_complete(raw)]
 
 
-def prepare(name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None) -> Ready:
+def prepare(
+    name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None, force: bool = False
+) -> Ready:
     """Prepare a data set, open it and check it; UserError says what is missing and what to do.
 
     `settings`: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
-    written beside the originals, once for each resolution; other data needs no preparation and is only checked.
+    written beside the originals, once for each resolution, and again where the originals have changed since, or with
+    `force`; other data needs no preparation and is only checked.
     """
     data = read_set(name, settings or {})
-    if isinstance(data, ImageSet) and not data.source().ready:
-        data = _prepare_images(data, watch)
+    if isinstance(data, ImageSet) and (force or not _is_current(data)):
+        _prepare_images(data, watch, force=force)
     splits = data.load(None)
     return Ready(
         name=name,
@@ -94,14 +98,26 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
     if name not in known:
         raise UserError(f"found no data set {name!r}; {suggestion(name, known)}")
     data: DataSet = read_group("data", {**known[name], **settings})
+    check_frozen("data", data)
     return data
 
 
-def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
-    folder = data.place
-    pictures = find_pictures(folder)
+def _is_current(data: ImageSet) -> bool:
+    """Say whether images are prepared, of the originals that are there now; these may have been removed since."""
+    found = find_prepared(data.place, image_size=data.image_size, channels=data.channels)
+    if found is None:
+        return False
+    before, now = Prepared.open(found).facts.originals, fingerprint(data.place)
+    return before in (None, now) or not now
+
+
+def _prepare_images(data: ImageSet, watch: Watch | None, *, force: bool) -> None:
+    """Turn images into arrays, unless another process has just done so."""
+    folder, pictures, originals = data.place, find_pictures(data.place), fingerprint(data.place)
+    if not pictures and data.source().ready and not force:
+        return
     if not pictures and data.hub_name:
-        pictures = from_hub(data.hub_name)
+        pictures, originals = from_hub(data.hub_name), f"hub {data.hub_name}"
     if not pictures:
         raise UserError(f"found no images of {data.name} in {folder}; wanted its originals; {data.originals_advice()}")
     labels = pictures["train"].labels if "train" in pictures else np.zeros(0, dtype=np.int64)
@@ -110,9 +126,13 @@ def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
             f"found {len(labels)} training images in {folder}; wanted the {data.examples} declared for {data.name}; "
             f"complete them, or give data.examples={len(labels)} to use these"
         )
-    write_prepared(pictures, folder, image_size=data.image_size, channels=data.channels, watch=watch)
+    sizes = {"image_size": data.image_size, "channels": data.channels}
+    final = prepared_folder(folder, **sizes)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(final.with_name(f".{final.name}.lock"), doing=f"preparing {final}"):
+        if force or not _is_current(data):
+            write_prepared(pictures, folder, **sizes, originals=originals, watch=watch)
     MEMORY.clear()  # may hold what lay there before
-    return data
 
 
 def _found(name: str, source: Source) -> Found:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from scaling.config import RunConfig
-from scaling.data.base import Arrays, Splits, Stream
+from scaling.data.base import Arrays, DataSet, Splits, Stream
+from scaling.data.check import checked
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Chunks, Feed, epoch_feed
@@ -51,19 +52,22 @@ def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
     data, seed = config.data, config.seed
     with own_streams(derive_seed(data.seed, "data")):
         splits: Splits = data.load(D_unique, stream_seed=seed)
-    return replace(splits, train=_seeded(splits.train, data.seed, seed)) if isinstance(splits.train, Stream) else splits
+    validation, test = checked(data, "validation", splits.validation), checked(data, "test", splits.test)
+    train = splits.train
+    train = _drawn(train, data, seed) if isinstance(train, Stream) else checked(data, "train", train)
+    return replace(splits, train=train, validation=validation, test=test)
 
 
-def _seeded(stream: Stream, *seeds: int) -> Stream:
-    """Return the same stream, whose draws have global streams of their own."""
+def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
+    """Return the same stream, whose draws have global streams of their own and are checked."""
 
     def draw(i: int) -> Arrays:
-        with own_streams(derive_seed(0, "chunk", *seeds, i)):
-            return stream.draw(i)
+        with own_streams(derive_seed(seed, "chunk", data.seed, i)):
+            return checked(data, "drawn", stream.draw(i))
 
     def begin(n: int) -> Arrays:
         assert stream.begin is not None, "it is asked only of streams that have it"
-        with own_streams(derive_seed(0, "chunk", *seeds, 0)):
-            return stream.begin(n)
+        with own_streams(derive_seed(seed, "chunk", data.seed, 0)):
+            return checked(data, "drawn", stream.begin(n))
 
     return Stream(draw=draw, chunk=stream.chunk, begin=None if stream.begin is None else begin)
