@@ -15,7 +15,7 @@ from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
-from scaling.stages.feature_cache import FEATURE_FILES, feature_bytes, feature_key
+from scaling.stages.feature_cache import cached_splits, feature_bytes, feature_key
 
 FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
 BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
@@ -163,8 +163,8 @@ def _checkpoint_bytes(run: PlannedRun) -> int:
 
 def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
     """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
-    featured = {feature_key(run): run for run in runs if run.config.stage.featured}
-    return [(FEATURE_FILES, feature_bytes(run)) for run in featured.values()]
+    featured = {feature_key(run, cached_splits(run)): run for run in runs if run.config.stage.featured}
+    return [(len(cached_splits(run)), feature_bytes(run)) for run in featured.values()]
 
 
 def _kept_weights(run: PlannedRun) -> tuple[int, int]:

@@ -194,6 +194,8 @@ class ImageNet21k(ImageSet):
     """ImageNet-21k cleaned after Ridnik et al. 2021 (arXiv 2104.10972), at 64 pixels."""
 
     name: ClassVar[str] = "imagenet21k"
+    n_test: ClassVar[int] = 280_750  # half of the 50 images a class that it holds out, as many validate
+    n_validation: ClassVar[int] = 280_750
 
     classes: PositiveInt = 11_230
     examples: PositiveInt = part(11_801_680, identity=False)

@@ -187,7 +187,8 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
         step = work(config, batch=quantities.batch, layers=network).seconds(costs)
         evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
         return steps * step + len(quantities.milestones) * evaluation
-    rows = config.data.n_test + config.data.n_validation + quantities.D_unique
+    read = quantities.D_unique if stage.trains else quantities.D  # what is fitted at once reads each example once
+    rows = config.data.n_test + config.data.n_validation + read
     features = _forward_seconds(run, speed, rows=rows, layers=network)
     head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
     return features + steps * replace(head, input=0).seconds(costs)
