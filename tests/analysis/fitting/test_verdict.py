@@ -73,7 +73,7 @@ def test_a_lack_of_fit_too_small_to_matter_is_told_with_its_size() -> None:
     assert found.lack_of_fit is not None
     assert found.lack_of_fit.p_value < 1e-5
     assert found.certificate.status == "ok"
-    assert any("seeds explain: by 0.1" in text and "where runs scatter by 0.4" in text for text in found.warnings)
+    assert any("seeds explain: by 0.11" in text and "where runs scatter by 0.39" in text for text in found.warnings)
 
 
 def test_milestones_of_a_run_share_its_noise_and_are_no_structure() -> None:
