@@ -109,7 +109,7 @@ def ahead_words(ahead: Ahead) -> str:
     """Say how wrong a law was ahead."""
     side = "low" if ahead.error > 0 else "high"
     return (
-        f"fitted without the largest third, it predicts that {percent(abs(ahead.error))} too {side}, "
+        f"fitted without the largest third, it predicts that third {percent(abs(ahead.error))} too {side}, "
         f"where its 95 % interval allows {percent(ahead.reach)}"
     )
 
