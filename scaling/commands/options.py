@@ -48,7 +48,7 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
 
 def sweep_folder(path: str) -> SweepFolder:
     """Return the sweep that lies in results/NAME; UserError where there is no plan."""
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if not (folder / "plan.csv").is_file():
         near = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))
         hint = f"there are {', '.join(near[:5])}" if near else "start one with `scaling run`"

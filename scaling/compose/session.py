@@ -62,6 +62,8 @@ def said_in_one_sentence() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_sentence(error)) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"found a config that is not UTF-8 text ({error}); wanted YAML; save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "a config"
