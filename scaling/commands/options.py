@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -24,6 +27,13 @@ def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Write the same content for machines."""
     return click.option("--json", "json_path", metavar="PATH", help="Write JSON to PATH (- for stdout alone).")(command)
+
+
+def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Make a console that prints what users wrote as it is: square brackets are no markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=width, markup=False, highlight=False)
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     if done.outcome is not None:
         print_outcome(console, done.outcome, again=again)
         return Ended(done.facts, done.outcome.exit_code, settled_here=True)
-    path = order.folder.path
+    path = shlex.quote(str(order.folder.path))
     for line in (*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"):
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:

@@ -37,7 +37,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     graph = _graph(loader, composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
     return Plan(
-        name=_checked_name(str(config.of_plan("name") or request.sweep or ("single" if single else "adhoc"))),
+        name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
         results=results,
         launcher=config.of_plan("launcher"),
         limit=_limit(sweep.get("limit") or {}),
@@ -151,7 +151,9 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
-def _checked_name(name: str) -> str:
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise UserError(f"found the name {name!r}; wanted text, and YAML took it for something else; put it in quotes")
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
         raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")
