@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -15,6 +19,7 @@ from scaling.folders import SweepFolder
 if TYPE_CHECKING:
     from rich.console import Console
 
+_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # where JSON goes that stands alone
 OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
@@ -25,8 +30,21 @@ def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Write the same content for machines."""
-    return click.option("--json", "json_path", metavar="PATH", help="Write JSON to PATH (- for stdout alone).")(command)
+    """Write the same content for machines; what else is printed beside JSON on stdout goes to stderr."""
+
+    @functools.wraps(command)
+    def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
+        if json_path != "-":
+            return command(*arguments, json_path=json_path, **options)
+        token = _machine.set(sys.stdout)
+        try:
+            with redirect_stdout(sys.stderr):  # a user's modules may print when they are imported
+                return command(*arguments, json_path=json_path, **options)
+        finally:
+            _machine.reset(token)
+
+    text = "Write JSON to PATH (- for stdout alone)."
+    return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 
 def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
@@ -50,7 +68,7 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
     """Write JSON to a file or to stdout."""
     text = json.dumps(content, indent=1, allow_nan=False)
     if path == "-":
-        click.echo(text)
+        click.echo(text, file=_machine.get())
     else:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text + "\n")

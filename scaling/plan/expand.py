@@ -14,6 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
+from scaling.compose.shadows import check_config
 from scaling.errors import UserError
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
@@ -32,6 +33,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     request = read_request(loader, arguments)
     composer = Composer(loader)
     config = composer(request.lines)
+    check_config(config.written)
     results = Path(str(config.of_plan("results"))).expanduser()
     sweep = _sweep(config, request)
     graph = _graph(loader, composer, request, config, sweep, results)
