@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Command = Callable[..., Any]
+_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # where JSON goes that stands alone
 
 
 class LawOption(click.Option):
@@ -147,9 +152,21 @@ def interval_options(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """Take --json PATH."""
+    """Take --json PATH; what else is printed beside JSON on stdout goes to stderr."""
+
+    @functools.wraps(command)
+    def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
+        if json_path != "-":
+            return command(*arguments, json_path=json_path, **options)
+        token = _machine.set(sys.stdout)
+        try:
+            with redirect_stdout(sys.stderr):  # the module of a user's own law may print when it is imported
+                return command(*arguments, json_path=json_path, **options)
+        finally:
+            _machine.reset(token)
+
     text = "Write the same content as JSON to PATH (-: stdout, which then holds nothing else)."
-    return click.option("--json", "json_path", metavar="PATH", help=text)(command)
+    return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
@@ -215,7 +232,7 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
 
     text = json.dumps(plain(content), indent=1, allow_nan=False)
     if json_path == "-":
-        click.echo(text)
+        click.echo(text, file=_machine.get())
         return
     path = Path(json_path)
     try:

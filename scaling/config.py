@@ -154,6 +154,11 @@ def takes(config: Mapping[str, Any], key: str) -> bool:
     return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
 
 
+def names_of(keys: Mapping[str, Any]) -> list[str]:
+    """Return the names of a group's keys: those of its class where it names one, else those that it has."""
+    return list(_kinds(load_class(keys["_target_"]))) if "_target_" in keys else list(keys)
+
+
 @cache
 def _kinds(part: type) -> dict[str, Any]:
     hints = get_type_hints(part)

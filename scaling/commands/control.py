@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from scaling.commands.options import json_option, sweep_folder, write_json
+from scaling.commands.options import json_option, sweep_folder, terminal, write_json
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
@@ -83,8 +83,6 @@ def retry(
     folder: str, run_ids: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
 ) -> None:
     """Try runs again that failed or were cancelled, with the launcher that had them last."""
-    from rich.console import Console
-
     from scaling.commands.settling import settle
     from scaling.config import read_part
     from scaling.dispatch.control import entries_to_retry, runs_to_retry
@@ -105,7 +103,7 @@ def retry(
     change_cancelled(sweep, remove=wanted)
     order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
     again = shlex.join(["scaling", "retry", folder])
-    settle(order, launcher, console=Console(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
+    settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 
 
 @click.command(epilog="\b\nExamples:\n  scaling logs results/mine 3f6ea1\n  scaling logs -f results/mine 3f6ea1")

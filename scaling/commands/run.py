@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, terminal, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +55,6 @@ def run(
 
 def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: str | None = None) -> None:
     """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed."""
-    from rich.console import Console
 
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import summary
@@ -67,7 +66,7 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
     from scaling.plan.files import write_plan
     from scaling.plan.graph import check_parents
 
-    console = Console(stderr=json_path == "-")
+    console = terminal(stderr=json_path == "-")
     settings = read_group("launcher", plan.launcher)
     launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
     forecast.check_limit()
@@ -82,13 +81,13 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
         _say_still_queued(plan.folder, console)
     if not plan.single:
         for line in summary(forecast):
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     again = shlex.join(["scaling", "run", *plan.arguments])
     ended = settle(_order(forecast), launcher, console=console, again=again, wait=wait)
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:
-        console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
+        console.print(f"look at it: scaling report {shlex.quote(str(plan.folder.path))}", soft_wrap=True)
     ended.conclude(json_path)
 
 
@@ -165,5 +164,5 @@ def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
     names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
     shown = ", ".join(said + [f"{name} {last[name]:.4g}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
-    console.print(f"{shown} ({facts}; {files.record})", highlight=False, soft_wrap=True)
+    console.print(f"{shown} ({facts}; {files.record})", soft_wrap=True)
     return replace(ended, facts={**ended.facts, "run_id": run.run_id, "point": last})

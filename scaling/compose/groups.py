@@ -138,4 +138,5 @@ def _chooses(line: str, groups: set[str]) -> bool:
 
 
 def _quoted(member: str) -> str:
-    return member if " " not in member else f"'{member}'"
+    """Return a member's name as Hydra's grammar takes it: one such as 1e3 is no number."""
+    return "'" + member.replace("'", "\\'") + "'"

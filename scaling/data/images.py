@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
@@ -72,7 +73,7 @@ class ImageSet(FiniteSet):
         """Return the name and the keys that are not at their default, as the command line takes them."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         keys = [f"data.{key}={value}" for key, value in given.items() if key not in OF_A_RUN]
-        return " ".join([self.name, *keys])
+        return shlex.join([self.name, *keys])
 
     def read(self) -> Whole:
         """Open the prepared arrays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
     if cancelled:
         said.append(
             f"{len(cancelled)} of {len(order.entries)} runs are left out: cancelled by name; "
-            f"`scaling retry {order.folder.path} RUN_ID` takes one up again"
+            f"`scaling retry {shlex.quote(str(order.folder.path))} RUN_ID` takes one up again"
         )
     before = NOTHING
     if order.limits:

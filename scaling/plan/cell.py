@@ -10,7 +10,7 @@ from typing import Any
 from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
-from scaling.config import RunConfig, plain, read_config, read_group, takes
+from scaling.config import RunConfig, names_of, plain, read_config, read_group, takes
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
@@ -154,7 +154,7 @@ def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple
         config, key = of
         if not takes(config, key):
             inside = key.removesuffix(".".join(path))
-            known = [f"{inside}{name}" for name in raw if name != "_target_"]
+            known = [f"{inside}{name}" for name in names_of(raw)]
             raise UserError(f"found the unknown key {key} in the sweep; {suggestion(f'{inside}{head}', known)}")
         return {**raw, head: _assigned({}, rest, value, of) if rest else value}
     if not rest:

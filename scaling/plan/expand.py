@@ -14,6 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
+from scaling.compose.shadows import check_config
 from scaling.errors import UserError
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
@@ -32,12 +33,13 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     request = read_request(loader, arguments)
     composer = Composer(loader)
     config = composer(request.lines)
+    check_config(config.written)
     results = Path(str(config.of_plan("results"))).expanduser()
     sweep = _sweep(config, request)
     graph = _graph(loader, composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
     return Plan(
-        name=_checked_name(str(config.of_plan("name") or request.sweep or ("single" if single else "adhoc"))),
+        name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
         results=results,
         launcher=config.of_plan("launcher"),
         limit=_limit(sweep.get("limit") or {}),
@@ -151,7 +153,9 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
-def _checked_name(name: str) -> str:
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise UserError(f"found the name {name!r}; wanted text, and YAML took it for something else; put it in quotes")
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
         raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")

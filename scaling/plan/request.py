@@ -12,10 +12,14 @@ from hydra.core.override_parser.types import Override, QuotedString
 
 from scaling.compose.groups import leaves
 from scaling.compose.interpolation import PLAN_KEYS, Composed
+from scaling.compose.roots import sweep_name
 from scaling.compose.session import said_in_one_sentence
 from scaling.errors import UserError
 from scaling.plan.cell import Rules, check_axes
 from scaling.plan.grid import Block
+
+SWEEP = "sweep"
+NAMES = (SWEEP, "name", "results")  # of files and folders
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     Of two overrides of a key the later one holds.
     """
     with said_in_one_sentence():
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+        parser = OverridesParser.create(config_loader=loader)
+        typed = parser.parse_overrides(list(arguments))
+        overrides = parser.parse_overrides([_as_typed(loader, override) for override in typed])
         _check_members(loader, overrides)
     lines: list[str] = []
     fixed: dict[str, Any] = {}
@@ -68,8 +74,27 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     return Request(_sweep_name(fixed), tuple(lines), fixed, frozenset(merged), tuple(dropped), axes)
 
 
+def _as_typed(loader: ConfigLoader, override: Override) -> str:
+    """Return the line of an override, with a name quoted as it was typed: 1e3 is a name there, and no number."""
+    line, key = override.input_line or "", override.key_or_group
+    if override.is_sweep_override() or override.is_delete():
+        return line
+    value = override.value()
+    if key == SWEEP and isinstance(value, str):
+        name = sweep_name(value)
+    elif isinstance(value, bool | int | float) and (key in NAMES or loader.get_group_options(key)):
+        name = override.get_value_string()
+    else:
+        return line
+    return f"{override.get_key_element()}={_quoted(name)}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
+
+
 def _sweep_name(fixed: Mapping[str, Any]) -> str | None:
-    found = fixed.get("sweep")
+    found = fixed.get(SWEEP)
     if isinstance(found, list):
         raise UserError(f"found sweep={found}; wanted the name of one sweep, such as sweep=quickstart")
     return None if found is None else str(found)

@@ -239,3 +239,26 @@ def test_a_file_of_the_user_hides_no_library_from_workers(scaling):
         (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
     scaling.outside("run", "model.width=8,16", "train.steps=2", "train.device=cpu")
     assert len(list(scaling.folder.glob("results/runs/*/record.json"))) == 2
+
+
+def test_what_users_wrote_is_printed_as_it_is(scaling):
+    said = scaling("plan", "data=cifar10", "train.steps=5", "data.root='[/old][red]x','b'")
+    assert "data.root=[/old][red]x" in said
+
+
+def test_a_printed_command_can_be_given_to_the_shell(scaling):
+    said = scaling("run", "model.width=8,9", "train.examples=2000", "name=two words", *ONE)
+    assert "scaling report 'results/two words'" in said
+
+
+def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(scaling):
+    (scaling.folder / "loud_net.py").write_text(
+        "from torch import nn\nprint('loaded')\n"
+        "def net(shape, outputs, *, width):\n"
+        "    print('made')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, outputs))\n"
+    )
+    loud = ("model=custom", "model.module=loud_net.net", "model.width=8", "train.examples=2000", "--json", "-")
+    assert len(json.loads(scaling.outside("plan", *loud))["runs"]) == 1
+    assert json.loads(scaling.outside("run", *loud, *ONE))["point"]
+    assert json.loads(scaling.outside("run", *loud, "seed=1,2", *ONE))

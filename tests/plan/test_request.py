@@ -87,7 +87,7 @@ def test_a_sweep_is_named_in_every_form_and_its_own_keys_given_beside_it(mine):
         (["~model.width=8,16"], "~model.width=8,16"),
         (["model={width: 8},{width: 16}"], "write model.width"),
         (["++model=bottleneck"], "model=bottleneck"),
-        (["model=5"], "found model=5"),
+        (["model=5"], "no model=5"),
         (["model.kwargs=null", "model=custom", "model.kwargs.kernel=3,5"], "model.kwargs.kernel"),
     ],
 )

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from scaling.compose.roots import roots
+from scaling.compose.members import member, members
 from scaling.config import check_frozen, read_group
-from scaling.data.base import Arrays, DataSet, Source
+from scaling.data.base import Arrays, DataSet
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.alone import alone
 from scaling.data.prepare.arrays import Prepared, find_prepared, prepared_folder, write_prepared
 from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
-from scaling.errors import UserError, suggestion
+from scaling.errors import UserError
 
 Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
@@ -48,7 +48,8 @@ class Ready:
 
 def survey() -> list[Found]:
     """Return for every data set whether it is on this machine; reads no examples."""
-    return [_found(name, read_set(name, {}).source()) for name, raw in known_sets().items() if _is_complete(raw)]
+    found = (_look_for(name, file) for name, file in members("data").items())
+    return [entry for entry in found if entry is not None]
 
 
 def prepare(
@@ -76,28 +77,9 @@ def prepare(
     )
 
 
-def known_sets() -> dict[str, dict[str, Any]]:
-    """Return the configs in conf/data by name, the user's own among them."""
-    found: dict[str, dict[str, Any]] = {}
-    for folder in reversed(roots("conf")):
-        for file in sorted((folder / "data").glob("*.yaml")):
-            raw = yaml.safe_load(file.read_text())
-            if isinstance(raw, dict) and "_target_" in raw:
-                found[file.stem] = raw
-    return found
-
-
-def _is_complete(raw: Mapping[str, Any]) -> bool:
-    """Say whether a config declares all sizes; npz, for instance, leaves them to the user."""
-    return raw.get("classes", 1) is not None
-
-
 def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
     """Return the data set of this name with some of its keys set."""
-    known = known_sets()
-    if name not in known:
-        raise UserError(f"found no data set {name!r}; {suggestion(name, known)}")
-    data: DataSet = read_group("data", {**known[name], **settings})
+    data: DataSet = read_group("data", member("data", name, settings))
     check_frozen("data", data)
     return data
 
@@ -135,5 +117,13 @@ def _prepare_images(data: ImageSet, watch: Watch | None, *, force: bool) -> None
     MEMORY.clear()  # may hold what lay there before
 
 
-def _found(name: str, source: Source) -> Found:
+def _look_for(name: str, file: Path) -> Found | None:
+    """Say where a data set is; None for a file that leaves sizes to the user, as npz does, or names no class."""
+    try:
+        config = member("data", name)
+        if "_target_" not in config or config.get("classes", 1) is None:
+            return None
+        source = read_group("data", config).source()
+    except UserError as error:  # of this file alone: the others are told
+        return Found(name, ready=False, where=str(file), advice=str(error))
     return Found(name, source.ready, source.where, source.advice)
