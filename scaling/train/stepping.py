@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from math import isfinite, prod
 
+from scaling.folders import set_aside
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks, Progress
 from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
@@ -14,6 +16,8 @@ from scaling.train.loop import Diverged, Trainer
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.filters import keep_filters
 from scaling.train.output.kept_weights import keep_weights
+
+log = logging.getLogger(__name__)
 
 
 def train_by_steps(
@@ -48,12 +52,19 @@ def train_by_steps(
 
 
 def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
-    """Build the trainer, and load it and the journal from the last checkpoint."""
+    """Build the trainer, and load it and the journal from the last checkpoint, if that is of the same model."""
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
     trainer = Trainer(run, cut, device, module=learner.module if learner else None)
-    state = read_checkpoint(attempt.folder.checkpoint, run.run_id)
+    path = attempt.folder.checkpoint
+    state = read_checkpoint(path, run.run_id)
+    if state is not None and (reason := trainer.misfit(state["trainer"])):
+        log.warning(
+            "found %s of another model (%s), whose code was changed since; set aside as %s, the run starts afresh",
+            *(path, reason, set_aside(path).name),
+        )
+        state = None
     if state is not None:
         trainer.load(state["trainer"])
     attempt.journal.begin(state and state["journal"])

@@ -224,6 +224,25 @@ def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
         assert again["points"][-1]["loss"] == once["points"][-1]["loss"]
 
 
+def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(scaling):
+    run = ["model.width=8,12", "train.steps=20", *ONE]
+    scaling("run", *run)
+    before = records(scaling.folder)
+    changed = sorted(before)[0]
+    path = scaling.folder / "results" / "runs" / changed / "record.json"
+    record = json.loads(before[changed])
+    path.write_text(json.dumps({**record, "counts": {**record["counts"], "N": 1}}))  # as before its code was edited
+    assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 1
+    assert f"1 settled run had other counts of parameters than the model has now: {changed};" in scaling("plan", *run)
+    assert "2 were there already" in scaling("run", *run)
+    scaling("run", "--redo", *run)
+    again = records(scaling.folder)
+    assert json.loads(again[changed])["counts"] == record["counts"]
+    assert {key: value for key, value in again.items() if key != changed} == {
+        key: value for key, value in before.items() if key != changed
+    }
+
+
 @pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
 def test_a_file_of_the_user_hides_no_library(scaling, name):
     (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
