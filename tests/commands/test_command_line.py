@@ -243,6 +243,14 @@ def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(sc
     }
 
 
+def test_a_hub_that_does_not_answer_is_told_at_once_in_one_line(scaling, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("HF_HOME", str(scaling.folder / "cache"))
+    said = scaling.outside("data", "prepare", "cifar10", f"data.root={scaling.folder}", code=2)
+    [line] = said.splitlines()
+    assert "http://127.0.0.1:9 does not answer, and it is not in the library's cache" in line
+
+
 @pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
 def test_a_file_of_the_user_hides_no_library(scaling, name):
     (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
