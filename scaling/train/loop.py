@@ -165,7 +165,7 @@ class Trainer:
         }
 
     def misfit(self, state: dict[str, Any]) -> str:
-        """Say in what a state is not one of this model and optimiser, "" where it fits."""
+        """Say in what a state is not one of this model, optimiser and kind of device, "" where it fits."""
         found, own = shapes_of(state["model"]), shapes_of(self.module.state_dict())
         for name in sorted(found.keys() | own.keys()):
             if found.get(name) != own.get(name):
@@ -173,6 +173,8 @@ class Trainer:
         trained = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
         if trained != [len(group["params"]) for group in self.optimizer.param_groups]:
             return "its optimiser trains other parameters"
+        if state["augmentation"].numel() != self.augmentation.get_state().numel():
+            return "its random streams are those of another kind of device"
         return ""
 
     def load(self, state: dict[str, Any]) -> None:

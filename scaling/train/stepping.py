@@ -52,7 +52,7 @@ def train_by_steps(
 
 
 def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
-    """Build the trainer, and load it and the journal from the last checkpoint, if that is of the same model."""
+    """Build the trainer, and load it and the journal from the last checkpoint, if that fits."""
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
@@ -61,7 +61,8 @@ def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
     state = read_checkpoint(path, run.run_id)
     if state is not None and (reason := trainer.misfit(state["trainer"])):
         log.warning(
-            "found %s of another model (%s), whose code was changed since; set aside as %s, the run starts afresh",
+            "found %s, which does not fit the run as it is now (%s): its code was changed, or its device; set aside as "
+            "%s, the run starts afresh",
             *(path, reason, set_aside(path).name),
         )
         state = None
