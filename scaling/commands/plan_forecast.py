@@ -28,7 +28,8 @@ BYTES_PER_NUMBER = 4  # fp32
 class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
-    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now.
+    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
+    those whose model has other counts of parameters now.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class PlanForecast:
     forecasts: Mapping[str, Forecast]
     workers: int
     lacking: tuple[PlannedRun, ...]
+    changed: tuple[PlannedRun, ...]
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -56,6 +58,7 @@ class PlanForecast:
             "dropped": len(self.plan.dropped),
             "duplicates": self.plan.duplicates,
             "lacking_milestones": len(self.lacking),
+            "changed_models": len(self.changed),
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -138,6 +141,7 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
         workers=min(capacity.workers, max(1, len(plan.runs))),
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
+        changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
     )
 
 
@@ -145,6 +149,11 @@ def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
     milestones = run.quantities.milestones
     found = settled.get(run.run_id) if len(milestones) > 1 else None  # the end alone is in every record
     return found is not None and found.lacks(milestones)
+
+
+def _model_changed(run: PlannedRun, settled: SettledRuns) -> bool:
+    found, counts = settled.get(run.run_id), run.quantities.counts.columns()
+    return found is not None and found.counts != {name: count for name, count in counts.items() if count}
 
 
 def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from scaling.accounting import COUNT_COLUMNS
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 
@@ -17,7 +18,8 @@ SUPERSEDED = "record.json.before"  # name of a record whose run is trained again
 class Settled:
     """What a dispatcher asks of a record.
 
-    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s.
+    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts:
+    of parameters, by column.
     """
 
     status: Status
@@ -28,6 +30,7 @@ class Settled:
     speed: float | None
     host: str
     attempts: int
+    counts: Mapping[str, int | float]
 
     @classmethod
     def of(cls, record: Record) -> Settled:
@@ -42,6 +45,7 @@ class Settled:
             speed=how.get("examples_per_second"),
             host=str(how.get("host") or ""),
             attempts=int(how.get("attempts") or 1),
+            counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
         )
 
     def lacks(self, milestones: Iterable[int]) -> bool:
