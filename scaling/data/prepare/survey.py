@@ -11,7 +11,7 @@ import yaml
 
 from scaling.compose.roots import roots
 from scaling.config import check_frozen, read_group
-from scaling.data.base import Arrays, DataSet, Source
+from scaling.data.base import DataSet, Source, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.alone import alone
@@ -69,7 +69,7 @@ def prepare(
         where=data.source().where,
         shape=data.shape,
         classes=data.classes,
-        n_train=len(splits.train) if isinstance(splits.train, Arrays) else None,
+        n_train=None if isinstance(splits.train, Stream) else len(splits.train),
         n_validation=len(splits.validation),
         n_test=len(splits.test),
         chance=splits.chance,
