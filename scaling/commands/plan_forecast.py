@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.dispatch.launcher import Settings, launcher_of
 from scaling.dispatch.states.read_state import Reader
-from scaling.dispatch.states.settled import SettledRuns, lacking_milestones
+from scaling.dispatch.states.settled import SettledRuns, changed_models, lacking_milestones
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
@@ -28,7 +28,8 @@ BYTES_PER_NUMBER = 4  # fp32
 class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
-    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now.
+    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
+    those whose model has other counts of parameters now.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class PlanForecast:
     forecasts: Mapping[str, Forecast]
     workers: int
     lacking: tuple[PlannedRun, ...]
+    changed: tuple[PlannedRun, ...]
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -56,6 +58,7 @@ class PlanForecast:
             "dropped": len(self.plan.dropped),
             "duplicates": self.plan.duplicates,
             "lacking_milestones": len(self.lacking),
+            "changed_models": len(self.changed),
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -138,6 +141,7 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
         workers=min(capacity.workers, max(1, len(plan.runs))),
         lacking=tuple(lacking_milestones(plan.runs, settled)),
+        changed=tuple(changed_models(plan.runs, settled)),
     )
 
 

@@ -14,6 +14,7 @@ from scaling.numbers import big, duration, size
 from scaling.plan.planned import as_overrides
 
 ROWS_SHOWN = 30  # of a long plan; --all shows every run
+CHANGED_SHOWN = 3  # run ids, of settled runs of another model
 PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no cell is cut
 
 
@@ -83,6 +84,13 @@ def summary(view: PlanForecast) -> list[str]:
     if total["lacking_milestones"]:
         lines.append(
             f"{total['lacking_milestones']:,} settled runs lack a milestone that is asked for now: "
+            f"`scaling run --redo` trains them again"
+        )
+    if view.changed:
+        named = ", ".join(run.run_id for run in view.changed[:CHANGED_SHOWN])
+        lines.append(
+            f"{many(len(view.changed), 'settled run')} had other counts of parameters than the model has now: {named}"
+            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code was changed: raise model.version, or "
             f"`scaling run --redo` trains them again"
         )
     lines += _dropped(view)

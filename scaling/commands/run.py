@@ -31,7 +31,11 @@ Examples:
 @overrides
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
-@click.option("--redo", is_flag=True, help="Train settled runs again that lack a milestone which is asked for now.")
+@click.option(
+    "--redo",
+    is_flag=True,
+    help="Train settled runs again that lack a milestone asked for now, or whose model was changed.",
+)
 @json_option
 def run(
     arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, redo: bool, json_path: str | None
@@ -125,13 +129,14 @@ def _order(forecast: PlanForecast) -> Order:
 
 
 def _train_again(forecast: PlanForecast, settings: Settings) -> PlanForecast:
-    """Put the records aside that lack milestones, and return the forecast of the plan without them."""
+    """Put the records aside that lack milestones or are of another model; return the plan's forecast without them."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.dispatch.states.settled import supersede
 
-    for run in forecast.lacking:
-        supersede(forecast.plan.folder.run(run.run_id))
-    click.echo(f"{len(forecast.lacking):,} settled runs are trained again for their milestones", err=True)
+    again = {run.run_id for run in (*forecast.lacking, *forecast.changed)}
+    for run_id in again:
+        supersede(forecast.plan.folder.run(run_id))
+    click.echo(f"{len(again):,} settled runs are trained again for their milestones or their changed model", err=True)
     return forecast_plan(forecast.plan, settings)
 
 

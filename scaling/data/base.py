@@ -96,16 +96,16 @@ class Splits:
 
     `train`: exactly the subset asked for, in subset order, or a Stream of fresh examples; `mean`, `std`: per channel
     (or scalar), in units of x as stored, to normalise by; `chance`: the loss of the constant predictor on the test
-    set and `chance_se` its standard error; `population_loss`: for data whose expected loss has a closed form, a
-    function of the model's weight vector; `facts`: what else the record is to say of the data; `published`: known for
-    images that had names as files.
+    set and `chance_se` its standard error (None: of a single example); `population_loss`: for data whose expected loss
+    has a closed form, a function of the model's weight vector; `facts`: what else the record is to say of the data;
+    `published`: known for images that had names as files.
     """
 
     train: Arrays | Picked | Stream
     validation: Arrays
     test: Arrays
     chance: float
-    chance_se: float
+    chance_se: float | None
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     population_loss: Callable[[np.ndarray], float] | None = None

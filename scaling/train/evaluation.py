@@ -73,11 +73,11 @@ def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float 
 def has_diverged(evaluation: Evaluation, splits: Splits) -> bool:
     """Say whether a model is not finite, or its training loss lies above chance by 3 standard errors."""
     train = evaluation.train
-    margin = ABOVE * hypot(train.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    margin = ABOVE * hypot(train.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
     return not train.loss <= splits.chance + margin or evaluation.test.loss != evaluation.test.loss
 
 
 def is_at_chance(evaluation: Evaluation, splits: Splits) -> bool:
     """Say whether a model's test loss lies within 2 standard errors of that of the constant predictor."""
-    margin = AROUND * hypot(evaluation.test.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    margin = AROUND * hypot(evaluation.test.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
     return abs(evaluation.test.loss - splits.chance) <= margin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 from time import monotonic
@@ -37,6 +37,11 @@ class Reading:
 
     step: int
     loss: float
+
+
+def shapes_of(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a state's tensors by name."""
+    return {name: tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
 
 
 def checked_micro_batch(train: Train, module: nn.Module) -> int:
@@ -168,9 +173,18 @@ class Trainer:
             "global": stream_states(self._gpus),
         }
 
-    def continues(self, state: dict[str, Any]) -> bool:
-        """Say whether a state is of this kind of device: another's generators draw other numbers, from other states."""
-        return len(_streams_of(state)["torch"]) == 1 + len(self._gpus)
+    def misfit(self, state: dict[str, Any]) -> str:
+        """Say in what a state is not one of this model, optimiser and kind of device, "" where it fits."""
+        found, own = shapes_of(state["model"]), shapes_of(self.module.state_dict())
+        for name in sorted(found.keys() | own.keys()):
+            if found.get(name) != own.get(name):
+                return f"its {name} has the shape {found.get(name, 'none')}, the model's {own.get(name, 'none')}"
+        trained = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
+        if trained != [len(group["params"]) for group in self.optimizer.param_groups]:
+            return "its optimiser trains other parameters"
+        if state["augmentation"].numel() != self.augmentation.get_state().numel():
+            return "its random streams are those of another kind of device"
+        return ""
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""

@@ -21,10 +21,12 @@ Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss and error over a set of examples, with their standard errors; errors are None for a regression."""
+    """Mean loss and error over a set of examples, with their standard errors, which a single example does not have.
+
+    Errors are None for a regression."""
 
     loss: float
-    loss_se: float
+    loss_se: float | None
     error: float | None = None
     error_se: float | None = None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import isfinite, prod
 from typing import Any
 
-from scaling.folders import read_lines
+from scaling.folders import read_lines, set_aside
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks, Progress
 from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
@@ -58,18 +58,18 @@ def train_by_steps(
 
 
 def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
-    """Build the trainer, and load it and the journal from the last checkpoint."""
+    """Build the trainer, and load it and the journal from the last checkpoint, if that fits."""
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
     trainer = Trainer(run, cut, device, module=learner.module if learner else None)
-    state = read_checkpoint(attempt.folder.checkpoint, run.run_id)
-    if state is not None and not trainer.continues(state["trainer"]):
+    path = attempt.folder.checkpoint
+    state = read_checkpoint(path, run.run_id)
+    if state is not None and (reason := trainer.misfit(state["trainer"])):
         log.warning(
-            "found a checkpoint at step %d from another kind of device than %s, where the run would go on with other "
-            "numbers; it starts again",
-            state["trainer"]["step"],
-            device,
+            "found %s, which does not fit the run as it is now (%s): its code was changed, or its device; set aside as "
+            "%s, the run starts afresh",
+            *(path, reason, set_aside(path).name),
         )
         state = None
     if state is not None:

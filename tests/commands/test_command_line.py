@@ -224,6 +224,33 @@ def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
         assert again["points"][-1]["loss"] == once["points"][-1]["loss"]
 
 
+def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(scaling):
+    run = ["model.width=8,12", "train.steps=20", *ONE]
+    scaling("run", *run)
+    before = records(scaling.folder)
+    changed = sorted(before)[0]
+    path = scaling.folder / "results" / "runs" / changed / "record.json"
+    record = json.loads(before[changed])
+    path.write_text(json.dumps({**record, "counts": {**record["counts"], "N": 1}}))  # as before its code was edited
+    assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 1
+    assert f"1 settled run had other counts of parameters than the model has now: {changed};" in scaling("plan", *run)
+    assert "2 were there already" in scaling("run", *run)
+    scaling("run", "--redo", *run)
+    again = records(scaling.folder)
+    assert json.loads(again[changed])["counts"] == record["counts"]
+    assert {key: value for key, value in again.items() if key != changed} == {
+        key: value for key, value in before.items() if key != changed
+    }
+
+
+def test_a_hub_that_does_not_answer_is_told_at_once_in_one_line(scaling, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("HF_HOME", str(scaling.folder / "cache"))
+    said = scaling.outside("data", "prepare", "cifar10", f"data.root={scaling.folder}", code=2)
+    [line] = said.splitlines()
+    assert "http://127.0.0.1:9 does not answer, and it is not in the library's cache" in line
+
+
 @pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
 def test_a_file_of_the_user_hides_no_library(scaling, name):
     (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")

@@ -55,3 +55,15 @@ class Dropping(Net):
     def forward(self, x):
         z = torch.relu(self.first(x))
         return self.head(z if self.training and random.random() < 0.3 else z + self.middle(z))
+
+
+class Changing(Net):
+    """A module that its user edits while a run is under way."""
+
+
+class Deeper(Net):
+    """What became of it: wider in the middle."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.middle = nn.Sequential(nn.Linear(width, 3 * width), nn.ReLU(), nn.Linear(3 * width, width))

@@ -93,6 +93,7 @@ TARGETS = {
     "blobs": f"{__name__}.Blobs",
     "line": f"{__name__}.Line",
     "drawn": f"{__name__}.Drawn",
+    "npz": "scaling.data.npz.Npz",
     "linear_teacher": "scaling.data.linear_teacher.LinearTeacher",
     "adamw": "scaling.optim.adamw.AdamW",
     "lion": "scaling.optim.lion.Lion",

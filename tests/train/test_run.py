@@ -307,3 +307,18 @@ def test_a_frozen_layer_stays_as_it_was_drawn_and_is_counted(optim, tmp_path):
     assert record.counts["N_frozen"] == 6 * 8 + 8
     assert record.counts["N_total"] == sum(value.numel() for value in first.values())
     assert "N_frozen" not in trained(planned({"steps": 5}), tmp_path).counts
+
+
+def test_a_single_test_example_has_a_loss_and_no_standard_error(tmp_path):
+    x, y = np.eye(3, dtype=np.float32)[np.arange(90) % 3], np.arange(90) % 3
+    held_out = {f"{name}_{split}": part[:1] for split in ("val", "test") for name, part in (("x", x), ("y", y))}
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, **held_out)
+    keys = {"file": "mine.npz", "root": str(tmp_path), "classes": 3, "features": 3, "examples": 90}
+    run = planned({"steps": 100, "milestones": 2}, data={"is": "npz", **keys})
+    record = trained(run, tmp_path)
+    assert record.status == "finished"
+    raw = read_record(folder_of(run, tmp_path)).to_dict()
+    for point in raw["points"]:
+        assert 0 < point["loss"] < log(3)
+        assert (point["loss_se"], point["error"], point["error_se"]) == (None, 0.0, None)
+    assert (raw["data"]["n_test"], raw["data"]["chance_se"]) == (1, None)

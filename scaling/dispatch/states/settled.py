@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scaling.accounting import COUNT_COLUMNS
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 
@@ -21,7 +22,8 @@ SUPERSEDED = "record.json.before"  # name of a record whose run is trained again
 class Settled:
     """What a dispatcher asks of a record.
 
-    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s.
+    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts:
+    of parameters, by column.
     """
 
     status: Status
@@ -32,6 +34,7 @@ class Settled:
     speed: float | None
     host: str
     attempts: int
+    counts: Mapping[str, int | float]
 
     @classmethod
     def of(cls, record: Record) -> Settled:
@@ -46,6 +49,7 @@ class Settled:
             speed=how.get("examples_per_second"),
             host=str(how.get("host") or ""),
             attempts=int(how.get("attempts") or 1),
+            counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
         )
 
     def keeps(self, files: RunFolder, steps: Iterable[int]) -> bool:
@@ -113,6 +117,15 @@ def _lacks(run: PlannedRun, found: Settled | None) -> bool:
     return (
         found is not None and found.status == "finished" and not set(found.steps).issuperset(run.quantities.milestones)
     )
+
+
+def changed_models(runs: Iterable[PlannedRun], settled: SettledRuns) -> list[PlannedRun]:
+    """Return the settled runs whose model had other counts of parameters than its code gives it now."""
+    return [run for run in runs if (found := settled.get(run.run_id)) is not None and _counts(run) != found.counts]
+
+
+def _counts(run: PlannedRun) -> dict[str, int]:
+    return {name: count for name, count in run.quantities.counts.columns().items() if count}
 
 
 def supersede(files: RunFolder) -> None:
