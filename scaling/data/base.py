@@ -24,6 +24,34 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.y)
 
+    def part(self, start: int, stop: int) -> Arrays:
+        """Return the examples from `start` up to `stop`."""
+        return Arrays(self.x[start:stop], self.y[start:stop])
+
+    def picked(self, places: np.ndarray) -> Arrays:
+        """Return the examples at some places."""
+        return Arrays(self.x[places], self.y[places])
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Examples of a file too large to be copied: the i-th is row `rows[i]` of `file`, its label `y[i]`."""
+
+    file: np.ndarray
+    rows: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def part(self, start: int, stop: int) -> Arrays:
+        """Return copies of the examples from `start` up to `stop`."""
+        return Arrays(self.file[self.rows[start:stop]], self.y[start:stop])
+
+    def picked(self, places: np.ndarray) -> Arrays:
+        """Return copies of the examples at some places."""
+        return Arrays(self.file[self.rows[places]], self.y[places])
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -73,7 +101,7 @@ class Splits:
     `published`: known for images that had names as files.
     """
 
-    train: Arrays | Stream
+    train: Arrays | Picked | Stream
     validation: Arrays
     test: Arrays
     chance: float

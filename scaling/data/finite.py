@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling.data.base import SPLITS, Arrays, DataSet, Published, Splits
+from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Splits
 from scaling.data.chance import constant_predictor
 from scaling.data.check import checked
-from scaling.data.memory import MEMORY
+from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
@@ -62,14 +62,16 @@ class FiniteSet(DataSet):
             published=whole.published,
         )
 
-    def _first(self, whole: Whole, size: int) -> Arrays:
+    def _first(self, whole: Whole, size: int) -> Arrays | Picked:
         if whole.ordered == self.seed:
-            return Arrays(whole.train.x[:size], whole.train.y[:size])
+            return whole.train.part(0, size)
         group = (replace(self, size=None), "subset")
 
-        def take() -> Arrays:
-            rows = subset_order(whole.train.y, seed=self.seed, size=size)
-            return Arrays(whole.train.x[rows], whole.train.y[rows])
+        def take() -> Arrays | Picked:
+            rows, x = subset_order(whole.train.y, seed=self.seed, size=size), whole.train.x
+            if stays_in_file(x[:size]):
+                return Picked(x, rows, whole.train.y[rows])
+            return whole.train.picked(rows)
 
         return MEMORY.get(group, size, take)
 
@@ -87,14 +89,9 @@ class FiniteSet(DataSet):
         return whole
 
 
-def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:
-    """Return some of the examples."""
-    return Arrays(arrays.x[rows], arrays.y[rows])
-
-
 def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:
     """Split examples, class-proportionally, into parts of the given sizes and one of all that is left."""
     order = subset_order(arrays.y, seed=seed)
     ends = np.cumsum([0, *sizes])
     cuts = [*pairwise(ends), (ends[-1], len(order))]
-    return [rows_of(arrays, np.sort(order[a:b])) for a, b in cuts]
+    return [arrays.picked(np.sort(order[a:b])) for a, b in cuts]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scaling.data.base import Arrays
+from scaling.data.base import Stream
 from scaling.data.chance import mean_and_error
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
@@ -134,7 +134,7 @@ def score_fit(fit: Fit, examples: Examples, outputs: int) -> Score:
 def with_chance(run: PlannedRun, sets: Sets) -> Sets:
     """Return the sets with `chance` in squared error: the loss of predicting the mean target of the whole subset."""
     outputs, pool = run.config.data.outputs, sets.splits.train
-    assert isinstance(pool, Arrays), "features are of a subset with an end"
+    assert not isinstance(pool, Stream), "features are of a subset with an end"
     constant = targets_of(torch.from_numpy(pool.y).to(sets.test.y.device), outputs).mean(0)
     chance, chance_se = mean_and_error((targets_of(sets.test.y, outputs) - constant).square().sum(1))
     return replace(sets, splits=replace(sets.splits, chance=chance, chance_se=chance_se))

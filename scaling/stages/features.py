@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scaling.data.base import SPLITS, Arrays, Splits
-from scaling.data.finite import rows_of
+from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import load_array
 from scaling.folders import RunFolder, folder_aside
 from scaling.global_streams import own_streams
@@ -47,15 +46,15 @@ def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Se
     return Sets(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
 
 
-def training_examples(run: PlannedRun, splits: Splits) -> Arrays:
+def training_examples(run: PlannedRun, splits: Splits) -> Arrays | Picked:
     """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own random stream."""
     pool, shots = splits.train, getattr(run.config.stage, "shots", None)
-    assert isinstance(pool, Arrays), "features are of a subset with an end"
+    assert not isinstance(pool, Stream), "features are of a subset with an end"
     if shots is None:
         return pool
     order = torch.randperm(len(pool), generator=stream(run.config.seed, "shots")).numpy()
     labels = pool.y[order]
-    return rows_of(pool, np.concatenate([order[labels == label][:shots] for label in range(run.config.data.outputs)]))
+    return pool.picked(np.concatenate([order[labels == label][:shots] for label in range(run.config.data.outputs)]))
 
 
 def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
@@ -80,7 +79,7 @@ def _of_few(run: PlannedRun, splits: Splits, body: nn.Module, device: torch.devi
     """Return the features of training examples that may be few, the same as among many."""
     few = splits.train
     assert isinstance(few, Arrays), "features are of a subset with an end"
-    several = replace(splits, train=rows_of(few, np.resize(np.arange(len(few)), max(len(few), SEVERAL))))
+    several = replace(splits, train=few.picked(np.resize(np.arange(len(few)), max(len(few), SEVERAL))))
     return np.concatenate(list(_passes(run, body, several, "train", device)))[: len(few)]
 
 
@@ -107,7 +106,7 @@ def _body(run: PlannedRun, folder: RunFolder, device: torch.device) -> nn.Module
 
 def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
     """Yield the features of one split in blocks of examples; what a body draws does not depend on the run's seed."""
-    examples: Arrays = getattr(splits, name)
+    examples: Arrays | Picked = getattr(splits, name)
     parent = run.parent
     assert parent is not None, "a run from scratch has no body"
     scale = scale_of(splits, run.config.data.shape, device)
@@ -115,7 +114,7 @@ def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device:
     rows = EVALUATED_ROWS[device.type]
     with own_streams(derive_seed(parent.config.seed, "features", name)):
         for start in range(0, len(examples), rows):
-            part = Arrays(examples.x[start : start + rows], examples.y[start : start + rows])
+            part = examples.part(start, start + rows)
             x, _ = bring(part, scale, device, reads=0).between(0, len(part))
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 yield body(x).float().cpu().numpy()

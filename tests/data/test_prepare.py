@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from scaling.data.base import Arrays
+from scaling.data.base import Arrays, Picked
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.pictures import decoded
@@ -101,9 +101,15 @@ def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, mo
     assert isinstance(train.x, np.memmap)
     assert np.bincount(train.y).tolist() == [10, 2, 1]
     other = read_set("imagenet1k", {**settings, "seed": 1}).load(13).train
-    assert isinstance(other, Arrays)
+    assert isinstance(other, Picked)  # which copies nothing
+    assert isinstance(other.file, np.memmap)
     assert np.bincount(other.y).tolist() == [10, 2, 1]
-    assert np.array_equal(greys(other), other.y)
+    assert np.array_equal(greys(other.part(0, 13)), other.y)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 1 << 30)
+    MEMORY.clear()
+    copied = read_set("imagenet1k", {**settings, "seed": 1}).load(13).train
+    assert isinstance(copied, Arrays)
+    assert np.array_equal(copied.x, other.part(0, 13).x)
 
 
 def test_parquet_files_in_pieces_with_hidden_test_labels(tmp_path: Path) -> None:

@@ -92,20 +92,6 @@ def test_a_broken_checkpoint_is_set_aside_and_the_run_starts_afresh(damage, tmp_
     assert "set aside" in caplog.text
 
 
-def test_a_checkpoint_of_a_gpu_does_not_block_the_run_on_a_cpu(tmp_path, every_step, caplog):
-    run = planned({"steps": 250}, data={"is": "blobs", "size": 100, "pixels": True}, augment="standard")
-    straight = train_run(run, folder_of(run, tmp_path / "straight"), device="cpu")
-    folder = folder_of(run, tmp_path)
-    assert train_run(run, folder, device="cpu", stop=stopped_after(100)) is None
-    state = read_checkpoint(folder.checkpoint, run.run_id)
-    gpu = torch.zeros(16, dtype=torch.uint8)  # the size of a CUDA generator's state
-    state["trainer"]["augmentation"] = gpu
-    state["trainer"]["global"]["torch"].append(gpu)
-    write_checkpoint(folder.checkpoint, run.run_id, state)
-    assert essence(train_run(run, folder, device="cpu")) == essence(straight)
-    assert "its random streams are those of another kind of device" in caplog.text
-
-
 def test_a_foreign_checkpoint_is_set_aside(tmp_path, every_step, caplog):
     one, other = (planned({"steps": 250}, seed=seed) for seed in (0, 1))
     wanted = train_run(one, folder_of(one, tmp_path / "a"), device="cpu")

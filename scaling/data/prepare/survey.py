@@ -11,7 +11,7 @@ import numpy as np
 
 from scaling.compose.members import member, members
 from scaling.config import check_frozen, read_group
-from scaling.data.base import Arrays, DataSet
+from scaling.data.base import DataSet, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.alone import alone
@@ -70,7 +70,7 @@ def prepare(
         where=data.source().where,
         shape=data.shape,
         classes=data.classes,
-        n_train=len(splits.train) if isinstance(splits.train, Arrays) else None,
+        n_train=None if isinstance(splits.train, Stream) else len(splits.train),
         n_validation=len(splits.validation),
         n_test=len(splits.test),
         chance=splits.chance,

@@ -37,10 +37,10 @@ def load_sets(run: PlannedRun, device: torch.device) -> Sets:
     if isinstance(splits.train, Stream):
         first = splits.train.first(max(quantities.D, TRAIN_EXAMPLES))
         feed: Feed = Chunks(splits.train, first, scale, device)
+        sample = first.part(0, TRAIN_EXAMPLES)
     else:
-        first = splits.train
-        feed = epoch_feed(bring(first, scale, device, reads=quantities.D), seed=config.seed)
-    sample = Arrays(first.x[:TRAIN_EXAMPLES], first.y[:TRAIN_EXAMPLES])
+        feed = epoch_feed(bring(splits.train, scale, device, reads=quantities.D), seed=config.seed)
+        sample = splits.train.part(0, TRAIN_EXAMPLES)
     train, validation, test = (
         bring(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
     )
@@ -54,7 +54,10 @@ def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
         splits: Splits = data.load(D_unique, stream_seed=seed)
     validation, test = checked(data, "validation", splits.validation), checked(data, "test", splits.test)
     train = splits.train
-    train = _drawn(train, data, seed) if isinstance(train, Stream) else checked(data, "train", train)
+    if isinstance(train, Stream):
+        train = _drawn(train, data, seed)
+    elif isinstance(train, Arrays):  # the file of picked ones was checked when it was opened
+        train = checked(data, "train", train)
     return replace(splits, train=train, validation=validation, test=test)
 
 
