@@ -120,13 +120,15 @@ class State:
             gram += 1.0
         curved = second - gram * psi if gram else second
         gradient, upper = -np.einsum("bn,ibn->ib", psi, jacobian), np.zeros((p, p, batch))
-        for i in range(p):
-            values = np.einsum("bn,jbn->jb", curved * jacobian[i], jacobian[: i + 1])
-            matrix[i, : i + 1] += values
-            matrix[:i, i] += values[:i]
-            first = 0 if self.absolute else i
-            above = np.einsum("bn,jbn->jb", majorant * jacobian[i], jacobian[first : i + 1])
-            upper[i, first : i + 1] = upper[first : i + 1, i] = above
+        lower = np.tri(p, dtype=bool)[:, :, None]
+        full = np.einsum("ibn,jbn->ijb", curved * jacobian, jacobian)
+        matrix += np.where(lower, full, full.swapaxes(0, 1))
+        above = majorant * jacobian
+        if self.absolute:
+            full = np.einsum("ibn,jbn->ijb", above, jacobian)
+            upper = np.where(lower, full, full.swapaxes(0, 1))
+        else:
+            np.einsum("iib->ib", upper)[:] = np.einsum("ibn,ibn->ib", above, jacobian)
         return gradient, matrix, upper
 
 

@@ -1,10 +1,13 @@
-"""One report that several tests read, of a small sweep in which some runs went wrong."""
+"""What the tests of the analysis share: how many starts a fit has, and one report that several of them read."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from analysis.laws import LAWS
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from tests.analysis import worlds
@@ -28,6 +31,25 @@ def troubled(table):
     table.loc[2, "status"] = "missing"
     table.loc[3, "flags"] = "at_chance"
     return table
+
+
+USUAL = dict(LAWS)
+FEW = {name: replace(law, default_starts=min(16, law.default_starts)) for name, law in USUAL.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_starts():
+    """Fit from a quarter of the usual starts, which is half the work, all but the tests of the search itself."""
+    LAWS.update(FEW)
+    yield
+    LAWS.update(USUAL)
+
+
+@pytest.fixture(scope="module")
+def usual_starts(few_starts):
+    LAWS.update(USUAL)
+    yield
+    LAWS.update(FEW)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import fit
 from analysis.errors import Refusal, UserError
 from analysis.estimates.backtest import backtest
 from analysis.estimates.forecast import forecast, forecasts
 from analysis.estimates.multiverse import multiverse
 from analysis.fitting.card import card_text
-from tests.analysis.quick import FEW, fit
 
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
@@ -41,7 +41,7 @@ def curve(n: int = 24, noise: float = 0.004) -> pd.DataFrame:
 
 
 def test_forecast_holds_the_truth_and_says_how_far_it_looks() -> None:
-    said = forecast(grid(), at={"C": 1e22}, resamples=100, **FEW)
+    said = forecast(grid(), at={"C": 1e22}, resamples=100)
     truth = loss(np.array([said.at["N"]]), np.array([said.at["D"]]))[0]
     assert said.mean_interval[0] < truth < said.mean_interval[1]
     assert said.run_interval[1] - said.run_interval[0] > said.mean_interval[1] - said.mean_interval[0]
@@ -53,30 +53,30 @@ def test_forecast_holds_the_truth_and_says_how_far_it_looks() -> None:
 
 def test_forecasts_of_several_settings_are_those_of_each() -> None:
     at = [{"C": 1e22}, {"C": 1e23}]
-    both = forecasts(curve(), "power", at=at, x="C", resamples=20, **FEW)
-    assert both == [forecast(curve(), "power", at=one, x="C", resamples=20, **FEW) for one in at]
+    both = forecasts(curve(), "power", at=at, x="C", resamples=20)
+    assert both == [forecast(curve(), "power", at=one, x="C", resamples=20) for one in at]
 
 
 def test_forecast_of_a_one_variable_law() -> None:
-    said = forecast(curve(), "saturating", at={"C": 1e22}, x="C", resamples=50, **FEW)
+    said = forecast(curve(), "saturating", at={"C": 1e22}, x="C", resamples=50)
     assert said.value == pytest.approx(1.2 + 2e3 * 1e22**-0.2, rel=0.02)
     with pytest.raises(UserError, match="forecasts at C"):
-        forecast(curve(), "saturating", at={"N": 3.0}, x="C", resamples=20, check=False, **FEW)
+        forecast(curve(), "saturating", at={"N": 3.0}, x="C", resamples=20, check=False)
 
 
 def test_backtests_rank_the_true_law_above_a_plain_power() -> None:
-    found = backtest(curve(), ["power", "saturating"], x="C", resamples=50, **FEW)
+    found = backtest(curve(), ["power", "saturating"], x="C", resamples=50)
     assert found.best == "saturating"
     assert [score.law for score in found.scores] == ["saturating", "power"]
     assert 0 <= found.scores[0].coverage <= 1
     assert json.loads(found.to_json())["best"] == "saturating"
-    bare = backtest(curve(), ["power", "saturating"], x="C", resamples=0, **FEW)
+    bare = backtest(curve(), ["power", "saturating"], x="C", resamples=0)
     assert [score.error for score in bare.scores] == [score.error for score in found.scores]
     assert json.loads(bare.to_json())["scores"][0]["coverage"] is None
 
 
 def test_backtest_by_n_leaves_out_the_largest_models() -> None:
-    found = backtest(grid(), ["chinchilla"], by="N", resamples=0, **FEW)
+    found = backtest(grid(), ["chinchilla"], by="N", resamples=0)
     assert all(split.error < 0.05 for split in found.scores[0].splits)
     assert all(split.factor > 1 for split in found.scores[0].splits)
     with pytest.raises(Refusal, match="distinct values"):
@@ -114,7 +114,7 @@ def test_a_law_that_misses_the_means_fails_the_test_of_seeds() -> None:
 
 def test_conventions_of_n_move_the_exponent_and_are_shown() -> None:
     table = grid().assign(N_total=lambda t: t.N + 2e7, C_counted=lambda t: 0.9 * t.C)
-    worlds = multiverse(table, resamples=0, **FEW)
+    worlds = multiverse(table, resamples=0)
     assert {(world.columns["N"], world.columns["C"]) for world in worlds.worlds} == {
         ("N", "C"),
         ("N", "C_counted"),
@@ -123,17 +123,17 @@ def test_conventions_of_n_move_the_exponent_and_are_shown() -> None:
     }
     low, high = worlds.N_exponents
     assert high - low > 0.05
-    assert multiverse(table, resamples=0, found=fit(table, resamples=0), **FEW) == worlds
-    single = multiverse(table, "power", x="N", resamples=0, **FEW)
+    assert multiverse(table, resamples=0, found=fit(table, resamples=0)) == worlds
+    single = multiverse(table, "power", x="N", resamples=0)
     assert [world.columns["N"] for world in single.worlds] == ["N", "N_total"]
 
 
 def test_a_convention_of_c_counts_where_rows_are_chosen_by_it() -> None:
     table = grid(seeds=1).assign(C_counted=lambda t: 0.9 * t.C)
-    every = multiverse(table, resamples=0, **FEW).worlds
+    every = multiverse(table, resamples=0).worlds
     assert [world.columns["C"] for world in every] == ["C", "C_counted"]
     assert every[0].params == every[1].params
-    chosen = multiverse(table, resamples=0, where=f"C < {0.95 * table.C.max()}", **FEW).worlds
+    chosen = multiverse(table, resamples=0, where=f"C < {0.95 * table.C.max()}").worlds
     assert chosen[0].params != chosen[1].params
 
 

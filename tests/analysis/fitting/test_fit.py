@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import Fit
+from analysis import Fit, fit
 from analysis.errors import Refusal, UserError
-from tests.analysis.quick import fit
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 

@@ -25,6 +25,7 @@ from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array, Evaluation, Inputs
 
+pytestmark = pytest.mark.usefixtures("usual_starts")
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
 
@@ -83,9 +84,9 @@ def test_a_million_rows() -> None:
 
 def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) -> None:
     table = surface(2_000)
-    refits = fit(table, resamples=200, starts=16)
+    refits = fit(table, resamples=200)
     monkeypatch.setattr(analysis.fitting.resample, "MOST_VALUES", 1)
-    drawn = fit(table, resamples=200, starts=16)
+    drawn = fit(table, resamples=200)
     for name in P:
         assert np.ptp(drawn.intervals[name]) == pytest.approx(np.ptp(refits.intervals[name]), rel=0.25)
 

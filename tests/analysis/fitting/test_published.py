@@ -12,9 +12,12 @@ import pytest
 from analysis import fit
 
 REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
-pytestmark = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason="SCALING_REFERENCE_DIR is not set to a folder with the published data"
-)
+pytestmark = [
+    pytest.mark.usefixtures("usual_starts"),
+    pytest.mark.skipif(
+        not REFERENCE.is_dir(), reason="SCALING_REFERENCE_DIR is not set to a folder with the published data"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from analysis.errors import UserError
 from analysis.laws import LAWS, Law, get_law, own_law
 from analysis.laws.base import Units
 
+pytestmark = pytest.mark.usefixtures("usual_starts")
 TRUTHS: dict[str, dict[str, float]] = {
     "power": {"a": 3.0, "alpha": 0.2},
     "saturating": {"E": 0.5, "a": 30.0, "alpha": 0.25},
