@@ -12,7 +12,7 @@ import pytest
 from analysis import Fit, fit
 from analysis.fitting.verdict.ahead import Ahead
 from analysis.fitting.verdict.misfit import Misfit, structure, tail
-from analysis.fitting.verdict.rule import weigh_hold_out
+from analysis.fitting.verdict.rule import gross, weigh_hold_out
 from tests.benchmarks.verdicts import KINDS, Design, simulate
 
 REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
@@ -73,7 +73,7 @@ def test_a_lack_of_fit_too_small_to_matter_is_told_with_its_size() -> None:
     assert found.lack_of_fit is not None
     assert found.lack_of_fit.p_value < 1e-5
     assert found.certificate.status == "ok"
-    assert any("seeds explain: by 0.1" in text and "where runs scatter by 0.4" in text for text in found.warnings)
+    assert any("seeds explain: by 0.1" in text and "where runs scatter by 0.39" in text for text in found.warnings)
 
 
 def test_milestones_of_a_run_share_its_noise_and_are_no_structure() -> None:
@@ -93,6 +93,14 @@ def test_a_hold_out_needs_less_where_there_is_a_lack_of_fit() -> None:
     assert len(weigh_hold_out(lack, Ahead(0.03, 0.02)).reasons) == 2
     assert weigh_hold_out(lack, Ahead(0.005, 0.001)).reasons == ()
     assert len(weigh_hold_out(lack, None).remarks) == 1
+
+
+def test_a_lack_of_fit_is_gross_beside_the_noise_or_beside_a_per_cent() -> None:
+    assert gross(Misfit(p_value=1e-4, noise=0.002, systematic=0.005, against="seeds"))
+    assert gross(Misfit(p_value=1e-4, noise=0.01, systematic=0.015, against="seeds"))
+    assert not gross(Misfit(p_value=1e-4, noise=0.004, systematic=0.006, against="seeds"))
+    assert not gross(Misfit(p_value=1e-90, noise=1e-9, systematic=1e-4, against="structure"))
+    assert not gross(Misfit(p_value=0.05, noise=0.01, systematic=0.03, against="structure"))
 
 
 def test_structure_splits_residuals_into_noise_and_error() -> None:
