@@ -24,11 +24,11 @@ from analysis.numbers import number, percent
 UNLIKELY = 0.01
 """p value of a lack of fit below which it is one."""
 GROSS = 2.0
-"""Law's own error over the noise of a run beyond which a lack of fit alone weakens the law."""
+"""Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; 1 above `FAR`."""
 SMALL = 1e-3
 """Law's own error (share of y) that matters to nobody: losses are published with three decimals."""
 FAR = 0.01
-"""Error ahead (share of y) that matters to nobody."""
+"""Error (share of y) from which a law that is off ahead, or by more than its noise, is no longer to be trusted."""
 SURE = 2.0
 """Error ahead over the half-width of its 95 % interval beyond which a hold-out alone weakens the law."""
 LIKELY = 0.5
@@ -83,7 +83,9 @@ def weigh_hold_out(lack: Misfit | None, ahead: Ahead | None) -> Verdict:
 
 def gross(lack: Misfit) -> bool:
     """Tell a lack of fit that weakens the law whatever its hold-out says."""
-    return lack.p_value < UNLIKELY and lack.systematic > max(SMALL, GROSS * lack.noise)
+    own = lack.systematic
+    large = own > max(SMALL, GROSS * lack.noise) or own > max(FAR, lack.noise)
+    return lack.p_value < UNLIKELY and large
 
 
 def lack_in(found: Fit) -> Misfit | None:
@@ -133,11 +135,10 @@ def cure(found: Fit, law: Law, settings: Settings) -> str:
 
 
 def _others(found: Fit, law: Law) -> list[Law]:
-    """Return the laws of the same inputs that so many points can carry, those of few parameters first."""
+    """Return the laws of the same inputs, with at most one parameter more, that so many points can carry."""
+    most = min(len(law.params) + 1, found.n_points // 3)
     able = [
-        one
-        for one in LAWS.values()
-        if one.inputs == law.inputs and one.name != law.name and found.n_points >= 3 * len(one.params)
+        one for one in LAWS.values() if one.inputs == law.inputs and one.name != law.name and len(one.params) <= most
     ]
     return sorted(able, key=lambda one: len(one.params))
 

@@ -12,8 +12,8 @@ import pytest
 from analysis import Fit, fit
 from analysis.fitting.verdict.ahead import Ahead
 from analysis.fitting.verdict.misfit import Misfit, structure, tail
-from analysis.fitting.verdict.rule import weigh_hold_out
-from tests.benchmarks.verdicts import KINDS, Design, simulate
+from analysis.fitting.verdict.rule import gross, weigh_hold_out
+from tests.analysis.fitting.designs import KINDS, Design, simulate
 
 REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
 ONE, SEEDS = Design("D", "saturating", 20, 1, 0.004), Design("D x seeds", "saturating", 20, 3, 0.004)
@@ -93,6 +93,14 @@ def test_a_hold_out_needs_less_where_there_is_a_lack_of_fit() -> None:
     assert len(weigh_hold_out(lack, Ahead(0.03, 0.02)).reasons) == 2
     assert weigh_hold_out(lack, Ahead(0.005, 0.001)).reasons == ()
     assert len(weigh_hold_out(lack, None).remarks) == 1
+
+
+def test_a_lack_of_fit_is_gross_beside_the_noise_or_beside_a_per_cent() -> None:
+    assert gross(Misfit(p_value=1e-4, noise=0.002, systematic=0.005, against="seeds"))
+    assert gross(Misfit(p_value=1e-4, noise=0.01, systematic=0.015, against="seeds"))
+    assert not gross(Misfit(p_value=1e-4, noise=0.004, systematic=0.006, against="seeds"))
+    assert not gross(Misfit(p_value=1e-90, noise=1e-9, systematic=1e-4, against="structure"))
+    assert not gross(Misfit(p_value=0.05, noise=0.01, systematic=0.03, against="structure"))
 
 
 def test_structure_splits_residuals_into_noise_and_error() -> None:
