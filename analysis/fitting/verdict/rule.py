@@ -82,21 +82,21 @@ def weigh_hold_out(lack: Misfit | None, ahead: Ahead | None) -> Verdict:
 
 
 def gross(lack: Misfit) -> bool:
-    """Tell a lack of fit that weakens the law whatever its hold-out says."""
+    """Tell whether a lack of fit weakens the law whatever its hold-out says."""
     own = lack.systematic
     large = own > max(SMALL, GROSS * lack.noise) or own > max(FAR, lack.noise)
     return lack.p_value < UNLIKELY and large
 
 
 def lack_in(found: Fit) -> Misfit | None:
-    """Return the lack of fit of a law fitted."""
+    """Return the lack of fit of a fitted law."""
     engine = found.engine
     slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
     return misfit(engine.points, engine.residuals, slopes, found.lack_of_fit)
 
 
 def lack_words(lack: Misfit) -> str:
-    """Say how large a lack of fit is, and against what."""
+    """Return a sentence: how large a lack of fit is, and against what."""
     what = {
         "seeds": "the law misses the means of its settings by more than seeds explain",
         "structure": "the law misses its points by more than their noise explains",
@@ -108,7 +108,7 @@ def lack_words(lack: Misfit) -> str:
 
 
 def ahead_words(ahead: Ahead) -> str:
-    """Say how wrong a law was ahead."""
+    """Return a sentence: how wrong a law was ahead."""
     side = "low" if ahead.error > 0 else "high"
     return (
         f"fitted without the largest third, it predicts that third {percent(abs(ahead.error))} too {side}, "
