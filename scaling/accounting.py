@@ -25,11 +25,11 @@ Role = Literal["embed", "body", "head"]
 class Layer:
     """A weight matrix (or convolution) and how often it is used for one example.
 
-    `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
-    per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
-    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers there are;
-    `flops`: forward FLOPs per example beside those of the matrix (attention's products); `frozen`: parameters that
-    training leaves as they are; `unneeded`: FLOPs per example that the backward pass is spared because of that.
+    weights: parameters of the matrix; others: biases, gains, shifts; uses: multiplications of the whole matrix
+    per example (1 for a dense layer, the number of output positions for a convolution); first: reads the data
+    itself, so that the backward pass computes no gradient of its input; repeat: how many such layers there are;
+    flops: forward FLOPs per example beside those of the matrix (attention's products); frozen: parameters that
+    training leaves as they are; unneeded: FLOPs per example that the backward pass is spared because of that.
     """
 
     weights: int
@@ -62,9 +62,9 @@ def norm(features: int, *, role: Role = "body") -> Layer:
 class Counts:
     """Parameters and FLOPs of one model; all exact. A field that counts parameters is a column of plans and records.
 
-    `N`: parameters of all weight matrices; `N_total`: all parameters; `N_body`: weight matrices without input embedding
-    and head; `N_nonhead`: weight matrices without the head; `forward_flops`: FLOPs per example of one forward pass;
-    `backward_flops`: of the backward pass as executed (the first layer needs no gradient of its input); `N_frozen`: of
+    N: parameters of all weight matrices; N_total: all parameters; N_body: weight matrices without input embedding
+    and head; N_nonhead: weight matrices without the head; forward_flops: FLOPs per example of one forward pass;
+    backward_flops: of the backward pass as executed (the first layer needs no gradient of its input); N_frozen: of
     all parameters those that training leaves as they are, a column only where there are any.
     """
 
@@ -140,6 +140,6 @@ def closed_form_C(D: int, features: int, outputs: int) -> int:
 def paper_C(counts: Counts, D: int, *, norm_elements: int) -> int:
     """Training compute as "Scaling MLPs" (arXiv 2306.13575) counts it: a multiply-add once, 5 per normalised element.
 
-    `norm_elements`: elements that pass through a norm in one forward pass of one example (depth x width).
+    norm_elements: elements that pass through a norm in one forward pass of one example (depth x width).
     """
     return TRAINING_PER_FORWARD * (counts.forward_flops // FLOPS_PER_MULTIPLY_ADD + 5 * norm_elements) * D

@@ -51,11 +51,11 @@ Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 class Train:
     """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
 
-    `budget`: in FLOPs (C, see accounting.py); `milestones`: where the run is evaluated (see plan/milestones.py);
-    `micro_batch`: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
-    same run but for rounding; `precision`: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
-    that can, and is fp32 elsewhere; `checkpoint_seconds`: of wall-clock time between two checkpoints at most; `keep`:
-    at which milestones the weights are kept for later stages; `filters`: keep the first layer's weights of the finished
+    budget: in FLOPs (C, see accounting.py); milestones: where the run is evaluated (see plan/milestones.py);
+    micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
+    same run but for rounding; precision: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
+    that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two checkpoints at most; keep:
+    at which milestones the weights are kept for later stages; filters: keep the first layer's weights of the finished
     run beside its record.
     """
 
@@ -79,7 +79,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that a stage starts from; `step`: one of its milestones (null: its end)."""
+    """The run that a stage starts from; step: one of its milestones (null: its end)."""
 
     run_id: str
     step: int | None = None

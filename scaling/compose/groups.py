@@ -115,7 +115,7 @@ def _names_hydra(value: Any) -> bool:
 class GroupConfigs:
     """The config for each choice of groups beside the `fixed` overrides, composed when it is first asked for.
 
-    `known`: the config without a choice, where the caller has it.
+    known: the config without a choice, where the caller has it.
     """
 
     def __init__(self, composer: Composer, fixed: Sequence[str], known: Composed | None = None) -> None:

@@ -40,7 +40,7 @@ class Composed:
     def resolved(self, keys: Mapping[str, Any], *, only: Collection[str] | None = None) -> Mapping[str, Any]:
         """Return keys of this config, or changed copies of them, with their interpolations resolved among each other.
 
-        `only`: those of the keys that are returned; UserError names an interpolation that leads nowhere.
+        only: those of the keys that are returned; UserError names an interpolation that leads nowhere.
         """
         wanted = keys if only is None else {key: keys[key] for key in only}
         if not any(

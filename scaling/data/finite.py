@@ -23,7 +23,7 @@ SPLIT_SEED = 0  # of held-out splits that are dealt here; never changes: they ar
 class Whole:
     """All of a data set: its splits, mean and deviation of the training split per channel, and facts for the record.
 
-    `ordered`: the seed whose subset order the training examples are in, None where they are in another order.
+    ordered: the seed whose subset order the training examples are in, None where they are in another order.
     """
 
     train: Arrays

@@ -27,8 +27,8 @@ OF_A_RUN = ("size", "seed", "stage")  # keys that do not change what is prepared
 class ImageSet(FiniteSet):
     """Classify square colour images that `scaling data prepare` has put into arrays.
 
-    `root`: the folder of the originals (one folder a class under train/, validation/ and test/, or Parquet files of
-    those names) and of the prepared arrays; `stage`: a folder on node-local disk to copy the arrays to first, such as
+    root: the folder of the originals (one folder a class under train/, validation/ and test/, or Parquet files of
+    those names) and of the prepared arrays; stage: a folder on node-local disk to copy the arrays to first, such as
     $TMPDIR/data.
     """
 

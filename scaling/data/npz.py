@@ -29,8 +29,8 @@ class Npz(FiniteSet):
 
     Examples are (n, features), or images (n, channels, size, size) or (n, size, size, channels) or (n, size, size),
     uint8 or float; labels are whole numbers from 0. A split that the file lacks is a tenth of its training examples,
-    taken by a fixed seed; `examples`: number of training examples that are left; `file`: its path below `root`;
-    `sha256`: of the file, checked where it is given. The last two are part of a run's identity.
+    taken by a fixed seed; examples: number of training examples that are left; file: its path below `root`;
+    sha256: of the file, checked where it is given. The last two are part of a run's identity.
     """
 
     name: ClassVar[str] = "npz"

@@ -32,7 +32,7 @@ NOTHING = Spent()
 
 
 def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, without: str = "") -> Spent:
-    """Add up what the runs of a sweep have cost, those in flight at their full forecast; `without`: a run left out."""
+    """Add up what the runs of a sweep have cost, those in flight at their full forecast; without: a run left out."""
     gpu_seconds = flops = 0.0
     for entry in queue:
         files = folder.run(entry.run_id)
@@ -71,7 +71,7 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
 class Offer:
     """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back.
 
-    `blocked`: runs left out because what they start from diverged too early.
+    blocked: runs left out because what they start from diverged too early.
     """
 
     queue: tuple[Entry, ...]

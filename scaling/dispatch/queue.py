@@ -25,10 +25,10 @@ FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "
 class Entry:
     """One run as the queue holds it.
 
-    `forecast_seconds`: None where no speed is known; `C`: FLOPs; `group`: the kind of job it needs; `tried`: lines of
-    attempts.jsonl when it was dispatched: only later ones count against its retries; `needs`: runs that have to be
-    settled first; `step`: that of theirs whose weights it starts from; `keeps`: steps of its own that others start
-    from; `run`: PlannedRun.to_dict().
+    forecast_seconds: None where no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
+    attempts.jsonl when it was dispatched: only later ones count against its retries; needs: runs that have to be
+    settled first; step: that of theirs whose weights it starts from; keeps: steps of its own that others start
+    from; run: PlannedRun.to_dict().
     """
 
     run_id: str

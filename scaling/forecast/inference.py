@@ -30,8 +30,8 @@ BETTER = 1.02  # throughput over that of the batch before: what four times the m
 class Efficiency:
     """One model on one device; the forward pass alone, in evaluation mode.
 
-    `forward_flops`: of one example; `latency_ms`: median of one example; `throughput`: examples/s at `best_batch`;
-    `memory_bytes`: at that batch, the device's peak (`memory_from` = measured); on a CPU, weights and the input and
+    forward_flops: of one example; latency_ms: median of one example; throughput: examples/s at `best_batch`;
+    memory_bytes: at that batch, the device's peak (`memory_from` = measured); on a CPU, weights and the input and
     output of the layer where these are largest (counted).
     """
 
@@ -65,7 +65,7 @@ def measure(
 ) -> list[Efficiency]:
     """Time each different model of a plan; UserError for an unknown device.
 
-    `say`: called with each result.
+    say: called with each result.
     """
     where, found, seen = find_device(device), [], set()
     with torch_threads(threads):

@@ -30,7 +30,7 @@ def unhooked(kind: Kind) -> Kind:
 def for_each(name: str) -> Callable[..., Any]:
     """Return torch's form of a tensor method for lists of tensors, in one call; or a loop, which gives the same bits.
 
-    `name`: a method of Tensor such as "add_" or "lerp".
+    name: a method of Tensor such as "add_" or "lerp".
     """
     found = getattr(torch, f"_foreach_{name}", None)
     one = getattr(Tensor, name)

@@ -26,8 +26,8 @@ class Custom:
 
     It is called with `kwargs`, with `width` and `depth` where they are given, and with `shape` (of one example) and
     `outputs` where its signature has them; it maps examples (n, *shape) to (n, outputs). Its weights are drawn as
-    its own code says, from torch's, NumPy's or Python's generator, all seeded by the run. `embed`, `head`: names of its
-    first and last layer, by default the first submodule with a weight matrix, and `head` or the last one. `version`: to
+    its own code says, from torch's, NumPy's or Python's generator, all seeded by the run. embed, head: names of its
+    first and last layer, by default the first submodule with a weight matrix, and `head` or the last one. version: to
     be raised when the code changes, which is no part of a run's identity itself.
     """
 

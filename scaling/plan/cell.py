@@ -85,8 +85,8 @@ def _member(group: str, value: Any) -> str:
 class Parents:
     """The run that a cell's stage starts from, its parent, and what the cell takes over from it.
 
-    `find`: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
-    `own_data`: the cell chooses its data, its parent's are taken otherwise; `data`: data keys given for all cells.
+    find: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
+    own_data: the cell chooses its data, its parent's are taken otherwise; data: data keys given for all cells.
     """
 
     find: Callable[[str | None], PlannedRun | None] = lambda run_id: None
@@ -148,7 +148,7 @@ def assign(raw: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 
 def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple[Mapping[str, Any], str]) -> Any:
-    """Return the group with what lies at the path changed; `of`: the whole config and key, for what is missing."""
+    """Return the group with what lies at the path changed; of: the whole config and key, for what is missing."""
     head, *rest = path
     if head not in raw:
         config, key = of

@@ -104,7 +104,7 @@ def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
 def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
     """Return the values of {from, to, num | step, spacing: linear | log, round}; both ends are included.
 
-    `round`: the values become whole multiples of that number (at least one of it); equal ones are kept once.
+    round: the values become whole multiples of that number (at least one of it); equal ones are kept once.
     """
     unknown = set(spec) - RANGE_KEYS
     spacing, multiple = spec.get("spacing", "linear"), spec.get("round")

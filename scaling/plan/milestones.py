@@ -22,7 +22,7 @@ def milestone_steps(
 ) -> tuple[int, ...]:
     """Return the steps (ascending, the last one included) at which a run is evaluated.
 
-    `once`: FLOPs spent before the first step.
+    once: FLOPs spent before the first step.
     """
     if spec is None:
         return (steps,)

@@ -17,7 +17,7 @@ COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, 
 
 @dataclass(frozen=True)
 class Milestone:
-    """A moment of a run: what it had seen and spent; `final`: its end."""
+    """A moment of a run: what it had seen and spent; final: its end."""
 
     step: int
     D: int
@@ -31,9 +31,9 @@ class Milestone:
 class Quantities:
     """What a run will really do: whole batches, counted.
 
-    `D`: examples processed; `D_unique`: size of the training subset (D where examples are drawn fresh); `fresh`: drawn
-    without end; `C`, `C_counted`: FLOPs; `budget`: FLOPs wanted, None where no budget was given; `milestones`: steps;
-    `once`: FLOPs spent before the first step, part of C (the features of a frozen body).
+    D: examples processed; D_unique: size of the training subset (D where examples are drawn fresh); fresh: drawn
+    without end; C, C_counted: FLOPs; budget: FLOPs wanted, None where no budget was given; milestones: steps;
+    once: FLOPs spent before the first step, part of C (the features of a frozen body).
     """
 
     counts: Counts
@@ -86,7 +86,7 @@ def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
 def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
     """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
 
-    `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
+    counts: of what is trained, the config's model by default; once: FLOPs an example of the subset costs once.
     """
     counts, train, pool = counts or count_model(config), config.train, subset_size(config)
     steps = _steps(config, counts, pool, once=once)
@@ -122,7 +122,7 @@ def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once:
 def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) -> int:
     """Return how many whole batches the given length buys.
 
-    `pool`: examples of the subset, None without end; `once`: FLOPs each costs once, which a budget pays first.
+    pool: examples of the subset, None without end; once: FLOPs each costs once, which a budget pays first.
     """
     train = config.train
     name, length = given_length(train)

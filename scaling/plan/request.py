@@ -26,9 +26,9 @@ NAMES = (SWEEP, "name", "results")  # of files and folders
 class Request:
     """The overrides of a command line, whatever stands before their keys (+, ++, ~).
 
-    `lines`: those of one value, as they are given; `fixed`: the keys they set, dictionaries key by key, and the members
-    of groups they choose; `merged`: the keys that they give dictionaries to; `dropped`: those that they take out
-    (~key); `axes`: the keys that are swept over.
+    lines: those of one value, as they are given; fixed: the keys they set, dictionaries key by key, and the members
+    of groups they choose; merged: the keys that they give dictionaries to; dropped: those that they take out
+    (~key); axes: the keys that are swept over.
     """
 
     sweep: str | None
@@ -151,7 +151,7 @@ def hold(
 ) -> list[Block]:
     """Return the blocks of the file with the command line's values in the place of their own.
 
-    `rules`: those that are left to compute; UserError names what the two say of keys that lie one inside the other.
+    rules: those that are left to compute; UserError names what the two say of keys that lie one inside the other.
     """
     in_file = list(dict.fromkeys(key for block in blocks for key in block.keys()))  # noqa: SIM118 - no dictionary
     new = {key: (request.fixed[key],) for key in in_file if key in request.fixed}

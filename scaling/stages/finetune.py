@@ -26,9 +26,9 @@ def trains_head_alone(config: RunConfig) -> bool:
 class FineTune(Stage):
     """Train the parent's network further, with a head for the run's own classes that starts as models start it.
 
-    Images are resized on the device to the size that the network reads (bilinear). `optim.body_share`: what all but the
+    Images are resized on the device to the size that the network reads (bilinear). optim.body_share: what all but the
     head takes of the learning rate (0: the head alone is trained, on a body that stays as in evaluation, its batch
-    norms' statistics and its dropout too); `train.clip`: largest norm of a gradient.
+    norms' statistics and its dropout too); train.clip: largest norm of a gradient.
     """
 
     name: ClassVar[str] = "finetune"

@@ -17,7 +17,7 @@ def head_learner(attempt: Attempt) -> Learner:
 def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
     """Return the parent's network with a new head, behind a resize where the images have another size.
 
-    `head_alone`: the head alone is to be trained.
+    head_alone: the head alone is to be trained.
     """
     network = parent_network(attempt.run, attempt.folder, attempt.device, new_head=True)
     module = with_resize(network, attempt.run)

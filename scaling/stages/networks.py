@@ -60,7 +60,7 @@ def with_resize(network: nn.Module, run: PlannedRun) -> nn.Module:
 def parent_network(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_head: bool) -> nn.Module:
     """Return the parent's network with the weights that it kept; UserError where it kept none.
 
-    `new_head`: replace its head by one for the run's own outputs, initialised as in training from scratch.
+    new_head: replace its head by one for the run's own outputs, initialised as in training from scratch.
     """
     parent, start = run.parent, run.config.parent
     assert parent is not None, "a run from scratch has no parent"

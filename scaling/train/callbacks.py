@@ -18,7 +18,7 @@ REGAINED = 1 / 2  # of what an attempt had trained by its last checkpoint: it lo
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run: `D`: examples seen; `loss`: mean training loss since the last report."""
+    """The progress of a run: D: examples seen; loss: mean training loss since the last report."""
 
     step: int
     steps: int
@@ -30,7 +30,7 @@ class Progress:
 class Callbacks:
     """Called by the loop from time to time; returns False when the run is to stop.
 
-    `again`: the run has been tried before, and did not end.
+    again: the run has been tried before, and did not end.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
 
 
 class Trainer:
-    """A model, its optimiser and random streams at one step of a run; `module`: trained in place of the config's."""
+    """A model, its optimiser and random streams at one step of a run; module: trained in place of the config's."""
 
     def __init__(
         self, run: PlannedRun, batches: Batches, device: torch.device, *, module: nn.Module | None = None

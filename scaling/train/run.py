@@ -39,7 +39,7 @@ def train_run(
 ) -> Record | None:
     """Do one run, from its checkpoint if there is one, and write its record; None where `stop` asked for an end.
 
-    `watch`: called with the progress about once a second; `stop`: called often, True ends the run with a checkpoint. A
+    watch: called with the progress about once a second; stop: called often, True ends the run with a checkpoint. A
     settled run leaves config.yaml, log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small,
     UserError for bad input.
     """

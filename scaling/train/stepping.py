@@ -31,7 +31,7 @@ def train_by_steps(
 ) -> Evaluation | None:
     """Train to the end, from the checkpoint if there is one; return the last evaluation, None where `stop` said so.
 
-    `learner`: what is trained instead of the config's model from its initialisation.
+    learner: what is trained instead of the config's model from its initialisation.
     """
     trainer = _trainer(attempt, learner)
 

@@ -115,7 +115,7 @@ def write_prepared(
 ) -> Prepared:
     """Decode, crop and resize all pictures into arrays, named when they are whole; go on where a killed one stopped.
 
-    `originals`: tells the pictures from others, so that nothing is mixed; `watch`: called from time to time with the
+    originals: tells the pictures from others, so that nothing is mixed; watch: called from time to time with the
     split, the pictures done and their number. One process at a time may write into a folder.
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
@@ -137,7 +137,7 @@ def write_prepared(
 
 @dataclass(frozen=True)
 class Partial:
-    """A folder of arrays that are being written, and how far they are; `originals`: what they are made from."""
+    """A folder of arrays that are being written, and how far they are; originals: what they are made from."""
 
     folder: Path
     originals: str

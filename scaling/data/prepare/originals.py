@@ -44,7 +44,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _files(folder: Path, *, follow: bool = False) -> Iterator[Path]:
-    """Yield every file below a folder, without prepared arrays and what is hidden; `follow`: behind links, too."""
+    """Yield every file below a folder, without prepared arrays and what is hidden; follow: behind links, too."""
     seen = set[str]()
     for where, folders, files in os.walk(folder, followlinks=follow):
         real = os.path.realpath(where)

@@ -30,7 +30,7 @@ def no_names() -> None:
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split: `labels` (n,) int64; `read`: yields the pictures in the same order; `names`: returns their file names.
+    """One split: `labels` (n,) int64; read: yields the pictures in the same order; names: returns their file names.
 
     `names` returns None where they are not known.
     """

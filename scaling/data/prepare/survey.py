@@ -24,7 +24,7 @@ Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
 @dataclass(frozen=True)
 class Found:
-    """A data set by name: `where` it is or was looked for; `advice`: what to do where it is not ready."""
+    """A data set by name: `where` it is or was looked for; advice: what to do where it is not ready."""
 
     name: str
     ready: bool
@@ -57,7 +57,7 @@ def prepare(
 ) -> Ready:
     """Prepare a data set, open it and check it; UserError says what is missing and what to do.
 
-    `settings`: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
+    settings: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
     written beside the originals, once for each resolution, and again where the originals have changed since, or with
     `force`; other data needs no preparation and is only checked.
     """

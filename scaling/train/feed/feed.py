@@ -71,7 +71,7 @@ def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
 
 
 class Chunks:
-    """Fresh examples in the stream's own order, chunk by chunk; `first`: the first chunk, or as much as is needed."""
+    """Fresh examples in the stream's own order, chunk by chunk; first: the first chunk, or as much as is needed."""
 
     def __init__(self, fresh: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
         self.chunk = fresh.chunk

@@ -56,7 +56,7 @@ class Held:
 class Mapped(Held):
     """Examples as stored, `x` in the host's memory or in a file mapped into it.
 
-    `rows`: the row of `x` that each example is, (n,) int64; None where they are in its order.
+    rows: the row of `x` that each example is, (n,) int64; None where they are in its order.
     """
 
     rows: Tensor | None = None

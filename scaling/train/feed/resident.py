@@ -39,7 +39,7 @@ Examples = Resident | Mapped
 def bring(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
     """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
 
-    `reads`: examples that will be taken.
+    reads: examples that will be taken.
     """
     y = _tensor(arrays.y, device)
     if stays_on_host(arrays, device):

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Saver:
     """Saves what `state` returns with `write`; leaving the block waits for the last write.
 
-    `cost`: seconds that the last finished checkpoint took, copy and write, 0 before the first. An error of `write` is
+    cost: seconds that the last finished checkpoint took, copy and write, 0 before the first. An error of `write` is
     raised by the next call, or on leaving the block.
     """
 
