@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from analysis.cli import cli
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal, UserError, usage_sentence
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 """Exit codes."""
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
     except click.ClickException as error:
-        return _say(error.format_message(), BAD_INPUT)
+        return _say(usage_sentence(error), BAD_INPUT)
     except UserError as error:
         return _say(str(error), BAD_INPUT)
     except Refusal as error:

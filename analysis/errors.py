@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import click
+
 T = TypeVar("T")
 
 
@@ -22,3 +24,12 @@ def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
         return make(), ""
     except (Refusal, UserError) as refusal:
         return None, str(refusal)
+
+
+def usage_sentence(error: click.ClickException) -> str:
+    """Say what is wrong with a command line; where something is missing, with how the whole is written."""
+    if not isinstance(error, click.MissingParameter) or error.ctx is None or error.param is None:
+        return error.format_message()
+    wanted = error.param.opts[0] if isinstance(error.param, click.Option) else error.param.human_readable_name
+    usage = " ".join(error.ctx.get_usage().removeprefix("Usage:").split())
+    return f"found no {wanted}; write `{usage}` (`{error.ctx.command_path} --help` lists the options)"

@@ -70,7 +70,9 @@ def exit_code_of(work: Callable[[], None]) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except click.ClickException as error:
-        return _say(error.format_message(), BAD_INPUT)
+        from analysis.errors import usage_sentence
+
+        return _say(usage_sentence(error), BAD_INPUT)
     except OSError as error:
         return _say(_os_sentence(error), BAD_INPUT)
     except ValueError as error:

@@ -10,9 +10,9 @@ from analysis.numbers import exponent, interval, number
 from analysis.report.law_results import GroupResults, LawResult
 
 TOO_MANY_EDGES = 2 / 3
-"""Share of frontier points at an edge of the sizes from which its law is no headline: the grid's, not the task's."""
+"""A frontier with this share of its points at the smallest or largest size is shaped by the grid: no headline."""
 KNOWN = 4.0
-"""Largest over smallest end of an exponent's interval from which it is no headline."""
+"""An exponent whose interval's ends are further apart than this factor is no headline."""
 
 Interval = tuple[float, float]
 
@@ -73,10 +73,11 @@ def _headline(what: str, result: LawResult, of_line: Interval | None = None, *, 
     """Write a law of one variable; of_line: another interval of its exponent, of which the wider is shown."""
     assert result.fit
     slope, own = _slope(result.fit)
-    ends = max((one for one in (of_line, own) if one), key=lambda one: one[1] - one[0], default=None)
+    ends = max((one for one in (own, of_line) if one), key=lambda one: one[1] - one[0], default=None)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
     floor = result.fit.params.get("E", 0.0)
     note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
+    note = "interval with the best runs chosen anew in each resample" if ends and ends != own else note
     return Headline(what, value, interval(ends, exponent), result.fit.certificate.status if sure else "weak", note)
 
 

@@ -68,7 +68,7 @@ class Summary:
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     """Summarise a table and the sweep file beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
-    question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}: ", "", question)
+    question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}(\.ya?ml)?(: |\n|$)", "", question)
     question = question[:1].upper() + question[1:]
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
     status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)

@@ -278,7 +278,21 @@ def test_a_printed_command_can_be_given_to_the_shell(scaling):
     assert "scaling report 'results/two words'" in said
 
 
-def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(scaling):
+@pytest.mark.parametrize(
+    ("arguments", "lacking"),
+    [
+        (("status",), "found no results/NAME; write `scaling status"),
+        (("logs", "results/x"), "found no RUN_ID; write `scaling logs"),
+        (("tune", "model.width=8"), "found no --range; write `scaling tune"),
+        (("fit",), "found no TABLE; write `scaling fit"),
+    ],
+)
+def test_what_a_command_lacks_is_told_with_how_it_is_written(scaling, arguments, lacking):
+    assert lacking in scaling(*arguments, code=2)
+
+
+def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(scaling, monkeypatch):
+    monkeypatch.syspath_prepend(scaling.folder)
     (scaling.folder / "loud_net.py").write_text(
         "from torch import nn\nprint('loaded')\n"
         "def net(shape, outputs, *, width):\n"
@@ -286,6 +300,6 @@ def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(scaling):
         "    return nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, outputs))\n"
     )
     loud = ("model=custom", "model.module=loud_net.net", "model.width=8", "train.examples=2000", "--json", "-")
-    assert len(json.loads(scaling.outside("plan", *loud))["runs"]) == 1
-    assert json.loads(scaling.outside("run", *loud, *ONE))["point"]
+    assert len(json.loads(scaling("plan", *loud))["runs"]) == 1
+    assert json.loads(scaling("run", *loud, *ONE))["point"]
     assert json.loads(scaling.outside("run", *loud, "seed=1,2", *ONE))
