@@ -5,28 +5,26 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from analysis.errors import Refusal, UserError
 from analysis.options import (
     OBJECTIVE,
-    Chosen,
     LawOption,
+    TableChoice,
     X,
     Y,
     answer,
     fit_options,
     interval_options,
     json_option,
-    parse_numbers,
+    parse_compute,
+    parse_setting,
     table_options,
     words,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -38,19 +36,16 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 @click.option("--multiverse", is_flag=True, help="Fit again under every convention of N and C that the table has.")
 @click.option("--card", is_flag=True, help="Print the fit's card: all that someone else needs to get the same digits.")
 @json_option
-def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
+def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
+    from analysis.estimates.multiverse import multiverse as vary
     from analysis.fitting.fit import fit as fit_law
     from analysis.terminal import show_card, show_fit, show_multiverse
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
-    content, worlds = law.to_dict(), None
-    if multiverse:
-        from analysis.estimates.multiverse import multiverse as vary
-
-        worlds = vary(table, found=law, **{**how, "law": law.law}, **chosen.selection)
-        content["multiverse"] = worlds.to_dict()
+    worlds = vary(table, found=law, **{**how, "law": law.law}, **chosen.selection) if multiverse else None
+    content = law.to_dict() | ({"multiverse": worlds.to_dict()} if worlds else {})
 
     def show() -> None:
         (show_card if card else show_fit)(law)
@@ -73,7 +68,7 @@ def fit(chosen: Chosen, multiverse: bool, card: bool, json_path: str | None, **h
 @interval_options
 @json_option
 def frontier(
-    chosen: Chosen, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
+    chosen: TableChoice, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
 ) -> None:
     """Find the runs that are best for their compute, and the law through them."""
     from analysis.estimates.frontier import frontier as find
@@ -94,14 +89,15 @@ def frontier(
               help="The curve through each budget's runs; chinchilla: the valley that the fitted law has.")  # fmt: skip
 @interval_options
 @json_option
-def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: Any) -> None:
+def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
-    from analysis.estimates.allocate import parametric, shape_of
+    from analysis.estimates.allocate import shape_of
     from analysis.estimates.isoflop import isoflop as find
+    from analysis.estimates.selected import fit_selected
     from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
-    of_law = shape_of(parametric(rows, y, resamples=0)) if shape == "chinchilla" else None
+    of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
     found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 
@@ -112,18 +108,18 @@ def isoflop(chosen: Chosen, y: str, shape: str, json_path: str | None, **how: An
 @click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
 @interval_options
 @json_option
-def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, **how: Any) -> None:
+def allocate(chosen: TableChoice, y: str, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
     from analysis.estimates.allocate import allocate as compare
     from analysis.table.select import select_rows
-    from analysis.terminal import show_comparison
+    from analysis.terminal import show_allocation
 
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
-    found = compare(rows, y=y, at=_compute(at), milestones=milestones, **how)
-    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_comparison(found))
+    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, **how)
+    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_allocation(found))
     if found.refusal:
         raise Refusal(found.refusal)
 
@@ -135,12 +131,12 @@ def allocate(chosen: Chosen, y: str, at: Sequence[str], json_path: str | None, *
 @click.option("--check/--no-check", default=True, help="Backtest how far ahead such fits have held.  [default: check]")
 @interval_options
 @json_option
-def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: Any) -> None:
-    """Forecast the response at a setting never run, with an interval and how far it extrapolates."""
+def forecast(chosen: TableChoice, at: Sequence[str], json_path: str | None, **how: Any) -> None:
+    """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
     from analysis.estimates.forecast import forecasts
     from analysis.terminal import show_forecasts
 
-    settings = [_setting(text) for text in at]
+    settings = [parse_setting(text) for text in at]
     found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
     every = [one.to_dict() for one in found]
     answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))
@@ -153,11 +149,15 @@ def forecast(chosen: Chosen, at: Sequence[str], json_path: str | None, **how: An
 )
 @Y
 @X
-@click.option("--by", metavar="C|N|D|COLUMN", help="What is cut: fits see the small, and foretell the large.")
+@click.option(
+    "--by",
+    metavar="C|N|D|COLUMN",
+    help="Laws are fitted to runs that are small by this column, and predict the large ones.",
+)
 @interval_options
 @json_option
-def backtest(chosen: Chosen, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
-    """Leave the largest runs out and rank laws by how well they foretell them."""
+def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
+    """Leave the largest runs out and rank laws by how well they predict them."""
     from analysis.estimates.backtest import backtest as test
     from analysis.estimates.backtest import check_laws
     from analysis.terminal import show_backtest
@@ -183,29 +183,22 @@ def report(
     Where stages made a table of several tasks, the page has a part for each and sets them side by side.
     """
     quiet = json_path == "-"
-    with _seldom_collected():
-        from analysis.report.law_results import How
+    with _rare_garbage_collection():
+        from analysis.report.law_results import Resampling
         from analysis.report.page import write_report
 
         written = write_report(
             source,
             out=out,
             tasks=words(tasks),
-            how=How(**how),
+            resampling=Resampling(**how),
             figures=figures,
             say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
         )
-    content = {
-        "report": str(written.page),
-        "figures": [str(path) for picture in written.pictures for path in picture.files],
-        "headlines": [vars(line) for line in written.headlines],
-        "groups": [group.to_dict() for group in written.findings],
-        "refused": list(written.refused),
-    }
     earlier = written.page.with_name("figures")
     if not (figures or quiet) and earlier.is_dir():
-        click.echo(f"{earlier} is of an earlier report; --figures saves it anew", err=True)
-    answer(content, json_path, lambda: click.echo(str(written.page)))
+        click.echo(f"{earlier} is of an earlier report; --figures saves it again", err=True)
+    answer(written.to_dict(), json_path, lambda: click.echo(str(written.page)))
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling collect results/quickstart -o table.csv")
@@ -214,12 +207,12 @@ def report(
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
     """Write the table of one sweep, or of several together: one row a run and milestone."""
-    from analysis.table.read import load_table, write_table
+    from analysis.table.read import concatenate, load_table, write_table
     from analysis.wording import counted
 
     if out is None and len(sources) > 1:
         raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
-    table = _together([load_table(source) for source in sources], sources)
+    table = concatenate({source.rstrip("/"): load_table(source) for source in sources})
     target = out or f"{sources[0]}/table.parquet"
     write_table(table, target)
     ends = table.drop_duplicates("run_id") if "run_id" in table.columns else table
@@ -231,45 +224,14 @@ def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> N
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Let the garbage collector wait: its rounds through all that is imported and drawn are a tenth of a report."""
+def _rare_garbage_collection() -> Iterator[None]:
+    """Run the garbage collector less often: going through all that is imported and drawn is a tenth of a report."""
     usual = gc.get_threshold()
     gc.set_threshold(50_000, *usual[1:])
     try:
         yield
     finally:
         gc.set_threshold(*usual)
-
-
-def _together(tables: Sequence[pd.DataFrame], sources: Sequence[str]) -> pd.DataFrame:
-    """Put tables below each other; a run that two sweeps share stands once, under the first."""
-    import pandas as pd
-
-    if len(tables) == 1:
-        return tables[0]
-    named = [table.assign(sweep=source.rstrip("/")) for table, source in zip(tables, sources, strict=True)]
-    whole = pd.concat(named, ignore_index=True)
-    keys = [name for name in ("run_id", "step", "task") if name in whole.columns]
-    return whole.drop_duplicates(keys, ignore_index=True) if "run_id" in keys else whole
-
-
-def _setting(text: str) -> dict[str, float]:
-    """Read one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
-    named = parse_numbers(text if "=" in text else f"C={text}")
-    if any(len(values) > 1 for values in named.values()):
-        raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
-    return {name: values[0] for name, values in named.items()}
-
-
-def _compute(texts: Sequence[str]) -> list[float]:
-    """Read target computes: 1e18, C=1e18, or several with commas."""
-    found: list[float] = []
-    for word in words(texts):
-        named = parse_numbers(word if "=" in word else f"C={word}")
-        if set(named) != {"C"}:
-            raise UserError(f"found the target {word!r}; wanted a compute in FLOPs, such as --at 1e18")
-        found += named["C"]
-    return found
 
 
 COMMANDS: dict[str, click.Command] = {
@@ -282,7 +244,7 @@ COMMANDS: dict[str, click.Command] = {
     "report": report,
     "collect": collect,
 }
-"""Every command by its verb, for whoever attaches them to a command line."""
+"""Every command by its verb."""
 
 
 @click.group(

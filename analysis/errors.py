@@ -1,4 +1,4 @@
-"""What can be said to a user in one sentence."""
+"""Errors that are told to the user in one sentence."""
 
 from __future__ import annotations
 

@@ -79,9 +79,10 @@ def shift(difference: float) -> str:
 def measured(
     value: float | None, deviation: float = float("nan"), *, digits: int = 4, decimals: int | None = None
 ) -> str:
-    """Write a mean ± its deviation: to two digits of the deviation (`digits` of a lone mean), or to so many decimals.
+    """Write a mean ± its deviation, to two digits of the deviation.
 
-    Very small and very large numbers take a power of ten: (3.18 ± 0.12)×10⁻¹⁰. Nothing for None or NaN.
+    digits: of a mean without a deviation. decimals: written whatever the deviation. Very small and very large numbers
+    take a power of ten: (3.18 ± 0.12)×10⁻¹⁰. Nothing for None or NaN.
     """
     if value is None or not np.isfinite(value):
         return number(value)
@@ -97,13 +98,13 @@ def measured(
 
 
 def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | None = None) -> str:
-    """Write the ends of an interval, with three digits or as `write` does; nothing for None."""
+    """Write the ends of an interval; nothing for None. write: writes one end (a number with three digits)."""
     return f"[{', '.join(map(write or partial(number, digits=3), ends))}]" if ends else ""
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent: 95 %."""
-    return f"{number(float(f'{100 * share:.3g}'))} %"
+    """Write a share in per cent: 95 %; nothing for NaN."""
+    return "" if np.isnan(share) else f"{number(float(f'{100 * share:.3g}'))} %"
 
 
 def times(factor: float | None) -> str:

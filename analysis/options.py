@@ -1,14 +1,18 @@
-"""What the commands of the analysis share: reading a table by options, writing JSON, printing results."""
+"""Options and answers that the commands of the analysis share."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Command = Callable[..., Any]
+_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # where JSON goes that stands alone
 
 
 class LawOption(click.Option):
@@ -37,9 +42,44 @@ X = click.option("--x", metavar="COLUMN", help="The variable of a law of one var
 OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
 
 
+TABLE_OPTIONS = (
+    click.argument("source", metavar="TABLE"),
+    click.option("--columns", multiple=True, metavar="N=NAME,…", help="Take N, D, C, loss, … from these columns."),
+    click.option("--derive", multiple=True, metavar='"D = C/(6*N)"', help="Compute a column; may be repeated."),
+    click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
+                 help="all: also milestones of constant-rate runs."),
+    click.option("--where", metavar='"loss < 3.4"', help="Rows to use."),
+    click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ."),
+    click.option("--keep", multiple=True, metavar="at_chance,…", help="Runs to use although flagged."),
+    click.option("--task", help="The task, where the table has several."),
+    click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
+                 help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
+)  # fmt: skip
+FIT_OPTIONS = (
+    click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
+                 help="The law: {laws}, one of your own as module:NAME, or auto: the one that backtests best."),
+    Y,
+    X,
+    click.option("--objective", type=OBJECTIVE, default="huber", show_default=True),
+    click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
+                 help="Width of the Huber loss."),
+    click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
+    click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
+                 show_default=True, help="What is drawn again for the intervals."),
+    click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
+    click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
+)  # fmt: skip
+INTERVAL_OPTIONS = (
+    click.option("--resamples", type=click.IntRange(0), default=1000, show_default=True, help="0: no intervals."),
+    click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
+                 help="Of the intervals."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the resampling."),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
-class Chosen:
-    """Which table, which of its columns and which of its rows the user asked for."""
+class TableChoice:
+    """The table, columns and rows that the options of a command choose."""
 
     source: str
     columns: dict[str, str]
@@ -69,8 +109,15 @@ class Chosen:
         return select_rows(self.table(), y=y, **self.selection)
 
 
+def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Add options to a command, to be listed in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def table_options(command: Command) -> Command:
-    """Take TABLE and the options that choose columns and rows; the command receives them as `chosen`."""
+    """Take TABLE and the options that choose columns and rows; the command receives a TableChoice."""
 
     def wrapped(
         source: str,
@@ -85,68 +132,41 @@ def table_options(command: Command) -> Command:
         **rest: Any,
     ) -> Any:
         selection = {"rows": rows, "where": where, "pool": words(pool), "keep": words(keep), "task": task}
-        return command(Chosen(source, parse_columns(columns), derive, selection, convention), **rest)
+        return command(TableChoice(source, parse_columns(columns), derive, selection, convention), **rest)
 
-    options = (
-        click.argument("source", metavar="TABLE"),
-        click.option("--columns", multiple=True, metavar="N=NAME,…", help="Take N, D, C, loss, … from these columns."),
-        click.option("--derive", multiple=True, metavar='"D = C/(6*N)"', help="Compute a column; may be repeated."),
-        click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
-                     help="all: also milestones of constant-rate runs."),
-        click.option("--where", metavar='"loss < 3.4"', help="Rows to use."),
-        click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ."),
-        click.option("--keep", multiple=True, metavar="at_chance,…", help="Runs to use although flagged."),
-        click.option("--task", help="The task, where the table has several."),
-        click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
-                     help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
-    )  # fmt: skip
     wrapped.__doc__ = command.__doc__
     wrapped.__name__ = command.__name__
-    for option in reversed(options):
-        wrapped = option(wrapped)
+    wrapped = _with(wrapped, TABLE_OPTIONS)
     wrapped.__click_params__ = [*getattr(command, "__click_params__", []), *wrapped.__click_params__]  # type: ignore[attr-defined]
     return wrapped
 
 
 def fit_options(command: Command) -> Command:
     """Take the law and how it is fitted."""
-    options = (
-        click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
-                     help="The law: {laws}, one of your own as module:NAME, or auto: the one that backtests best."),
-        Y,
-        X,
-        click.option("--objective", type=OBJECTIVE, default="huber", show_default=True),
-        click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
-                     help="Width of the Huber loss."),
-        click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
-        click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
-                     show_default=True, help="What is drawn again for the intervals."),
-        click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
-        click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _with(command, FIT_OPTIONS)
 
 
 def interval_options(command: Command) -> Command:
     """Take --resamples, --level and --seed."""
-    command = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the resampling.")(
-        command
-    )
-    command = click.option(
-        "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
-        help="Of the intervals.",
-    )(command)  # fmt: skip
-    return click.option(
-        "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="0: no intervals."
-    )(command)
+    return _with(command, INTERVAL_OPTIONS)
 
 
 def json_option(command: Command) -> Command:
-    """Take --json PATH."""
+    """Take --json PATH; what else is printed beside JSON on stdout goes to stderr."""
+
+    @functools.wraps(command)
+    def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
+        if json_path != "-":
+            return command(*arguments, json_path=json_path, **options)
+        token = _machine.set(sys.stdout)
+        try:
+            with redirect_stdout(sys.stderr):  # the module of a user's own law may print when it is imported
+                return command(*arguments, json_path=json_path, **options)
+        finally:
+            _machine.reset(token)
+
     text = "Write the same content as JSON to PATH (-: stdout, which then holds nothing else)."
-    return click.option("--json", "json_path", metavar="PATH", help=text)(command)
+    return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
@@ -164,7 +184,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def parse_numbers(text: str) -> dict[str, list[float]]:
-    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may stand several times."""
+    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
     numbers: dict[str, list[float]] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
@@ -178,13 +198,32 @@ def parse_numbers(text: str) -> dict[str, list[float]]:
     return numbers
 
 
+def parse_setting(text: str) -> dict[str, float]:
+    """Read one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
+    named = parse_numbers(text if "=" in text else f"C={text}")
+    if any(len(values) > 1 for values in named.values()):
+        raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
+    return {name: values[0] for name, values in named.items()}
+
+
+def parse_compute(texts: Sequence[str]) -> list[float]:
+    """Read target computes: 1e18, C=1e18, or several with commas."""
+    found: list[float] = []
+    for word in words(texts):
+        named = parse_numbers(word if "=" in word else f"C={word}")
+        if set(named) != {"C"}:
+            raise UserError(f"found the target {word!r}; wanted a compute in FLOPs, such as --at 1e18")
+        found += named["C"]
+    return found
+
+
 def words(texts: Sequence[str]) -> tuple[str, ...]:
     """Split a,b and repeated options into words."""
     return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
 
 
 def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[], None]) -> None:
-    """Show a result to a person, and write it as JSON where that was asked; `-` writes JSON alone."""
+    """Show a result to a person, and write it as JSON where that was asked. json_path: - writes JSON alone."""
     if json_path != "-":
         show()
     if json_path is None:
@@ -193,7 +232,7 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
 
     text = json.dumps(plain(content), indent=1, allow_nan=False)
     if json_path == "-":
-        click.echo(text)
+        click.echo(text, file=_machine.get())
         return
     path = Path(json_path)
     try:

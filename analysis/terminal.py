@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from analysis.fitting.card import card_text, parameter_rows, write_parameter
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 
 if TYPE_CHECKING:
-    from analysis.estimates.allocate import Comparison
+    from analysis.estimates.allocate import ApproachComparison
     from analysis.estimates.backtest import Backtest
     from analysis.estimates.forecast import Forecast
     from analysis.estimates.frontier import Frontier
@@ -33,19 +34,19 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
-    """Build a table; `right`: columns of numbers."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[int] = ()) -> Table:
+    """Build a table; strings are shown as they are, brackets too. right: the columns of numbers."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
-        drawn.add_column(name, justify="right" if i in right else "left", overflow="fold")
+        drawn.add_column(Text(name), justify="right" if i in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return drawn
 
 
-def status(word: str) -> str:
-    """Colour a status."""
-    return f"[{COLOURS.get(word, 'default')}]{word}[/]"
+def status(word: str, reason: str = "") -> Text:
+    """Colour a status; its reason follows as it is."""
+    return Text.assemble((word, COLOURS.get(word, "default")), f" {reason}" if reason else "")
 
 
 def notes(out: Console, texts: Iterable[str]) -> None:
@@ -58,12 +59,12 @@ def show_fit(law: Fit) -> None:
     """Print a fit."""
     out = console()
     formula = law.card.get("formula", "")
-    out.print(f"[bold]{escape(law.law)}[/]  {law.y} = {escape(str(formula))}")
+    out.print(f"[bold]{escape(law.law)}[/]  {escape(law.y)} = {escape(str(formula))}")
     out.print(table(("parameter", "value", f"{percent(law.level)} interval"), parameter_rows(law), right=[1]))
     objective, certificate = law.objective, law.certificate
     out.print(
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
-        f"{number(objective.value, 6)}; certificate {status(certificate.status)}: "
+        f"{number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
         f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best"
     )
     if law.engine.points.left_out:
@@ -101,33 +102,25 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
         beyond = ", ".join(f"{name} {times(factor)}" for name, factor in one.beyond.items())
         ends = (interval(one.mean_interval, measured), interval(one.run_interval, measured))
         rows.append((at, measured(one.value), *ends, beyond, times(one.supported)))
-    first = found[0]
-    heads = (
-        "at",
-        f"{first.y} ({first.law})",
-        f"{percent(first.level)} of the mean",
-        "of a new run",
-        "largest run",
-        "backtested",
-    )
+    what, level = f"{found[0].y} ({found[0].law})", percent(found[0].level)
+    heads = ("at", what, f"{level} of the mean", "of a new run", "largest run", "backtested")
     out.print(table(heads, rows, right=[1]))
     notes(out, (text for one in found for text in one.warnings))
 
 
 def show_backtest(found: Backtest) -> None:
-    """Print laws ranked by how well they foretold what was left out."""
+    """Print laws ranked by how well they predicted what was left out."""
     out = console()
     rows = []
     for score in found.scores:
         ahead = max((split.factor for split in score.splits), default=None)
-        error = percent(score.error) if score.splits else ""
-        inside = percent(score.coverage) if score.splits and not isnan(score.coverage) else ""
-        rows.append((score.law, error, inside, str(len(score.splits)), times(ahead)))
+        shares = (percent(score.error), percent(score.coverage)) if score.splits else ("", "")
+        rows.append((score.law, *shares, str(len(score.splits)), times(ahead)))
     heads = ("law", "error ahead", f"inside {percent(found.level)}", "splits", "ahead by")
     out.print(table(heads, rows, right=[1, 2, 3, 4]))
     known = not isnan(found.scores[0].coverage)
     how_far = f", its intervals held up to {times(found.supported)} ahead" if known else ""
-    out.print(f"cut by {found.by}; best ahead: [bold]{found.best}[/]{how_far}")
+    out.print(f"cut by {escape(found.by)}; best ahead: [bold]{escape(found.best)}[/]{how_far}")
     notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
 
@@ -161,24 +154,35 @@ def show_isoflop(found: IsoFlop) -> None:
     """Print the minimum of each budget and the laws through them."""
     out = console()
     rows = []
-    for v in found.valleys:
+    for v in found.minima:
         band = v.bands.get("1%")
         optimum = (count(v.N), interval(v.N_interval, count), count(v.D)) if v.ok else ("", "", "")
-        mark = status(v.status) + (f" {escape(v.reason)}" if v.reason else "")
+        mark = status(v.status, v.reason)
         rows.append((flops(v.budget), str(len(v.sizes)), *optimum, measured(v.y), interval(band, count), mark))
     heads = ("budget", "sizes", "best N", f"{percent(found.level)} interval", "best D", found.y, "within 1 %", "")
     out.print(table(heads, rows, right=[0, 1, 2, 4, 5]))
-    out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.valleys)} usable)")
+    out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.minima)} usable)")
     show_line(out, "N*", found.N_law)
     show_line(out, "D*", found.D_law)
     show_line(out, f"best {found.y}", found.y_law)
     notes(out, found.warnings)
 
 
-def show_comparison(found: Comparison) -> None:
+def _show_targets(out: Console, found: ApproachComparison) -> None:
+    rows = []
+    for t, title in sorted(((t, a.title) for a in found.approaches for t in a.targets), key=lambda one: one[0].C):
+        sizes = count(t.N), interval(t.N_interval, count), count(t.D), interval(t.D_interval, count)
+        rows.append((flops(t.C), times(t.times), title, *sizes))
+    if rows:
+        out.print()
+        heads = ("C", "largest run", "approach", "N*", "interval", "D*", "interval")
+        out.print(table(heads, rows, right=[0, 1, 3, 5]))
+
+
+def show_allocation(found: ApproachComparison) -> None:
     """Print the approaches side by side, their targets and the verdict."""
     out = console()
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for a in found.approaches:
         if a.status == "ok":
             of_N = exponent(a.N_exponent), interval(a.N_exponent_interval, exponent)
@@ -188,14 +192,7 @@ def show_comparison(found: Comparison) -> None:
             rows.append((a.title, "", "", "", "", status("refused")))
     out.print(table(("approach", "N* exponent", "interval", "D* exponent", "interval", ""), rows, right=[1, 3]))
     notes(out, (f"{a.title}: {a.reason}" for a in found.approaches if a.status != "ok"))
-    targets = []
-    for t, title in sorted(((t, a.title) for a in found.approaches for t in a.targets), key=lambda one: one[0].C):
-        sizes = count(t.N), interval(t.N_interval, count), count(t.D), interval(t.D_interval, count)
-        targets.append((flops(t.C), times(t.times), title, *sizes))
-    if targets:
-        out.print()
-        heads = ("C", "largest run", "approach", "N*", "interval", "D*", "interval")
-        out.print(table(heads, targets, right=[0, 1, 3, 5]))
+    _show_targets(out, found)
     out.print()
     out.print(escape(found.verdict))
     if found.bias:

@@ -25,7 +25,7 @@ def symbol(family: object, depth: float, width: float) -> str:
 
 
 def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
-    """Join names for a sentence, the first `most` of them."""
+    """Join names for a sentence. most: how many of them are named."""
     words = [str(name) for name in names]
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 

@@ -12,7 +12,7 @@ test-time augmentation included, counts nothing, as for a training run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 FLOPS_PER_MULTIPLY_ADD = 2  # one multiplication, one addition
@@ -25,10 +25,11 @@ Role = Literal["embed", "body", "head"]
 class Layer:
     """A weight matrix (or convolution) and how often it is used for one example.
 
-    `weights`: parameters of the matrix; `others`: biases, gains, shifts; `uses`: multiplications of the whole matrix
-    per example (1 for a dense layer, the number of output positions for a convolution); `first`: reads the data
-    itself, so that the backward pass computes no gradient of its input; `repeat`: how many such layers there are;
-    `flops`: forward FLOPs per example beside those of the matrix (attention's products).
+    weights: parameters of the matrix; others: biases, gains, shifts; uses: multiplications of the whole matrix
+    per example (1 for a dense layer, the number of output positions for a convolution); first: reads the data
+    itself, so that the backward pass computes no gradient of its input; repeat: how many such layers there are;
+    flops: forward FLOPs per example beside those of the matrix (attention's products); frozen: parameters that
+    training leaves as they are; unneeded: FLOPs per example that the backward pass is spared because of that.
     """
 
     weights: int
@@ -38,6 +39,8 @@ class Layer:
     first: bool = False
     repeat: int = 1
     flops: int = 0
+    frozen: int = 0
+    unneeded: int = 0
 
     @property
     def forward_flops(self) -> int:
@@ -59,9 +62,10 @@ def norm(features: int, *, role: Role = "body") -> Layer:
 class Counts:
     """Parameters and FLOPs of one model; all exact. A field that counts parameters is a column of plans and records.
 
-    `N`: parameters of all weight matrices; `N_total`: all parameters; `N_body`: weight matrices without input embedding
-    and head; `N_nonhead`: weight matrices without the head; `forward_flops`: FLOPs per example of one forward pass;
-    `backward_flops`: of the backward pass as executed (the first layer needs no gradient of its input).
+    N: parameters of all weight matrices; N_total: all parameters; N_body: weight matrices without input embedding
+    and head; N_nonhead: weight matrices without the head; forward_flops: FLOPs per example of one forward pass;
+    backward_flops: of the backward pass as executed (the first layer needs no gradient of its input); N_frozen: of
+    all parameters those that training leaves as they are, a column only where there are any.
     """
 
     N: int
@@ -70,10 +74,12 @@ class Counts:
     N_nonhead: int
     forward_flops: int
     backward_flops: int
+    N_frozen: int = 0
 
     def columns(self) -> dict[str, int]:
         """Return the counts of parameters by column."""
-        return {name: getattr(self, name) for name in COUNT_COLUMNS}
+        found = {name: getattr(self, name) for name in COUNT_COLUMNS}
+        return {name: value for name, value in found.items() if name != "N_frozen" or value}
 
     def C(self, D: int) -> int:
         """Training FLOPs of `D` examples by the field's convention (3 x forward)."""
@@ -97,13 +103,28 @@ def count(layers: Sequence[Layer]) -> Counts:
         N_body=sum(layer.weights * layer.repeat for layer in layers if layer.role == "body"),
         N_nonhead=sum(layer.weights * layer.repeat for layer in layers if layer.role != "head"),
         forward_flops=forward,
-        backward_flops=2 * forward - first,
+        backward_flops=2 * forward - first - sum(layer.unneeded * layer.repeat for layer in layers),
+        N_frozen=sum(layer.frozen * layer.repeat for layer in layers),
     )
 
 
 def body_of(layers: Sequence[Layer]) -> Counts:
     """Count the layers below the head: what the features of a frozen body cost."""
     return count([layer for layer in layers if layer.role != "head"])
+
+
+def head_alone(layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers as they are where the head alone is trained: all else frozen, and no gradient goes below it."""
+    return [
+        replace(layer, unneeded=0 if layer.first else layer.forward_flops // layer.repeat)
+        if layer.role == "head"
+        else replace(
+            layer,
+            frozen=layer.weights + layer.others,
+            unneeded=(1 if layer.first else 2) * layer.forward_flops // layer.repeat,
+        )
+        for layer in layers
+    ]
 
 
 def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:
@@ -119,6 +140,6 @@ def closed_form_C(D: int, features: int, outputs: int) -> int:
 def paper_C(counts: Counts, D: int, *, norm_elements: int) -> int:
     """Training compute as "Scaling MLPs" (arXiv 2306.13575) counts it: a multiply-add once, 5 per normalised element.
 
-    `norm_elements`: elements that pass through a norm in one forward pass of one example (depth x width).
+    norm_elements: elements that pass through a norm in one forward pass of one example (depth x width).
     """
     return TRAINING_PER_FORWARD * (counts.forward_flops // FLOPS_PER_MULTIPLY_ADD + 5 * norm_elements) * D

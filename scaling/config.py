@@ -11,7 +11,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Literal, TypeVar, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BeforeValidator,
@@ -50,12 +51,12 @@ Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 class Train:
     """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
 
-    `budget`: in FLOPs (C, see accounting.py); `milestones`: where the run is evaluated (see plan/milestones.py);
-    `micro_batch`: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
-    same run but for rounding; `precision`: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
-    that can, and is fp32 elsewhere; `checkpoint_seconds`: wall-clock time between two checkpoints; `keep`: at which
-    milestones the weights are kept for later stages; `filters`: keep the first layer's weights of the finished run
-    beside its record.
+    budget: in FLOPs (C, see accounting.py); milestones: where the run is evaluated (see plan/milestones.py);
+    micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
+    same run but for rounding; precision: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
+    that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two checkpoints at most; keep:
+    at which milestones the weights are kept for later stages; filters: keep the first layer's weights of the finished
+    run beside its record.
     """
 
     examples: float | None = part(None, identity=False)
@@ -78,7 +79,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that a stage starts from; `step`: one of its milestones (null: its end)."""
+    """The run that a stage starts from; step: one of its milestones (null: its end)."""
 
     run_id: str
     step: int | None = None
@@ -106,6 +107,8 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
     if unknown:
         raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
     groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
+    check_frozen("model", groups["model"])
+    check_frozen("data", groups["data"])
     train = read_part(Train, raw.get("train") or {}, where="train")
     seed = read_part(int, raw.get("seed", 0), where="seed")
     stage = read_group("stage", raw.get("stage") or FROM_SCRATCH)
@@ -120,6 +123,54 @@ def read_group(name: str, raw: Any) -> Any:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}
     return read_part(load_class(raw["_target_"]), values, where=name)
+
+
+def check_frozen(name: str, group: Any) -> None:
+    """Raise UserError for a group that could change: what is counted or loaded is remembered by the keys it has."""
+    try:
+        hash(group)
+    except TypeError:
+        kind = type(group)
+        values = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+        loose = next((key for key, value in values.items() if isinstance(value, list | dict | set)), None)
+        if loose is None:
+            raise UserError(
+                f"found {kind.__module__}.{kind.__qualname__}, which can be changed; wanted a frozen dataclass; "
+                f"write @dataclass(frozen=True) above it"
+            ) from None
+        raise UserError(
+            f"found {name}.{loose} of type {type(values[loose]).__name__}; wanted a value that cannot be changed; "
+            f"declare it as a tuple in {kind.__module__}.{kind.__qualname__}"
+        ) from None
+
+
+def takes(config: Mapping[str, Any], key: str) -> bool:
+    """Say whether the class of a group has a key, which the config may leave out, or a dictionary that it lies in."""
+    group, *path = key.split(".")
+    keys = config.get(group)
+    if not path or not isinstance(keys, Mapping) or "_target_" not in keys:
+        return False
+    kinds = _kinds(load_class(keys["_target_"]))
+    return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
+
+
+def names_of(keys: Mapping[str, Any]) -> list[str]:
+    """Return the names of a group's keys: those of its class where it names one, else those that it has."""
+    return list(_kinds(load_class(keys["_target_"]))) if "_target_" in keys else list(keys)
+
+
+@cache
+def _kinds(part: type) -> dict[str, Any]:
+    hints = get_type_hints(part)
+    return {f.name: hints[f.name] for f in dataclasses.fields(part)}
+
+
+def _is_open(kind: Any) -> bool:
+    """Say whether a type is of dictionaries with keys of the user's own."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(_is_open(each) for each in get_args(kind))
+    found = get_origin(kind) or kind
+    return isinstance(found, type) and issubclass(found, Mapping)
 
 
 @cache

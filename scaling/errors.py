@@ -17,7 +17,7 @@ class ImpossibleRun(UserError):
 def suggestion(name: str, known: Iterable[str], *, write: str = "{}") -> str:
     """Return the end of an error about an unknown name: the nearest known one, or a list of all.
 
-    `write`: how the nearest is written, such as "model={}".
+    write: how the nearest is written, such as "model={}".
     """
     names = list(known)
     near = get_close_matches(name, names, n=1)

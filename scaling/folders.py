@@ -122,7 +122,30 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
 
 
-def write_aside(path: Path, data: bytes | str) -> None:
+class Place:
+    """A folder as it was when this was made: tells whether it has been moved or removed since."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._was = path, self._now(path)
+
+    @property
+    def gone(self) -> bool:
+        """Whether another folder, or none, is there now; False where the file system does not answer."""
+        try:
+            return self._was is not None and self._now(self._path) != self._was
+        except OSError:
+            return False
+
+    @staticmethod
+    def _now(path: Path) -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def write_aside(path: Path, data: bytes | memoryview | str) -> None:
     """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)

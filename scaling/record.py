@@ -30,9 +30,9 @@ STATUSES = get_args(Status)
 class Point:
     """One milestone of a run.
 
-    `loss`, `error`: of the test set, with their standard errors over its examples; `val_…`: of the validation set;
-    `train_loss`: the same loss, evaluated the same way, of the first examples of the training subset (see
-    scaling/train/losses.py); `lr`: the rate of the last step. None where a number is not finite or does not exist.
+    loss, error: of the test set, with their standard errors over its examples; val_…: of the validation set;
+    train_loss: the same loss, evaluated the same way, of the first examples of the training subset (see
+    scaling/train/losses.py); lr: the rate of the last step. None where a number is not finite or does not exist.
     """
 
     step: int
@@ -60,7 +60,7 @@ class BrokenRecord(UserError):
 
 @dataclass(frozen=True)
 class Record:
-    """A settled run; `descent`: what a stage started from, and where the run from scratch stood there.
+    """A settled run; descent: what a stage started from, and where the run from scratch stood there.
 
     All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
 
@@ -127,14 +127,21 @@ def read_record(folder: RunFolder) -> Record | None:
 
 
 def how(
-    *, seconds: float, examples_per_second: float, device: str, attempts: int, forecast_seconds: float | None
+    *,
+    seconds: float,
+    examples_per_second: float,
+    device: str,
+    precision: str,
+    attempts: int,
+    forecast_seconds: float | None,
 ) -> dict[str, Any]:
-    """Return all of a record that depends on clock and machine."""
+    """Return all of a record that depends on clock and machine; precision: as computed, not as asked for."""
     return {
         "seconds": round(seconds, 3),
         "examples_per_second": round(examples_per_second, 1),
         "host": platform.node(),
         "device": device,
+        "precision": precision,
         "versions": versions(),
         "git": commit(),
         "attempts": attempts,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scaling.cli import VERBS, cli
+from scaling.config import load_class
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("scaling", "analysis")
@@ -21,7 +22,7 @@ PACKAGES = ("scaling", "analysis")
 FLOORS = {
     "scaling": [
         ["errors", "numbers", "internals"],
-        ["accounting", "config", "folders"],
+        ["accounting", "config", "folders", "global_streams"],
         ["compose", "devices", "record"],
         ["models"],
         ["data", "optim", "schedules", "augment"],
@@ -215,6 +216,19 @@ def test_documented_names_stay(module):
 
 def test_analysis_exports_what_is_pinned():
     assert import_module("analysis").__all__ == PUBLIC["analysis"]
+
+
+def test_every_class_that_a_config_names_is_written_down_under_the_same_name():
+    """Configs, queues and records name classes by their path: what is read is what was written."""
+    named = {
+        line.partition(":")[2].strip()
+        for path in (ROOT / "conf").rglob("*.yaml")
+        for line in path.read_text().splitlines()
+        if line.startswith("_target_:")
+    }
+    assert len(named) > 30
+    written = {f"{kind.__module__}.{kind.__qualname__}" for kind in map(load_class, named)}
+    assert written == named
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -34,7 +34,7 @@ def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):
 
 
 def test_values_are_tried_kept_and_gone_on_with(scaling):
-    run = ["model.width=8,16", "train.examples=6400", "train.device=cpu"]
+    run = ["model.width=8,16", "train.examples=6400", "train.device=cpu", "launcher.workers=1"]
     tune = ["tune", *run, "--range", "1e-5", "1e-2", "--json", "-"]
     first = json.loads(scaling(*tune, "--tries", "2"))
     second = json.loads(scaling(*tune, "--tries", "1"))

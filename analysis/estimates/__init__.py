@@ -1,1 +1,1 @@
-"""From laws to decisions: frontier, isoFLOP valleys, allocation, forecasts, backtests, ratios."""
+"""From laws to decisions: frontier, isoFLOP minima, allocation, forecasts, backtests, ratios."""

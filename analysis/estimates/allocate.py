@@ -13,9 +13,9 @@ from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.powerline import PowerLine
+from analysis.estimates.selected import fit_selected
 from analysis.estimates.valley import Shape
 from analysis.numbers import exponent, interval
-from analysis.table.select import KEEPABLE, RECIPE, has_milestones
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -64,20 +64,23 @@ class Bias:
 
 
 @dataclass(frozen=True)
-class Known:
+class Found:
     """What was found in the same rows already, and is not computed again."""
 
     law: Fit | None = None
-    valleys: IsoFlop | None = None
+    minima: IsoFlop | None = None
     front: Frontier | None = None
 
 
-NOTHING = Known()
+NOTHING = Found()
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The approaches, the verdict on their exponents (agree: None where fewer than two can say), approach 2's bias."""
+class ApproachComparison:
+    """The approaches side by side, the verdict on their exponents, and the bias of approach 2.
+
+    agree: None where fewer than two approaches have an exponent with an interval.
+    """
 
     y: str
     approaches: tuple[Approach, ...]
@@ -86,12 +89,10 @@ class Comparison:
     bias: Bias | None
     bias_reason: str
     level: float
-    valleys: IsoFlop | None
-    law: Fit | None
 
     @property
     def refusal(self) -> str:
-        """Return the sentence for where every approach refuses; empty where one stands."""
+        """Return the sentence for the case that every approach is refused; empty where one is not."""
         if any(approach.status == "ok" for approach in self.approaches):
             return ""
         return "no approach can say how to split compute between N and D; each gives its reason"
@@ -115,46 +116,38 @@ def allocate(
     y: str = "loss",
     at: Sequence[float] = (),
     milestones: pd.DataFrame | None = None,
-    known: Known = NOTHING,
+    found: Found = NOTHING,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
-) -> Comparison:
+) -> ApproachComparison:
     """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
-    the envelope and the law, where there are any. known: what was found in these rows already, in the same way.
+    the envelope and the law, where there are any. found: what was found in these rows already, with the same options.
     An approach that cannot say is refused with its reason; the others stand.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
         raise UserError(f"found the target C {bad[0]}; wanted a positive number of FLOPs")
-    how: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    how: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
     largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
     every = rows if milestones is None else milestones
-    law, why = (known.law, "") if known.law else attempt(lambda: parametric(every, y, **how))
-    valleys, flat = (known.valleys, "") if known.valleys else attempt(lambda: isoflop(rows, y=y, **how))
+    law, why = (found.law, "") if found.law else attempt(lambda: fit_selected(every, "chinchilla", **how))
+    minima, flat = (found.minima, "") if found.minima else attempt(lambda: isoflop(rows, **how))
     shape = shape_of(law) if law else None
-    shaped, crooked = attempt(lambda: isoflop(rows, y=y, shape=shape, **how)) if shape else (None, why)
-    front, few = (known.front, "") if known.front else attempt(lambda: frontier(every, y=y, **how))
+    shaped, crooked = attempt(lambda: isoflop(rows, shape=shape, **how)) if shape else (None, why)
+    front, few = (found.front, "") if found.front else attempt(lambda: frontier(every, **how))
     lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
     approaches = (
         _by_line("envelope", "1 lower envelope", lines, few, at, largest),
-        _by_line("isoflop", "2 isoFLOP, parabola", _lines(valleys), flat, at, largest),
+        _by_line("isoflop", "2 isoFLOP, parabola", _lines(minima), flat, at, largest),
         _by_line("isoflop_shaped", "2 isoFLOP, the law's shape", _lines(shaped), crooked, at, largest),
         _by_law(law, why, at, largest),
     )
     agree, verdict = _verdict(approaches)
     bias, bias_reason = _bias(rows, y, law, why)
-    return Comparison(y, approaches, agree, verdict, bias, bias_reason, level, valleys, law)
-
-
-def parametric(rows: pd.DataFrame, y: str, *, resamples: int, level: float = 0.95, seed: int = 0) -> Fit:
-    """Fit the Chinchilla law to rows that were selected already."""
-    from analysis.fitting.fit import fit
-
-    selection: dict[str, Any] = {"pool": RECIPE, "keep": KEEPABLE, "rows": "all" if has_milestones(rows) else "final"}
-    return fit(rows, law="chinchilla", y=y, resamples=resamples, level=level, seed=seed, **selection)
+    return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level)
 
 
 def shape_of(law: Fit) -> Shape:
@@ -162,8 +155,8 @@ def shape_of(law: Fit) -> Shape:
     return Shape(law.params["alpha"], law.params["beta"])
 
 
-def _lines(valleys: IsoFlop | None) -> tuple[PowerLine | None, PowerLine | None, tuple[str, ...]]:
-    return (valleys.N_law, valleys.D_law, valleys.warnings) if valleys else (None, None, ())
+def _lines(minima: IsoFlop | None) -> tuple[PowerLine | None, PowerLine | None, tuple[str, ...]]:
+    return (minima.N_law, minima.D_law, minima.warnings) if minima else (None, None, ())
 
 
 def _by_line(
@@ -207,7 +200,7 @@ def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> A
 
 
 def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
-    """Say whether the exponents differ by more than their intervals allow, pair by pair."""
+    """Compare the exponents pair by pair; return whether they agree within their intervals, and a sentence."""
     sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
     if len(sure) < 2:
         said = f"{sure[0].title} only" if sure else "none of them"
@@ -244,5 +237,5 @@ def _bias(rows: pd.DataFrame, y: str, law: Fit | None, why: str) -> tuple[Bias |
     found, reason = attempt(lambda: isoflop(simulated, y=y, resamples=0))
     if found is None or found.N_law is None:
         return None, reason or "on the law's own losses, too few minima lie inside the sizes run"
-    ratios = tuple((valley.C, valley.N / law.allocate(valley.C).N) for valley in found.usable)
+    ratios = tuple((minimum.C, minimum.N / law.allocate(minimum.C).N) for minimum in found.usable)
     return Bias(found.N_law.exponent - law.allocation.N_exponent, ratios), ""

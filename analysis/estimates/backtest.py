@@ -44,7 +44,7 @@ class Backtest:
         return plain(self) | {"best": self.best, "supported": self.supported}
 
     def to_json(self) -> str:
-        """Return the JSON text of `to_dict`."""
+        """Return to_dict as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
 
@@ -61,8 +61,8 @@ def backtest(
 ) -> Backtest:
     """Fit each law to the smaller runs (by C, N, D or another column) and compare with the larger ones.
 
-    Laws default to those that the table can carry: in N and D without x, else in x. `options` are those of `fit`;
-    resamples=0 ranks by the error alone. Raises `Refusal` where no law can be tested.
+    laws: without any, those of N and D where the table has both and x is not named, else those of one variable.
+    resamples: 0 ranks by the error alone. options: those of fit. Raises `Refusal` where no law can be tested.
     """
     from analysis.table.columns import require_columns
     from analysis.table.read import load_table

@@ -51,18 +51,18 @@ def with_paper_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(C_paper=C / 2 + 3 * NORM_FLOPS * width * depth * D)
 
 
-def known(table: pd.DataFrame) -> list[Convention]:
-    """Return the conventions that a table has the columns of."""
+def conventions_of(table: pd.DataFrame) -> list[Convention]:
+    """Return the conventions whose columns a table has."""
     return [c for c in (OURS, PAPER) if {c.N, c.C} <= set(table.columns)]
 
 
-def under(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
+def counted_by(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
     """Return the rows with N and C as the convention counts them."""
     return rows.assign(N=pd.to_numeric(rows[convention.N]), C=pd.to_numeric(rows[convention.C]))
 
 
 def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the paper's N and C; `UserError` where it has not what they are counted from."""
+    """Return the table with the paper's N and C; `UserError` where columns that these are counted from are missing."""
     counted = with_paper_columns(table)
     missing = [name for name in (PAPER.N, PAPER.C) if name not in counted.columns]
     if missing:
@@ -70,12 +70,12 @@ def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
             f"found no {missing[0]} and nothing to count it from; wanted N_total, and for C_paper the columns width, "
             "depth, C and D of families mlp and bottleneck"
         )
-    return under(counted, PAPER)
+    return counted_by(counted, PAPER)
 
 
 @dataclass(frozen=True)
 class Exponents:
-    """A frontier under one convention, and the law through it (`common_law`)."""
+    """A frontier under one convention, and the law through it (the same for all that are compared)."""
 
     convention: Convention
     front: Frontier
@@ -89,13 +89,15 @@ class Exponents:
 
 def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95) -> list[Exponents]:
     """Return a frontier's exponents under each convention that the rows have, all by one law."""
-    return compared([(c, under(rows, c)) for c in known(rows)], y, resamples=resamples, level=level)
+    return compare_exponents(
+        [(c, counted_by(rows, c)) for c in conventions_of(rows)], y, resamples=resamples, level=level
+    )
 
 
-def compared(
+def compare_exponents(
     groups: Sequence[tuple[Convention, pd.DataFrame]], y: str, *, resamples: int = 1000, level: float = 0.95
 ) -> list[Exponents]:
-    """Return the exponents of several groups of rows, each counted by its convention; one law for all.
+    """Return the exponents of several groups of rows, each counted by its convention, with one law for all.
 
     Groups without a frontier are left out.
     """

@@ -1,4 +1,4 @@
-"""Forecast the response at a size never run: value, intervals, how far beyond the data, and what backtests support."""
+"""Forecast the response at a setting that was not run: value, intervals, how far ahead, what backtests support."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Forecast:
         return plain(self)
 
     def to_json(self) -> str:
-        """Return the JSON text of `to_dict`."""
+        """Return to_dict as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
 
@@ -56,7 +56,7 @@ def forecast(
 ) -> Forecast:
     """Fit a law and forecast at a setting such as {"C": 1e20}; a law in N and D given only C takes their optimum.
 
-    Unless `check` is off, backtests by the same column say how far ahead such fits have held. `options` are `fit`'s.
+    check: backtest by the same column how far ahead such fits have held. options: those of fit.
     """
     return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
 
@@ -96,11 +96,11 @@ def forecasts(
         by = next((name for name in ("C", "N", "D", *one) if name in one and name in frame.columns), None)
         supported, said = checked(by)
         largest = _largest(frame, found, by)
-        told.append(foretell(found, point, by=by or "", largest=largest, supported=supported, said=said))
+        told.append(forecast_from(found, point, by=by or "", largest=largest, supported=supported, said=said))
     return told
 
 
-def foretell(
+def forecast_from(
     found: Fit,
     point: dict[str, float],
     *,
@@ -109,27 +109,14 @@ def foretell(
     supported: float | None = None,
     said: list[str] | None = None,
 ) -> Forecast:
-    """Read a forecast off a fit at a point that has all inputs of its law."""
-    said = list(said or [])
-    columns = list(found.engine.points.columns.values())
+    """Read a forecast off a fit. largest: of the runs in the column by; supported: times beyond it; said: warnings."""
+    columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
-    low, high = found.interval(asked)
-    run_low, run_high = found.interval(asked, kind="run")
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
     beyond = {column: asked[column] / float(ranges[column].max()) for column in columns}
-    factor = point[by] / largest if largest and by in point else max(beyond.values())
-    for column, times in beyond.items():
-        if times > 1.0001:
-            said.append(f"{column} lies {number(times, 3)} times beyond the largest run")
-        if asked[column] < ranges[column].min() * 0.9999:
-            said.append(f"{column} lies below the smallest run's")
-    if supported is not None and factor > max(1.0, supported) * 1.0001:
-        said.append(
-            f"backtests support looking ahead {number(supported, 3)} times in {by}; "
-            f"this looks {number(factor, 3)} times ahead"
-            if supported > 1
-            else f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"
-        )
+    ahead = point[by] / largest if largest and by in point else max(beyond.values())
+    low, high = found.interval(asked)
+    run_low, run_high = found.interval(asked, kind="run")
     return Forecast(
         law=found.law,
         y=found.y,
@@ -141,7 +128,7 @@ def foretell(
         beyond=beyond,
         supported=supported,
         by=by,
-        warnings=(*found.warnings, *said),
+        warnings=(*found.warnings, *(said or ()), *_outside(asked, ranges), *_unsupported(by, supported, ahead)),
     )
 
 
@@ -158,6 +145,28 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
         best = found.allocate(point["C"])
         point |= {"N": best.N, "D": best.D}
     return point
+
+
+def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray]) -> list[str]:
+    """Say which inputs lie outside the runs' range."""
+    said = []
+    for column, value in asked.items():
+        times = value / ranges[column].max()
+        if times > 1.0001:
+            said.append(f"{column} lies {number(times, 3)} times beyond the largest run")
+        if value < ranges[column].min() * 0.9999:
+            said.append(f"{column} lies below the smallest run's")
+    return said
+
+
+def _unsupported(by: str, supported: float | None, ahead: float) -> list[str]:
+    """Say that backtests do not support looking so many times ahead."""
+    if supported is None or ahead <= max(1.0, supported) * 1.0001:
+        return []
+    if supported <= 1:
+        return [f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"]
+    far = f"this looks {number(ahead, 3)} times ahead"
+    return [f"backtests support looking ahead {number(supported, 3)} times in {by}; {far}"]
 
 
 def _largest(frame: pd.DataFrame, found: Fit, by: str | None) -> float | None:

@@ -18,16 +18,16 @@ PER_DECADE = 5
 """Compute bins in a decade, for the rule envelope in a table without budgets."""
 
 MIN_DRAWS = 20
-"""Resampled lines that an interval wants."""
+"""Resampled lines that an interval needs."""
 
 Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From x, y and the compute bin of each cell to the indices of those on the frontier."""
 
-Height = tuple[float, float, float]
+Line = tuple[float, float, float]
 """A line in log-log: height at the centre, slope, centre."""
 
 MIN_POINTS = 3
-"""Points that a line through the frontier wants."""
+"""Points that a line through the frontier needs."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Frontier:
         return sum(point.edge for point in self.points) / len(self.points)
 
     def table(self) -> pd.DataFrame:
-        """Return the points as a table that `fit` reads."""
+        """Return the points as a table that can be fitted."""
         names = {"x": self.x, "y": self.y}
         return pd.DataFrame([point.to_dict() for point in self.points]).rename(columns=names)
 
@@ -102,12 +102,13 @@ def frontier(
     level: float = 0.95,
     seed: int = 0,
 ) -> Frontier:
-    """Find the frontier of `y` against `x` over the means over seeds of the selected rows.
+    """Find the frontier of y against x over the means over seeds of the selected rows.
 
     rule: envelope (the lowest y in each compute bin, or budget, unless a cheaper one beats it), pareto (no other has
-    both less x and less y), hull (the lower convex hull in log-log). Intervals: runs are drawn again within each cell
-    and the frontier is chosen anew, so that they hold the choice's own luck; the scatter of the points about their line
-    where that is wider (a coarse grid of sizes). Raises `Refusal` where fewer than three points are on it.
+    both less x and less y), hull (the lower convex hull in log-log). Intervals: runs are resampled within each cell and
+    the frontier is found again in each resample, so that the luck of the choice is part of them; where the points
+    scatter about their line by more (a coarse grid of sizes), that scatter. Raises `Refusal` where fewer than three
+    points are on it.
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
@@ -189,14 +190,14 @@ def _complete(rows: pd.DataFrame, x: str) -> pd.DataFrame:
 
 
 def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
-    """Return a bin for each cell: its budget, or `PER_DECADE` bins a decade of x."""
+    """Return a bin for each cell: its budget, or one of PER_DECADE bins a decade of x."""
     if x == "C" and "budget" in table.columns and table["budget"].notna().all() and not _milestones(table):
         return pd.factorize(table["budget"], sort=True)[0]
     return np.floor(np.log10(table[x].to_numpy(float)) * PER_DECADE).astype(int)
 
 
 def _milestones(table: pd.DataFrame) -> bool:
-    """Tell a table in which runs stand before their end, so that a budget is not what was spent."""
+    """Tell whether rows stand before the end of their run, where a budget is not what was spent."""
     return bool((table["C"] < 0.7 * table["budget"]).any())
 
 
@@ -213,7 +214,7 @@ def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y
     return tuple(points)
 
 
-def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Height | None], level: float) -> PowerLine | None:
+def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Line | None], level: float) -> PowerLine | None:
     values = np.array([getattr(point, name) for point in points])
     x = np.array([point.x for point in points])
     if len(np.unique(x)) < MIN_POINTS or not np.isfinite(values).all():
@@ -223,8 +224,8 @@ def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Height | N
     if len(lines) < MIN_DRAWS:
         return line
     about = np.array([[height + slope * (line.centre - centre), slope] for height, slope, centre in lines])
-    anew = line.with_draws(about, level)
-    return anew if _width(anew) >= _width(line) else line
+    resampled = line.with_draws(about, level)
+    return resampled if _width(resampled) >= _width(line) else line
 
 
 def _width(line: PowerLine) -> float:
@@ -233,15 +234,15 @@ def _width(line: PowerLine) -> float:
 
 def _draws(
     table: pd.DataFrame, means: np.ndarray, bins: np.ndarray, choose: Rule, names: tuple[str, str]
-) -> list[tuple[Height | None, Height | None, Height | None]]:
-    """Choose the frontier anew for resampled cell means; return its lines of y, N and D."""
+) -> list[tuple[Line | None, Line | None, Line | None]]:
+    """Find the frontier of each resample of cell means; return its lines of y, N and D."""
     X, N, D = (table[name].to_numpy(float) for name in (names[0], "N", "D"))
     inside = _inside(N, bins)
     # Most draws choose one of a few frontiers: what follows from the choice alone is computed once for each.
     alike: dict[tuple[int, ...], list[int]] = {}
     for i, Y in enumerate(means):
         alike.setdefault(tuple(choose(X, Y, bins).tolist()), []).append(i)
-    drawn: dict[int, tuple[Height | None, Height | None, Height | None]] = {}
+    drawn: dict[int, tuple[Line | None, Line | None, Line | None]] = {}
     for choice, draws in alike.items():
         chosen = np.array(choice, dtype=int)
         free = chosen[inside[chosen]]
@@ -256,7 +257,7 @@ def _inside(N: np.ndarray, bins: np.ndarray) -> np.ndarray:
     return ((by.transform("min") < N) & (by.transform("max") > N)).to_numpy()
 
 
-def _fit(x: np.ndarray, Y: np.ndarray) -> list[Height | None]:
+def _fit(x: np.ndarray, Y: np.ndarray) -> list[Line | None]:
     """Fit a line to each row of Y (k, n); None where there are too few points or the row is not positive."""
     if len(x) < MIN_POINTS:
         return [None] * len(Y)
@@ -284,6 +285,6 @@ def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -
         )
     if resamples and not n_draws:
         said.append(
-            "intervals are of the points about their line only: there are too few seeds to choose the frontier anew"
+            "intervals are of the points about their line only: there are too few seeds to resample the frontier"
         )
     return tuple(said)

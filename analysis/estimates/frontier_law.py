@@ -53,7 +53,7 @@ def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: floa
 
 
 def _holds(found: Fit | None, front: Frontier) -> bool:
-    """Tell a law with a sound certificate whose floor and shift the best points show."""
+    """Tell whether a law has a sound certificate, and a floor and a shift that the best points show."""
     if found is None or found.certificate.status != "ok":
         return False
     E, least = found.params["E"], {name: interval[0] for name, interval in found.intervals.items()}

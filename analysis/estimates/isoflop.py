@@ -1,4 +1,4 @@
-"""isoFLOP valleys: at each compute budget the loss against N, its minimum, and the law N*(C) through the minima."""
+"""isoFLOP curves: at each compute budget the loss against N, its minimum, and the law N*(C) through the minima."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
-from analysis.estimates.valley import Shape, locate
+from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells, scatter
 from analysis.table.columns import require_columns
@@ -29,8 +29,8 @@ MIN_BUDGETS = 3
 
 
 @dataclass(frozen=True)
-class Valley:
-    """One budget: the means over seeds, moved to the budget (`at_budget`), and the minimum of the curve through them.
+class Minimum:
+    """One budget: the means over seeds, moved to the budget (at_budget), and the minimum of the curve through them.
 
     status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum out of the sizes
     run); few (fewer than four sizes). Where it is not ok, N is the best size run, not a minimum.
@@ -57,7 +57,7 @@ class Valley:
         return self.status == "ok"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the valley as plain numbers."""
+        """Return the minimum as plain numbers."""
         names = ("budget", "C", "status", "reason", "N", "N_interval", "D", "y", "bands", "share_bracketed")
         plain = {name: getattr(self, name) for name in names}
         return {**plain, "sizes": list(self.sizes), "means": list(self.means), "seeds": list(self.seeds)}
@@ -65,11 +65,11 @@ class Valley:
 
 @dataclass(frozen=True)
 class IsoFlop:
-    """All valleys of a table, and the laws through the usable minima (None where too few are usable)."""
+    """The minimum of each budget of a table, and the laws through the usable ones (None where these are too few)."""
 
     y: str
     shape: str
-    valleys: tuple[Valley, ...]
+    minima: tuple[Minimum, ...]
     N_law: PowerLine | None
     D_law: PowerLine | None
     y_law: PowerLine | None
@@ -78,9 +78,9 @@ class IsoFlop:
     warnings: tuple[str, ...]
 
     @property
-    def usable(self) -> tuple[Valley, ...]:
-        """Return the valleys whose minimum is bracketed."""
-        return tuple(valley for valley in self.valleys if valley.ok)
+    def usable(self) -> tuple[Minimum, ...]:
+        """Return the minima that are bracketed by the sizes run."""
+        return tuple(minimum for minimum in self.minima if minimum.ok)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
@@ -90,7 +90,7 @@ class IsoFlop:
             "shape": self.shape,
             "level": self.level,
             "resamples": self.resamples,
-            "budgets": [valley.to_dict() for valley in self.valleys],
+            "budgets": [minimum.to_dict() for minimum in self.minima],
             **{name: law.to_dict() if law else None for name, law in laws.items()},
             "n_usable": len(self.usable),
             "warnings": list(self.warnings),
@@ -106,12 +106,12 @@ def isoflop(
     level: float = 0.95,
     seed: int = 0,
 ) -> IsoFlop:
-    """Find the minimum of `y` over N at each compute budget of the selected rows, and fit N*(C) through them.
+    """Find the minimum of y over N at each compute budget of the selected rows, and fit N*(C) through the minima.
 
-    rows: final rows with N, C, `y` and D (or C = 6 N D is taken). shape: None for a parabola in log N through the
-    points near the minimum; `Shape(alpha, beta)` for the valley of a Chinchilla law with these exponents.
-    Intervals: relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one
-    seed. Raises `Refusal` where no budget has three sizes.
+    rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: None for a parabola in log N through
+    the points near the minimum; else the curve of a Chinchilla law with the exponents of that shape. Intervals:
+    relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one seed. Raises
+    `Refusal` where no budget has three sizes.
     """
     require_columns(rows, ["N", "C", y])
     if (rows[["N", "C", y]] <= 0).any(axis=None):
@@ -125,28 +125,28 @@ def isoflop(
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
     noise = _noise(rows, groups, y, shape)
     rng = np.random.default_rng(seed)
-    found = [_valley(budget, group, y, shape, noise, resamples, level, rng) for budget, group in groups.items()]
-    valleys = tuple(valley for valley, _ in found)
+    found = [_minimum(budget, group, y, shape, noise, resamples, level, rng) for budget, group in groups.items()]
+    minima = tuple(minimum for minimum, _ in found)
     draws = [draw for _, draw in found]
-    N_law, D_law, y_law = _laws(valleys, draws, level)
+    N_law, D_law, y_law = _laws(minima, draws, level)
     return IsoFlop(
         y=y,
         shape="chinchilla" if shape else "parabola",
-        valleys=valleys,
+        minima=minima,
         N_law=N_law,
         D_law=D_law,
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise) else 0,
-        warnings=(*_short(table), *_warnings(valleys, N_law, noise, y)),
+        warnings=(*_short(table), *_warnings(minima, N_law, noise, y)),
     )
 
 
 def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Move each cell's `y` from the C that whole batches spent to its budget, along its own size's curve.
+    """Move each cell's y from the C that whole batches spent to its budget, along the curve of its own size.
 
-    Large sizes at small budgets fall short of the budget by up to a batch, which alone tilts a valley. The slope of
-    log y in log C is that between the neighbouring budgets of the same size; a size run at one budget is left alone.
+    Large models at small budgets fall short of the budget by up to a batch, which alone tilts the curve over N. The
+    slope of log y in log C is that between neighbouring budgets of the same size; a size run at one budget stays.
     """
     shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
     log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
@@ -160,13 +160,13 @@ def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
 
 
 def _noise(rows: pd.DataFrame, groups: dict[float, pd.DataFrame], y: str, shape: Shape | None) -> np.ndarray:
-    """Collect relative deviations to resample from: of seeds about their means, else of means about the curves."""
+    """Return relative deviations to resample from: of seeds about their means, else of means about the curves."""
     deviations = scatter(rows, y)
     if len(deviations) >= 8:
         return deviations
     residuals = []
     for group in groups.values():
-        located = locate(np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)[None], shape)
+        located = find_minima(np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)[None], shape)
         n = len(located.fitted_at)
         if n > 3:
             means = group[y].to_numpy(float)[located.fitted_at]
@@ -174,7 +174,7 @@ def _noise(rows: pd.DataFrame, groups: dict[float, pd.DataFrame], y: str, shape:
     return np.concatenate(residuals) if residuals else np.empty(0)
 
 
-def _valley(
+def _minimum(
     budget: float,
     group: pd.DataFrame,
     y: str,
@@ -183,42 +183,38 @@ def _valley(
     resamples: int,
     level: float,
     rng: np.random.Generator,
-) -> tuple[Valley, np.ndarray]:
+) -> tuple[Minimum, np.ndarray]:
     """Fit one budget; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
-    seeds = group["n"].to_numpy(int)
-    u = np.log(N)
-    located = locate(u, means[None], shape)
+    u, seeds = np.log(N), group["n"].to_numpy(int)
+    located = find_minima(u, means[None], shape)
     draws = np.empty(0)
     if resamples and len(noise) and len(np.unique(N)) > 3:
         jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in seeds], axis=1)
         centre = means.copy()
         centre[located.fitted_at] = located.fitted
-        draws = locate(u, centre * (1 + jitter), shape).u
+        draws = find_minima(u, centre * (1 + jitter), shape).u
     share = float(np.isfinite(draws).mean()) if len(draws) else None
     status, reason = _status(N, means, float(located.u[0]), share)
-    ok = status == "ok"
-    best = int(np.argmin(means))
+    ok, best = status == "ok", int(np.argmin(means))
     N_star = float(np.exp(located.u[0])) if ok else float(N[best])
-    per_example = float(np.median(group["C"] / (N * D)))
-    C = budget
-    valley = Valley(
+    minimum = Minimum(
         budget=budget,
-        C=C,
+        C=budget,
         sizes=tuple(N),
         means=tuple(means),
         seeds=tuple(int(k) for k in seeds),
         status=status,
         reason=reason,
         N=N_star,
-        D=C / (per_example * N_star),
+        D=budget / (float(np.median(group["C"] / (N * D))) * N_star),
         y=float(located.y[0]) if ok else float(means[best]),
         N_interval=_interval(draws, N, level) if ok and len(draws) else None,
         bands={name: located.band(near, N.min(), N.max()) for name, near in BANDS.items()} if ok else {},
         share_bracketed=share,
         curve=located.curve() if ok else ((), ()),
     )
-    return valley, draws
+    return minimum, draws
 
 
 def _status(N: np.ndarray, means: np.ndarray, u: float, share: float | None) -> tuple[str, str]:
@@ -243,12 +239,12 @@ def _interval(draws: np.ndarray, N: np.ndarray, level: float) -> tuple[float, fl
 
 
 def _laws(
-    valleys: Sequence[Valley], draws: Sequence[np.ndarray], level: float
+    minima: Sequence[Minimum], draws: Sequence[np.ndarray], level: float
 ) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
-    usable = [i for i, valley in enumerate(valleys) if valley.ok]
+    usable = [i for i, minimum in enumerate(minima) if minimum.ok]
     if len(usable) < MIN_BUDGETS:
         return None, None, None
-    C, N, D, y = (np.array([getattr(valleys[i], name) for i in usable]) for name in ("C", "N", "D", "y"))
+    C, N, D, y = (np.array([getattr(minima[i], name) for i in usable]) for name in ("C", "N", "D", "y"))
     spread: np.ndarray | None = None
     if all(len(draws[i]) for i in usable):
         spread = np.stack([draws[i] for i in usable], axis=1)
@@ -268,22 +264,22 @@ def _short(table: pd.DataFrame) -> tuple[str, ...]:
     return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
 
 
-def _warnings(valleys: Sequence[Valley], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
+def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
     said = []
     for status, words in (
         ("edge", "have their minimum at the edge of the sizes run"),
         ("flat", "are too flat for their noise"),
         ("few", "have fewer than four sizes"),
     ):
-        these = [flops(valley.budget) for valley in valleys if valley.status == status]
+        these = [flops(minimum.budget) for minimum in minima if minimum.status == status]
         if these:
             said.append(
-                f"{len(these)} of {len(valleys)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"
+                f"{len(these)} of {len(minima)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"
             )
     if law is None:
-        usable = sum(valley.ok for valley in valleys)
+        usable = sum(minimum.ok for minimum in minima)
         said.append(
-            f"no law N*(C): {usable} of {len(valleys)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
+            f"no law N*(C): {usable} of {len(minima)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
         )
     if not len(noise):
         said.append("no intervals: one seed a cell and too few sizes to see the noise; run several seeds")

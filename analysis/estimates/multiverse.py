@@ -32,7 +32,7 @@ class World:
 
 @dataclass(frozen=True)
 class Multiverse:
-    """A law under all conventions: how much of a result is the convention's."""
+    """A law under all conventions: how much of a result is due to the convention."""
 
     law: str
     worlds: tuple[World, ...]
@@ -48,7 +48,7 @@ class Multiverse:
         return plain(self) | {"N_exponents": plain(self.N_exponents)}
 
     def to_json(self) -> str:
-        """Return the JSON text of `to_dict`."""
+        """Return to_dict as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
 

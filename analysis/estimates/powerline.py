@@ -1,4 +1,4 @@
-"""A power law through a few optima, y = a x^k: a line in log-log, with an interval from resampled optima."""
+"""A power law through a few points, y = a x^k: a line in log-log, with an interval from resampled points."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+SCATTERED = "the optima scatter about their line more than noise explains; the interval is of that scatter"
+
 
 @dataclass(frozen=True)
 class PowerLine:
-    """y = coefficient x^exponent through `n` points, as log y = height + exponent (log x - centre).
+    """y = coefficient x^exponent through n points, as log y = height + exponent (log x - centre).
 
-    interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2) of resampled
+    interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2), resampled
     (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated.
     """
 
@@ -45,16 +47,13 @@ class PowerLine:
             return None
         log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
         values = self.draws[:, :1] + self.draws[:, 1:] * (log_x - self.centre)[None]
-        tail = (1 - self.level) / 2
         with np.errstate(over="ignore"):
-            low, high = np.exp(np.quantile(values, [tail, 1 - tail], axis=0))
+            low, high = np.exp(_ends(values, self.level))
         return low, high
 
     def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
         """Return the same line with its interval from these draws of (log value at the centre, exponent)."""
-        tail = (1 - level) / 2
-        low, high = np.quantile(draws[:, 1], [tail, 1 - tail])
-        interval = (float(low), float(high))
+        interval = _exponent_interval(draws, level)
         return replace(self, draws=draws, exponent_interval=interval, interval_from="resamples", level=level)
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,8 +67,8 @@ def power_line(
 ) -> PowerLine:
     """Fit log y on log x by least squares.
 
-    draws: (k, n) resampled log y (NaN: that optimum was lost in the resample). Where the points lie further off the
-    line than the resamples explain (F test at 5 %), the interval comes from that scatter instead, and this is said.
+    draws: (k, n) resampled log y (NaN: the resample has no such point). Where the points lie further off the line than
+    the resamples explain (F test at 5 %), the interval comes from their scatter instead, with a warning.
     """
     u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
     centre, n = float(u.mean()), len(u)
@@ -77,38 +76,41 @@ def power_line(
     (height, slope), *_ = np.linalg.lstsq(design, v, rcond=None)
     residual = v - design @ np.array([height, slope])
     total = float(((v - v.mean()) ** 2).sum())
-    resampled = _refit(design, draws) if draws is not None else np.empty((0, 2))
-    origin, warnings = ("resamples" if len(resampled) else "none"), []
-    if n >= 4 and _excess(residual, draws):
+    resampled, origin = _refit(design, draws) if draws is not None else np.empty((0, 2)), "resamples"
+    excess = n >= 4 and _excess(residual, draws)
+    if excess or (n >= 4 and not len(resampled)):
         resampled, origin = _from_scatter(design, height, slope, residual, seed), "scatter"
-        if draws is not None:
-            warnings.append(
-                "the optima scatter about their line more than noise explains; the interval is of that scatter"
-            )
-    elif not len(resampled) and n >= 4:
-        resampled, origin = _from_scatter(design, height, slope, residual, seed), "scatter"
-    interval = None
-    if len(resampled):
-        tail = (1 - level) / 2
-        low, high = np.quantile(resampled[:, 1], [tail, 1 - tail])
-        interval = (float(low), float(high))
     return PowerLine(
         height=float(height),
         exponent=float(slope),
-        exponent_interval=interval,
+        exponent_interval=_exponent_interval(resampled, level),
         level=level,
-        interval_from=origin,
+        interval_from=origin if len(resampled) else "none",
         r2=1 - float((residual**2).sum()) / total if total > 0 else float("nan"),
         n=n,
         x_range=(float(np.min(x)), float(np.max(x))),
         centre=centre,
         draws=resampled,
-        warnings=tuple(warnings),
+        warnings=(SCATTERED,) if excess else (),
     )
 
 
+def _ends(values: np.ndarray, level: float) -> np.ndarray:
+    """Return the quantiles (2, …) of values (k, …) between which a share of them lies."""
+    tail = (1 - level) / 2
+    return np.quantile(values, [tail, 1 - tail], axis=0)
+
+
+def _exponent_interval(draws: np.ndarray, level: float) -> tuple[float, float] | None:
+    """Return the interval of the exponents of drawn lines (k, 2); None without draws."""
+    if not len(draws):
+        return None
+    low, high = _ends(draws[:, 1], level)
+    return float(low), float(high)
+
+
 def _refit(design: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Fit every draw by its present points; draws with fewer than two fall out."""
+    """Fit a line to the points that each draw has; draws with fewer than two are left out."""
     present = np.isfinite(draws)
     weight, value = present.astype(float), np.where(present, draws, 0.0)
     t = design[:, 1]

@@ -15,10 +15,10 @@ GRID = 25
 
 @dataclass(frozen=True)
 class Ratio:
-    """Error of the first over that of the second at equal compute, geometric mean over the common range.
+    """Error of the first kind over that of the second at equal compute: the geometric mean over their common range.
 
-    interval and p: Student's t over seeds, each seed one observation; a difference is claimed where p < 1 - level,
-    which is the rate of false claims where there is none.
+    interval, p: by Student's t over seeds, each seed one observation. A difference is claimed where p < 1 - level; that
+    is the rate of false claims where there is none.
     """
 
     value: float

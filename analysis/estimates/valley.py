@@ -22,10 +22,11 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Located:
-    """The minima of a stack of curves: u = log N of each (-inf, inf: beyond the sizes run), y there.
+class Valleys:
+    """The minima of a stack of curves over log N, and the first curve.
 
-    fitted_at, fitted, coefficients, centre: of the first curve.
+    u: log N of each minimum (-inf, inf: beyond the sizes run). y: its height. Of the first curve, fitted_at: the points
+    that it was fitted to; fitted: its values there; coefficients, centre: its own; ends: of its range in log N.
     """
 
     u: np.ndarray
@@ -42,7 +43,7 @@ class Located:
         return _basis(u - self.centre, self.shape) @ self.coefficients
 
     def band(self, share: float, N_low: float, N_high: float) -> tuple[float, float]:
-        """Return the sizes between which the first curve is within `share` of its minimum, inside the sizes run."""
+        """Return the sizes between which the first curve is within a share of its minimum, inside the sizes run."""
         u = np.linspace(np.log(N_low), np.log(N_high), 4001)
         near = u[self.value(u) <= self.y[0] * (1 + share)]
         return (float(np.exp(near[0])), float(np.exp(near[-1]))) if len(near) else (float("nan"), float("nan"))
@@ -53,11 +54,11 @@ class Located:
         return tuple(np.exp(u)), tuple(self.value(u))
 
 
-def locate(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Located:
+def find_minima(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Valleys:
     """Find the minimum of each curve.
 
-    u: (n,) sorted log N. Y: (k, n) curves. A parabola goes through the sizes near each curve's own lowest; a `Shape`
-    through all. A lowest size at either end is a minimum beyond it.
+    u: (n,) sorted log N. Y: (k, n) curves. shape: None for parabolas, which are fitted to the sizes near each curve's
+    own lowest; a Shape is fitted to all. Where the lowest size is at either end, the minimum lies beyond it.
     """
     sizes, which = np.unique(u, return_inverse=True)
     best = which[np.argmin(Y, axis=1)]
@@ -82,7 +83,7 @@ def locate(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Located:
     window, coefficients, centre = first
     fitted = _basis(u[window] - centre, shape) @ coefficients
     ends = (float(u[window].min()), float(u[window].max()))
-    return Located(minimum, height, window, fitted, coefficients, centre, shape, ends)
+    return Valleys(minimum, height, window, fitted, coefficients, centre, shape, ends)
 
 
 def _window(sizes: np.ndarray, which: np.ndarray, best: int, shape: Shape | None) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.estimates.conventions import Convention, under
+from analysis.estimates.conventions import Convention, counted_by
 from analysis.estimates.frontier import MIN_POINTS, frontier
 from analysis.estimates.powerline import power_line
 from analysis.figures.equation import Curve, curve_of_line, draw_curve
@@ -31,13 +31,13 @@ class AllocationNumbers:
 def allocation_numbers(
     rows: pd.DataFrame, y: str, convention: Convention, *, epochs: float, resamples: int = 300
 ) -> tuple[AllocationNumbers, AllocationNumbers]:
-    """Collect the panels of N and of examples from the rows at `epochs`; Refusal where the frontier is too short.
+    """Collect the panels of N and of examples from rows of so many epochs; Refusal where the frontier is too short.
 
     The frontier is the Pareto set, as in the paper. A point of the smallest or largest model or data set enters no
     line, and there is none unless the others are of three sizes of both. At fixed epochs C is proportional to
     N x examples, so the two exponents sum to one.
     """
-    rows = under(rows, convention)
+    rows = counted_by(rows, convention)
     front = frontier(rows, y=y, rule="pareto", resamples=resamples)
     C, N, D = (np.array([getattr(point, name) for point in front.points]) for name in ("x", "N", "D"))
     edge = np.isin(N, (rows["N"].min(), rows["N"].max())) | np.isin(D, (rows["D"].min(), rows["D"].max()))

@@ -16,7 +16,7 @@ from analysis.table.select import RECIPE
 
 
 @dataclass(frozen=True)
-class Path:
+class SizeLine:
     """One size: its points in order of C. joined: milestones of one run (else runs of one size)."""
 
     N: float
@@ -29,8 +29,8 @@ class Path:
 class ComputeNumbers:
     """What is drawn: paths of sizes, training curves inside decaying schedules (faint), the frontier, the law."""
 
-    paths: tuple[Path, ...]
-    faint: tuple[Path, ...]
+    paths: tuple[SizeLine, ...]
+    faint: tuple[SizeLine, ...]
     frontier: Frontier | None
     curve: Curve | None
     x_label: str
@@ -57,17 +57,17 @@ def compute_numbers(
     if joined and "run_D" in used.columns:
         keys.append("run_D")
     paths = _paths(cells(used, y), keys, y, joined=joined)
-    faint: tuple[Path, ...] = ()
+    faint: tuple[SizeLine, ...] = ()
     if inside is not None and not inside.empty and inside["run_id"].nunique() <= 400:
         faint = _paths(inside, ["run_id", "N"], y, joined=True)
     return ComputeNumbers(paths, faint, frontier, curve, label("C", rows), label(y, rows))
 
 
-def _paths(table: pd.DataFrame, keys: list[str], y: str, *, joined: bool) -> tuple[Path, ...]:
+def _paths(table: pd.DataFrame, keys: list[str], y: str, *, joined: bool) -> tuple[SizeLine, ...]:
     found = []
     for _, group in table.groupby(keys, dropna=False, sort=False):
         group = group.sort_values("C")
-        found.append(Path(float(group["N"].iloc[0]), group["C"].to_numpy(float), group[y].to_numpy(float), joined))
+        found.append(SizeLine(float(group["N"].iloc[0]), group["C"].to_numpy(float), group[y].to_numpy(float), joined))
     return tuple(sorted(found, key=lambda path: path.N))
 
 

@@ -35,7 +35,7 @@ class Curve:
 
 
 def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, float] | None = None) -> Curve:
-    """Compute a fit's mean curve and band over x from low to high, other inputs held fixed."""
+    """Compute a fit's mean curve and band over x from low to high. fixed: the values of other inputs."""
     grid = np.geomspace(low, high, 200)
     at = {x: grid, **{name: np.full(len(grid), value) for name, value in (fixed or {}).items()}}
     band = fit.interval(at) if fit.intervals else (None, None)
@@ -52,23 +52,26 @@ def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float)
 
 def equation(fit: Fit, x: str) -> str:
     """Write a fit's law with its numbers, as mathtext."""
-    law = fit.engine.problem.law
-    formula = law.formula
+    formula = fit.engine.problem.law.formula
     head = "" if "=" in formula else f"{symbol_of(fit.y)} = "
     text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
     text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
-    if not fit.params.get("E", 1.0) > 0 and text.startswith("E + "):
+    if not fit.params.get("E", 1.0) > 0:
         text = text.removeprefix("E + ")
+    known = {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}
+    known |= {name: mathtext(_short(fit, name)) for name in fit.params}
 
     def value(match: re.Match[str]) -> str:
-        word = match[0]
-        if word in fit.params:
-            value = fit.params[word]
-            return mathtext(exponent(value) if word in law.exponents else number(value, 3))
-        return {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}.get(word, word)
+        return known.get(match[0], match[0])
 
     body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;").replace("--", "")
     return f"${head}{body}$"
+
+
+def _short(fit: Fit, name: str) -> str:
+    """Write a parameter as short as an equation needs it."""
+    value = fit.params[name]
+    return exponent(value) if name in fit.engine.problem.law.exponents else number(value, 3)
 
 
 def _exponent_interval(fit: Fit) -> str:
@@ -103,7 +106,7 @@ def mathtext(text: str) -> str:
 def draw_curve(
     ax: Axes, curve: Curve, colour: Any, *, known: tuple[float, float] | None = None, **line: object
 ) -> None:
-    """Draw a law: solid where there are data (`known`), dashed beyond, its band behind."""
+    """Draw a law with its band. known: where there are data, and the line is solid; beyond it is dashed."""
     low, high = known or (curve.x[0], curve.x[-1])
     inside = (curve.x >= low * (1 - 1e-9)) & (curve.x <= high * (1 + 1e-9))
     if curve.low is not None and curve.high is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.estimates.conventions import OURS, Exponents, under
+from analysis.estimates.conventions import OURS, Exponents, counted_by
 from analysis.figures.equation import Curve, curve_of_fit, draw_curve
 from analysis.figures.style import HUES, MARKERS, label, legend_below, log_axes, margins
 from analysis.table.cells import cells
@@ -40,7 +40,7 @@ def frontier_numbers(groups: Mapping[str, tuple[pd.DataFrame, Exponents]], y: st
     found, convention, y_label = [], OURS, label(y)
     for name, (rows, one) in groups.items():
         convention, y_label = one.convention, label(y, rows)
-        table = cells(under(rows, convention), y).sort_values("C")
+        table = cells(counted_by(rows, convention), y).sort_values("C")
         ends = (float(table["C"].min()), float(table["C"].max()))
         curve = curve_of_fit(one.law, "C", *ends) if one.law else None
         points = one.front.points

@@ -40,9 +40,9 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
     ends = np.array([valley.N_interval or (np.nan, np.nan) for valley in usable]).reshape(-1, 2)
     if of == "D" and len(usable):
         ends = np.array([valley.N * valley.D for valley in usable])[:, None] / ends[:, ::-1]
-    unusable = np.array([(v.C, getattr(v, of)) for v in found.valleys if not v.ok]).reshape(-1, 2)
+    unusable = np.array([(v.C, getattr(v, of)) for v in found.minima if not v.ok]).reshape(-1, 2)
     line = found.N_law if of == "N" else found.D_law
-    low, high = min(v.C for v in found.valleys), max(v.C for v in found.valleys) * BEYOND
+    low, high = min(v.C for v in found.minima), max(v.C for v in found.minima) * BEYOND
     curve = curve_of_line(line, f"{of}^*", "C", low, high) if line else None
     parametric = None
     if law is not None and law.allocation is not None:

@@ -1,4 +1,4 @@
-"""The one look of all figures: sizes, colours, ticks on log axes, labels with units, and how a figure is saved."""
+"""The style of all figures: sizes, colours, ticks on log axes, labels with units, and how a figure is saved."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ UNITS = {
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Draw in the house's style."""
+    """Draw in the style of all figures."""
     with mpl.rc_context(RC):
         yield
 
@@ -87,9 +87,9 @@ def look() -> Iterator[None]:
 def panels(
     n: int = 1, *, bar: bool = False, columns: int | None = None, size: tuple[float, float] | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of n panels, side by side or in rows of `columns`. Call it inside `look`.
+    """Make a figure of n panels. Call it inside look().
 
-    bar: room for a colour bar. size: width and height of a panel in inches.
+    bar: room for a colour bar. columns: panels in a row (all). size: width and height of a panel in inches.
     """
     columns = columns or n
     rows, (width, height) = -(-n // columns), size or (WIDTH, HEIGHT)
@@ -178,7 +178,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def value_ticks(ax: Axes, values: Iterable[float], most: int = 8) -> None:
-    """Put a tick at each of a few values of x, such as sizes of data sets; call it after `log_axes`."""
+    """Put a tick at each of a few values of x, such as sizes of data sets; call it after log_axes."""
     ticks = sorted(set(values))
     if len(ticks) <= most:
         ax.set_xticks(ticks, [short(tick) if tick >= 1e4 else number(tick) for tick in ticks])

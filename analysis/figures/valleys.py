@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.estimates.isoflop import IsoFlop, Valley
+from analysis.estimates.isoflop import IsoFlop, Minimum
 from analysis.figures.style import INK, colours, label, legend_above, log_axes, margins, value_bar
 
 
@@ -16,7 +16,7 @@ from analysis.figures.style import INK, colours, label, legend_above, log_axes, 
 class ValleyNumbers:
     """What is drawn: the valleys, and the labels."""
 
-    valleys: tuple[Valley, ...]
+    valleys: tuple[Minimum, ...]
     shape: str
     x_label: str
     y_label: str
@@ -24,7 +24,7 @@ class ValleyNumbers:
 
 def valley_numbers(found: IsoFlop, rows: pd.DataFrame) -> ValleyNumbers:
     """Collect the figure's numbers."""
-    return ValleyNumbers(found.valleys, found.shape, label("N", rows), label(found.y, rows))
+    return ValleyNumbers(found.minima, found.shape, label("N", rows), label(found.y, rows))
 
 
 def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:

@@ -31,7 +31,7 @@ def write_parameter(law: Law, name: str, value: float) -> str:
 
 
 def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
-    """Return name, value and interval of each parameter, as they are written, and those of the optimal N and D."""
+    """Return name, value and interval of each parameter as text, and the exponents of the optimal N and D."""
     law = fit.engine.problem.law
     rows = []
     for name, value in fit.params.items():
@@ -65,14 +65,10 @@ def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, A
 
 def card_text(fit: Fit) -> str:
     """Return the card of a fit as plain text, a line a fact."""
-    card, certificate, objective = fit.card, fit.certificate, fit.objective
-    lines = [f"law          {fit.y} = {card['formula']}   ({fit.law}; {card['source']})"]
-    exponents, columns = fit.engine.problem.law.exponents, card["columns"]
-    for name, value, ends in parameter_rows(fit):
-        exact = number(fit.params[name], 6) if name in fit.params else value
-        of = f"   exponent of {columns.get(exponents[name], fit.y)}" if name in exponents else ""
-        lines.append(f"  {name:<11} {exact:<12} {ends}{of}".rstrip())
-    lines += [
+    card, objective = fit.card, fit.objective
+    lines = [
+        f"law          {fit.y} = {card['formula']}   ({fit.law}; {card['source']})",
+        *_parameter_lines(fit),
         f"objective    {objective.name} on {objective.space} {fit.y}, delta {number(objective.delta)}, "
         f"sum {number(objective.value, 10)}",
         f"data         {fit.n_points} points of {fit.n_runs} runs, hash {card['data_hash']}",
@@ -80,19 +76,36 @@ def card_text(fit: Fit) -> str:
         *(f"{name:<12} {said}" for name, said in card["conventions"].items()),
         f"intervals    {card['resamples']} resamples by {card['resample']}, {card['interval']}, "
         f"level {number(fit.level)}, seed {card['seed']}",
+        *_certificate_lines(fit),
+        *(f"warning      {line}" for line in fit.warnings),
+        "versions     " + ", ".join(f"{name} {value}" for name, value in card["versions"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def _parameter_lines(fit: Fit) -> list[str]:
+    exponents, columns = fit.engine.problem.law.exponents, fit.card["columns"]
+    lines = []
+    for name, value, ends in parameter_rows(fit):
+        exact = number(fit.params[name], 6) if name in fit.params else value
+        of = f"   exponent of {columns.get(exponents[name], fit.y)}" if name in exponents else ""
+        lines.append(f"  {name:<11} {exact:<12} {ends}{of}".rstrip())
+    return lines
+
+
+def _certificate_lines(fit: Fit) -> list[str]:
+    certificate, test, tried = fit.certificate, fit.lack_of_fit, fit.card.get("tried")
+    lines = [
         f"certificate  {certificate.status}: {percent(certificate.share_at_best)} of {certificate.starts} starts "
         f"at the best of {certificate.basins}, gradient {number(certificate.gradient_norm, 2)}, "
         f"condition {number(certificate.condition, 3)}, "
-        f"{number(certificate.points_per_parameter, 3)} points a parameter",
+        f"{number(certificate.points_per_parameter, 3)} points a parameter"
     ]
     if certificate.trade_off:
         where = ", ".join(f"{name} = {entry(name, value)}" for name, value in certificate.next_run.items())
         lines.append(f"trade-off    {', '.join(certificate.trade_off)}; a run at {where} would tell them apart best")
-    if fit.lack_of_fit:
-        test = fit.lack_of_fit
+    if test:
         lines.append(f"lack of fit  F {number(test.F, 3)} over {test.cells} cells, p {number(test.p_value, 2)}")
-    if card.get("tried"):
-        lines.append("tried        " + ", ".join(f"{law} {percent(error)}" for law, error in card["tried"].items()))
-    lines += [f"warning      {line}" for line in fit.warnings]
-    lines.append("versions     " + ", ".join(f"{name} {value}" for name, value in card["versions"].items()))
-    return "\n".join(lines)
+    if tried:
+        lines.append("tried        " + ", ".join(f"{law} {percent(error)}" for law, error in tried.items()))
+    return lines

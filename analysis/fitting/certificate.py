@@ -1,4 +1,4 @@
-"""What a fit is worth: whether its starts agree, whether it is at an optimum, and what the data cannot tell."""
+"""The certificate of a fit: whether its starts agree, whether it is at an optimum, what the data do not determine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.fitting.solver import Problem, Solution
+from analysis.fitting.objective import Problem
+from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Inputs
 from analysis.numbers import measured, number, percent
 
@@ -32,7 +33,7 @@ class Basin:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The doubt a fit carries."""
+    """How far a fit is to be trusted, with the reasons."""
 
     status: Literal["ok", "weak", "refused"]
     reasons: tuple[str, ...]
@@ -122,19 +123,12 @@ def _next_run(problem: Problem, theta: Array, inverse: Array, size: Array, live:
 
 def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certificate, list[Array]]:
     """Write the certificate, and return the parameters of the best basin and of its rivals."""
-    law, units = problem.law, problem.units
     groups = basins(problem, solution)
     best = groups[0][0]
     theta, value = solution.theta[:, best], float(solution.value[best])
     edge = at_bound(problem, theta)
     condition, trade, run = identify(problem, theta, weights)
-    far = {name: np.array([x.max() + np.log(10)]) for name, x in problem.inputs.items()}
-    found = []
-    for group in groups:
-        params = dict(zip(law.params, law.unscale(solution.theta[:, group[0]], units).tolist(), strict=True))
-        with np.errstate(all="ignore"):
-            forecast = float(np.exp(law.evaluate(solution.theta[:, group[:1]], far).h[0, 0] + units.log_y))
-        found.append(Basin(len(group) / len(solution.value), float(solution.value[group[0]]), params, forecast))
+    found = [_basin(problem, solution, group) for group in groups]
     per = problem.n / len(theta)
     reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.settled[best]))
     certificate = Certificate(
@@ -148,13 +142,22 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
         condition=condition,
         points_per_parameter=per,
         trade_off=trade,
-        next_run={name: float(np.exp(x + units.log_inputs[name])) for name, x in run.items()},
+        next_run={name: float(np.exp(x + problem.units.log_inputs[name])) for name, x in run.items()},
         found=tuple(found[:5]),
     )
     # A start that did not settle is on its way down some valley, and no optimum of its own.
     others = [group[0] for group in groups[1:] if solution.settled[group[0]]][:3]
     rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]
     return certificate, [theta, *rivals]
+
+
+def _basin(problem: Problem, solution: Solution, group: Array) -> Basin:
+    law, units, first = problem.law, problem.units, group[:1]
+    far = {name: np.array([x.max() + np.log(10)]) for name, x in problem.inputs.items()}
+    params = dict(zip(law.params, law.unscale(solution.theta[:, first[0]], units).tolist(), strict=True))
+    with np.errstate(all="ignore"):
+        forecast = float(np.exp(law.evaluate(solution.theta[:, first], far).h[0, 0] + units.log_y))
+    return Basin(len(group) / len(solution.value), float(solution.value[first[0]]), params, forecast)
 
 
 def _reasons(
@@ -191,7 +194,7 @@ def _reasons(
 
 
 def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificate:
-    """Lower the certificate for what the intervals (p, 2) of the inner vector show not to be identified."""
+    """Return the certificate, weak where the intervals (p, 2) of the inner vector do not identify parameters."""
     reasons = _unidentified(problem, ends, known=certificate.at_bound)
     if not reasons:
         return certificate
@@ -199,7 +202,7 @@ def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificat
 
 
 def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
-    """Name what may as well stand at its edge, and exponents known to no better than a factor of `KNOWN`."""
+    """Name parameters whose interval reaches the edge of their box, and exponents not known to a factor of KNOWN."""
     at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
     doubts = {}
     for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):

@@ -11,12 +11,12 @@ from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
 from analysis.fitting.certificate import Certificate, doubt, judge
 from analysis.fitting.intervals import check_interval
-from analysis.fitting.objective import Objective
+from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
 from analysis.fitting.resample import check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
-from analysis.fitting.seeds import LackOfFit, lack_of_fit, weights_from_seeds
-from analysis.fitting.solver import Problem, residuals, solve
+from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
+from analysis.fitting.solver import solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -72,11 +72,11 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
-    said = warnings(points, params, certificate, lack, unsettled if how.resamples else None)
+    said = warnings(points, params, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     if tried:
-        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} foretold best", *said)
+        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} predicted best", *said)
     options = {**vars(how), "starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
     return Fit(
         law=law.name,
@@ -161,10 +161,9 @@ def warnings(
     points: Points,
     params: dict[str, float],
     certificate: Certificate,
-    lack: LackOfFit | None,
     unsettled: float | None,
 ) -> tuple[str, ...]:
-    """Say in sentences what a reader of the numbers should know."""
+    """Return sentences that a reader of the numbers should know."""
     said = [f"weak fit: {reason}" for reason in certificate.reasons]
     E = params.get("E")
     if E is not None and points.y.min() < E:
@@ -174,10 +173,6 @@ def warnings(
     if E is not None and np.isfinite(points.y_se):
         said.append(
             f"the test set's own sampling error ({number(points.y_se, 2)}) is common to all runs; E is known no better"
-        )
-    if lack is not None and lack.p_value < 0.01:
-        said.append(
-            f"the law misses the means of its settings by more than seeds explain (p {number(lack.p_value, 1)})"
         )
     if unsettled is not None and points.n_runs < 10:
         said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")

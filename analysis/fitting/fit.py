@@ -1,4 +1,4 @@
-"""Fit a law to a table: many starts, refits as one batch, a certificate, a refusal where the data cannot say."""
+"""Fit a law to a table: many starts, refits as one batch, a verdict, a refusal where the data cannot say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from analysis.fitting.holdout import candidates, score_laws, size_column
 from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law, settings_of
+from analysis.fitting.verdict.rule import with_verdict
 from analysis.laws import Law, get_law
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ def fit(
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
-    `law` is a name, "module:LAW", a law, or "auto": the one that backtests best. `x` names the variable of a
-    one-variable law (C where there is one). `rows`, `where`, `pool`, `keep` and `task` choose the rows. The default
-    objective is that of Hoffmann et al. 2022: the sum over points of a Huber loss (delta 1e-3) on log y.
-    `weights="seeds"` weighs by the inverse variance of seeds.
+    law: a name, "module:LAW", a law, or "auto": the one that backtests best. x: the variable of a law of one variable
+    (C where there is one). rows, where, pool, keep, task: which rows are used. objective, delta, space: by default that
+    of Hoffmann et al. 2022, the sum over points of a Huber loss on log y. weights: "seeds" weighs by the inverse
+    variance of seeds.
 
     Raises `UserError` for bad input and `Refusal` where the data cannot carry the law.
     """
@@ -72,7 +73,8 @@ def fit(
     if law == "auto":
         tried = errors_ahead(frame, y=y, x=x, settings=settings)
         law = next(iter(tried))
-    return fit_law(frame, get_law(law), y=y, x=x, settings=settings, tried=tried)
+    chosen = get_law(law)
+    return with_verdict(fit_law(frame, chosen, y=y, x=x, settings=settings, tried=tried), chosen, settings)
 
 
 def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:

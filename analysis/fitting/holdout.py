@@ -59,9 +59,9 @@ def size_column(rows: pd.DataFrame, x: str | None) -> str:
 def score_laws(
     rows: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, by: str, settings: Settings
 ) -> list[Score]:
-    """Fit each law to the rows that are small in the column `by`, and score it on the others; best first.
+    """Fit each law to the rows that are small in one column, and score it on the others; best first.
 
-    Raises `Refusal` where no law can be tested.
+    by: that column. Raises `Refusal` where no law can be tested.
     """
     sizes = rows[by].to_numpy(dtype=float)
     cuts = _cuts(sizes, by)

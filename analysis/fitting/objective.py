@@ -1,4 +1,4 @@
-"""What is minimised: the weighted sum over points of a Huber, absolute or squared loss of residuals."""
+"""What is minimised: a weighted sum of losses of residuals, of one law on given points, with its derivatives."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 import numpy as np
 
 from analysis.errors import UserError
+from analysis.laws.base import Array, Inputs, Law, Units
 
-Array = np.ndarray
 LAD_DELTA = 1e-4
 """Least absolute deviation is reached as a Huber loss whose delta shrinks to this share of the median residual."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of residuals: `huber` with its delta, `lad` or `lsq`, on log y or on raw y.
+    """The loss of residuals: huber with its delta, lad or lsq, on log y or on raw y.
 
     Values follow Hoffmann et al. 2022: r^2 / 2 inside delta, delta (|r| - delta / 2) outside, |r| for lad, r^2 / 2 for
     lsq, summed over points (an average would stop optimisers early at these deltas).
@@ -50,3 +50,100 @@ def huber(size: Array, weights: Array, delta: Array) -> Array:
     np.subtract(size, loss, out=loss)
     loss *= inside
     return np.einsum("...n,...n->...", weights, loss)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One law on given points: inputs (log, centred) and response (y over its centre, or its logarithm), (n,)."""
+
+    law: Law
+    inputs: Inputs
+    response: Array
+    objective: Objective
+    units: Units
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return len(self.response)
+
+
+def residuals(problem: Problem, theta: Array, response: Array | None = None) -> Array:
+    """Return residuals (B, n) in the objective's space (raw ones over the centre of y)."""
+    with np.errstate(all="ignore"):
+        h = problem.law.evaluate(theta, problem.inputs).h
+        y = problem.response if response is None else response
+        return y - h if problem.objective.space == "log" else y - np.exp(h)
+
+
+class State:
+    """A problem's law evaluated for a batch of parameter vectors (p, B), with the objective that follows from it."""
+
+    def __init__(self, problem: Problem, theta: Array, weights: Array, response: Array) -> None:
+        self.evaluation = problem.law.evaluate(theta, problem.inputs)
+        self.weights = weights
+        self.raw = problem.objective.space == "raw"
+        # With hardly a residual inside delta the Hessian is nearly singular: damping then follows the majorant's shape.
+        self.absolute = problem.objective.name == "lad"
+        h = self.evaluation.h
+        self.f = np.exp(h) if self.raw else None
+        self.r = response - self.f if self.f is not None else response - h
+        self.size = np.abs(self.r)
+
+    def value(self, delta: Array) -> Array:
+        """Return the objective of each member at its own width (B,), infinite where it is no number."""
+        value = huber(self.size, self.weights, delta)
+        return np.where(np.isfinite(value), value, np.inf)
+
+    def derivatives(self, delta: Array) -> tuple[Array, Array, Array]:
+        """Return gradient, Hessian and majorising Hessian (that of reweighted least squares) of the objective."""
+        width = delta[:, None]
+        psi = np.clip(self.r, -width, width)
+        psi *= self.weights
+        second = self.weights * (self.size <= width)
+        majorant = np.maximum(self.size, 1e-300)
+        np.divide(width, majorant, out=majorant)
+        np.minimum(1.0, majorant, out=majorant)
+        majorant *= self.weights
+        if self.f is not None:
+            slope, psi = self.f, psi * self.f
+            second, majorant = second * slope**2, majorant * slope**2
+        rows = self.evaluation.gradient()
+        p, batch = len(rows), len(delta)
+        jacobian = np.empty((p, *self.r.shape))
+        for i, row in enumerate(rows):
+            jacobian[i] = row
+        matrix, gram = np.zeros((p, p, batch)), 0.0
+        if self.evaluation.curvature is not None:
+            matrix, gram = self.evaluation.curvature(-psi)
+        if self.f is not None:
+            gram += 1.0
+        curved = second - gram * psi if gram else second
+        gradient, upper = -np.einsum("bn,ibn->ib", psi, jacobian), np.zeros((p, p, batch))
+        lower = np.tri(p, dtype=bool)[:, :, None]
+        full = np.einsum("ibn,jbn->ijb", curved * jacobian, jacobian)
+        matrix += np.where(lower, full, full.swapaxes(0, 1))
+        above = majorant * jacobian
+        if self.absolute:
+            full = np.einsum("ibn,jbn->ijb", above, jacobian)
+            upper = np.where(lower, full, full.swapaxes(0, 1))
+        else:
+            np.einsum("iib->ib", upper)[:] = np.einsum("ibn,ibn->ib", above, jacobian)
+        return gradient, matrix, upper
+
+
+def score_and_hessian(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
+    """Return each point's gradient (p, n) of the objective at theta (p, 1), and the Hessian (p, p)."""
+    with np.errstate(all="ignore"):
+        state = State(problem, theta, weights[None], problem.response[None])
+        name = problem.objective.name
+        width = (
+            np.median(np.abs(state.r)) * 0.1 if name == "lad" else 1e300 if name == "lsq" else problem.objective.delta
+        )
+        delta = np.array([width])
+        _, hessian, _ = state.derivatives(delta)
+        psi = weights * np.clip(state.r[0], -width, width) * (1.0 if state.f is None else state.f[0])
+        if name == "lad":
+            psi, hessian = psi / width, hessian / width
+        slopes = np.stack([np.broadcast_to(row, state.r.shape)[0] for row in state.evaluation.gradient()])
+    return -psi * slopes, hessian[:, :, 0]

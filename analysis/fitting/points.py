@@ -1,4 +1,4 @@
-"""From a table's rows to the arrays that a fit works on, or a sentence about what is wrong with them."""
+"""From a table's rows to the arrays that a fit works on, or a sentence that says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
+from analysis.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ class Points:
         return int(self.run.max()) + 1
 
     def units(self, shared: Mapping[str, str]) -> Units:
-        """Return the centres that make the fit scale-free; inputs in `shared` take the centre of another."""
+        """Return the centres that make the fit scale-free. shared: inputs that take the centre of another input."""
         log_inputs = {name: float(np.log(self.inputs[shared.get(name, name)]).mean()) for name in self.inputs}
         return Units(log_inputs, float(np.log(np.median(np.abs(self.y)))))
 
@@ -74,27 +75,13 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     columns = input_columns(table, law, x)
     if y in columns.values():
         raise UserError(f"found {y} as the response and as what it depends on; wanted two columns; choose another")
-    chosen, left_out = select_rows(
-        table,
-        y=y,
-        rows=selection.rows,
-        where=selection.where,
-        pool=selection.pool,
-        keep=selection.keep,
-        task=selection.task,
-    )
+    chosen, left_out = select_rows(table, y=y, **vars(selection))
     require_columns(chosen, list(columns.values()))
     chosen, repeated = _without_repeats(chosen, [*columns.values(), y])
     if repeated:
-        left_out = [*left_out, f"{repeated} row{'s' if repeated > 1 else ''} that repeat another"]
+        left_out = [*left_out, f"{counted(repeated, 'row')} that repeat another"]
     values = {name: _positive(chosen, column) for name, column in columns.items()}
-    response = chosen[y].to_numpy(dtype=float)
-    if space == "log" and (response <= 0).any():
-        bad = int((response <= 0).sum())
-        raise UserError(
-            f"found {bad} of {len(response)} rows with {y} <= 0, which has no logarithm; "
-            f'leave them out (where="{y} > 0") or fit with space="raw"'
-        )
+    response = _response(chosen, y, space)
     points = Points(
         inputs=values,
         y=response,
@@ -109,6 +96,18 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     )
     check(points, law)
     return points
+
+
+def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
+    """Return y as an array; `UserError` where its logarithm is wanted and does not exist."""
+    response = rows[y].to_numpy(dtype=float)
+    bad = int((response <= 0).sum())
+    if space == "log" and bad:
+        raise UserError(
+            f"found {bad} of {len(response)} rows with {y} <= 0, which has no logarithm; "
+            f'leave them out (where="{y} > 0") or fit with space="raw"'
+        )
+    return response
 
 
 def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.certificate import information
+from analysis.fitting.objective import Problem, residuals, score_and_hessian
 from analysis.fitting.points import Points
-from analysis.fitting.solver import Problem, residuals, score_and_hessian, solve
+from analysis.fitting.solver import solve
 from analysis.laws.base import Array
 
 Resample = Literal["runs", "points", "seed", "wild"]
@@ -36,7 +37,7 @@ def check_resample(name: str) -> None:
 
 
 def refit(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Samples:
-    """Refit `count` resamples from the solutions `at` (p, k): each takes the best of the k basins it is started in."""
+    """Refit resamples. at: solutions (p, k) to start from, of which each resample keeps the best; count: resamples."""
     check_resample(resample)
     if count * points.n > MOST_VALUES:
         return Samples(
@@ -73,7 +74,7 @@ def clusters(points: Points, resample: str) -> Array:
 
 
 def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
-    """Draw how often each row stands in each resample (size, n); with too few distinct clusters it is drawn anew."""
+    """Draw how often each row is in each resample (size, n). fewest: distinct clusters, with fewer it is redrawn."""
     k = int(cluster.max()) + 1
     fewest = min(fewest, max(2, k - 1))
     times = rng.multinomial(k, np.full(k, 1 / k), size=size)
@@ -86,7 +87,7 @@ def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Ar
 
 
 def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: int = 200) -> Array:
-    """Refit with each cluster left out (or each of at most `most` groups of clusters): (p, groups)."""
+    """Refit with each cluster left out, or each group of clusters: (p, groups). most: groups at the most."""
     group = clusters(points, "runs" if resample == "wild" else resample) % most
     k = int(group.max()) + 1
     weights = points.weights * (group[None, :] != np.arange(k)[:, None])

@@ -13,7 +13,7 @@ from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import Allocation, Optimum, optimal_n
 from analysis.fitting.certificate import Certificate
 from analysis.fitting.intervals import percentile
-from analysis.fitting.solver import Problem
+from analysis.fitting.objective import Problem
 from analysis.laws.base import Array
 from analysis.numbers import number
 
@@ -57,7 +57,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted law, with its doubt."""
+    """A fitted law with its intervals and its certificate."""
 
     law: str
     y: str
@@ -112,7 +112,7 @@ class Fit:
         )
 
     def split(self, C: Array) -> tuple[Array, Array]:
-        """Return the optimal N and D at each C, for laws that have an `allocation`."""
+        """Return the optimal N and D at each C, for laws that have an allocation."""
         assert self.allocation is not None
         product = C / self.allocation.flops_per_nd
         N = self._optimal_n(self.params_of(self.engine.theta[:, None]), product)
@@ -153,7 +153,7 @@ class Fit:
         return out | {"warnings": list(self.warnings), "card": plain(self.card)}
 
     def to_json(self) -> str:
-        """Return the JSON text of `to_dict`."""
+        """Return to_dict as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
     def _samples(self) -> Array:

@@ -1,4 +1,4 @@
-"""What the scatter of seeds tells: weights for a fit, and whether the law misses more than seeds explain."""
+"""The scatter of seeds: weights for a fit from it, and a test whether a law misses more than it explains."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ class LackOfFit:
     cells: int
     degrees_of_freedom: tuple[int, int]
     seed_scatter: float
+
+    @property
+    def systematic(self) -> float:
+        """The law's own error: rms of the cells' means beyond what the scatter of seeds makes of them."""
+        rows = self.cells + self.degrees_of_freedom[1]
+        return self.seed_scatter * float(np.sqrt(max(0.0, self.F - 1) * self.cells / rows))
 
 
 def cells(points: Points) -> Array:

@@ -43,7 +43,7 @@ def settings_of(
     task: str | None = None,
     **how: Any,
 ) -> Settings:
-    """Check the options of `fit` by their names there; how: those of `How`. Raises `UserError`."""
+    """Check the options of fit, by their names there. how: the fields of `How`. Raises `UserError`."""
     selection = Selection(rows, where, tuple(pool), tuple(keep), task)
     return Settings(Objective(objective, delta, space), How(**how), selection, weights)
 

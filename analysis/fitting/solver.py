@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.objective import LAD_DELTA, Objective, huber
-from analysis.laws.base import Array, Inputs, Law, Units
+from analysis.fitting.objective import LAD_DELTA, Problem, State
+from analysis.laws.base import Array
 
 KEPT_BYTES = 2**24
 """Memory that the allocator is made to keep rather than hand back and fetch again at every step."""
@@ -24,23 +24,7 @@ ANNEAL = 0.2
 DECREMENT = 1e-15
 """A start is settled when the predicted decrease is below this share of the objective."""
 LAD_DECREMENT = 1e-11
-"""The same for least absolute deviation, which ends on a corner found by `_to_corner`."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One law on given points: inputs (log, centred) and response (y over its centre, or its logarithm), (n,)."""
-
-    law: Law
-    inputs: Inputs
-    response: Array
-    objective: Objective
-    units: Units
-
-    @property
-    def n(self) -> int:
-        """Number of points."""
-        return len(self.response)
+"""The same for least absolute deviation, which ends on a corner found by _to_corner."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ def solve(
     response: Array | None = None,
     anneal: bool = True,
 ) -> Solution:
-    """Minimise from each column of starts (p, B). `weights` and `response` may be (n,) or one row a member, (B, n)."""
+    """Minimise from each column of starts (p, B). weights, response: (n,), or one row a member, (B, n)."""
     # glibc hands freed arrays back to the system, whose new pages cost a third of a fit, until it has seen a larger one
     # freed. Its pages are never touched.
     np.empty(KEPT_BYTES, dtype=np.uint8)
@@ -81,88 +65,8 @@ def solve(
     )
 
 
-def residuals(problem: Problem, theta: Array, response: Array | None = None) -> Array:
-    """Return residuals (B, n) in the objective's space (raw ones over the centre of y)."""
-    with np.errstate(all="ignore"):
-        h = problem.law.evaluate(theta, problem.inputs).h
-        y = problem.response if response is None else response
-        return y - h if problem.objective.space == "log" else y - np.exp(h)
-
-
-def score_and_hessian(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
-    """Return each point's gradient (p, n) of the objective at theta (p, 1), and the Hessian (p, p)."""
-    with np.errstate(all="ignore"):
-        state = _State(problem, theta, weights[None], problem.response[None])
-        name = problem.objective.name
-        width = (
-            np.median(np.abs(state.r)) * 0.1 if name == "lad" else 1e300 if name == "lsq" else problem.objective.delta
-        )
-        delta = np.array([width])
-        _, hessian, _ = state.derivatives(delta)
-        psi = weights * np.clip(state.r[0], -width, width) * (1.0 if state.f is None else state.f[0])
-        if name == "lad":
-            psi, hessian = psi / width, hessian / width
-        slopes = np.stack([np.broadcast_to(row, state.r.shape)[0] for row in state.evaluation.gradient()])
-    return -psi * slopes, hessian[:, :, 0]
-
-
 def _rows(array: Array, piece: slice) -> Array:
     return array[piece] if array.ndim == 2 else np.broadcast_to(array, (piece.stop - piece.start, len(array)))
-
-
-class _State:
-    """The law evaluated for a batch, and what follows from it."""
-
-    def __init__(self, problem: Problem, theta: Array, weights: Array, response: Array) -> None:
-        self.evaluation = problem.law.evaluate(theta, problem.inputs)
-        self.weights = weights
-        self.raw = problem.objective.space == "raw"
-        # With hardly a residual inside delta the Hessian is nearly singular: damping then follows the majorant's shape.
-        self.absolute = problem.objective.name == "lad"
-        h = self.evaluation.h
-        self.f = np.exp(h) if self.raw else None
-        self.r = response - self.f if self.f is not None else response - h
-        self.size = np.abs(self.r)
-
-    def value(self, delta: Array) -> Array:
-        value = huber(self.size, self.weights, delta)
-        return np.where(np.isfinite(value), value, np.inf)
-
-    def derivatives(self, delta: Array) -> tuple[Array, Array, Array]:
-        """Return gradient, Hessian and majorising Hessian (that of reweighted least squares) of the objective."""
-        width = delta[:, None]
-        psi = np.clip(self.r, -width, width)
-        psi *= self.weights
-        second = self.weights * (self.size <= width)
-        majorant = np.maximum(self.size, 1e-300)
-        np.divide(width, majorant, out=majorant)
-        np.minimum(1.0, majorant, out=majorant)
-        majorant *= self.weights
-        if self.f is not None:
-            slope, psi = self.f, psi * self.f
-            second, majorant = second * slope**2, majorant * slope**2
-        rows = self.evaluation.gradient()
-        p, batch = len(rows), len(delta)
-        jacobian = np.empty((p, *self.r.shape))
-        for i, row in enumerate(rows):
-            jacobian[i] = row
-        matrix, gram = np.zeros((p, p, batch)), 0.0
-        if self.evaluation.curvature is not None:
-            matrix, gram = self.evaluation.curvature(-psi)
-        if self.f is not None:
-            gram += 1.0
-        curved = second - gram * psi if gram else second
-        gradient, upper = -np.einsum("bn,ibn->ib", psi, jacobian), np.zeros((p, p, batch))
-        lower = np.tri(p, dtype=bool)[:, :, None]
-        full = np.einsum("ibn,jbn->ijb", curved * jacobian, jacobian)
-        matrix += np.where(lower, full, full.swapaxes(0, 1))
-        above = majorant * jacobian
-        if self.absolute:
-            full = np.einsum("ibn,jbn->ijb", above, jacobian)
-            upper = np.where(lower, full, full.swapaxes(0, 1))
-        else:
-            np.einsum("iib->ib", upper)[:] = np.einsum("ibn,ibn->ib", above, jacobian)
-        return gradient, matrix, upper
 
 
 class _Batch:
@@ -193,7 +97,7 @@ class _Batch:
         return Solution(self.result, self.result_value, self.result_norm, self.result_settled)
 
     def _begin(self) -> None:
-        state = _State(self.problem, self.theta, self.weights, self.response)
+        state = State(self.problem, self.theta, self.weights, self.response)
         scale = np.median(np.abs(state.r), axis=1)
         scale = np.where(np.isfinite(scale), np.maximum(scale, 1e-14), 1.0)
         objective = self.problem.objective
@@ -216,7 +120,7 @@ class _Batch:
         step = trial - self.theta
         slope = (self.gradient * step).sum(axis=0)
         predicted = -(slope + 0.5 * np.einsum("ib,ijb,jb->b", step, self.hessian, step))
-        state = _State(self.problem, trial, self.weights, self.response)
+        state = State(self.problem, trial, self.weights, self.response)
         value = state.value(self.delta)
         gain = self.value - value
         tiny = ok & (decrement <= self.tolerance * self.value + 1e-32) & (self.damping <= 1.0)
@@ -233,12 +137,12 @@ class _Batch:
             next_stage = coarse & ((taken & (gain < 0.02 * self.value)) | tiny | (self.in_stage >= 6))
             finished, fresh = finished & ~coarse, taken | next_stage
             if next_stage.any():
-                # The width changes under the member's feet: everything is computed anew where it now stands.
+                # A new width changes the objective: everything is computed again where the member stands.
                 self.delta = np.where(next_stage, np.maximum(self.target, self.delta * self._factor()), self.delta)
                 self.damping = np.where(next_stage, np.minimum(self.damping, 1e-2), self.damping)
                 self.in_stage[next_stage] = 0
                 if (next_stage & ~taken).any():
-                    state = _State(self.problem, self.theta, self.weights, self.response)
+                    state = State(self.problem, self.theta, self.weights, self.response)
                 value = state.value(self.delta)
         if fresh.any():
             every = fresh.all()
@@ -268,11 +172,11 @@ class _Batch:
     def _to_corner(self, theta: Array, weights: Array, response: Array) -> Array:
         """Move to where the law goes exactly through the p nearest points, for members that this makes better."""
         p, here = len(theta), theta
-        rest = np.abs(_State(self.problem, theta, weights, response).r)
+        rest = np.abs(State(self.problem, theta, weights, response).r)
         nearest = np.argsort(np.where(weights > 0, rest, np.inf), axis=1, kind="stable")[:, :p]
         before = (weights * rest).sum(axis=1)
         for _ in range(8):
-            state = _State(self.problem, here, weights, response)
+            state = State(self.problem, here, weights, response)
             scale = 1.0 if state.f is None else np.take_along_axis(state.f, nearest, axis=1)
             rows = state.evaluation.gradient()
             slopes = np.stack(
@@ -281,7 +185,7 @@ class _Batch:
             right = np.einsum("ibk,bk->ib", slopes, np.take_along_axis(state.r, nearest, axis=1))
             step, ok = solve_positive(np.einsum("ibk,jbk->ijb", slopes, slopes), right)
             here = np.clip(here + np.where(ok, step, 0.0), self.low, self.high)
-        after = (weights * np.abs(_State(self.problem, here, weights, response).r)).sum(axis=1)
+        after = (weights * np.abs(State(self.problem, here, weights, response).r)).sum(axis=1)
         return np.where(after < before, here, theta)
 
     def _retire(self, finished: Array, *, settled: bool) -> None:
@@ -297,7 +201,7 @@ class _Batch:
         free = np.where((at_low & (gradient > 0)) | (at_high & (gradient < 0)), 0.0, gradient)
         norm = np.abs(free).max(axis=0)
         self.result[:, where] = theta
-        state = _State(self.problem, theta, self.weights[finished], self.response[finished])
+        state = State(self.problem, theta, self.weights[finished], self.response[finished])
         value = self.problem.objective.value(state.r, state.weights)
         self.result_value[where] = np.where(np.isfinite(value), value, np.inf)
         self.result_norm[where] = norm

@@ -9,9 +9,9 @@ import numpy as np
 
 from analysis.fitting.allocation import Allocation
 from analysis.fitting.intervals import bca, percentile
+from analysis.fitting.objective import Problem
 from analysis.fitting.points import Points
 from analysis.fitting.resample import jackknife
-from analysis.fitting.solver import Problem
 from analysis.laws.base import Array
 
 

@@ -12,7 +12,7 @@ from analysis.laws.base import Array, Evaluation, Inputs, Law, Units, between, s
 
 
 class Term(NamedTuple):
-    """One term exp(u): u, its derivatives by the parameters `which`, and second derivatives by pairs of those."""
+    """One term exp(u): u, its derivatives by some parameters (which), and second derivatives by pairs of those."""
 
     which: tuple[int, ...]
     u: Array

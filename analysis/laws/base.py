@@ -21,8 +21,8 @@ Inputs = Mapping[str, Array]
 class Evaluation(NamedTuple):
     """The logarithm of a law at (B parameter vectors) x (n points), with derivatives.
 
-    `curvature(v)` returns (M, s): sum_i v_i hess(h_i) = M + s sum_i v_i grad(h_i) grad(h_i)^T, v of shape (B, n), M of
-    shape (p, p, B). None where a law has no second derivatives: the solver then goes without that part.
+    curvature: curvature(v) returns (M, s): sum_i v_i hess(h_i) = M + s sum_i v_i grad(h_i) grad(h_i)^T, v of shape
+    (B, n), M of shape (p, p, B). None where a law has no second derivatives: the solver then leaves that part out.
     """
 
     h: Array
@@ -84,11 +84,11 @@ class Law:
         raise TypeError(f"law {self.name} has no scale")
 
     def unscale(self, theta: Array, units: Units) -> Array:
-        """Turn inner vectors (p, …) into physical parameters, in the order of `params`."""
+        """Turn inner vectors (p, …) into physical parameters, in the order of params."""
         raise TypeError(f"law {self.name} has no unscale")
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw `count` inner vectors (p, count) spread over all that the law could plausibly be."""
+        """Draw inner vectors (p, count) spread over all that the law could plausibly be."""
         raise TypeError(f"law {self.name} has no starts")
 
     def bind(self, units: Units) -> Law:
@@ -116,7 +116,7 @@ class Law:
 
     @property
     def centred_with(self) -> Mapping[str, str]:
-        """Name the inputs that share another input's unit, and so its centre."""
+        """Return the inputs that share another input's unit, and so its centre, each with that other input."""
         return {}
 
     @property

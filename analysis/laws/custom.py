@@ -15,10 +15,11 @@ from analysis.laws.base import Array, Bound, Evaluation, Inputs, Law, Units, bet
 
 @dataclass(frozen=True)
 class CustomLaw(Law):
-    """A law given by `value(p, x)`, in physical units: p.NAME and x.NAME broadcast to the shape of the result.
+    """A law given by a function, in physical units.
 
-    Parameters whose lower limit is positive are drawn and carried as logarithms. `slopes(p, x)`, if given, returns the
-    derivative by each parameter in order; else they are taken by central differences.
+    value: value(p, x) with p.NAME and x.NAME, which broadcast to the shape of the result. slopes: slopes(p, x) returns
+    the derivative by each parameter in order; without it they are taken by central differences. Parameters whose lower
+    limit is positive are drawn and carried as logarithms.
     """
 
     limits: tuple[tuple[float, float], ...] = ()
@@ -32,7 +33,7 @@ class CustomLaw(Law):
 
     @property
     def logs(self) -> Array:
-        """Tell which parameters are carried as logarithms."""
+        """Return a mask of the parameters that are carried as logarithms."""
         return np.array([low > 0 for low, _ in self.limits])
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:

@@ -17,7 +17,7 @@ from analysis.table.select import OWN_TASK
 from analysis.wording import symbol
 
 MOST_ROWS = 60
-"""Settings that a table lists; where milestones make more, only the ends of runs are listed."""
+"""Settings that a table lists; where milestones make them more, only the ends of runs are listed."""
 
 SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
 """Columns that tell one setting from another beside the model and the epochs, where they differ."""
@@ -40,8 +40,8 @@ def results_of(cases: Sequence[Case]) -> TextTable | None:
     settled = [case.rows for case in cases if case.rows is not None]
     if not settled:
         return None
-    measured = all("error" in rows and rows["error"].notna().all() for rows in settled)
-    return result_table(pd.concat(settled), "error" if measured else "loss")
+    errors = all("error" in rows and rows["error"].notna().all() for rows in settled)
+    return result_table(pd.concat(settled), "error" if errors else "loss")
 
 
 def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
@@ -55,17 +55,27 @@ def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
     chosen = _settings(rows)
     if not chosen or _n_settings(rows) > MOST_ROWS:
         return None
-    value = 100 * (1 - rows[y]) if y == "error" else rows[y]
-    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
-    grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
-    cells = grouped.agg(mean=("value", "mean"), std=("value", "std"), size=("value", "size"), seeds=("seed", "nunique"))
-    cells = _ordered(cells.reset_index(), [] if "variant" in chosen else chosen)
+    cells = _ordered(_means(rows, chosen, y), [] if "variant" in chosen else chosen)
     tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
     lines = [_cells(setting, chosen, group, tasks, y) for setting, group in _by(cells, chosen)]
     heads = tuple(WORDS.get(name, name) for name in chosen) + tuple(tasks)
     right = tuple(i for i, name in enumerate(chosen) if name in NUMBERS) + tuple(range(len(chosen), len(heads)))
     what = "Test accuracy, %" if y == "error" else f"Test {y}"
     return TextTable("results", what, heads, tuple(lines), right, _note(cells))
+
+
+def _means(rows: pd.DataFrame, chosen: Sequence[str], y: str) -> pd.DataFrame:
+    """Return mean, deviation, runs and seeds of each setting and task."""
+    value = 100 * (1 - rows[y]) if y == "error" else rows[y]
+    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
+    grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
+    named = {
+        "mean": ("value", "mean"),
+        "std": ("value", "std"),
+        "size": ("value", "size"),
+        "seeds": ("seed", "nunique"),
+    }
+    return grouped.agg(**named).reset_index()
 
 
 def _note(cells: pd.DataFrame) -> str:
@@ -105,7 +115,7 @@ def _appearance(column: pd.Series) -> pd.Series:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """Choose the columns that tell settings apart; what follows from the others tells nothing."""
+    """Choose the columns that tell settings apart, without those that follow from others."""
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
@@ -118,7 +128,7 @@ def _settings(rows: pd.DataFrame) -> list[str]:
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add what a line is told by: model, epochs as asked for, and the column its value stands in."""
+    """Add the columns that name a line (model, epochs as asked for, change), and the table's column of its value."""
     from analysis.figures.paper.ablation import variant_of
 
     added: dict[str, Any] = {}

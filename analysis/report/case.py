@@ -1,4 +1,4 @@
-"""One task of a table as the paper's figures read it: its rows, its response, and what kind of sweep it is."""
+"""One task of a table: its rows, its response, and what kind of sweep it is, which decides its figures."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
-from analysis.report.law_results import USUAL, How
-from analysis.table.select import RECIPE, select_rows, tasks_of
+from analysis.report.law_results import USUAL, Resampling
+from analysis.table.select import RECIPE, is_usable, select_rows, tasks_of
 
 MOST_ROWS = 20_000
-"""Rows beyond which special figures are not drawn: they show single runs."""
+"""Rows beyond which the figures of a kind of sweep are not drawn: they show single runs."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a kind of sweep is told by: the table, where it came from, and one task of it (None: it has no tasks)."""
+    """One task of a table. source: where the table came from; task: None where it has no such column."""
 
     table: pd.DataFrame
     source: Path
     task: str | None
-    how: How = USUAL
+    resampling: Resampling = USUAL
 
     @cached_property
     def rows(self) -> pd.DataFrame | None:
@@ -44,28 +44,31 @@ class Case:
 
     @cached_property
     def y(self) -> str:
-        """Return the response: the error where it is measured and nowhere zero, else the loss."""
-        rows = self.rows
-        measured = rows is not None and "error" in rows.columns and rows["error"].notna().all()
-        return "error" if measured and rows is not None and (rows["error"] > 0).all() else "loss"
+        """Return the response: the error where it is usable, else the loss."""
+        return "error" if self.rows is not None and is_usable(self.rows, "error") else "loss"
 
     @cached_property
     def exponents(self) -> list[Exponents]:
         """Return the frontier and its law under each convention, for a sweep of models, data and lengths."""
         if self.rows is None or not self.scaling:
             return []
-        return exponents(self.rows, self.y, resamples=self.how.resamples, level=self.how.level)
+        return exponents(self.rows, self.y, resamples=self.resampling.resamples, level=self.resampling.level)
 
     @cached_property
     def scaling(self) -> bool:
-        """Tell a sweep of models, data and lengths."""
+        """Tell whether it is a sweep of models, data and lengths."""
         return self.rows is not None and is_scaling(self.rows)
 
 
-def cases_of(table: pd.DataFrame, source: Path, how: How = USUAL) -> list[Case]:
+def cases_of(table: pd.DataFrame, source: Path, resampling: Resampling = USUAL) -> list[Case]:
     """Return a case for each task of the table, the training's own first."""
-    tasks = tasks_of(table)
-    return [Case(table, source, task, how) for task in tasks] if tasks else [Case(table, source, None, how)]
+    tasks: list[str | None] = [*tasks_of(table)] or [None]
+    return [Case(table, source, task, resampling) for task in tasks]
+
+
+def has_all(rows: pd.DataFrame, *columns: str) -> bool:
+    """Tell whether the rows have these columns, without gaps."""
+    return set(columns) <= set(rows.columns) and not rows[list(columns)].isna().any(axis=None)
 
 
 def crops_of(rows: pd.DataFrame) -> pd.Series:
@@ -75,14 +78,11 @@ def crops_of(rows: pd.DataFrame) -> pd.Series:
 
 
 def is_scaling(rows: pd.DataFrame) -> bool:
-    """Tell runs of several models on several data sets, one family and one recipe, over several lengths."""
-    wanted = {"N", "C", "D", "D_unique", "width", "depth", "epochs"}
-    if not wanted <= set(rows.columns) or rows[list(wanted)].isna().any(axis=None):
+    """Tell whether runs are of several models, data sets and lengths, but of one family and one recipe."""
+    if not has_all(rows, "N", "C", "D", "D_unique", "width", "depth", "epochs"):
         return False
-    fixed = [
-        name for name in ("family", "data", "batch", "augment", "optim", "label_smoothing") if name in rows.columns
-    ]
-    one = all(rows[name].nunique() <= 1 for name in fixed)
+    fixed = ("family", "data", "batch", "augment", "optim", "label_smoothing")
+    one = all(rows[name].nunique() <= 1 for name in fixed if name in rows.columns)
     lengths = epoch_groups(rows).groupby([rows["N"], rows["D_unique"]]).nunique().max()
     return one and min(rows["N"].nunique(), rows["D_unique"].nunique(), lengths) >= 2
 
@@ -108,7 +108,7 @@ def rounded(epochs: float) -> float:
 
 
 def is_ablation(rows: pd.DataFrame) -> bool:
-    """Tell a sweep of components: at equal compute, three or more keys changed, each against the same base."""
+    """Tell whether components are changed: three or more keys at equal compute, each against the same base."""
     from analysis.figures.paper.ablation import variant_of
 
     if not {"overrides", "C"} <= set(rows.columns):

@@ -17,7 +17,7 @@ from analysis.figures.style import look, panels, save
 class Drawing:
     """One figure to be drawn, one function a panel.
 
-    bar: room for a colour bar. columns: panels in a row (all); size: of a panel, in inches (that of `style`).
+    bar: room for a colour bar. columns: panels in a row (all). size: of a panel, in inches (that of all figures).
     """
 
     name: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.fitting.result import Fit
 from analysis.numbers import exponent, interval, number
-from analysis.report.law_results import Claim, Findings
+from analysis.report.law_results import GroupResults, LawResult
 
 TOO_MANY_EDGES = 2 / 3
 """Share of frontier points at an edge of the sizes from which its law is no headline: the grid's, not the task's."""
@@ -28,56 +28,56 @@ class Headline:
     note: str
 
 
-def headlines(findings: Sequence[Findings]) -> list[Headline]:
+def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     """Choose the few results that a reader looks for first."""
     lines: list[Headline] = []
-    for group in findings:
-        name = f" ({group.title})" if len(findings) > 1 else ""
-        lines += [*_of_frontiers(group, name), *_of_minima(group, name), *_of_sweeps(group, name)]
+    for group in groups:
+        name = f" ({group.title})" if len(groups) > 1 else ""
+        lines += [*_of_frontiers(group, name), *_of_minima(group, name), *_of_slices(group, name)]
     return lines[:8]
 
 
-def _of_frontiers(group: Findings, name: str) -> Iterator[Headline]:
+def _of_frontiers(group: GroupResults, name: str) -> Iterator[Headline]:
     for y in ("loss", "error"):
-        front, claim = group.frontiers.get(y), group.drawn(y)
-        if front and front.line and claim and claim.fit and front.share_at_edge < TOO_MANY_EDGES:
-            line = front.line.exponent_interval if claim.law == "power" else None
-            yield _headline(f"best {y} falls as{name}", claim, line, sure=front.share_at_edge == 0)
+        front, result = group.frontiers.get(y), group.shown(y)
+        if front and front.line and result and result.fit and front.share_at_edge < TOO_MANY_EDGES:
+            line = front.line.exponent_interval if result.law == "power" else None
+            yield _headline(f"best {y} falls as{name}", result, line, sure=front.share_at_edge == 0)
 
 
-def _of_minima(group: Findings, name: str) -> Iterator[Headline]:
-    found = group.valleys.get("loss")
+def _of_minima(group: GroupResults, name: str) -> Iterator[Headline]:
+    found = group.minima.get("loss")
     if found and found.N_law:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
-        note = f"{len(found.usable)} of {len(found.valleys)} minima"
+        note = f"{len(found.usable)} of {len(found.minima)} minima"
         yield Headline(f"best size grows as{name}", f"C<sup>{slope}</sup>", ends, "", note)
 
 
-def _of_sweeps(group: Findings, name: str) -> Iterator[Headline]:
-    """Yield the law of the last sweep in each variable, where its exponent is known."""
-    for x in ("D", "D_unique", "N") if not group.valleys else ():
-        claim = next((group.drawn("loss", sweep) for sweep in reversed(group.sweeps[x])), None)
-        if claim and claim.fit and claim.sweep and _known(_slope(claim.fit)[1]):
-            yield _headline(f"loss at {claim.sweep.words}{name}", claim)
+def _of_slices(group: GroupResults, name: str) -> Iterator[Headline]:
+    """Yield the law of the last slice along each variable, where its exponent is known."""
+    for x in ("D", "D_unique", "N") if not group.minima else ():
+        result = next((group.shown("loss", one) for one in reversed(group.slices[x])), None)
+        if result and result.fit and result.slice and _known(_slope(result.fit)[1]):
+            yield _headline(f"loss at {result.slice.words}{name}", result)
 
 
 def _known(ends: Interval | None) -> bool:
-    """Tell an exponent that is known to a factor of `KNOWN`, sign included. One without an interval passes."""
+    """Tell whether an exponent is known to a factor of KNOWN, sign included. One without an interval passes."""
     if ends is None:
         return True
     low, high = sorted(map(abs, ends))
     return ends[0] * ends[1] > 0 and high <= KNOWN * low
 
 
-def _headline(what: str, claim: Claim, of_line: Interval | None = None, *, sure: bool = True) -> Headline:
+def _headline(what: str, result: LawResult, of_line: Interval | None = None, *, sure: bool = True) -> Headline:
     """Write a law of one variable; of_line: another interval of its exponent, of which the wider is shown."""
-    assert claim.fit
-    slope, own = _slope(claim.fit)
+    assert result.fit
+    slope, own = _slope(result.fit)
     ends = max((one for one in (of_line, own) if one), key=lambda one: one[1] - one[0], default=None)
-    value = f"{str(claim.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
-    floor = claim.fit.params.get("E", 0.0)
-    note = f"above a floor of {number(floor)} {interval(claim.fit.intervals.get('E'))}" if floor else ""
-    return Headline(what, value, interval(ends, exponent), claim.fit.certificate.status if sure else "weak", note)
+    value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
+    floor = result.fit.params.get("E", 0.0)
+    note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
+    return Headline(what, value, interval(ends, exponent), result.fit.certificate.status if sure else "weak", note)
 
 
 def _slope(fit: Fit) -> tuple[float, Interval | None]:

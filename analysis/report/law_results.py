@@ -1,37 +1,37 @@
-"""What is asked of a group of runs and what is found in it, as values."""
+"""What was fitted to a group of runs: laws, frontiers, minima and the allocation, as values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from analysis.estimates.allocate import Comparison
+from analysis.estimates.allocate import ApproachComparison
 from analysis.estimates.frontier import Frontier
 from analysis.estimates.isoflop import IsoFlop
 from analysis.fitting.result import Fit
-from analysis.table.select import has_milestones
-from analysis.table.slices import Sweep
+from analysis.report.groups import Group
+from analysis.table.slices import Slice
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which rows of a table a group is of: a condition on its columns, and a task where the table has several."""
+class Resampling:
+    """How intervals are computed, the same for all laws of a report."""
 
-    where: str = ""
-    task: str | None = None
+    resamples: int = 1000
+    level: float = 0.95
+    seed: int = 0
 
-    def options(self, rows: pd.DataFrame, condition: str = "") -> str:
-        """Return the options of a command that choose the same rows, those of `condition` among them."""
-        where = " and ".join(text for text in (condition, self.where) if text)
-        words = [f' --where "{where}"' if where else "", f" --task {self.task}" if self.task else ""]
-        return "".join(words) + (" --rows all" if has_milestones(rows) else "")
+
+USUAL = Resampling()
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One law asked of the rows: its fit, or why it was refused. options: what `scaling fit` needs to do it again."""
+class LawResult:
+    """One law fitted to rows, or the reason why it was refused.
+
+    x: the variable of a law of one variable. options: those with which the command line fits it again. slice: the rows
+    along x that it was fitted to (None: the whole group, or its frontier).
+    """
 
     title: str
     law: str
@@ -40,7 +40,7 @@ class Claim:
     fit: Fit | None
     refusal: str
     options: str
-    sweep: Sweep | None = None
+    slice: Slice | None = None
     remarks: tuple[str, ...] = ()
 
     @property
@@ -48,66 +48,44 @@ class Claim:
         """Tell whether there is a fit and its certificate is not a refusal."""
         return self.fit is not None and self.fit.certificate.status != "refused"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain data."""
+        fit = self.fit.to_dict() if self.fit else None
+        return {"title": self.title, "options": self.options, "refusal": self.refusal, "fit": fit}
+
 
 @dataclass(frozen=True)
-class Findings:
-    """All that is found in the runs of one family, data set and recipe."""
+class GroupResults(Group):
+    """A group of runs with all that was fitted to it; frontiers and minima by their response."""
 
-    name: str
-    choice: Choice
-    rows: pd.DataFrame
-    milestones: pd.DataFrame | None
-    inside: pd.DataFrame | None
-    left_out: tuple[str, ...]
-    claims: tuple[Claim, ...]
+    laws: tuple[LawResult, ...]
     frontiers: dict[str, Frontier]
-    valleys: dict[str, IsoFlop]
-    comparison: Comparison | None
-    sweeps: dict[str, list[Sweep]]
-    notes: tuple[str, ...]
+    minima: dict[str, IsoFlop]
+    allocation: ApproachComparison | None
 
-    @property
-    def title(self) -> str:
-        """Return the group's name, with its task where the table has several."""
-        return f"{self.choice.task}, {self.name}" if self.choice.task else self.name
+    def law(self, name: str, y: str) -> LawResult | None:
+        """Return the result of a law of N and D on the whole group; None where it was not tried."""
+        return next((one for one in self.laws if (one.law, one.y, one.x) == (name, y, None)), None)
 
-    def claim(self, law: str, y: str) -> Claim | None:
-        """Return the first claim of a law on the whole group, if it was asked."""
-        return next((c for c in self.claims if c.law == law and c.y == y and c.x is None), None)
-
-    def drawn(self, y: str, sweep: Sweep | None = None) -> Claim | None:
-        """Return the claim shown for the frontier or a sweep: saturating where its certificate is ok, else power."""
-        claims = [c for c in self.claims if c.y == y and c.x and c.sweep is sweep and c.sound]
-        fine = [c for c in claims if c.fit and c.fit.certificate.status == "ok"]
-        return next((c for c in fine if c.law == "saturating"), None) or next(iter(claims), None)
+    def shown(self, y: str, along: Slice | None = None) -> LawResult | None:
+        """Return the law shown for a slice, or for the frontier: saturating where its certificate is ok, else power."""
+        sound = [one for one in self.laws if one.y == y and one.x and one.slice is along and one.sound]
+        for one in sound:
+            if one.law == "saturating" and one.fit and one.fit.certificate.status == "ok":
+                return one
+        return next(iter(sound), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain numbers."""
-        claims = [
-            {"title": c.title, "options": c.options, "refusal": c.refusal, "fit": c.fit.to_dict() if c.fit else None}
-            for c in self.claims
-        ]
+        """Return everything as plain data."""
         return {
             "name": self.name,
-            "task": self.choice.task,
-            "where": self.choice.where,
+            "task": self.subset.task,
+            "where": self.subset.where,
             "n_rows": len(self.rows),
             "left_out": list(self.left_out),
-            "laws": claims,
+            "laws": [one.to_dict() for one in self.laws],
             "frontier": {y: found.to_dict() for y, found in self.frontiers.items()},
-            "isoflop": {y: found.to_dict() for y, found in self.valleys.items()},
-            "allocation": self.comparison.to_dict() if self.comparison else None,
+            "isoflop": {y: found.to_dict() for y, found in self.minima.items()},
+            "allocation": self.allocation.to_dict() if self.allocation else None,
             "notes": list(self.notes),
         }
-
-
-@dataclass(frozen=True)
-class How:
-    """How intervals are made, the same for all claims of a report."""
-
-    resamples: int = 1000
-    level: float = 0.95
-    seed: int = 0
-
-
-USUAL = How()

@@ -1,17 +1,17 @@
-"""Figures of particular kinds of sweeps; a report shows those whose kind its table is of.
+"""Figures of the reference paper's kinds of sweeps; a report shows those of its table's kind.
 
-A new kind is one function in `SPECIALS`: from a case to drawings, none where the case is of another kind.
+A new kind is one function in PAPER_FIGURES: from a case to drawings, none where the case is of another kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.conventions import OURS, Convention, compared, known
+from analysis.estimates.conventions import OURS, Convention, compare_exponents, conventions_of
 from analysis.estimates.frontier import MIN_POINTS, frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
@@ -19,22 +19,22 @@ from analysis.figures.frontiers import draw_frontiers, frontier_numbers
 from analysis.figures.paper.ablation import ablation_numbers, draw_ablation
 from analysis.figures.paper.batches import batch_numbers, draw_batches
 from analysis.figures.paper.filters import draw_locality, draw_mosaic, locality_lines, mosaics
-from analysis.figures.paper.locality import filters_of, locality_of_noise
+from analysis.figures.paper.locality import Filters, filters_of, locality_of_noise
 from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
 from analysis.numbers import count, interval, measured, number, percent
-from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
+from analysis.report.case import Case, crops_of, epoch_groups, has_all, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
 from analysis.table.select import OWN_TASK
 from analysis.wording import augment_words
 
 
-def drawings(case: Case) -> Iterator[Drawing]:
-    """Yield the special figures of a case."""
-    for special in SPECIALS:
-        yield from special(case)
+def paper_figures(case: Case) -> Iterator[Drawing]:
+    """Yield the figures of the kinds of sweeps that a case is of."""
+    for figures in PAPER_FIGURES:
+        yield from figures(case)
 
 
 def zhai(case: Case) -> Iterator[Drawing]:
@@ -56,7 +56,7 @@ def allocation(case: Case) -> Iterator[Drawing]:
     if case.rows is None or not case.scaling:
         return
     groups = epoch_groups(case.rows)
-    for i, convention in enumerate(known(case.rows)):
+    for i, convention in enumerate(conventions_of(case.rows)):
         found = _best_panels(case.rows, groups, case.y, convention)
         if found is None:
             continue
@@ -94,29 +94,35 @@ def families(case: Case) -> Iterator[Drawing]:
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    found = compared([(OURS, group) for group in groups.values()], case.y, resamples=case.how.resamples)
+    found = compare_exponents([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
+        f"{_ratio_words(groups, case.y)}"
     )
-    names = list(groups)
-    ratio = None
-    if len(names) == 2:
-        ratio, _ = attempt(lambda: ratio_at_equal_compute(groups[names[0]], groups[names[1]], case.y))
-    if ratio is not None:
-        caption += (
-            f" At equal compute the {case.y} of {names[0]} is {measured(ratio.value)} of that of {names[1]} "
-            f"{interval(ratio.interval)} ({ratio.seeds} seeds, p = {number(ratio.p, 2)}; Student's t over seeds, wrong "
-            f"in {percent(1 - ratio.level)} of cases where there is no difference)."
-        )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
+
+
+def _ratio_words(groups: dict[str, pd.DataFrame], y: str) -> str:
+    """Return a sentence with the ratio of two families at equal compute; empty where there is none."""
+    if len(groups) != 2:
+        return ""
+    (first, some), (second, others) = groups.items()
+    ratio, _ = attempt(lambda: ratio_at_equal_compute(some, others, y))
+    if ratio is None:
+        return ""
+    return (
+        f" At equal compute the {y} of {first} is {measured(ratio.value)} of that of {second} "
+        f"{interval(ratio.interval)} ({ratio.seeds} seeds, p = {number(ratio.p, 2)}; Student's t over seeds, wrong "
+        f"in {percent(1 - ratio.level)} of cases where there is no difference)."
+    )
 
 
 def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
     return rows["C"].nunique() >= 6 and attempt(lambda: frontier(rows, y=y, resamples=0))[0] is not None
 
 
-def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
+def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
     """Figure 7: the frontiers of the tasks that stages evaluate the same models on."""
     chosen = [case for case in cases if case.exponents and case.y == "error"]
     groups = {str(case.task): (case.rows, case.exponents[0]) for case in chosen if case.rows is not None}
@@ -129,21 +135,21 @@ def tasks(cases: Sequence[Case]) -> Iterator[Drawing]:
         yield Drawing("tasks", "Error of each task against compute", caption, draw)
 
 
+EQUAL = {
+    "examples": "At equal examples a larger batch takes fewer steps.",
+    "steps": "At equal steps it sees more.",
+}
+
+
 def batches(case: Case) -> Iterator[Drawing]:
     """Figure 5: the error against the batch, at equal examples and at equal steps."""
     rows = case.rows
-    if rows is None or not {"batch", "D", "step"} <= set(rows.columns) or rows["batch"].nunique() < 3:
-        return
-    if rows[["batch", "D", "step"]].isna().any(axis=None):
+    if rows is None or not has_all(rows, "batch", "D", "step") or rows["batch"].nunique() < 3:
         return
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]
     if numbers:
-        said = {
-            "examples": "At equal examples a larger batch takes fewer steps.",
-            "steps": "At equal steps it sees more.",
-        }
-        caption = "Means over seeds with their range. " + " ".join(said[one.of] for one in numbers)
+        caption = "Means over seeds with their range. " + " ".join(EQUAL[one.of] for one in numbers)
         edge = sorted({batch for one in numbers for batch in one.at_edge})
         if edge:
             batch = ", ".join(map(count, edge))
@@ -171,8 +177,8 @@ def ablation(case: Case) -> Iterator[Drawing]:
 
 def shapes(case: Case) -> Iterator[Drawing]:
     """Deeper or wider: the error of each depth against the weights, at equal compute."""
-    rows, needed = case.ends, ["budget", "depth", "width", "N"]
-    if rows is None or not {*needed, "family"} <= set(rows.columns) or rows[needed].isna().any(axis=None):
+    rows = case.ends
+    if rows is None or not has_all(rows, "budget", "depth", "width", "N", "family"):
         return
     grid = rows[["depth", "width"]].drop_duplicates()
     if rows["family"].nunique() > 1 or min(grid["depth"].nunique(), grid["width"].nunique()) < 3:
@@ -192,7 +198,7 @@ def augmentations(case: Case) -> Iterator[Drawing]:
     rows = case.ends
     if rows is None or not {"augment", "D_unique", "N"} <= set(rows.columns) or rows["N"].nunique() != 1:
         return
-    groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
+    groups = _by_augmentation(rows)
     if len(groups) < 2 or min(group["D_unique"].nunique() for _, group in groups) < 3:
         return
     numbers = recipe_numbers(groups, "D_unique", case.y, x_label="training set size (examples)")
@@ -203,29 +209,26 @@ def augmentations(case: Case) -> Iterator[Drawing]:
     yield Drawing("augmentations", f"{case.y.capitalize()} by augmentation and data", caption, draw)
 
 
+def _by_augmentation(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
+
+
 def crops(case: Case) -> Iterator[Drawing]:
     """Show what averaging over random crops of a test image is worth by their number, beside the plain prediction."""
     rows = case.ends
     if rows is None or not {"augment", "origin", "stage_recipe"} <= set(rows.columns):
         return
     rows = rows.assign(crops=crops_of(rows))
-    if rows["crops"].isna().any():
+    usual = ~rows["stage_recipe"].astype(str).str.contains("average=")
+    if rows["crops"].isna().any() or rows.loc[usual, "crops"].nunique() < 3:
         return
-    rows = rows[~rows["stage_recipe"].str.contains("average=")]
-    if rows["crops"].nunique() < 3:
-        return
+    rows = rows[usual]
     plain = Case(case.table, case.source, OWN_TASK).ends
     own = plain[plain["run_id"].isin(rows["origin"])] if plain is not None else rows[:0]
-    levels = {augment_words(str(name)): float(group[case.y].mean()) for name, group in own.groupby("augment")}
-    groups = [(augment_words(str(name)), group) for name, group in rows.groupby("augment", sort=False)]
-    numbers = recipe_numbers(
-        groups,
-        "crops",
-        case.y,
-        x_label="random crops of each test image",
-        levels=levels,
-        level_label="plain prediction",
-    )
+    levels = {name: float(group[case.y].mean()) for name, group in _by_augmentation(own)}
+    x_label, label = "random crops of each test image", "plain prediction"
+    groups = _by_augmentation(rows)
+    numbers = recipe_numbers(groups, "crops", case.y, x_label=x_label, levels=levels, level_label=label)
     caption = "Trained with the augmentation named, judged by mean probabilities; means over seeds with their range."
     yield Drawing("crops", "Test-time augmentation", caption, [partial(draw_recipes, numbers=numbers)])
 
@@ -238,17 +241,24 @@ def filters(case: Case) -> Iterator[Drawing]:
     if not {"run_id", "augment", "D_unique", "seed", "N", "family", "width", "depth"} <= set(rows.columns):
         return
     kept = filters_of(rows, runs)
-    if not kept:
-        return
+    if kept:
+        yield _mosaics(rows, kept)
+        yield from _locality(rows, kept)
+
+
+def _mosaics(rows: pd.DataFrame, kept: Mapping[str, Filters]) -> Drawing:
     columns, grid = mosaics(rows, kept)
     caption = (
         "25 first-layer filters of the first seed (|weight|, the largest over channels, each scaled to its own "
         "maximum); the number is the mean locality of all its filters."
     )
     draw = [partial(draw_mosaic, numbers=one) for one in grid]
-    yield Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
+    return Drawing("filters", "First-layer filters", caption, draw, columns=columns, size=(2.4, 2.5))
+
+
+def _locality(rows: pd.DataFrame, kept: Mapping[str, Filters]) -> Iterator[Drawing]:
     lines = locality_lines(rows, kept)
-    if max(len(line.examples) for line in lines) > 1:
+    if max(len(line.x) for line in lines) > 1:
         caption = (
             "Locality of a filter: the share of its squared weights in the best window of a quarter of the image's "
             "side, scaled so that even weights have 0 and a single window has 1; means over filters and seeds, with "
@@ -259,6 +269,6 @@ def filters(case: Case) -> Iterator[Drawing]:
         yield Drawing("locality", "Locality of first-layer filters", caption, draw)
 
 
-SPECIALS: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
+PAPER_FIGURES: tuple[Callable[[Case], Iterator[Drawing]], ...] = (
     *(zhai, allocation, families, batches, ablation, shapes, augmentations, crops, filters),
 )

@@ -1,8 +1,8 @@
-"""The parts of a report: one for each task of a table, and one that sets tasks side by side."""
+"""The sections of a report: one for each task of a table, and what sets tasks side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from analysis.report.accuracy_table import efficiency_table, results_of
 from analysis.report.case import Case, cases_of
 from analysis.report.convention_table import convention_table
 from analysis.report.drawing import Drawing, Picture, picture
-from analysis.report.fit_groups import find
-from analysis.report.law_figures import of_group
-from analysis.report.law_results import Findings, How
-from analysis.report.paper_figures import drawings, tasks
+from analysis.report.fit_groups import fit_groups
+from analysis.report.law_figures import group_figures
+from analysis.report.law_results import GroupResults, Resampling
+from analysis.report.paper_figures import paper_figures, task_frontiers
 from analysis.report.text_table import TextTable
 from analysis.table.select import OWN_TASK, tasks_of
 from analysis.wording import listed
@@ -24,22 +24,52 @@ from analysis.wording import listed
 
 @dataclass(frozen=True)
 class Section:
-    """What a report says of one task: its laws group by group with their figures, its own figures and tables.
+    """What a report says of one task: the results of its groups with their figures, its own figures and tables.
 
     task: empty where the table has only one.
     """
 
     task: str
-    findings: tuple[Findings, ...]
+    groups: tuple[GroupResults, ...]
     refused: tuple[str, ...]
-    special: tuple[Picture, ...]
-    of_groups: tuple[tuple[Picture, ...], ...]
+    figures: tuple[Picture, ...]
+    group_figures: tuple[tuple[Picture, ...], ...]
     tables: tuple[TextTable, ...]
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
         """Return all its figures, those of groups behind its own."""
-        return sum(self.of_groups, self.special)
+        return sum(self.group_figures, self.figures)
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A section for each task, and the figures and tables that set tasks, or models, side by side."""
+
+    tasks: tuple[Section, ...]
+    figures: tuple[Picture, ...]
+    tables: tuple[TextTable, ...]
+
+    @property
+    def groups(self) -> tuple[GroupResults, ...]:
+        """Return the results of all groups."""
+        return tuple(group for section in self.tasks for group in section.groups)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Return all that could not be analysed, in sentences."""
+        named = ((f"{section.task}: " if section.task else "", section.refused) for section in self.tasks)
+        return tuple(f"{task}{sentence}" for task, sentences in named for sentence in sentences)
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Return all figures."""
+        return sum((section.pictures for section in self.tasks), self.figures)
+
+    @property
+    def all_tables(self) -> tuple[TextTable, ...]:
+        """Return all tables."""
+        return sum((section.tables for section in self.tasks), self.tables)
 
 
 def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
@@ -53,38 +83,43 @@ def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     return table[table["task"].astype(str).isin(wanted)]
 
 
-def sections(
-    table: pd.DataFrame, source: Path, figures: Path | None, how: How, say: Callable[[str], None] = lambda text: None
-) -> tuple[list[Section], list[Picture], list[TextTable]]:
-    """Analyse and draw task by task. figures: the folder to save figures in, where they are wanted as files.
-
-    Returns a section for each task, and the figures and tables that set tasks (or models) side by side.
-    """
-    cases = cases_of(table, source, how)
-    found = [_section(case, figures, how, many=len(cases) > 1, say=say) for case in cases]
-    beside = [picture(drawing, figures) for drawing in tasks(cases)]
+def read_sections(
+    table: pd.DataFrame,
+    source: Path,
+    figures: Path | None,
+    resampling: Resampling,
+    say: Callable[[str], None] = lambda text: None,
+) -> Sections:
+    """Analyse and draw task by task. figures: the folder to save figures in; None: they are not saved as files."""
+    cases = cases_of(table, source, resampling)
+    found = tuple(_section(case, figures, many=len(cases) > 1, say=say) for case in cases)
+    side_by_side = tuple(picture(drawing, figures) for drawing in task_frontiers(cases))
     tables = [efficiency_table(source / "efficiency.csv") if source.is_dir() else None, results_of(cases)]
-    return found, beside, [one for one in tables if one is not None]
+    return Sections(found, side_by_side, tuple(one for one in tables if one is not None))
 
 
-def _section(case: Case, figures: Path | None, how: How, *, many: bool, say: Callable[[str], None]) -> Section:
+def _section(case: Case, figures: Path | None, *, many: bool, say: Callable[[str], None]) -> Section:
     task = str(case.task) if many else ""
     say(f"fitting laws{f' of {task}' if task else ''}")
-    findings, refused = find(case.table, how, case.task if many else None)
+    groups, refused = fit_groups(case.table, case.resampling, case.task if many else None)
     suffix = f"_{anchor(task)}" if task not in ("", OWN_TASK) else ""
 
-    def drawn(of: Iterator[Drawing], prefix: str = "") -> tuple[Picture, ...]:
-        return tuple(picture(drawing, figures, prefix=prefix, suffix=suffix) for drawing in of)
+    def drawn(drawings: Iterable[Drawing], prefix: str = "") -> tuple[Picture, ...]:
+        return tuple(picture(drawing, figures, prefix=prefix, suffix=suffix) for drawing in drawings)
 
     say("drawing figures")
     twice = {f"{case.y}_vs_compute"} if case.exponents else set()  # the case's own figure shows it with more
     of_groups = [
-        drawn((one for one in of_group(group) if one.name not in twice), f"{i}_" if len(findings) > 1 else "")
-        for i, group in enumerate(findings, 1)
+        drawn((one for one in group_figures(group) if one.name not in twice), f"{i}_" if len(groups) > 1 else "")
+        for i, group in enumerate(groups, 1)
     ]
-    conventions = convention_table(case.exponents, case.y, task)
-    tables = (replace(conventions, name=f"conventions{suffix}"),) if conventions else ()
-    return Section(task, tuple(findings), tuple(refused), drawn(drawings(case)), tuple(of_groups), tables)
+    own, tables = drawn(paper_figures(case)), _conventions(case, task, suffix)
+    return Section(task, tuple(groups), tuple(refused), own, tuple(of_groups), tables)
+
+
+def _conventions(case: Case, task: str, suffix: str) -> tuple[TextTable, ...]:
+    found = convention_table(case.exponents, case.y, task)
+    return (replace(found, name=f"conventions{suffix}"),) if found else ()
 
 
 def anchor(task: str) -> str:

@@ -14,10 +14,38 @@ from analysis.numbers import duration, entry, flops
 from analysis.table.select import RECIPE
 from analysis.wording import counted
 
+MEANINGS = {
+    "N": "parameters of all weight matrices; biases, norms and gains are not counted.",
+    "D": "training examples processed, repeats included, as whole batches really went through.",
+    "C": "3 × forward FLOPs per example × examples processed; a multiply-add is 2 FLOPs; forward FLOPs are those of "
+    "the matrix products and convolutions. C_counted, without the first layer's input gradient, stands in the table "
+    "beside it.",
+    "loss": "the data set's metric on its test set: cross-entropy in nats, or squared error in units of Var(y).",
+    "error": "1 − top-1 accuracy on the test set.",
+    "tasks of stages": "N, D and C are those of the training run that the stage started from, at its checkpoint.",
+}
+"""What the columns of a report mean."""
+
+RANGES = {
+    "N": ("weights N", ""),
+    "D": ("training examples D", ""),
+    "D_unique": ("different examples", ""),
+    "epochs": ("epochs", ""),
+    "C": ("compute C of a run", " FLOPs"),
+}
+"""Columns whose range is told, with their titles and units."""
+
+USUAL_REASONS = {
+    "missing": "not run yet",
+    "diverged": "not finite, or worse than the constant predictor",
+    "at chance": "within two standard errors of the constant predictor",
+}
+"""Why runs are kept out, where their records give no reason."""
+
 
 @dataclass(frozen=True)
 class Trouble:
-    """Runs that are kept out, by one reason."""
+    """Runs that are kept out of the fits for one reason."""
 
     what: str
     why: str
@@ -38,7 +66,7 @@ class Summary:
 
 
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
-    """Sum up a table and the sweep file kept beside its plan."""
+    """Summarise a table and the sweep file beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
     question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}: ", "", question)
     question = question[:1].upper() + question[1:]
@@ -67,25 +95,10 @@ def read_sweep(path: Path) -> tuple[str, str]:
     return "\n".join(head).strip(), command
 
 
-def conventions(findings_have: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
-    """Say what N, D, C and the responses mean. stages: rows of stages are among those that were analysed."""
-    said = [
-        ("N", "parameters of all weight matrices; biases, norms and gains are not counted."),
-        ("D", "training examples processed, repeats included, as whole batches really went through."),
-        (
-            "C",
-            "3 × forward FLOPs per example × examples processed; a multiply-add is 2 FLOPs; forward FLOPs are those of "
-            "the matrix products and convolutions. C_counted, without the first layer's input gradient, stands in the "
-            "table beside it.",
-        ),
-        ("loss", "the data set's metric on its test set: cross-entropy in nats, or squared error in units of Var(y)."),
-    ]
-    if "error" in findings_have:
-        said.append(("error", "1 − top-1 accuracy on the test set."))
-    if stages:
-        text = "N, D and C are those of the training run that the stage started from, at its checkpoint."
-        said.append(("tasks of stages", text))
-    return said
+def conventions(measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+    """Return what N, D, C and the responses mean. measured: the responses; stages: some rows are of stages."""
+    left_out = {"error": "error" not in measured, "tasks of stages": not stages}
+    return [(name, meaning) for name, meaning in MEANINGS.items() if not left_out.get(name)]
 
 
 def versions() -> str:
@@ -98,17 +111,8 @@ def versions() -> str:
 
 def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
     done = ends[status == "finished"]
-    facts = []
-    for name, title in (("family", "family"), ("data", "data"), ("width", "width"), ("depth", "depth")):
-        if name in ends.columns:
-            facts.append((title, _values(ends[name])))
-    for name, title, unit in (
-        ("N", "weights N", ""),
-        ("D", "training examples D", ""),
-        ("D_unique", "different examples", ""),
-        ("epochs", "epochs", ""),
-        ("C", "compute C of a run", " FLOPs"),
-    ):
+    facts = [(name, _values(ends[name])) for name in ("family", "data", "width", "depth") if name in ends.columns]
+    for name, (title, unit) in RANGES.items():
         if name in done.columns and done[name].notna().any():
             facts.append((title, _range(done[name], name) + unit))
     if "budget" in ends.columns and ends["budget"].notna().any():
@@ -125,33 +129,29 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
 
 
 def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
-    names = [name for name in RECIPE if name in ends.columns]
+    names = [name for name in RECIPE if name in ends.columns and ends[name].notna().any()]
     return [(name, _values(ends[name].astype(object).where(ends[name].notna(), "unset"))) for name in names]
 
 
 def _troubles(ends: pd.DataFrame) -> list[Trouble]:
     if "status" not in ends.columns:
         return []
-    reason = (
-        ends["reason"].astype(object).fillna("").astype(str)
-        if "reason" in ends.columns
-        else pd.Series("", index=ends.index)
-    )
-    flags = (
-        ends["flags"].astype(object).fillna("").astype(str)
-        if "flags" in ends.columns
-        else pd.Series("", index=ends.index)
-    )
+    reason, flags = (_words(ends, name) for name in ("reason", "flags"))
     what = ends["status"].astype(str).where(ends["status"] != "finished", "")
     what = what.mask((what == "") & flags.str.split("|").map(lambda words: "at_chance" in words), "at chance")
-    why = reason.mask((reason == "") & (what == "missing"), "not run yet")
-    why = why.mask((why == "") & (what == "diverged"), "not finite, or worse than the constant predictor")
-    why = why.mask((why == "") & (what == "at chance"), "within two standard errors of the constant predictor")
+    why = reason.where(reason != "", what.map(USUAL_REASONS).fillna(""))
     found = []
     troubled = ends.assign(what=what, why=why)[what != ""]
     for (kind, cause), rows in troubled.groupby(["what", "why"], sort=False):
         found.append(Trouble(str(kind), str(cause), len(rows), tuple(rows["run_id"].astype(str).head(3))))
     return found
+
+
+def _words(rows: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column as text, empty where there is nothing."""
+    if name not in rows.columns:
+        return pd.Series("", index=rows.index)
+    return rows[name].astype(object).fillna("").astype(str)
 
 
 def _values(column: pd.Series, most: int = 12) -> str:

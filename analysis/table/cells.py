@@ -1,4 +1,4 @@
-"""Cells: the mean over seeds of runs that are otherwise the same, and the groups of equal compute they fall into."""
+"""Cells: runs that differ in their seed alone, their means, and the compute budgets that they belong to."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget
 """What two runs of one cell share; only the seed differs."""
 
 GAP = 0.1
-"""Decades of C without a run that part one compute budget from the next, in a table without a column `budget`."""
+"""Decades of C without a run that separate one compute budget from the next, in a table without a column budget."""
 
 SPREAD = 0.3
 """Decades of C that runs of one budget may spread over."""
 
 
 def cells(rows: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Average `y` over the runs that differ in nothing but their seed.
+    """Average y over the runs that differ in nothing but their seed.
 
-    Columns: the identity's that the table has; `y`; n (runs); spread (relative standard deviation, NaN for one run);
-    cell (its number in order of appearance); run_ids (list, where there are any).
+    Columns: those of the identity that the table has; y; n (runs); spread (relative standard deviation, NaN for one
+    run); cell (its number in order of appearance); run_ids (list, where there are any).
     """
     keys = [name for name in IDENTITY if name in rows.columns and name != y]
     require_columns(rows, [name for name in ("N", "D", "C", y) if name in rows.columns])
@@ -40,9 +40,9 @@ def cells(rows: pd.DataFrame, y: str) -> pd.DataFrame:
 
 
 def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
-    """Return the relative deviations of runs from their cell's mean, scaled up for the mean having been fitted.
+    """Return the relative deviations of runs from their cell's mean, scaled up since that mean is theirs.
 
-    Cells of one run say nothing and are left out; the result may be empty.
+    Cells of one run are left out; the result may be empty.
     """
     keys = [name for name in IDENTITY if name in rows.columns and name != y]
     groups = rows.groupby(keys, dropna=False, sort=False)[y]
@@ -52,11 +52,10 @@ def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
 
 
 def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, seed: int) -> np.ndarray:
-    """Draw the runs of each cell again, with replacement; return the (k, cells) means, in the order of `table`.
+    """Resample the runs of each cell, with replacement; return the (k, cells) means, in the order of the table's cells.
 
-    All milestones of a run, and what stages made of them, come and go together. Deviations are scaled up for the cell's
-    mean having been fitted.
-    Empty (0, cells) where fewer than half of the cells have two runs.
+    All milestones of a run, and the stages that started from them, are drawn together. Deviations are scaled up since a
+    cell's mean is of the same runs. Empty (0, cells) where fewer than half of the cells have two runs.
     """
     if k == 0 or (table["n"] > 1).mean() < 0.5:
         return np.empty((0, len(table)))
@@ -93,7 +92,7 @@ def _weights(run: np.ndarray, config: np.ndarray, k: int, rng: np.random.Generat
 
 
 def budgets(rows: pd.DataFrame) -> pd.Series:
-    """Return the compute budget of each row, in FLOPs: its column `budget`, or the centre of its cluster in log C.
+    """Return the compute budget of each row, in FLOPs: its column budget, or the centre of its cluster in log C.
 
     Raises `Refusal` where C does not fall into clusters.
     """

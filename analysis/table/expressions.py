@@ -20,7 +20,7 @@ ALLOWED = (
 
 
 def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
-    """Compute an expression for each row. Columns whose names are no words stand in `backticks`."""
+    """Compute an expression for each row. Names of columns that are no identifiers stand in `backticks`."""
     frame, source = _unquote(table, expression)
     _check(source, frame, expression)
     try:
@@ -80,7 +80,7 @@ def _check(source: str, table: pd.DataFrame, expression: str) -> None:
 
 
 def _huge(exponent: ast.expr) -> bool:
-    """Tell a constant exponent that would make Python's whole numbers grow without end."""
+    """Tell whether a constant exponent would make Python's integers grow without bound."""
     if any(isinstance(node, ast.Name) for node in ast.walk(exponent)):
         return False
     if any(isinstance(node, ast.Pow) for node in ast.walk(exponent)):

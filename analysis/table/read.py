@@ -1,4 +1,4 @@
-"""The table: one row a run and milestone, from a results folder or a file, and the rows of it that a fit may use."""
+"""The table: one row a run and milestone, read from a results folder or a file; its columns renamed and derived."""
 
 from __future__ import annotations
 
@@ -28,20 +28,24 @@ def load_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
         return read_results(path)
     if not path.exists():
         raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
+    table = _read_file(path)
+    if table.empty:
+        raise UserError(f"{path} has no rows; wanted at least one run")
+    return table
+
+
+def _read_file(path: Path) -> pd.DataFrame:
     readers: dict[str, Callable[[Path], pd.DataFrame]]
     readers = {"csv": _read_csv, "parquet": pd.read_parquet, "jsonl": _read_jsonl, "ndjson": _read_jsonl}
     kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
     if kind not in readers:
         raise UserError(f"found {path.name}; wanted a results folder or a file named *.csv, *.parquet or *.jsonl")
     try:
-        table = readers[kind](path)
+        return readers[kind](path)
     except pd.errors.EmptyDataError:
         raise UserError(f"{path} is empty; wanted a line of column names and rows below it") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as {kind}: {_one_line(error)}") from error
-    if table.empty:
-        raise UserError(f"{path} has no rows; wanted at least one run")
-    return table
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -60,6 +64,15 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             table.to_json(target, orient="records", lines=True)
     except OSError as error:
         raise UserError(f"cannot write {target}: {_one_line(error)}") from error
+
+
+def concatenate(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate the tables of sweeps, by their folders; a run that several share is kept once, under the first."""
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    whole = pd.concat([table.assign(sweep=source) for source, table in tables.items()], ignore_index=True)
+    keys = [name for name in ("run_id", "step", "task") if name in whole.columns]
+    return whole.drop_duplicates(keys, ignore_index=True) if "run_id" in keys else whole
 
 
 def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:

@@ -37,11 +37,11 @@ SCHEMA = 1
 """The newest form of record.json that is understood here."""
 
 HARMLESS = ("finished", "diverged", "preempted", "requeued", "node_lost", "interrupted", "cancelled", "stopped", "")
-"""Causes of an attempt's end that are no failure of the run."""
+"""Causes of an attempt's end that are not a failure of the run."""
 
 
 def read_results(folder: str | Path) -> pd.DataFrame:
-    """Join FOLDER/plan.csv with the records in the `runs` folder beside it, one row a run and milestone.
+    """Join FOLDER/plan.csv with the records in the folder runs beside it, one row a run and milestone.
 
     Runs without a usable record keep one row, with status failed or missing and the reason.
     """
@@ -63,7 +63,7 @@ def read_results(folder: str | Path) -> pd.DataFrame:
 
 
 def find_runs(folder: Path) -> Path | None:
-    """Return the first folder `runs` among the ancestors of a sweep's folder."""
+    """Return the folder runs that lies beside a sweep's folder, or beside one of its parents; None without one."""
     for parent in folder.resolve().parents:
         if (parent / "runs").is_dir():
             return parent / "runs"
@@ -85,9 +85,9 @@ def _read_plan(folder: Path) -> pd.DataFrame:
 
 def _read_all(folders: Sequence[Path | None]) -> Iterator[bytes | None]:
     """Read the records of runs, None where there is none; many at once, since a network file system answers slowly."""
-    hands = [folders[i : i + 50] for i in range(0, len(folders), 50)]
+    chunks = [folders[i : i + 50] for i in range(0, len(folders), 50)]
     with ThreadPoolExecutor(16) as pool:
-        for texts in pool.map(lambda hand: [_read(run) for run in hand], hands):
+        for texts in pool.map(lambda chunk: [_read(run) for run in chunk], chunks):
             yield from texts
 
 
@@ -112,18 +112,27 @@ def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
             return [{"status": "missing", "reason": reason}]
         return _milestones(record)
     except (ValueError, KeyError, TypeError, AttributeError):
-        log.warning("%s is damaged: set aside as missing; the run has to be done again", run / "record.json")
-        return [{"status": "missing", "reason": "its record.json is damaged and set aside"}]
+        log.warning("%s is damaged: the run counts as missing and has to be done again", run / "record.json")
+        return [{"status": "missing", "reason": "its record.json is damaged"}]
 
 
 def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row a milestone; one row of a stage that started from another run, at that run's milestone."""
-    counts, how, data = record["counts"], record.get("how") or {}, record.get("data") or {}
-    descent, points = record.get("descent"), record["points"]
+    counts, points, descent = record["counts"], record["points"], record.get("descent")
     if descent:
         counts = {**descent["counts"], **descent["run"]}
         points = [{**point, **descent["point"]} for point in points[-1:]]
-    whole = {
+    whole = _whole(record, counts)
+    if not points:
+        return [{**whole, "final": True}]
+    # A point's own lr is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
+    return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
+
+
+def _whole(record: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
+    """Return what all rows of a run share."""
+    how, data = record.get("how") or {}, record.get("data") or {}
+    return {
         "status": str(record["status"]),
         "flags": "|".join(record.get("flags") or []),
         "reason": str(record.get("reason") or ""),
@@ -132,14 +141,10 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
         **{key: data.get(key) for key in DATA},
         **{key: how.get(key) for key in HOW},
     }
-    if not points:
-        return [{**whole, "final": True}]
-    # A point's own `lr` is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
-    return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
 
 
 def _unsettled(run: Path) -> dict[str, Any]:
-    """Tell a failed run from one that has not been done, by the last line of its attempts."""
+    """Return the row of a run without a record: failed or missing, by the last line of its attempts."""
     try:
         lines = (run / "attempts.jsonl").read_text(errors="replace").splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -172,24 +177,29 @@ def _forecasts(folder: Path) -> pd.DataFrame | None:
     return table if {"run_id", "seconds"} <= set(table.columns) else None
 
 
-def _join(
-    plan: pd.DataFrame, owner: np.ndarray, columns: dict[str, list[Any]], forecasts: pd.DataFrame | None
-) -> pd.DataFrame:
-    """Put the plan's columns before the records': a record's numbers win, the plan's fill what it lacks."""
-    table = plan.iloc[owner].reset_index(drop=True)
-    for whole, name in RUN.items():
-        if whole in table.columns:
-            table[name] = table[whole]
-    table = table.drop(columns=[*RUN, "step"], errors="ignore")
-    read = pd.DataFrame(columns, index=table.index)
+def _typed(read: pd.DataFrame) -> pd.DataFrame:
+    """Give what was read from records its columns, as numbers, booleans and words."""
     for name in (*POINT, "final", "flags", "reason"):
         if name not in read.columns:
             read[name] = np.nan
     for name in POINT:
         read[name] = pd.to_numeric(read[name], errors="coerce")
     read["final"] = [value is True for value in read["final"]]
-    for name, empty in (("flags", ""), ("reason", "")):
-        read[name] = read[name].astype(object).where(read[name].notna(), empty)
+    for name in ("flags", "reason"):
+        read[name] = read[name].astype(object).where(read[name].notna(), "")
+    return read
+
+
+def _join(
+    plan: pd.DataFrame, owner: np.ndarray, columns: dict[str, list[Any]], forecasts: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Put the plan's columns before the records'; where both have a number, the record's counts."""
+    table = plan.iloc[owner].reset_index(drop=True)
+    for whole, name in RUN.items():
+        if whole in table.columns:
+            table[name] = table[whole]
+    table = table.drop(columns=[*RUN, "step"], errors="ignore")
+    read = _typed(pd.DataFrame(columns, index=table.index))
     table["task"] = table["task"].fillna(OWN_TASK) if "task" in table.columns else OWN_TASK
     for name in read.columns.intersection(table.columns):
         read[name] = read[name].where(read[name].notna(), table[name]).infer_objects()

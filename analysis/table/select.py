@@ -1,4 +1,4 @@
-"""Which rows of a table a fit may use, and in which words the others are left out."""
+"""Which rows of a table a fit may use, and sentences that say why the others are left out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from analysis.table.expressions import mask
 from analysis.wording import counted, listed
 
 RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
-"""What runs that are fitted together must share, unless `pool` names it: the recipe moves an exponent by itself."""
+"""Columns in which runs that are fitted together must agree, unless pool names them: recipes move exponents."""
 KEEPABLE = ("at_chance", "diverged", "extra")
 OWN_TASK = "test"
-"""What the column `task` says of training runs; other tasks are those of stages."""
+"""The task of training runs; other tasks are those of stages."""
 
 
 def select_rows(
@@ -30,11 +30,11 @@ def select_rows(
     keep: Sequence[str] = (),
     task: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Choose the rows a fit of `y` may use, and say in sentences which were left out and why.
+    """Choose the rows a fit of y may use, and say in sentences which were left out and why.
 
-    Left out: runs failed, missing or diverged; runs at chance (unless `keep` names it); rows without a finite `y`;
-    milestones (unless `rows="all"`, for constant-rate runs only). Recipe columns that differ are refused unless `pool`
-    names them. A table without the columns a rule looks at is not touched by that rule.
+    Left out: runs failed, missing or diverged; runs at chance, unless keep names it; rows without a finite y;
+    milestones, unless rows is "all" (for constant-rate runs only). Recipe columns that differ are refused unless pool
+    names them. A rule that looks at a column does nothing where the table has no such column.
     """
     if rows not in ("final", "all"):
         raise UserError(f"found rows={rows!r}; wanted 'final' or 'all'")
@@ -55,7 +55,7 @@ def select_rows(
 
 
 def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Return the recipe columns outside `pool` that hold more than one value, with the values."""
+    """Return the recipe columns that hold more than one value, with the values. pool: columns that may."""
     found: dict[str, list[str]] = {}
     for column in RECIPE:
         if column in table.columns and column not in pool:
@@ -66,12 +66,12 @@ def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[st
 
 
 def has_milestones(rows: pd.DataFrame) -> bool:
-    """Tell whether rows before the end of their run are among these."""
-    return "final" in rows.columns and not truth(rows["final"]).all()
+    """Tell whether some of the rows are milestones before the end of their run."""
+    return "final" in rows.columns and not as_bool(rows["final"]).all()
 
 
 def origins(rows: pd.DataFrame) -> pd.Series:
-    """Name the training run behind each row: its own, or the one that its stage started from."""
+    """Return the training run of each row: its own, or the one that its stage started from."""
     own = rows["run_id"] if "run_id" in rows.columns else pd.Series(rows.index, index=rows.index)
     return rows["origin"].where(rows["origin"].notna(), own) if "origin" in rows.columns else own
 
@@ -111,31 +111,29 @@ def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
 
 def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.DataFrame:
     out = pd.Series(False, index=table.index)
-    if "status" in table.columns:
-        status = table["status"].astype(str)
-        for word in ("missing", "failed", "diverged"):
-            these = status == word
-            if these.any() and word not in keep:
-                left_out.append(f"{counted(_n_runs(table[these]), 'run')} {word}")
-                out |= these
-    if "extra" in table.columns and "extra" not in keep:
-        these = table["extra"].fillna(False).astype(bool) & ~out
+
+    def leave_out(rows: pd.Series, said: str) -> None:
+        these = rows & ~out
         if these.any():
-            left_out.append(f"{counted(_n_runs(table[these]), 'run')} no longer in the sweep (--keep extra uses them)")
-            out |= these
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} {said}")
+            out.loc[these] = True
+
+    for word in ("missing", "failed", "diverged"):
+        if "status" in table.columns and word not in keep:
+            leave_out(table["status"].astype(str) == word, word)
+    if "extra" in table.columns and "extra" not in keep:
+        leave_out(table["extra"].fillna(False).astype(bool), "no longer in the sweep (--keep extra uses them)")
     if "flags" in table.columns and "at_chance" not in keep:
         flags = table["flags"].astype(object).where(table["flags"].notna(), "").astype(str)
-        these = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool) & ~out
-        if these.any():
-            left_out.append(f"{counted(_n_runs(table[these]), 'run')} at chance (--keep at_chance uses them)")
-            out |= these
+        at_chance = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool)
+        leave_out(at_chance, "at chance (--keep at_chance uses them)")
     return table[~out]
 
 
 def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
     if "final" not in table.columns or table.empty:
         return table
-    final = truth(table["final"])
+    final = as_bool(table["final"])
     if rows == "final":
         if not final.all():
             left_out.append(f"{counted(int((~final).sum()), 'milestone')} before the end of a run")
@@ -177,8 +175,13 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
         )
 
 
-def truth(column: pd.Series) -> pd.Series:
-    """Read a column of yes and no, written as booleans, numbers or words, as booleans (nothing written: False)."""
+def is_usable(rows: pd.DataFrame, y: str) -> bool:
+    """Tell whether a response was measured in all rows and is positive, so that it can stand on a log axis."""
+    return y in rows.columns and bool(rows[y].notna().all()) and bool((rows[y] > 0).all())
+
+
+def as_bool(column: pd.Series) -> pd.Series:
+    """Read a column of booleans that may be written as numbers or words; empty is False."""
     if column.dtype == bool:
         return column
     return column.astype(str).str.lower().isin(("true", "1", "1.0", "yes"))

@@ -1,4 +1,4 @@
-"""Sweeps of one variable inside a table: runs that differ in nothing but N, D or the size of the data set."""
+"""Slices of a table along one variable: runs that differ in nothing but N, D or the size of the data set."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ FOLLOWS = {
     "D": ("C", "C_counted", "budget", "D_unique", "run_D"),
     "D_unique": ("C", "C_counted", "budget", "D", "run_D"),
 }
-"""What follows from each variable, or goes with it, and so may change along it."""
+"""Columns that change along with each variable."""
 
 MIN_VALUES = 4
-"""Different values that make a sweep."""
+"""Values of the variable that a slice has at least."""
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """Rows along x; held: the value of the other variable (N for a sweep in D), by its column.
+class Slice:
+    """Rows along x, of one value of the other variable.
 
-    examples: the size of the data set where it tells sweeps apart, else None.
+    held: the column of that other variable (N along D); value: its value. examples: the size of the data set where
+    slices differ in it, else None.
     """
 
     x: str
@@ -36,7 +37,7 @@ class Sweep:
 
     @property
     def words(self) -> str:
-        """Say what is held, for a title."""
+        """Return what is held fixed, for a title."""
         said = f"{self.held} = {count(self.value)}"
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
             said = f"width {self.rows['width'].iloc[0]:.0f} ({said})"
@@ -44,30 +45,34 @@ class Sweep:
 
     @property
     def condition(self) -> str:
-        """Return what chooses these rows among those of their group."""
+        """Return the condition that selects these rows from those of their group."""
         said = f"{self.held} == {self.value:.15g}"
         return said + (f" and D_unique == {self.examples:.15g}" if self.examples else "")
 
 
-def one_variable(rows: pd.DataFrame, x: str) -> list[Sweep]:
-    """Find the sweeps in x (N, D or D_unique) of selected rows, in order of what is held."""
+def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:
+    """Find the slices along x (N, D or D_unique) of selected rows, in order of what is held fixed."""
     if x not in rows.columns or rows[x].isna().any():
         return []
     held = "D" if x == "N" else "N"
     if held not in rows.columns:
         return []
-    fixed = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
-    keys = list(dict.fromkeys([*fixed, held]))
-    along = [*keys, "D"] if x == "D" else ["D"]
-    apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
-    if apart:
-        keys = list(dict.fromkeys([*keys, "D_unique"]))
+    keys, apart = _fixed(rows, x, held)
     found = []
     for _, group in rows.groupby(keys, dropna=False, sort=False):
         if group[x].nunique() >= MIN_VALUES:
             examples = float(group["D_unique"].iloc[0]) if apart else None
-            found.append(Sweep(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
-    return sorted(found, key=lambda sweep: (sweep.value, sweep.examples or 0.0))
+            found.append(Slice(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
+    return sorted(found, key=lambda one: (one.value, one.examples or 0.0))
+
+
+def _fixed(rows: pd.DataFrame, x: str, held: str) -> tuple[list[str], bool]:
+    """Return the columns that are fixed in a slice, and whether slices differ in the size of their data set."""
+    named = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
+    keys = list(dict.fromkeys([*named, held]))
+    along = [*keys, "D"] if x == "D" else ["D"]
+    apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
+    return (list(dict.fromkeys([*keys, "D_unique"])) if apart else keys), apart
 
 
 def _ambiguous(rows: pd.DataFrame, keys: list[str], name: str) -> bool:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Standard:
     """Random resized crop, horizontal flip and MixUp (arXiv 1710.09412) on the device, for a whole batch at once.
 
-    `scale`: share of the image's area that a crop has, from and to (null: no crop); `ratio`: its width / height, from
-    and to; `flip`: probability of mirroring (0: never); `mixup`: a of Beta(a, a), from which one share is drawn for the
+    scale: share of the image's area that a crop has, from and to (null: no crop); ratio: its width / height, from
+    and to; flip: probability of mirroring (0: never); mixup: a of Beta(a, a), from which one share is drawn for the
     whole batch (0: no mixing). Crop and flip need images, MixUp needs classes. Source: "Scaling MLPs", arXiv
     2306.13575.
     """

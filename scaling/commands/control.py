@@ -8,19 +8,22 @@ from typing import Any
 
 import click
 
-from scaling.commands.options import json_option, sweep_folder, write_json
+from scaling.commands.options import json_option, sweep_folder, terminal, write_json
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
 
 def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
     """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
+    from scaling.dispatch.control import queued_outside_plan
     from scaling.plan.expressions import parse
     from scaling.plan.rows import read_rows
 
     if not run_ids and where is None:
         return None
     rows = read_rows(folder)
+    if run_ids:
+        rows += [{"run_id": run_id} for run_id in queued_outside_plan(folder)]
     unknown = [run_id for run_id in run_ids if not any(row["run_id"].startswith(run_id) for row in rows)]
     if unknown:
         raise UserError(f"found no run {unknown[0]} in {folder.plan}; wanted one of its run_ids; see `scaling status`")
@@ -80,11 +83,9 @@ def retry(
     folder: str, run_ids: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
 ) -> None:
     """Try runs again that failed or were cancelled, with the launcher that had them last."""
-    from rich.console import Console
-
     from scaling.commands.settling import settle
     from scaling.config import read_part
-    from scaling.dispatch.control import planned_runs, runs_to_retry
+    from scaling.dispatch.control import entries_to_retry, runs_to_retry
     from scaling.dispatch.dispatches import last_dispatch
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
@@ -96,13 +97,13 @@ def retry(
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
-    runs = planned_runs(sweep, wanted)
+    runs = [entry.planned_run() for entry in entries_to_retry(sweep, wanted)]
     last = last_dispatch(sweep)
     launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
     change_cancelled(sweep, remove=wanted)
     order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
     again = shlex.join(["scaling", "retry", folder])
-    settle(order, launcher, console=Console(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
+    settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 
 
 @click.command(epilog="\b\nExamples:\n  scaling logs results/mine 3f6ea1\n  scaling logs -f results/mine 3f6ea1")

@@ -38,16 +38,17 @@ def list_sets(json_path: str | None) -> None:
 @data.command("prepare", context_settings=OVERRIDES, epilog=EPILOG)
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[data.KEY=VALUE]...")
+@click.option("--force", is_flag=True, help="Prepare it again even if its originals have not changed.")
 @json_option
-def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None) -> None:
-    """Find a data set, check it and, where it needs that, turn it into arrays once."""
+def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *, force: bool) -> None:
+    """Find a data set, check it and, where it needs that, turn it into arrays, again if its originals changed."""
     import yaml
 
     from scaling.data.prepare.survey import prepare
 
     pairs = [argument.partition("=") for argument in only_overrides(arguments)]
     settings = {key.removeprefix("data."): yaml.safe_load(value) for key, _, value in pairs}
-    ready = prepare(name, settings, watch=_progress)
+    ready = prepare(name, settings, watch=_progress, force=force)
     if json_path is not None:
         write_json(dataclasses.asdict(ready), json_path)
     if json_path != "-":

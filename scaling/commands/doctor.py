@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from scaling.commands.options import json_option, write_json
+from scaling.errors import UserError
 
 PACKAGES = ("torch", "hydra-core", "submitit", "optuna", "pandas", "scipy", "matplotlib")
 
@@ -22,7 +23,7 @@ PACKAGES = ("torch", "hydra-core", "submitit", "optuna", "pandas", "scipy", "mat
 @json_option
 def doctor(results: str, json_path: str | None) -> None:
     """Say what this machine has: Python, torch, devices, SLURM, data sets, the right to write, a measured speed."""
-    facts = {name: found for name, look in checks(Path(results)).items() if (found := look())}
+    facts = {name: found for name, look in checks(Path(results).expanduser()).items() if (found := look())}
     if json_path is not None:
         write_json(facts, json_path)
     if json_path != "-":
@@ -34,12 +35,14 @@ def doctor(results: str, json_path: str | None) -> None:
 
 def checks(results: Path) -> dict[str, Callable[[], Any]]:
     """Return what is looked at, by name, in the order in which it is shown."""
+    from scaling.compose.members import members
+
     return {
         "python": lambda: f"{platform.python_version()} on {platform.platform()}",
         "packages": _packages,
         "devices": _devices,
         "speed": _speed,
-        **{name: partial(_launcher, target) for name, target in _schedulers().items()},
+        **{name: partial(_launcher, name) for name in members("launcher")},
         "data": _data,
         "results": lambda: _writable(results),
     }
@@ -69,22 +72,15 @@ def _speed() -> str:
     return "not measured: run `scaling probe`" if speed is None else f"measured for {speed.device}"
 
 
-def _schedulers() -> dict[str, str]:
-    """Return the launchers of conf/launcher and the classes that they name."""
-    import yaml
-
-    from scaling.compose.roots import roots
-
-    files = {file.stem: file for folder in reversed(roots("conf")) for file in sorted(folder.glob("launcher/*.yaml"))}
-    named = {name: (yaml.safe_load(file.read_text()) or {}).get("_target_", "") for name, file in files.items()}
-    return {name: target for name, target in named.items() if target}
-
-
-def _launcher(target: str) -> list[str]:
-    from scaling.config import load_class
+def _launcher(name: str) -> str | list[str]:
+    from scaling.compose.members import member
+    from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
 
-    return launcher_of(load_class(target)()).describe()
+    try:
+        return launcher_of(read_group("launcher", member("launcher", name))).describe()
+    except UserError as error:  # of this file alone: the rest is told
+        return str(error)
 
 
 def _data() -> list[str]:

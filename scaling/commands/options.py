@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # where JSON goes that stands alone
 OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
@@ -22,8 +30,28 @@ def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Write the same content for machines."""
-    return click.option("--json", "json_path", metavar="PATH", help="Write JSON to PATH (- for stdout alone).")(command)
+    """Write the same content for machines; what else is printed beside JSON on stdout goes to stderr."""
+
+    @functools.wraps(command)
+    def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
+        if json_path != "-":
+            return command(*arguments, json_path=json_path, **options)
+        token = _machine.set(sys.stdout)
+        try:
+            with redirect_stdout(sys.stderr):  # a user's modules may print when they are imported
+                return command(*arguments, json_path=json_path, **options)
+        finally:
+            _machine.reset(token)
+
+    text = "Write JSON to PATH (- for stdout alone)."
+    return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
+
+
+def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Make a console that prints what users wrote as it is: square brackets are no markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=width, markup=False, highlight=False)
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:
@@ -40,7 +68,7 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
     """Write JSON to a file or to stdout."""
     text = json.dumps(content, indent=1, allow_nan=False)
     if path == "-":
-        click.echo(text)
+        click.echo(text, file=_machine.get())
     else:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text + "\n")
@@ -48,7 +76,7 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
 
 def sweep_folder(path: str) -> SweepFolder:
     """Return the sweep that lies in results/NAME; UserError where there is no plan."""
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if not (folder / "plan.csv").is_file():
         near = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))
         hint = f"there are {', '.join(near[:5])}" if near else "start one with `scaling run`"

@@ -9,13 +9,13 @@ from typing import Any
 
 from scaling.dispatch.launcher import Settings, launcher_of
 from scaling.dispatch.states.read_state import Reader
-from scaling.dispatch.states.settled import SettledRuns, lacking_milestones
+from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
-from scaling.stages.feature_cache import FEATURE_FILES, feature_bytes, feature_key
+from scaling.stages.feature_cache import cached_splits, feature_bytes, feature_key
 
 FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
 BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
@@ -28,7 +28,8 @@ BYTES_PER_NUMBER = 4  # fp32
 class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
-    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now.
+    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
+    those whose model has other counts of parameters now.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class PlanForecast:
     forecasts: Mapping[str, Forecast]
     workers: int
     lacking: tuple[PlannedRun, ...]
+    changed: tuple[PlannedRun, ...]
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -56,6 +58,7 @@ class PlanForecast:
             "dropped": len(self.plan.dropped),
             "duplicates": self.plan.duplicates,
             "lacking_milestones": len(self.lacking),
+            "changed_models": len(self.changed),
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -137,8 +140,20 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         status={run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states},
         forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
         workers=min(capacity.workers, max(1, len(plan.runs))),
-        lacking=tuple(lacking_milestones(plan.runs, settled)),
+        lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
+        changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
     )
+
+
+def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
+    milestones = run.quantities.milestones
+    found = settled.get(run.run_id) if len(milestones) > 1 else None  # the end alone is in every record
+    return found is not None and found.lacks(milestones)
+
+
+def _model_changed(run: PlannedRun, settled: SettledRuns) -> bool:
+    found, counts = settled.get(run.run_id), run.quantities.counts.columns()
+    return found is not None and found.counts != {name: count for name, count in counts.items() if count}
 
 
 def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:
@@ -157,8 +172,8 @@ def _checkpoint_bytes(run: PlannedRun) -> int:
 
 def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
     """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
-    featured = {feature_key(run): run for run in runs if run.config.stage.featured}
-    return [(FEATURE_FILES, feature_bytes(run)) for run in featured.values()]
+    featured = {feature_key(run, cached_splits(run)): run for run in runs if run.config.stage.featured}
+    return [(len(cached_splits(run)), feature_bytes(run)) for run in featured.values()]
 
 
 def _kept_weights(run: PlannedRun) -> tuple[int, int]:

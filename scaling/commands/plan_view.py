@@ -6,28 +6,29 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from scaling.commands.options import terminal
 from scaling.commands.plan_forecast import PlanForecast
 from scaling.numbers import big, duration, size
 from scaling.plan.planned import as_overrides
 
 ROWS_SHOWN = 30  # of a long plan; --all shows every run
+CHANGED_SHOWN = 3  # run ids, of settled runs of another model
 PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no cell is cut
 
 
 def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
     """Print the runs and the totals."""
-    console = Console()
+    console = terminal()
     if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
+        console = terminal(width=PLAIN_WIDTH)
     runs = view.plan.runs if show_all else view.plan.runs[:ROWS_SHOWN]
     console.print(_table(view, runs))
     if len(runs) < len(view.plan.runs):
         console.print(f"… and {len(view.plan.runs) - len(runs):,} more (--all shows them, --json writes them)")
     for line in summary(view):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _table(view: PlanForecast, runs: Any) -> Table:
@@ -83,6 +84,13 @@ def summary(view: PlanForecast) -> list[str]:
     if total["lacking_milestones"]:
         lines.append(
             f"{total['lacking_milestones']:,} settled runs lack a milestone that is asked for now: "
+            f"`scaling run --redo` trains them again"
+        )
+    if view.changed:
+        named = ", ".join(run.run_id for run in view.changed[:CHANGED_SHOWN])
+        lines.append(
+            f"{many(len(view.changed), 'settled run')} had other counts of parameters than the model has now: {named}"
+            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code was changed: raise model.version, or "
             f"`scaling run --redo` trains them again"
         )
     lines += _dropped(view)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, terminal, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaling.commands.settling import Ended
     from scaling.dispatch.launcher import Settings
     from scaling.dispatch.order import Order
+    from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
 
 EPILOG = """\b
@@ -31,7 +32,11 @@ Examples:
 @overrides
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
-@click.option("--redo", is_flag=True, help="Train settled runs again that lack a milestone which is asked for now.")
+@click.option(
+    "--redo",
+    is_flag=True,
+    help="Train settled runs again that lack a milestone asked for now, or whose model was changed.",
+)
 @json_option
 def run(
     arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, redo: bool, json_path: str | None
@@ -54,7 +59,6 @@ def run(
 
 def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: str | None = None) -> None:
     """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed."""
-    from rich.console import Console
 
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import summary
@@ -66,28 +70,43 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
     from scaling.plan.files import write_plan
     from scaling.plan.graph import check_parents
 
-    console = Console(stderr=json_path == "-")
+    console = terminal(stderr=json_path == "-")
     settings = read_group("launcher", plan.launcher)
     launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
     forecast.check_limit()
     if redo:
         forecast = _train_again(forecast, settings)
     check_writable(plan.folder)
-    launcher.check(plan.runs)
+    launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
     extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
+        _say_still_queued(plan.folder, console)
     if not plan.single:
         for line in summary(forecast):
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     again = shlex.join(["scaling", "run", *plan.arguments])
     ended = settle(_order(forecast), launcher, console=console, again=again, wait=wait)
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:
-        console.print(f"look at it: scaling report {plan.folder.path}", highlight=False, soft_wrap=True)
+        console.print(f"look at it: scaling report {shlex.quote(str(plan.folder.path))}", soft_wrap=True)
     ended.conclude(json_path)
+
+
+def _say_still_queued(folder: SweepFolder, console: Console) -> None:
+    """Say which runs are still trained though the sweep no longer has them, and how to stop that."""
+    from scaling.dispatch.control import queued_outside_plan
+
+    queued = queued_outside_plan(folder)
+    if queued:
+        stop = shlex.join(["scaling", "cancel", str(folder.path), *queued])
+        console.print(
+            f"{len(queued):,} of them are queued or training all the same; to stop that: {stop}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
@@ -125,13 +144,14 @@ def _order(forecast: PlanForecast) -> Order:
 
 
 def _train_again(forecast: PlanForecast, settings: Settings) -> PlanForecast:
-    """Put the records aside that lack milestones, and return the forecast of the plan without them."""
+    """Put the records aside that lack milestones or are of another model; return the plan's forecast without them."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.dispatch.states.settled import supersede
 
-    for run in forecast.lacking:
-        supersede(forecast.plan.folder.run(run.run_id))
-    click.echo(f"{len(forecast.lacking):,} settled runs are trained again for their milestones", err=True)
+    again = {run.run_id for run in (*forecast.lacking, *forecast.changed)}
+    for run_id in again:
+        supersede(forecast.plan.folder.run(run_id))
+    click.echo(f"{len(again):,} settled runs are trained again for their milestones or their changed model", err=True)
     return forecast_plan(forecast.plan, settings)
 
 
@@ -149,5 +169,5 @@ def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
     names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
     shown = ", ".join(said + [f"{name} {last[name]:.4g}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {run.quantities.C:.3e} FLOPs"
-    console.print(f"{shown} ({facts}; {files.record})", highlight=False, soft_wrap=True)
+    console.print(f"{shown} ({facts}; {files.record})", soft_wrap=True)
     return replace(ended, facts={**ended.facts, "run_id": run.run_id, "point": last})

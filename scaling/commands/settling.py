@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,7 +46,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     if done.outcome is not None:
         print_outcome(console, done.outcome, again=again)
         return Ended(done.facts, done.outcome.exit_code, settled_here=True)
-    path = order.folder.path
+    path = as_typed(order.folder.path)
     for line in (*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"):
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
@@ -57,14 +60,24 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
 
 
+def as_typed(path: Path) -> str:
+    """Return a path as one would type it here, quoted for the shell."""
+    return shlex.quote(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+
+
 def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return how its runs ended."""
     from scaling.commands.status import watch_sweep
+    from scaling.dispatch.control import was_cancelled
     from scaling.dispatch.states.outcome import outcome_of
+    from scaling.dispatch.states.read_state import read_status
 
     started = time.monotonic()
     status, ids = watch_sweep(console, order.folder), {entry.run_id for entry in order.entries}
     outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
-    left = outcome.missing - outcome.blocked > 0 and not done.held  # jobs were cancelled
+    left = outcome.unexplained > 0 and was_cancelled(order.folder)
+    if outcome.unexplained and not left:
+        for note in read_status(order.folder).notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
     seconds = time.monotonic() - started
     return replace(outcome, found=done.found, held=done.held, stopped=left, seconds=seconds)

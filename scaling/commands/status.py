@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import json_option, sweep_folder, write_json
+from scaling.commands.options import json_option, sweep_folder, terminal, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,11 +39,9 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
         write_json(read_status(sweep).to_json(), json_path)
         if json_path == "-":
             return
-    from rich.console import Console
-
     from scaling.dispatch.show import print_status
 
-    console = Console()
+    console = terminal()
     if watch:
         watch_sweep(console, sweep)
     print_status(console, read_status(sweep), every=every)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, terminal, write_json
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ def tune(
     What is tried is trained by the launcher like any run and kept, and the same command goes on. Narrow the sweep to
     one budget and few seeds first.
     """
-    from rich.console import Console
 
     from scaling.compose.session import session
     from scaling.plan.expand import expand
@@ -65,7 +64,7 @@ def tune(
     plan = dataclasses.replace(plan, name=f"{plan.name}-tune")
     space = Space(key, low, high, by)
     rounds = [min(at_once, tries - start) for start in range(0, tries, max(1, at_once))]
-    found = _search(plan, space, rounds=rounds, seed=study_seed, console=Console(stderr=json_path == "-"))
+    found = _search(plan, space, rounds=rounds, seed=study_seed, console=terminal(stderr=json_path == "-"))
     if json_path is not None:
         content = {"key": key, "by": by, "best": [dataclasses.asdict(entry) for entry in found]}
         write_json({**content, "rule": rule(found, space)}, json_path)
@@ -85,12 +84,12 @@ def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, conso
 
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder)
-    launcher_of(settings).check(plan.runs)
+    launcher_of(settings).check([run.config for run in plan.runs])
     groups = group_runs(plan.runs, space.by)
     studies = open_studies(plan.folder, space, groups, seed=seed)
     for number, size in enumerate(rounds, start=1):
         proposals = [proposal for _ in range(size) for proposal in propose(studies, groups, space)]
-        console.print(f"round {number} of {len(rounds)}: {len(proposals)} values to try", highlight=False)
+        console.print(f"round {number} of {len(rounds)}: {len(proposals)} values to try")
         _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
         for proposal in proposals:
             tell(studies[proposal.by], proposal, plan.folder)

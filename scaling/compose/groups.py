@@ -7,68 +7,136 @@ in tests/benchmarks/bench_plan.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.compose.session import PRIMARY, compose
+from scaling.compose.interpolation import MARK, Composed
+from scaling.compose.session import PRIMARY, compose, said_in_one_sentence
+from scaling.config import takes
+from scaling.errors import UserError
 from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
 
-PLAN_KEYS = ("launcher", "results", "name", "sweep", "hydra")  # of the plan as a whole, not of one run
-
-Choice = tuple[tuple[str, Any], ...]  # groups and the member chosen of each
+Choice = tuple[tuple[str, str], ...]  # groups and the member chosen of each
 
 
 class Composer:
-    """Composes the keys of one run from overrides; each config file is read once."""
+    """Composes configs from overrides; each config file is read once."""
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
         self._files = ConfigFiles(loader)
 
-    def __call__(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Compose the keys of one run; UserError names the group, key or value that is wrong."""
-        return run_keys(self.whole(overrides))
+    def __call__(self, overrides: Sequence[str]) -> Composed:
+        """Compose all keys but Hydra's own; UserError names the group, key or value that is wrong.
 
-    def whole(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Compose the keys of the plan as well, all but Hydra's own."""
+        A key that a group's YAML leaves out, and the class that it names has, can be given like any other.
+        """
+        try:
+            return self._composed(overrides)
+        except UserError:
+            added = self._with_added(overrides)
+            if added == list(overrides):
+                raise
+            return self._composed(added)
+
+    def _composed(self, overrides: Sequence[str]) -> Composed:
         if not any(line.lstrip("+~").startswith(HYDRA) for line in overrides):
             try:
-                return plain_keys(compose_without_hydra(self._loader, self._files, PRIMARY, overrides))
+                cfg = compose_without_hydra(self._loader, self._files, PRIMARY, overrides)
             except (HydraException, OmegaConfBaseException):
-                pass  # a key may be filled in from Hydra's config; if not, Hydra raises its own error below
-        return plain_keys(compose(self._loader, overrides))
+                pass  # Hydra raises its own error below
+            else:
+                written = _written(cfg)
+                if not _names_hydra(written):
+                    return Composed(written)
+        return Composed(_written(compose(self._loader, overrides)))
+
+    def _with_added(self, overrides: Sequence[str]) -> list[str]:
+        """Return the overrides, with ++ before each whose keys are missing only because a YAML leaves them out."""
+        with said_in_one_sentence():
+            parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(list(overrides))
+        plain = [override for override in parsed if self._sets_a_key(override)]
+        files = self._composed(
+            [line for line, override in zip(overrides, parsed, strict=True) if override not in plain]
+        )
+        return [
+            f"++{line}" if override in plain and _takes_all(files.written, override) else line
+            for line, override in zip(overrides, parsed, strict=True)
+        ]
+
+    def _sets_a_key(self, override: Override) -> bool:
+        if override.is_add() or override.is_force_add() or override.is_delete() or override.is_hydra_override():
+            return False
+        return isinstance(override.value(), Mapping) or not self._files.group_exists(override.key_or_group)
 
 
-def plain_keys(cfg: Any) -> dict[str, Any]:
-    """Return all keys of a composed config but Hydra's own, interpolations resolved."""
-    whole: Any = OmegaConf.to_container(cfg, resolve=True)
-    return {key: value for key, value in whole.items() if key != HYDRA}
+def _takes_all(config: Mapping[str, Any], override: Override) -> bool:
+    return all(_stands(config, key) or takes(config, key) for key, _ in leaves(override.key_or_group, override.value()))
 
 
-def run_keys(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of one run from those of a config."""
-    return {key: value for key, value in whole.items() if key not in PLAN_KEYS}
+def _stands(config: Any, key: str) -> bool:
+    for step in key.split("."):
+        if not isinstance(config, Mapping) or step not in config:
+            return False
+        config = config[step]
+    return True
+
+
+def leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys that an override sets, and their values: those of a dictionary one by one, as Hydra merges it."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from leaves(f"{key}.{name}", item)
+    else:
+        yield key, value
+
+
+def _written(cfg: Any) -> dict[str, Any]:
+    written: Any = OmegaConf.to_container(cfg, resolve=False)
+    return dict(written)
+
+
+def _names_hydra(value: Any) -> bool:
+    """Say whether an interpolation names Hydra's own config."""
+    if isinstance(value, str):
+        return MARK in value and HYDRA in value
+    if isinstance(value, Mapping):
+        return any(_names_hydra(item) for item in value.values())
+    return isinstance(value, list) and any(_names_hydra(item) for item in value)
 
 
 class GroupConfigs:
     """The config for each choice of groups beside the `fixed` overrides, composed when it is first asked for.
 
-    `known`: the config without a choice, where the caller has it.
+    known: the config without a choice, where the caller has it.
     """
 
-    def __init__(self, composer: Composer, fixed: Sequence[str], known: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, composer: Composer, fixed: Sequence[str], known: Composed | None = None) -> None:
         self._composer, self._fixed = composer, fixed
-        self._composed: dict[Choice, Mapping[str, Any]] = {} if known is None else {(): known}
+        self._composed: dict[Choice, Composed] = {} if known is None else {(): known}
 
-    def __call__(self, choice: Choice) -> Mapping[str, Any]:
+    def __call__(self, choice: Choice) -> Composed:
         """Return the config, which must not be changed."""
         if choice not in self._composed:
             groups = {key for key, _ in choice}
-            fixed = [line for line in self._fixed if line.split("=")[0] not in groups]
-            self._composed[choice] = self._composer([*fixed, *(f"{key}={value}" for key, value in choice)])
+            fixed = [line for line in self._fixed if not _chooses(line, groups)]
+            self._composed[choice] = self._composer([*fixed, *(f"{key}={_quoted(value)}" for key, value in choice)])
         return self._composed[choice]
+
+
+def _chooses(line: str, groups: set[str]) -> bool:
+    """Say whether an override chooses the member of one of the groups; a dictionary is of the group's keys."""
+    key, _, value = line.partition("=")
+    return key.lstrip("+").strip() in groups and not value.lstrip().startswith("{")
+
+
+def _quoted(member: str) -> str:
+    """Return a member's name as Hydra's grammar takes it: one such as 1e3 is no number."""
+    return "'" + member.replace("'", "\\'") + "'"

@@ -6,9 +6,9 @@ A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` n
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,10 +24,12 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from scaling.compose.aliases import AliasSource
 from scaling.compose.roots import roots, shipped
+from scaling.compose.shadows import in_the_way, refuse_config, shadow
 from scaling.compose.sources import GROUP, SearchPath, SweepSource
 from scaling.errors import UserError, suggestion
 
 PRIMARY = "config"  # conf/config.yaml
+NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # of Hydra: there is no such group in the defaults list
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
 
 
@@ -62,6 +64,8 @@ def said_in_one_sentence() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_sentence(error)) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"found a config that is not UTF-8 text ({error}); wanted YAML; save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "a config"
@@ -75,6 +79,9 @@ def _sentence(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(str(cause).split()) or " ".join(str(error).split())
+    missing = NO_GROUP.match(text)
+    if missing is not None and shadow("") is not None:
+        refuse_config(missing[1])
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None and cause.full_key:
         return _unknown(cause.full_key, [str(key) for key in cause.parent_node])
     return f"found a config that Hydra refuses: {text}"
@@ -83,9 +90,9 @@ def _sentence(error: BaseException) -> str:
 def _unknown(key: str, siblings: Sequence[str]) -> str:
     group = key.rpartition(".")[0]
     known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
-    own = Path("conf", f"{PRIMARY}.yaml")
-    beside = f" ({own} here stands in the place of the package's)" if own.is_file() else ""
-    return f"found the unknown key {key}{beside}; {suggestion(key, known)}"
+    beside = in_the_way(group.partition(".")[0])
+    hint = suggestion(key, known) if known else f"{group} has no keys here"
+    return f"found the unknown key {key}{beside}; {hint}"
 
 
 def _missing(error: MissingConfigException) -> str:

@@ -24,12 +24,40 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.y)
 
+    def part(self, start: int, stop: int) -> Arrays:
+        """Return the examples from `start` up to `stop`."""
+        return Arrays(self.x[start:stop], self.y[start:stop])
+
+    def picked(self, places: np.ndarray) -> Arrays:
+        """Return the examples at some places."""
+        return Arrays(self.x[places], self.y[places])
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Examples of a file too large to be copied: the i-th is row `rows[i]` of `file`, its label `y[i]`."""
+
+    file: np.ndarray
+    rows: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def part(self, start: int, stop: int) -> Arrays:
+        """Return copies of the examples from `start` up to `stop`."""
+        return Arrays(self.file[self.rows[start:stop]], self.y[start:stop])
+
+    def picked(self, places: np.ndarray) -> Arrays:
+        """Return copies of the examples at some places."""
+        return Arrays(self.file[self.rows[places]], self.y[places])
+
 
 @dataclass(frozen=True)
 class Stream:
     """Fresh examples without end.
 
-    `draw`: returns the i-th chunk of `chunk` examples, always the same; `begin`: returns at least the first n examples
+    draw: returns the i-th chunk of `chunk` examples, always the same; begin: returns at least the first n examples
     of the first chunk, where that is less work than all of it.
     """
 
@@ -55,7 +83,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set is, or was looked for, on this machine; `advice`: what to do where it is not ready."""
+    """Where a data set is, or was looked for, on this machine; advice: what to do where it is not ready."""
 
     ready: bool
     where: str
@@ -66,18 +94,18 @@ class Source:
 class Splits:
     """A data set ready to train on.
 
-    `train`: exactly the subset asked for, in subset order, or a Stream of fresh examples; `mean`, `std`: per channel
-    (or scalar), in units of x as stored, to normalise by; `chance`: the loss of the constant predictor on the test
-    set and `chance_se` its standard error; `population_loss`: for data whose expected loss has a closed form, a
-    function of the model's weight vector; `facts`: what else the record is to say of the data; `published`: known for
-    images that had names as files.
+    train: exactly the subset asked for, in subset order, or a Stream of fresh examples; mean, std: per channel
+    (or scalar), in units of x as stored, to normalise by; chance: the loss of the constant predictor on the test
+    set and `chance_se` its standard error (None: of a single example); population_loss: for data whose expected loss
+    has a closed form, a function of the model's weight vector; facts: what else the record is to say of the data;
+    published: known for images that had names as files.
     """
 
-    train: Arrays | Stream
+    train: Arrays | Picked | Stream
     validation: Arrays
     test: Arrays
     chance: float
-    chance_se: float
+    chance_se: float | None
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     population_loss: Callable[[np.ndarray], float] | None = None
@@ -89,9 +117,9 @@ class Splits:
 class DataSet:
     """What every data set declares in its YAML; subclasses add their own keys and `load`.
 
-    `size`: D_unique, None for all examples (or for fresh ones without end, where the set has no end); `seed`: of the
-    subset and, for made data, of the examples; `examples`: number of training examples, None where there is no end;
-    `n_test`, `n_validation`: size of the held-out splits, by which time and disk are forecast.
+    size: D_unique, None for all examples (or for fresh ones without end, where the set has no end); seed: of the
+    subset and, for made data, of the examples; examples: number of training examples, None where there is no end;
+    n_test, n_validation: size of the held-out splits, by which time and disk are forecast.
     """
 
     name: ClassVar[str]

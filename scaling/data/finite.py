@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling.data.base import SPLITS, Arrays, DataSet, Published, Splits
+from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Splits
 from scaling.data.chance import constant_predictor
-from scaling.data.memory import MEMORY
+from scaling.data.check import checked
+from scaling.data.memory import MEMORY, stays_in_file
+from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
 
@@ -21,7 +23,7 @@ SPLIT_SEED = 0  # of held-out splits that are dealt here; never changes: they ar
 class Whole:
     """All of a data set: its splits, mean and deviation of the training split per channel, and facts for the record.
 
-    `ordered`: the seed whose subset order the training examples are in, None where they are in another order.
+    ordered: the seed whose subset order the training examples are in, None where they are in another order.
     """
 
     train: Arrays
@@ -60,22 +62,25 @@ class FiniteSet(DataSet):
             published=whole.published,
         )
 
-    def _first(self, whole: Whole, size: int) -> Arrays:
+    def _first(self, whole: Whole, size: int) -> Arrays | Picked:
         if whole.ordered == self.seed:
-            return Arrays(whole.train.x[:size], whole.train.y[:size])
+            return whole.train.part(0, size)
         group = (replace(self, size=None), "subset")
 
-        def take() -> Arrays:
-            rows = subset_order(whole.train.y, seed=self.seed, size=size)
-            return Arrays(whole.train.x[rows], whole.train.y[rows])
+        def take() -> Arrays | Picked:
+            rows, x = subset_order(whole.train.y, seed=self.seed, size=size), whole.train.x
+            if stays_in_file(x[:size]):
+                return Picked(x, rows, whole.train.y[rows])
+            return whole.train.picked(rows)
 
         return MEMORY.get(group, size, take)
 
     def read_checked(self) -> Whole:
         """Read all of it; UserError where a split is not as declared."""
-        whole = self.read()
-        for split in SPLITS:
-            self._check(split, getattr(whole, split))
+        with streams_of(self.name, "read"):
+            whole = self.read()
+        train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
+        whole = replace(whole, train=train, validation=validation, test=test)
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
@@ -83,33 +88,10 @@ class FiniteSet(DataSet):
             )
         return whole
 
-    def _check(self, split: str, arrays: Arrays) -> None:
-        if not len(arrays) or len(arrays.x) != len(arrays.y):
-            raise UserError(
-                f"found {len(arrays.x)} examples and {len(arrays.y)} labels in the {split} split of {self.name}; "
-                f"wanted the same number of each, at least one; mend the data"
-            )
-        if arrays.x.shape[1:] != self.shape:
-            raise UserError(
-                f"found {split} examples of shape {arrays.x.shape[1:]} in {self.name}; wanted the declared "
-                f"{self.shape}; change the declared sizes under data"
-            )
-        low, high = int(arrays.y.min()), int(arrays.y.max())
-        if low < 0 or high >= self.classes:
-            raise UserError(
-                f"found {split} labels from {low} to {high} in {self.name}; wanted 0 to {self.classes - 1}; "
-                f"set data.classes={high + 1}" + ("" if low >= 0 else " and count the labels from 0")
-            )
-
-
-def rows_of(arrays: Arrays, rows: np.ndarray) -> Arrays:
-    """Return some of the examples."""
-    return Arrays(arrays.x[rows], arrays.y[rows])
-
 
 def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:
     """Split examples, class-proportionally, into parts of the given sizes and one of all that is left."""
     order = subset_order(arrays.y, seed=seed)
     ends = np.cumsum([0, *sizes])
     cuts = [*pairwise(ends), (ends[-1], len(order))]
-    return [rows_of(arrays, np.sort(order[a:b])) for a, b in cuts]
+    return [arrays.picked(np.sort(order[a:b])) for a, b in cuts]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
@@ -26,8 +27,8 @@ OF_A_RUN = ("size", "seed", "stage")  # keys that do not change what is prepared
 class ImageSet(FiniteSet):
     """Classify square colour images that `scaling data prepare` has put into arrays.
 
-    `root`: the folder of the originals (one folder a class under train/, validation/ and test/, or Parquet files of
-    those names) and of the prepared arrays; `stage`: a folder on node-local disk to copy the arrays to first, such as
+    root: the folder of the originals (one folder a class under train/, validation/ and test/, or Parquet files of
+    those names) and of the prepared arrays; stage: a folder on node-local disk to copy the arrays to first, such as
     $TMPDIR/data.
     """
 
@@ -72,7 +73,7 @@ class ImageSet(FiniteSet):
         """Return the name and the keys that are not at their default, as the command line takes them."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         keys = [f"data.{key}={value}" for key, value in given.items() if key not in OF_A_RUN]
-        return " ".join([self.name, *keys])
+        return shlex.join([self.name, *keys])
 
     def read(self) -> Whole:
         """Open the prepared arrays."""
@@ -194,6 +195,8 @@ class ImageNet21k(ImageSet):
     """ImageNet-21k cleaned after Ridnik et al. 2021 (arXiv 2104.10972), at 64 pixels."""
 
     name: ClassVar[str] = "imagenet21k"
+    n_test: ClassVar[int] = 280_750  # half of the 50 images a class that it holds out, as many validate
+    n_validation: ClassVar[int] = 280_750
 
     classes: PositiveInt = 11_230
     examples: PositiveInt = part(11_801_680, identity=False)

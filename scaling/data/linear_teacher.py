@@ -25,7 +25,7 @@ ROWS = 256  # examples summed up at a time: what stays in the cache takes a tent
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The distribution: `deviations`, `theta` (features,) float64 of the features; `rest`: variance of all others."""
+    """The distribution: `deviations`, `theta` (features,) float64 of the features; rest: variance of all others."""
 
     deviations: np.ndarray
     theta: np.ndarray

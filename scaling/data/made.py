@@ -12,8 +12,9 @@ import numpy as np
 from scaling.config import part
 from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
 from scaling.data.chance import constant_predictor
+from scaling.data.check import checked
 from scaling.data.memory import MEMORY
-from scaling.data.seeds import generator
+from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
 
 T = TypeVar("T")
@@ -102,7 +103,8 @@ class MadeSet(DataSet):
         return self._part(n, "order", self.seed, i)
 
     def _part(self, n: int, *purpose: str | int) -> Arrays:
-        return self.draw(n, generator(self.name, *purpose))
+        with streams_of(self.name, *purpose):
+            return checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
 
     def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` returns, made once in this process as long as memory allows."""

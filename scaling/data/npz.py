@@ -14,6 +14,7 @@ from pydantic import PositiveInt
 
 from scaling.config import part
 from scaling.data.base import Arrays, Source
+from scaling.data.check import check_labels
 from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import feature_moments, moments
 from scaling.errors import UserError
@@ -28,8 +29,8 @@ class Npz(FiniteSet):
 
     Examples are (n, features), or images (n, channels, size, size) or (n, size, size, channels) or (n, size, size),
     uint8 or float; labels are whole numbers from 0. A split that the file lacks is a tenth of its training examples,
-    taken by a fixed seed; `examples`: number of training examples that are left; `file`: its path below `root`;
-    `sha256`: of the file, checked where it is given. The last two are part of a run's identity.
+    taken by a fixed seed; examples: number of training examples that are left; file: its path below `root`;
+    sha256: of the file, checked where it is given. The last two are part of a run's identity.
     """
 
     name: ClassVar[str] = "npz"
@@ -74,6 +75,8 @@ class Npz(FiniteSet):
         self._check_hash()
         found = _arrays(self.path)
         splits = {name: self._split(found, name) for name in SPLITS if f"x_{name}" in found or name == "train"}
+        for name, arrays in splits.items():
+            check_labels(arrays.y, f"y_{name}", self.path)  # before the lacking splits are dealt by class
         train = splits["train"]
         share = max(1, len(train) // HELD_OUT_SHARE)
         for name in SPLITS[1:]:
@@ -87,10 +90,10 @@ class Npz(FiniteSet):
             if key not in found:
                 raise UserError(f"found {', '.join(sorted(found))} in {self.path}; wanted {key} too; add it")
         x, y = found[f"x_{name}"], found[f"y_{name}"]
-        if len(x) != len(y):
+        if len(x) != len(y) or not len(y):
             raise UserError(
                 f"found {len(x)} rows in x_{name} and {len(y)} in y_{name} of {self.path}; wanted the same number of "
-                f"each; mend them"
+                f"each, at least one; mend them"
             )
         if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
             raise UserError(
@@ -126,8 +129,16 @@ class Npz(FiniteSet):
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise UserError(
+                f"found one bare array in {path}; wanted an .npz file of x_train and y_train; write it with "
+                f"numpy.savez(file, x_train=…, y_train=…)"
+            )
+        with found as file:
             return {key: file[key] for key in file.files}
+    except UserError:
+        raise
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"found {path}, which is no .npz file of plain arrays; wanted one; write it with numpy.savez"

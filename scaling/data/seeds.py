@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager
 
 import numpy as np
+
+from scaling.global_streams import own_streams
 
 
 def bit_generator(*purpose: str | int) -> np.random.PCG64:
     """Return PCG64 seeded by the SHA-256 of its purpose, such as ("teacher", "stream", 0, 3)."""
-    digest = hashlib.sha256(json.dumps(purpose).encode()).digest()
-    return np.random.PCG64(np.random.SeedSequence(int.from_bytes(digest, "big")))
+    return np.random.PCG64(np.random.SeedSequence(int.from_bytes(_digest(purpose), "big")))
 
 
 def generator(*purpose: str | int) -> np.random.Generator:
@@ -22,3 +24,12 @@ def generator(*purpose: str | int) -> np.random.Generator:
 def permutation(n: int, *purpose: str | int) -> np.ndarray:
     """Return a random order of `n` things, (n,) int64, from raw bits alone, which NumPy promises not to change."""
     return np.argsort(bit_generator(*purpose).random_raw(n), kind="stable")
+
+
+def streams_of(*purpose: str | int) -> AbstractContextManager[None]:
+    """Let code of users that draws from global streams draw what depends on the purpose alone."""
+    return own_streams(int.from_bytes(_digest(purpose)[:8], "big") >> 1)
+
+
+def _digest(purpose: tuple[str | int, ...]) -> bytes:
+    return hashlib.sha256(json.dumps(purpose).encode()).digest()

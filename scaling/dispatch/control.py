@@ -6,14 +6,14 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.claims.stop import StopRequest, read_stop_request
 from scaling.dispatch.dispatches import DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.process import this_user
-from scaling.dispatch.queue import read_queue
+from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_plan import read_plan
@@ -22,9 +22,6 @@ from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
-
-if TYPE_CHECKING:
-    from scaling.plan.planned import PlannedRun
 
 CANCELLED = "cancelled"
 FOLLOW = 0.5  # seconds between two looks at a log
@@ -71,6 +68,26 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others))
 
 
+def queued_outside_plan(folder: SweepFolder) -> list[str]:
+    """Return the runs that live dispatches are to train, or train, though the sweep's plan no longer has them."""
+    queued = {
+        entry.run_id: entry.planned
+        for files, dispatch in dispatches(folder)
+        if not dispatch.ended and (dispatch.jobs or not dispatch.process.gone)
+        for entry in read_queue(files.queue)
+    }
+    for run in read_plan(folder):
+        queued.pop(run.run_id, None)
+    status = Reader(folder, queued.values()).read()
+    return [run.run_id for run in status.of(State.RUNNING, State.PENDING)]
+
+
+def was_cancelled(folder: SweepFolder) -> bool:
+    """Return whether the latest dispatch of a sweep was asked to stop."""
+    found = dispatches(folder)
+    return bool(found) and found[-1][0].stop.exists()
+
+
 def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRequest:
     before = read_stop_request(files.stop)
     if runs is None or (before is not None and before.runs is None):
@@ -86,15 +103,13 @@ def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> lis
     return [run.run_id for run in status.of(*open_states) if run.run_id in runs]
 
 
-def planned_runs(folder: SweepFolder, runs: Collection[str]) -> list[PlannedRun]:
+def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
     """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
-    from scaling.plan.planned import PlannedRun
-
-    found: dict[str, PlannedRun] = {}
+    found: dict[str, Entry] = {}
     for files, _ in reversed(dispatches(folder)):
         for entry in read_queue(files.queue):
             if entry.run_id in runs and entry.run_id not in found:
-                found[entry.run_id] = PlannedRun.from_dict(entry.run)
+                found[entry.run_id] = entry
     missing = sorted(set(runs) - set(found))
     if missing:
         raise UserError(

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launchers import LAUNCHERS
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
+    from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
-    from scaling.plan.planned import PlannedRun
 
 
 class Settings(Protocol):
@@ -75,8 +75,8 @@ class Launcher(Protocol):
 
     def __init__(self, settings: Any) -> None: ...
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
-        """Look for all that the runs need before anything is written; UserError says what is missing."""
+    def check(self, configs: Collection[RunConfig]) -> None:
+        """Look for all that runs of these configs need before anything is written; UserError says what is missing."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return how many of so many runs, which name these devices, are trained at a time."""
@@ -89,6 +89,9 @@ class Launcher(Protocol):
 
     def job_states(self, dispatches: Sequence[Dispatch]) -> Mapping[str, str] | None:
         """Return the state of the dispatches' jobs that have not ended, by id; None where the scheduler is silent."""
+
+    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+        """Return in sentences what keeps jobs of these dispatches from training, as far as it can be seen."""
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """End jobs and return those that were ended; UserError where the scheduler does not answer."""

@@ -15,10 +15,10 @@ __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pick
 class Local:
     """This machine: a queue in front of a fixed number of workers.
 
-    `workers`: null for one a GPU, or on the CPU one for each `threads` cores; `threads`: of torch in each worker;
-    `retries`: further tries of a run that crashed; `beat_seconds`: between two signs of life of a worker;
-    `stuck_minutes`: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
-    `grace_seconds`: for the checkpoints after Ctrl-C.
+    workers: null for one a GPU, or on the CPU one for each `threads` cores; threads: of torch in each worker;
+    retries: further tries of a run that crashed; beat_seconds: between two signs of life of a worker;
+    stuck_minutes: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
+    grace_seconds: for the checkpoints after Ctrl-C.
     """
 
     name: ClassVar[str] = "local"
@@ -38,10 +38,10 @@ class Slurm:
 
     What is null is left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
     `memory_gb` from the model (at least `min_memory_gb`), `jobs` from the work, `hand_minutes` a job, at most
-    `max_jobs` at a time. `gpus`, `cpus`: of each job; `constraint`, `exclude`, `nodelist`, `extra`: as sbatch has them;
-    `setup`: shell lines before Python starts; `retries`: further tries of a run that crashed; `signal_seconds`: between
-    the warning and the time limit, for a checkpoint; `snapshot`: jobs run the code as it was when they were submitted;
-    `patience`: seconds that a job waits for space on a full disk; `stuck_minutes`: without a step, and beyond 20 times
+    `max_jobs` at a time. gpus, cpus: of each job; constraint, exclude, nodelist, extra: as sbatch has them;
+    setup: shell lines before Python starts; retries: further tries of a run that crashed; signal_seconds: between
+    the warning and the time limit, for a checkpoint; snapshot: jobs run the code as it was when they were submitted;
+    patience: seconds that a job waits for space on a full disk; stuck_minutes: without a step, and beyond 20 times
     the forecast, after which a run's job is ended.
     """
 

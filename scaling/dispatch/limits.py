@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ NOTHING = Spent()
 
 
 def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, without: str = "") -> Spent:
-    """Add up what the runs of a sweep have cost, those in flight at their full forecast; `without`: a run left out."""
+    """Add up what the runs of a sweep have cost, those in flight at their full forecast; without: a run left out."""
     gpu_seconds = flops = 0.0
     for entry in queue:
         files = folder.run(entry.run_id)
@@ -70,7 +71,7 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
 class Offer:
     """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back.
 
-    `blocked`: runs left out because what they start from diverged too early.
+    blocked: runs left out because what they start from diverged too early.
     """
 
     queue: tuple[Entry, ...]
@@ -93,7 +94,7 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
     if cancelled:
         said.append(
             f"{len(cancelled)} of {len(order.entries)} runs are left out: cancelled by name; "
-            f"`scaling retry {order.folder.path} RUN_ID` takes one up again"
+            f"`scaling retry {shlex.quote(str(order.folder.path))} RUN_ID` takes one up again"
         )
     before = NOTHING
     if order.limits:

@@ -25,10 +25,10 @@ FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "
 class Entry:
     """One run as the queue holds it.
 
-    `forecast_seconds`: None where no speed is known; `C`: FLOPs; `group`: the kind of job it needs; `tried`: lines of
-    attempts.jsonl when it was dispatched: only later ones count against its retries; `needs`: runs that have to be
-    settled first; `step`: that of theirs whose weights it starts from; `keeps`: steps of its own that others start
-    from; `run`: PlannedRun.to_dict().
+    forecast_seconds: None where no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
+    attempts.jsonl when it was dispatched: only later ones count against its retries; needs: runs that have to be
+    settled first; step: that of theirs whose weights it starts from; keeps: steps of its own that others start
+    from; run: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -57,6 +57,15 @@ class Entry:
         """What the user varied, or the run's id where nothing was."""
         overrides = self.run.get("overrides") or {}
         return " ".join(f"{key}={value}" for key, value in overrides.items()) or self.run_id
+
+    def planned_run(self) -> PlannedRun:
+        """Return the run; ValueError where it reads back as another, for the code has changed since."""
+        from scaling.plan.planned import PlannedRun
+
+        run = PlannedRun.from_dict(self.run)
+        if run.run_id != self.run_id:
+            raise ValueError(f"the queue's run {self.run_id} reads back as {run.run_id}: the code has changed since")
+        return run
 
     def line(self) -> str:
         """Return the entry as one JSON line."""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from scaling.dispatch.states.outcome import Outcome
 from scaling.dispatch.states.state import RunState, State, Status
+from scaling.numbers import duration
 
 COLOURS = {
     State.FINISHED: "green",
@@ -22,6 +23,7 @@ COLOURS = {
     State.MISSING: "magenta",
 }
 PLAIN_SECONDS = 2.0  # between two plain lines
+ALONE_SECONDS = 10.0  # between two plain lines on a run that is alone
 ROWS = 16  # of runs in a live table
 NAMED_FAILURES = 10  # failures told one by one in plain lines
 
@@ -90,6 +92,11 @@ class PlainView:
                 self.say(f"failed {run.label}: {run.cause}: {run.error}")
             self._told.add(run.run_id)
         now = time.monotonic()
+        running = status.of(State.RUNNING)
+        if len(status.runs) == 1 and running and now - self._last >= ALONE_SECONDS:
+            self._last = now
+            self.say(progress_line(running[0], status.eta_seconds))
+            return
         complete = status.settled + len(self._told) == len(status.runs)
         if status.settled == self._done or (now - self._last < PLAIN_SECONDS and not complete):
             return
@@ -111,6 +118,13 @@ def headline(status: Status) -> Text:
     if status.eta_seconds:
         text.append(f"; about {duration(status.eta_seconds)} left")
     return text
+
+
+def progress_line(run: RunState, left: float | None) -> str:
+    """Return how far one run is: its step, loss and the time left."""
+    step = f"step {run.step:,} of {run.steps:,}" if run.step is not None and run.steps else "starting"
+    loss = "" if run.loss is None else f", loss {run.loss:.4g}"
+    return f"{run.label}: {step}{loss}{f'; about {duration(left)} left' if left else ''}"
 
 
 def running_table(status: Status) -> Table:
@@ -185,14 +199,3 @@ def print_outcome(console: Console, outcome: Outcome, *, again: str) -> None:
         say(f"stopped; nothing is lost; to go on: {again}")
     elif outcome.failures:
         say(f"to try the failed runs again: {again}")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 4 s, 3 min 20 s, 5 h 12 min or 2 d 3 h."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // small} {small_unit}"
-    return f"{whole} s"

@@ -182,6 +182,7 @@ class Worker:
             log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(error))
         task, step = self.task, self.heartbeat.step
         attempt = ended_attempt(started, job=task.job, gpus=task.gpus, cause=status, step=step, failure=failure)
+        failed, failure = failure is not None, None  # held here it would hold itself, and with it the run's model
         attempt.append(files)
         if status in attempts.SETTLED:
             self.report.settled += 1
@@ -189,7 +190,7 @@ class Worker:
         if status == "file_error" and not self._used_up(files, entry):
             time.sleep(PASSING_PAUSE)
             return Step.AGAIN
-        if failure is None:
+        if not failed:
             return Step.HELD if self.stop.run_reason else Step.AGAIN
         if self._used_up(files, entry):
             self.report.failed += 1
@@ -198,11 +199,7 @@ class Worker:
         return Step.AGAIN
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
-        from scaling.plan.planned import PlannedRun
-
-        run = PlannedRun.from_dict(entry.run)
-        if run.run_id != entry.run_id:
-            raise ValueError(f"the queue's run {entry.run_id} reads back as {run.run_id}: the code has changed since")
+        run = entry.planned_run()
         self._train = self._train or load(self.task.train)
         device = run.config.train.device
         callbacks = {"watch": self.heartbeat.watch, "stop": self.stop}

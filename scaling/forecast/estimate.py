@@ -26,7 +26,7 @@ BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA
 
 @dataclass(frozen=True)
 class Forecast:
-    """Expected seconds and memory of a run; `device`: on which device; `basis`: what the forecast rests on."""
+    """Expected seconds and memory of a run; device: on which device; basis: what the forecast rests on."""
 
     seconds: float
     memory_bytes: int
@@ -71,7 +71,7 @@ class Work:
 
 
 def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
-    """Return what a step on `batch` examples does; `layers`: those of the config's model by default."""
+    """Return what a step on `batch` examples does; layers: those of the config's model by default."""
     shape = config.data.shape
     layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
     forward = sum(layer.forward_flops for layer in layers)
@@ -94,7 +94,7 @@ def _width(layer: Layer) -> int:
 def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
     """Forecast a run from the speed of its device.
 
-    `ratios`: actual over estimated seconds of runs of the same shape there. Included are the steps, the evaluations at
+    ratios: actual over estimated seconds of runs of the same shape there. Included are the steps, the evaluations at
     milestones, making fresh data and the fixed cost of a run; not included are reading data sets from disk, compiling,
     and a second worker's share of the memory bandwidth.
     """
@@ -114,7 +114,7 @@ def forecast_all(
 ) -> dict[str, Forecast]:
     """Forecast runs, by run_id, from the speed probe of this machine; runs whose device was not probed are left out.
 
-    `done`: runs done on this machine and the seconds they took; `partition`: of a cluster, whose probe is taken instead
+    done: runs done on this machine and the seconds they took; partition: of a cluster, whose probe is taken instead
     of this machine's (that of a GPU, if there is one).
     """
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
@@ -187,7 +187,8 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
         step = work(config, batch=quantities.batch, layers=network).seconds(costs)
         evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
         return steps * step + len(quantities.milestones) * evaluation
-    rows = config.data.n_test + config.data.n_validation + quantities.D_unique
+    read = quantities.D_unique if stage.trains else quantities.D  # what is fitted at once reads each example once
+    rows = config.data.n_test + config.data.n_validation + read
     features = _forward_seconds(run, speed, rows=rows, layers=network)
     head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
     return features + steps * replace(head, input=0).seconds(costs)

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 from scaling.config import RunConfig
+from scaling.global_streams import kept_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
 from scaling.train.device import find_device, hardware_name, torch_threads
+from scaling.train.errors import is_out_of_memory
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
 MOST_ON_CPU = 4_096  # examples at a time: larger batches do not fit into the cache
@@ -28,8 +30,8 @@ BETTER = 1.02  # throughput over that of the batch before: what four times the m
 class Efficiency:
     """One model on one device; the forward pass alone, in evaluation mode.
 
-    `forward_flops`: of one example; `latency_ms`: median of one example; `throughput`: examples/s at `best_batch`;
-    `memory_bytes`: at that batch, the device's peak (`memory_from` = measured); on a CPU, weights and the input and
+    forward_flops: of one example; latency_ms: median of one example; throughput: examples/s at `best_batch`;
+    memory_bytes: at that batch, the device's peak (`memory_from` = measured); on a CPU, weights and the input and
     output of the layer where these are largest (counted).
     """
 
@@ -63,7 +65,7 @@ def measure(
 ) -> list[Efficiency]:
     """Time each different model of a plan; UserError for an unknown device.
 
-    `say`: called with each result.
+    say: called with each result.
     """
     where, found, seen = find_device(device), [], set()
     with torch_threads(threads):
@@ -79,6 +81,7 @@ def measure(
     return found
 
 
+@kept_streams()
 def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     """Time one model with random weights on random examples."""
     generator = torch.Generator().manual_seed(0)
@@ -91,7 +94,9 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
             break
         try:
             rate = batch / _seconds(forward, torch.randn(batch, *config.data.shape, device=where))
-        except torch.cuda.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             break
         if rate > throughput * BETTER:
             throughput, best = rate, batch

@@ -25,6 +25,7 @@ from scaling.data.teacher import Teacher
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import work
 from scaling.forecast.speed import Costs, Speed
+from scaling.global_streams import kept_streams
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
@@ -100,6 +101,7 @@ LARGE = (  # for a GPU, which small shapes leave idle
 STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 
 
+@kept_streams()
 def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
     """Time a device with `threads` torch threads and return its speed; UserError for an unknown device."""
     where = find_device(device)

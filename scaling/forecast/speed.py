@@ -20,8 +20,8 @@ FORMAT = 1  # raised when the meaning of a cost changes: older probes are then n
 class Costs:
     """Seconds of one training step, for each unit of what it does (see `scaling.forecast.estimate.work`).
 
-    `step`: the step itself; `layer`: each layer or norm; `flop`: each FLOP as executed; `weight`: each parameter
-    updated; `activation`: each number a layer puts out; `input`: each number of the examples gathered.
+    step: the step itself; layer: each layer or norm; flop: each FLOP as executed; weight: each parameter
+    updated; activation: each number a layer puts out; input: each number of the examples gathered.
     """
 
     step: float
@@ -36,8 +36,8 @@ class Costs:
 class Speed:
     """What the speed probe measured on one device.
 
-    `costs`: by precision; `draw`: seconds an example of data made while training, by data set; `run`: seconds of a run
-    that does not depend on its length; `error`: relative error (median) of the costs on the shapes they were fitted to.
+    costs: by precision; draw: seconds an example of data made while training, by data set; run: seconds of a run
+    that does not depend on its length; error: relative error (median) of the costs on the shapes they were fitted to.
     """
 
     device: str
@@ -79,7 +79,7 @@ def cache_folder() -> Path:
 def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path:
     """Return the file of a speed: of this machine's cpu or cuda device, by its name, threads and the version of torch.
 
-    `partition`: of a cluster, whose nodes are meant instead of this machine.
+    partition: of a cluster, whose nodes are meant instead of this machine.
     """
     if partition is not None:
         return cache_folder() / f"speed-slurm-{partition}-{kind}-{threads}t.json"

@@ -33,7 +33,7 @@ def process_of(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
 def sbatch_text(folder: Path, python: str, *, jobs: int | None, **parameters: Any) -> str:
     """Return the file that SlurmExecutor(folder, python=python) would give to sbatch; touches nothing.
 
-    `jobs`: number of jobs of an array, None for a single job; `parameters`: those of SlurmExecutor.update_parameters.
+    jobs: number of jobs of an array, None for a single job; parameters: those of SlurmExecutor.update_parameters.
     """
     command = f"{python} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     return _make_sbatch_string(command=command, folder=JobPaths(folder).folder, map_count=jobs, **parameters)

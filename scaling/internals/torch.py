@@ -30,7 +30,7 @@ def unhooked(kind: Kind) -> Kind:
 def for_each(name: str) -> Callable[..., Any]:
     """Return torch's form of a tensor method for lists of tensors, in one call; or a loop, which gives the same bits.
 
-    `name`: a method of Tensor such as "add_" or "lerp".
+    name: a method of Tensor such as "add_" or "lerp".
     """
     found = getattr(torch, f"_foreach_{name}", None)
     one = getattr(Tensor, name)
@@ -71,6 +71,19 @@ def skip_dynamo_import() -> None:
         inner = getattr(kind.step, "__wrapped__", None)
         if inner is not None:
             kind.step = torch.no_grad()(inner)  # type: ignore[method-assign]
+
+
+def compile_every_shape() -> None:
+    """Let torch.compile make a step for each shape, however many; where it would go on eagerly, it raises instead.
+
+    By default torch makes eight and takes every further shape eagerly, with a warning. Names of torch 2.4 to 2.13.
+    """
+    from torch._dynamo import config
+
+    limits = dict.fromkeys(("recompile_limit", "cache_size_limit", "accumulated_cache_size_limit"), 1 << 30)
+    for name, value in {**limits, "fail_on_cache_limit_hit": True, "fail_on_recompile_limit_hit": True}.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
 from typing import Protocol
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role
+from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role, count
 from scaling.errors import UserError
+from scaling.global_streams import kept_streams
 from scaling.internals.torch import skip_dynamo_import_in_counter
 from scaling.models.parts import is_matrix, with_matrices
 
+BACKWARD = "(backward)"  # among the FLOPs by submodule: those of the whole backward pass
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
 
@@ -63,11 +66,16 @@ def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list
         first = bool(weights) and name == next((n for n in names if _within(n, embed)), names[0])
         layers.append(Layer(weights=weights, others=others, role=role, uses=uses, first=first))
         attributed += FLOPS_PER_MULTIPLY_ADD * weights * uses
-    return [*layers, Layer(weights=0, flops=flops[""] // BATCH - attributed)]
+    rest = Layer(weights=0, flops=flops[""] // BATCH - attributed)
+    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    if not frozen:
+        return [*layers, rest]
+    unneeded = count([*layers, rest]).backward_flops - flops[BACKWARD] // BATCH
+    return [*layers, replace(rest, frozen=frozen, unneeded=unneeded)]
 
 
 def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Mapping[str, int]]:
-    """Return the module and the forward FLOPs of a batch by submodule; "" is the whole module."""
+    """Return the module and the FLOPs of a batch: forward by submodule ("" is the whole module), and BACKWARD."""
     try:
         return _one_batch(model, shape, outputs, "meta")
     except UserError:
@@ -88,27 +96,43 @@ def _one_batch(
     model: Countable, shape: tuple[int, ...], outputs: int, device: str
 ) -> tuple[nn.Module, Mapping[str, int]]:
     skip_dynamo_import_in_counter()
-    with torch.random.fork_rng(devices=[]), torch.device(device):
+    with kept_streams(), torch.device(device):
         module = model.make(shape, outputs)
-        counter = FlopCounterMode(display=False)
-        with counter:
-            found = module(torch.zeros(BATCH, *shape))
-        if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
-            shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            raise UserError(
-                f"found {model.module}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
-                f"number a class; change its last layer"
-            )
-        found.sum().backward()
-    idle = [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
-    if idle:
+        if {parameter.requires_grad for parameter in module.parameters()} == {False}:
+            raise UserError(f"found {model.module}, all frozen; wanted something to train; leave a layer trainable")
+        flops = _pass(model, module, shape, outputs)
+        if _idle(module):  # it may leave parts out at random while it trains; in evaluation it is whole
+            flops = _pass(model, module.eval(), shape, outputs)
+    if idle := _idle(module):
         raise UserError(
             f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
             f"wanted none; take them out"
         )
+    return module, flops
+
+
+def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: int) -> Mapping[str, int]:
+    """Run one batch forward and backward and return the FLOPs of it."""
+    module.zero_grad()
+    forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    with forward:
+        found = module(torch.zeros(BATCH, *shape))
+    if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
+        shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(
+            f"found {model.module}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
+            f"number a class; change its last layer"
+        )
+    with backward:
+        found.sum().backward()
     # Names begin with the class of the root; the root itself has no name below it.
-    flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-    return module, {**flops, "": counter.get_total_flops()}
+    flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in forward.get_flop_counts().items()}
+    return {**flops, "": forward.get_total_flops(), BACKWARD: backward.get_total_flops()}
+
+
+def _idle(module: nn.Module) -> list[str]:
+    """Return the names of trained parameters that the output of the last pass did not depend on."""
+    return [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
 
 
 def _place(error: Exception) -> str:

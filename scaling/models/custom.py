@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer
 from scaling.errors import UserError
+from scaling.global_streams import own_streams
 
 if TYPE_CHECKING:
     import torch
@@ -25,9 +26,9 @@ class Custom:
 
     It is called with `kwargs`, with `width` and `depth` where they are given, and with `shape` (of one example) and
     `outputs` where its signature has them; it maps examples (n, *shape) to (n, outputs). Its weights are drawn as
-    its own code says, from torch's generator seeded by the run. `embed`, `head`: names of its first and last layer, by
-    default the first submodule with a weight matrix, and `head` or the last one. `version`: to be raised when the code
-    changes, which is no part of a run's identity itself.
+    its own code says, from torch's, NumPy's or Python's generator, all seeded by the run. embed, head: names of its
+    first and last layer, by default the first submodule with a weight matrix, and `head` or the last one. version: to
+    be raised when the code changes, which is no part of a run's identity itself.
     """
 
     module: str
@@ -52,12 +53,11 @@ class Custom:
         return list(_counted(self, shape, outputs))
 
     def build(self, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> torch.nn.Module:
-        """Make the module on the CPU from torch's global generator, seeded from `generator` and restored after."""
+        """Make the module on the CPU from the global streams, seeded from `generator` and restored after."""
         import torch
 
         seed = int(torch.randint(2**62, (), generator=generator))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with own_streams(seed):
             module = self.make(shape, outputs)
         if self.head is not None:
             module.head_name = self.head  # type: ignore[assignment]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class AdamW:
     """AdamW in torch's fused form.
 
-    `weight_decay`: multiplied by lr, for weight matrices, never for biases and norms; `body_share`: share of the
+    weight_decay: multiplied by lr, for weight matrices, never for biases and norms; body_share: share of the
     learning rate that all but the head take.
     """
 

@@ -25,7 +25,9 @@ class LionSteps(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
+            parameters = _with_gradients(group)
+            if not parameters:
+                continue
             gradients = [p.grad for p in parameters]
             momenta = [self._momentum(p) for p in parameters]
             lr, (beta1, beta2) = group["lr"], group["betas"]
@@ -51,11 +53,31 @@ class DecoupledSGD(torch.optim.SGD):
         decays = [group["weight_decay"] for group in params]
         plain = [{**group, "weight_decay": 0.0, "decay": decay} for group, decay in zip(params, decays, strict=True)]
         super().__init__(plain, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+        self._begun = not momentum  # every parameter has its momentum
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            if group["decay"]:
-                mul_(group["params"], 1 - group["lr"] * group["decay"])
+            if group["decay"] and (parameters := _with_gradients(group)):
+                mul_(parameters, 1 - group["lr"] * group["decay"])
+            if not self._begun:
+                self._begin_late(_with_gradients(group))
         super().step()
+        if not self._begun:
+            self._begun = all(self._momentum(p) is not None for group in self.param_groups for p in group["params"])
+
+    def _begin_late(self, parameters: list[Tensor]) -> None:
+        """Give parameters that move for the first time, later than others, the momentum that torch's kernel wants."""
+        late = [p for p in parameters if self._momentum(p) is None]
+        if len(late) < len(parameters):
+            for p in late:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+
+    def _momentum(self, parameter: Tensor) -> Tensor | None:
+        return self.state[parameter].get("momentum_buffer")
+
+
+def _with_gradients(group: dict[str, Any]) -> list[Tensor]:
+    """Return the parameters that this step changes: one that the loss did not depend on stays as it is."""
+    return [p for p in group["params"] if p.grad is not None]

@@ -10,14 +10,16 @@ from scaling.models.parts import head_of, is_matrix
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, *, body_share: float = 1.0) -> list[dict[str, Any]]:
-    """Return a module's parameters as an optimiser's groups, each in the order of the module.
+    """Return a module's parameters as an optimiser's groups, each in the order of the module; frozen ones are left out.
 
-    `weight_decay`: of weight matrices, never of biases and norms. A group's key `share` is its share of the run's
+    weight_decay: of weight matrices, never of biases and norms. A group's key `share` is its share of the run's
     learning rate: 1 for the head, `body_share` for all else.
     """
     head = set(head_of(module).parameters()) if body_share != 1 else set(module.parameters())
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
+        if not parameter.requires_grad:
+            continue
         decay = weight_decay if is_matrix(parameter) else 0.0
         groups.setdefault((1.0 if parameter in head else body_share, decay), []).append(parameter)
     ordered = sorted(groups.items(), key=lambda item: (-item[0][1], item[0][0]))  # groups that decay come first

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class SGD:
     """SGD, fused.
 
-    `weight_decay`: decoupled as in AdamW, multiplied by lr and outside the momentum, for weight matrices, never for
-    biases and norms; `body_share`: share of the learning rate that all but the head take.
+    weight_decay: decoupled as in AdamW, multiplied by lr and outside the momentum, for weight matrices, never for
+    biases and norms; body_share: share of the learning rate that all but the head take.
     """
 
     name: ClassVar[str] = "sgd"

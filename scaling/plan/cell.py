@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
-from scaling.config import RunConfig, plain, read_config, read_group
+from scaling.compose.groups import Choice
+from scaling.compose.interpolation import Composed
+from scaling.config import RunConfig, names_of, plain, read_config, read_group, takes
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
+from scaling.plan.grid import Block
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run, with_parent
 from scaling.plan.quantities import COLUMNS, Quantities, count_model
@@ -53,12 +56,37 @@ def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset(
     )
 
 
+def check_axes(blocks: Sequence[Block], rules: Rules) -> None:
+    """Raise UserError where an axis of the grid is computed by `set:` as well, which would leave nothing of it."""
+    for key in (key for block in blocks for key in block.keys()):  # noqa: SIM118 - a block is no dictionary
+        computed = next((name for name in rules.set if f"{key}.".startswith(f"{name}.")), None)
+        if computed is not None:
+            raise UserError(
+                f"found {key} as an axis of the grid and {computed} under set:; wanted one of the two; drop one"
+            )
+
+
+def split_choice(cell: Mapping[str, Any], is_group: Callable[[str], bool]) -> tuple[Choice, dict[str, Any]]:
+    """Return the members of groups that a cell chooses, and the values of its other keys."""
+    chosen = tuple((key, _member(key, value)) for key, value in cell.items() if is_group(key))
+    return chosen, {key: value for key, value in cell.items() if not is_group(key)}
+
+
+def _member(group: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and value:
+        wrong = f"a member of the group {group}; wanted the name of one, or its keys; write {group}.{next(iter(value))}"
+        raise UserError(f"found {value} as {wrong}")
+    raise UserError(f"found {value!r} as a member of the group {group}; wanted the name of one; write {group}: [NAME]")
+
+
 @dataclass(frozen=True)
 class Parents:
     """The run that a cell's stage starts from, its parent, and what the cell takes over from it.
 
-    `find`: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
-    `own_data`: the cell chooses its data, its parent's are taken otherwise; `data`: data keys given for all cells.
+    find: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
+    own_data: the cell chooses its data, its parent's are taken otherwise; data: data keys given for all cells.
     """
 
     find: Callable[[str | None], PlannedRun | None] = lambda run_id: None
@@ -86,19 +114,23 @@ NO_PARENTS = Parents()
 
 
 def plan_cell(
-    base: Mapping[str, Any], values: Mapping[str, Any], rules: Rules, parents: Parents = NO_PARENTS
+    base: Composed, values: Mapping[str, Any], rules: Rules, parents: Parents = NO_PARENTS
 ) -> PlannedRun | Dropped:
-    """Turn a cell into a planned run, or give the reason it is dropped; UserError where the sweep itself is wrong."""
-    raw = base
+    """Turn a cell into a planned run, or give the reason it is dropped; UserError where the sweep itself is wrong.
+
+    Interpolations are resolved in the cell: they see the values of its axes, its parent's keys, what `set:` computes.
+    """
+    raw: Mapping[str, Any] = base.run
     for key, value in values.items():
         raw = assign(raw, key, value)
-    parent = parents.parent_of(raw)
+    begun = base.resolved(raw, only=("stage", "parent"))
+    parent = parents.parent_of(begun)
     if parent is not None:
-        raw = parents.inherit(raw, parent, values)
+        raw = parents.inherit({**raw, "parent": begun["parent"]}, parent, values)
     try:
         for key, expression in rules.set.items():
-            raw = assign(raw, key, expression.evaluate(Names(raw, parent).lookup))
-        names = Names(raw, parent)
+            raw = assign(raw, key, expression.evaluate(Names(base.resolved(raw), parent).lookup))
+        names = Names(base.resolved(raw), parent)
         if rules.where is not None:
             failed = rules.where.first_false(names.lookup)
             if failed is not None:
@@ -110,17 +142,27 @@ def plan_cell(
         return Dropped(values, str(error))
 
 
-def assign(raw: Mapping[str, Any], key: str, value: Any, *, inside: str = "") -> dict[str, Any]:
-    """Return the config with one key changed; UserError where there is no such key (`inside`: the groups above)."""
-    head, _, rest = key.partition(".")
+def assign(raw: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return the config with one key changed; UserError where there is no such key."""
+    return _assigned(raw, key.split("."), value, (raw, key))
+
+
+def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple[Mapping[str, Any], str]) -> Any:
+    """Return the group with what lies at the path changed; of: the whole config and key, for what is missing."""
+    head, *rest = path
     if head not in raw:
-        known = [f"{inside}{name}" for name in raw if name != "_target_"]
-        raise UserError(f"found the unknown key {inside}{key} in the sweep; {suggestion(f'{inside}{head}', known)}")
+        config, key = of
+        if not takes(config, key):
+            inside = key.removesuffix(".".join(path))
+            known = [f"{inside}{name}" for name in names_of(raw)]
+            raise UserError(f"found the unknown key {key} in the sweep; {suggestion(f'{inside}{head}', known)}")
+        return {**raw, head: _assigned({}, rest, value, of) if rest else value}
     if not rest:
         return {**raw, head: value}
     if not isinstance(raw[head], Mapping):
-        raise UserError(f"found the key {inside}{key} in the sweep, but {inside}{head} is a value; change the key")
-    return {**raw, head: assign(raw[head], rest, value, inside=f"{inside}{head}.")}
+        above = of[1].removesuffix(f".{'.'.join(rest)}")
+        raise UserError(f"found the key {of[1]} in the sweep, but {above} is a value; change the key")
+    return {**raw, head: _assigned(raw[head], rest, value, of)}
 
 
 @dataclass(frozen=True)
@@ -137,7 +179,7 @@ class Names:
         """Return the value of a quantity or of a config key; UserError where it is unknown."""
         if self.parent is not None and name in (*COUNT_COLUMNS, *COLUMNS):
             step = self.raw["parent"]["step"] or self.parent.quantities.steps
-            return self.parent.columns_at(self.parent.at(step))[name]
+            return self.parent.columns_at(self.parent.at(step)).get(name, 0)  # N_frozen is no column where it is 0
         if name in COUNT_COLUMNS:
             return getattr(count_model(self.config), name)
         if name in COLUMNS:

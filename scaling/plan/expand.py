@@ -7,50 +7,42 @@ hundred times faster than composing every cell.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
 
-from scaling.compose.groups import PLAN_KEYS, Composer, GroupConfigs, run_keys
-from scaling.compose.session import said_in_one_sentence
+from scaling.compose.groups import Composer, GroupConfigs
+from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
+from scaling.compose.shadows import check_config
 from scaling.errors import UserError
-from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules
+from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.limits import Limits
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
+from scaling.plan.request import Request, hold, overlap, read_request
 
 SHARED_FOLDERS = ("runs", "features")  # of all sweeps of the same results
 SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, for the runs of stages as well
 
 
-@dataclass(frozen=True)
-class Request:
-    """The overrides of a command line: which sweep, which keys are fixed, which are swept over."""
-
-    sweep: str | None
-    fixed: Mapping[str, Override]
-    axes: Mapping[str, tuple[Any, ...]]
-
-
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     """Expand overrides (with sweep=NAME or without) into a plan; reads nothing but configs."""
     request = read_request(loader, arguments)
-    fixed = [override.input_line or "" for override in request.fixed.values()]
     composer = Composer(loader)
-    cfg = composer.whole(fixed)
-    graph = _graph(loader, composer, request, cfg, fixed)
+    config = composer(request.lines)
+    check_config(config.written)
+    results = Path(str(config.of_plan("results"))).expanduser()
+    sweep = _sweep(config, request)
+    graph = _graph(loader, composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
     return Plan(
-        name=_checked_name(str(cfg["name"] or request.sweep or ("single" if single else "adhoc"))),
-        results=Path(str(cfg["results"])),
-        launcher=cfg["launcher"],
-        limit=_limit(cfg["sweep"].get("limit") or {}),
+        name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
+        results=results,
+        launcher=config.of_plan("launcher"),
+        limit=_limit(sweep.get("limit") or {}),
         runs=tuple(graph.runs.values()),
         dropped=tuple(graph.dropped),
         duplicates=graph.duplicates,
@@ -60,90 +52,50 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     )
 
 
-def _rules(sweep: Any, request: Request) -> Rules:
-    """Read the rules of what a config says below `sweep:`; UserError where it is wrong, or a sweep has no grid."""
+def _sweep(config: Composed, request: Request) -> Mapping[str, Any]:
+    """Return what a config says below `sweep:`; UserError where it is no group of keys, or a sweep has no grid."""
+    sweep = config.sweep()
     if not isinstance(sweep, Mapping):
         raise UserError(f"found sweep: {sweep!r} in a config; wanted {', '.join(KEYS)} below it; change it")
-    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
-    if request.sweep is not None and sweep.get("grid") is None:
+    if request.sweep is not None and set(sweep) <= set(KEYS) and sweep.get("grid") is None:
         raise UserError(f"found sweep={request.sweep} without a sweep.grid; wanted a list of blocks; add one")
-    return rules
+    return sweep
 
 
 def _graph(
-    loader: ConfigLoader, composer: Composer, request: Request, cfg: Mapping[str, Any], fixed: Sequence[str]
+    loader: ConfigLoader,
+    composer: Composer,
+    request: Request,
+    config: Composed,
+    sweep: Mapping[str, Any],
+    results: Path,
 ) -> Graph:
     """Plan the runs of the grid and of the stages; UserError where no cell can be run."""
-    sweep, is_group = cfg["sweep"], _group_test(loader)
-    rules = _rules(sweep, request)
-    blocks = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
-    configs = GroupConfigs(composer, fixed, run_keys(cfg))
-    parents = _parents(request, Path(str(cfg["results"])))
-    graph = _plan_cells(apply_overrides(blocks, request), configs, is_group, rules, parents)
+    is_group = _group_test(loader)
+    rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
+    given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
+    blocks = hold(request, given, rules, config, is_group)
+    _check_one_plan(config, blocks, rules)
+    configs = GroupConfigs(composer, request.lines, config)
+    graph = _plan_cells(blocks, configs, is_group, rules, _parents(request, results))
     if not graph.runs:
         reason = graph.dropped[0].reason if graph.dropped else "the grid has no cells"
         raise UserError(reason if len(graph.dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
-    shared = [override.input_line or "" for key, override in request.fixed.items() if key in SHARED]
+    shared = [f"{key}={request.fixed[key]}" for key in SHARED if key in request.fixed]
     return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
 
 
-def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
-    """Parse overrides by Hydra's grammar and sort them; UserError for what cannot be swept over."""
-    with said_in_one_sentence():
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-        _check_members(loader, overrides)
-    fixed: dict[str, Override] = {}
-    axes: dict[str, tuple[Any, ...]] = {}
-    for override in overrides:
-        key = override.get_key_element()
-        if key == "hydra/launcher":
+def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> None:
+    """Raise UserError where a key of the plan as a whole is to follow a key that differs from run to run."""
+    varied = {*(key for block in blocks for key in block.varied()), *rules.set}
+    for key in PLAN_KEYS:
+        value = config.written.get(key) if key != "sweep" else config.written["sweep"].get("limit")
+        found = next((name for name in named_in(value) if any(overlap(name, other) for other in varied)), None)
+        if found is not None and key != "hydra":
             raise UserError(
-                "found hydra/launcher, Hydra's own launchers, which wait for every run; "
-                "wanted launcher=local or launcher=slurm; change it"
+                f"found ${{{found}}} in {key}, which is of the whole plan, while {found} differs from run to run; "
+                f"wanted one value; change {key}"
             )
-        if not override.is_sweep_override():
-            fixed[key] = override
-        elif key.split(".")[0] in PLAN_KEYS:
-            raise UserError(f"found several values for {key}; wanted one, for the whole plan; run one after another")
-        elif not override.is_discrete_sweep():
-            raise UserError(f"found {override.input_line}; wanted a list or a range of values; write it as a,b,c")
-        else:
-            axes[key] = tuple(_unquoted(value) for value in override.sweep_iterator())
-    sweep = fixed["sweep"].value() if "sweep" in fixed else None
-    if isinstance(sweep, list | dict):
-        raise UserError(f"found {fixed['sweep'].input_line}; wanted the name of one sweep, such as sweep=quickstart")
-    return Request(None if sweep is None else str(sweep), fixed, axes)
-
-
-def _unquoted(value: Any) -> Any:
-    """Return a value of a sweep as Override.value() gives that of a single override: quoted strings as strings."""
-    if isinstance(value, list):
-        return [_unquoted(item) for item in value]
-    if isinstance(value, dict):
-        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
-    return value.text if isinstance(value, QuotedString) else value
-
-
-def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
-    """Raise UserError for null as the member of a group, for which Hydra has no message."""
-    for override in overrides:
-        empty = not override.is_sweep_override() and not override.is_delete() and override.value() is None
-        members = loader.get_group_options(override.get_key_element()) if empty else []
-        if members:
-            group = override.get_key_element()
-            raise UserError(f"found {group}=null; wanted the name of one; give {group}={members[0]}, or leave it out")
-
-
-def apply_overrides(blocks: Sequence[Block], request: Request) -> list[Block]:
-    """Let each override on the command line replace that key's axis in every block."""
-    fixed = {key: (override.value(),) for key, override in request.fixed.items()}
-    for key, values in [*fixed.items(), *request.axes.items()]:
-        replaced = []
-        for block in blocks:
-            stands = key in block.axes or any(key in item for item in block.items)
-            replaced += block.replace(key, values) if stands or key in request.axes else [block]
-        blocks = replaced
-    return list(blocks)
 
 
 def _plan_cells(
@@ -155,8 +107,7 @@ def _plan_cells(
 ) -> Graph:
     graph = Graph({})
     for cell in _cells(blocks):
-        chosen = tuple((key, value) for key, value in cell.items() if is_group(key))
-        values = {key: value for key, value in cell.items() if not is_group(key)}
+        chosen, values = split_choice(cell, is_group)
         outcome = plan_cell(configs(chosen), values, rules, parents)
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
@@ -170,7 +121,7 @@ def _plan_cells(
 def _parents(request: Request, results: Path) -> Parents:
     """Return how runs of the command line or of a grid find their parents: by parent.run_id, on disk."""
     find = run_lookup(results)
-    given = {key: override.value() for key, override in request.fixed.items() if key.startswith("data.")}
+    given = {key: value for key, value in request.fixed.items() if key.startswith("data.")}
     asked = (*request.fixed, *request.axes)
 
     def parent(run_id: str | None) -> PlannedRun | None:
@@ -202,7 +153,9 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
-def _checked_name(name: str) -> str:
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise UserError(f"found the name {name!r}; wanted text, and YAML took it for something else; put it in quotes")
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
         raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool = False) -> int:
     """Write the plan's files and return how many runs of an earlier plan are no longer in it.
 
-    `forecast`: the rows of forecast.csv; `join`: add the runs to those of the earlier plan, as for single runs,
+    forecast: the rows of forecast.csv; join: add the runs to those of the earlier plan, as for single runs,
     instead of replacing them.
     """
     folder = plan.folder

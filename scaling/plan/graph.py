@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from scaling.compose.groups import Choice
+from scaling.compose.interpolation import Composed
 from scaling.config import Keep, read_config
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.plan.cell import Parents, Rules, plan_cell, read_rules
+from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules, split_choice
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run
@@ -25,7 +26,7 @@ FIRST = "train"  # what a stage calls the runs of the grid
 AT = ("last", "milestones")
 KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # weights that a run keeps, from fewest to most
 
-Configs = Callable[[Choice], Mapping[str, Any]]  # the config for a choice of groups
+Configs = Callable[[Choice], Composed]  # the config for a choice of groups
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def _read_entry(raw: Any) -> StageEntry:
         if key.split(".")[0] in ("model", "parent"):
             raise UserError(f"found {key} in stage {name}, whose model and parent are given by `of`; take it out")
     rules = read_rules({key: raw[key] for key in ("set", "where") if raw.get(key) is not None})
+    check_axes(blocks, rules)
     return StageEntry(name, str(raw.get("of") or FIRST), at, base, blocks, rules)
 
 
@@ -119,8 +121,8 @@ def _add(
 ) -> None:
     parent, step = start
     keys = {**entry.base, **cell}
-    chosen = tuple((key, value) for key, value in keys.items() if is_group(key))
-    values = {key: value for key, value in keys.items() if not is_group(key)} | {"parent.step": step}
+    chosen, values = split_choice(keys, is_group)
+    values = {**values, "parent.step": step}
     own = {f"{entry.name}.{key}" if key in parent.overrides else key: value for key, value in cell.items()}
     shown = {**parent.overrides, "stage": entry.name, "parent.step": step, **own}
     parents = Parents(find=lambda _: parent, own_data="data" in keys)

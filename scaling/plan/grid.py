@@ -32,6 +32,20 @@ class Block:
         for values in combine:
             yield dict(zip(self.axes, values, strict=True))
 
+    def keys(self) -> list[str]:
+        """Return the keys that the block gives values to."""
+        return list(dict.fromkeys([*self.axes, *(key for item in self.items for key in item)]))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys()
+
+    def varied(self) -> list[str]:
+        """Return those of its keys that do not have one and the same value in all its cells."""
+        return [key for key in self.keys() if any(value != self._values(key)[0] for value in self._values(key))]
+
+    def _values(self, key: str) -> Sequence[Any]:
+        return self.axes[key] if key in self.axes else [item.get(key) for item in self.items]
+
     def replace(self, key: str, values: Sequence[Any]) -> list[Block]:
         """Give `key` these values instead of its own: one block, or one a value where the block is no product."""
         if self.kind == "product":
@@ -90,7 +104,7 @@ def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
 def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
     """Return the values of {from, to, num | step, spacing: linear | log, round}; both ends are included.
 
-    `round`: the values become whole multiples of that number (at least one of it); equal ones are kept once.
+    round: the values become whole multiples of that number (at least one of it); equal ones are kept once.
     """
     unknown = set(spec) - RANGE_KEYS
     spacing, multiple = spec.get("spacing", "linear"), spec.get("round")

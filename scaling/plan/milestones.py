@@ -17,8 +17,13 @@ UNITS = ("examples", "epochs", "steps", "flops")
 FIRST_SHARE = 0.01  # of the run: where n geometric milestones begin
 
 
-def milestone_steps(spec: Any, *, steps: int, batch: int, D_unique: int, flops_per_example: int) -> tuple[int, ...]:
-    """Return the steps (ascending, the last one included) at which a run is evaluated."""
+def milestone_steps(
+    spec: Any, *, steps: int, batch: int, D_unique: int, flops_per_example: int, once: int = 0
+) -> tuple[int, ...]:
+    """Return the steps (ascending, the last one included) at which a run is evaluated.
+
+    once: FLOPs spent before the first step.
+    """
     if spec is None:
         return (steps,)
     if isinstance(spec, int) and not isinstance(spec, bool) and spec >= 1:
@@ -26,10 +31,11 @@ def milestone_steps(spec: Any, *, steps: int, batch: int, D_unique: int, flops_p
         return _distinct(wanted, steps)
     unit, at = _read(spec)
     examples = {"examples": 1.0, "epochs": D_unique, "steps": batch, "flops": 1.0 / flops_per_example}[unit]
-    wanted = [value * examples / batch for value in at]
+    before = once if unit == "flops" else 0
+    wanted = [(value - before) * examples / batch for value in at]
     late = [value for value, step in zip(at, wanted, strict=True) if int(step + 1e-9) > steps]  # whole batches
     if late:
-        end = steps * batch / examples
+        end = before + steps * batch / examples
         raise UserError(
             f"found a milestone at {late[0]:g} {unit}; wanted none beyond the run's end ({end:g} {unit}); drop it"
         )

@@ -24,9 +24,9 @@ class Dropped:
 class Plan:
     """A sweep, planned: its runs, the cells that are not run, and where and how the runs are to be trained.
 
-    `name`: folder under `results`; `launcher`: the launcher's config, plain; `duplicates`: cells that turned out to be
-    a run already in the plan; `sweep`: the sweep file's name, None for an ad-hoc plan; `arguments`: the command line;
-    `single`: one run, here and now.
+    name: folder under `results`; launcher: the launcher's config, plain; duplicates: cells that turned out to be
+    a run already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line;
+    single: one run, here and now.
     """
 
     name: str

@@ -17,7 +17,7 @@ from scaling.plan.quantities import Milestone, Quantities, given_length
 class PlannedRun:
     """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
 
-    `parent`: the run that a stage starts from, planned as well; `task`: what is evaluated, a column of the table.
+    parent: the run that a stage starts from, planned as well; task: what is evaluated, a column of the table.
     """
 
     run_id: str

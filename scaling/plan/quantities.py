@@ -17,7 +17,7 @@ COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, 
 
 @dataclass(frozen=True)
 class Milestone:
-    """A moment of a run: what it had seen and spent; `final`: its end."""
+    """A moment of a run: what it had seen and spent; final: its end."""
 
     step: int
     D: int
@@ -31,9 +31,9 @@ class Milestone:
 class Quantities:
     """What a run will really do: whole batches, counted.
 
-    `D`: examples processed; `D_unique`: size of the training subset (D where examples are drawn fresh); `fresh`: drawn
-    without end; `C`, `C_counted`: FLOPs; `budget`: FLOPs wanted, None where no budget was given; `milestones`: steps;
-    `once`: FLOPs spent before the first step, part of C (the features of a frozen body).
+    D: examples processed; D_unique: size of the training subset (D where examples are drawn fresh); fresh: drawn
+    without end; C, C_counted: FLOPs; budget: FLOPs wanted, None where no budget was given; milestones: steps;
+    once: FLOPs spent before the first step, part of C (the features of a frozen body).
     """
 
     counts: Counts
@@ -72,7 +72,10 @@ class Quantities:
 
 def count_model(config: RunConfig) -> Counts:
     """Count the parameters and FLOPs of a run's model from its config alone."""
-    return _count(config.model, config.data.shape, config.data.outputs)
+    shape = config.data.shape
+    if not isinstance(shape, tuple):
+        raise UserError(f"found {shape!r} as the shape of data={config.data.name}; wanted a tuple; change its `shape`")
+    return _count(config.model, shape, config.data.outputs)
 
 
 @lru_cache(maxsize=4096)
@@ -83,10 +86,10 @@ def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
 def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
     """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
 
-    `counts`: of what is trained, the config's model by default; `once`: FLOPs an example of the subset costs once.
+    counts: of what is trained, the config's model by default; once: FLOPs an example of the subset costs once.
     """
     counts, train, pool = counts or count_model(config), config.train, subset_size(config)
-    steps = _steps(config, counts, pool)
+    steps = _steps(config, counts, pool, once=once)
     D = steps * train.batch
     D_unique = D if pool is None else pool
     if train.max_epochs is not None and D / D_unique > train.max_epochs:
@@ -105,14 +108,22 @@ def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once:
         C_counted=once * D_unique + counts.C_counted(D),
         budget=train.budget,
         milestones=milestone_steps(
-            train.milestones, steps=steps, batch=train.batch, D_unique=D_unique, flops_per_example=counts.C(1)
+            train.milestones,
+            steps=steps,
+            batch=train.batch,
+            D_unique=D_unique,
+            flops_per_example=counts.C(1),
+            once=once * D_unique,
         ),
         once=once * D_unique,
     )
 
 
-def _steps(config: RunConfig, counts: Counts, pool: int | None) -> int:
-    """Return how many whole batches the given length buys; `pool`: examples of the subset, None without end."""
+def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) -> int:
+    """Return how many whole batches the given length buys.
+
+    pool: examples of the subset, None without end; once: FLOPs each costs once, which a budget pays first.
+    """
     train = config.train
     name, length = given_length(train)
     if pool is not None and pool < train.batch:
@@ -129,8 +140,13 @@ def _steps(config: RunConfig, counts: Counts, pool: int | None) -> int:
         "examples": length,
         "epochs": length * (pool or 0),
         "steps": length * train.batch,
-        "budget": length / counts.C(1),
+        "budget": (length - once * (pool or 0)) / counts.C(1),
     }[name]
+    if name == "budget" and examples < 0:
+        raise ImpossibleRun(
+            f"found train.budget={length:g}; wanted at least the {once * (pool or 0):.4g} FLOPs that the features of "
+            f"{pool} examples take before the first step; raise train.budget or lower data.size"
+        )
     steps = int(examples / train.batch + 1e-9)  # whole batches; 1e-9 absorbs the rounding of the division
     if steps < 1:
         raise ImpossibleRun(

@@ -13,7 +13,7 @@ from scaling.schedules.warmup import rise
 class WarmupStableDecay:
     """A linear rise over the `warmup` share of the steps, the full rate, a linear fall over the last `decay` share.
 
-    `final`: share of the rate that the fall ends at.
+    final: share of the rate that the fall ends at.
     """
 
     name: ClassVar[str] = "wsd"

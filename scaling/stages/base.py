@@ -32,8 +32,8 @@ Stop = Callable[[], bool] | None
 class Stage:
     """One kind of run; subclasses add their own keys.
 
-    `trains`: it takes steps with an optimiser, so that the recipe of training is part of its identity; `begins`: it
-    starts from no other run; `fits`: it fits something to training examples; `featured`: it reads its data only as the
+    trains: it takes steps with an optimiser, so that the recipe of training is part of its identity; begins: it
+    starts from no other run; fits: it fits something to training examples; featured: it reads its data only as the
     features of a frozen body.
     """
 

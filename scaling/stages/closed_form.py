@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from scaling.data.base import Stream
 from scaling.data.chance import mean_and_error
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
-from scaling.train.feed.resident import Examples, Resident
+from scaling.train.feed.resident import Examples
 from scaling.train.feed.sets import Sets
 from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_ROWS
-from scaling.train.streams import stream
 
 FLOOR = 1e-12  # of the largest eigenvalue: smaller ones are rounding
 
@@ -83,7 +83,7 @@ def fit_and_evaluate(attempt: Attempt) -> Evaluation:
     """Fit with every penalty, choose one on the validation set, and evaluate it: the one point of the run."""
     run, sets, journal = attempt.run, attempt.sets, attempt.journal
     journal.begin(None)
-    outputs, chosen = run.config.data.outputs, training_examples(run, sets)
+    outputs, chosen = run.config.data.outputs, training_subset(sets)
     candidates = fits(chosen, outputs, run.config.stage.penalties)
     found = [(fit, score_fit(fit, sets.validation, outputs)) for fit in candidates]
     fit, validation = min(found, key=lambda pair: (pair[1].error or 0.0, pair[1].loss))
@@ -94,19 +94,8 @@ def fit_and_evaluate(attempt: Attempt) -> Evaluation:
     return evaluation
 
 
-def training_examples(run: PlannedRun, sets: Sets) -> Examples:
-    """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own random stream."""
-    pool, shots = training_subset(sets), run.config.stage.shots
-    if shots is None:
-        return pool
-    order = torch.randperm(len(pool), generator=stream(run.config.seed, "shots"))
-    labels = pool.y.cpu()[order]
-    rows = torch.cat([order[labels == label][:shots] for label in range(run.config.data.outputs)])
-    return Resident(*pool.take(rows if not isinstance(pool, Resident) else rows.to(pool.device)), None)
-
-
 def training_subset(sets: Sets) -> Examples:
-    """Return the training subset in its own order."""
+    """Return the training examples in their own order."""
     assert isinstance(sets.feed, Epochs), "features are of a subset with an end"
     return sets.feed.subset
 
@@ -143,8 +132,9 @@ def score_fit(fit: Fit, examples: Examples, outputs: int) -> Score:
 
 
 def with_chance(run: PlannedRun, sets: Sets) -> Sets:
-    """Return the sets with `chance` in squared error: the loss of predicting the mean of the training targets."""
-    outputs = run.config.data.outputs
-    constant = targets_of(training_subset(sets).y, outputs).mean(0)
+    """Return the sets with `chance` in squared error: the loss of predicting the mean target of the whole subset."""
+    outputs, pool = run.config.data.outputs, sets.splits.train
+    assert not isinstance(pool, Stream), "features are of a subset with an end"
+    constant = targets_of(torch.from_numpy(pool.y).to(sets.test.y.device), outputs).mean(0)
     chance, chance_se = mean_and_error((targets_of(sets.test.y, outputs) - constant).square().sum(1))
     return replace(sets, splits=replace(sets.splits, chance=chance, chance_se=chance_se))

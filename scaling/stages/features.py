@@ -1,7 +1,7 @@
 """Features of a data set under a frozen body: computed once a checkpoint and data set, and cached on disk.
 
 results/features/KEY holds one array a split, (examples, features) float32, written whole or not at all. It is safe to
-delete.
+delete. Where a run reads but a few training examples, theirs are computed for it alone, and KEY holds the other splits.
 """
 
 from __future__ import annotations
@@ -16,47 +16,77 @@ import numpy as np
 import torch
 from torch import nn
 
-from scaling.data.base import SPLITS, Arrays, Splits
+from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import load_array
 from scaling.folders import RunFolder, folder_aside
+from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
-from scaling.stages.feature_cache import feature_key
+from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import parent_network, replace_head, with_resize
 from scaling.train.feed.feed import epoch_feed
 from scaling.train.feed.resident import bring
 from scaling.train.feed.scale import scale_of
-from scaling.train.feed.sets import Sets
+from scaling.train.feed.sets import Sets, load_splits
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
+from scaling.train.streams import derive_seed, stream
+
+SEVERAL = 64  # examples: products of fewer round otherwise than those of the same examples among many
 
 
 def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
     """Return the features of a run's data under its parent's frozen body, on the device."""
-    splits = run.config.data.load(run.quantities.D_unique, stream_seed=run.config.seed)
-    found = features(run, splits, folder, device)
+    splits = load_splits(run.config, run.quantities.D_unique)
+    used = replace(splits, train=training_examples(run, splits))
+    found = features(run, used, folder, device)
     train, validation, test = (
-        bring(Arrays(found[name], getattr(splits, name).y), None, device, reads=run.quantities.D) for name in SPLITS
+        bring(Arrays(found[name], getattr(used, name).y), None, device, reads=run.quantities.D) for name in SPLITS
     )
     sample = replace(train, x=train.x[:TRAIN_EXAMPLES], y=train.y[:TRAIN_EXAMPLES])
     return Sets(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
 
 
+def training_examples(run: PlannedRun, splits: Splits) -> Arrays | Picked:
+    """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own random stream."""
+    pool, shots = splits.train, getattr(run.config.stage, "shots", None)
+    assert not isinstance(pool, Stream), "features are of a subset with an end"
+    if shots is None:
+        return pool
+    order = torch.randperm(len(pool), generator=stream(run.config.seed, "shots")).numpy()
+    labels = pool.y[order]
+    return pool.picked(np.concatenate([order[labels == label][:shots] for label in range(run.config.data.outputs)]))
+
+
 def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
     """Return the features of each split, (examples, features) float32, computed unless they are in the cache."""
-    cached = folder.features / feature_key(run)
-    found = _read(cached, splits)
+    names = cached_splits(run)
+    cached = folder.features / feature_key(run, names)
+    found = _read(cached, splits, names)
     if found is None:
-        _make(run, splits, folder, device, cached)
-        found = _read(cached, splits)
+        body = _body(run, folder, device)
+        with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
+            for name in names:
+                _write(aside / f"{name}.npy", _passes(run, body, splits, name, device), rows=len(getattr(splits, name)))
+        found = _read(cached, splits, names)
     if found is None:
         raise OSError(f"found features under {cached} that were changed while they were written; delete the folder")
+    if "train" not in found:
+        found["train"] = _of_few(run, splits, _body(run, folder, device), device)
     return found
 
 
-def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
+def _of_few(run: PlannedRun, splits: Splits, body: nn.Module, device: torch.device) -> np.ndarray:
+    """Return the features of training examples that may be few, the same as among many."""
+    few = splits.train
+    assert isinstance(few, Arrays), "features are of a subset with an end"
+    several = replace(splits, train=few.picked(np.resize(np.arange(len(few)), max(len(few), SEVERAL))))
+    return np.concatenate(list(_passes(run, body, several, "train", device)))[: len(few)]
+
+
+def _read(cached: Path, splits: Splits, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
     """Return the cached features, None where there are none, or not as many as there are examples."""
     found = {}
-    for name in SPLITS:
+    for name in names:
         try:
             array = load_array(cached / f"{name}.npy")
         except (OSError, ValueError, EOFError):
@@ -67,28 +97,27 @@ def _read(cached: Path, splits: Splits) -> dict[str, np.ndarray] | None:
     return found
 
 
-def _make(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device, cached: Path) -> None:
-    """Pass every split through the body and write its features."""
+def _body(run: PlannedRun, folder: RunFolder, device: torch.device) -> nn.Module:
+    """Return the parent's network without its head."""
     body = parent_network(run, folder, device, new_head=True)
     replace_head(body, nn.Identity())
-    with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
-        for name in SPLITS:
-            parts = _passes(run, with_resize(body, run), splits, name, device)
-            _write(aside / f"{name}.npy", parts, rows=len(getattr(splits, name)))
+    return with_resize(body, run).eval()
 
 
 def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
-    """Yield the features of one split in blocks of examples; nothing is drawn from any random stream."""
-    examples: Arrays = getattr(splits, name)
+    """Yield the features of one split in blocks of examples; what a body draws does not depend on the run's seed."""
+    examples: Arrays | Picked = getattr(splits, name)
+    parent = run.parent
+    assert parent is not None, "a run from scratch has no body"
     scale = scale_of(splits, run.config.data.shape, device)
     bf16 = resolved_precision(run.config) == "bf16"
-    body.eval()
     rows = EVALUATED_ROWS[device.type]
-    for start in range(0, len(examples), rows):
-        part = Arrays(examples.x[start : start + rows], examples.y[start : start + rows])
-        x, _ = bring(part, scale, device, reads=0).between(0, len(part))
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            yield body(x).float().cpu().numpy()
+    with own_streams(derive_seed(parent.config.seed, "features", name)):
+        for start in range(0, len(examples), rows):
+            part = examples.part(start, start + rows)
+            x, _ = bring(part, scale, device, reads=0).between(0, len(part))
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                yield body(x).float().cpu().numpy()
 
 
 def _write(path: Path, parts: Iterator[np.ndarray], *, rows: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from scaling.accounting import count
+from scaling.accounting import count, head_alone
 from scaling.config import RunConfig
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities, compute_quantities
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from scaling.train.evaluation import Evaluation
 
 
+def trains_head_alone(config: RunConfig) -> bool:
+    """Say whether all but the head takes no share of the learning rate."""
+    return getattr(config.optim, "body_share", 1.0) == 0
+
+
 @dataclass(frozen=True)
 class FineTune(Stage):
     """Train the parent's network further, with a head for the run's own classes that starts as models start it.
 
-    Images are resized on the device to the size that the network reads (bilinear). `optim.body_share`: what all but the
-    head takes of the learning rate; `train.clip`: largest norm of a gradient.
+    Images are resized on the device to the size that the network reads (bilinear). optim.body_share: what all but the
+    head takes of the learning rate (0: the head alone is trained, on a body that stays as in evaluation, its batch
+    norms' statistics and its dropout too); train.clip: largest norm of a gradient.
     """
 
     name: ClassVar[str] = "finetune"
@@ -32,11 +38,13 @@ class FineTune(Stage):
         """Count the network with its new head at the size that it reads."""
         parent = check_parent(config, parent)
         features_of(config, parent)
-        return compute_quantities(config, counts=count(layers_of(parent, config.data.outputs)))
+        layers = layers_of(parent, config.data.outputs)
+        return compute_quantities(config, counts=count(head_alone(layers) if trains_head_alone(config) else layers))
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step."""
         from scaling.stages.learners import network_learner
         from scaling.train.stepping import train_by_steps
 
-        return train_by_steps(attempt, watch=watch, stop=stop, learner=network_learner(attempt))
+        learner = network_learner(attempt, head_alone=trains_head_alone(attempt.run.config))
+        return train_by_steps(attempt, watch=watch, stop=stop, learner=learner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.models.parts import head_of
-from scaling.stages.networks import parent_network, with_resize
+from scaling.stages.networks import FrozenBody, parent_network, with_resize
 from scaling.train.attempt import Attempt
 from scaling.train.learner import Learner
 
@@ -14,7 +14,11 @@ def head_learner(attempt: Attempt) -> Learner:
     return Learner(head_of(network), lambda: network)
 
 
-def network_learner(attempt: Attempt) -> Learner:
-    """Return the parent's network with a new head, behind a resize where the images have another size."""
+def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
+    """Return the parent's network with a new head, behind a resize where the images have another size.
+
+    head_alone: the head alone is to be trained.
+    """
     network = parent_network(attempt.run, attempt.folder, attempt.device, new_head=True)
-    return Learner(with_resize(network, attempt.run), lambda: network)
+    module = with_resize(network, attempt.run)
+    return Learner(FrozenBody(module) if head_alone else module, lambda: network)

@@ -28,6 +28,30 @@ class Resized(nn.Module):
         return self.network(x.expand(-1, self.shape[0], -1, -1))
 
 
+class FrozenBody(nn.Module):
+    """A network of which the head alone is trained: all else takes no gradient and stays as in evaluation."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.head_name = f"network.{name_of_head(network)}"
+        network.requires_grad_(False)
+        head_of(self).requires_grad_()
+        self.train()
+
+    def train(self, mode: bool = True) -> FrozenBody:
+        """Set the mode of the head."""
+        super().train(False)
+        self.training = mode
+        head_of(self).train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map examples (n, *shape) to outputs (n, outputs)."""
+        found: Tensor = self.network(x)
+        return found
+
+
 def with_resize(network: nn.Module, run: PlannedRun) -> nn.Module:
     """Return the network, behind a resize where the run's data has another shape than the network reads."""
     return network if run.config.data.shape == run.input_shape else Resized(network, run.input_shape)
@@ -36,7 +60,7 @@ def with_resize(network: nn.Module, run: PlannedRun) -> nn.Module:
 def parent_network(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_head: bool) -> nn.Module:
     """Return the parent's network with the weights that it kept; UserError where it kept none.
 
-    `new_head`: replace its head by one for the run's own outputs, initialised as in training from scratch.
+    new_head: replace its head by one for the run's own outputs, initialised as in training from scratch.
     """
     parent, start = run.parent, run.config.parent
     assert parent is not None, "a run from scratch has no parent"

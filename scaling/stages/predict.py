@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scaling.data.chance import mean_and_error
+from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.stages.base import Stop, Watch
@@ -22,10 +23,10 @@ from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Resident, bring
 from scaling.train.feed.scale import scale_of
-from scaling.train.feed.sets import Sets
+from scaling.train.feed.sets import Sets, load_splits
 from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_ROWS
-from scaling.train.streams import stream
+from scaling.train.streams import derive_seed, stream
 
 NOT_EVALUATED = Score(nan, nan)  # of sets that are not evaluated
 
@@ -33,7 +34,7 @@ NOT_EVALUATED = Score(nan, nan)  # of sets that are not evaluated
 def load_test_set(run: PlannedRun, device: torch.device) -> Sets:
     """Return the test set on the device; the other sets are empty, as they are not evaluated."""
     data = run.config.data
-    splits = data.load(1, stream_seed=run.config.seed)
+    splits = load_splits(run.config, 1)
     scale = scale_of(splits, data.shape, device)
     test = bring(splits.test, scale, device, reads=len(splits.test))
     none = Resident(test.x[:0], test.y[:0], None)
@@ -73,7 +74,8 @@ def log_probabilities(
     bf16 = resolved_precision(attempt.run.config) == "bf16"
     network.eval()
     parts, rows = [], EVALUATED_ROWS[device.type]
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    streams = own_streams(derive_seed(attempt.run.config.seed, "evaluation"))
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16), streams:
         for start in range(0, len(test), rows):
             if stop is not None and stop():
                 return None

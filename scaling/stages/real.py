@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class RealLabels(EvaluationStage):
     """Evaluate the network against lists of labels, one a test example; examples with an empty list are left out.
 
-    `labels`: a JSON file, a list of lists of classes; or an .npz with `labels` (n, classes) of 0 and 1, or with all
-    classes one after the other in `labels` and how many each example has in `lengths`; `root`: the folder of the file.
+    labels: a JSON file, a list of lists of classes; or an .npz with `labels` (n, classes) of 0 and 1, or with all
+    classes one after the other in `labels` and how many each example has in `lengths`; root: the folder of the file.
     The examples are in the order of the data's test split, or of the file names of all images that it was taken from,
     as in ReaL's own real.json for ImageNet's validation images. The loss is -log of the probability of the whole list.
     """

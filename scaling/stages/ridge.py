@@ -31,7 +31,7 @@ PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 class Ridge(Stage):
     """Fit one-hot labels (or the targets of a regression) by ridge regression with an intercept.
 
-    `shots`: examples of each class, drawn from the run's own random stream (null: the whole subset); `penalties`: tried
+    shots: examples of each class, drawn from the run's own random stream (null: the whole subset); penalties: tried
     in turn, in units of the features' mean variance x examples; the one with the least error on the validation set is
     taken (with the least loss where errors are equal). The loss is the squared error summed over the classes.
     """

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class TestTimeAugmentation(EvaluationStage):
     """Evaluate the mean over `crops` random resized crops, each mirrored with probability `flip`, of every test image.
 
-    `average`: what the mean is taken of; `scale`: share of the area that a crop has, from and to; `ratio`: its width /
-    height, from and to. Crops are drawn from the run's own random stream. `labels`: a file of label lists (see
-    stage=real) in place of the data's own labels; `root`: its folder.
+    average: what the mean is taken of; scale: share of the area that a crop has, from and to; ratio: its width /
+    height, from and to. Crops are drawn from the run's own random stream. labels: a file of label lists (see
+    stage=real) in place of the data's own labels; root: its folder.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name says

@@ -17,7 +17,7 @@ from scaling.train.output.journal import Journal
 class Attempt:
     """A run, its folder, the device it is trained on, its data there, and the journal of its points.
 
-    `notes`: further facts of a stage for the record.
+    notes: further facts of a stage for the record.
     """
 
     run: PlannedRun

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from time import monotonic
 
 from scaling.train.loop import Trainer
+from scaling.train.output.saver import Saver
 
 WATCH_SECONDS = 1.0  # between two reports
-MILESTONE_SECONDS = 2.0  # between a checkpoint and one at a milestone
+MILESTONE_SECONDS = 2.0  # between a checkpoint and one at a milestone, and a tenth of the time that they take
+LEAST_SECONDS = 1.0  # between two checkpoints, unless train.checkpoint_seconds is less
+COSTS = 50  # between two checkpoints, in times of what one takes: 2 % of the time
+REGAINED = 1 / 2  # of what an attempt had trained by its last checkpoint: it loses a third at most
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run: `D`: examples seen; `loss`: mean training loss since the last report."""
+    """The progress of a run: D: examples seen; loss: mean training loss since the last report."""
 
     step: int
     steps: int
@@ -24,40 +28,57 @@ class Progress:
 
 
 class Callbacks:
-    """Called by the loop from time to time; returns False when the run is to stop."""
+    """Called by the loop from time to time; returns False when the run is to stop.
+
+    again: the run has been tried before, and did not end.
+    """
 
     def __init__(
         self,
         trainer: Trainer,
-        save: Callable[[], None],
+        saver: Saver,
         *,
+        again: bool,
         watch: Callable[[Progress], None] | None,
         stop: Callable[[], bool] | None,
     ) -> None:
-        self.trainer, self.save, self.watch, self.stop = trainer, save, watch, stop
-        self.every = trainer.run.config.train.checkpoint_seconds
-        self._watched = self._saved = monotonic()
+        self.trainer, self.saver, self.again, self.watch, self.stop = trainer, saver, again, watch, stop
+        self._began = self._watched = self._saved = monotonic()
         self._step = trainer.step
 
     def __call__(self) -> bool:
         """Do what is due by the clock."""
         now = monotonic()
+        self.saver.check()
         if self.stop is not None and self.stop():
             return False
         if self.watch is not None and now - self._watched >= WATCH_SECONDS:
             self.watch(self._progress(now))
-        if now - self._saved >= self.every:
-            self.checkpoint()
+        if now - self._saved >= self.interval:
+            self._checkpoint()
         return True
 
     def milestone(self) -> None:
         """Checkpoint after a milestone, unless the last checkpoint is only seconds old."""
-        if monotonic() - self._saved >= min(self.every, MILESTONE_SECONDS):
-            self.checkpoint()
+        if monotonic() - self._saved >= min(self.interval, max(MILESTONE_SECONDS, 10 * self.saver.cost)):
+            self._checkpoint()
 
-    def checkpoint(self) -> None:
-        """Write a checkpoint now."""
-        self.save()
+    @property
+    def interval(self) -> float:
+        """Seconds between two checkpoints now: few enough to lose little, enough for them to cost little.
+
+        A run that has been cut off before saves whenever it has trained half as long again: killed every so often, it
+        ends as well.
+        """
+        cost, most = self.saver.cost, self.trainer.run.config.train.checkpoint_seconds
+        every = max(LEAST_SECONDS, COSTS * cost)
+        if self.again:
+            every = min(every, max(LEAST_SECONDS, cost, REGAINED * (self._saved - self._began)))
+        return min(every, most)
+
+    def _checkpoint(self) -> None:
+        """Have a checkpoint written."""
+        self.saver.save()
         self._saved = monotonic()
 
     def _progress(self, now: float) -> Progress:

@@ -11,7 +11,14 @@ from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.plan.identity import resolved_precision
 
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")  # in torch's messages
+OUT_OF_MEMORY = (  # in messages of torch, CUDA and its libraries (cuBLAS, cuDNN, …), of the system and of C++
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "status_alloc_failed",
+    "bad_alloc",
+)
 
 
 class OutOfMemory(UserError):
@@ -23,22 +30,33 @@ def explain_memory_errors(config: RunConfig, device: torch.device) -> Iterator[N
     """Turn the errors of torch and Python for too little memory into OutOfMemory, which says what to change."""
     try:
         yield
-    except MemoryError as error:
-        raise _explain(config, device) from error
-    except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one; on a CPU only the message tells
-        if not any(words in str(error) for words in OUT_OF_MEMORY):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise _explain(config, device) from error
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means too little memory; that of torch and of most libraries only its message tells."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
 def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:
     held = config.train.micro_batch or config.train.batch
-    advice = [f"train.micro_batch={held // 2} (the same run)"] if held > 1 else []
+    advice = []
+    if held > 1 and _adds_up(config):
+        advice.append(f"train.micro_batch={held // 2} (the same run but for rounding)")
     if resolved_precision(config) != "bf16":
         advice.append("train.precision=bf16")
-    if hasattr(config.model, "width"):
-        advice.append("a smaller model.width")
+    advice.append("a smaller model.width" if hasattr(config.model, "width") else "a smaller model")
     return OutOfMemory(
         f"found too little memory on {device} for batches of {held}; wanted a run that fits; "
         f"try {', '.join(advice[:-1])}{' or ' if len(advice) > 1 else ''}{advice[-1]}"
     )
+
+
+def _adds_up(config: RunConfig) -> bool:
+    """Say whether a run takes steps whose gradients add up over parts of a batch, as far as its config tells."""
+    model = config.model
+    joined = getattr(model, "dropout", 0.0) > 0 or getattr(model, "norm", None) == "batch"
+    return config.stage.trains and config.optim.name != "lstsq" and not joined

@@ -8,6 +8,7 @@ from math import hypot, nan
 from torch import nn
 
 from scaling.data.base import Splits
+from scaling.global_streams import own_streams
 from scaling.models.blocks import LinearMap
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
@@ -15,6 +16,7 @@ from scaling.record import Point
 from scaling.train.feed.resident import Examples
 from scaling.train.feed.sets import Sets
 from scaling.train.losses import Score, score
+from scaling.train.streams import derive_seed
 
 ABOVE = 3  # standard errors above chance: diverged
 AROUND = 2  # standard errors around chance: at_chance
@@ -34,19 +36,23 @@ NOT_FINITE = Evaluation(*[Score(nan, nan)] * 3)  # of a model whose weights or l
 
 
 def evaluate(run: PlannedRun, sets: Sets, module: nn.Module) -> Evaluation:
-    """Evaluate a model; where the data knows the expected loss of a linear map, that is the loss on the test set."""
+    """Evaluate a model; where the data knows the expected loss of a linear map, that is the loss on the test set.
+
+    A module that draws even in evaluation draws the same at every milestone, and nothing from the streams of training.
+    """
     metric, bf16 = run.config.data.metric, resolved_precision(run.config) == "bf16"
     population = sets.splits.population_loss
 
     def scored(examples: Examples) -> Score:
         return score(module, examples, metric, bf16=bf16)
 
-    if population is not None and isinstance(module, LinearMap):
-        weights = module.head.weight.detach().double().cpu().numpy()[0]
-        test = Score(population(weights), 0.0)
-    else:
-        test = scored(sets.test)
-    return Evaluation(test, scored(sets.validation), scored(sets.train))
+    with own_streams(derive_seed(run.config.seed, "evaluation")):
+        if population is not None and isinstance(module, LinearMap):
+            weights = module.head.weight.detach().double().cpu().numpy()[0]
+            test = Score(population(weights), 0.0)
+        else:
+            test = scored(sets.test)
+        return Evaluation(test, scored(sets.validation), scored(sets.train))
 
 
 def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float | None, final: bool) -> Point:
@@ -67,11 +73,11 @@ def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float 
 def has_diverged(evaluation: Evaluation, splits: Splits) -> bool:
     """Say whether a model is not finite, or its training loss lies above chance by 3 standard errors."""
     train = evaluation.train
-    margin = ABOVE * hypot(train.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    margin = ABOVE * hypot(train.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
     return not train.loss <= splits.chance + margin or evaluation.test.loss != evaluation.test.loss
 
 
 def is_at_chance(evaluation: Evaluation, splits: Splits) -> bool:
     """Say whether a model's test loss lies within 2 standard errors of that of the constant predictor."""
-    margin = AROUND * hypot(evaluation.test.loss_se, splits.chance_se) + ROUNDING * splits.chance
+    margin = AROUND * hypot(evaluation.test.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
     return abs(evaluation.test.loss - splits.chance) <= margin

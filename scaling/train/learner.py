@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Learner:
-    """`module`: what is trained; `whole`: returns the network it is part of, whose weights later stages start from."""
+    """module: what is trained; whole: returns the network it is part of, whose weights later stages start from."""
 
     module: nn.Module
     whole: Callable[[], nn.Module]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 from time import monotonic
@@ -13,15 +13,17 @@ from torch import Tensor, nn
 
 from scaling.config import Train
 from scaling.errors import UserError
-from scaling.internals.torch import skip_dynamo_import
+from scaling.global_streams import seed_streams, set_stream_states, stream_states
+from scaling.internals.torch import compile_every_shape, skip_dynamo_import
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
-from scaling.train.streams import derive_seed, global_states, seed_global, set_global_states, stream
+from scaling.train.streams import derive_seed, stream
 
 CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 
@@ -37,6 +39,11 @@ class Reading:
     loss: float
 
 
+def shapes_of(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a state's tensors by name."""
+    return {name: tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
+
+
 def checked_micro_batch(train: Train, module: nn.Module) -> int:
     """Return how many examples pass through the model at a time; UserError where fewer than a batch change the run."""
     if train.micro_batch is None or train.micro_batch >= train.batch:
@@ -46,11 +53,16 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
             f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
             f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
         )
+    if any(isinstance(part, DROPOUTS) and part.p > 0 for part in module.modules()):
+        raise UserError(
+            f"found train.micro_batch={train.micro_batch} with dropout, which would draw other masks than for a whole "
+            f"batch of {train.batch}; wanted the same run; set model.dropout=0, or drop it"
+        )
     return train.micro_batch
 
 
 class Trainer:
-    """A model, its optimiser and random streams at one step of a run; `module`: trained in place of the config's."""
+    """A model, its optimiser and random streams at one step of a run; module: trained in place of the config's."""
 
     def __init__(
         self, run: PlannedRun, batches: Batches, device: torch.device, *, module: nn.Module | None = None
@@ -66,7 +78,8 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = config.augment.build(data.shape, data.outputs)
         self.augmentation = stream(config.seed, "augment", device=device)
-        seed_global(device, derive_seed(config.seed, "dropout"))
+        seed_streams(derive_seed(config.seed, "dropout"))  # from which modules draw: dropout, or what users write
+        self._gpus = [device] if device.type == "cuda" else []
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS
@@ -75,18 +88,21 @@ class Trainer:
         self._loss = self._objective()
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
-        train, module = self.run.config.train, self.module
+        train, module, kind = self.run.config.train, self.module, self.device.type  # not self: it would hold itself
         measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
 
         def loss(x: Tensor, y: Labels) -> Tensor:
             return measure(module(x), y)
 
         def loss_bf16(x: Tensor, y: Labels) -> Tensor:
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(kind, torch.bfloat16):
                 return measure(module(x), y)
 
         chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
-        return torch.compile(chosen, dynamic=False) if train.engine == "compile" else chosen
+        if train.engine == "eager":
+            return chosen
+        compile_every_shape()
+        return torch.compile(chosen, dynamic=False)
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
         """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.
@@ -154,16 +170,35 @@ class Trainer:
             "model": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
-            "global": global_states(self.device),
+            "global": stream_states(self._gpus),
         }
+
+    def misfit(self, state: dict[str, Any]) -> str:
+        """Say in what a state is not one of this model, optimiser and kind of device, "" where it fits."""
+        found, own = shapes_of(state["model"]), shapes_of(self.module.state_dict())
+        for name in sorted(found.keys() | own.keys()):
+            if found.get(name) != own.get(name):
+                return f"its {name} has the shape {found.get(name, 'none')}, the model's {own.get(name, 'none')}"
+        trained = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
+        if trained != [len(group["params"]) for group in self.optimizer.param_groups]:
+            return "its optimiser trains other parameters"
+        if state["augmentation"].numel() != self.augmentation.get_state().numel():
+            return "its random streams are those of another kind of device"
+        return ""
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
-        set_global_states(self.device, state["global"])
+        set_stream_states(_streams_of(state), self._gpus)
         self.total.copy_(state["total"])
         self.began = self.step = state["step"]
         self.lr = state["lr"]
         self._read_at = (self.step, self.total.item())
+
+
+def _streams_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the states of the global streams; version 0.1.0 kept torch's alone."""
+    found = state["global"]
+    return found if isinstance(found, dict) else {"torch": found}

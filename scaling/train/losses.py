@@ -21,10 +21,12 @@ Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss and error over a set of examples, with their standard errors; errors are None for a regression."""
+    """Mean loss and error over a set of examples, with their standard errors, which a single example does not have.
+
+    Errors are None for a regression."""
 
     loss: float
-    loss_se: float
+    loss_se: float | None
     error: float | None = None
     error_se: float | None = None
 
@@ -53,7 +55,7 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
-    """Score a module, which stays in the mode it was in; nothing is drawn from any random stream."""
+    """Score a module in evaluation; it stays in the mode it was in."""
     device, training = examples.device, module.training
     module.eval()
     loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]

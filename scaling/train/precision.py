@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+TF32_CAPABILITY = (8, 0)  # of the first GPUs that round so (Ampere)
+
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
@@ -23,3 +25,9 @@ def matmul_precision(precision: str) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def computed_precision(asked: str, device: torch.device) -> str:
+    """Return the precision in which a device computes what is asked for: tf32 is fp32 where it cannot."""
+    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    return "fp32" if asked == "tf32" and not able else asked

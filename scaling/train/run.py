@@ -10,6 +10,7 @@ import yaml
 
 from scaling.config import plain
 from scaling.folders import RunFolder, read_lines, write_aside
+from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
@@ -19,8 +20,9 @@ from scaling.train.device import describe_device, find_device
 from scaling.train.errors import explain_memory_errors
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
-from scaling.train.precision import matmul_precision
+from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.startup import freeze_imports
+from scaling.train.streams import derive_seed
 
 __all__ = ["Progress", "train_run"]
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where PyYAML has it: saves 10 ms a run
@@ -37,7 +39,7 @@ def train_run(
 ) -> Record | None:
     """Do one run, from its checkpoint if there is one, and write its record; None where `stop` asked for an end.
 
-    `watch`: called with the progress about once a second; `stop`: called often, True ends the run with a checkpoint. A
+    watch: called with the progress about once a second; stop: called often, True ends the run with a checkpoint. A
     settled run leaves config.yaml, log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small,
     UserError for bad input.
     """
@@ -45,9 +47,10 @@ def train_run(
     where, stage = find_device(device), run.config.stage
     write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
     journal = Journal(folder)
-    # Dropout draws from torch's global generators, whose state is restored after the run.
-    restored = torch.random.fork_rng([where] if where.type == "cuda" else [])
-    with explain_memory_errors(run.config, where), restored, matmul_precision(resolved_precision(run.config)):
+    if where.type == "cuda":
+        torch.cuda.init()  # before its streams are looked at
+    streams = own_streams(derive_seed(run.config.seed, "run"))
+    with explain_memory_errors(run.config, where), streams, matmul_precision(resolved_precision(run.config)):
         attempt = Attempt(run, folder, where, stage.load(run, folder, where), journal)
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
@@ -84,6 +87,7 @@ def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
             seconds=journal.seconds,
             examples_per_second=journal.examples_per_second,
             device=describe_device(attempt.device),
+            precision=computed_precision(resolved_precision(run.config), attempt.device),
             attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
             forecast_seconds=forecast_seconds,
         ),

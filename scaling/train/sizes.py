@@ -10,6 +10,6 @@ NORMALISED_BYTES = 1 << 28  # 256 MiB of float32: a set no larger is normalised 
 def is_normalised_once(numbers: int, *, examples: int, reads: int) -> bool:
     """Say whether a set is held normalised, in float32: one that is small and read often.
 
-    `numbers`: in all its examples together; `reads`: examples that will be taken from it.
+    numbers: in all its examples together; reads: examples that will be taken from it.
     """
     return reads >= examples and 4 * numbers <= NORMALISED_BYTES

@@ -12,6 +12,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.cli import COMMANDS
 from analysis.options import parse_columns
+from analysis.terminal import console, status, table
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
 from tests.imported import imported
@@ -259,3 +260,31 @@ def test_stdout_holds_nothing_but_json(folder):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert json.loads(done.stdout)["points"]
     assert done.stderr == ""
+
+
+LOUD = """\
+from analysis.laws import own_law
+
+print("loaded")
+LINE = own_law(
+    "line",
+    lambda p, x: p.E + p.A / x.D**p.k,
+    params={"E": (0, 2), "A": (0.1, 1e4), "k": (0.05, 2)},
+    inputs=("D",),
+)
+"""
+
+
+def test_a_law_s_module_that_prints_leaves_json_alone(folder, tmp_path):
+    (tmp_path / "loud_laws.py").write_text(LOUD)
+    command = [sys.executable, "-m", "analysis", "fit", str(folder), "--law", "loud_laws:LINE", "--resamples", "0"]
+    done = subprocess.run([*command, "--json", "-"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert json.loads(done.stdout)["law"] == "line"
+    assert "loaded" in done.stderr
+
+
+def test_what_users_call_their_columns_is_printed_as_it_is(capsys):
+    out = console()
+    out.print(table(("[/old]", "[red]"), [("[/]x", status("weak", "of [/old]")), ("[b]", "")]))
+    said = capsys.readouterr().out
+    assert all(text in said for text in ("[/old]", "[red]", "[/]x", "weak of [/old]", "[b]"))

@@ -134,7 +134,7 @@ def test_terminal_figure_and_page_write_the_same_numbers_alike(capsys, written):
     assert main(["isoflop", str(folder), "--resamples", "60"]) == 0
     terminal = capsys.readouterr().out
     found = isoflop(select_rows(load_table(folder), y="loss")[0], resamples=60)
-    valley = found.valleys[1]
+    valley = found.minima[1]
     for text in (
         flops(valley.budget),
         count(valley.N),

@@ -224,6 +224,33 @@ def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
         assert again["points"][-1]["loss"] == once["points"][-1]["loss"]
 
 
+def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(scaling):
+    run = ["model.width=8,12", "train.steps=20", *ONE]
+    scaling("run", *run)
+    before = records(scaling.folder)
+    changed = sorted(before)[0]
+    path = scaling.folder / "results" / "runs" / changed / "record.json"
+    record = json.loads(before[changed])
+    path.write_text(json.dumps({**record, "counts": {**record["counts"], "N": 1}}))  # as before its code was edited
+    assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 1
+    assert f"1 settled run had other counts of parameters than the model has now: {changed};" in scaling("plan", *run)
+    assert "2 were there already" in scaling("run", *run)
+    scaling("run", "--redo", *run)
+    again = records(scaling.folder)
+    assert json.loads(again[changed])["counts"] == record["counts"]
+    assert {key: value for key, value in again.items() if key != changed} == {
+        key: value for key, value in before.items() if key != changed
+    }
+
+
+def test_a_hub_that_does_not_answer_is_told_at_once_in_one_line(scaling, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("HF_HOME", str(scaling.folder / "cache"))
+    said = scaling.outside("data", "prepare", "cifar10", f"data.root={scaling.folder}", code=2)
+    [line] = said.splitlines()
+    assert "http://127.0.0.1:9 does not answer, and it is not in the library's cache" in line
+
+
 @pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
 def test_a_file_of_the_user_hides_no_library(scaling, name):
     (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
@@ -239,3 +266,26 @@ def test_a_file_of_the_user_hides_no_library_from_workers(scaling):
         (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
     scaling.outside("run", "model.width=8,16", "train.steps=2", "train.device=cpu")
     assert len(list(scaling.folder.glob("results/runs/*/record.json"))) == 2
+
+
+def test_what_users_wrote_is_printed_as_it_is(scaling):
+    said = scaling("plan", "data=cifar10", "train.steps=5", "data.root='[/old][red]x','b'")
+    assert "data.root=[/old][red]x" in said
+
+
+def test_a_printed_command_can_be_given_to_the_shell(scaling):
+    said = scaling("run", "model.width=8,9", "train.examples=2000", "name=two words", *ONE)
+    assert "scaling report 'results/two words'" in said
+
+
+def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(scaling):
+    (scaling.folder / "loud_net.py").write_text(
+        "from torch import nn\nprint('loaded')\n"
+        "def net(shape, outputs, *, width):\n"
+        "    print('made')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, outputs))\n"
+    )
+    loud = ("model=custom", "model.module=loud_net.net", "model.width=8", "train.examples=2000", "--json", "-")
+    assert len(json.loads(scaling.outside("plan", *loud))["runs"]) == 1
+    assert json.loads(scaling.outside("run", *loud, *ONE))["point"]
+    assert json.loads(scaling.outside("run", *loud, "seed=1,2", *ONE))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from omegaconf import OmegaConf
 
-from scaling.compose.groups import Composer, GroupConfigs, plain_keys, run_keys
+from scaling.compose.groups import Composer, GroupConfigs
+from scaling.compose.interpolation import PLAN_KEYS as PLAN
 from scaling.compose.session import compose, session
 from scaling.errors import UserError
 
@@ -39,12 +41,21 @@ def loader(tmp_path, monkeypatch):
         yield opened
 
 
+def plain_keys(cfg):
+    """Return all keys of a composed config but Hydra's own, interpolations resolved."""
+    return {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key != "hydra"}
+
+
 def test_a_config_is_what_hydra_composes_in_any_order(loader):
     ours = Composer(loader)
     both = [(overrides, plain_keys(compose(loader, overrides))) for overrides in CHOICES]
     for overrides, hydras in [*both, *reversed(both)]:
-        assert ours.whole(overrides) == hydras, overrides
-    assert ours(overrides) == run_keys(hydras)
+        composed = ours(overrides)
+        assert {
+            **composed.resolved(composed.run),
+            **{key: composed.of_plan(key) for key in PLAN if key in hydras},
+        } == hydras
+    assert set(composed.run) == set(hydras) - set(PLAN)
 
 
 def test_a_wrong_choice_is_told_as_by_hydra(loader):
@@ -58,6 +69,6 @@ def test_a_wrong_choice_is_told_as_by_hydra(loader):
 
 def test_a_choice_takes_the_place_of_what_is_fixed(loader):
     configs = GroupConfigs(Composer(loader), ["model=mlp", "seed=3"])
-    config = configs((("model", "bottleneck"),))
+    config = configs((("model", "bottleneck"),)).run
     assert (config["model"]["_target_"].rpartition(".")[2], config["seed"]) == ("Bottleneck", 3)
-    assert configs((("model", "bottleneck"),)) is config
+    assert configs((("model", "bottleneck"),)) is configs((("model", "bottleneck"),))

@@ -164,6 +164,11 @@ class TestNpz:
             ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(9)}, "wanted whole numbers from 0"),
             ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(8, int)}, "wanted the same number of each"),
             ({"x_train": np.full((9, 5), np.nan), "y_train": np.zeros(9, int)}, "not finite"),
+            (
+                {"x_train": np.zeros((9, 5)), "y_train": np.arange(9) % 3 - 1},
+                "y_train from -1 to 1 .* count them from 0",
+            ),
+            ({"x_train": np.zeros((0, 5)), "y_train": np.zeros(0, int)}, "at least one"),
             ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "no .npz file of plain arrays"),
         ],
     )
@@ -171,6 +176,11 @@ class TestNpz:
         np.savez(tmp_path / "bad.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(UserError, match=sentence):
             Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=9, features=5).load(None)
+
+    def test_a_bare_array(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "x.npy", np.zeros((9, 5)))
+        with pytest.raises(UserError, match=r"one bare array in .*x\.npy; wanted an \.npz file of x_train and y_train"):
+            Npz(file="x.npy", root=str(tmp_path), classes=3, examples=9, features=5).load(None)
 
     def test_a_file_that_is_no_npz(self, tmp_path: Path) -> None:
         (tmp_path / "bad.npz").write_text("hello")

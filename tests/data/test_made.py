@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -199,3 +202,35 @@ def one_by_one(digit: int, rng: np.random.Generator) -> np.ndarray:
     x = x + 0.02 * rng.standard_normal(72)
     x = x - 0.75 * (rng.random() - 0.5) * np.linspace(-0.5, 0.5, 72)
     return stretched(x, 40)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Careless(MadeSet):
+    """A set of a user who draws from the global streams."""
+
+    name: ClassVar[str] = "careless"
+    n_validation: ClassVar[int] = 50
+    n_test: ClassVar[int] = 50
+    classes: int = 2
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3,)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        x = np.random.standard_normal((n, 3)).astype(np.float32) + random.random()
+        return Arrays(x, rng.integers(2, size=n))
+
+
+def test_draws_from_global_streams_are_fixed_by_their_purpose() -> None:
+    first = drawn(Careless().load(None, stream_seed=1), 2)
+    np.random.seed(5)
+    MEMORY.clear()
+    splits = Careless().load(None, stream_seed=1)
+    before = np.random.random()
+    other = drawn(splits, 0)
+    assert np.array_equal(drawn(splits, 2).x, first.x)
+    assert not np.array_equal(first.x, other.x)
+    np.random.seed(5)
+    assert np.random.random() == before
+    assert np.array_equal(splits.test.x, Careless().load(100).test.x)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,14 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from scaling.data.base import Arrays
+from scaling.data.base import Arrays, Picked
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
+from scaling.data.prepare.pictures import decoded
 from scaling.data.prepare.survey import prepare, read_set, survey
+from scaling.dispatch.local.jobs import process_of
 from scaling.errors import UserError
+from tests.forked import forked
 
 
 def picture(rng: np.random.Generator, label: int, *, size: tuple[int, int] = (20, 12)) -> Image.Image:
@@ -94,9 +101,15 @@ def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, mo
     assert isinstance(train.x, np.memmap)
     assert np.bincount(train.y).tolist() == [10, 2, 1]
     other = read_set("imagenet1k", {**settings, "seed": 1}).load(13).train
-    assert isinstance(other, Arrays)
+    assert isinstance(other, Picked)  # which copies nothing
+    assert isinstance(other.file, np.memmap)
     assert np.bincount(other.y).tolist() == [10, 2, 1]
-    assert np.array_equal(greys(other), other.y)
+    assert np.array_equal(greys(other.part(0, 13)), other.y)
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 1 << 30)
+    MEMORY.clear()
+    copied = read_set("imagenet1k", {**settings, "seed": 1}).load(13).train
+    assert isinstance(copied, Arrays)
+    assert np.array_equal(copied.x, other.part(0, 13).x)
 
 
 def test_parquet_files_in_pieces_with_hidden_test_labels(tmp_path: Path) -> None:
@@ -224,7 +237,168 @@ def test_imagenet21k_as_its_cleaned_version_is_distributed(tmp_path: Path) -> No
     assert (ready.n_train, ready.n_validation, ready.n_test) == (5, 2, 2)
 
 
+def pets(root: Path) -> dict[str, Any]:
+    """Make a small image folder; return the settings that prepare it."""
+    image_folder(root, {"train": [30, 6, 3], "val": [4, 4, 4]})
+    return {"root": str(root), "image_size": 8, "examples": 39, "classes": 3}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of prepared images, whose originals may be newer or older."""
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    facts = json.loads(found.pop("facts.json"))
+    return {**found, "facts": json.dumps({**facts, "originals": None}).encode()}
+
+
+class TestChangedOriginals:
+    def test_images_that_were_added_are_prepared(self, tmp_path: Path) -> None:
+        settings = pets(tmp_path)
+        prepare("imagenet1k", settings)
+        for i in range(2):
+            picture(np.random.default_rng(i), 2).save(tmp_path / "train" / "class2" / f"more{i}.png")
+        with pytest.raises(UserError, match=r"found 41 training images .* data\.examples=41"):
+            prepare("imagenet1k", settings)
+        assert prepare("imagenet1k", {**settings, "examples": 41}).n_train == 41
+
+    def test_an_image_that_was_replaced_is_prepared_again(self, tmp_path: Path) -> None:
+        settings, file = pets(tmp_path), tmp_path / "train" / "class0" / "0.png"
+        prepare("imagenet1k", settings)
+        before = contents(tmp_path / "prepared-8px-3ch")
+        Image.new("RGB", (9, 9), "white").save(file)
+        prepare("imagenet1k", settings)
+        train = read_set("imagenet1k", settings).load(None).train
+        assert isinstance(train, Arrays)
+        assert (train.x == 255).all(axis=(1, 2, 3)).sum() == 1
+        assert contents(tmp_path / "prepared-8px-3ch") != before
+        assert not list(tmp_path.glob(".*"))
+
+    def test_nothing_is_done_again_unless_it_is_told_to(self, tmp_path: Path) -> None:
+        settings, told = pets(tmp_path), list[tuple[str, int, int]]()
+        prepare("imagenet1k", settings)
+        prepare("imagenet1k", settings, watch=lambda *news: told.append(news))
+        assert not told
+        prepare("imagenet1k", settings, watch=lambda *news: told.append(news), force=True)
+        assert told == [("train", 39, 39), ("validation", 12, 12)]
+
+    def test_originals_may_be_removed(self, tmp_path: Path) -> None:
+        settings = pets(tmp_path)
+        prepare("imagenet1k", settings)
+        for split in ("train", "val"):
+            shutil.rmtree(tmp_path / split)
+        assert prepare("imagenet1k", settings).n_train == 39
+
+    def test_those_of_the_version_before_stay(self, tmp_path: Path) -> None:
+        settings, told = pets(tmp_path), list[tuple[str, int, int]]()
+        prepare("imagenet1k", settings)
+        facts = tmp_path / "prepared-8px-3ch" / "facts.json"
+        known = {key: value for key, value in json.loads(facts.read_text()).items() if key != "originals"}
+        facts.write_text(json.dumps(known))
+        assert prepare("imagenet1k", settings, watch=lambda *news: told.append(news)).n_train == 39
+        assert not told
+
+    def test_what_is_hidden_is_no_class_and_no_image(self, tmp_path: Path) -> None:
+        settings = pets(tmp_path)
+        for folder in ("train/.ipynb_checkpoints", "train/class0/.ipynb_checkpoints", "val/__MACOSX", ".trash_train/x"):
+            (tmp_path / folder).mkdir(parents=True)
+            picture(np.random.default_rng(0), 1).save(tmp_path / folder / "x.png")
+        (tmp_path / "train" / "class1" / "._5.png").write_bytes(b"of another system")
+        ready = prepare("imagenet1k", settings)
+        assert (ready.n_train, ready.n_validation, ready.classes) == (39, 6, 3)
+
+
+def prepare_until(settings: dict[str, Any], count: int) -> None:
+    """Prepare with notes at every block of five pictures, in a process that is killed at its `count`-th block."""
+    from scaling.data.prepare import arrays, pictures
+
+    arrays.NOTED_SECONDS, pictures.AT_A_TIME = 0.0, 5
+    left = count
+
+    def struck(split: str, done: int, total: int) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    prepare("imagenet1k", settings, watch=struck)
+
+
+class TestKilled:
+    @pytest.mark.parametrize("count", [1, 5, 8, 9, 10])
+    def test_the_next_one_goes_on(self, count: int, tmp_path: Path) -> None:
+        """Of eight blocks of training images and three of validation."""
+        settings = pets(tmp_path / "killed")
+        prepare("imagenet1k", pets(tmp_path / "straight"))
+        job = forked(tmp_path / "jobs", prepare_until, settings, count)
+        assert process_of(job).poll() == -signal.SIGKILL
+        assert not read_set("imagenet1k", settings).source().ready
+        told: list[tuple[str, int, int]] = []
+        prepare("imagenet1k", settings, watch=lambda *news: told.append(news))
+        assert sum(split == "train" for split, *_ in told) == (0 if count >= 8 else 1)
+        folders = [tmp_path / name / "prepared-8px-3ch" for name in ("straight", "killed")]
+        assert contents(folders[0]) == contents(folders[1])
+        assert [path.name for path in (tmp_path / "killed").glob(".*")] == []
+
+    def test_nothing_of_other_originals_is_kept(self, tmp_path: Path) -> None:
+        settings = pets(tmp_path)
+        assert process_of(forked(tmp_path / "jobs", prepare_until, settings, 5)).poll() == -signal.SIGKILL
+        for file in (tmp_path / "train" / "class0").iterdir():
+            Image.new("RGB", (9, 9), "white").save(file)
+        prepare("imagenet1k", settings)
+        train = read_set("imagenet1k", settings).load(None).train
+        assert isinstance(train, Arrays)
+        assert (train.x == 255).all(axis=(1, 2, 3)).sum() == 30
+
+    def test_arrays_that_are_cut_short_are_not_ready(self, tmp_path: Path) -> None:
+        settings = pets(tmp_path)
+        prepare("imagenet1k", settings)
+        array = tmp_path / "prepared-8px-3ch" / "train-images.npy"
+        array.write_bytes(array.read_bytes()[:1000])
+        assert not read_set("imagenet1k", settings).source().ready
+        prepare("imagenet1k", settings)
+        assert read_set("imagenet1k", settings).source().ready
+
+    def test_two_at_once_prepare_once(self, tmp_path: Path) -> None:
+        settings = pets(tmp_path)
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            told = pool.map(prepare_and_tell, [settings] * 4)
+        assert sorted(told) == [0, 0, 0, 2]
+        assert not list(tmp_path.glob(".*"))
+
+
+def prepare_and_tell(settings: dict[str, Any]) -> int:
+    """Return how often it was told of progress."""
+    told: list[str] = []
+    prepare("imagenet1k", settings, watch=lambda split, *_: told.append(split))
+    return len(told)
+
+
+@pytest.mark.parametrize("suffix", ["png", "pgm"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_16_bits_are_as_bright_as_those_of_8(suffix: str, channels: int, tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name, image in (("eight", grey), ("sixteen", grey.astype(np.uint16) * 257)):
+        Image.fromarray(image).save(tmp_path / f"{name}.{suffix}")
+    eight, sixteen = (
+        decoded(tmp_path / f"{name}.{suffix}", size=16, channels=channels) for name in ("eight", "sixteen")
+    )
+    assert np.array_equal(eight, sixteen)
+    assert np.array_equal(eight[0], grey)
+    assert np.array_equal(decoded((tmp_path / f"sixteen.{suffix}").read_bytes(), size=16, channels=1)[0], grey)
+
+
 class TestBadInput:
+    @pytest.mark.parametrize(("mode", "said"), [("F", "floats"), ("I", "whole numbers")])
+    def test_pixels_of_32_bits(self, mode: str, said: str, tmp_path: Path) -> None:
+        Image.new(mode, (4, 4)).save(tmp_path / "wide.tiff")
+        with pytest.raises(UserError, match=rf"wide\.tiff, whose pixels are {said} of 32 bits; wanted 8 or 16"):
+            decoded(tmp_path / "wide.tiff", size=4, channels=3)
+
+    def test_labels_below_zero(self, tmp_path: Path) -> None:
+        for split, labels in (("train", [0, 1, -1]), ("test", [0, 1])):
+            parquet_file(tmp_path / f"{split}.parquet", labels)
+        with pytest.raises(UserError, match=r"found labels from -1 to 1 in .*train.*; wanted whole numbers from 0"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 3})
+
     def test_a_set_that_is_missing(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"found no images of stl10 in .*; put its images into"):
             prepare("stl10", {"root": str(tmp_path)})

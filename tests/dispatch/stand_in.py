@@ -16,6 +16,12 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+# What runs are made of: imported here once, so that no worker, forked from what has imported this, does so again.
+import scaling.augment.none
+import scaling.data.teacher
+import scaling.models.mlp
+import scaling.optim.adamw
+import scaling.schedules.cosine  # noqa: F401
 from scaling.config import read_config
 from scaling.dispatch.process import host
 from scaling.dispatch.slurm.scheduler import own_job

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.dispatch.control import cancel, find_run, follow_log, planned_runs, read_log, runs_to_retry
+from scaling.dispatch.control import (
+    cancel,
+    entries_to_retry,
+    find_run,
+    follow_log,
+    queued_outside_plan,
+    read_log,
+    runs_to_retry,
+)
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, offer
@@ -17,7 +25,7 @@ from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line, write_aside
 from scaling.plan.limits import UNLIMITED
-from tests.dispatch.conftest import at_work, causes, open_gates, order, under_way
+from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, under_way
 from tests.dispatch.local.test_run import dispatcher
 from tests.dispatch.stand_in import planned
 from tests.waiting import wait_for
@@ -56,11 +64,11 @@ def test_retry_finds_failed_runs_as_they_were(folder):
     failed = runs_to_retry(status)
     assert set(failed) == {runs[1].run_id, runs[2].run_id}
     assert runs_to_retry(status, runs=[runs[0].run_id, runs[1].run_id]) == [runs[1].run_id]
-    assert [run.config for run in planned_runs(folder, failed)] == [
+    assert [entry.planned_run().config for entry in entries_to_retry(folder, failed)] == [
         next(run.config for run in runs if run.run_id == run_id) for run_id in failed
     ]
     with pytest.raises(UserError, match="found no dispatch of run"):
-        planned_runs(folder, ["0" * 12])
+        entries_to_retry(folder, ["0" * 12])
 
 
 def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
@@ -123,3 +131,18 @@ def test_following_ends_where_nobody_trains_the_run_any_more(folder):
     run_local(order(folder, [run]), LAUNCHER)
     write_aside(folder.plan, f"run_id,overrides,C\n{run.run_id},seed=0,1e6\n")
     assert any("the weights have left the building" in line for line in follow_log(folder, run.run_id))
+
+
+def test_runs_that_left_the_plan_while_they_are_queued_are_known(folder):
+    runs, seen = [planned(seed, "hold") for seed in range(3)], set()
+
+    def change_the_plan() -> None:
+        under_way(folder, runs)
+        write_aside(folder.plan, f"run_id,overrides,C\n{runs[0].run_id},seed=0,1e6\n")
+        seen.update(queued_outside_plan(folder))
+        open_gates(folder, runs)
+
+    with meanwhile(change_the_plan):
+        run_local(order(folder, runs), LAUNCHER)
+    assert seen == {run.run_id for run in runs[1:]}
+    assert queued_outside_plan(folder) == []

@@ -30,7 +30,7 @@ class InlineLauncher:
     def __init__(self, settings):
         self.settings = settings
 
-    def check(self, runs):
+    def check(self, configs):
         pass
 
     def capacity(self, devices, runs):
@@ -57,6 +57,9 @@ class InlineLauncher:
 
     def job_states(self, dispatches):
         return {}
+
+    def trouble(self, dispatches):
+        return []
 
     def cancel(self, jobs):
         return []

@@ -81,5 +81,38 @@ class Idle(Single):
         self.spare = nn.Linear(3, 3)
 
 
+class Frozen(nn.Module):
+    """Its lower layers stay as they were drawn; a bias among them is trained where `tuned`."""
+
+    def __init__(self, outputs, *, tuned=False):
+        super().__init__()
+        self.first, self.second = nn.Linear(40, 8), nn.Linear(8, 6)
+        self.norm, self.head = nn.LayerNorm(6), nn.Linear(6, outputs)
+        for parameter in (*self.first.parameters(), *self.second.parameters()):
+            parameter.requires_grad = False
+        self.first.bias.requires_grad = tuned
+
+    def forward(self, x):
+        return self.head(self.norm(self.second(self.first(x.flatten(1)).relu())))
+
+
+class AllFrozen(Frozen):
+    def __init__(self, outputs):
+        super().__init__(outputs)
+        self.requires_grad_(False)
+
+
+class Dropped(nn.Module):
+    """It leaves its middle out while it trains, as stochastic depth does now and then."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.first, self.middle, self.head = nn.Linear(40, 8), nn.Linear(8, 8), nn.Linear(8, outputs)
+
+    def forward(self, x):
+        z = self.first(x.flatten(1))
+        return self.head(z if self.training else z + self.middle(z))
+
+
 def drawing(outputs):
     return nn.Sequential(nn.Flatten(), nn.Linear(40, 8), nn.Dropout(0.5), nn.Linear(8, outputs))

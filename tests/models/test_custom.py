@@ -22,6 +22,8 @@ MODELS = [
     Custom(module=f"{NETS}.Tied"),
     Custom(module=f"{NETS}.Single"),
     Custom(module=f"{NETS}.drawing"),
+    Custom(module=f"{NETS}.Frozen"),
+    Custom(module=f"{NETS}.Frozen", kwargs={"tuned": True}),
 ]
 
 
@@ -45,6 +47,17 @@ def test_counts_are_those_of_the_module(model):
     assert both.get_total_flops() == counts.C_counted(6)
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.family)
+def test_frozen_parameters_are_counted_as_such(model):
+    columns = count(model.layers(SHAPE, OUTPUTS)).columns()
+    assert columns.get("N_frozen", 0) == sum(p.numel() for p in build(model).parameters() if not p.requires_grad)
+
+
+def test_a_part_left_out_at_random_is_counted():
+    counts = count(Custom(module=f"{NETS}.Dropped").layers(SHAPE, OUTPUTS))
+    assert (counts.N, counts.forward_flops) == (40 * 8 + 8 * 8 + 8 * OUTPUTS, 2 * (40 * 8 + 8 * 8 + 8 * OUTPUTS))
+
+
 def test_grouped_convolutions_count_their_own_weights():
     counts = count(Custom(module=f"{NETS}.Conv", width=6, kwargs={"groups": 3}).layers(SHAPE, OUTPUTS))
     assert counts.forward_flops == 2 * (1 * 6 * 3 * 40 + 6 * 2 * 3 * 20 + 6 * 10)
@@ -59,7 +72,7 @@ def test_first_and_last_layer_are_embedding_and_head():
     module = build(named)
     assert head_of(module) is module.stem
     assert head_of(build(MODELS[2])).out_features == OUTPUTS
-    single = count(MODELS[-2].layers(SHAPE, OUTPUTS))
+    single = count(Custom(module=f"{NETS}.Single").layers(SHAPE, OUTPUTS))
     assert single.N_body == single.N == 400
 
 
@@ -90,6 +103,7 @@ def test_what_it_is_told_is_what_makes_it():
         ({"module": f"{NETS}.Wrong"}, r"gives \(2, 9\)"),
         ({"module": f"{NETS}.Broken"}, r"fails on a batch of shape \(2, 1, 40\) at .*nets\.py:\d+ "),
         ({"module": f"{NETS}.Idle"}, r"does not depend on \(spare.weight"),
+        ({"module": f"{NETS}.AllFrozen"}, "all frozen; wanted something to train"),
         ({"module": f"{NETS}.Single", "head": "maps"}, "wanted one of map"),
         ({"module": "torch.nn.Identity"}, "gives"),
         ({"module": "math.sqrt"}, "sqrt"),

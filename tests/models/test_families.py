@@ -27,6 +27,7 @@ def trained(model: str, folder) -> pd.DataFrame:
     return pd.DataFrame([{"C": p.C, "seed": r.config["seed"], "error": p.error} for r, p in points])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FashionMnist().source().ready, reason="wants Fashion-MNIST")
 def test_the_bottleneck_is_better_at_equal_compute(tmp_path):
     """Student's t over five seeds at level .99: without a difference, one such claim in a hundred would be false.

@@ -128,3 +128,88 @@ def test_the_body_can_take_less_of_the_rate_than_the_head(decay):
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(UserError, match="momentum"):
         SGD(lr=0.1, nesterov=True)
+
+
+OPTIMISERS = [
+    Lion(lr=LR, weight_decay=0.3),
+    SGD(lr=LR, weight_decay=0.3),
+    SGD(lr=LR, weight_decay=0.3, momentum=0.9),
+    AdamW(lr=LR, weight_decay=0.3),
+]
+each = pytest.mark.parametrize("optim", OPTIMISERS, ids=repr)
+
+
+@each
+def test_frozen_parameters_stay_and_the_others_go_as_without_them(optim):
+    net, free = module(), module()
+    net[0].requires_grad_(False)
+    net[1].bias.requires_grad = False
+    frozen = {p for p in net.parameters() if not p.requires_grad}
+    before = [p.detach().clone() for p in net.parameters()]
+    built = optim.build(net)
+    assert not frozen & {p for group in built.param_groups for p in group["params"]}
+    for _ in range(3):
+        for parameter in net.parameters():
+            parameter.grad = None if parameter in frozen else torch.ones_like(parameter)
+        built.step()
+    other = optim.build(free)
+    for _ in range(3):
+        for parameter in free.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        other.step()
+    for parameter, start, moved in zip(net.parameters(), before, free.parameters(), strict=True):
+        assert torch.equal(parameter, start if parameter in frozen else moved)
+
+
+def absent(net, optimiser, missing, n=6):
+    """Take `n` steps, in some of which the parameters of these indices have no gradient."""
+    draw = torch.Generator().manual_seed(3)
+    for step in range(n):
+        for index, parameter in enumerate(net.parameters()):
+            gradient = torch.randn(parameter.shape, generator=draw, dtype=parameter.dtype)
+            parameter.grad = None if index in missing(step) else gradient
+        optimiser.step()
+
+
+@each
+@pytest.mark.parametrize("when", [0, 1, 3], ids="first missing in step {}".format)
+def test_a_parameter_without_gradient_is_skipped_in_that_step(optim, when):
+    """Its own steps are as if that step had not been."""
+    net, alone = module(), module()
+    absent(net, optim.build(net), lambda step: {2} if step == when else ())
+    absent(alone, optim.build(alone), lambda step: range(6) if step == when else ())
+    assert torch.equal(net[1].weight, alone[1].weight)
+    assert not torch.equal(net[0].weight, alone[0].weight)
+    whole = module()
+    absent(whole, optim.build(whole), lambda step: ())
+    assert torch.equal(net[0].weight, whole[0].weight)
+
+
+@pytest.mark.parametrize("stopped", [1, 2, 4])
+def test_steps_that_were_skipped_survive_a_checkpoint(stopped):
+    straight, halted = module(), module()
+    optim = AdamW(lr=LR, weight_decay=0.1)
+    missing = lambda step: {2} if step == 1 else ()  # noqa: E731
+    absent(straight, optim.build(straight), missing)
+    first = optim.build(halted)
+    absent(halted, first, missing, stopped)
+    resumed = optim.build(halted)
+    resumed.load_state_dict(first.state_dict())
+    draw = torch.Generator().manual_seed(3)
+    for step in range(6):
+        for index, parameter in enumerate(halted.parameters()):
+            gradient = torch.randn(parameter.shape, generator=draw, dtype=parameter.dtype)
+            parameter.grad = None if index in missing(step) else gradient
+        if step >= stopped:
+            resumed.step()
+    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), halted.parameters(), strict=True))
+
+
+@each
+def test_a_step_without_any_gradient_changes_nothing(optim):
+    net = module()
+    before = [p.detach().clone() for p in net.parameters()]
+    built = optim.build(net)
+    for _ in range(2):
+        built.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))

@@ -299,7 +299,7 @@ def test_depth_and_width_are_compared_at_equal_compute():
     panels = shape_numbers(rows, "error")
     assert [(one.budget, one.best[:2]) for one in panels] == [(1e9, (1, 32)), (4e9, (1, 64))]
     assert all(one.edge for one in panels)  # depth 1 is the least
-    assert [len(line.N) for line in panels[0].lines] == [4, 4, 4]
+    assert [len(line.x) for line in panels[0].lines] == [4, 4, 4]
     assert panels[0].lines[0].high == pytest.approx(panels[0].lines[0].low + 1e-3)
     [drawn] = shapes(case(rows))
     assert "10⁹ FLOPs: depth 1, width 32 (0.1105, an edge of the grid)" in drawn.caption

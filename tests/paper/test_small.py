@@ -11,7 +11,7 @@ from analysis.estimates.conventions import with_paper_columns
 from analysis.figures.paper.locality import read_filters
 from analysis.report.accuracy_table import efficiency_table, results_of
 from analysis.report.case import cases_of
-from analysis.report.law_results import How
+from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.table.read import load_table
 from scaling.data.fashion_mnist import FashionMnist
@@ -44,7 +44,9 @@ def scaled(scaling):
 
 def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled, tmp_path):
     table, source = scaled
-    pictures = {one.name: one for one in write_report(source, out=tmp_path, how=How(resamples=0)).pictures}
+    pictures = {
+        one.name: one for one in write_report(source, out=tmp_path, resampling=Resampling(resamples=0)).pictures
+    }
     assert {"zhai", "filters", "locality"} <= pictures.keys()
     assert len(pictures["locality"].svg) > 5_000
     conventions = (tmp_path / "tables" / "conventions.md").read_text()

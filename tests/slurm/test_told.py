@@ -12,7 +12,9 @@ from scaling.dispatch.control import cancel
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm.submit import submit
 from scaling.dispatch.states.cancelled import change_cancelled
+from scaling.dispatch.states.read_state import read_status
 from scaling.errors import UserError
+from scaling.folders import write_aside
 from tests.dispatch.conftest import order
 from tests.slurm.sweeps import LAUNCHER, sweep
 
@@ -101,3 +103,29 @@ def test_runs_cancelled_by_name_stay_so_until_they_are_named_again(tmp_path):
     assert submit(order(flight.folder, flight.runs), LAUNCHER).queued == 1
     flight.landed()
     assert len(flight.settled()) == 3
+
+
+def test_status_says_how_jobs_ended_that_never_trained(tmp_path):
+    broken = replace(LAUNCHER, setup=("echo no such module: cuda/99 >&2", "exit 7"))
+    flight = sweep(tmp_path / "results", 2, "steps", launcher=broken)
+    flight.submit()
+    flight.landed()
+    plan(flight)
+    notes = read_status(flight.folder).notes
+    assert any("ended before its worker could report: no such module: cuda/99" in note for note in notes)
+
+
+def test_status_says_why_jobs_wait(tmp_path):
+    flight = sweep(tmp_path / "results", 2, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
+    submission = flight.submit()
+    plan(flight)
+    notes = read_status(flight.folder).notes
+    assert any("waits in SLURM's queue: JobHeldUser" in note for note in notes), notes
+    assert cancel(flight.folder).jobs == tuple(submission.job_ids)
+    flight.landed()
+
+
+def plan(flight) -> None:
+    """Write the plan that `scaling run` would have written."""
+    rows = [f"{run.run_id},seed={run.config.seed},1e6" for run in flight.runs]
+    write_aside(flight.folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")

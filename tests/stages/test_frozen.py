@@ -15,13 +15,14 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from scaling.data.base import SPLITS
 from scaling.errors import UserError
-from scaling.stages.closed_form import training_examples
-from scaling.stages.feature_cache import feature_key
-from scaling.stages.features import feature_sets
+from scaling.models.blocks import Network
+from scaling.stages.closed_form import training_subset
+from scaling.stages.feature_cache import cached_splits, feature_key
+from scaling.stages.features import SEVERAL, feature_sets
 from scaling.stages.networks import parent_network
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
-from tests.stages.family import child_run, done, folder_of, parent_run
+from tests.stages.family import PIXELS, child_run, done, folder_of, parent_run
 from tests.train.runs import essence, planned
 
 CPU = torch.device("cpu")
@@ -96,7 +97,7 @@ def test_ridge_is_that_of_scikit_learn(trained):
         run = child_run(parent, {"is": "ridge", "shots": shots, "penalties": [0.03]}, seed=5)
         record = done(run, results)
         sets = feature_sets(run, folder_of(run, results), CPU)
-        chosen = training_examples(run, sets)
+        chosen = training_subset(sets)
         assert len(chosen) == (600 if shots is None else 9)
         onehot = np.eye(3)[chosen.y.numpy()]
         other = ScikitRidge(alpha=record.data["facts"]["alpha"]).fit(chosen.x.double().numpy(), onehot)
@@ -147,6 +148,47 @@ def applied():
     hook = register_module_forward_hook(lambda module, *_: names.append(type(module).__name__))
     yield names
     hook.remove()
+
+
+def test_a_few_shots_cost_the_features_of_a_few_examples_whatever_is_in_the_cache(tmp_path):
+    """Those of the held-out splits are shared by all numbers of shots, all seeds and all sizes of the pool."""
+    parent = parent_run()
+    done(parent, tmp_path)
+    seen = []
+
+    def see(module, x, _):
+        if isinstance(module, Network):
+            seen.append(len(x[0]))
+
+    runs = [child_run(parent, {"is": "ridge", "shots": shots}, seed=seed) for shots, seed in ((2, 3), (4, 5))]
+    smaller = child_run(parent, {"is": "ridge", "shots": 2}, data={**PIXELS, "size": 300})
+    hook = register_module_forward_hook(see)
+    try:
+        records = [done(run, tmp_path) for run in (*runs, smaller)]
+    finally:
+        hook.remove()
+    assert seen == [200, 300, SEVERAL, SEVERAL, SEVERAL]
+    assert len({feature_key(run, cached_splits(run)) for run in (*runs, smaller)}) == 1
+    done(child_run(parent, "ridge"), tmp_path)
+    folder_of(runs[0], tmp_path).record.unlink()
+    assert essence(done(runs[0], tmp_path)) == essence(records[0])
+    constant = np.eye(3)[parent.config.data.load(600).train.y].mean(0)
+    wanted = np.square(np.eye(3)[parent.config.data.load(600).test.y] - constant).sum(1).mean()
+    assert records[0].data["chance"] == pytest.approx(wanted)  # of the whole subset
+
+
+def test_a_probes_budget_pays_for_its_features_first():
+    parent = parent_run()
+    features = child_run(parent, "probe").quantities.once
+    budget = 2.0 * features
+    wanted = {"epochs": None, "budget": budget, "milestones": {"unit": "flops", "at": [1.5 * features]}}
+    found = child_run(parent, "probe", train=wanted).quantities
+    assert 0 <= budget - found.C < found.counts.C(found.batch)
+    first, last = (found.at(step) for step in found.milestones)
+    assert pytest.approx(1.5 * features, abs=found.counts.C(found.batch)) == first.C
+    assert last.final
+    with pytest.raises(UserError, match=r"the features of 600 examples take before the first step"):
+        child_run(parent, "probe", train={"epochs": None, "budget": 0.9 * features})
 
 
 def test_what_cannot_be_started_from_is_said_in_a_sentence(trained):

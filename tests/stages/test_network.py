@@ -19,7 +19,8 @@ from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from scaling.train.streams import stream
-from tests.stages.family import child_run, done, folder_of
+from tests.stages import family
+from tests.stages.family import child_run, done, folder_of, parent_run
 
 CPU = torch.device("cpu")
 
@@ -47,6 +48,27 @@ def test_body_and_head_take_their_own_rates(trained):
         assert found["head"] == pytest.approx(2e-3, rel=1e-3)
 
 
+def test_a_body_without_a_share_stays_as_it_is_and_is_not_computed_backwards(tmp_path, monkeypatch):
+    """Its batch norms and its dropout too: what is trained is what a probe trains."""
+    monkeypatch.setattr(family, "BODY", {**family.BODY, "norm": "batch", "dropout": 0.2})
+    parent = parent_run()
+    done(parent, tmp_path)
+    before = read_kept_weights(folder_of(parent, tmp_path), 40)
+    train = {"epochs": 2, "keep": "last", "clip": 0.1}
+    run = child_run(parent, "finetune", train=train, optim={"is": "sgd", "lr": 0.1, "body_share": 0.0})
+    probe = child_run(parent, "probe", train=train)
+    tuned, probed = done(run, tmp_path), done(probe, tmp_path)
+    after = read_kept_weights(folder_of(run, tmp_path), run.quantities.steps)
+    for name, weights in before.items():
+        assert torch.equal(weights, after[name]) == (not name.startswith("head.")), name
+    assert tuned.points[-1].loss == pytest.approx(probed.points[-1].loss, rel=1e-4)
+    counts, whole = run.quantities.counts, child_run(parent, "finetune").quantities.counts
+    head = 16 * 3
+    assert counts.C(1) == whole.C(1)
+    assert counts.C_counted(1) == whole.forward_flops + 2 * head
+    assert counts.N_frozen == whole.N_total - head - 3
+
+
 def test_fine_tuning_starts_from_the_parents_body_and_learns(trained):
     results, parent = trained
     run = child_run(
@@ -72,6 +94,17 @@ def test_images_of_another_size_are_resized_on_the_device(trained):
     wanted = network(torch.nn.functional.interpolate(x, size=(2, 3), mode="bilinear"))
     torch.testing.assert_close(Resized(network, (1, 2, 3))(x), wanted)
     assert done(child_run(run, {"is": "tta", "crops": 2}, data="digits"), results).points[-1].error < 1
+
+
+@pytest.mark.parametrize("stage", ["finetune", "probe"])
+def test_filters_are_those_of_the_network_at_the_size_that_it_reads(stage, trained):
+    results, parent = trained
+    run = child_run(parent, stage, data="digits", train={"epochs": 1, "keep": "last", "filters": True})
+    done(run, results)
+    with np.load(folder_of(run, results).path / "filters.npz") as kept:
+        filters = kept["filters"]
+    weights = read_kept_weights(folder_of(run, results), run.quantities.steps)["embed.weight"]
+    assert np.array_equal(filters, weights.numpy().reshape(16, 1, 2, 3).astype(np.float16))
 
 
 def test_a_stage_without_crops_scores_as_its_parent_did(trained, tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from scaling.config import part, read_config
 from scaling.data.base import Arrays, DataSet, Metric, Splits, Stream
@@ -71,12 +73,27 @@ class Line(DataSet):
         return Arrays(x, x @ self.theta + 0.1 * rng.standard_normal(n, dtype=np.float32))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Blobs):
+    """Blobs whose noise a user draws from the global streams of NumPy, Python and torch."""
+
+    name: ClassVar[str] = "drawn"
+
+    def _draw(self, n, *seed):
+        blobs = super()._draw(n, *seed)
+        noise = np.random.standard_normal((n, 6)) + random.random() + torch.rand(()).item()
+        return Arrays((blobs.x + 0.1 * noise).astype(np.float32), blobs.y)
+
+
 TARGETS = {
     "mlp": "scaling.models.mlp.MLP",
     "bottleneck": "scaling.models.bottleneck.Bottleneck",
     "linear": "scaling.models.linear.Linear",
+    "custom": "scaling.models.custom.Custom",
     "blobs": f"{__name__}.Blobs",
     "line": f"{__name__}.Line",
+    "drawn": f"{__name__}.Drawn",
+    "npz": "scaling.data.npz.Npz",
     "linear_teacher": "scaling.data.linear_teacher.LinearTeacher",
     "adamw": "scaling.optim.adamw.AdamW",
     "lion": "scaling.optim.lion.Lion",

@@ -1,5 +1,6 @@
 """The training loop against exact theory: one-pass SGD and least squares on a power-law spectrum.
 
+tests/test_validate.py holds the whole pipeline to the same.
 With a = 1.75, b = 1.25: L(t) ~ t^-((a - 1) / b) and L(N) ~ N^-(a - 1) (see scaling/data/linear_teacher.py).
 """
 
@@ -11,6 +12,7 @@ import pytest
 from scaling.train.run import train_run
 from tests.train.runs import folder_of, planned
 
+pytestmark = pytest.mark.slow
 DATA = {"is": "linear_teacher", "a": 1.75, "b": 1.25}
 
 

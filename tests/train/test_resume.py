@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
+from tests.train import nets
 from tests.train.killed import kill_at
 from tests.train.runs import essence, folder_of, planned, stopped_after
 from tests.waiting import Clock
@@ -130,3 +132,29 @@ def test_a_run_killed_before_its_record_keeps_the_same_weights(tmp_path):
     for step, weights in kept.items():
         assert all(torch.equal(weights[name], value) for name, value in read_kept_weights(folder, step).items())
     assert not folder.checkpoint.exists()
+
+
+@pytest.mark.parametrize("other", ["Deeper", "HalfFrozen"])
+def test_a_checkpoint_of_changed_code_is_set_aside_and_the_run_starts_afresh(
+    other, tmp_path, every_step, caplog, monkeypatch
+):
+    run = planned({"steps": 80}, model={"is": "custom", "module": "tests.train.nets.Changing"})
+    folder = folder_of(run, tmp_path / "b")
+    assert train_run(run, folder, device="cpu", stop=stopped_after(30)) is None
+    monkeypatch.setattr(nets, "Changing", getattr(nets, other))
+    straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
+    assert essence(train_run(run, folder, device="cpu")) == essence(straight)
+    assert "its code was changed, or its device; set aside as checkpoint.broken1" in caplog.text
+    assert [line["step"] for line in read_lines(folder.log)] == list(run.quantities.milestones)
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_set_aside(tmp_path, every_step, caplog):
+    run = planned({"steps": 80})
+    straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
+    folder = folder_of(run, tmp_path / "b")
+    assert train_run(run, folder, device="cpu", stop=stopped_after(30)) is None
+    state = read_checkpoint(folder.checkpoint, run.run_id)
+    state["trainer"]["augmentation"] = torch.zeros(16, dtype=torch.uint8)  # the size of a GPU's
+    write_checkpoint(folder.checkpoint, run.run_id, state)
+    assert essence(train_run(run, folder, device="cpu")) == essence(straight)
+    assert "streams are those of another kind of device" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from math import log
 
 import numpy as np
@@ -14,13 +15,16 @@ from scaling.config import plain, read_config
 from scaling.errors import UserError
 from scaling.folders import read_lines
 from scaling.record import read_record
-from scaling.train.errors import OutOfMemory
+from scaling.train.errors import OutOfMemory, explain_memory_errors
 from scaling.train.evaluation import evaluate
 from scaling.train.feed.sets import load_sets
 from scaling.train.loop import TICK_SECONDS
+from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
 from tests.waiting import Clock
+
+CPU = torch.device("cpu")
 
 
 def trained(run, tmp_path, **keys):
@@ -117,12 +121,19 @@ def test_a_batch_in_parts_is_refused_where_its_statistics_matter(tmp_path):
         trained(run, tmp_path)
 
 
+def test_a_micro_batch_is_refused_where_it_would_draw_other_dropout(tmp_path):
+    run = planned({"steps": 5, "micro_batch": 8}, model={"is": "mlp", "width": 8, "depth": 1, "dropout": 0.1})
+    with pytest.raises(UserError, match=r"train\.micro_batch=8 with dropout"):
+        trained(run, tmp_path)
+
+
 def test_settings_of_rounding_are_given_back(tmp_path):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     tf32, fp32 = (planned({"steps": 20, "precision": precision}) for precision in ("tf32", "fp32"))
     assert tf32.run_id != fp32.run_id
-    found, wanted = trained(tf32, tmp_path).points, trained(fp32, tmp_path).points
-    assert found == wanted  # on a CPU there is no difference
+    rounded, exact = trained(tf32, tmp_path), trained(fp32, tmp_path)
+    assert rounded.points == exact.points  # on a CPU there is no difference, and the record says so
+    assert rounded.how["precision"] == exact.how["precision"] == "fp32"
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
@@ -203,13 +214,59 @@ def test_compiled_and_eager_agree(tmp_path):
     assert compiled.points[-1].loss == pytest.approx(eager.points[-1].loss, rel=1e-3)
 
 
+@pytest.mark.slow
+def test_every_shape_is_compiled_once_however_many_there_are(tmp_path, monkeypatch):
+    compiled = []
+
+    def backend(graph, examples):
+        compiled.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr("scaling.train.loop.torch.compile", partial(torch.compile, backend=backend))
+    widths = range(4, 44, 4)
+    for width in (*widths, *widths):
+        model = {"is": "mlp", "width": width, "depth": 1}
+        trained(planned({"steps": 2, "engine": "compile"}, model=model), tmp_path / str(len(compiled)))
+    assert len(compiled) == len(widths)
+
+
 def test_too_little_memory_says_what_to_change(tmp_path):
     run = planned({"steps": 5}, model={"is": "mlp", "width": 10**15, "depth": 1})  # petabytes
     with pytest.raises(
-        OutOfMemory, match=r"train\.micro_batch=16 \(the same run\), train\.precision=bf16 or a smaller model\.width"
+        OutOfMemory,
+        match=r"try train\.micro_batch=16 \(the same run but for rounding\), train\.precision=bf16 "
+        r"or a smaller model\.width",
     ):
         trained(run, tmp_path)
     assert not folder_of(run, tmp_path).record.exists()
+
+
+@pytest.mark.parametrize("keys", [{"dropout": 0.1}, {"norm": "batch"}], ids=str)
+def test_smaller_parts_of_a_batch_are_not_advised_where_they_are_refused(keys, tmp_path):
+    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**15, "depth": 1, **keys})
+    with pytest.raises(OutOfMemory, match=r"try train\.precision=bf16 or a smaller model\.width"):
+        trained(run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "unable to mmap 16 bytes from file <x>: Cannot allocate memory (12)",
+        "std::bad_alloc",
+    ],
+)
+def test_every_word_for_too_little_memory_is_known(words):
+    with pytest.raises(OutOfMemory), explain_memory_errors(planned({"steps": 5}).config, CPU):
+        raise RuntimeError(words)
+
+
+def test_another_error_of_a_gpu_is_not_taken_for_too_little_memory():
+    with pytest.raises(RuntimeError, match="illegal"), explain_memory_errors(planned({"steps": 5}).config, CPU):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:x", "cpu:1", "cuda:99"])
@@ -234,3 +291,34 @@ def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
         assert 0 < progress.loss < 2
         assert progress.examples_per_second == pytest.approx(32 / 0.01, rel=0.15)
     assert essence(watched) == essence(trained(run, tmp_path / "alone"))
+
+
+@pytest.mark.parametrize("optim", ["adamw", "lion", "sgd"])
+def test_a_frozen_layer_stays_as_it_was_drawn_and_is_counted(optim, tmp_path):
+    run = planned(
+        {"steps": 60, "keep": "milestones", "milestones": 6, "clip": 1.0},
+        model={"is": "custom", "module": "tests.train.nets.HalfFrozen"},
+        optim={"is": optim, "lr": 0.01, "weight_decay": 0.5},
+    )
+    record = trained(run, tmp_path)
+    first, *_, last = (read_kept_weights(folder_of(run, tmp_path), step) for step in run.quantities.milestones)
+    changed = {name for name, value in first.items() if not torch.equal(value, last[name])}
+    assert changed == {name for name in first if not name.startswith("first.")}
+    assert record.counts["N_frozen"] == 6 * 8 + 8
+    assert record.counts["N_total"] == sum(value.numel() for value in first.values())
+    assert "N_frozen" not in trained(planned({"steps": 5}), tmp_path).counts
+
+
+def test_a_single_test_example_has_a_loss_and_no_standard_error(tmp_path):
+    x, y = np.eye(3, dtype=np.float32)[np.arange(90) % 3], np.arange(90) % 3
+    held_out = {f"{name}_{split}": part[:1] for split in ("val", "test") for name, part in (("x", x), ("y", y))}
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, **held_out)
+    keys = {"file": "mine.npz", "root": str(tmp_path), "classes": 3, "features": 3, "examples": 90}
+    run = planned({"steps": 100, "milestones": 2}, data={"is": "npz", **keys})
+    record = trained(run, tmp_path)
+    assert record.status == "finished"
+    raw = read_record(folder_of(run, tmp_path)).to_dict()
+    for point in raw["points"]:
+        assert 0 < point["loss"] < log(3)
+        assert (point["loss_se"], point["error"], point["error_se"]) == (None, 0.0, None)
+    assert (raw["data"]["n_test"], raw["data"]["chance_se"]) == (1, None)

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.paper.locality import Filters
+from analysis.figures.seed_range import SeedRange, draw_range, ends_of, seed_range
 from analysis.figures.style import HUES, INK, MARKERS, legend_above, log_axes, margins, value_ticks
 from analysis.numbers import count, measured
 from analysis.wording import augment_words
@@ -34,14 +35,10 @@ class Mosaic:
 
 
 @dataclass(frozen=True)
-class LocalityLine:
-    """Locality against the size of the data set for one augmentation and model: mean, lowest and highest seed."""
+class LocalityLine(SeedRange):
+    """Locality against the size of the data set (x, in examples) for one augmentation and model."""
 
     name: str
-    examples: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 def mosaic(filters: Filters, title: str, side: str = "") -> Mosaic:
@@ -92,11 +89,9 @@ def locality_lines(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> list[L
     kept = kept.assign(locality=kept["run_id"].map({key: one.score for key, one in filters.items()}))
     several, lines = {name: kept[name].nunique() > 1 for name in ("augment", "N")}, []
     for (augment, _), group in kept.groupby(["augment", "N"], sort=False):
-        by = group.groupby("D_unique")["locality"].agg(["mean", "min", "max"])
-        numbers = (by[name].to_numpy(float) for name in ("mean", "min", "max"))
         words = [augment_words(str(augment))] if several["augment"] or not several["N"] else []
         words += [_model(group)] if several["N"] else []
-        lines.append(LocalityLine(", ".join(words), by.index.to_numpy(float), *numbers))
+        lines.append(LocalityLine(**seed_range(group, "D_unique", "locality"), name=", ".join(words)))
     return lines
 
 
@@ -115,14 +110,13 @@ def draw_mosaic(ax: Axes, numbers: Mosaic) -> None:
 def draw_locality(ax: Axes, lines: list[LocalityLine], noise: float) -> None:
     """Draw the curves with their seeds' range; noise: the locality of random weights, dashed."""
     for i, line in enumerate(lines):
-        about = np.stack([line.mean - line.low, line.high - line.mean])
-        style = {"color": HUES[i % len(HUES)], "marker": MARKERS[i % len(MARKERS)], "ms": 4.5, "lw": 1.2}
-        ax.errorbar(line.examples, line.mean, yerr=about, label=line.name, **style)  # type: ignore[arg-type]
-    margins(ax, np.concatenate([line.examples for line in lines]), [1.0])
+        own, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
+        draw_range(ax, line, color=own, marker=marker, ms=4.5, lw=1.2, label=line.name)
+    examples, ends = ends_of(lines)
+    margins(ax, examples, [1.0])
     log_axes(ax, "x")
-    value_ticks(ax, (size for line in lines for size in line.examples))
-    high = max(float(line.high.max()) for line in lines)
-    ax.set_ylim(0, high * 1.35)
+    value_ticks(ax, examples)
+    ax.set_ylim(0, float(ends.max()) * 1.35)
     ax.set_xlabel("training set size (examples)")
     ax.set_ylabel("locality of first-layer filters (0 to 1)")
     ax.axhline(noise, color=INK, lw=0.9, ls=(0, (4, 2)), label="random weights")

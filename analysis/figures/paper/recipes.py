@@ -9,18 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.seed_range import SeedRange, draw_range, ends_of, seed_range
 from analysis.figures.style import GREY, HUES, MARKERS, label, legend_above, log_axes, margins, value_ticks
 
 
 @dataclass(frozen=True)
-class RecipeLine:
-    """One recipe: mean over seeds at each x, lowest and highest seed; level: its value without what x counts."""
+class RecipeLine(SeedRange):
+    """One recipe. level: its value without crops, where x is their number."""
 
     name: str
-    x: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
     level: float | None = None
 
 
@@ -46,9 +43,7 @@ def recipe_numbers(
     """Collect the lines from the rows of each recipe, by its name."""
     lines, y_label = [], label(y)
     for name, rows in groups:
-        by = rows.groupby(x)[y].agg(["mean", "min", "max"])
-        mean, low, high = (by[column].to_numpy(float) for column in ("mean", "min", "max"))
-        lines.append(RecipeLine(name, by.index.to_numpy(float), mean, low, high, (levels or {}).get(name)))
+        lines.append(RecipeLine(**seed_range(rows, x, y), name=name, level=(levels or {}).get(name)))
         y_label = label(y, rows)
     return RecipeNumbers(tuple(lines), x_label, y_label, level_label)
 
@@ -57,16 +52,14 @@ def draw_recipes(ax: Axes, numbers: RecipeNumbers) -> None:
     """Draw the lines with their seeds' range, and their levels dotted."""
     for i, line in enumerate(numbers.lines):
         own, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
-        about = np.stack([line.mean - line.low, line.high - line.mean])
-        ax.errorbar(line.x, line.mean, yerr=about, color=own, marker=marker, ms=4.5, lw=1.2, label=line.name)
+        draw_range(ax, line, color=own, marker=marker, ms=4.5, lw=1.2, label=line.name)
         if line.level is not None:
             ax.axhline(line.level, color=own, lw=0.9, ls=":", zorder=1)
     levels = [line.level for line in numbers.lines if line.level is not None]
     if levels:
         ax.plot([], [], color=GREY, lw=0.9, ls=":", label=numbers.level_label)
-    x = np.concatenate([line.x for line in numbers.lines])
-    y = [part for line in numbers.lines for part in (line.low, line.high)]
-    margins(ax, x, np.concatenate([*y, levels]), 0.08)
+    x, y = ends_of(numbers.lines)
+    margins(ax, x, np.concatenate([y, levels]), 0.08)
     log_axes(ax)
     value_ticks(ax, x)
     ax.set_xlabel(numbers.x_label)

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.seed_range import SeedRange, draw_range, seed_range
 from analysis.figures.style import colours, label, legend_above, log_axes, margins, value_bar
 from analysis.numbers import flops, measured
 
 
 @dataclass(frozen=True)
-class DepthLine:
-    """One depth at one budget: its sizes, the mean over seeds, the lowest and the highest seed."""
+class DepthLine(SeedRange):
+    """One depth at one budget; x: its weights N."""
 
     depth: float
-    N: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,20 +35,18 @@ class ShapeNumbers:
 
 def shape_numbers(rows: pd.DataFrame, y: str) -> list[ShapeNumbers]:
     """Collect a panel for each budget from the ends of runs; all panels share their axes."""
-    cells = rows.groupby(["budget", "depth", "width", "N"])[y].agg(["mean", "min", "max"]).reset_index().astype(float)
-    depths = tuple(sorted(float(depth) for depth in cells["depth"].unique()))
-    limits = ((cells["N"].min(), cells["N"].max()), (cells["min"].min(), cells["max"].max()))
+    depths = tuple(sorted(float(depth) for depth in rows["depth"].unique()))
+    limits = ((rows["N"].min(), rows["N"].max()), (rows[y].min(), rows[y].max()))
     found = []
-    for _, group in cells.groupby("budget"):
-        lines = []
-        for _, own in group.groupby("depth"):
-            own = own.sort_values("N")
-            columns = (own[name].to_numpy(float) for name in ("N", "mean", "min", "max"))
-            lines.append(DepthLine(float(own["depth"].iloc[0]), *columns))
-        top = group.sort_values("mean").iloc[0]
+    for budget, group in rows.groupby("budget"):
+        lines = tuple(
+            DepthLine(**seed_range(own, "N", y), depth=float(str(depth))) for depth, own in group.groupby("depth")
+        )
+        means = group.groupby(["depth", "width", "N"])[y].mean().reset_index().astype(float)
+        top = means.sort_values(y).iloc[0]
         edge = any(top[name] in (group[name].min(), group[name].max()) for name in ("depth", "width"))
-        best = (top["depth"], top["width"], top["N"], top["mean"])
-        found.append(ShapeNumbers(top["budget"], tuple(lines), best, edge, depths, limits, label(y, rows)))
+        best = (top["depth"], top["width"], top["N"], top[y])
+        found.append(ShapeNumbers(float(str(budget)), lines, best, edge, depths, limits, label(y, rows)))
     return found
 
 
@@ -60,9 +54,7 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
     """Draw one budget; a star marks its best shape."""
     colour = colours(numbers.depths)
     for line in numbers.lines:
-        own = colour[line.depth]
-        about = np.stack([line.mean - line.low, line.high - line.mean])
-        ax.errorbar(line.N, line.mean, yerr=about, fmt="o-", color=own, ms=3.5, lw=1.1, zorder=3)
+        draw_range(ax, line, fmt="o-", color=colour[line.depth], ms=3.5, lw=1.1, zorder=3)
     depth, width, N, y = numbers.best
     said = f"best: depth {depth:.0f}, width {width:.0f}"
     ax.plot(N, y, "*", color=colour[depth], mec="black", mew=0.6, ms=11, ls="none", zorder=4, label=said)
@@ -75,7 +67,7 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
 
 
 def best_words(panels: Sequence[ShapeNumbers]) -> str:
-    """Say each budget's best shape in a sentence."""
+    """Return a sentence with each budget's best shape."""
     said = []
     for one in panels:
         depth, width, _, y = one.best

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.estimates.conventions import Exponents, under
+from analysis.estimates.conventions import Exponents, counted_by
 from analysis.figures.equation import Curve, curve_of_fit
 from analysis.figures.style import GREY, INK, colours, label, legend_below, log_axes, margins, value_bar
 from analysis.numbers import short
@@ -45,7 +45,7 @@ class ZhaiNumbers:
 def zhai_numbers(rows: pd.DataFrame, y: str, found: Exponents) -> ZhaiNumbers:
     """Collect the figure's numbers from final rows and milestones of constant-rate runs, and their frontier's law."""
     convention = found.convention
-    rows = under(rows, convention)
+    rows = counted_by(rows, convention)
     table = cells(rows, y)
     series = []
     for _, group in table.groupby(["N", "D_unique", "width", "depth"], sort=True):

@@ -1,6 +1,8 @@
 """Prepared images: uint8 arrays of one resolution on disk, written once; large ones are mapped into memory.
 
 The training images are in the subset order of seed 0, so that every subset of that seed is the front of the file.
+They are written in a hidden folder that a killed process leaves behind for the next one to go on from, and named when
+they are whole.
 """
 
 from __future__ import annotations
@@ -10,21 +12,25 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, Published
+from scaling.data.check import check_labels
 from scaling.data.finite import SPLIT_SEED, Whole
 from scaling.data.memory import load_array
 from scaling.data.pixels import moments
 from scaling.data.prepare.pictures import Pictures, pixels
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
-from scaling.folders import folder_aside
+from scaling.folders import write_aside
 
 ORDER_SEED = 0  # of the order in which training images are written
 SCHEMA = 1
-PLACES = "test-places.npy"
+FACTS, PLACES = "facts.json", "test-places.npy"
+NOTED_SECONDS = 10.0  # between two notes of what is on the disk: each waits for it
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Facts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     published: int | None = None  # images of the split that the test images come from, where PLACES are known
+    originals: str | None = None  # what they were made from (see originals.py); None: before version 0.2
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Prepared:
     @classmethod
     def open(cls, folder: Path | str) -> Prepared:
         """Read the facts of prepared images; UserError where the folder is damaged."""
-        path = Path(folder) / "facts.json"
+        path = Path(folder) / FACTS
         try:
             facts = Facts(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
@@ -81,9 +88,20 @@ def prepared_folder(folder: Path, *, image_size: int, channels: int) -> Path:
 
 
 def find_prepared(folder: Path, *, image_size: int, channels: int) -> Path | None:
-    """Return the folder of images prepared at this resolution, None where there is none."""
+    """Return the folder of images prepared at this resolution, None where there is none, or not all of it."""
     found = prepared_folder(folder, image_size=image_size, channels=channels)
-    return found if (found / "facts.json").is_file() else None
+    return found if (found / FACTS).is_file() and _is_whole(Prepared.open(found)) else None
+
+
+def _is_whole(prepared: Prepared) -> bool:
+    """Say whether every array is there, as long as it has to be."""
+    facts, folder = prepared.facts, prepared.folder
+    least = {f"{name}-images.npy": n * facts.channels * facts.image_size**2 for name, n in facts.examples.items()}
+    least |= {f"{name}-labels.npy": n for name, n in facts.examples.items()}
+    try:
+        return all((folder / name).stat().st_size > size for name, size in least.items())
+    except FileNotFoundError:
+        return False
 
 
 def write_prepared(
@@ -92,26 +110,77 @@ def write_prepared(
     *,
     image_size: int,
     channels: int,
+    originals: str | None = None,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Prepared:
-    """Decode, crop and resize all pictures into arrays, written whole or not at all.
+    """Decode, crop and resize all pictures into arrays, named when they are whole; go on where a killed one stopped.
 
-    `watch`: called from time to time with the split, the pictures done and their number.
+    originals: tells the pictures from others, so that nothing is mixed; watch: called from time to time with the
+    split, the pictures done and their number. One process at a time may write into a folder.
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
     rows = _rows(pictures)
-    with folder_aside(final) as aside:
-        _check_room(aside, sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
-        published = None
-        for split, parts in rows.items():
-            told = _named(watch, split)
-            _write_split(pictures[split], parts, aside, size=image_size, channels=channels, watch=told)
-            published = _write_places(pictures[split], parts, aside) or published
-        examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
-        mean, std = moments(np.load(aside / "train-images.npy", mmap_mode="r"))
-        facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published)
-        (aside / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
+    partial = Partial(final.with_name(f".{final.name}.partial"), originals or "")
+    partial.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
+    published = None
+    for split, parts in rows.items():
+        told = _named(watch, split)
+        _write_split(pictures[split], parts, partial, split, size=image_size, channels=channels, watch=told)
+        published = _write_places(pictures[split], parts, partial.folder) or published
+    examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
+    mean, std = moments(np.load(partial.folder / "train-images.npy", mmap_mode="r"))
+    facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published, originals)
+    write_aside(partial.folder / FACTS, json.dumps(asdict(facts), indent=1))
+    partial.name(final)
     return Prepared.open(final)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A folder of arrays that are being written, and how far they are; originals: what they are made from."""
+
+    folder: Path
+    originals: str
+
+    @property
+    def progress(self) -> Path:
+        """How many pictures of each split are on the disk."""
+        return self.folder / "progress.json"
+
+    def begin(self, *, room: int) -> None:
+        """Make the folder, or keep it where it is of the same originals; UserError where `room` bytes are missing."""
+        if self._read().get("originals") != self.originals:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        taken = sum(path.stat().st_blocks * 512 for path in self.folder.glob("*"))
+        _check_room(self.folder.parent, room - taken)
+        self.folder.mkdir(exist_ok=True)
+        write_aside(self.progress, json.dumps({"done": {}, **self._read(), "originals": self.originals}))
+
+    def done(self, split: str) -> int:
+        """Return how many pictures of a split are on the disk."""
+        return int(self._read().get("done", {}).get(split, 0))
+
+    def note(self, split: str, done: int) -> None:
+        """Write down how many are; their arrays have been flushed."""
+        found = self._read()
+        write_aside(self.progress, json.dumps({**found, "done": {**found["done"], split: done}}))
+
+    def name(self, final: Path) -> None:
+        """Put the whole folder in its place, and remove what was there."""
+        self.progress.unlink()
+        former = final.with_name(f".{final.name}.former")
+        shutil.rmtree(former, ignore_errors=True)
+        if final.exists():
+            final.rename(former)
+        self.folder.rename(final)
+        shutil.rmtree(former, ignore_errors=True)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self.progress.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
 
 
 def _write_places(pictures: Pictures, parts: Mapping[str, np.ndarray], folder: Path) -> int | None:
@@ -127,7 +196,7 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"found {free / 1e9:.1f} GB free on the disk of {folder.parent}; wanted {needed / 1e9:.1f} GB "
+            f"found {free / 1e9:.1f} GB free on the disk of {folder}; wanted {needed / 1e9:.1f} GB "
             f"for the arrays; make room, or give a smaller data.image_size"
         )
 
@@ -135,6 +204,8 @@ def _check_room(folder: Path, needed: int) -> None:
 def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
     """Return which pictures of each original split go into which split of ours, in the order of writing."""
     held_out = [name for name in SPLITS[1:] if name in pictures]
+    for name, split in pictures.items():
+        check_labels(split.labels, "labels", f"the {name} images")
     if "train" not in pictures or not held_out:
         found = ", ".join(sorted(pictures)) or "no split"
         raise UserError(f"found {found}; wanted train and at least one of validation and test; add its images")
@@ -159,30 +230,39 @@ def _places(names: Sequence[str] | None) -> np.ndarray | None:
 def _write_split(
     pictures: Pictures,
     parts: Mapping[str, np.ndarray],
-    folder: Path,
+    partial: Partial,
+    split: str,
     *,
     size: int,
     channels: int,
     watch: Callable[[int, int], None],
 ) -> None:
-    total = len(pictures.labels)
+    total, done = len(pictures.labels), partial.done(split)
     part_of = np.empty(total, dtype=np.int64)
     place = np.empty(total, dtype=np.int64)
-    arrays = []
+    arrays: list[np.memmap[Any, np.dtype[np.uint8]]] = []
     for index, (name, rows) in enumerate(parts.items()):
         part_of[rows], place[rows] = index, np.arange(len(rows))
+        path, mode = partial.folder / f"{name}-images.npy", "r+" if done else "w+"
         shape = (len(rows), channels, size, size)
-        path = folder / f"{name}-images.npy"
-        arrays.append(np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape))
-        np.save(folder / f"{name}-labels.npy", pictures.labels[rows])
-    for start, images in pixels(pictures, size=size, channels=channels):
-        stop = start + len(images)
+        arrays.append(np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape))
+        np.save(partial.folder / f"{name}-labels.npy", pictures.labels[rows])
+    noted = monotonic()
+    for start, images in pixels(pictures, size=size, channels=channels, start=done) if done < total else ():
+        done = start + len(images)
+        if done > total:
+            break
         for index, array in enumerate(arrays):
-            mine = part_of[start:stop] == index
-            array[place[start:stop][mine]] = images[mine]
-        watch(stop, total)
-    for array in arrays:
-        array.flush()
+            mine = part_of[start:done] == index
+            array[place[start:done][mine]] = images[mine]
+        if monotonic() - noted >= NOTED_SECONDS or done == total:
+            for array in arrays:
+                array.flush()
+            partial.note(split, done)
+            noted = monotonic()
+        watch(done, total)
+    if done != total:
+        raise UserError(f"found {done} {split} pictures with {total} labels; wanted one each; mend the originals")
 
 
 def _named(watch: Callable[[str, int, int], None] | None, split: str) -> Callable[[int, int], None]:

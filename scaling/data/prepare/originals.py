@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +17,45 @@ from scaling.errors import UserError
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 PICKLED = (("data_batch_1", "test_batch"), ("train", "test", "meta"))  # CIFAR-10 and CIFAR-100 for Python
+READ = SUFFIXES | {".parquet", ".arrow", ".json", ".bin", ".txt"}  # of files that pictures or labels are read from
+HIDDEN = (".", "__MACOSX")  # begin the names of what systems and editors leave beside a user's files
+PREPARED = "prepared-"  # begins the names of folders of arrays
 UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images of all classes, and which is which
 
 
 def find_pictures(folder: Path) -> dict[str, Pictures]:
     """Return the splits found in a folder, or else in one below it, {} where there are none."""
-    below = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(("prepared-", ".")))
+    below = sorted(path for path in _shown(folder) if path.is_dir() and not path.name.startswith(PREPARED))
     for place in (folder, *below):
         found = _splits(place) or _binary(place)
         if usable := {split: pictures for split, pictures in found.items() if _labelled(pictures)}:
             return usable
     return {}
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a hash of the names, sizes and times of the originals in a folder, "" where there are none."""
+    facts = []
+    for file in _files(folder, follow=True):
+        if file.suffix.lower() in READ:
+            found = file.stat()
+            facts.append((str(file.relative_to(folder)), found.st_size, found.st_mtime_ns))
+    return hashlib.sha256(repr(sorted(facts)).encode()).hexdigest()[:16] if facts else ""
+
+
+def _files(folder: Path, *, follow: bool = False) -> Iterator[Path]:
+    """Yield every file below a folder, without prepared arrays and what is hidden; follow: behind links, too."""
+    seen = set[str]()
+    for where, folders, files in os.walk(folder, followlinks=follow):
+        real = os.path.realpath(where)
+        folders[:] = [] if real in seen else [n for n in folders if not n.startswith((*HIDDEN, PREPARED))]
+        seen.add(real)
+        yield from (Path(where, name) for name in files if not name.startswith(HIDDEN))
+
+
+def _shown(folder: Path) -> list[Path]:
+    """Return what lies in a folder, if it is there, without what is hidden."""
+    return [path for path in folder.iterdir() if not path.name.startswith(HIDDEN)] if folder.is_dir() else []
 
 
 def from_hub(name: str) -> dict[str, Pictures]:
@@ -58,16 +89,16 @@ def _splits(folder: Path) -> dict[str, Pictures]:
 def _directory(folder: Path, names: tuple[str, ...]) -> Path | None:
     """Return the folder of a split, such as val or imagenet21k_val."""
     exact = (folder / name for name in names)
-    ending = (path for name in names for path in sorted(folder.glob(f"*_{name}")))
+    ending = (path for name in names for path in sorted(_shown(folder)) if path.name.endswith(f"_{name}"))
     return next((path for path in (*exact, *ending) if path.is_dir()), None)
 
 
 def _labelled(pictures: Pictures) -> bool:
-    return len(pictures.labels) > 0 and int(pictures.labels.min()) >= 0  # hidden labels are published as -1
+    return len(pictures.labels) > 0 and int(pictures.labels.max()) >= 0  # hidden labels are published as -1
 
 
 def _classes(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir() if path.is_dir())
+    return sorted(path.name for path in _shown(directory) if path.is_dir())
 
 
 def _of_folders(directory: Path, classes: list[str]) -> Pictures:
@@ -80,7 +111,7 @@ def _of_folders(directory: Path, classes: list[str]) -> Pictures:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        mine = sorted(path for path in (directory / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        mine = sorted(path for path in _files(directory / name) if path.suffix.lower() in SUFFIXES)
         files += mine
         labels += [label] * len(mine)
     return Pictures(np.array(labels, dtype=np.int64), lambda: iter(files), lambda: [path.name for path in files])
@@ -106,10 +137,11 @@ def _parquet(folder: Path, names: tuple[str, ...]) -> list[Path]:
     named = [
         path
         for place in (folder, folder / "data")
-        for path in sorted(place.glob("*.parquet"))
-        if path.name.split(".")[0].split("-")[0] in names
+        for path in sorted(_shown(place))
+        if path.suffix == ".parquet" and path.name.split(".")[0].split("-")[0] in names
     ]
-    return named or [path for name in names for path in sorted((folder / name).glob("*.parquet"))]
+    inside = (path for name in names for path in sorted(_shown(folder / name)))
+    return named or [path for path in inside if path.suffix == ".parquet"]
 
 
 def _binary(folder: Path) -> dict[str, Pictures]:

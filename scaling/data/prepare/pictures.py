@@ -9,12 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.errors import UserError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 AT_A_TIME = 2_000  # pictures decoded side by side
+SIXTEEN = ("PNG", "PPM")  # formats whose greys of more than 8 bits Pillow reads as 16 in 32
 
 Picture = Path | bytes | np.ndarray  # a file, its content, or pixels (height, width, channels)
 
@@ -25,7 +30,7 @@ def no_names() -> None:
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split: `labels` (n,) int64; `read`: yields the pictures in the same order; `names`: returns their file names.
+    """One split: `labels` (n,) int64; read: yields the pictures in the same order; names: returns their file names.
 
     `names` returns None where they are not known.
     """
@@ -35,13 +40,13 @@ class Pictures:
     names: Callable[[], list[str] | None] = no_names
 
 
-def pixels(pictures: Pictures, *, size: int, channels: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the position of some pictures and their centre squares, (n, channels, size, size) uint8, in order."""
+def pixels(pictures: Pictures, *, size: int, channels: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the position of some pictures, from `start`, and their centre squares, (n, channels, size, size) uint8."""
 
     def decode(picture: Picture) -> np.ndarray:
         return decoded(picture, size=size, channels=channels)
 
-    start, source = 0, pictures.read()
+    source = islice(pictures.read(), start, None)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and resizing release the interpreter's lock
         while block := list(islice(source, AT_A_TIME)):
             yield start, np.stack(list(pool.map(decode, block)))
@@ -58,11 +63,28 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
         else:
             image = Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)
             image.draft(None, (2 * size, 2 * size))  # lets a JPEG be decoded at a fraction of its size
-        image = image.convert("RGB" if channels == 3 else "L")
+        image = _eight_bits(image, picture).convert("RGB" if channels == 3 else "L")
     except OSError as error:
-        name = picture if isinstance(picture, Path) else "a picture"
-        raise UserError(f"found {name}, which cannot be decoded ({error}); mend or remove it") from error
+        raise UserError(f"found {_named(picture)}, which cannot be decoded ({error}); mend or remove it") from error
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
     array = np.asarray(image, dtype=np.uint8)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _eight_bits(image: Image, picture: Picture) -> Image:
+    """Return a grey image of 16 bits as its higher 8, as Pillow reads colours; UserError where the scale is unknown."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UserError(
+            f"found {_named(picture)}, whose pixels are {'whole numbers' if image.mode == 'I' else 'floats'} of 32 "
+            f"bits; wanted 8 or 16 bits a channel, whose white is known; convert it"
+        )
+    return image
+
+
+def _named(picture: Picture) -> str:
+    return str(picture) if isinstance(picture, Path) else "a picture"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
 import shutil
 from pathlib import Path
 
+from scaling.data.prepare.alone import alone
 from scaling.folders import folder_aside
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,7 @@ def staged_copy(source: Path, stage: str | None) -> Path:
     target = folder / f"{source.name}-{_fingerprint(source)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{target.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(folder / f".{target.name}.lock", doing=f"copying {source} to {folder}"):
             if not target.exists():
                 with folder_aside(target) as aside:
                     shutil.copytree(source, aside, dirs_exist_ok=True)

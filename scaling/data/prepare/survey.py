@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from scaling.compose.roots import roots
-from scaling.config import read_group
-from scaling.data.base import Arrays, DataSet, Source
+from scaling.compose.members import member, members
+from scaling.config import check_frozen, read_group
+from scaling.data.base import DataSet, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.arrays import write_prepared
-from scaling.data.prepare.originals import find_pictures, from_hub
-from scaling.errors import UserError, suggestion
+from scaling.data.prepare.alone import alone
+from scaling.data.prepare.arrays import Prepared, find_prepared, prepared_folder, write_prepared
+from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
+from scaling.errors import UserError
 
 Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
 
 @dataclass(frozen=True)
 class Found:
-    """A data set by name: `where` it is or was looked for; `advice`: what to do where it is not ready."""
+    """A data set by name: `where` it is or was looked for; advice: what to do where it is not ready."""
 
     name: str
     ready: bool
@@ -47,61 +48,58 @@ class Ready:
 
 def survey() -> list[Found]:
     """Return for every data set whether it is on this machine; reads no examples."""
-    return [_found(name, read_set(name, {}).source()) for name, raw in known_sets().items() if _is_complete(raw)]
+    found = (_look_for(name, file) for name, file in members("data").items())
+    return [entry for entry in found if entry is not None]
 
 
-def prepare(name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None) -> Ready:
+def prepare(
+    name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None, force: bool = False
+) -> Ready:
     """Prepare a data set, open it and check it; UserError says what is missing and what to do.
 
-    `settings`: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
-    written beside the originals, once for each resolution; other data needs no preparation and is only checked.
+    settings: data keys by name, such as {"image_size": 64, "root": "…"}. Images are decoded, cropped, resized and
+    written beside the originals, once for each resolution, and again where the originals have changed since, or with
+    `force`; other data needs no preparation and is only checked.
     """
     data = read_set(name, settings or {})
-    if isinstance(data, ImageSet) and not data.source().ready:
-        data = _prepare_images(data, watch)
+    if isinstance(data, ImageSet) and (force or not _is_current(data)):
+        _prepare_images(data, watch, force=force)
     splits = data.load(None)
     return Ready(
         name=name,
         where=data.source().where,
         shape=data.shape,
         classes=data.classes,
-        n_train=len(splits.train) if isinstance(splits.train, Arrays) else None,
+        n_train=None if isinstance(splits.train, Stream) else len(splits.train),
         n_validation=len(splits.validation),
         n_test=len(splits.test),
         chance=splits.chance,
     )
 
 
-def known_sets() -> dict[str, dict[str, Any]]:
-    """Return the configs in conf/data by name, the user's own among them."""
-    found: dict[str, dict[str, Any]] = {}
-    for folder in reversed(roots("conf")):
-        for file in sorted((folder / "data").glob("*.yaml")):
-            raw = yaml.safe_load(file.read_text())
-            if isinstance(raw, dict) and "_target_" in raw:
-                found[file.stem] = raw
-    return found
-
-
-def _is_complete(raw: Mapping[str, Any]) -> bool:
-    """Say whether a config declares all sizes; npz, for instance, leaves them to the user."""
-    return raw.get("classes", 1) is not None
-
-
 def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
     """Return the data set of this name with some of its keys set."""
-    known = known_sets()
-    if name not in known:
-        raise UserError(f"found no data set {name!r}; {suggestion(name, known)}")
-    data: DataSet = read_group("data", {**known[name], **settings})
+    data: DataSet = read_group("data", member("data", name, settings))
+    check_frozen("data", data)
     return data
 
 
-def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
-    folder = data.place
-    pictures = find_pictures(folder)
+def _is_current(data: ImageSet) -> bool:
+    """Say whether images are prepared, of the originals that are there now; these may have been removed since."""
+    found = find_prepared(data.place, image_size=data.image_size, channels=data.channels)
+    if found is None:
+        return False
+    before, now = Prepared.open(found).facts.originals, fingerprint(data.place)
+    return before in (None, now) or not now
+
+
+def _prepare_images(data: ImageSet, watch: Watch | None, *, force: bool) -> None:
+    """Turn images into arrays, unless another process has just done so."""
+    folder, pictures, originals = data.place, find_pictures(data.place), fingerprint(data.place)
+    if not pictures and data.source().ready and not force:
+        return
     if not pictures and data.hub_name:
-        pictures = from_hub(data.hub_name)
+        pictures, originals = from_hub(data.hub_name), f"hub {data.hub_name}"
     if not pictures:
         raise UserError(f"found no images of {data.name} in {folder}; wanted its originals; {data.originals_advice()}")
     labels = pictures["train"].labels if "train" in pictures else np.zeros(0, dtype=np.int64)
@@ -110,10 +108,22 @@ def _prepare_images(data: ImageSet, watch: Watch | None) -> ImageSet:
             f"found {len(labels)} training images in {folder}; wanted the {data.examples} declared for {data.name}; "
             f"complete them, or give data.examples={len(labels)} to use these"
         )
-    write_prepared(pictures, folder, image_size=data.image_size, channels=data.channels, watch=watch)
+    sizes = {"image_size": data.image_size, "channels": data.channels}
+    final = prepared_folder(folder, **sizes)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(final.with_name(f".{final.name}.lock"), doing=f"preparing {final}"):
+        if force or not _is_current(data):
+            write_prepared(pictures, folder, **sizes, originals=originals, watch=watch)
     MEMORY.clear()  # may hold what lay there before
-    return data
 
 
-def _found(name: str, source: Source) -> Found:
+def _look_for(name: str, file: Path) -> Found | None:
+    """Say where a data set is; None for a file that leaves sizes to the user, as npz does, or names no class."""
+    try:
+        config = member("data", name)
+        if "_target_" not in config or config.get("classes", 1) is None:
+            return None
+        source = read_group("data", config).source()
+    except UserError as error:  # of this file alone: the others are told
+        return Found(name, ready=False, where=str(file), advice=str(error))
     return Found(name, source.ready, source.where, source.advice)

@@ -167,8 +167,8 @@ class Life(Enum):
 class Observer:
     """Tells live claims from dead ones by its own clock, the process table and, where there is one, the scheduler.
 
-    `job`: the observer's own job: the scheduler has it running, which says nothing of its earlier life's claims.
-    `knows`: whether the scheduler has a job running; None where it cannot say.
+    job: the observer's own job: the scheduler has it running, which says nothing of its earlier life's claims.
+    knows: whether the scheduler has a job running; None where it cannot say.
     """
 
     def __init__(

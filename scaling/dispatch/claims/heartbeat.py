@@ -13,18 +13,22 @@ from typing import Any
 
 from scaling.dispatch.claims.claim import HeldClaim
 from scaling.dispatch.claims.stop import Stop
+from scaling.folders import Place
 
 log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between two looks at the reasons to leave
 
 
 class Heartbeat(threading.Thread):
-    """Beats the claim that is held, and passes on reasons to leave."""
+    """Beats the claim that is held, and passes on reasons to leave; home: the results, which have to stay."""
 
-    def __init__(self, stop: Stop, looks: Sequence[Callable[[str], tuple[str, str]]] = ()) -> None:
+    def __init__(
+        self, stop: Stop, looks: Sequence[Callable[[str], tuple[str, str]]] = (), *, home: Place | None = None
+    ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._stop_asked = stop
         self._looks = looks
+        self._home = home
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._held: HeldClaim | None = None
@@ -96,6 +100,8 @@ class Heartbeat(threading.Thread):
         if self._held is None or now - self._beaten < self._held.claim.period:
             return
         self._beaten = now
+        if self._home is not None and self._home.gone:
+            self._end_process("the results were moved away from under this worker")
         if not self._held.beat(self._progress):
             self._stop_asked.run_reason = "superseded"
 
@@ -105,5 +111,9 @@ class Heartbeat(threading.Thread):
             return
         still = time.monotonic() - self._advanced
         if still > self._stuck_seconds:
-            log.critical("run %s has made no step for %.0f s: its worker ends itself", self._run_id, still)
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._end_process(f"no step was made for {still:.0f} s")
+
+    def _end_process(self, why: str) -> None:
+        """End this process at once, with nothing more written; another worker goes on from the checkpoint."""
+        log.critical("run %s: %s; its worker ends itself", self._run_id, why)
+        os.kill(os.getpid(), signal.SIGKILL)

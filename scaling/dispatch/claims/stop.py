@@ -38,7 +38,7 @@ class Signals:
 class Stop:
     """Whether to leave, and why; the training loop asks at every step, so the answer is one attribute.
 
-    `reason`: for the whole worker (interrupted, cancelled, preempted, …); `run_reason`: for the present run alone.
+    reason: for the whole worker (interrupted, cancelled, preempted, …); run_reason: for the present run alone.
     """
 
     def __init__(self) -> None:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
-    from scaling.plan.planned import PlannedRun
+    from scaling.config import RunConfig
 
 
-def check_devices(runs: Sequence[PlannedRun]) -> None:
+def check_devices(configs: Collection[RunConfig]) -> None:
     """Look for the devices that are named; UserError where one is not here."""
-    for device in {run.config.train.device for run in runs} - {"auto", "cpu"}:
+    for device in {config.train.device for config in configs} - {"auto", "cpu"}:
         from scaling.train.device import find_device
 
         find_device(device)
 
 
-def check_data(runs: Sequence[PlannedRun]) -> None:
+def check_data(configs: Collection[RunConfig]) -> None:
     """Look for data and for the files that stages read; UserError says what is missing and what to do."""
-    for data in {run.config.data for run in runs}:
+    for data in {config.data for config in configs}:
         source = data.source()
         if not source.ready:
             raise UserError(f"found no {data.name} at {source.where}; wanted its data; {source.advice}")
-    for stage in {run.config.stage for run in runs}:
+    for stage in {config.stage for config in configs}:
         for file in stage.files():
             if not file.is_file():
                 raise UserError(f"found no file {file}, which stage={stage.name} reads; put it there")

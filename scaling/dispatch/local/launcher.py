@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scaling import devices
-from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
+from scaling.dispatch.states.state import RunState, State, Status, eta
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
+    from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
-    from scaling.plan.planned import PlannedRun
+
+
+def _shown(order: Order, view: View) -> Callable[[Any], None]:
+    """Return what shows the progress of a single run."""
+    [entry] = order.entries
+    started = time.monotonic()
+
+    def show(progress: Any) -> None:
+        state = RunState(
+            entry.run_id,
+            entry.label,
+            State.RUNNING,
+            seconds=time.monotonic() - started,
+            forecast_seconds=entry.forecast_seconds,
+            step=progress.step,
+            steps=progress.steps,
+            loss=progress.loss,
+            speed=progress.examples_per_second,
+        )
+        view.update(Status(order.folder.name, (state,), eta([state])))
+
+    return show
 
 
 class LocalLauncher:
@@ -25,12 +49,12 @@ class LocalLauncher:
     def __init__(self, settings: Local) -> None:
         self._settings = settings
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
+    def check(self, configs: Collection[RunConfig]) -> None:
         """Look for devices, data and files; UserError says what is missing."""
         from scaling.dispatch.local.check import check_data, check_devices
 
-        check_devices(runs)
-        check_data(runs)
+        check_devices(configs)
+        check_data(configs)
 
     def capacity(self, devices_named: Collection[str], runs: int) -> Capacity:
         """Return how many workers there will be."""
@@ -45,7 +69,8 @@ class LocalLauncher:
             from scaling.dispatch.single import run_single
 
             os.environ.update(devices.thread_environment(self._settings.threads))  # torch reads them once, at its start
-            outcome = run_single(order, self._settings)
+            with view:
+                outcome = run_single(order, self._settings, watch=_shown(order, view))
         else:
             from scaling.dispatch.local.run import run_local
 
@@ -59,6 +84,10 @@ class LocalLauncher:
     def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str]:
         """Return nothing: workers are processes, which claims name."""
         return {}
+
+    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+        """Return nothing: the dispatcher looks after its workers."""
+        return []
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """Return nothing: workers leave by their stop file."""

@@ -62,7 +62,7 @@ class Pool:
             process.wait()
         facts = self.dispatch.read()
         if facts is None:
-            shutil.rmtree(self.dispatch.path)
+            shutil.rmtree(self.dispatch.path, ignore_errors=True)  # it may have been moved
         else:
             self.dispatch.write(replace(facts, ended=True))
 

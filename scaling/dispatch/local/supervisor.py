@@ -10,6 +10,7 @@ from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import Report
 from scaling.errors import UserError
+from scaling.folders import Place
 
 if TYPE_CHECKING:
     from scaling.dispatch.local.pool import Pool
@@ -29,6 +30,8 @@ class Supervisor:
         self._view = view
         self._stop = Stop()
         self._alive = list(pool.jobs)
+        self._results = pool.task.folder.results
+        self._home = Place(self._results)
         self._deaths = DEATHS * len(pool.jobs)
         self._reports: list[Report] = []
         self.held = ""
@@ -51,6 +54,11 @@ class Supervisor:
     def _wait(self) -> None:
         looked = 0.0
         while self._alive:
+            if self._home.gone:
+                raise UserError(
+                    f"found that {self._results} was moved or removed while its runs were trained; wanted it to stay; "
+                    f"nothing that was written is lost: give the same command with results=DIR for where it is now"
+                )
             if self._stop.reason:
                 self._leave()
                 return

@@ -13,7 +13,7 @@ ARRAY_DEFAULT = 1001  # SLURM's own MaxArraySize where its config does not answe
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition; `minutes`: its time limit, None where there is none; `gpus`: as sinfo words them."""
+    """One partition; minutes: its time limit, None where there is none; gpus: as sinfo words them."""
 
     name: str
     default: bool
@@ -26,7 +26,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a dispatcher has to know; `accounting`: whether sacct answers."""
+    """What a dispatcher has to know; accounting: whether sacct answers."""
 
     version: str
     partitions: tuple[Partition, ...]

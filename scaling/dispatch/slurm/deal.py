@@ -49,7 +49,7 @@ def deal(
     """Group runs by the memory and the time that they need, and size the jobs of each group.
 
     Runs that start from one another stay together, so that no job waits for another group's.
-    `memory`: forecast bytes by run_id; `limit`: minutes that the partition allows.
+    memory: forecast bytes by run_id; limit: minutes that the partition allows.
     """
     families = _families(queue)
     grouped = [replace(entry, group=_group(families[entry.run_id], launcher, memory or {})) for entry in queue]

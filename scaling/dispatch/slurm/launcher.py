@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from scaling.dispatch.dispatches import Dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
@@ -14,9 +14,9 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
+    from scaling.config import RunConfig
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
-    from scaling.plan.planned import PlannedRun
 
 
 class SlurmLauncher:
@@ -25,7 +25,7 @@ class SlurmLauncher:
     def __init__(self, settings: Slurm) -> None:
         self._settings = settings
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
+    def check(self, configs: Collection[RunConfig]) -> None:
         """Look for nothing: devices and data are those of the nodes."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
@@ -49,6 +49,12 @@ class SlurmLauncher:
         """Ask squeue."""
         jobs = [job for dispatch in dispatches for job in dispatch.jobs]
         return scheduler.job_states(jobs, users={dispatch.user for dispatch in dispatches})
+
+    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+        """Return why jobs wait that need not, by squeue, and how jobs ended in which no training began."""
+        from scaling.dispatch.slurm.trouble import jobs_in_trouble
+
+        return jobs_in_trouble(dispatches)
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """Call scancel."""

@@ -88,6 +88,16 @@ def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
     return {job: state for job, _, state in lines if job}
 
 
+def waiting_for(users: Collection[str] = ()) -> dict[str, str] | None:
+    """Return the jobs of these users that have not ended, with what they wait for ('' where they run)."""
+    names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
+    said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T|%r"])
+    if said is None:
+        return None
+    rows = (line.strip().split("|") for line in said.splitlines() if line.count("|") == 2)
+    return {job: reason if state == "PENDING" else "" for job, state, reason in rows}
+
+
 class Known:
     """Whether SLURM has a job at work: asked at most once in FRESH seconds; None where it does not answer."""
 

@@ -20,6 +20,7 @@ from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
+from scaling.folders import Place
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
@@ -42,7 +43,7 @@ class SlurmJob:
         if self._nothing_to_do():
             return Report()
         job = scheduler.own_job()
-        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),))
+        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),), home=Place(self.task.folder.results))
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job))
         observer = Observer(job=job, knows=scheduler.Known())

@@ -25,9 +25,9 @@ class Failure:
 class Outcome:
     """How a dispatch ended.
 
-    `settled`: runs with a record now; `found`: of these, settled before; `elsewhere`: runs that another dispatcher is
-    training; `held`: why some were not started, empty if all were; `stopped`: interrupted by the user or cancelled;
-    `blocked`: runs that start from one that failed, or diverged too early.
+    settled: runs with a record now; found: of these, settled before; elsewhere: runs that another dispatcher is
+    training; held: why some were not started, empty if all were; stopped: interrupted by the user or cancelled;
+    blocked: runs that start from one that failed, or diverged too early.
     """
 
     runs: int

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
-from scaling.dispatch.dispatches import Dispatch, dispatches
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
 from scaling.dispatch.states.read_plan import read_plan
@@ -27,7 +27,19 @@ Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does no
 
 def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
     """Return the state of every run of a sweep; `ask` is the scheduler's (found by itself where jobs are in one)."""
-    return Reader(folder, read_plan(folder), ask=ask).read()
+    status = Reader(folder, read_plan(folder), ask=ask).read()
+    if ask is not None or not status.of(State.PENDING, State.MISSING):
+        return status
+    return replace(status, notes=(*status.notes, *_trouble(folder)))
+
+
+def _trouble(folder: SweepFolder) -> list[str]:
+    """Return what keeps the jobs of a sweep from training."""
+    queued: dict[str, list[tuple[DispatchFolder, Dispatch]]] = {}
+    for files, dispatch in dispatches(folder):
+        if dispatch.jobs and not dispatch.ended:
+            queued.setdefault(dispatch.kind, []).append((files, dispatch))
+    return [told for found in queued.values() for told in launcher_of_dispatch(found[-1][1]).trouble(found)]
 
 
 class Reader:

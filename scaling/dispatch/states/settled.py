@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from scaling.accounting import COUNT_COLUMNS
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
-
-if TYPE_CHECKING:
-    from scaling.plan.planned import PlannedRun
 
 log = logging.getLogger(__name__)
 SUPERSEDED = "record.json.before"  # name of a record whose run is trained again on request
@@ -21,7 +18,8 @@ SUPERSEDED = "record.json.before"  # name of a record whose run is trained again
 class Settled:
     """What a dispatcher asks of a record.
 
-    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s.
+    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts:
+    of parameters, by column.
     """
 
     status: Status
@@ -32,6 +30,7 @@ class Settled:
     speed: float | None
     host: str
     attempts: int
+    counts: Mapping[str, int | float]
 
     @classmethod
     def of(cls, record: Record) -> Settled:
@@ -46,7 +45,12 @@ class Settled:
             speed=how.get("examples_per_second"),
             host=str(how.get("host") or ""),
             attempts=int(how.get("attempts") or 1),
+            counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
         )
+
+    def lacks(self, milestones: Iterable[int]) -> bool:
+        """Return whether a finished run was not evaluated at one of these steps."""
+        return self.status == "finished" and not set(self.steps).issuperset(milestones)
 
     def keeps(self, files: RunFolder, steps: Iterable[int]) -> bool:
         """Return whether the weights at these steps are there; a diverged run keeps none, and never will."""
@@ -102,17 +106,6 @@ def clear_for_training(files: RunFolder) -> None:
         return
     why = "lacks weights that are needed" if is_settled(files) else "was cut in half"
     log.warning("found a record that %s; set aside as %s; the run is done again", why, set_aside(files.record).name)
-
-
-def lacking_milestones(runs: Iterable[PlannedRun], settled: SettledRuns) -> list[PlannedRun]:
-    """Return the finished runs whose record has not every milestone of the plan."""
-    return [run for run in runs if len(run.quantities.milestones) > 1 and _lacks(run, settled.get(run.run_id))]
-
-
-def _lacks(run: PlannedRun, found: Settled | None) -> bool:
-    return (
-        found is not None and found.status == "finished" and not set(found.steps).issuperset(run.quantities.milestones)
-    )
 
 
 def supersede(files: RunFolder) -> None:

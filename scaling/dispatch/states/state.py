@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """What the plan and the forecast say of a run; `needs`: runs before it, `step`: of theirs, where it starts."""
+    """What the plan and the forecast say of a run; needs: runs before it, `step`: of theirs, where it starts."""
 
     run_id: str
     label: str
@@ -36,7 +36,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class RunState:
-    """One run; `seconds`: trained, or since its claim; `step`, `steps`, `loss`, `speed` (examples/s): while it runs."""
+    """One run; seconds: trained, or since its claim; `step`, `steps`, `loss`, `speed` (examples/s): while it runs."""
 
     run_id: str
     label: str
@@ -65,7 +65,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class Status:
-    """A sweep at one moment; `eta_seconds`: None where nothing runs or nothing is known; `notes`: what stands out."""
+    """A sweep at one moment; eta_seconds: None where nothing runs or nothing is known; notes: what stands out."""
 
     name: str
     runs: tuple[RunState, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
@@ -14,7 +14,7 @@ from scaling.data.base import Arrays, Stream
 from scaling.train.feed.mapped import Gathered, Mapped, prefetch
 from scaling.train.feed.resident import Examples, Resident, bring
 from scaling.train.feed.scale import Scale
-from scaling.train.streams import derive_seed
+from scaling.train.streams import stream
 
 # Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
 # 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches count.
@@ -33,9 +33,9 @@ class Epochs:
 
     def __init__(self, subset: Examples, *, seed: int) -> None:
         self.subset = subset
-        self._order = lru_cache(maxsize=2)(self._permutation)
-        self._seed = seed
-        self._generator = torch.Generator()
+        device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
+        # Not a method: a cache that holds this object would keep the data alive after the run.
+        self._order = lru_cache(maxsize=2)(partial(_permutation, len(subset), seed, device))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
@@ -47,10 +47,9 @@ class Epochs:
         parts = [self._order(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in _blocks(start, stop, n)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _permutation(self, epoch: int) -> Tensor:
-        self._generator.manual_seed(derive_seed(self._seed, "order", epoch))
-        order = torch.randperm(len(self.subset), generator=self._generator)
-        return order.to(self.subset.device) if isinstance(self.subset, Resident) else order
+
+def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=stream(seed, "order", epoch)).to(device)
 
 
 class MappedEpochs(Epochs):
@@ -72,13 +71,13 @@ def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
 
 
 class Chunks:
-    """Fresh examples in the stream's own order, chunk by chunk; `first`: the first chunk, or as much as is needed."""
+    """Fresh examples in the stream's own order, chunk by chunk; first: the first chunk, or as much as is needed."""
 
-    def __init__(self, stream: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
-        self.chunk = stream.chunk
+    def __init__(self, fresh: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
+        self.chunk = fresh.chunk
 
         def draw(i: int) -> Examples:
-            return bring(stream.draw(i) if i else first, scale, device, reads=stream.chunk)
+            return bring(fresh.draw(i) if i else first, scale, device, reads=fresh.chunk)
 
         self._draw = lru_cache(maxsize=2)(draw)
 

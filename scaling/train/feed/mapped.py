@@ -11,18 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scaling.data.base import Arrays, Picked
 from scaling.data.memory import stays_in_file
 from scaling.train.feed.scale import Scale
 
 HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
 
 
-def stays_on_host(x: np.ndarray, device: torch.device) -> bool:
-    """Say whether an array is too large for the device's free memory, or on a CPU to be read whole from its file."""
+def stays_on_host(arrays: Arrays | Picked, device: torch.device) -> bool:
+    """Say whether examples are too many for the device's free memory, or on a CPU to be read whole from their file."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return x.nbytes > HELD_SHARE * free
-    return stays_in_file(x)
+        return len(arrays) * arrays.part(0, 1).x.nbytes > HELD_SHARE * free
+    return isinstance(arrays, Picked) or stays_in_file(arrays.x)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,12 @@ class Held:
 
 @dataclass(frozen=True)
 class Mapped(Held):
-    """Examples as stored, `x` in the host's memory or in a file mapped into it."""
+    """Examples as stored, `x` in the host's memory or in a file mapped into it.
+
+    rows: the row of `x` that each example is, (n,) int64; None where they are in its order.
+    """
+
+    rows: Tensor | None = None
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the examples at `index` (n,) int64 on the device, normalised."""
@@ -61,7 +67,7 @@ class Mapped(Held):
 
     def gather(self, index: Tensor) -> Gathered:
         """Copy the examples at `index` into the host's (pinned) memory, reading the file from front to end."""
-        ordered, order = index.sort()
+        ordered, order = (index if self.rows is None else self.rows[index]).sort()
         out = torch.empty((len(index), *self.x.shape[1:]), dtype=self.x.dtype, pin_memory=self.device.type == "cuda")
         # NumPy's is five times as fast as torch's index_select on rows of bytes; "raise" would go through a buffer.
         np.take(self.x.numpy(), ordered.numpy(), axis=0, out=out.numpy(), mode="clip")
@@ -74,7 +80,8 @@ class Mapped(Held):
 
     def between(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples from `start` up to `stop` on the device, normalised."""
-        return self._scaled(self.x[start:stop].to(self.device)), self.y[start:stop]
+        x = self.x[start:stop] if self.rows is None else self.x[self.rows[start:stop]]
+        return self._scaled(x.to(self.device)), self.y[start:stop]
 
     def _scaled(self, x: Tensor) -> Tensor:
         return x if self.scale is None else self.scale(x)

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.data.base import Arrays
+from scaling.data.base import Arrays, Picked
 from scaling.train.feed.mapped import Held, Mapped, stays_on_host
 from scaling.train.feed.scale import Scale
 from scaling.train.sizes import is_normalised_once
+
+COPIED_ROWS = 65_536  # picked examples copied at a time
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,30 @@ class Resident(Held):
 Examples = Resident | Mapped
 
 
-def bring(arrays: Arrays, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+def bring(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
     """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
 
-    `reads`: examples that will be taken.
+    reads: examples that will be taken.
     """
-    if stays_on_host(arrays.x, device):
-        return Mapped(_tensor(arrays.x.view(np.ndarray), torch.device("cpu")), _tensor(arrays.y, device), scale)
-    x, y = _tensor(arrays.x, device), _tensor(arrays.y, device)
+    y = _tensor(arrays.y, device)
+    if stays_on_host(arrays, device):
+        host = torch.device("cpu")
+        if isinstance(arrays, Picked):
+            return Mapped(_tensor(arrays.file.view(np.ndarray), host), y, scale, _tensor(arrays.rows, host))
+        return Mapped(_tensor(arrays.x.view(np.ndarray), host), y, scale)
+    x = _copied(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)
     if scale is not None and is_normalised_once(x.numel(), examples=len(y), reads=reads):
         return Resident(scale(x), y, None)
     return Resident(x, y, scale)
+
+
+def _copied(arrays: Picked, device: torch.device) -> Tensor:
+    """Copy picked examples to the device a part at a time, so that the host's memory holds one part."""
+    first = _tensor(arrays.file[:1], device)
+    x = first.new_empty((len(arrays), *first.shape[1:]))
+    for start in range(0, len(arrays), COPIED_ROWS):
+        x[start : start + COPIED_ROWS] = _tensor(arrays.part(start, start + COPIED_ROWS).x, device)
+    return x
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:

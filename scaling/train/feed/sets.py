@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from scaling.data.base import Arrays, Splits, Stream
+from scaling.config import RunConfig
+from scaling.data.base import Arrays, DataSet, Splits, Stream
+from scaling.data.check import checked
+from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Chunks, Feed, epoch_feed
 from scaling.train.feed.resident import Examples, bring
 from scaling.train.feed.scale import scale_of
 from scaling.train.sizes import TRAIN_EXAMPLES
+from scaling.train.streams import derive_seed
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,45 @@ class Sets:
 def load_sets(run: PlannedRun, device: torch.device) -> Sets:
     """Load a run's data and bring it to the device."""
     config, quantities = run.config, run.quantities
-    splits = config.data.load(None if quantities.fresh else quantities.D_unique, stream_seed=config.seed)
+    splits = load_splits(config, None if quantities.fresh else quantities.D_unique)
     scale = scale_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
         first = splits.train.first(max(quantities.D, TRAIN_EXAMPLES))
         feed: Feed = Chunks(splits.train, first, scale, device)
+        sample = first.part(0, TRAIN_EXAMPLES)
     else:
-        first = splits.train
-        feed = epoch_feed(bring(first, scale, device, reads=quantities.D), seed=config.seed)
-    sample = Arrays(first.x[:TRAIN_EXAMPLES], first.y[:TRAIN_EXAMPLES])
+        feed = epoch_feed(bring(splits.train, scale, device, reads=quantities.D), seed=config.seed)
+        sample = splits.train.part(0, TRAIN_EXAMPLES)
     train, validation, test = (
         bring(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
     )
     return Sets(feed, train, validation, test, splits)
+
+
+def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
+    """Load a run's data; what it draws from global streams depends on its seeds and the number of a chunk alone."""
+    data, seed = config.data, config.seed
+    with own_streams(derive_seed(data.seed, "data")):
+        splits: Splits = data.load(D_unique, stream_seed=seed)
+    validation, test = checked(data, "validation", splits.validation), checked(data, "test", splits.test)
+    train = splits.train
+    if isinstance(train, Stream):
+        train = _drawn(train, data, seed)
+    elif isinstance(train, Arrays):  # the file of picked ones was checked when it was opened
+        train = checked(data, "train", train)
+    return replace(splits, train=train, validation=validation, test=test)
+
+
+def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
+    """Return the same stream, whose draws have global streams of their own and are checked."""
+
+    def draw(i: int) -> Arrays:
+        with own_streams(derive_seed(seed, "chunk", data.seed, i)):
+            return checked(data, "drawn", stream.draw(i))
+
+    def begin(n: int) -> Arrays:
+        assert stream.begin is not None, "it is asked only of streams that have it"
+        with own_streams(derive_seed(seed, "chunk", data.seed, 0)):
+            return checked(data, "drawn", stream.begin(n))
+
+    return Stream(draw=draw, chunk=stream.chunk, begin=None if stream.begin is None else begin)

@@ -20,10 +20,13 @@ log = logging.getLogger(__name__)
 
 def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
     """Write tensors and plain values, preceded by their SHA-256, whole or not at all."""
+    head = len(MAGIC) + DIGEST
     buffer = io.BytesIO()
+    buffer.write(MAGIC.ljust(head))
     torch.save({"run_id": run_id, "state": state}, buffer)
-    body = buffer.getvalue()
-    write_aside(path, MAGIC + hashlib.sha256(body).digest() + body)
+    whole = buffer.getbuffer()
+    whole[len(MAGIC) : head] = hashlib.sha256(whole[head:]).digest()
+    write_aside(path, whole)
 
 
 def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ FILE = "filters.npz"  # in the run's folder
 def keep_filters(folder: Path, module: nn.Module, shape: tuple[int, ...]) -> bool:
     """Write FOLDER/filters.npz with `filters`, float16 of shape (width, *shape); False where no layer reads the data.
 
-    The layer is the first whose inputs are as many as an example has numbers.
+    The layer is the first whose inputs are as many as `shape`, of what the network reads, has numbers.
     """
     size = int(np.prod(shape))
     for layer in module.modules():

@@ -8,7 +8,7 @@ import pytest
 from analysis.errors import Refusal
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import power_line
-from analysis.estimates.valley import Shape, locate
+from analysis.estimates.valley import Shape, find_minima
 from analysis.table.cells import budgets, cells, scatter
 from tests.analysis import worlds
 from tests.analysis.worlds import OFF_CENTRE, SKEWED, World
@@ -22,11 +22,11 @@ def table():
 def test_exponent_comes_back_within_its_interval(table):
     world = World()
     found = isoflop(table)
-    assert [valley.status for valley in found.valleys] == ["ok"] * 6
+    assert [valley.status for valley in found.minima] == ["ok"] * 6
     low, high = found.N_law.exponent_interval
     assert low < world.exponent < high
     assert found.N_law.exponent + found.D_law.exponent == pytest.approx(1, abs=1e-3)
-    for valley in found.valleys:
+    for valley in found.minima:
         assert pytest.approx(float(world.best_N(valley.C)), rel=0.1) == valley.N
         assert valley.N_interval[0] < valley.N < valley.N_interval[1]
 
@@ -48,9 +48,9 @@ def test_bands_hold_the_minimum_and_nest(table):
 
 def test_minima_at_the_edge_are_flagged_and_kept_out():
     found = isoflop(worlds.isoflop(OFF_CENTRE))
-    status = [valley.status for valley in found.valleys]
+    status = [valley.status for valley in found.minima]
     assert "edge" in status
-    edge = next(valley for valley in found.valleys if valley.status == "edge")
+    edge = next(valley for valley in found.minima if valley.status == "edge")
     assert min(edge.sizes) == edge.N
     assert "smallest" in edge.reason
     assert any("edge" in text for text in found.warnings)
@@ -59,21 +59,21 @@ def test_minima_at_the_edge_are_flagged_and_kept_out():
 
 def test_the_other_edge():
     found = isoflop(worlds.isoflop(World(A=60.0)))
-    assert {valley.reason.split(" size")[0] for valley in found.valleys if valley.status == "edge"} == {
+    assert {valley.reason.split(" size")[0] for valley in found.minima if valley.status == "edge"} == {
         "the minimum is at the largest"
     }
 
 
 def test_flat_curves_are_refused_rather_than_believed():
     found = isoflop(worlds.isoflop(World(A=0.05, B=0.05, noise=0.02)))
-    assert not any(valley.status == "ok" and valley.share_bracketed < 0.9 for valley in found.valleys)
-    assert sum(valley.status == "ok" for valley in found.valleys) <= 2
+    assert not any(valley.status == "ok" and valley.share_bracketed < 0.9 for valley in found.minima)
+    assert sum(valley.status == "ok" for valley in found.minima) <= 2
     assert found.N_law is None
 
 
 def test_three_sizes_are_too_few():
     found = isoflop(worlds.isoflop(World(), widths=(8, 32, 128)))
-    assert {valley.status for valley in found.valleys} == {"few"}
+    assert {valley.status for valley in found.minima} == {"few"}
     with pytest.raises(Refusal, match="three sizes"):
         isoflop(worlds.isoflop(World(), widths=(8, 32)))
 
@@ -88,7 +88,7 @@ def test_one_seed_takes_its_noise_from_the_curves():
 def test_budgets_come_from_clusters_of_C(table):
     foreign = table.drop(columns="budget")
     found = isoflop(foreign)
-    assert len(found.valleys) == 6
+    assert len(found.minima) == 6
     assert found.N_law.exponent == pytest.approx(isoflop(table).N_law.exponent, abs=5e-3)
     scattered = worlds.grid(World(), worlds.WIDTHS, (1024, 1536, 2048, 3072, 4096), seeds=1)
     with pytest.raises(Refusal, match="does not fall into budgets"):
@@ -150,7 +150,7 @@ def test_scatter_measures_the_noise(table):
 def test_locate_finds_exact_minima_of_many_curves():
     u = np.linspace(0, 5, 11)
     centres = np.array([1.3, 2.2, 3.7])
-    found = locate(u, 1 + 0.1 * (u - centres[:, None]) ** 2, None)
+    found = find_minima(u, 1 + 0.1 * (u - centres[:, None]) ** 2, None)
     np.testing.assert_allclose(found.u, centres, atol=1e-9)
     np.testing.assert_allclose(found.y, 1, atol=1e-9)
 

@@ -14,10 +14,10 @@ from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import as_html, curve_of_fit, curve_of_line, equation
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
-from analysis.figures.single import draw_single, single_numbers
+from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import colours, label, log_ticks, look, panels, save
 from analysis.figures.valleys import draw_valleys, valley_numbers
-from analysis.table.slices import one_variable
+from analysis.table.slices import find_slices
 from tests.analysis import worlds
 from tests.analysis.worlds import OFF_CENTRE, World
 
@@ -72,8 +72,8 @@ def test_unusable_minima_are_hollow(edges):
     (ax,) = drawn(draw_valleys, valley_numbers(found, edges))
     stars = [line for line in ax.lines if line.get_marker() == "*" and len(line.get_xdata()) == 1]
     hollow = [star for star in stars if mpl.colors.to_hex(star.get_markerfacecolor()) == "#ffffff"]
-    assert len(stars) == len(found.valleys)
-    assert len(hollow) == len(found.valleys) - len(found.usable) > 0
+    assert len(stars) == len(found.minima)
+    assert len(hollow) == len(found.minima) - len(found.usable) > 0
     assert any("edge" in text.get_text() for text in ax.get_legend().get_texts())
 
 
@@ -88,28 +88,28 @@ def test_optimum_shows_the_law_only_where_there_is_one(table, edges):
     refused = isoflop(edges, resamples=200)
     numbers = optimum_numbers(refused, edges, of="N")
     assert numbers.curve is None
-    assert len(numbers.unusable) == len(refused.valleys) - len(refused.usable)
+    assert len(numbers.unusable) == len(refused.minima) - len(refused.usable)
     drawn(draw_optimum, numbers)
 
 
 def test_single_variable_sweeps_are_found_and_drawn():
     table = worlds.grid(World(), (8, 16, 32, 64), (1024, 2048, 4096, 8192), seeds=2)
     for x, held in (("D", "N"), ("N", "D")):
-        sweeps = one_variable(table, x)
+        sweeps = find_slices(table, x)
         assert [sweep.value for sweep in sweeps] == sorted(table[held].unique())
         curves = [curve_of_fit(fit(s.rows, "power", x=x, resamples=0), x, 1e3, 1e4) for s in sweeps[:-1]]
-        numbers = single_numbers(sweeps, "loss", [*curves, None], table)
+        numbers = slice_numbers(sweeps, "loss", [*curves, None], table)
         assert all((line.low <= line.mean).all() and (line.mean <= line.high).all() for line in numbers.lines)
-        drawn(draw_single, numbers)
+        drawn(draw_slices, numbers)
 
 
 def test_sweeps_of_different_recipes_and_epochs_stay_apart():
     table = worlds.grid(World(), (8, 16), (1024, 2048, 4096, 8192), seeds=1)
     repeated = table.assign(D_unique=table["D"] / 2, run_id=table["run_id"] + "r")
-    mixed = one_variable(worlds.pd.concat([table, repeated]), "D")
+    mixed = find_slices(worlds.pd.concat([table, repeated]), "D")
     assert all((sweep.rows["D"].value_counts() == 1).all() for sweep in mixed) or not mixed
     other = table.assign(schedule="constant", run_id=table["run_id"] + "x")
-    assert len(one_variable(worlds.pd.concat([table, other]), "D")) == 4
+    assert len(find_slices(worlds.pd.concat([table, other]), "D")) == 4
 
 
 def test_residuals_of_the_true_law_are_the_noise(table):

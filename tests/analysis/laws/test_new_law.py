@@ -7,14 +7,15 @@ import pytest
 
 from analysis import fit
 from analysis.__main__ import main
+from analysis.estimates.backtest import backtest
 from analysis.figures.equation import as_html, curve_of_fit, equation
-from analysis.figures.single import draw_single, single_numbers
+from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import look, panels
 from analysis.fitting.card import card_text, parameter_rows
 from analysis.laws import LAWS, get_law, joint_laws, laws_of_one_variable, own_law
 from analysis.laws.additive import AdditiveLaw
 from analysis.numbers import exponent, interval, number
-from analysis.table.slices import one_variable
+from analysis.table.slices import find_slices
 from tests.analysis import worlds
 from tests.analysis.worlds import World
 
@@ -51,10 +52,10 @@ def test_a_new_law_is_fitted_by_its_name(sweep):
 def test_a_new_law_is_drawn_with_its_equation(sweep):
     found = fit(sweep, "log_power", x="D", resamples=20)
     curve = curve_of_fit(found, "D", 256, 2**17)
-    slices = one_variable(sweep, "D")
+    slices = find_slices(sweep, "D")
     with look():
         figure, (ax,) = panels()
-        draw_single(ax, single_numbers(slices, "loss", [curve], sweep))
+        draw_slices(ax, slice_numbers(slices, "loss", [curve], sweep))
         figure.draw_without_rendering()
     [said] = [text.get_text() for text in ax.get_legend().get_texts()]
     assert said == f"{equation(found, 'D')}  {curve.interval}"
@@ -82,6 +83,13 @@ def test_a_new_law_is_listed_and_tried(capsys, tmp_path, sweep):
     assert "floor + height log(x)^-tau" in capsys.readouterr().out
     assert laws_of_one_variable()[-1] is LOG_POWER
     assert get_law("log_power") is LOG_POWER
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_new_law_is_backtested_unasked(sweep):
+    found = backtest(sweep, x="D", resamples=0)
+    assert {score.law for score in found.scores} == {law.name for law in laws_of_one_variable()}
+    assert found.best == "log_power"
 
 
 def test_laws_that_are_tried_where_none_is_named():

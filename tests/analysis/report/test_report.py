@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from analysis.errors import UserError
-from analysis.report.fit_groups import find
+from analysis.report.fit_groups import fit_groups
 from analysis.report.headlines import headlines
-from analysis.report.law_results import How
+from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.table.read import load_table, write_table
@@ -61,7 +61,7 @@ def test_page_says_what_was_asked_ran_failed_and_came_out(written):
         "scaling run sweep=quickstart",
         "44 finished",
         "out_of_memory: wanted 3 GB",
-        "its record.json is damaged and set aside",
+        "its record.json is damaged",
         "within two standard errors of the constant predictor",
         "cosine[warmup=0.05]",
         "multiply-add is 2 FLOPs",
@@ -89,14 +89,14 @@ def test_files_beside_the_page(written):
 def test_a_second_report_is_the_same_but_for_nothing(written, tmp_path):
     folder, report = written
     before = json.loads((folder / "fit.json").read_text())
-    again = find(load_table(folder), QUICK)[0]
+    again = fit_groups(load_table(folder), QUICK)[0]
     assert json.loads(json.dumps(again[0].to_dict())) == before["groups"][0]
     assert report.refused == ()
 
 
 def test_refusals_are_said_not_raised(tmp_path):
     few = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1)
-    report = write_report(write_results(few, tmp_path), how=QUICK)
+    report = write_report(write_results(few, tmp_path), resampling=QUICK)
     text = " ".join(Page(report.page.read_text()).text)
     assert "refused" in text
     assert report.page.exists()
@@ -104,7 +104,7 @@ def test_refusals_are_said_not_raised(tmp_path):
 
 def test_nothing_finished_is_a_report_too(tmp_path):
     table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1).assign(status="missing")
-    report = write_report(write_results(table, tmp_path), how=QUICK)
+    report = write_report(write_results(table, tmp_path), resampling=QUICK)
     text = " ".join(Page(report.page.read_text()).text)
     assert "2 runs missing" in text
     assert "No law is claimed" in text
@@ -112,9 +112,9 @@ def test_nothing_finished_is_a_report_too(tmp_path):
 
 def test_a_frontier_of_edges_is_no_headline():
     wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
-    findings, _ = find(wide.assign(error=np.nan), How(resamples=0))
-    assert findings[0].frontiers["loss"].share_at_edge > 2 / 3
-    lines = headlines(findings)
+    groups, _ = fit_groups(wide.assign(error=np.nan), Resampling(resamples=0))
+    assert groups[0].frontiers["loss"].share_at_edge > 2 / 3
+    lines = headlines(groups)
     assert not any("falls as" in line.what for line in lines)
     assert any("width 256" in line.what for line in lines)
 
@@ -123,62 +123,65 @@ def test_an_exponent_that_is_hardly_known_is_no_headline():
     rng = np.random.default_rng(0)
     table = worlds.grid(World(), (64,), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     noisy = table.assign(loss=table["loss"].mean() * np.exp(0.3 * rng.standard_normal(len(table))))
-    sure, unsure = (headlines(find(one, QUICK)[0]) for one in (table, noisy))
+    sure, unsure = (headlines(fit_groups(one, QUICK)[0]) for one in (table, noisy))
     assert any("width 64" in line.what for line in sure)
     assert not any("width" in line.what for line in unsure)
 
 
 def test_edges_weaken_what_is_said(tmp_path):
-    findings, _ = find(worlds.isoflop(OFF_CENTRE, seeds=1).assign(error=np.nan), How(resamples=0))
-    assert any("edge" in text for text in findings[0].valleys["loss"].warnings)
-    assert findings[0].valleys["loss"].N_law is None
+    groups, _ = fit_groups(worlds.isoflop(OFF_CENTRE, seeds=1).assign(error=np.nan), Resampling(resamples=0))
+    assert any("edge" in text for text in groups[0].minima["loss"].warnings)
+    assert groups[0].minima["loss"].N_law is None
 
 
 def test_recipes_and_families_are_analysed_apart():
     table = worlds.isoflop(World(), widths=(8, 32), budgets=(1e9, 4e9), seeds=1).assign(error=np.nan)
     other = table.assign(family="bottleneck", run_id=table["run_id"] + "b", loss=table["loss"] * 0.9)
     third = table.assign(schedule="constant", run_id=table["run_id"] + "c")
-    findings, refused = find(pd.concat([table, other, third]), How(resamples=0))
+    groups, refused = fit_groups(pd.concat([table, other, third]), Resampling(resamples=0))
     assert refused == []
-    assert len(findings) == 3
-    assert all(group.rows["family"].nunique() == 1 and group.rows["schedule"].nunique() == 1 for group in findings)
-    assert "family == 'bottleneck'" in findings[1].choice.where
+    assert len(groups) == 3
+    assert all(group.rows["family"].nunique() == 1 and group.rows["schedule"].nunique() == 1 for group in groups)
+    assert "family == 'bottleneck'" in groups[1].subset.where
     sizes = pd.concat([table, table.assign(batch=256, run_id=table["run_id"] + "d")])
-    assert [group.choice.where for group in find(sizes, How(resamples=0))[0]] == ["batch == 128", "batch == 256"]
+    assert [group.subset.where for group in fit_groups(sizes, Resampling(resamples=0))[0]] == [
+        "batch == 128",
+        "batch == 256",
+    ]
     rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
-    findings, refused = find(rates, How(resamples=0))
-    assert findings == []
+    groups, refused = fit_groups(rates, Resampling(resamples=0))
+    assert groups == []
     assert "8 kinds (they differ in lr_rule)" in refused[0]
 
 
 def test_milestones_of_constant_runs_make_the_frontier():
     table = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=MILESTONES).assign(error=np.nan)
-    findings, _ = find(table, How(resamples=0))
-    group = findings[0]
+    groups, _ = fit_groups(table, Resampling(resamples=0))
+    group = groups[0]
     assert len(group.milestones) == MILESTONES * len(group.rows)
     assert group.frontiers["loss"].n_cells > len(group.rows)
-    assert next(c for c in group.claims if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
-    inside, _ = find(table.assign(schedule="cosine"), How(resamples=0))
+    assert next(c for c in group.laws if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
+    inside, _ = fit_groups(table.assign(schedule="cosine"), Resampling(resamples=0))
     assert inside[0].milestones is None
     assert any("not fitted" in text for text in inside[0].notes)
 
 
 def test_loss_in_data_size_per_width():
     table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
-    findings, _ = find(table, QUICK)
-    claims = [c for c in findings[0].claims if c.sweep and c.x == "D" and c.law == "saturating" and c.y == "loss"]
-    assert len(claims) == 2
-    for claim in claims:
-        low, high = claim.fit.intervals["alpha"]
+    groups, _ = fit_groups(table, QUICK)
+    laws = [c for c in groups[0].laws if c.slice and c.x == "D" and c.law == "saturating" and c.y == "loss"]
+    assert len(laws) == 2
+    for result in laws:
+        low, high = result.fit.intervals["alpha"]
         assert low < World().beta < high
-        assert f'--where "N == {claim.sweep.value:g}"' in claim.options
+        assert f'--where "N == {result.slice.value:g}"' in result.options
 
 
 def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     worlds.isoflop(World(), widths=(8, 16, 32), budgets=(1e9, 2e9), seeds=1)[["N", "D", "C", "loss"]].to_csv("mine.csv")
-    report = write_report("mine.csv", how=How(resamples=0))
-    assert "loss" in report.findings[0].valleys
+    report = write_report("mine.csv", resampling=Resampling(resamples=0))
+    assert "loss" in report.groups[0].minima
     assert report.page.resolve() == (tmp_path / "mine_report" / "report.html").resolve()
 
 
@@ -195,7 +198,7 @@ def staged(tmp_path_factory):
     few = few.assign(run_id="r" + few["run_id"], stage_recipe=[f"ridge[shots={i}]" for i in range(len(few))])
     folder = tmp_path_factory.mktemp("staged")
     write_table(pd.concat([trained, probed, few]), folder / "stages.csv")
-    return folder, write_report(folder / "stages.csv", out=folder / "out", how=How(resamples=20))
+    return folder, write_report(folder / "stages.csv", out=folder / "out", resampling=Resampling(resamples=20))
 
 
 def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
@@ -203,7 +206,7 @@ def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
     page = Page(report.page.read_text())
     assert page.open == []
     assert {"#test", "#probe_digits", "#ridge_digits", "#side"} <= set(page.refers)
-    assert {group.choice.task for group in report.findings} == {"test", "probe:digits"}
+    assert {group.subset.task for group in report.groups} == {"test", "probe:digits"}
     assert any(text.startswith("ridge:digits: 2 kinds of runs") for text in report.refused)
     text = " ".join(page.text)
     assert "fit --law chinchilla --y loss --task probe:digits --rows all" in text.replace(f" {folder}/stages.csv", "")
@@ -216,17 +219,17 @@ def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
 
 
 def test_a_probe_at_each_milestone_has_its_own_law(staged):
-    trained, probed = staged[1].findings
+    trained, probed = staged[1].groups
     assert len(probed.milestones) == len(trained.milestones) == MILESTONES * len(trained.rows)
-    laws = [next(c.fit for c in group.claims if c.law == "chinchilla") for group in (trained, probed)]
+    laws = [next(c.fit for c in group.laws if c.law == "chinchilla") for group in (trained, probed)]
     assert laws[1].params["E"] == pytest.approx(0.8 * laws[0].params["E"], rel=1e-3)
     assert laws[1].n_runs == laws[0].n_runs == len(trained.rows)
 
 
 def test_a_report_can_be_of_one_task(staged, tmp_path):
     source = staged[0] / "stages.csv"
-    report = write_report(source, out=tmp_path, tasks=["probe:digits"], how=How(resamples=0))
-    assert [group.name for group in report.findings] == [staged[1].findings[1].name]
+    report = write_report(source, out=tmp_path, tasks=["probe:digits"], resampling=Resampling(resamples=0))
+    assert [group.name for group in report.groups] == [staged[1].groups[1].name]
     assert "Task probe" not in report.page.read_text()
     with pytest.raises(UserError, match="no task 'probe:mnist'; the table has test, probe:digits, ridge:digits"):
         write_report(source, out=tmp_path, tasks=["probe:mnist"])
@@ -236,8 +239,8 @@ def test_kinds_without_a_scale_only_compare():
     table = worlds.isoflop(World(), widths=(8, 32), budgets=(1e9, 4e9), seeds=1).assign(error=np.nan)
     alone = table[(table["width"] == 8) & (table["budget"] == 1e9)].assign(optim="sgd")
     alone["run_id"] += "s"
-    findings, refused = find(pd.concat([table, alone]), How(resamples=0))
-    assert [group.choice.where for group in findings] == [f"optim == {table['optim'].iloc[0]!r}"]
+    groups, refused = fit_groups(pd.concat([table, alone]), Resampling(resamples=0))
+    assert [group.subset.where for group in groups] == [f"optim == {table['optim'].iloc[0]!r}"]
     assert "1 kind of runs alone (they differ in optim)" in refused[0]
 
 
@@ -246,7 +249,7 @@ def test_unwritable_folder_is_said(tmp_path):
     folder = write_results(table.assign(error=np.nan), tmp_path)
     (folder / "figures").write_text("in the way")
     with pytest.raises(UserError, match="cannot write the report"):
-        write_report(folder, how=QUICK, figures=True)
+        write_report(folder, resampling=QUICK, figures=True)
 
 
 def test_head_of_a_sweep_file(tmp_path):

@@ -10,9 +10,12 @@ from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.states.attempts import FRUITLESS_TRIES, failed_for_good
 from scaling.dispatch.states.outcome import Outcome
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
 from scaling.forecast.estimate import Forecast
-from tests.dispatch.conftest import causes, leftovers, order, trained
-from tests.dispatch.stand_in import planned
+from tests.dispatch.conftest import causes, leftovers, meanwhile, open_gates, order, trained
+from tests.dispatch.stand_in import HELD, planned, read_checkpoint
+from tests.waiting import wait_for
 
 QUICK = Local(workers=1, beat_seconds=0.1)
 
@@ -89,3 +92,20 @@ def test_free_causes_end_where_no_step_was_gained():
 )
 def test_missing_runs_never_exit_with_0_without_a_reason(found, code):
     assert Outcome(runs=4, settled=2, found=0, **found).exit_code == code
+
+
+def test_results_that_are_moved_end_the_dispatch_and_leave_nothing_at_the_old_place(folder):
+    runs = [planned(seed, "hold") for seed in range(2)]
+    elsewhere = folder.results.with_name("elsewhere")
+
+    def move() -> None:
+        wait_for(lambda: all(read_checkpoint(folder.run(run.run_id))[0] == HELD for run in runs))
+        folder.results.rename(elsewhere)
+
+    with meanwhile(move), pytest.raises(UserError, match="was moved or removed while its runs were trained"):
+        run_local(order(folder, runs), replace(QUICK, workers=2))
+    assert not folder.results.exists()
+    moved = SweepFolder(elsewhere, folder.name)
+    open_gates(moved, runs)
+    assert run_local(order(moved, runs), QUICK).settled == 2
+    assert all(trained(moved, run)[0]["from"] > 0 for run in runs), "the checkpoints were not gone on from"

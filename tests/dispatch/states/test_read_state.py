@@ -19,7 +19,7 @@ from scaling.dispatch.dispatches import Dispatch, new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
-from scaling.dispatch.show import duration, print_status
+from scaling.dispatch.show import print_status
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import RunState, State, eta
@@ -154,10 +154,6 @@ def test_eta_learns_from_settled_runs():
     assert eta([done, running, waiting]) == 30.0
     assert eta([done, running, running, waiting, waiting]) == 30.0
     assert eta([running, one(State.PENDING)]) is None
-
-
-def test_durations():
-    assert [duration(s) for s in (0.25, 59, 61, 3600, 90000)] == ["0.2 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
 
 
 def test_printed_status(folder):

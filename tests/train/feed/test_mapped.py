@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.data.base import Arrays
+from scaling.data.base import Arrays, Picked
 from scaling.train.feed.feed import MappedEpochs, batches, epoch_feed
 from scaling.train.feed.mapped import Mapped
 from scaling.train.feed.resident import Resident, bring
@@ -64,6 +64,25 @@ def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large
         assert torch.equal(x, wanted)
         assert torch.equal(y, label)
     assert threads == {"gather_0"}
+
+
+def test_picked_examples_are_those_of_a_copy(arrays, monkeypatch):
+    rows = np.random.default_rng(1).permutation(300)[:200]
+    copy = bring(Arrays(np.array(arrays.x[rows]), arrays.y[rows]), scale(), CPU, reads=0)
+    picked = Picked(arrays.x, rows, arrays.y[rows])
+    mapped = bring(picked, scale(), CPU, reads=0)
+    assert isinstance(mapped, Mapped)
+    assert np.shares_memory(mapped.x.numpy(), arrays.x)
+    monkeypatch.setattr("scaling.train.feed.resident.stays_on_host", lambda *_: False)  # a GPU that has the room
+    monkeypatch.setattr("scaling.train.feed.resident.COPIED_ROWS", 64)
+    resident = bring(picked, scale(), CPU, reads=0)
+    assert isinstance(resident, Resident)
+    index = torch.tensor([7, 3, 199, 3, 0])
+    for held in (mapped, resident):
+        assert len(held) == 200
+        pairs = [*zip(held.take(index), copy.take(index), strict=True)]
+        pairs += zip(held.between(190, 210), copy.between(190, 210), strict=True)
+        assert all(torch.equal(ours, wanted) for ours, wanted in pairs)
 
 
 @pytest.mark.parametrize("augment", ["none", "standard"])

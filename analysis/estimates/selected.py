@@ -1,0 +1,28 @@
+"""Fit a law to rows that were selected already, whose recipes and flags are no longer asked about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analysis.table.select import KEEPABLE, RECIPE, has_milestones
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fitting.result import Fit
+
+
+def fit_selected(rows: pd.DataFrame, law: str, *, y: str, x: str | None = None, **resampling: Any) -> Fit:
+    """Fit a law to all of these rows. resampling: resamples, level and seed, as for fit."""
+    from analysis.fitting.fit import fit
+
+    return fit(
+        rows,
+        law=law,
+        y=y,
+        x=x,
+        rows="all" if has_milestones(rows) else "final",
+        pool=RECIPE,
+        keep=KEEPABLE,
+        **resampling,
+    )

@@ -1,0 +1,61 @@
+"""A law's own hold-out: fitted without the largest third of its points, how far is it off there?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.errors import Refusal
+from analysis.fitting.engine import fit_points
+from analysis.fitting.points import Points, check
+from analysis.fitting.result import Fit
+from analysis.fitting.settings import Settings
+from analysis.laws import Law
+from analysis.laws.base import Array
+
+KEPT = 2 / 3
+"""Share of the distinct sizes that the inner fit sees."""
+RESAMPLES = 100
+STARTS = 16
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The largest third, predicted: mean error of log y there, and the end of its interval on that side."""
+
+    error: float
+    reach: float
+
+
+def sizes(points: Points) -> Array:
+    """Return what makes a run large (n,): the product of its inputs, the distinct examples apart."""
+    logs = [np.log(x) for name, x in points.inputs.items() if name != "D_unique"]
+    return np.exp(np.round(np.sum(logs, axis=0), 9))
+
+
+def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
+    """Fit the law to the smaller two thirds and predict the others; None where too few are left to fit."""
+    points = found.engine.points
+    size = sizes(points)
+    distinct = np.unique(size)
+    if len(distinct) < 4:
+        return None
+    seen = size <= distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
+    how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=STARTS)
+    try:
+        check(points.take(seen), law)
+        inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)
+    except Refusal:
+        return None
+    return _compare(inner, points.take(~seen))
+
+
+def _compare(inner: Fit, ahead: Points) -> Ahead:
+    at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
+    error = float(np.mean(np.log(ahead.y / inner.predict(at))))
+    low, high = (np.log(end / inner.predict(at)) for end in inner.interval(at))
+    curve = float(np.mean(high) if error > 0 else -np.mean(low))
+    freedom = max(1, inner.n_points - len(inner.params))
+    noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / ahead.n)
+    return Ahead(error, float(np.hypot(curve, 1.96 * noise)))

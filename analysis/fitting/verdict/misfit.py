@@ -1,0 +1,120 @@
+"""How far a law misses its points by more than their noise: against seeds, or by the structure of residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from math import erfc, sqrt
+from typing import Literal
+
+import numpy as np
+
+from analysis.fitting.points import Points
+from analysis.fitting.seeds import LackOfFit
+from analysis.laws.base import Array
+
+DEGREE = 6
+"""Highest degree of the polynomials in which structure is looked for."""
+MOST_TERMS = 14
+"""Most terms of them, the lowest degrees first."""
+BROAD = 3
+"""Degree up to which all terms come before those of higher degrees, of which the powers of the size come first."""
+FEWEST = 5
+"""Degrees of freedom left to the noise below which nothing is said."""
+TINY = 1e-6
+"""Share of a column outside the others below which it is one of them."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What remains between a law and its points: its p value, the noise of one run, the law's own error (rms).
+
+    noise and systematic are in the residuals' unit: shares of y, or of y's median where the fit is of raw values.
+    """
+
+    p_value: float
+    noise: float
+    systematic: float
+    against: Literal["seeds", "structure"]
+
+
+def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
+    """Split residuals (n,) into noise and the law's own error; None where there are too few points to tell.
+
+    slopes: those of the law in its parameters (p, n). Rows of one run share its noise: then runs are compared, by the
+    means of their rows, and not rows with seeds.
+    """
+    if points.n_runs == points.n and lack is not None:
+        return Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
+    logs = np.stack([np.log(x) for x in points.inputs.values()])
+    count = np.bincount(points.run)
+    rest, slopes, logs = (_by_run(rows, points.run, count) for rows in (residuals[None], slopes, logs))
+    return structure(rest[0], slopes, logs)
+
+
+def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
+    """Test whether polynomials in the inputs' logarithms (d, n) explain residuals (n,) beyond the slopes (p, n).
+
+    An F test of nested linear models (the law, linear in its parameters around the fit, and that with polynomials).
+    The noise is what is left by both; the law's own error is what the polynomials take away, less their share of noise.
+    """
+    law = _orthonormal(slopes, [], len(slopes))
+    spare = residuals.size - len(law)
+    terms = _orthonormal(polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
+    freedom = spare - len(terms)
+    if not terms or freedom < FEWEST:
+        return None
+    for direction in law:
+        residuals = residuals - (direction * residuals).sum() * direction
+    explained = sum(float((direction * residuals).sum()) ** 2 for direction in terms)
+    noise = max(float((residuals**2).sum()) - explained, 0.0) / freedom
+    if noise <= 0:
+        return None
+    F = explained / len(terms) / noise
+    systematic = max(0.0, explained - len(terms) * noise) / residuals.size
+    return Misfit(tail(F, len(terms), freedom), sqrt(noise), sqrt(systematic), "structure")
+
+
+def polynomials(logs: Array) -> Iterator[Array]:
+    """Yield the monomials of the inputs' logarithms (d, n), each input mapped to -1 .. 1, by degree.
+
+    Beyond a low degree the powers of their mean, a run's size, come first: what bends a law mostly bends it in size.
+    """
+    low, high = logs.min(axis=1, keepdims=True), logs.max(axis=1, keepdims=True)
+    unit = (2 * logs - low - high) / np.maximum(high - low, 1e-12)
+    yield from _monomials(unit, range(BROAD + 1))
+    yield from _monomials(unit.mean(axis=0, keepdims=True), range(BROAD + 1, DEGREE + 1))
+    yield from _monomials(unit, range(BROAD + 1, DEGREE + 1))
+
+
+def _monomials(unit: Array, degrees: range) -> Iterator[Array]:
+    for degree in degrees:
+        for chosen in combinations_with_replacement(range(len(unit)), degree):
+            yield np.prod(unit[list(chosen)], axis=0)
+
+
+def tail(F: float, over: int, under: int) -> float:
+    """Return the chance of an F at least so large with these degrees of freedom (Paulson 1942: by its cube root)."""
+    root, a, b = F ** (1 / 3), 2 / (9 * over), 2 / (9 * under)
+    return erfc(((1 - b) * root - (1 - a)) / sqrt(2 * (b * root**2 + a))) / 2
+
+
+def _by_run(rows: Array, run: Array, count: Array) -> Array:
+    """Average rows of values (m, n) over the rows of each run (m, runs)."""
+    return np.stack([np.bincount(run, row) / count for row in rows])
+
+
+def _orthonormal(columns: Iterable[Array], given: list[Array], most: int) -> list[Array]:
+    """Add to orthonormal directions at most so many others, each what a column has outside of those before it."""
+    found = list(given)
+    for column in columns:
+        if len(found) == len(given) + most:
+            break
+        left = column
+        for direction in [*found, *found]:  # twice: what rounding leaves the first time
+            left = left - (direction * left).sum() * direction
+        size = sqrt(float((left**2).sum()))
+        if size > TINY * sqrt(float((column**2).sum())):
+            found.append(left / size)
+    return found

@@ -1,0 +1,160 @@
+"""Whether a law is right, not only at its optimum: lack of fit, its own hold-out, and what would cure it.
+
+The rule, and what it was measured to do, stand in docs/laws.md and docs/coverage.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.errors import Refusal
+from analysis.fitting.certificate import information
+from analysis.fitting.engine import fit_points
+from analysis.fitting.points import check
+from analysis.fitting.result import Fit
+from analysis.fitting.settings import Settings
+from analysis.fitting.verdict.ahead import Ahead, hold_out, sizes
+from analysis.fitting.verdict.misfit import Misfit, misfit
+from analysis.laws import LAWS, Law
+from analysis.laws.base import Array
+from analysis.numbers import number, percent
+
+UNLIKELY = 0.01
+"""p value of a lack of fit below which it is one."""
+GROSS = 2.0
+"""Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; 1 above `FAR`."""
+SMALL = 1e-3
+"""Law's own error (share of y) that matters to nobody: losses are published with three decimals."""
+FAR = 0.01
+"""Error (share of y) from which a law that is off ahead, or by more than its noise, is no longer to be trusted."""
+SURE = 2.0
+"""Error ahead over the half-width of its 95 % interval beyond which a hold-out alone weakens the law."""
+LIKELY = 0.5
+"""The same where there is a lack of fit too: about one standard deviation."""
+NARROWER = (0.8, 0.65, 0.5)
+"""Shares of the distinct sizes, the largest ones, on which a law that misses is tried again; longest first."""
+STARTS = 8
+"""Starts of the laws and ranges that are tried as a cure: it is named only where one of them passes."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What weakens a law, and what is worth saying of it though it does not."""
+
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def with_verdict(found: Fit, law: Law, settings: Settings) -> Fit:
+    """Add to a fit's certificate what its lack of fit and its hold-out say of the law, and what would cure it.
+
+    settings: those of the fit. Inner fits (hold-outs, other laws, narrower ranges) get no verdict.
+    """
+    with np.errstate(all="ignore"):
+        verdict = judge_law(found, law, settings)
+        if verdict.reasons:
+            cured = f"; {cure(found, law, settings)}"
+            verdict = replace(verdict, reasons=(*verdict.reasons[:-1], verdict.reasons[-1] + cured))
+    warnings = (*found.warnings, *(f"weak fit: {reason}" for reason in verdict.reasons), *verdict.remarks)
+    if not verdict.reasons:
+        return replace(found, warnings=warnings)
+    reasons = (*found.certificate.reasons, *verdict.reasons)
+    return replace(found, certificate=replace(found.certificate, status="weak", reasons=reasons), warnings=warnings)
+
+
+def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
+    """Weigh a fit's lack of fit; where that alone does not decide, fit again without the largest third."""
+    lack = lack_in(found)
+    if lack and gross(lack):
+        return Verdict(reasons=(lack_words(lack),))
+    return weigh_hold_out(lack, hold_out(found, law, settings))
+
+
+def weigh_hold_out(lack: Misfit | None, ahead: Ahead | None) -> Verdict:
+    """Decide by the hold-out: far off it weakens the law, or less far where there is a lack of fit too."""
+    there = lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
+    remarks = (lack_words(lack),) if lack and there else ()
+    if ahead is None or abs(ahead.error) < FAR or abs(ahead.error) < ahead.reach * (LIKELY if there else SURE):
+        return Verdict(remarks=remarks)
+    return Verdict(reasons=(*remarks, ahead_words(ahead)))
+
+
+def gross(lack: Misfit) -> bool:
+    """Tell whether a lack of fit weakens the law whatever its hold-out says."""
+    own = lack.systematic
+    large = own > max(SMALL, GROSS * lack.noise) or own > max(FAR, lack.noise)
+    return lack.p_value < UNLIKELY and large
+
+
+def lack_in(found: Fit) -> Misfit | None:
+    """Return the lack of fit of a fitted law."""
+    engine = found.engine
+    slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
+    return misfit(engine.points, engine.residuals, slopes, found.lack_of_fit)
+
+
+def lack_words(lack: Misfit) -> str:
+    """Return a sentence: how large a lack of fit is, and against what."""
+    what = {
+        "seeds": "the law misses the means of its settings by more than seeds explain",
+        "structure": "the law misses its points by more than their noise explains",
+    }[lack.against]
+    return (
+        f"{what}: by {percent(lack.systematic)} where runs scatter by {percent(lack.noise)} "
+        f"(p {number(lack.p_value, 1)})"
+    )
+
+
+def ahead_words(ahead: Ahead) -> str:
+    """Return a sentence: how wrong a law was ahead."""
+    side = "low" if ahead.error > 0 else "high"
+    return (
+        f"fitted without the largest third, it predicts that third {percent(abs(ahead.error))} too {side}, "
+        f"where its 95 % interval allows {percent(ahead.reach)}"
+    )
+
+
+def cure(found: Fit, law: Law, settings: Settings) -> str:
+    """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs."""
+    bare = replace(settings, how=replace(settings.how, resamples=0, starts=STARTS))
+    every = np.ones(found.n_points, dtype=bool)
+    for other in _others(found, law):
+        if _passes(found, other, bare, every):
+            return f"{other.name} passes"
+    size = sizes(found.engine.points)
+    distinct = np.unique(size)
+    for share in NARROWER:
+        least = distinct[-max(1, round(share * len(distinct)))]
+        if _passes(found, law, bare, size >= least):
+            return f"no other law passes, this one does from {_range(found, float(least))}"
+    return (
+        "no other law and no narrower range passes: more runs where it bends, or rates tuned for each size, would tell"
+    )
+
+
+def _others(found: Fit, law: Law) -> list[Law]:
+    """Return the laws of the same inputs, with at most one parameter more, that so many points can carry."""
+    most = min(len(law.params) + 1, found.n_points // 3)
+    able = [
+        one for one in LAWS.values() if one.inputs == law.inputs and one.name != law.name and len(one.params) <= most
+    ]
+    return sorted(able, key=lambda one: len(one.params))
+
+
+def _passes(found: Fit, law: Law, settings: Settings, mask: Array) -> bool:
+    """Tell whether a law is sound on some of the points: at its optimum, and by its verdict."""
+    points = found.engine.points.take(mask)
+    try:
+        check(points, law)
+        again = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
+    except Refusal:
+        return False
+    return again.certificate.status == "ok" and not judge_law(again, law, settings).reasons
+
+
+def _range(found: Fit, least: float) -> str:
+    """Write the smallest size of a range by the names of its inputs."""
+    columns = [column for name, column in found.engine.points.columns.items() if name != "D_unique"]
+    return f"{' x '.join(columns)} = {number(least, 3)} on"

@@ -1,0 +1,190 @@
+"""Groups of runs that are analysed together: of one family, data set and recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError, attempt
+from analysis.table.cells import budgets
+from analysis.table.select import RECIPE, has_milestones, origins, recipe_differences, select_rows, tasks_of
+from analysis.table.slices import Slice, find_slices
+from analysis.wording import counted, listed
+
+MOST_GROUPS = 6
+"""Groups that are analysed; where there are more, the sweep compares recipes and asks for no laws."""
+
+MIN_SETTINGS = 4
+"""Sizes of model, training and data set that a group needs, where there are several groups, for laws of its own."""
+
+FEW_RUNS = 5
+"""Runs below which resampling runs says nothing: the milestones of two runs are two observations, not twenty."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Which rows of a table are meant: where a condition on its columns holds, and of a task where it has several."""
+
+    where: str = ""
+    task: str | None = None
+
+    def options(self, rows: pd.DataFrame, condition: str = "") -> str:
+        """Return the options of a command that select the same rows, or those of them that satisfy a condition."""
+        where = " and ".join(text for text in (condition, self.where) if text)
+        words = [f' --where "{where}"' if where else "", f" --task {self.task}" if self.task else ""]
+        return "".join(words) + (" --rows all" if has_milestones(rows) else "")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of runs.
+
+    rows: the ends of runs. milestones: these and the milestones of constant-rate runs, where there are any. inside: the
+    training curves inside decaying schedules, which no law is fitted to. slices: by the variable along them.
+    """
+
+    name: str
+    subset: Subset
+    rows: pd.DataFrame
+    milestones: pd.DataFrame | None
+    inside: pd.DataFrame | None
+    slices: dict[str, list[Slice]]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Return the group's name, with its task where the table has several."""
+        return f"{self.subset.task}, {self.name}" if self.subset.task else self.name
+
+    @property
+    def used(self) -> pd.DataFrame:
+        """Return the rows that laws are fitted to."""
+        return self.rows if self.milestones is None else self.milestones
+
+    @property
+    def varies_N_and_D(self) -> bool:
+        """Tell whether both N and D take several values."""
+        return varies_N_and_D(self.used)
+
+    @property
+    def is_isoflop(self) -> bool:
+        """Tell whether sizes were run at equal compute, by the column budget or else by clusters of C."""
+        rows = self.rows
+        if not {"N", "C"} <= set(rows.columns) or ("budget" in rows.columns and rows["budget"].isna().any()):
+            return False
+        budget, _ = attempt(partial(budgets, rows))
+        return budget is not None and bool((rows["N"].groupby(budget).nunique() >= 3).sum() >= 2)
+
+
+def split(table: pd.DataFrame, task: str | None = None) -> tuple[list[Group], list[str]]:
+    """Split a table (or one task of it) into groups that are large enough for laws.
+
+    Returns the groups and, in sentences, what is not analysed.
+    """
+    named = task if len(tasks_of(table)) > 1 else None
+    try:
+        rows, left_out = select_rows(table, y="loss", pool=RECIPE, task=named)
+    except (UserError, Refusal) as refusal:
+        return [], [str(refusal)]
+    own = table[table["task"].astype(str) == named] if named else table
+    kinds, refused = _large(_kinds(rows), _varied(rows))
+    return [_group(own, chosen, name, Subset(where, named), left_out) for name, where, chosen in kinds], refused
+
+
+def has_few_runs(rows: pd.DataFrame) -> bool:
+    """Tell whether the rows are milestones of too few runs to resample."""
+    return "run_id" in rows.columns and has_milestones(rows) and origins(rows).nunique() < FEW_RUNS
+
+
+def varies_N_and_D(rows: pd.DataFrame) -> bool:
+    """Tell whether both N and D take several values."""
+    return {"N", "D"} <= set(rows.columns) and min(rows["N"].nunique(), rows["D"].nunique()) > 1
+
+
+Kind = tuple[str, str, pd.DataFrame]
+"""The name of a group, the condition that selects it, its rows."""
+
+
+def _varied(rows: pd.DataFrame) -> str:
+    names = ("family", "data", *RECIPE)
+    return listed([name for name in names if name in rows.columns and rows[name].nunique() > 1])
+
+
+def _kinds(rows: pd.DataFrame) -> list[Kind]:
+    """Split rows by family, data and the recipe columns that differ."""
+    names = [name for name in ("family", "data") if name in rows.columns and rows[name].nunique() > 1]
+    names += list(recipe_differences(rows))
+    if not names:
+        one = [str(rows[name].iloc[0]) for name in ("family", "data") if name in rows.columns]
+        return [(" on ".join(one), "", rows)]
+    found = []
+    for values, group in rows.groupby(names, dropna=False, sort=False):
+        named = [(name, value) for name, value in zip(names, values, strict=True) if value == value]
+        words = [str(value) if name in ("family", "data") else f"{name} {value}" for name, value in named]
+        found.append((", ".join(words), " and ".join(f"{name} == {_literal(value)}" for name, value in named), group))
+    return found
+
+
+def _literal(value: object) -> str:
+    """Write a value as it stands in a condition: numpy's numbers as Python's own."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _large(kinds: list[Kind], varied: str) -> tuple[list[Kind], list[str]]:
+    """Keep the kinds of runs that are large enough for laws, none where there are too many."""
+    large, refused = kinds, []
+    if len(kinds) > 1:
+        large = [one for one in kinds if _settings(one[2]) >= MIN_SETTINGS]
+    if len(large) < len(kinds):
+        small = counted(len(kinds) - len(large), "kind") + " of runs" + (" alone" if large else "")
+        refused.append(
+            f"{small} (they differ in {varied}) have fewer than {MIN_SETTINGS} sizes of model or data each: "
+            "they compare recipes, and no law is fitted to them"
+        )
+    if len(large) <= MOST_GROUPS:
+        return large, refused
+    return [], [
+        f"the runs are of {len(large)} kinds (they differ in {varied}), too many to fit each apart: "
+        "no laws here; choose rows with scaling fit --where, or say what may differ with --pool"
+    ]
+
+
+def _settings(rows: pd.DataFrame) -> int:
+    """Count the different sizes of model, training and data set among rows."""
+    names = [name for name in ("N", "D", "D_unique") if name in rows.columns]
+    return len(rows[names].drop_duplicates()) if names else len(rows)
+
+
+def _group(table: pd.DataFrame, rows: pd.DataFrame, name: str, subset: Subset, left_out: list[str]) -> Group:
+    own = table[origins(table).isin(origins(rows))] if "run_id" in table.columns else table
+    milestones, inside, notes = _milestones(own, rows)
+    if milestones is not None:
+        left_out = [text for text in left_out if "before the end" not in text]
+    slices = _slices(rows, rows if milestones is None else milestones)
+    return Group(name, subset, rows, milestones, inside, slices, tuple(left_out), notes)
+
+
+def _milestones(
+    own: pd.DataFrame, rows: pd.DataFrame
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None, tuple[str, ...]]:
+    """Return rows with constant-rate milestones, or else the training curves inside decaying schedules and a note."""
+    if "final" not in own.columns or "schedule" not in own.columns or len(own) == len(rows):
+        return None, None, ()
+    every, _ = attempt(lambda: select_rows(own, y="loss", rows="all", pool=RECIPE)[0])
+    if every is not None and len(every) > len(rows):
+        return every, None, ()
+    inside = own[own["loss"].notna()] if "loss" in own.columns else own
+    note = f"{counted(len(inside) - len(rows), 'milestone')} inside decaying schedules: drawn faint, not fitted"
+    return None, inside, (note,)
+
+
+def _slices(rows: pd.DataFrame, used: pd.DataFrame) -> dict[str, list[Slice]]:
+    """Return the slices along each variable; learning curves of a few runs only where N and D do not both vary."""
+    found = {"D": find_slices(used, "D"), "D_unique": find_slices(rows, "D_unique"), "N": find_slices(used, "N")}
+    if varies_N_and_D(used):
+        found = {x: [one for one in slices if not has_few_runs(one.rows)] for x, slices in found.items()}
+    return {**found, "D_unique": []} if found["D"] else found

@@ -1,0 +1,147 @@
+"""Interpolations such as ${model.width}: kept as they are written, and resolved for each cell of a grid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.compose.session import said_in_one_sentence
+
+MARK = "${"
+KEY = re.compile(r"\$\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}")  # ${optim.lr}
+ROOT = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*[.}\[]")  # the first name in it; no resolver (${oc.env:X}), none relative
+PLAN_KEYS = ("launcher", "results", "name", "sweep", "hydra")  # of the plan as a whole, not of one run
+RULES = ("set", "where")  # of a sweep and of its stages: expressions
+
+
+class Composed:
+    """A composed config: `written`, all its keys with interpolations as they stand, and what those come to."""
+
+    def __init__(self, written: Mapping[str, Any]) -> None:
+        self.written = written
+        self._interpolates = {key: interpolates(value) for key, value in written.items()}
+        self._tree: DictConfig | None = None  # what interpolations are resolved in; made when there are any
+        self._held: Mapping[str, Any] = written  # the values in the tree
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """The keys of one run, as they are written."""
+        return {key: value for key, value in self.written.items() if key not in PLAN_KEYS}
+
+    def of_plan(self, key: str) -> Any:
+        """Return the value of a key of the plan, interpolations resolved."""
+        return self.resolved({key: self.written[key]})[key]
+
+    def resolved(self, keys: Mapping[str, Any], *, only: Collection[str] | None = None) -> Mapping[str, Any]:
+        """Return keys of this config, or changed copies of them, with their interpolations resolved among each other.
+
+        only: those of the keys that are returned; UserError names an interpolation that leads nowhere.
+        """
+        wanted = keys if only is None else {key: keys[key] for key in only}
+        if not any(
+            self._interpolates[key] if value is self.written.get(key) else interpolates(value)
+            for key, value in wanted.items()
+        ):
+            return wanted
+        with said_in_one_sentence():
+            tree = self._tree_with(keys)
+            return {key: _filled(value, tree, key) for key, value in wanted.items()}
+
+    def sweep(self) -> Any:
+        """Return `sweep:` as each cell needs it: its values that name keys of a run stay as written, rules name them.
+
+        All other interpolations are resolved.
+        """
+        named = _with_names(self.written["sweep"], self.run)
+        if not interpolates(named):
+            return named
+        with said_in_one_sentence():
+            return _filled(named, self._tree_with({"sweep": named}), "sweep", keep=frozenset(self.run))
+
+    def _tree_with(self, keys: Mapping[str, Any]) -> DictConfig:
+        """Return the tree with these values, all others as written; only what changed since the last call is put."""
+        if self._tree is None:
+            self._tree = OmegaConf.create(dict(self.written))
+        wanted = {**self.written, **keys}
+        _put(self._tree, self._held, wanted)
+        self._held = wanted
+        return self._tree
+
+
+def _put(tree: Any, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Put values into a tree that holds others at the same keys, leaf by leaf: making a node takes its time."""
+    for key, value in wanted.items():
+        before = held[key]
+        if value is before:
+            continue
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and value.keys() == before.keys():
+            _put(tree[key], before, value)
+        else:
+            tree[key] = value
+
+
+def interpolates(value: Any) -> bool:
+    """Say whether there is an interpolation in a value."""
+    if isinstance(value, str):
+        return MARK in value
+    if isinstance(value, Mapping):
+        return any(interpolates(item) for item in value.values())
+    return isinstance(value, list) and any(interpolates(item) for item in value)
+
+
+def named_in(value: Any) -> Iterable[str]:
+    """Yield the keys that the interpolations in a value name."""
+    if isinstance(value, str):
+        yield from KEY.findall(value)
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from named_in(item)
+
+
+def _filled(value: Any, parent: Any, key: Any, *, keep: frozenset[str] = frozenset()) -> Any:
+    """Return the value at `key` of a node, resolved, but for scalars that name one of the keys `keep`."""
+    if not interpolates(value):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _filled(item, parent[key], name, keep=keep) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, parent[key], index, keep=keep) for index, item in enumerate(value)]
+    kept = not keep.isdisjoint(ROOT.findall(value))
+    try:
+        found = parent[key]
+    except OmegaConfBaseException:
+        if kept:
+            return value  # in a cell it may lead somewhere
+        raise
+    if OmegaConf.is_config(found):
+        return OmegaConf.to_container(found, resolve=True)
+    return value if kept else found
+
+
+def _with_names(sweep: Any, run: Mapping[str, Any]) -> Any:
+    """Return `sweep:` with ${optim.lr} in its rules, and in those of its stages, written as the name optim.lr."""
+
+    def name(found: re.Match[str]) -> str:
+        return found[1] if found[1].partition(".")[0] in run else found[0]
+
+    def named(rule: Any) -> Any:
+        if isinstance(rule, Mapping):
+            return {key: named(item) for key, item in rule.items()}
+        return KEY.sub(name, rule) if isinstance(rule, str) else rule
+
+    def with_names(entry: Any) -> Any:
+        if not isinstance(entry, Mapping):
+            return entry
+        return {key: named(value) if key in RULES else value for key, value in entry.items()}
+
+    if not isinstance(sweep, Mapping) or not interpolates(sweep):
+        return sweep
+    stages = sweep.get("stages")
+    if isinstance(stages, list):
+        sweep = {**sweep, "stages": [with_names(entry) for entry in stages]}
+    return with_names(sweep)

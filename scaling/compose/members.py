@@ -1,0 +1,50 @@
+"""The members of a group of conf/, the user's own among them, and the config of each as a run would get it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scaling.compose.roots import roots
+from scaling.errors import UserError, suggestion
+
+
+def members(group: str) -> dict[str, Path]:
+    """Return the files of a group by the names of its members; the user's own come before the package's."""
+    return {file.stem: file for folder in reversed(roots("conf")) for file in sorted(folder.glob(f"{group}/*.yaml"))}
+
+
+def member(group: str, name: str, settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """Return the config of a member with some of its keys set; UserError where it cannot be read.
+
+    Hydra composes it where the file needs that: importing Hydra takes longer than reading all files of a group.
+    """
+    known = members(group)
+    if name not in known:
+        raise UserError(f"found no {group} {name!r}; {suggestion(name, known)}")
+    found = _plain(known[name])
+    return {**found, **(settings or {})} if found is not None else _composed(group, name, settings or {})
+
+
+def _plain(file: Path) -> dict[str, Any] | None:
+    """Return what a file says, None where only Hydra can tell what that means, or what is wrong with it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        found = None if "${" in text else yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
+    return found if isinstance(found, dict) and "defaults" not in found else None
+
+
+def _composed(group: str, name: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    from scaling.compose.groups import Composer
+    from scaling.compose.session import session
+
+    with session() as loader:
+        config = Composer(loader)([f"{group}='{name}'"])
+        given = {**config.written, group: {**config.written[group], **settings}}
+        found: Mapping[str, Any] = config.resolved(given, only=(group,))[group]
+    return found

@@ -1,0 +1,49 @@
+"""Examples as they were declared, or one sentence on what differs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scaling.data.base import Arrays, DataSet
+from scaling.errors import UserError
+
+NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
+
+
+def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
+    """Return examples, labels of classes as int64; UserError where number, type, shape or labels are of no use."""
+    x, y = arrays.x, arrays.y
+    if not len(y) or len(x) != len(y):
+        raise UserError(
+            f"found {len(x)} examples and {len(y)} labels in the {split} split of {data.name}; "
+            f"wanted the same number of each, at least one; mend the data"
+        )
+    if x.shape[1:] != data.shape:
+        raise UserError(
+            f"found {split} examples of shape {x.shape[1:]} in {data.name}; wanted the declared "
+            f"{data.shape}; change the declared sizes under data"
+        )
+    classes = data.metric == "cross_entropy"
+    if x.dtype.kind not in NUMBERS:
+        raise UserError(f"found {split} examples of type {x.dtype} in {data.name}; wanted numbers; convert them")
+    if y.ndim != 1 or y.dtype.kind not in ("iu" if classes else NUMBERS):
+        raise UserError(
+            f"found {split} labels of type {y.dtype} and shape {y.shape} in {data.name}; wanted one "
+            f"{'whole ' if classes else ''}number an example; convert them, as by y.astype(numpy.int64)"
+        )
+    if not classes:
+        return arrays
+    check_labels(y, f"{split} labels", data.name, classes=data.classes)
+    return arrays if y.dtype == np.int64 else Arrays(x, y.astype(np.int64))
+
+
+def check_labels(labels: np.ndarray, what: str, where: object, *, classes: int | None = None) -> None:
+    """Raise UserError where labels do not run from 0, or beyond the number of classes, if that is known."""
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0:
+        raise UserError(f"found {what} from {low} to {high} in {where}; wanted whole numbers from 0; count them from 0")
+    if classes is not None and high >= classes:
+        counted = (
+            f"count the labels from 0, or set data.classes={high + 1}" if low > 0 else f"set data.classes={high + 1}"
+        )
+        raise UserError(f"found {what} from {low} to {high} in {where}; wanted 0 to {classes - 1}; {counted}")

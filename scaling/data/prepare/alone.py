@@ -1,0 +1,41 @@
+"""One process at a time, over all machines that share the folder; a lock ends with the process that holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def alone(path: Path, *, doing: str) -> Iterator[None]:
+    """Hold the lock file `path`, which is removed after; waits while another process holds it, and says so once."""
+    told = False
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    log.warning("another process is %s; waiting for it", doing)
+                told = True
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_still(lock.fileno(), path):  # the one before has removed it: a third may hold a new one
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

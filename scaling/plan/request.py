@@ -1,0 +1,202 @@
+"""What a command line asks for: its overrides, sorted, and held over what a sweep file says of the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+
+from scaling.compose.groups import leaves
+from scaling.compose.interpolation import PLAN_KEYS, Composed
+from scaling.compose.roots import sweep_name
+from scaling.compose.session import said_in_one_sentence
+from scaling.errors import UserError
+from scaling.plan.cell import Rules, check_axes
+from scaling.plan.grid import Block
+
+SWEEP = "sweep"
+NAMES = (SWEEP, "name", "results")  # of files and folders
+
+
+@dataclass(frozen=True)
+class Request:
+    """The overrides of a command line, whatever stands before their keys (+, ++, ~).
+
+    lines: those of one value, as they are given; fixed: the keys they set, dictionaries key by key, and the members
+    of groups they choose; merged: the keys that they give dictionaries to; dropped: those that they take out
+    (~key); axes: the keys that are swept over.
+    """
+
+    sweep: str | None
+    lines: tuple[str, ...]
+    fixed: Mapping[str, Any]
+    merged: frozenset[str]
+    dropped: tuple[str, ...]
+    axes: Mapping[str, tuple[Any, ...]]
+
+
+def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
+    """Parse overrides by Hydra's grammar and sort them; UserError for what cannot be swept over.
+
+    Of two overrides of a key the later one holds.
+    """
+    with said_in_one_sentence():
+        parser = OverridesParser.create(config_loader=loader)
+        typed = parser.parse_overrides(list(arguments))
+        overrides = parser.parse_overrides([_as_typed(loader, override) for override in typed])
+        _check_members(loader, overrides)
+    lines: list[str] = []
+    fixed: dict[str, Any] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
+    dropped: list[str] = []
+    merged: set[str] = set()
+    for override in overrides:
+        key = override.key_or_group
+        if override.is_sweep_override():
+            axes[key] = _values(override)
+            fixed = {name: value for name, value in fixed.items() if name != key}
+            continue
+        lines.append(override.input_line or "")
+        if override.is_delete():
+            dropped.append(key)
+            continue
+        if override.package is not None:
+            continue  # a group beside those of a run: what comes of it is checked with the config
+        if isinstance(override.value(), dict):
+            merged.add(key)
+        given = dict(leaves(key, override.value()))
+        fixed |= given
+        axes = {name: values for name, values in axes.items() if name not in given}
+    return Request(_sweep_name(fixed), tuple(lines), fixed, frozenset(merged), tuple(dropped), axes)
+
+
+def _as_typed(loader: ConfigLoader, override: Override) -> str:
+    """Return the line of an override, with a name quoted as it was typed: 1e3 is a name there, and no number."""
+    line, key = override.input_line or "", override.key_or_group
+    if override.is_sweep_override() or override.is_delete():
+        return line
+    value = override.value()
+    if key == SWEEP and isinstance(value, str):
+        name = sweep_name(value)
+    elif isinstance(value, bool | int | float) and (key in NAMES or loader.get_group_options(key)):
+        name = override.get_value_string()
+    else:
+        return line
+    return f"{override.get_key_element()}={_quoted(name)}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def _sweep_name(fixed: Mapping[str, Any]) -> str | None:
+    found = fixed.get(SWEEP)
+    if isinstance(found, list):
+        raise UserError(f"found sweep={found}; wanted the name of one sweep, such as sweep=quickstart")
+    return None if found is None else str(found)
+
+
+def _values(override: Override) -> tuple[Any, ...]:
+    """Return the values of an override that has several; UserError where they cannot be swept over."""
+    key, line = override.key_or_group, override.input_line
+    if key == "hydra/launcher":
+        _refuse_launcher()
+    if key.split(".")[0] in PLAN_KEYS:
+        raise UserError(f"found several values for {key}; wanted one, for the whole plan; run one after another")
+    if override.is_delete() or override.package is not None:
+        raise UserError(f"found {line}, several values of what is no key of a run; wanted one; change it")
+    if not override.is_discrete_sweep():
+        raise UserError(f"found {line}; wanted a list or a range of values; write it as a,b,c")
+    return tuple(_unquoted(value) for value in override.sweep_iterator())
+
+
+def _unquoted(value: Any) -> Any:
+    """Return a value of a sweep as Override.value() gives that of a single override: quoted strings as strings."""
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def _refuse_launcher() -> None:
+    raise UserError(
+        "found hydra/launcher, Hydra's own launchers, which wait for every run; "
+        "wanted launcher=local or launcher=slurm; change it"
+    )
+
+
+def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
+    """Raise UserError for what is no member of a group and for which Hydra has no message: null, a number."""
+    for override in overrides:
+        group = override.key_or_group
+        if group == "hydra/launcher":
+            _refuse_launcher()
+        if override.is_sweep_override() or override.is_delete() or isinstance(override.value(), str | list | dict):
+            continue
+        members = loader.get_group_options(group)
+        if members:
+            found = "null" if override.value() is None else override.value()
+            raise UserError(
+                f"found {group}={found}; wanted the name of one; give {group}={members[0]}, or leave it out"
+            )
+
+
+def hold(
+    request: Request, blocks: Sequence[Block], rules: Rules, config: Composed, is_group: Callable[[str], bool]
+) -> list[Block]:
+    """Return the blocks of the file with the command line's values in the place of their own.
+
+    rules: those that are left to compute; UserError names what the two say of keys that lie one inside the other.
+    """
+    in_file = list(dict.fromkeys(key for block in blocks for key in block.keys()))  # noqa: SIM118 - no dictionary
+    new = {key: (request.fixed[key],) for key in in_file if key in request.fixed}
+    new |= {key: (_found(config.run, key),) for key in in_file if key in request.merged and not is_group(key)}
+    _check_clashes(request, [key for key in in_file if key not in new], rules, is_group)
+    for key, values in {**new, **request.axes}.items():
+        given = key in request.axes
+        blocks = [one for block in blocks for one in (block.replace(key, values) if given or key in block else [block])]
+    check_axes(blocks, rules)
+    return list(blocks)
+
+
+def _check_clashes(request: Request, in_file: Sequence[str], rules: Rules, is_group: Callable[[str], bool]) -> None:
+    """Raise UserError where one of two values would silently be lost in the other."""
+    axes = [key for key in request.axes if not is_group(key)]
+    own = [key for key in in_file if not is_group(key) and key not in axes]
+    for key in (key for key in request.fixed if not is_group(key)):
+        _refuse(key, [other for other in (*own, *axes, *rules.set) if overlap(key, other)])
+    for key in axes:
+        _refuse(key, [other for other in own if inside(other, key)])
+        _refuse(key, [other for other in (*axes, *rules.set) if other != key and overlap(key, other)])
+    for key in request.dropped:
+        _refuse(f"~{key}", [other for other in (*in_file, *request.axes, *rules.set) if overlap(key, other)])
+
+
+def _refuse(mine: str, others: Sequence[str]) -> None:
+    if others:
+        raise UserError(
+            f"found {mine} on the command line beside {others[0]}, which the sweep varies or computes; "
+            f"wanted one of the two; give {others[0]}, or change the sweep"
+        )
+
+
+def _found(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for step in key.split("."):
+        value = value[step]
+    return value
+
+
+def inside(key: str, other: str) -> bool:
+    """Say whether a key lies below another."""
+    return key.startswith(f"{other}.")
+
+
+def overlap(key: str, other: str) -> bool:
+    """Say whether two keys are one, or one lies below the other."""
+    return key == other or inside(key, other) or inside(other, key)

@@ -1,0 +1,72 @@
+"""Checkpoints while training goes on: the state is copied at once and written by a thread, one at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+class Saver:
+    """Saves what `state` returns with `write`; leaving the block waits for the last write.
+
+    cost: seconds that the last finished checkpoint took, copy and write, 0 before the first. An error of `write` is
+    raised by the next call, or on leaving the block.
+    """
+
+    def __init__(self, state: Callable[[], dict[str, Any]], write: Callable[[dict[str, Any]], None]) -> None:
+        self.cost = 0.0
+        self._state, self._write = state, write
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[float] | None = None
+
+    def save(self) -> None:
+        """Copy the state and have it written; waits first for a write that is under way."""
+        self.wait()
+        started = monotonic()
+        self._pending = self._pool.submit(self._timed, snapshot(self._state()), started)
+
+    def check(self) -> None:
+        """Raise the error of a write that has failed; does not wait."""
+        if self._pending is not None and self._pending.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the write that is under way."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self.cost = pending.result()
+
+    def _timed(self, state: dict[str, Any], started: float) -> float:
+        self._write(state)
+        return monotonic() - started
+
+    def __enter__(self) -> Saver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        if error is None:
+            self.wait()
+        elif self._pending is not None and self._pending.exception() is not None:
+            log.warning("the last checkpoint was not written: %s", self._pending.exception())
+
+
+def snapshot(value: Any) -> Any:
+    """Copy nested plain values, with every tensor in the host's memory and apart from the one it was copied from."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(snapshot(item) for item in value)
+    return value

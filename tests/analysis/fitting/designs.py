@@ -1,0 +1,70 @@
+"""Simulated tables of runs: of a law's own making, and of what no power law follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+KINDS = ("kink", "chance", "upwards", "wiggle")
+"""What no power law follows: a slope steeper from the middle on, a start at chance, a bend upwards, a wave."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """One kind of table: settings of D, or of N and D (on a grid or scattered), seeds, noise of a run."""
+
+    name: str
+    law: str
+    settings: int
+    seeds: int
+    noise: float
+    shape: str = "normal"
+    scattered: bool = False
+
+
+def curve(kind: str, u: np.ndarray, y: np.ndarray, chance: float) -> np.ndarray:
+    """Bend a true law's values y; u: the size of a run, 0 and 1 at the ends of the data."""
+    if kind == "chance":
+        return (y**-8 + chance**-8) ** (-1 / 8)
+    shift = {
+        "true": np.zeros_like(u),
+        "kink": -np.maximum(0, u - 0.5),
+        "upwards": np.maximum(0, u - 0.5) ** 2,
+        "wiggle": 0.04 * np.sin(4 * np.pi * u),
+    }[kind]
+    return y * np.exp(shift)
+
+
+def truth(design: Design, kind: str, at: pd.DataFrame) -> np.ndarray:
+    """Return the response without noise."""
+    D = at["D"].to_numpy()
+    if design.law == "saturating":
+        return curve(kind, (np.log10(D) - 5) / 4, 1.2 + 60 * D**-0.25, 2.3)
+    N = at["N"].to_numpy()
+    size = ((np.log10(N) - 6) / 3.5 + (np.log10(D) - 8) / 3) / 2
+    return curve(kind, size, 1.7 + 400 * N**-0.34 + 900 * D**-0.28, 7.0)
+
+
+def settings(design: Design, rng: np.random.Generator) -> pd.DataFrame:
+    """Choose the settings of a table."""
+    n = design.settings
+    if design.law == "saturating":
+        return pd.DataFrame({"D": np.geomspace(1e5, 1e9, n)})
+    if design.scattered:
+        return pd.DataFrame({"N": 10 ** rng.uniform(6, 9.5, n), "D": 10 ** rng.uniform(8, 11, n)})
+    N, D = np.meshgrid(np.geomspace(1e6, 10**9.5, 7), np.geomspace(1e8, 1e11, n // 7))
+    return pd.DataFrame({"N": N.ravel(), "D": D.ravel()})
+
+
+def simulate(design: Design, kind: str, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw one table."""
+    table = settings(design, rng)
+    table = table.loc[table.index.repeat(design.seeds)].reset_index(drop=True)
+    table["seed"] = np.arange(len(table)) % design.seeds
+    shape = rng.standard_t(3, len(table)) / np.sqrt(3) if design.shape == "heavy" else rng.standard_normal(len(table))
+    size = np.full(len(table), design.noise)
+    if design.shape == "falling":
+        size = design.noise * (table["N"].to_numpy() / 1e8) ** -0.25
+    return table.assign(loss=truth(design, kind, table) * np.exp(size * shape))

@@ -1,0 +1,114 @@
+"""Measure how often a certificate is right about its law, on simulated tables, and write it into docs/coverage.md.
+
+Run: python -m tests.benchmarks.verdicts [--sims 100] [--write docs/coverage.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.errors import Refusal
+from analysis.fitting.settings import fit_law, settings_of
+from analysis.fitting.verdict.rule import judge_law
+from analysis.laws import get_law
+from tests.analysis.fitting.designs import KINDS, Design, simulate, truth
+
+AHEAD = 3.0
+"""Times beyond the largest input at which a forecast's interval is looked at."""
+
+
+DESIGNS = (
+    Design("D, 20 settings", "saturating", 20, 1, 0.004),
+    Design("D, 20 settings x 3 seeds", "saturating", 20, 3, 0.004),
+    Design("D, 12 settings", "saturating", 12, 1, 0.004),
+    Design("D, 12 settings x 3 seeds, noise 2 %", "saturating", 12, 3, 0.02),
+    Design("N and D, grid of 42", "chinchilla", 42, 1, 0.004),
+    Design("N and D, grid of 42 x 3 seeds", "chinchilla", 42, 3, 0.004),
+    Design("N and D, 60 scattered", "chinchilla", 60, 1, 0.004, scattered=True),
+    Design("N and D, grid of 42, noise 2 %", "chinchilla", 42, 1, 0.02),
+    Design("N and D, grid of 42 x 3 seeds, noise 2 %", "chinchilla", 42, 3, 0.02),
+    Design("N and D, grid of 42, heavy tails (t, 3 d.o.f.)", "chinchilla", 42, 1, 0.004, "heavy"),
+    Design("N and D, grid of 42 x 3 seeds, heavy tails", "chinchilla", 42, 3, 0.004, "heavy"),
+    Design("N and D, grid of 42, noise falling with size", "chinchilla", 42, 1, 0.004, "falling"),
+    Design("N and D, grid of 42 x 3 seeds, noise falling with size", "chinchilla", 42, 3, 0.004, "falling"),
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One table's certificate: its status, and whether the forecast's interval at 3 x the inputs holds the truth."""
+
+    status: str
+    holds: bool
+
+
+def judged(design: Design, kind: str, sim: int) -> Judged:
+    """Fit one table and look at its certificate."""
+    table = simulate(design, kind, np.random.default_rng([sim, design.settings, design.seeds]))
+    law, how = get_law(design.law), settings_of(resamples=200, starts=16, seed=sim)
+    try:
+        found = fit_law(table, law, y="loss", x="D" if design.law == "saturating" else None, settings=how)
+    except Refusal:
+        return Judged("refused", True)
+    if found.certificate.status == "weak" or judge_law(found, law, how).reasons:  # `fit` without the search for a cure
+        return Judged("weak", True)
+    names = [name for name in ("N", "D") if name in table.columns]
+    at = AHEAD * table[names].max().to_frame().T
+    low, high = found.interval(at)
+    return Judged("ok", bool(low[0] <= truth(design, kind, at)[0] <= high[0]))
+
+
+def measure(design: Design, sims: int) -> dict[str, float]:
+    """Return the share of true laws that are ok; of each kind, the share that is ok and that which is a miss."""
+    true = [judged(design, "true", sim) for sim in range(sims)]
+    row = {"true: ok": np.mean([one.status == "ok" for one in true])}
+    for kind in KINDS:
+        found = [judged(design, kind, sim) for sim in range(sims)]
+        row[f"{kind}: ok"] = np.mean([one.status == "ok" for one in found])
+        row[f"{kind}: miss"] = np.mean([one.status == "ok" and not one.holds for one in found])
+    return {name: float(value) for name, value in row.items()}
+
+
+def report(results: Iterator[tuple[Design, dict[str, float]]], sims: int, show: Callable[[str], None]) -> str:
+    """Write the results as one markdown table, a row a design."""
+    lines = []
+    for design, row in results:
+        if not lines:
+            lines = ["| table | tables a kind | " + " | ".join(row) + " |", "|" + "---|" * (len(row) + 2)]
+            show("\n".join(lines))
+        cells = " | ".join(f"{100 * value:.0f}" for value in row.values())
+        lines.append(f"| {design.name} | {sims} | {cells} |")
+        show(lines[-1])
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure all designs, print the table and, if asked, write it into the document between its marks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sims", type=int, default=100)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--write", type=Path)
+    given = parser.parse_args()
+    chosen = [design for design in DESIGNS if given.only in design.name]
+    began = time.perf_counter()
+    text = report(
+        ((design, measure(design, given.sims)) for design in chosen),
+        given.sims,
+        lambda line: print(line, file=sys.stdout, flush=True),
+    )
+    sys.stdout.write(f"{time.perf_counter() - began:.0f} s\n")
+    if given.write:
+        start, end = "<!-- verdicts -->", "<!-- end of verdicts -->"
+        head, rest = given.write.read_text().split(start)
+        given.write.write_text(f"{head}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Modules of users that draw, and modules some of whose weights are not trained."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Net(nn.Module):
+    """A small network of six features and three classes."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__()
+        self.first, self.middle = nn.Linear(shape[0], width), nn.Linear(width, width)
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.middle(torch.relu(self.first(x)))))
+
+
+class Forgetful(Net):
+    """Its dropout does not end with training."""
+
+    def forward(self, x):
+        return functional.dropout(super().forward(x), 0.3)
+
+
+class Noisy(Net):
+    """It draws its first weights and its noise, in evaluation too, from NumPy and Python."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        with torch.no_grad():
+            self.first.weight.copy_(torch.from_numpy(np.random.standard_normal(self.first.weight.shape)))
+
+    def forward(self, x):
+        return super().forward(x * random.uniform(0.5, 1.5) + 0.3 * float(np.random.standard_normal()))
+
+
+class HalfFrozen(Net):
+    """Its first layer stays as it is."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.first.requires_grad_(False)
+
+
+class Dropping(Net):
+    """Stochastic depth: its middle is left out of some steps."""
+
+    def forward(self, x):
+        z = torch.relu(self.first(x))
+        return self.head(z if self.training and random.random() < 0.3 else z + self.middle(z))
+
+
+class Changing(Net):
+    """A module that its user edits while a run is under way."""
+
+
+class Deeper(Net):
+    """What became of it: wider in the middle."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.middle = nn.Sequential(nn.Linear(width, 3 * width), nn.ReLU(), nn.Linear(3 * width, width))
