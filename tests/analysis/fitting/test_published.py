@@ -133,6 +133,7 @@ def test_learning_curves_are_extrapolated_as_published(
     assert extrapolation(curves, law, domain) <= published + 5e-5
 
 
+@pytest.mark.slow
 def test_least_squares_m3_is_below_the_published_search(curves: pd.DataFrame) -> None:
     """The authors search b on a grid from b = 0; a finer optimum of the same sum is lower and extrapolates worse."""
     lower = 0
