@@ -13,7 +13,7 @@ from analysis.fitting.certificate import Certificate, doubt, judge
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
-from analysis.fitting.resample import check_resample, refit
+from analysis.fitting.resample import MOST_VALUES, check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
 from analysis.fitting.solver import solve
@@ -36,6 +36,7 @@ class How:
     level: float = 0.95
     seed: int = 0
     starts: int | None = None
+    most_refitted: int = MOST_VALUES
 
     def __post_init__(self) -> None:
         check_interval(self.interval, self.level)
@@ -62,7 +63,13 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
     samples, unsettled, refitted = None, 0.0, True
     if how.resamples:
         drawn = refit(
-            problem, points, np.stack(found, axis=1), count=how.resamples, resample=how.resample, seed=how.seed
+            problem,
+            points,
+            np.stack(found, axis=1),
+            count=how.resamples,
+            resample=how.resample,
+            seed=how.seed,
+            most=how.most_refitted,
         )
         samples, unsettled, refitted = drawn.theta, 1 - drawn.settled, drawn.refitted
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
@@ -77,7 +84,8 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     if tried:
         said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} predicted best", *said)
-    options = {**vars(how), "starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
+    options = {name: value for name, value in vars(how).items() if name != "most_refitted"}
+    options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
     return Fit(
         law=law.name,
         y=y,

@@ -36,10 +36,16 @@ def check_resample(name: str) -> None:
         raise UserError(f"found resample={name!r}; wanted one of {', '.join(get_args(Resample))}")
 
 
-def refit(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Samples:
-    """Refit resamples. at: solutions (p, k) to start from, of which each resample keeps the best; count: resamples."""
+def refit(
+    problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int, most: int = MOST_VALUES
+) -> Samples:
+    """Refit resamples.
+
+    at: solutions (p, k) to start from, of which each resample keeps the best; count: resamples; most: resamples x
+    points beyond which they come from the sandwich formula.
+    """
     check_resample(resample)
-    if count * points.n > MOST_VALUES:
+    if count * points.n > most:
         return Samples(
             sandwich(problem, points, at[:, 0], count=count, resample=resample, seed=seed), 1.0, refitted=False
         )

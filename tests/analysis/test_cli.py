@@ -187,7 +187,7 @@ def test_figures_are_saved_where_asked(capsys, tmp_path):
         (["fit", "{folder}", "--y", "nope"], 2, "no column 'nope'"),
         (["fit", "{folder}", "--level", "1.5"], 2, "--level"),
         (["fit", "nothing.csv"], 2, "found nothing at nothing.csv"),
-        (["fit"], 2, "Missing argument"),
+        (["fit"], 2, "found no TABLE; write `"),
         (["fti", "x"], 2, "fti"),
         (["fit", "{folder}", "--where", "width == 8 and budget == 4e8"], 3, ""),
         (["isoflop", "{csv}", "--columns", "N=Model Size,C=Training FLOP"], 3, "does not fall into budgets"),

@@ -18,6 +18,8 @@ KEPT = 2 / 3
 """Share of the distinct sizes that the inner fit sees."""
 RESAMPLES = 100
 STARTS = 16
+MOST_REFITTED = 400_000
+"""Resamples x points beyond which the inner fit's interval comes from the sandwich formula, not from refits."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
         return None
     seen = size <= distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
     how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=STARTS)
+    how = replace(how, most_refitted=MOST_REFITTED)
     try:
         check(points.take(seen), law)
         inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)
