@@ -28,7 +28,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "isoflop": ("analysis.cli:isoflop", "Find the best size for each compute budget."),
     "allocate": ("analysis.cli:allocate", "Say how to split compute between N and D."),
     "forecast": ("analysis.cli:forecast", "Predict the loss at a target, with an interval."),
-    "backtest": ("analysis.cli:backtest", "Rank laws by how well they foresee what was left out."),
+    "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict what was left out."),
     "report": ("analysis.cli:report", "Draw the figures and write one HTML page."),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from submitit.slurm.slurm import _make_sbatch_string
 class LaunchingExecutor(LocalExecutor):
     """submitit's local executor; subclasses start the job's command themselves, without submitit's controller."""
 
+    @abstractmethod
     def launch(self, command: str) -> LocalJob[Any]:
         """Start the command of a job and return the job."""
-        raise NotImplementedError
 
     def _submit_command(self, command: str) -> LocalJob[Any]:
         return self.launch(command)
