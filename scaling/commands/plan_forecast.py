@@ -172,8 +172,12 @@ def _checkpoint_bytes(run: PlannedRun) -> int:
 
 def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
     """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
-    featured = {feature_key(run, cached_splits(run)): run for run in runs if run.config.stage.featured}
-    return [(len(cached_splits(run)), feature_bytes(run)) for run in featured.values()]
+    featured = {
+        feature_key(run.config, run.quantities.D_unique, cached_splits(run.config)): run
+        for run in runs
+        if run.config.stage.featured
+    }
+    return [(len(cached_splits(run.config)), feature_bytes(run.config, run.quantities)) for run in featured.values()]
 
 
 def _kept_weights(run: PlannedRun) -> tuple[int, int]:

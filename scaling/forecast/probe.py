@@ -156,7 +156,7 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
 
 def _step_seconds(run: PlannedRun, where: torch.device) -> float:
     """Return the seconds of one step of the real loop, the fastest of some slices."""
-    feed = load_sets(run, where).feed
+    feed = load_sets(run.config, run.quantities, where).feed
     cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
     trainer = Trainer(run, cut, where)
     with matmul_precision(resolved_precision(run.config)):

@@ -10,6 +10,7 @@ from typing import Any
 from scaling.config import Parent, RunConfig, plain, read_config
 from scaling.errors import UserError
 from scaling.plan.identity import describe, resolved_precision, run_id
+from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Milestone, Quantities, given_length
 
 
@@ -43,6 +44,12 @@ class PlannedRun:
         """Shape of what the network reads: that of the data it was first trained on."""
         shape: tuple[int, ...] = self.origin.config.data.shape
         return shape
+
+    @property
+    def network(self) -> ParentNetwork:
+        """What a stage that starts from this run needs to know of it."""
+        config = self.config
+        return ParentNetwork(self.run_id, config.stage, config.model, config.data, self.input_shape)
 
     @property
     def kept_steps(self) -> tuple[int, ...]:
@@ -175,7 +182,7 @@ def plan_run(
     """
     if parent is not None:
         config = with_parent(config, parent)
-    quantities = quantities or config.stage.quantities(config, parent)
+    quantities = quantities or config.stage.quantities(config, parent and parent.network)
     config.augment.check(config.data)
     rule = lr_rule or str(getattr(config.optim, "lr", ""))
     task = "test" if parent is None else f"{config.stage.name}:{config.data.name}"

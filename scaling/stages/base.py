@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scaling.config import RunConfig
 from scaling.data.base import DataSet, Metric
-from scaling.folders import RunFolder
-from scaling.plan.planned import PlannedRun
+from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities
 
 if TYPE_CHECKING:
-    import torch
-
-    from scaling.train.attempt import Attempt
+    from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.callbacks import Progress
     from scaling.train.evaluation import Evaluation
     from scaling.train.feed.sets import Sets
@@ -43,7 +40,7 @@ class Stage:
     fits: ClassVar[bool] = True
     featured: ClassVar[bool] = False
 
-    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Return what the stage will do; UserError where it cannot start from its parent."""
         raise TypeError(f"{type(self).__name__} computes no quantities")
 
@@ -55,11 +52,11 @@ class Stage:
         """Return the files that the stage reads beside its data."""
         return ()
 
-    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+    def load(self, placed: PlacedRun) -> Sets:
         """Bring the stage's data to the device."""
         from scaling.train.feed.sets import load_sets
 
-        return load_sets(run, device)
+        return load_sets(placed.run.config, placed.run.quantities, placed.device)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Do the stage and return its last evaluation, None where `stop` asked for an end."""

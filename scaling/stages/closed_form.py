@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from scaling.data.base import Stream
 from scaling.data.chance import mean_and_error
-from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
@@ -131,9 +130,9 @@ def score_fit(fit: Fit, examples: Examples, outputs: int) -> Score:
     return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if classes else ()))
 
 
-def with_chance(run: PlannedRun, sets: Sets) -> Sets:
+def with_chance(sets: Sets, outputs: int) -> Sets:
     """Return the sets with `chance` in squared error: the loss of predicting the mean target of the whole subset."""
-    outputs, pool = run.config.data.outputs, sets.splits.train
+    pool = sets.splits.train
     assert not isinstance(pool, Stream), "features are of a subset with an end"
     constant = targets_of(torch.from_numpy(pool.y).to(sets.test.y.device), outputs).mean(0)
     chance, chance_se = mean_and_error((targets_of(sets.test.y, outputs) - constant).square().sum(1))

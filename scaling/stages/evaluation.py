@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.accounting import count
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.folders import RunFolder
-from scaling.plan.planned import PlannedRun
+from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage
 from scaling.stages.parents import check_classes, check_parent, layers_of
 
 if TYPE_CHECKING:
-    import torch
-
+    from scaling.train.attempt import PlacedRun
     from scaling.train.feed.sets import Sets
 
 
@@ -32,7 +30,7 @@ class EvaluationStage(Stage):
 
     fits: ClassVar[bool] = False
 
-    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Count the network; UserError where the data has other classes than its head knows, or no classes."""
         parent = check_parent(config, parent)
         check_classes(config, parent)
@@ -44,8 +42,8 @@ class EvaluationStage(Stage):
         counts = count(layers_of(parent, config.data.outputs))
         return Quantities(counts, 1, 0, 0, 0, False, 0, 0, None, (1,))
 
-    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+    def load(self, placed: PlacedRun) -> Sets:
         """Bring the test set alone to the device."""
         from scaling.stages.predict import load_test_set
 
-        return load_test_set(run, device)
+        return load_test_set(placed.run.config, placed.device)

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from scaling.config import RunConfig
 from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import load_array
-from scaling.folders import RunFolder, folder_aside
+from scaling.folders import folder_aside
 from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
-from scaling.plan.planned import PlannedRun
 from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import parent_network, replace_head, with_resize
+from scaling.train.attempt import PlacedRun
 from scaling.train.feed.feed import epoch_feed
 from scaling.train.feed.resident import bring
 from scaling.train.feed.scale import scale_of
@@ -34,53 +35,56 @@ from scaling.train.streams import derive_seed, stream
 SEVERAL = 64  # examples: products of fewer round otherwise than those of the same examples among many
 
 
-def feature_sets(run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+def feature_sets(placed: PlacedRun) -> Sets:
     """Return the features of a run's data under its parent's frozen body, on the device."""
+    run = placed.run
     splits = load_splits(run.config, run.quantities.D_unique)
-    used = replace(splits, train=training_examples(run, splits))
-    found = features(run, used, folder, device)
+    used = replace(splits, train=training_examples(run.config, splits))
+    found = features(placed, used)
     train, validation, test = (
-        bring(Arrays(found[name], getattr(used, name).y), None, device, reads=run.quantities.D) for name in SPLITS
+        bring(Arrays(found[name], getattr(used, name).y), None, placed.device, reads=run.quantities.D)
+        for name in SPLITS
     )
     sample = replace(train, x=train.x[:TRAIN_EXAMPLES], y=train.y[:TRAIN_EXAMPLES])
     return Sets(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
 
 
-def training_examples(run: PlannedRun, splits: Splits) -> Arrays | Picked:
+def training_examples(config: RunConfig, splits: Splits) -> Arrays | Picked:
     """Return the training examples of a run: all, or `shots` of each class, drawn from the run's own random stream."""
-    pool, shots = splits.train, getattr(run.config.stage, "shots", None)
+    pool, shots = splits.train, getattr(config.stage, "shots", None)
     assert not isinstance(pool, Stream), "features are of a subset with an end"
     if shots is None:
         return pool
-    order = torch.randperm(len(pool), generator=stream(run.config.seed, "shots")).numpy()
+    order = torch.randperm(len(pool), generator=stream(config.seed, "shots")).numpy()
     labels = pool.y[order]
-    return pool.picked(np.concatenate([order[labels == label][:shots] for label in range(run.config.data.outputs)]))
+    return pool.picked(np.concatenate([order[labels == label][:shots] for label in range(config.data.outputs)]))
 
 
-def features(run: PlannedRun, splits: Splits, folder: RunFolder, device: torch.device) -> dict[str, np.ndarray]:
+def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     """Return the features of each split, (examples, features) float32, computed unless they are in the cache."""
-    names = cached_splits(run)
-    cached = folder.features / feature_key(run, names)
+    run = placed.run
+    names = cached_splits(run.config)
+    cached = placed.folder.features / feature_key(run.config, run.quantities.D_unique, names)
     found = _read(cached, splits, names)
     if found is None:
-        body = _body(run, folder, device)
+        body = _body(placed)
         with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
             for name in names:
-                _write(aside / f"{name}.npy", _passes(run, body, splits, name, device), rows=len(getattr(splits, name)))
+                _write(aside / f"{name}.npy", _passes(placed, body, splits, name), rows=len(getattr(splits, name)))
         found = _read(cached, splits, names)
     if found is None:
         raise OSError(f"found features under {cached} that were changed while they were written; delete the folder")
     if "train" not in found:
-        found["train"] = _of_few(run, splits, _body(run, folder, device), device)
+        found["train"] = _of_few(placed, splits, _body(placed))
     return found
 
 
-def _of_few(run: PlannedRun, splits: Splits, body: nn.Module, device: torch.device) -> np.ndarray:
+def _of_few(placed: PlacedRun, splits: Splits, body: nn.Module) -> np.ndarray:
     """Return the features of training examples that may be few, the same as among many."""
     few = splits.train
     assert isinstance(few, Arrays), "features are of a subset with an end"
     several = replace(splits, train=few.picked(np.resize(np.arange(len(few)), max(len(few), SEVERAL))))
-    return np.concatenate(list(_passes(run, body, several, "train", device)))[: len(few)]
+    return np.concatenate(list(_passes(placed, body, several, "train")))[: len(few)]
 
 
 def _read(cached: Path, splits: Splits, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
@@ -97,16 +101,17 @@ def _read(cached: Path, splits: Splits, names: tuple[str, ...]) -> dict[str, np.
     return found
 
 
-def _body(run: PlannedRun, folder: RunFolder, device: torch.device) -> nn.Module:
+def _body(placed: PlacedRun) -> nn.Module:
     """Return the parent's network without its head."""
-    body = parent_network(run, folder, device, new_head=True)
+    body = parent_network(placed, new_head=True)
     replace_head(body, nn.Identity())
-    return with_resize(body, run).eval()
+    return with_resize(body, placed).eval()
 
 
-def _passes(run: PlannedRun, body: nn.Module, splits: Splits, name: str, device: torch.device) -> Iterator[np.ndarray]:
+def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> Iterator[np.ndarray]:
     """Yield the features of one split in blocks of examples; what a body draws does not depend on the run's seed."""
     examples: Arrays | Picked = getattr(splits, name)
+    run, device = placed.run, placed.device
     parent = run.parent
     assert parent is not None, "a run from scratch has no body"
     scale = scale_of(splits, run.config.data.shape, device)

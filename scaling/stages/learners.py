@@ -10,7 +10,7 @@ from scaling.train.learner import Learner
 
 def head_learner(attempt: Attempt) -> Learner:
     """Return a new head to be trained alone; the sets hold the features of the frozen body."""
-    network = parent_network(attempt.run, attempt.folder, attempt.device, new_head=True)
+    network = parent_network(attempt, new_head=True)
     return Learner(head_of(network), lambda: network)
 
 
@@ -19,6 +19,6 @@ def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
 
     head_alone: the head alone is to be trained.
     """
-    network = parent_network(attempt.run, attempt.folder, attempt.device, new_head=True)
-    module = with_resize(network, attempt.run)
+    network = parent_network(attempt, new_head=True)
+    module = with_resize(network, attempt)
     return Learner(FrozenBody(module) if head_alone else module, lambda: network)

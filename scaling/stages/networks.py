@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from scaling.errors import UserError
-from scaling.folders import RunFolder
 from scaling.models.parts import head_of
-from scaling.plan.planned import PlannedRun
+from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.streams import stream
 
@@ -52,30 +50,32 @@ class FrozenBody(nn.Module):
         return found
 
 
-def with_resize(network: nn.Module, run: PlannedRun) -> nn.Module:
+def with_resize(network: nn.Module, placed: PlacedRun) -> nn.Module:
     """Return the network, behind a resize where the run's data has another shape than the network reads."""
-    return network if run.config.data.shape == run.input_shape else Resized(network, run.input_shape)
+    reads = placed.run.input_shape
+    return network if placed.run.config.data.shape == reads else Resized(network, reads)
 
 
-def parent_network(run: PlannedRun, folder: RunFolder, device: torch.device, *, new_head: bool) -> nn.Module:
+def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
     """Return the parent's network with the weights that it kept; UserError where it kept none.
 
     new_head: replace its head by one for the run's own outputs, initialised as in training from scratch.
     """
+    run = placed.run
     parent, start = run.parent, run.config.parent
     assert parent is not None, "a run from scratch has no parent"
     assert start is not None
     outputs = (run if new_head else parent).config.data.outputs
     network: nn.Module = run.config.model.build(run.input_shape, outputs, stream(run.config.seed, "init"))
     step = parent.quantities.steps if start.step is None else start.step
-    weights = read_kept_weights(folder.other(parent.run_id), step)
+    weights = read_kept_weights(placed.folder.other(parent.run_id), step)
     if new_head:
         head = f"{name_of_head(network)}."
         fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}
         weights = {name: value for name, value in weights.items() if not name.startswith(head)} | fresh
     _check_fit(network, weights, f"run {parent.run_id} at step {step}")
     network.load_state_dict(weights)
-    return network.to(device)
+    return network.to(placed.device)
 
 
 def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:

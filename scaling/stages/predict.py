@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scaling.config import RunConfig
 from scaling.data.chance import mean_and_error
 from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
-from scaling.plan.planned import PlannedRun
 from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
@@ -31,11 +31,10 @@ from scaling.train.streams import derive_seed, stream
 NOT_EVALUATED = Score(nan, nan)  # of sets that are not evaluated
 
 
-def load_test_set(run: PlannedRun, device: torch.device) -> Sets:
+def load_test_set(config: RunConfig, device: torch.device) -> Sets:
     """Return the test set on the device; the other sets are empty, as they are not evaluated."""
-    data = run.config.data
-    splits = load_splits(run.config, 1)
-    scale = scale_of(splits, data.shape, device)
+    splits = load_splits(config, 1)
+    scale = scale_of(splits, config.data.shape, device)
     test = bring(splits.test, scale, device, reads=len(splits.test))
     none = Resident(test.x[:0], test.y[:0], None)
     return Sets(Epochs(none, seed=0), none, none, test, splits)
@@ -47,8 +46,8 @@ def evaluate_network(
     """Evaluate the parent's network, the one point of the run; None where `stop` asked for an end."""
     run, test, journal = attempt.run, attempt.sets.test, attempt.journal
     journal.begin(None)
-    network = parent_network(run, attempt.folder, attempt.device, new_head=False)
-    logs = log_probabilities(attempt, with_resize(network, run), crops, watch=watch, stop=stop)
+    network = parent_network(attempt, new_head=False)
+    logs = log_probabilities(attempt, with_resize(network, attempt), crops, watch=watch, stop=stop)
     if logs is None:
         return None
     allowed = allowed_classes(test.y, run.config.data.outputs)

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.accounting import body_of, count, dense
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.folders import RunFolder
-from scaling.plan.planned import PlannedRun
+from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
 if TYPE_CHECKING:
-    import torch
-
-    from scaling.train.attempt import Attempt
+    from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.evaluation import Evaluation
     from scaling.train.feed.sets import Sets
 
@@ -30,7 +27,7 @@ class Probe(Stage):
     trains: ClassVar[bool] = True
     featured: ClassVar[bool] = True
 
-    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Count the head's training and one pass of the body; UserError where the features would change."""
         parent = check_parent(config, parent)
         required_subset_size(config)
@@ -44,11 +41,11 @@ class Probe(Stage):
         body = body_of(layers_of(parent, outputs))
         return compute_quantities(config, counts=count([head]), once=body.forward_flops)
 
-    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+    def load(self, placed: PlacedRun) -> Sets:
         """Bring the features to the device, from the cache if they are there."""
         from scaling.stages.features import feature_sets
 
-        return feature_sets(run, folder, device)
+        return feature_sets(placed)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train the head step by step."""

@@ -11,16 +11,13 @@ from scaling.accounting import body_of, closed_form_C, count, dense
 from scaling.config import RunConfig
 from scaling.data.base import DataSet, Metric
 from scaling.errors import ImpossibleRun
-from scaling.folders import RunFolder
-from scaling.plan.planned import PlannedRun
+from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage, Stop, Watch
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
 if TYPE_CHECKING:
-    import torch
-
-    from scaling.train.attempt import Attempt
+    from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.evaluation import Evaluation
     from scaling.train.feed.sets import Sets
 
@@ -42,7 +39,7 @@ class Ridge(Stage):
     shots: PositiveInt | None = None
     penalties: tuple[PositiveFloat, ...] = PENALTIES
 
-    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
         parent = check_parent(config, parent)
         pool, data = required_subset_size(config), config.data
@@ -62,12 +59,12 @@ class Ridge(Stage):
         """Return the squared error."""
         return "squared_error"
 
-    def load(self, run: PlannedRun, folder: RunFolder, device: torch.device) -> Sets:
+    def load(self, placed: PlacedRun) -> Sets:
         """Bring the features to the device, from the cache if they are there; chance is that of the squared error."""
         from scaling.stages.closed_form import with_chance
         from scaling.stages.features import feature_sets
 
-        return with_chance(run, feature_sets(run, folder, device))
+        return with_chance(feature_sets(placed), placed.run.config.data.outputs)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Fit at once; there is nothing to stop."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.optim.lstsq import LeastSquares
-from scaling.plan.planned import PlannedRun
+from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
 
@@ -25,7 +25,7 @@ class FromScratch(Stage):
     trains: ClassVar[bool] = True
     begins: ClassVar[bool] = True
 
-    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Turn the length that is given into steps, examples and FLOPs; UserError where a parent is given."""
         if config.parent is not None:
             raise UserError(
@@ -40,6 +40,6 @@ class FromScratch(Stage):
         from scaling.train.stepping import train_by_steps
 
         if isinstance(attempt.run.config.optim, LeastSquares):
-            check_solvable(attempt.run)
+            check_solvable(attempt.run.config, attempt.run.quantities)
             return solve(attempt)
         return train_by_steps(attempt, watch=watch, stop=stop)

@@ -14,15 +14,21 @@ from scaling.train.output.journal import Journal
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A run, its folder, the device it is trained on, its data there, and the journal of its points.
-
-    notes: further facts of a stage for the record.
-    """
+class PlacedRun:
+    """A run, its folder, and the device it is done on."""
 
     run: PlannedRun
     folder: RunFolder
     device: torch.device
+
+
+@dataclass(frozen=True)
+class Attempt(PlacedRun):
+    """A placed run with its data on the device and the journal of its points.
+
+    notes: further facts of a stage for the record.
+    """
+
     sets: Sets
     journal: Journal
     notes: dict[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from scaling.global_streams import own_streams
 from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
-from scaling.train.attempt import Attempt
+from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
 from scaling.train.device import describe_device, find_device
 from scaling.train.errors import explain_memory_errors
@@ -51,7 +51,7 @@ def train_run(
         torch.cuda.init()  # before its streams are looked at
     streams = own_streams(derive_seed(run.config.seed, "run"))
     with explain_memory_errors(run.config, where), streams, matmul_precision(resolved_precision(run.config)):
-        attempt = Attempt(run, folder, where, stage.load(run, folder, where), journal)
+        attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
         return None

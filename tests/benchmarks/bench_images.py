@@ -90,7 +90,7 @@ def planned(file: Path, model: Any, augment: Any, device: str) -> PlannedRun:
 
 def step_seconds(run: PlannedRun, where: torch.device) -> tuple[float, float]:
     """Return the seconds of a step and the rate of square products in FLOP/s, the best of turns of both."""
-    sets, batch = load_sets(run, where), run.quantities.batch
+    sets, batch = load_sets(run.config, run.quantities, where), run.quantities.batch
     trainer = Trainer(run, batches(sets.feed, batch=batch, features=3 * PIXELS**2, device=where), where)
     trainer.advance(1, lambda: True)
     took, rates = [], []

@@ -54,7 +54,7 @@ class Timed:
 def compare(shape: Shape, *, turns: int = TURNS, steps: int = STEPS) -> Timed:
     """Time both loops in turns on the same model and data."""
     run, cpu = planned_shape(shape, "fp32"), torch.device("cpu")
-    stage = load_sets(run, cpu)
+    stage = load_sets(run.config, run.quantities, cpu)
     trainer = Trainer(run, batches(stage.feed, batch=shape.batch, features=shape.features, device=cpu), cpu)
     module = shape.model.build((shape.features,), 10, stream(0, "init"))
     examples = stage.splits.train

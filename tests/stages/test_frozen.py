@@ -20,12 +20,17 @@ from scaling.stages.closed_form import training_subset
 from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.features import SEVERAL, feature_sets
 from scaling.stages.networks import parent_network
+from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.stages.family import PIXELS, child_run, done, folder_of, parent_run
 from tests.train.runs import essence, planned
 
 CPU = torch.device("cpu")
+
+
+def key_of(run, splits=SPLITS):
+    return feature_key(run.config, run.quantities.D_unique, splits)
 
 
 @pytest.mark.parametrize("kind", ["probe", "ridge"])
@@ -49,14 +54,14 @@ def test_the_body_is_left_untouched_bitwise(trained, kind):
 def test_features_are_those_of_the_checkpoint_and_computed_once(trained):
     results, parent = trained
     runs = [child_run(parent, "ridge", step=4), child_run(parent, {"is": "ridge", "shots": 2}, step=4, seed=3)]
-    assert feature_key(runs[0]) == feature_key(runs[1]) != feature_key(child_run(parent, "ridge"))
+    assert key_of(runs[0]) == key_of(runs[1]) != key_of(child_run(parent, "ridge"))
     done(runs[0], results)
-    cached = results / "features" / feature_key(runs[0])
+    cached = results / "features" / key_of(runs[0])
     stamps = {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS}
     done(runs[1], results)
     assert {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS} == stamps
-    network = parent_network(runs[0], folder_of(runs[0], results), CPU, new_head=True)
-    sets = feature_sets(runs[0], folder_of(runs[0], results), CPU)
+    network = parent_network(PlacedRun(runs[0], folder_of(runs[0], results), CPU), new_head=True)
+    sets = feature_sets(PlacedRun(runs[0], folder_of(runs[0], results), CPU))
     with torch.no_grad():
         seen = torch.tensor((sets.splits.test.x[:9] - 128.0) / 20.0, dtype=torch.float32)
         wanted = network.blocks(network.embed(seen.flatten(1)))
@@ -68,7 +73,7 @@ def test_a_damaged_cache_is_made_again(trained, damage):
     results, parent = trained
     run = child_run(parent, "ridge", step=4, seed=9)
     first = done(run, results)
-    damage(results / "features" / feature_key(run) / "test.npy")
+    damage(results / "features" / key_of(run) / "test.npy")
     assert essence(done(run, results)) == essence(first)
 
 
@@ -76,13 +81,12 @@ def test_what_a_killed_process_left_aside_is_cleared_away(trained):
     results, parent = trained
     run = child_run(parent, "ridge", step=4, seed=10)
     done(run, results)
-    (results / "features" / feature_key(run) / "test.npy").unlink()
+    (results / "features" / key_of(run) / "test.npy").unlink()
     folder_of(run, results).record.unlink()
     dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
     dead.wait()
     left = {
-        pid: results / "features" / f".{feature_key(run)}.{os.uname().nodename}.{pid}.1"
-        for pid in (dead.pid, os.getppid())
+        pid: results / "features" / f".{key_of(run)}.{os.uname().nodename}.{pid}.1" for pid in (dead.pid, os.getppid())
     }
     for folder in left.values():
         folder.mkdir()
@@ -96,7 +100,7 @@ def test_ridge_is_that_of_scikit_learn(trained):
     for shots in (None, 3):  # more examples than features, and fewer
         run = child_run(parent, {"is": "ridge", "shots": shots, "penalties": [0.03]}, seed=5)
         record = done(run, results)
-        sets = feature_sets(run, folder_of(run, results), CPU)
+        sets = feature_sets(PlacedRun(run, folder_of(run, results), CPU))
         chosen = training_subset(sets)
         assert len(chosen) == (600 if shots is None else 9)
         onehot = np.eye(3)[chosen.y.numpy()]
@@ -168,7 +172,7 @@ def test_a_few_shots_cost_the_features_of_a_few_examples_whatever_is_in_the_cach
     finally:
         hook.remove()
     assert seen == [200, 300, SEVERAL, SEVERAL, SEVERAL]
-    assert len({feature_key(run, cached_splits(run)) for run in (*runs, smaller)}) == 1
+    assert len({key_of(run, cached_splits(run.config)) for run in (*runs, smaller)}) == 1
     done(child_run(parent, "ridge"), tmp_path)
     folder_of(runs[0], tmp_path).record.unlink()
     assert essence(done(runs[0], tmp_path)) == essence(records[0])

@@ -15,6 +15,7 @@ from scaling.folders import RunFolder
 from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import Resized, parent_network
 from scaling.stages.predict import allowed_classes, label_list_score
+from scaling.train.attempt import PlacedRun
 from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
@@ -74,7 +75,7 @@ def test_fine_tuning_starts_from_the_parents_body_and_learns(trained):
     run = child_run(
         parent, "finetune", train={"clip": 1.0, "epochs": 4}, optim={"is": "sgd", "lr": 0.1, "body_share": 0.1}
     )
-    network = parent_network(run, folder_of(run, results), CPU, new_head=True)
+    network = parent_network(PlacedRun(run, folder_of(run, results), CPU), new_head=True)
     weights = read_kept_weights(folder_of(parent, results), 40)
     assert torch.equal(network.embed.weight, weights["embed.weight"])
     assert not network.head.weight.any()
@@ -89,7 +90,7 @@ def test_images_of_another_size_are_resized_on_the_device(trained):
     assert run.quantities.counts.N == 6 * 16 + 8 * 16 * 16 + 16 * 10
     record = done(run, results)
     assert record.points[-1].loss < record.data["chance"]
-    network = parent_network(run, folder_of(run, results), CPU, new_head=True)
+    network = parent_network(PlacedRun(run, folder_of(run, results), CPU), new_head=True)
     x = torch.randn(4, 1, 8, 8)
     wanted = network(torch.nn.functional.interpolate(x, size=(2, 3), mode="bilinear"))
     torch.testing.assert_close(Resized(network, (1, 2, 3))(x), wanted)
@@ -125,7 +126,7 @@ def test_tta_is_the_mean_over_crops_by_hand(trained, average):
     stage = {"is": "tta", "crops": 3, "average": average, "scale": [0.5, 1.0]}
     run = child_run(parent, stage, seed=4)
     record = done(run, results)
-    network = parent_network(run, folder_of(run, results), CPU, new_head=False).eval()
+    network = parent_network(PlacedRun(run, folder_of(run, results), CPU), new_head=False).eval()
     test = run.config.data.load(1).test
     x = torch.tensor((test.x - 128.0) / 20.0, dtype=torch.float32)
     generator = stream(4, "crops")
@@ -189,7 +190,7 @@ def test_weights_that_do_not_fit_the_model_are_said_in_a_sentence(trained, tmp_p
     cut = {**weights, "embed.weight": weights["embed.weight"][:, :3]}
     write_checkpoint(folder.other(parent.run_id).kept_weights(40), parent.run_id, {"model": cut})
     with pytest.raises(UserError, match=r"embed\.weight .* \(16, 3\) .* \(16, 6\)"):
-        parent_network(run, folder, CPU, new_head=True)
+        parent_network(PlacedRun(run, folder, CPU), new_head=True)
 
 
 def test_a_stopped_evaluation_leaves_no_record(trained):

@@ -142,7 +142,9 @@ def test_evaluation_sees_the_examples_as_they_are():
     plain, augmented = (planned({"steps": 3}, augment=augment, data=data) for augment in ("none", "standard"))
     assert augmented.run_id != plain.run_id
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
-    evaluations = [evaluate(run, load_sets(run, torch.device("cpu")), module) for run in (plain, augmented)]
+    evaluations = [
+        evaluate(run, load_sets(run.config, run.quantities, torch.device("cpu")), module) for run in (plain, augmented)
+    ]
     assert evaluations[0] == evaluations[1]
 
 

@@ -107,7 +107,7 @@ def test_evaluation_draws_from_streams_of_its_own():
     from tests.train.nets import Forgetful
 
     run = planned({"steps": 3})
-    sets, net = load_sets(run, torch.device("cpu")), Forgetful((6,), 3)
+    sets, net = load_sets(run.config, run.quantities, torch.device("cpu")), Forgetful((6,), 3)
     with own_streams(5):
         wanted = draws()
     with own_streams(5):

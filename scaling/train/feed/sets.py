@@ -10,7 +10,7 @@ from scaling.config import RunConfig
 from scaling.data.base import Arrays, DataSet, Splits, Stream
 from scaling.data.check import checked
 from scaling.global_streams import own_streams
-from scaling.plan.planned import PlannedRun
+from scaling.plan.quantities import Quantities
 from scaling.train.feed.feed import Chunks, Feed, epoch_feed
 from scaling.train.feed.resident import Examples, bring
 from scaling.train.feed.scale import scale_of
@@ -29,9 +29,8 @@ class Sets:
     splits: Splits
 
 
-def load_sets(run: PlannedRun, device: torch.device) -> Sets:
+def load_sets(config: RunConfig, quantities: Quantities, device: torch.device) -> Sets:
     """Load a run's data and bring it to the device."""
-    config, quantities = run.config, run.quantities
     splits = load_splits(config, None if quantities.fresh else quantities.D_unique)
     scale = scale_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
