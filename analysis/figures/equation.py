@@ -55,16 +55,17 @@ def equation(fit: Fit, x: str) -> str:
     formula = fit.engine.problem.law.formula
     head = "" if "=" in formula else f"{symbol_of(fit.y)} = "
     text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
+    text = re.sub(r"\^(-?)exp\(([^()]*)\)", r"^{\1exp[\2]}", text)
     text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
     if not fit.params.get("E", 1.0) > 0:
         text = text.removeprefix("E + ")
-    known = {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y)}
+    known = {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y), "exp": r"\exp"}
     known |= {name: mathtext(_short(fit, name)) for name in fit.params}
 
     def value(match: re.Match[str]) -> str:
         return known.get(match[0], match[0])
 
-    body = re.sub(r"[A-Za-z_]\w*", value, text).replace(" ", r"\;").replace("--", "")
+    body = re.sub(r"[A-Za-z_]\w*", value, text).replace("--", "").replace("+ -", "- ").replace(" ", r"\;")
     return f"${head}{body}$"
 
 
@@ -85,9 +86,16 @@ def _exponent_interval(fit: Fit) -> str:
 
 def as_html(text: str) -> str:
     """Turn one of this module's mathtext equations into HTML."""
-    text = text.replace("$", "").replace(r"\;", " ").replace(r"\,", "\u2009").replace(r"\times", "×")
+    text = (
+        text.replace("$", "")
+        .replace(r"\;", " ")
+        .replace(r"\,", "\u2009")
+        .replace(r"\times", "×")
+        .replace(r"\exp", "exp")
+    )
     text = text.replace("<", "&lt;").replace("{,}", ",")
-    text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)
+    while (raised := re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)) != text:  # from the innermost outwards
+        text = raised
     text = re.sub(r"_\{([^{}]*)\}", r"<sub>\1</sub>", text)
     return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
 

@@ -1,4 +1,4 @@
-"""Compute-optimal N and D for a law that is a sum of a power of N and a power of D, under C = k N D."""
+"""Compute-optimal N and D of a law under C = k N D: in closed form where it is a sum of powers, else by search."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws.base import Array
+from analysis.laws import Law
+from analysis.laws.base import Array, Units
+
+FARTHEST = 16.0
+"""Distance in log N from the middle of the data (moved with C) up to which an optimum is looked for."""
+GRID = 129
+GOLDEN = (5**0.5 - 1) / 2
+CLOSE = 45
+"""Steps of the golden section from one grid cell on: N to nine digits."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """How the optimal N and D grow with C, as exponents."""
+    """How the optimal N and D grow with C, as exponents; at: the C where they hold (None: at every C)."""
 
     N_exponent: float
     D_exponent: float
     N_exponent_interval: tuple[float, float] | None
     flops_per_nd: float
+    at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,62 @@ class Optimum:
     warnings: tuple[str, ...] = ()
 
 
-def optimal_n(A: Array, B: Array, alpha: Array, beta: Array, product: Array) -> Array:
-    """Return the N that minimises A N^-alpha + B D^-beta with N D = product (Hoffmann et al. 2022, equation 4)."""
+def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
+    """Return the N (R,) that minimises a law at N D = product, for inner vectors (p, R); nan where none does.
+
+    product: one, or one for each vector; or many for one vector.
+    """
+    split = law.tradeoff(dict(zip(law.params, law.unscale(theta, units), strict=True)))
+    if split is None:
+        return _searched(law, units, theta, np.log(np.atleast_1d(product)))
+    A, B, alpha, beta = split  # Hoffmann et al. 2022, equation 4
     with np.errstate(all="ignore"):
         log_g = (np.log(alpha) + np.log(A) - np.log(beta) - np.log(B)) / (alpha + beta)
         return np.exp(log_g + beta / (alpha + beta) * np.log(product))
+
+
+def log_loss(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Array:
+    """Return the logarithm of each inner vector (p, R) at its own N and D (R, k), every example new."""
+    sizes = {"N": log_N, "D": log_D, "D_unique": log_D}
+    with np.errstate(all="ignore"):
+        return law.evaluate(theta, {name: sizes[name] - units.log_inputs[name] for name in law.inputs}).h + units.log_y
+
+
+def local_exponent(law: Law, units: Units, theta: Array, product: float) -> Array:
+    """Return how fast the optimal N grows with C about one product N D, (R,)."""
+    split = law.tradeoff(dict(zip(law.params, law.unscale(theta, units), strict=True)))
+    with np.errstate(all="ignore"):
+        if split is not None:
+            return np.atleast_1d(split[3] / (split[2] + split[3]))
+        ends = (optimal_n(law, units, theta, np.array(product * times)) for times in (0.5, 2.0))
+        return -np.subtract(*np.log(tuple(ends))) / np.log(4.0)
+
+
+def _searched(law: Law, units: Units, theta: Array, log_product: Array) -> Array:
+    """Find the lowest valley on a grid in log N, then close in on it by golden section.
+
+    An end of the grid is none: far from all runs a law may fall without end.
+    """
+    size = max(theta.shape[1], len(log_product))
+    theta = np.broadcast_to(theta, (len(theta), size))
+    total = np.broadcast_to(log_product, size)[:, None]
+
+    def value(log_N: Array) -> Array:
+        h = log_loss(law, units, theta, log_N, total - log_N)
+        return np.where(np.isfinite(h), h, np.inf)
+
+    middle = (total + units.log_inputs["N"] - units.log_inputs["D"]) / 2
+    grid = middle + np.linspace(-FARTHEST, FARTHEST, GRID)
+    h = value(grid)
+    valley = (h[:, 1:-1] < h[:, :-2]) & (h[:, 1:-1] <= h[:, 2:])
+    lowest = 1 + np.argmin(np.where(valley, h[:, 1:-1], np.inf), axis=1)
+    inside = valley.any(axis=1)
+    width = 2 * FARTHEST / (GRID - 1)
+    low = grid[np.arange(size), lowest][:, None] - width
+    high = low + 2 * width
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    for _ in range(CLOSE):
+        lower = value(left) < value(right)
+        low, high = np.where(lower, low, left), np.where(lower, right, high)
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    return np.where(inside, np.exp((low + high)[:, 0] / 2), np.nan)

@@ -79,7 +79,8 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
-    said = warnings(points, params, certificate, unsettled if how.resamples else None)
+    floor = params["E"] if law.floor else None
+    said = warnings(points, floor, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     if tried:
@@ -167,13 +168,12 @@ def _refuse_bounds(problem: Problem, certificate: Certificate) -> None:
 
 def warnings(
     points: Points,
-    params: dict[str, float],
+    E: float | None,
     certificate: Certificate,
     unsettled: float | None,
 ) -> tuple[str, ...]:
-    """Return sentences that a reader of the numbers should know."""
+    """Return sentences that a reader of the numbers should know. E: the law's floor, where it has one."""
     said = [f"weak fit: {reason}" for reason in certificate.reasons]
-    E = params.get("E")
     if E is not None and points.y.min() < E:
         said.append(
             f"E ({measured(E)}) lies above the smallest response seen ({measured(points.y.min())}): it is no floor"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analysis.errors import Refusal, UserError
-from analysis.fitting.allocation import Allocation, Optimum, optimal_n
+from analysis.fitting.allocation import Allocation, Optimum, log_loss, optimal_n
 from analysis.fitting.certificate import Certificate
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
@@ -98,13 +98,18 @@ class Fit:
         if self.allocation is None:
             raise Refusal(f"the law {self.law} does not say how to share C between N and D; fit a law in N and D")
         product = C / self.allocation.flops_per_nd
-        N, D = (values[0] for values in self.split(np.array([C])))
-        losses = [float(self._loss_at(self.engine.theta[:, None], N * s, D * t)[0]) for s, t in self._doubling()]
+        both = self.split(np.array([C, 2 * C]))
+        if not np.isfinite(both).all():
+            raise Refusal(
+                f"the fitted law {self.law} has no optimal N near the runs at C = {number(C)}; ask nearer to them"
+            )
+        losses = [float(self._loss_at(self.engine.theta[:, None], *pair)[0]) for pair in zip(*both, strict=True)]
+        N, D = (values[0] for values in both)
         best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D))
         if self.engine.samples is None:
             return best
         samples = self.engine.samples
-        Ns = np.clip(self._optimal_n(self.params_of(samples), product), 1e-200, 1e200)  # a degenerate refit says 0
+        Ns = np.clip(self._optimal_n(samples, product), 1e-200, 1e200)  # a degenerate refit says 0
         ends = percentile(np.stack([Ns, product / Ns, self._loss_at(samples, Ns, product / Ns)]), self.level)
         low, high = ends.T.tolist()
         return replace(
@@ -115,7 +120,7 @@ class Fit:
         """Return the optimal N and D at each C, for laws that have an allocation."""
         assert self.allocation is not None
         product = C / self.allocation.flops_per_nd
-        N = self._optimal_n(self.params_of(self.engine.theta[:, None]), product)
+        N = self._optimal_n(self.engine.theta[:, None], product)
         return N, product / N
 
     def reach(self, y: float) -> Reach:
@@ -190,22 +195,14 @@ class Fit:
         scale = np.exp(self.engine.problem.units.log_y)
         return np.log(np.maximum(np.exp(curves) + noise * scale, 1e-300))
 
-    def _optimal_n(self, params: dict[str, Array], product: float | Array) -> Array:
-        tradeoff = self.engine.problem.law.tradeoff(params)
-        assert tradeoff is not None
-        return optimal_n(*tradeoff, np.asarray(product))
+    def _optimal_n(self, theta: Array, product: float | Array) -> Array:
+        problem = self.engine.problem
+        return optimal_n(problem.law, problem.units, theta, np.asarray(product))
 
     def _loss_at(self, theta: Array, N: Array, D: Array) -> Array:
         """Return the loss of each inner vector (p, R) at its own N and D (R,)."""
-        law, units = self.engine.problem.law, self.engine.problem.units
-        sizes = {"N": np.atleast_1d(N), "D": np.atleast_1d(D), "D_unique": np.atleast_1d(D)}
-        inputs = {name: np.log(sizes[name])[:, None] - units.log_inputs[name] for name in law.inputs}
-        with np.errstate(all="ignore"):
-            return np.exp(law.evaluate(theta, inputs).h[:, 0] + units.log_y)
-
-    def _doubling(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        assert self.allocation is not None
-        return (1.0, 1.0), (2.0**self.allocation.N_exponent, 2.0**self.allocation.D_exponent)
+        problem, sizes = self.engine.problem, (np.log(np.atleast_1d(x))[:, None] for x in (N, D))
+        return np.exp(log_loss(problem.law, problem.units, theta, *sizes)[:, 0])
 
     def _beyond(self, N: float, D: float) -> tuple[str, ...]:
         said = []

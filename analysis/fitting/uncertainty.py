@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fitting.allocation import Allocation
+from analysis.fitting.allocation import Allocation, local_exponent
 from analysis.fitting.intervals import bca, percentile
 from analysis.fitting.objective import Problem
 from analysis.fitting.points import Points
@@ -48,25 +48,20 @@ class Uncertainty:
         return self._ends(lambda theta: theta)
 
     def allocation(self) -> Allocation | None:
-        """Return how N and D grow with C, for laws that say."""
-        exponent = self._n_exponent(self.theta[:, None])
-        if exponent is None:
+        """Return how N and D grow with C (at the largest run's, where a law has no one exponent), for laws that say."""
+        law, units, inputs = self.problem.law, self.problem.units, self.points.inputs
+        if not law.allocates:
             return None
-        a = float(exponent[0, 0])
+        product = float((inputs["N"] * inputs["D"]).max())
+        a = float(local_exponent(law, units, self.theta[:, None], product)[0])
+        if not np.isfinite(a):
+            return None
         ends = None
         if self.samples is not None:
-            low, high = self._ends(self._n_exponent)[0]
+            low, high = self._ends(lambda theta: local_exponent(law, units, theta, product)[None])[0]
             ends = (float(low), float(high))
-        return Allocation(a, 1 - a, ends, self.points.flops_per_nd)
-
-    def _n_exponent(self, theta: Array) -> Array | None:
-        law = self.problem.law
-        split = law.tradeoff(dict(zip(law.params, law.unscale(theta, self.problem.units), strict=True)))
-        if split is None:
-            return None
-        _, _, alpha, beta = split
-        with np.errstate(all="ignore"):
-            return np.atleast_2d(beta / (alpha + beta))
+        k = self.points.flops_per_nd
+        return Allocation(a, 1 - a, ends, k, None if law.closed_optimum else k * product)
 
     def _ends(self, of: Callable[[Array], Any]) -> Array:
         assert self.samples is not None

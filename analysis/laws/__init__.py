@@ -11,12 +11,13 @@ from analysis.laws.base import Law
 from analysis.laws.bent import M3, M4
 from analysis.laws.broken import BNSL1, BNSL2
 from analysis.laws.custom import own_law
+from analysis.laws.farseer import FARSEER
 from analysis.laws.joint import CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH
 from analysis.laws.one import POWER, SATURATING, SHIFTED
 
 LAWS: dict[str, Law] = {
     law.name: law
-    for law in (POWER, SATURATING, SHIFTED, M3, M4, BNSL1, BNSL2, CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH)
+    for law in (POWER, SATURATING, SHIFTED, M3, M4, BNSL1, BNSL2, CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH, FARSEER)
 }
 
 

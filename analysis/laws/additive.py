@@ -34,11 +34,6 @@ class AdditiveLaw(Law):
 
     powers: tuple[Power, ...] = ()
 
-    @property
-    def floor(self) -> bool:
-        """Tell whether the law has an irreducible part E."""
-        return "E" in self.params
-
     def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
         """Return the terms for theta (p, B)."""
         out = []

@@ -106,7 +106,10 @@ class Law:
         return (ends[0] - ends[1]) / (2 * step)
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
-        """Return (A, B, alpha, beta) when, at any C, the optimal N and D are those of A N^-alpha + B D^-beta."""
+        """Return (A, B, alpha, beta) when, at any C, the optimal N and D are those of A N^-alpha + B D^-beta.
+
+        None where the optimum has no closed form, and is searched for.
+        """
         return None
 
     def box(self) -> tuple[Array, Array]:
@@ -128,6 +131,21 @@ class Law:
     def joint(self) -> bool:
         """Tell whether the law is one of N and D together, and of nothing else."""
         return set(self.inputs) == {"N", "D"}
+
+    @property
+    def allocates(self) -> bool:
+        """Tell whether the law can say how to split C between N and D."""
+        return {"N", "D"} <= set(self.inputs) <= {"N", "D", "D_unique"}
+
+    @property
+    def closed_optimum(self) -> bool:
+        """Tell whether the optimal N and D have a closed form."""
+        return type(self).tradeoff is not Law.tradeoff
+
+    @property
+    def floor(self) -> bool:
+        """Tell whether the law has an irreducible part, and calls it E."""
+        return "E" in self.params
 
     @property
     def exponent(self) -> str | None:

@@ -41,7 +41,7 @@ class CustomLaw(Law):
         assert self.units is not None
         centre = self.units
         x = SimpleNamespace(**{name: np.exp(values + centre.log_inputs[name]) for name, values in inputs.items()})
-        shape = (theta.shape[1], len(next(iter(inputs.values()))))
+        shape = np.broadcast_shapes((theta.shape[1], 1), *(values.shape for values in inputs.values()))
 
         def log_value(at: Array) -> Array:
             f = np.broadcast_to(np.asarray(self.value(self._physical(at), x), dtype=float), shape)

@@ -75,7 +75,7 @@ def _headline(what: str, result: LawResult, of_line: Interval | None = None, *, 
     slope, own = _slope(result.fit)
     ends = max((one for one in (own, of_line) if one), key=lambda one: one[1] - one[0], default=None)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
-    floor = result.fit.params.get("E", 0.0)
+    floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
     note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
     note = "interval with the best runs chosen anew in each resample" if ends and ends != own else note
     return Headline(what, value, interval(ends, exponent), result.fit.certificate.status if sure else "weak", note)

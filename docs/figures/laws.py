@@ -1,10 +1,11 @@
 """Draw the figures of docs/laws.md: each law fitted to simulated runs, with its band and ten times beyond them.
 
-Run: python docs/figures/laws.py   (writes docs/figures/law_NAME.png)
+Run: python docs/figures/laws.py [NAME …]   (writes docs/figures/law_NAME.png)
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ JOINT = {  # law: truth, the lines' input and its values, the input along the ax
         ("D", (1e4, 1e8)),
         {},
     ),
+    "farseer": (
+        {"s": -1.6, "q": 0.05, "S": 2.5, "B": 29.0, "b": -0.15, "Q": 0.54, "A": -1.28, "a": 0.05, "E": 1.3},
+        ("N", [1e4, 1e5, 1e6, 1e7]),
+        ("D", (1e5, 1e9)),
+        {},
+    ),
     "repeated": (
         {"E": 0.5, "A": 40.0, "B": 60.0, "alpha": 0.35, "beta": 0.3, "R_D": 12.0, "R_N": 6.0},
         ("D_unique", [1e4, 1e5, 1e6]),
@@ -67,6 +74,7 @@ def truth(law: Law, params: dict[str, float], table: pd.DataFrame) -> np.ndarray
     """Return the law's value at each row."""
     names = {name: ("D" if name == "x" else name) for name in law.inputs}
     units = Units(dict.fromkeys(law.inputs, 0.0), 0.0)
+    law = law.bind(units)
     logs = {name: np.log(table[column].to_numpy(dtype=float)) for name, column in names.items()}
     return np.exp(law.evaluate(law.scale(params, units)[:, None], logs).h[0])
 
@@ -113,6 +121,8 @@ def main() -> None:
     from matplotlib.ticker import LogLocator
 
     for name, law in LAWS.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         figure, axes = plt.subplots(figsize=(3.6, 2.5), layout="constrained")
         (one if name in ONE else joint)(axes, name)
         axes.set(xscale="log", yscale="log", title=law.name, **LOSS)

@@ -10,6 +10,7 @@ import pytest
 
 from analysis import Fit, fit
 from analysis.errors import Refusal, UserError
+from analysis.laws import own_law
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
@@ -110,6 +111,22 @@ def test_the_optimum_spends_the_budget_and_is_the_best() -> None:
     assert best.N_interval[0] < best.N < best.N_interval[1]
     steeper = found.allocate(1e21)
     assert np.log10(steeper.N / best.N) == pytest.approx(found.allocation.N_exponent)
+
+
+def test_an_optimum_without_a_closed_form_is_searched_for() -> None:
+    same = own_law(
+        "same",
+        lambda p, x: p.E + p.A * x.N**-p.alpha + p.B * x.D**-p.beta,
+        params={"E": (0, 5), "A": (10, 1e4), "B": (10, 1e4), "alpha": (0.1, 1), "beta": (0.1, 1)},
+        inputs=("N", "D"),
+    )
+    table = surface(noise=0.005)
+    closed, searched = (fit(table, law, resamples=20, objective="lsq") for law in ("chinchilla", same))
+    assert searched.allocation.at is not None
+    assert searched.allocation.N_exponent == pytest.approx(closed.allocation.N_exponent, rel=1e-3)
+    for C in (1e16, 1e20, 1e24):
+        assert pytest.approx(closed.allocate(C).N, rel=1e-2) == searched.allocate(C).N
+        assert searched.allocate(C).loss_after_doubling == pytest.approx(closed.allocate(C).loss_after_doubling)
 
 
 @pytest.mark.parametrize(

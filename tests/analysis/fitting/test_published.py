@@ -144,3 +144,14 @@ def test_least_squares_m3_is_below_the_published_search(curves: pd.DataFrame) ->
         lower += found.objective.value < line.objective.value * (1 - 1e-6)
         assert found.objective.value <= line.objective.value * (1 + 1e-9)
     assert lower > 0
+
+
+def test_farseer_foretells_the_largest_runs_of_its_authors() -> None:
+    seen, ahead = (pd.read_csv(REFERENCE / f"scalebench_farseer/farseer_{part}.csv") for part in ("train", "test"))
+    found = fit(seen, "farseer", resamples=0)
+    assert found.certificate.status == "ok"
+    assert found.certificate.share_at_best > 0.3
+    rest = ahead.loss - found.predict(ahead)
+    assert 1 - (rest**2).sum() / ((ahead.loss - ahead.loss.mean()) ** 2).sum() > 0.91
+    assert found.allocation is not None
+    assert found.allocation.at == pytest.approx(6 * float((seen.N * seen.D).max()))

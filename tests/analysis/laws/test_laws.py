@@ -25,6 +25,7 @@ TRUTHS: dict[str, dict[str, float]] = {
     "chinchilla": {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28},
     "kaplan": {"Nc": 9e13, "Dc": 5e13, "alpha_N": 0.076, "alpha_D": 0.103},
     "repeated": {"E": 1.9, "A": 500.0, "B": 1800.0, "alpha": 0.35, "beta": 0.36, "R_D": 15.0, "R_N": 5.0},
+    "farseer": {"s": -0.25, "q": 0.08, "S": 0.9, "B": 200.0, "b": -0.17, "Q": -1.0, "A": -1.6, "a": 0.045, "E": 2.9},
     "width_depth": {"E": 0.9, "A": 20.0, "B": 2.0, "G": 60.0, "a": 0.6, "b": 1.1, "c": 0.3},
 }
 
@@ -49,6 +50,9 @@ def formula(law: str, p: dict[str, float], x: dict[str, np.ndarray]) -> np.ndarr
             return p["E"] + p["A"] * x["N"] ** -p["alpha"] + p["B"] * x["D"] ** -p["beta"]
         case "kaplan":
             return ((p["Nc"] / x["N"]) ** (p["alpha_N"] / p["alpha_D"]) + p["Dc"] / x["D"]) ** p["alpha_D"]
+        case "farseer":
+            floor, size, power = (p[a] * x["N"] ** p[b] + p[c] for a, b, c in ("sqS", "BbQ", "AaE"))
+            return np.exp(floor) + np.exp(size) * x["D"] ** -np.exp(power)
         case "width_depth":
             return p["E"] + p["A"] * x["width"] ** -p["a"] + p["B"] * x["depth"] ** -p["b"] + p["G"] * x["D"] ** -p["c"]
         case "repeated":
@@ -90,9 +94,10 @@ def units_of(x: dict[str, np.ndarray]) -> Units:
 
 @pytest.mark.parametrize("name", LAWS)
 def test_value_is_the_formula(name: str) -> None:
-    law, table = LAWS[name], table_of(name)
-    x = {key: table[key].to_numpy() for key in law.inputs}
+    table = table_of(name)
+    x = {key: table[key].to_numpy() for key in LAWS[name].inputs}
     units = units_of(x)
+    law = LAWS[name].bind(units)
     theta = law.scale(TRUTHS[name], units)[:, None]
     logs = {key: np.log(values) - units.log_inputs[key] for key, values in x.items()}
     assert law.evaluate(theta, logs).h[0] + units.log_y == pytest.approx(np.log(table.loss.to_numpy()), abs=1e-9)
@@ -102,9 +107,10 @@ def test_value_is_the_formula(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAWS)
 def test_derivatives_match_differences(name: str) -> None:
-    law, table = LAWS[name], table_of(name)
-    x = {key: table[key].to_numpy() for key in law.inputs}
+    table = table_of(name)
+    x = {key: table[key].to_numpy() for key in LAWS[name].inputs}
     units = units_of(x)
+    law = LAWS[name].bind(units)
     logs = {key: np.log(values) - units.log_inputs[key] for key, values in x.items()}
     rng = np.random.default_rng(0)
     theta = law.scale(TRUTHS[name], units)[:, None] + 0.05 * rng.standard_normal((len(law.params), 3))
