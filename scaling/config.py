@@ -30,6 +30,8 @@ from scaling.errors import UserError, suggestion
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
 FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config that names none
+RECIPE_VERSION = 2  # raised whenever a default changes or the same config would train to other weights
+UNNUMBERED = 1  # the recipe of configs that were written down before they said theirs
 
 
 def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
@@ -53,10 +55,10 @@ class Train:
 
     budget: in FLOPs (C, see accounting.py); milestones: where the run is evaluated (see plan/milestones.py);
     micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
-    same run but for rounding; precision: auto is fp32; tf32 rounds the factors of a matrix product to 10 bits on GPUs
-    that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two checkpoints at most; keep:
-    at which milestones the weights are kept for later stages; filters: keep the first layer's weights of the finished
-    run beside its record.
+    same run but for rounding; precision: auto is tf32 on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix
+    product to 10 bits on GPUs that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two
+    checkpoints at most; keep: at which milestones the weights are kept for later stages; filters: keep the first
+    layer's weights of the finished run beside its record.
     """
 
     examples: float | None = part(None, identity=False)
@@ -87,7 +89,10 @@ class Parent:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The whole config of one run: its groups, training settings, seed, stage, and the run that it starts from."""
+    """The whole config of one run: its groups, training settings, seed, stage, and the run that it starts from.
+
+    recipe_version: what the same keys train to has changed from one to the next.
+    """
 
     model: Any
     data: Any
@@ -98,11 +103,12 @@ class RunConfig:
     seed: int
     stage: Any
     parent: Parent | None = None
+    recipe_version: int = RECIPE_VERSION
 
 
 def read_config(raw: Mapping[str, Any]) -> RunConfig:
     """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names a key that is wrong."""
-    known = (*GROUPS, "stage", "parent", "train", "seed")
+    known = (*GROUPS, "stage", "parent", "train", "seed", "recipe_version")
     unknown = sorted(set(raw) - set(known))
     if unknown:
         raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
@@ -114,7 +120,16 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
     stage = read_group("stage", raw.get("stage") or FROM_SCRATCH)
     given = {key: value for key, value in (raw.get("parent") or {}).items() if value is not None}
     parent = read_part(Parent, given, where="parent") if given else None
-    return RunConfig(**groups, train=train, seed=seed, stage=stage, parent=parent)
+    named = raw.get("recipe_version")
+    version = RECIPE_VERSION if named is None else read_part(int, named, where="recipe_version")
+    if not 1 <= version <= RECIPE_VERSION:
+        raise UserError(f"found recipe_version={version}; wanted 1 to {RECIPE_VERSION}; change it, or update scaling")
+    return RunConfig(**groups, train=train, seed=seed, stage=stage, parent=parent, recipe_version=version)
+
+
+def read_stored_config(raw: Mapping[str, Any]) -> RunConfig:
+    """Check a config that `plain` has written down, perhaps before configs said of which recipe they are."""
+    return read_config({"recipe_version": UNNUMBERED, **raw})
 
 
 def read_group(name: str, raw: Any) -> Any:

@@ -16,7 +16,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from scaling.config import read_config
+from scaling.config import read_stored_config
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan.cell import assign
@@ -103,7 +103,7 @@ def propose(
 
 def with_key(run: PlannedRun, key: str, value: Any) -> PlannedRun:
     """Return the run with one key of its config changed."""
-    config = read_config(assign(run.to_dict()["config"], key, value))
+    config = read_stored_config(assign(run.to_dict()["config"], key, value))
     return plan_run(config, overrides={**run.overrides, key: value})
 
 

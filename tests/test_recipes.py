@@ -17,6 +17,7 @@ RECIPES = {  # of "Scaling MLPs": optimiser, lr, weight decay, batch, epochs, au
     "pretrain": ("lion", 5e-5, 0.0, 16_384, 800, Standard()),
     "pretrain_scaling": ("lion", 1e-5, 1e-3, 16_384, 800, Standard()),
     "finetune": ("sgd", 1e-2, 1e-4, 2_048, 50, Standard(scale=(0.4, 1.0), mixup=0)),
+    "finetune_released": ("sgd", 1e-2, 0.0, 2_048, 100, Standard(scale=(0.4, 1.0), ratio=(1.0, 1.0), mixup=0)),
     "linear_probe": ("lion", 1e-5, 0.0, 4_096, 50, Unchanged()),
 }
 SWEEP = """\

@@ -52,12 +52,15 @@ def test_the_fit_has_the_same_digits(before):
 
 
 def test_the_sweep_goes_on_from_its_checkpoint(before):
-    plan = json.loads(before("plan", "sweep=before", "--json", "-"))
+    assert json.loads(before("plan", "sweep=before", "--json", "-"))["total"]["settled_by_older_recipe"] == 10
+    assert "10 runs to go are settled by an older recipe: --recipe 1" in before("plan", "sweep=before")
+    plan = json.loads(before("plan", "sweep=before", "--recipe", "1", "--json", "-"))
+    assert plan["total"]["settled_by_older_recipe"] == 0
     ids = pd.read_csv(before.folder / "results/before/plan.csv")["run_id"]
     assert [run["run_id"] for run in plan["runs"]] == list(ids)
     files = half_done(before.folder)
     started = {path: path.stat().st_mtime_ns for path in before.folder.glob("results/runs/*/record.json")}
-    before("run", "sweep=before", "launcher.workers=1")
+    before("run", "sweep=before", "--recipe", "1", "launcher.workers=1")
     assert files.record.exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in started.items()), "a settled run was trained again"
     attempts = [json.loads(line) for line in files.attempts.read_text().splitlines()]

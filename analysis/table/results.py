@@ -28,7 +28,7 @@ RUN = {"D": "run_D", "C": "run_C", "C_counted": "run_C_counted", "epochs": "run_
 
 NUMBERS = ("seconds", "examples_per_second", "forecast_seconds", "chance", "n_test", "n_val")
 DATA = ("metric", "chance", "n_test", "n_val")
-HOW = ("seconds", "examples_per_second", "forecast_seconds", "device", "host", "attempts", "finished_at")
+HOW = ("seconds", "examples_per_second", "forecast_seconds", "device", "precision", "host", "attempts", "finished_at")
 WORDS = (
     *("run_id", "overrides", "family", "data", "optim", "lr_rule", "schedule", "augment", "precision", "engine"),
     *("stage", "task", "parent", "origin", "stage_recipe"),
@@ -177,6 +177,18 @@ def _forecasts(folder: Path) -> pd.DataFrame | None:
     return table if {"run_id", "seconds"} <= set(table.columns) else None
 
 
+def precisions(table: pd.DataFrame) -> pd.Series:
+    """Return the arithmetic of each row; that of the training run stands before a stage's own where the two differ."""
+    own = (
+        table["precision"].astype(object) if "precision" in table else pd.Series(None, index=table.index, dtype=object)
+    )
+    if "origin" not in table.columns:
+        return own
+    first = table["origin"].map(dict(zip(table["run_id"], own, strict=True))).astype(object)
+    differs = first.notna() & own.notna() & (first != own)
+    return own.mask(differs, first.astype(str) + " > " + own.astype(str))
+
+
 def _typed(read: pd.DataFrame) -> pd.DataFrame:
     """Give what was read from records its columns, as numbers, booleans and words."""
     for name in (*POINT, "final", "flags", "reason"):
@@ -204,6 +216,7 @@ def _join(
     for name in read.columns.intersection(table.columns):
         read[name] = read[name].where(read[name].notna(), table[name]).infer_objects()
     table = pd.concat([table.drop(columns=read.columns, errors="ignore"), read], axis=1)
+    table["precision"] = precisions(table)
     if forecasts is not None:
         forecast = table["run_id"].map(forecasts.drop_duplicates("run_id").set_index("run_id")["seconds"])
         known = table["forecast_seconds"] if "forecast_seconds" in table else pd.Series(np.nan, index=table.index)

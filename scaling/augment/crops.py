@@ -53,24 +53,24 @@ def _place(uniform: Tensor, room: Tensor) -> Tensor:
     return torch.minimum((uniform * (room + 1)).floor_(), room)  # the product may round up to room + 1
 
 
-def resample(x: Tensor, boxes: Boxes, flipped: Tensor | None) -> Tensor:
-    """Return each box of the images `x` (n, channels, height, width) at the size of `x`, those `flipped` (n,) mirrored.
+def resample(x: Tensor, boxes: Boxes, flipped: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """Return each box of the images `x` (n, channels, height, width) at `size`, those `flipped` (n,) mirrored.
 
     Bilinear, with pixel centres at half-integers, reading nothing outside the box: as cropping and then resizing does.
     """
-    rows = _points(boxes.top, boxes.height, x.shape[2])
-    columns = _points(boxes.left, boxes.width, x.shape[3])
+    rows = _points(boxes.top, boxes.height, side=x.shape[2], size=size[0])
+    columns = _points(boxes.left, boxes.width, side=x.shape[3], size=size[1])
     if flipped is not None:
         columns = torch.where(flipped[:, None], columns.flip(1), columns)
-    n, height, width = len(x), x.shape[2], x.shape[3]
+    n, (height, width) = len(x), size
     grid = torch.stack(
         [columns[:, None, :].expand(n, height, width), rows[:, :, None].expand(n, height, width)], dim=-1
     )
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _points(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Return where each of `size` pixels is read along one side, (n, size), in units in which the side is [-1, 1]."""
+def _points(start: Tensor, length: Tensor, *, side: int, size: int) -> Tensor:
+    """Return where each of `size` pixels is read along a side, (n, size), in units in which the side is [-1, 1]."""
     at = (torch.arange(size, device=start.device) + 0.5) * (length / size)[:, None] - 0.5
     inside = torch.minimum(at.clamp_(min=0), length[:, None] - 1)
-    return (2 * (inside + start[:, None]) + 1) / size - 1
+    return (2 * (inside + start[:, None]) + 1) / side - 1

@@ -13,7 +13,9 @@ class Unchanged:
     The methods of every augmentation: `build(shape, outputs)` returns a function (x, y, generator) -> (x, y) of a
     batch, None for no change. x (n, *shape) is float32 on the device and must not be written to; y are class indices
     (n,), or `scaling.augment.mixed.Mixed` after mixing; `generator`, on the device, is the only source of randomness.
-    `check(data)` raises UserError for data that it cannot change.
+    `check(data)` raises UserError for data that it cannot change. An augmentation that samples its images anew may have
+    `build_at(shape, outputs, size)` as well: for a network that reads images of `size` (height, width), to which what
+    is of another size is brought by a second sampling.
     """
 
     name: ClassVar[str] = "none"

@@ -56,24 +56,30 @@ class Standard:
         self, shape: tuple[int, ...], outputs: int
     ) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]:
         """Return the function that augments a batch; it returns `Mixed` labels where it mixes."""
+        return self.build_at(shape, outputs, None)
+
+    def build_at(
+        self, shape: tuple[int, ...], outputs: int, size: tuple[int, int] | None
+    ) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]:
+        """Return the same for a network that reads images of `size` (height, width): its crops are sampled at that."""
 
         def augment(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
             if self.scale is not None or self.flip:
-                x = self._sampled(x, generator)
+                x = self._sampled(x, generator, size)
             return self._mixed(x, y, generator) if self.mixup else (x, y)
 
         return augment
 
-    def _sampled(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def _sampled(self, x: Tensor, generator: torch.Generator, size: tuple[int, int] | None) -> Tensor:
         import torch
 
         from scaling.augment.crops import draw_boxes, resample
 
         flipped = torch.rand(len(x), generator=generator, device=x.device) < self.flip if self.flip else None
         if self.scale is not None:
-            size = (x.shape[2], x.shape[3])
-            boxes = draw_boxes(len(x), size, generator, scale=self.scale, ratio=self.ratio)
-            return resample(x, boxes, flipped)
+            own = (x.shape[2], x.shape[3])
+            boxes = draw_boxes(len(x), own, generator, scale=self.scale, ratio=self.ratio)
+            return resample(x, boxes, flipped, size or own)
         return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(3), x)
 
     def _mixed(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:

@@ -29,6 +29,18 @@ def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("-m", "--multirun", is_flag=True, hidden=True, help="Accepted, and not needed.")(command)
 
 
+def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the recipe that runs are of, as the override that it stands for."""
+
+    @functools.wraps(command)
+    def with_recipe(*given: Any, arguments: tuple[str, ...], recipe: int | None, **options: Any) -> Any:
+        said = () if recipe is None else (f"recipe_version={recipe}",)
+        return command(*given, arguments=(*arguments, *said), **options)
+
+    text = "Plan by an older recipe, whose settled runs count: 1 is that of version 0.1 (auto precision is fp32)."
+    return click.option("--recipe", type=int, metavar="N", help=text)(with_recipe)
+
+
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Write the same content for machines; what else is printed beside JSON on stdout goes to stderr."""
 

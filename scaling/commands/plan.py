@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, recipe_option, write_json
 
 EPILOG = """\b
 Examples:
@@ -16,6 +16,7 @@ Examples:
 
 @click.command(epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
+@recipe_option
 @json_option
 @click.option("--all", "show_all", is_flag=True, help="Print every run, however many there are.")
 def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show_all: bool) -> None:

@@ -29,7 +29,8 @@ class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
     settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
-    those whose model has other counts of parameters now.
+    those whose model has other counts of parameters now; older: those to be trained that an older recipe
+    has settled.
     """
 
     plan: Plan
@@ -39,6 +40,7 @@ class PlanForecast:
     workers: int
     lacking: tuple[PlannedRun, ...]
     changed: tuple[PlannedRun, ...]
+    older: tuple[PlannedRun, ...]
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -59,6 +61,7 @@ class PlanForecast:
             "duplicates": self.plan.duplicates,
             "lacking_milestones": len(self.lacking),
             "changed_models": len(self.changed),
+            "settled_by_older_recipe": len(self.older),
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -133,15 +136,17 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
     states = Reader(plan.folder, planned, settled=settled).read().runs
     devices_named = {run.config.train.device for run in plan.runs}
     capacity = launcher_of(settings).capacity(devices_named, len(plan.runs))
+    status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
     done = [] if capacity.speed_name else _trained_here(plan.runs, states)
     return PlanForecast(
         plan=plan,
         settled=settled,
-        status={run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states},
+        status=status,
         forecasts=forecast_all(plan.runs, threads=settings.threads, done=done, partition=capacity.speed_name),
         workers=min(capacity.workers, max(1, len(plan.runs))),
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
+        older=_settled_by_older_recipe(plan, settled),
     )
 
 
@@ -149,6 +154,18 @@ def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
     milestones = run.quantities.milestones
     found = settled.get(run.run_id) if len(milestones) > 1 else None  # the end alone is in every record
     return found is not None and found.lacks(milestones)
+
+
+def _settled_by_older_recipe(plan: Plan, settled: SettledRuns) -> tuple[PlannedRun, ...]:
+    """Return the runs that are not settled as they are planned, but are by an older recipe."""
+    if not (plan.results / "runs").is_dir():
+        return ()
+
+    def is_older(run: PlannedRun) -> bool:
+        older = (run.id_by_recipe(version) for version in range(1, run.config.recipe_version))
+        return settled.get(run.run_id) is None and any(plan.folder.run(found).record.is_file() for found in older)
+
+    return tuple(run for run in plan.runs if is_older(run))
 
 
 def _model_changed(run: PlannedRun, settled: SettledRuns) -> bool:

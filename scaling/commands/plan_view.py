@@ -10,6 +10,7 @@ from rich.table import Table
 
 from scaling.commands.options import terminal
 from scaling.commands.plan_forecast import PlanForecast
+from scaling.config import RECIPE_VERSION
 from scaling.numbers import big, duration, size
 from scaling.plan.planned import as_overrides
 
@@ -92,6 +93,12 @@ def summary(view: PlanForecast) -> list[str]:
             f"{many(len(view.changed), 'settled run')} had other counts of parameters than the model has now: {named}"
             f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code was changed: raise model.version, or "
             f"`scaling run --redo` trains them again"
+        )
+    if view.older:
+        lines.append(
+            f"{many(len(view.older), 'run')} to go {'is' if len(view.older) == 1 else 'are'} settled by an older "
+            f"recipe: --recipe {RECIPE_VERSION - 1} counts them and trains the rest by it "
+            f"(what differs: docs/recipes.md)"
         )
     lines += _dropped(view)
     limit = view.plan.limit

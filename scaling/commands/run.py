@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, terminal, write_json
+from scaling.commands.options import (
+    OVERRIDES,
+    json_option,
+    only_overrides,
+    overrides,
+    recipe_option,
+    terminal,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +38,7 @@ Examples:
 
 @click.command(epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
+@recipe_option
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
 @click.option(

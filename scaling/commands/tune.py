@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, terminal, write_json
+from scaling.commands.options import (
+    OVERRIDES,
+    json_option,
+    only_overrides,
+    overrides,
+    recipe_option,
+    terminal,
+    write_json,
+)
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ Example:
 
 @click.command(epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
+@recipe_option
 @click.option("--key", default="optim.lr", show_default=True, help="The config key to tune.")
 @click.option("--range", "bounds", nargs=2, type=float, required=True, metavar="LOW HIGH", help="On a log scale.")
 @click.option("--by", default="model.width", show_default=True, help="Tune anew for each value of this key.")

@@ -13,7 +13,7 @@ from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import gpus
 from scaling.forecast.speed import Costs, Speed, known_speed
-from scaling.plan.identity import resolved_precision
+from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES, is_normalised_once
 
@@ -144,7 +144,7 @@ def device_kind(config: RunConfig) -> str:
 def shape_of(run: PlannedRun) -> tuple[Any, ...]:
     """Return all that the speed of a run depends on, except its length."""
     config = run.config
-    settings = (resolved_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
+    settings = (asked_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
     stage = () if run.parent is None else (config.stage, run.input_shape)
     parts = (config.model, config.data.name, config.data.shape, config.optim.name, config.augment)
     return (*parts, *settings, *stage)
@@ -166,7 +166,13 @@ def estimate(run: PlannedRun, speed: Speed) -> float:
 
 
 def _costs(run: PlannedRun, speed: Speed) -> Costs:
-    return speed.of(resolved_precision(run.config))
+    return speed.of(expected_precision(run.config, speed.kind))
+
+
+def expected_precision(config: RunConfig, kind: str) -> str:
+    """Return the precision in which a kind of device (cpu or cuda) will compute a run."""
+    asked = asked_precision(config)
+    return asked if asked in ("fp32", "bf16") else "tf32" if kind == "cuda" else "fp32"
 
 
 def _evaluated(run: PlannedRun) -> int:

@@ -13,11 +13,11 @@ from torch import nn
 
 from scaling.config import RunConfig
 from scaling.global_streams import kept_streams
-from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
 from scaling.train.device import find_device, hardware_name, torch_threads
 from scaling.train.errors import is_out_of_memory
+from scaling.train.precision import computed_precision, matmul_precision
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
 MOST_ON_CPU = 4_096  # examples at a time: larger batches do not fit into the cache
@@ -71,11 +71,12 @@ def measure(
     with torch_threads(threads):
         for run in runs:
             config = run.config
-            key = (config.model, config.data.shape, config.data.outputs, resolved_precision(config))
+            key = (config.model, config.data.shape, config.data.outputs, computed_precision(config, where))
             if key in seen:
                 continue
             seen.add(key)
-            found.append(measure_model(config, where))
+            with matmul_precision(computed_precision(config, where)):
+                found.append(measure_model(config, where))
             if say is not None:
                 say(found[-1])
     return found
@@ -86,7 +87,7 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     """Time one model with random weights on random examples."""
     generator = torch.Generator().manual_seed(0)
     module = config.model.build(config.data.shape, config.data.outputs, generator).to(where).eval()
-    counts, precision = count_model(config), resolved_precision(config)
+    counts, precision = count_model(config), computed_precision(config, where)
     forward = _forward(module, where, bf16=precision == "bf16")
     throughput, best = 0.0, 1
     for batch in BATCHES:

@@ -29,14 +29,13 @@ from scaling.global_streams import kept_streams
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
-from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 from scaling.train.device import find_device, hardware_name, torch_threads
 from scaling.train.feed.feed import batches
 from scaling.train.feed.sets import load_sets
 from scaling.train.loop import Trainer
-from scaling.train.precision import matmul_precision
+from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
@@ -159,7 +158,7 @@ def _step_seconds(run: PlannedRun, where: torch.device) -> float:
     feed = load_sets(run.config, run.quantities, where).feed
     cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
     trainer = Trainer(run, cut, where)
-    with matmul_precision(resolved_precision(run.config)):
+    with matmul_precision(computed_precision(run.config, where)):
         _advance(trainer, WARM_STEPS)
         count = max(1, round(SLICE_SECONDS / (_advance(trainer, 3) / 3)))
         return min(_advance(trainer, count) for _ in range(SLICES)) / count

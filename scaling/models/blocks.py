@@ -2,7 +2,9 @@
 
 Initialisation, drawn from the generator that is passed and from nothing else: weights and biases of a dense layer are
 uniform within ± 1 / sqrt(inputs), norms start at gain 1 and shift 0, the head starts at zero. So at its start a model
-predicts all classes alike, with the loss of chance whatever its width; a run that ends above it has diverged.
+predicts all classes alike, with the loss of chance whatever its width; a run that ends above it has diverged. With
+`head_start=uniform` the head starts like every dense layer, as in the public code of arXiv 2306.13575; the body is the
+same. Heads that stages put on a body start as the model says.
 """
 
 from __future__ import annotations

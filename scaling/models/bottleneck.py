@@ -9,7 +9,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer, dense
 from scaling.config import ShareBelowOne
-from scaling.models.choices import Activation, Norm, Place
+from scaling.models.choices import Activation, HeadStart, Norm, Place
 from scaling.models.stack import Stack
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class Bottleneck(Stack):
     """A linear embedding, `depth` blocks z <- z + Wc GELU(We LN(z)), a linear head without a norm before it.
 
     We expands `width` features to `expansion` x width, Wc contracts them again. `place` puts the norm before or after
-    a block; `skip` adds z; `dropout` follows the activation. Initialisation: see scaling/models/blocks.py.
+    a block; `skip` adds z; `dropout` follows the activation; `head_start` says how the head starts. Initialisation: see
+    scaling/models/blocks.py.
     Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
@@ -38,6 +39,7 @@ class Bottleneck(Stack):
     skip: bool = True
     dropout: ShareBelowOne = 0.0
     bias: bool = True
+    head_start: HeadStart = "zero"
 
     def matrices(self) -> list[Layer]:
         """Count We and Wc."""

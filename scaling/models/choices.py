@@ -7,6 +7,7 @@ from typing import Literal
 Activation = Literal["relu", "gelu"]
 Norm = Literal["layer", "batch", "none"]
 Place = Literal["pre", "post"]
+HeadStart = Literal["zero", "uniform"]
 
 
 class Wiring:
@@ -18,3 +19,4 @@ class Wiring:
     skip: bool
     dropout: float
     bias: bool
+    head_start: HeadStart

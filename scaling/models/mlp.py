@@ -9,7 +9,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer, dense
 from scaling.config import ShareBelowOne
-from scaling.models.choices import Activation, Norm, Place
+from scaling.models.choices import Activation, HeadStart, Norm, Place
 from scaling.models.stack import Stack
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class MLP(Stack):
     """A linear embedding, `depth` blocks z <- ReLU(W LN(z)) of `width` features, a linear head.
 
     `depth` does not count the embedding. `place` puts the norm before or after a block; `skip` adds z to a block's
-    output; `dropout` follows the activation. Initialisation: see scaling/models/blocks.py.
+    output; `dropout` follows the activation; `head_start` says how the head starts. Initialisation: see
+    scaling/models/blocks.py.
     Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
@@ -37,6 +38,7 @@ class MLP(Stack):
     skip: bool = False
     dropout: ShareBelowOne = 0.0
     bias: bool = True
+    head_start: HeadStart = "zero"
 
     def matrices(self) -> list[Layer]:
         """Count W."""

@@ -44,4 +44,6 @@ class Stack(Wiring):
 
         embed = dense_layer(prod(shape), self.width, bias=self.bias, generator=generator)
         blocks = [self.block(generator) for _ in range(self.depth)]
-        return Network(embed, blocks, zero_layer(self.width, outputs, bias=self.bias))
+        if self.head_start == "zero":
+            return Network(embed, blocks, zero_layer(self.width, outputs, bias=self.bias))
+        return Network(embed, blocks, dense_layer(self.width, outputs, bias=self.bias, generator=generator))

@@ -25,7 +25,11 @@ from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, hold, overlap, read_request
 
 SHARED_FOLDERS = ("runs", "features")  # of all sweeps of the same results
-SHARED = ("train.device", "train.checkpoint_seconds")  # given on the command line, for the runs of stages as well
+SHARED = (
+    "train.device",
+    "train.checkpoint_seconds",
+    "recipe_version",
+)  # given on the command line, for the runs of stages as well
 
 
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:

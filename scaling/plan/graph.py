@@ -13,7 +13,7 @@ import yaml
 
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
-from scaling.config import Keep, read_config
+from scaling.config import Keep, read_stored_config
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules, split_choice
@@ -158,7 +158,7 @@ def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
                 f"found no run {run_id} in {results / 'runs'}; wanted the run that the stage starts from; "
                 f"check parent.run_id, or give results=DIR"
             )
-        config = read_config(yaml.safe_load(files.config.read_text()))
+        config = read_stored_config(yaml.safe_load(files.config.read_text()))
         parent = find(config.parent.run_id) if config.parent is not None else None
         run = plan_run(config, overrides={}, parent=parent)
         if run.run_id != run_id:

@@ -11,7 +11,6 @@ from typing import Any
 from scaling.config import RunConfig
 from scaling.plan.quantities import Quantities
 
-RECIPE_VERSION = 1  # raised whenever a default changes or the same config would train to other weights
 ID_DIGITS = 12  # hex digits: 48 bits, a collision among a million runs has odds of 1 to 560
 
 
@@ -30,9 +29,9 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
         "model": {"family": config.model.family, **identity_keys(config.model)},
         "data": {"name": config.data.name, **data},
         **recipe(config, quantities),
-        "precision": resolved_precision(config),
+        "precision": asked_precision(config),
         "seed": config.seed,
-        "recipe_version": RECIPE_VERSION,
+        "recipe_version": config.recipe_version,
     }
 
 
@@ -43,9 +42,9 @@ def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
         "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
         "data": {"name": config.data.name, **identity_keys(config.data), "size": quantities.D_unique},
         **(recipe(config, quantities) if config.stage.trains else {}),
-        "precision": resolved_precision(config),
+        "precision": asked_precision(config),
         "seed": config.seed,
-        "recipe_version": RECIPE_VERSION,
+        "recipe_version": config.recipe_version,
     }
 
 
@@ -82,9 +81,13 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def resolved_precision(config: RunConfig) -> str:
-    """Return the precision a run trains in: auto is fp32 on every device."""
-    return "fp32" if config.train.precision == "auto" else config.train.precision
+def asked_precision(config: RunConfig) -> str:
+    """Return the precision that a run asks for: auto, whose arithmetic follows from the device, is a word of its own.
+
+    By recipe 1 auto was fp32 on every device.
+    """
+    automatic = "fp32" if config.recipe_version == 1 else "auto"
+    return automatic if config.train.precision == "auto" else config.train.precision
 
 
 def describe(part: Any, *, without: tuple[str, ...] = ()) -> str:

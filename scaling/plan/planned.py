@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.config import Parent, RunConfig, plain, read_config
+from scaling.config import Parent, RunConfig, plain, read_stored_config
 from scaling.errors import UserError
-from scaling.plan.identity import describe, resolved_precision, run_id
+from scaling.plan.identity import asked_precision, describe, run_id
 from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Milestone, Quantities, given_length
 
@@ -33,6 +33,16 @@ class PlannedRun:
     def origin(self) -> PlannedRun:
         """The run from scratch at the start of this run's parents; the run itself where it has none."""
         return self if self.parent is None else self.parent.origin
+
+    def id_by_recipe(self, version: int) -> str:
+        """Return the id that this run has by an older recipe, by which what it starts from was trained as well."""
+        if version >= self.config.recipe_version:
+            return self.run_id
+        config = dataclasses.replace(self.config, recipe_version=version)
+        if self.parent is not None and config.parent is not None:
+            start = dataclasses.replace(config.parent, run_id=self.parent.id_by_recipe(version))
+            config = dataclasses.replace(config, parent=start)
+        return run_id(config, self.quantities)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -97,7 +107,7 @@ class PlannedRun:
             "batch": quantities.batch,
             "augment": describe(config.augment),
             "label_smoothing": config.train.label_smoothing,
-            "precision": resolved_precision(config),
+            "precision": asked_precision(config),
             "engine": config.train.engine,
             "seed": config.seed,
             **self.columns_at(at),
@@ -164,7 +174,9 @@ class PlannedRun:
     def from_dict(cls, raw: Mapping[str, Any]) -> PlannedRun:
         """Read a run back; what follows from its config is computed again."""
         parent = cls.from_dict(raw["parent"]) if "parent" in raw else None
-        run = plan_run(read_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent)
+        run = plan_run(
+            read_stored_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent
+        )
         return dataclasses.replace(run, task=raw.get("task", run.task))
 
 

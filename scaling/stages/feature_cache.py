@@ -7,7 +7,7 @@ import json
 
 from scaling.config import RunConfig
 from scaling.data.base import SPLITS
-from scaling.plan.identity import identity_keys, resolved_precision
+from scaling.plan.identity import asked_precision, identity_keys
 from scaling.plan.quantities import Quantities
 
 VERSION = 1  # raised when the same checkpoint and data would give other features
@@ -19,15 +19,20 @@ def cached_splits(config: RunConfig) -> tuple[str, ...]:
     return SPLITS if getattr(config.stage, "shots", None) is None else ("validation", "test")
 
 
-def feature_key(config: RunConfig, D_unique: int, splits: tuple[str, ...] = SPLITS) -> str:
-    """Return the cache key of features of these splits: a hash of the run's parent's checkpoint and its data."""
+def feature_key(
+    config: RunConfig, D_unique: int, splits: tuple[str, ...] = SPLITS, *, precision: str | None = None
+) -> str:
+    """Return the cache key of features of these splits: a hash of the run's parent's checkpoint and its data.
+
+    precision: in which they are computed; by default as the run asks for it.
+    """
     data, parent = config.data, config.parent
     assert parent is not None, "a run without a parent has no features"
     size = D_unique if "train" in splits else None
     facts = {
         "parent": [parent.run_id, parent.step],
         "data": {"name": data.name, **identity_keys(data), "size": size},
-        "precision": resolved_precision(config),
+        "precision": precision or asked_precision(config),
         "version": VERSION,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

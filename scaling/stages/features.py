@@ -21,7 +21,7 @@ from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import load_array
 from scaling.folders import folder_aside
 from scaling.global_streams import own_streams
-from scaling.plan.identity import resolved_precision
+from scaling.plan.identity import asked_precision
 from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import parent_network, replace_head, with_resize
 from scaling.train.attempt import PlacedRun
@@ -29,6 +29,7 @@ from scaling.train.feed.feed import epoch_feed
 from scaling.train.feed.resident import bring
 from scaling.train.feed.scale import scale_of
 from scaling.train.feed.sets import Sets, load_splits
+from scaling.train.precision import computed_precision
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed, stream
 
@@ -64,7 +65,8 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     """Return the features of each split, (examples, features) float32, computed unless they are in the cache."""
     run = placed.run
     names = cached_splits(run.config)
-    cached = placed.folder.features / feature_key(run.config, run.quantities.D_unique, names)
+    precision = computed_precision(run.config, placed.device)
+    cached = placed.folder.features / feature_key(run.config, run.quantities.D_unique, names, precision=precision)
     found = _read(cached, splits, names)
     if found is None:
         body = _body(placed)
@@ -115,7 +117,7 @@ def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> It
     parent = run.parent
     assert parent is not None, "a run from scratch has no body"
     scale = scale_of(splits, run.config.data.shape, device)
-    bf16 = resolved_precision(run.config) == "bf16"
+    bf16 = asked_precision(run.config) == "bf16"
     rows = EVALUATED_ROWS[device.type]
     with own_streams(derive_seed(parent.config.seed, "features", name)):
         for start in range(0, len(examples), rows):

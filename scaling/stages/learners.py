@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.models.parts import head_of
-from scaling.stages.networks import FrozenBody, parent_network, with_resize
+from scaling.stages.networks import FrozenBody, crop_size, parent_network, with_resize
 from scaling.train.attempt import Attempt
 from scaling.train.learner import Learner
 
@@ -21,4 +21,4 @@ def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
     """
     network = parent_network(attempt, new_head=True)
     module = with_resize(network, attempt)
-    return Learner(FrozenBody(module) if head_alone else module, lambda: network)
+    return Learner(FrozenBody(module) if head_alone else module, lambda: network, crop_size(attempt))

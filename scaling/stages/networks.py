@@ -13,7 +13,10 @@ from scaling.train.streams import stream
 
 
 class Resized(nn.Module):
-    """A network behind a bilinear resize of its input, on the device; one channel is repeated if it reads several."""
+    """A network behind a bilinear resize of its input, on the device; one channel is repeated if it reads several.
+
+    Images that have its size, as crops made for it have, are not sampled again.
+    """
 
     def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -22,7 +25,9 @@ class Resized(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, channels, height, width) to outputs (n, outputs)."""
-        x = functional.interpolate(x, size=self.shape[1:], mode="bilinear", align_corners=False, antialias=False)
+        size = self.shape[1:]
+        if x.shape[2:] != size:
+            x = functional.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=False)
         return self.network(x.expand(-1, self.shape[0], -1, -1))
 
 
@@ -54,6 +59,18 @@ def with_resize(network: nn.Module, placed: PlacedRun) -> nn.Module:
     """Return the network, behind a resize where the run's data has another shape than the network reads."""
     reads = placed.run.input_shape
     return network if placed.run.config.data.shape == reads else Resized(network, reads)
+
+
+def crop_size(placed: PlacedRun) -> tuple[int, int] | None:
+    """Return (height, width) that a run's crops are sampled at, None for that of its own images.
+
+    It is what the network reads; by recipe 1 crops had the size of the data and were then sampled a second time.
+    """
+    config, reads = placed.run.config, placed.run.input_shape
+    if config.data.shape == reads or config.recipe_version == 1:
+        return None
+    _, height, width = reads
+    return height, width
 
 
 def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:

@@ -12,11 +12,11 @@ from torch.nn import functional
 from scaling.config import RunConfig
 from scaling.data.chance import mean_and_error
 from scaling.global_streams import own_streams
-from scaling.plan.identity import resolved_precision
+from scaling.plan.identity import asked_precision
 from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
-from scaling.stages.networks import parent_network, with_resize
+from scaling.stages.networks import crop_size, parent_network, with_resize
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Progress
 from scaling.train.evaluation import Evaluation, make_point
@@ -70,8 +70,9 @@ def log_probabilities(
     """Return log probabilities of the test set (n, classes) float64, None where `stop` asked for an end."""
     test, device = attempt.sets.test, attempt.device
     generator = stream(attempt.run.config.seed, "crops", device=device)
-    bf16 = resolved_precision(attempt.run.config) == "bf16"
+    bf16 = asked_precision(attempt.run.config) == "bf16"
     network.eval()
+    size = crop_size(attempt)
     parts, rows = [], EVALUATED_ROWS[device.type]
     streams = own_streams(derive_seed(attempt.run.config.seed, "evaluation"))
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16), streams:
@@ -79,7 +80,7 @@ def log_probabilities(
             if stop is not None and stop():
                 return None
             x, _ = test.between(start, start + rows)
-            parts.append(_log_softmax(network, x) if crops is None else _over_crops(crops, network, x, generator))
+            parts.append(_log_softmax(network, x) if crops is None else _over_crops(crops, network, x, generator, size))
             if watch is not None:
                 done = min(start + rows, len(test))
                 watch(Progress(done, len(test), 0, nan, 0.0))
@@ -90,9 +91,11 @@ def _log_softmax(network: nn.Module, x: Tensor) -> Tensor:
     return functional.log_softmax(network(x).double(), dim=1)
 
 
-def _over_crops(crops: Crops, network: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+def _over_crops(
+    crops: Crops, network: nn.Module, x: Tensor, generator: torch.Generator, size: tuple[int, int] | None
+) -> Tensor:
     """Return log probabilities (n, classes) of the mean logits, or the logarithm of the mean probabilities."""
-    augment = crops.augmentation.build(tuple(x.shape[1:]), 0)
+    augment = crops.augmentation.build_at(tuple(x.shape[1:]), 0, size)
     total: Tensor | float = 0.0
     for _ in range(crops.number):
         found = network(augment(x, x[:, 0, 0, 0], generator)[0]).double()

@@ -9,7 +9,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.plan.identity import resolved_precision
+from scaling.plan.identity import asked_precision
 
 OUT_OF_MEMORY = (  # in messages of torch, CUDA and its libraries (cuBLAS, cuDNN, …), of the system and of C++
     "out of memory",
@@ -46,7 +46,7 @@ def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:
     advice = []
     if held > 1 and _adds_up(config):
         advice.append(f"train.micro_batch={held // 2} (the same run but for rounding)")
-    if resolved_precision(config) != "bf16":
+    if asked_precision(config) != "bf16":
         advice.append("train.precision=bf16")
     advice.append("a smaller model.width" if hasattr(config.model, "width") else "a smaller model")
     return OutOfMemory(

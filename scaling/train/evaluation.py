@@ -10,7 +10,7 @@ from torch import nn
 from scaling.data.base import Splits
 from scaling.global_streams import own_streams
 from scaling.models.blocks import LinearMap
-from scaling.plan.identity import resolved_precision
+from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Point
 from scaling.train.feed.resident import Examples
@@ -40,7 +40,7 @@ def evaluate(run: PlannedRun, sets: Sets, module: nn.Module) -> Evaluation:
 
     A module that draws even in evaluation draws the same at every milestone, and nothing from the streams of training.
     """
-    metric, bf16 = run.config.data.metric, resolved_precision(run.config) == "bf16"
+    metric, bf16 = run.config.data.metric, asked_precision(run.config) == "bf16"
     population = sets.splits.population_loss
 
     def scored(examples: Examples) -> Score:

@@ -10,7 +10,11 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Learner:
-    """module: what is trained; whole: returns the network it is part of, whose weights later stages start from."""
+    """module: what is trained; whole: returns the network it is part of, whose weights later stages start from.
+
+    size: (height, width) of the images that the network reads, where the run's data has others.
+    """
 
     module: nn.Module
     whole: Callable[[], nn.Module]
+    size: tuple[int, int] | None = None

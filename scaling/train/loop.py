@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaling.config import Train
+from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import compile_every_shape, skip_dynamo_import
-from scaling.plan.identity import resolved_precision
+from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
@@ -62,10 +62,19 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
 
 
 class Trainer:
-    """A model, its optimiser and random streams at one step of a run; module: trained in place of the config's."""
+    """A model, its optimiser and random streams at one step of a run.
+
+    module: trained in place of the config's; size: (height, width) that it reads, where the data's images have another.
+    """
 
     def __init__(
-        self, run: PlannedRun, batches: Batches, device: torch.device, *, module: nn.Module | None = None
+        self,
+        run: PlannedRun,
+        batches: Batches,
+        device: torch.device,
+        *,
+        module: nn.Module | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         config, data = run.config, run.config.data
         if config.train.engine == "eager":
@@ -76,7 +85,7 @@ class Trainer:
         self.module: nn.Module = module
         self.micro_batch = checked_micro_batch(config.train, self.module)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
-        self.augment = config.augment.build(data.shape, data.outputs)
+        self.augment = _augmentation(config, size)
         self.augmentation = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # from which modules draw: dropout, or what users write
         self._gpus = [device] if device.type == "cuda" else []
@@ -98,7 +107,7 @@ class Trainer:
             with torch.autocast(kind, torch.bfloat16):
                 return measure(module(x), y)
 
-        chosen = loss_bf16 if resolved_precision(self.run.config) == "bf16" else loss
+        chosen = loss_bf16 if asked_precision(self.run.config) == "bf16" else loss
         if train.engine == "eager":
             return chosen
         compile_every_shape()
@@ -196,6 +205,14 @@ class Trainer:
         self.began = self.step = state["step"]
         self.lr = state["lr"]
         self._read_at = (self.step, self.total.item())
+
+
+def _augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
+    """Return the function that augments a batch, at the size that the network reads if it can; None for none."""
+    data, build_at = config.data, getattr(config.augment, "build_at", None)
+    if size is not None and build_at is not None:
+        return build_at(data.shape, data.outputs, size)
+    return config.augment.build(data.shape, data.outputs)
 
 
 def _streams_of(state: dict[str, Any]) -> dict[str, Any]:

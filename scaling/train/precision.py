@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
+from scaling.config import RunConfig
+from scaling.plan.identity import asked_precision
+
 TF32_CAPABILITY = (8, 0)  # of the first GPUs that round so (Ampere)
 
 
@@ -14,7 +17,7 @@ TF32_CAPABILITY = (8, 0)  # of the first GPUs that round so (Ampere)
 def matmul_precision(precision: str) -> Iterator[None]:
     """Set torch to round factors to 10 bits of mantissa for `tf32` and never otherwise; restore its settings after.
 
-    By default torch rounds convolutions so, but not matrix products; fp32 is exact in both. Without effect on a CPU.
+    By default torch rounds convolutions so, but not matrix products; fp32 is exact in both.
     """
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     tf32 = precision == "tf32"
@@ -27,7 +30,11 @@ def matmul_precision(precision: str) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
-def computed_precision(asked: str, device: torch.device) -> str:
-    """Return the precision in which a device computes what is asked for: tf32 is fp32 where it cannot."""
+def computed_precision(config: RunConfig, device: torch.device) -> str:
+    """Return the precision in which a device computes a run: fp32, tf32 or bf16.
+
+    auto is tf32 on a GPU, and tf32 is fp32 where a device cannot round so.
+    """
+    asked = asked_precision(config)
     able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
-    return "fp32" if asked == "tf32" and not able else asked
+    return asked if asked in ("fp32", "bf16") else "tf32" if able else "fp32"

@@ -11,7 +11,6 @@ import yaml
 from scaling.config import plain
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
-from scaling.plan.identity import resolved_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
 from scaling.train.attempt import Attempt, PlacedRun
@@ -45,12 +44,13 @@ def train_run(
     """
     freeze_imports()
     where, stage = find_device(device), run.config.stage
+    precision = computed_precision(run.config, where)
     write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
     journal = Journal(folder)
     if where.type == "cuda":
         torch.cuda.init()  # before its streams are looked at
     streams = own_streams(derive_seed(run.config.seed, "run"))
-    with explain_memory_errors(run.config, where), streams, matmul_precision(resolved_precision(run.config)):
+    with explain_memory_errors(run.config, where), streams, matmul_precision(precision):
         attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
@@ -87,7 +87,7 @@ def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
             seconds=journal.seconds,
             examples_per_second=journal.examples_per_second,
             device=describe_device(attempt.device),
-            precision=computed_precision(resolved_precision(run.config), attempt.device),
+            precision=computed_precision(run.config, attempt.device),
             attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
             forecast_seconds=forecast_seconds,
         ),

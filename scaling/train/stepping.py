@@ -62,7 +62,8 @@ def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
-    trainer = Trainer(run, cut, device, module=learner.module if learner else None)
+    size = learner.size if learner else None
+    trainer = Trainer(run, cut, device, module=learner.module if learner else None, size=size)
     path = attempt.folder.checkpoint
     state = read_checkpoint(path, run.run_id)
     if state is not None and (reason := trainer.misfit(state["trainer"])):

@@ -70,22 +70,23 @@ def test_a_ratio_that_never_fits_takes_the_whole_image():
     assert boxes.top.tolist() == boxes.left.tolist() == [0.0] * 5
 
 
-def test_sampling_is_cropping_and_then_resizing():
+@pytest.mark.parametrize("size", [(16, 16), (24, 40), (5, 7)])
+def test_sampling_is_cropping_and_then_resizing_once(size):
     x = images(40, size=16)
     boxes = draw_boxes(40, (16, 16), generator(3), scale=SCALE, ratio=RATIO)
     flipped = torch.rand(40, generator=generator(4)) < 0.5
-    found = resample(x, boxes, flipped)
+    found = resample(x, boxes, flipped, size)
     for image, ours, flip, *box in zip(x, found, flipped, *(side.long().tolist() for side in boxes), strict=True):
         top, left, height, width = box
         crop = image[None, :, top : top + height, left : left + width]
-        wanted = functional.interpolate(crop, size=(16, 16), mode="bilinear", align_corners=False)[0]
+        wanted = functional.interpolate(crop, size=size, mode="bilinear", align_corners=False)[0]
         torch.testing.assert_close(ours, wanted.flip(2) if flip else wanted, atol=2e-5, rtol=0)
 
 
 def test_the_whole_image_is_left_as_it_is():
     x = images(size=9)
     zero = torch.zeros(6)
-    torch.testing.assert_close(resample(x, Boxes(zero, zero, zero + 9, zero + 9), None), x, atol=2e-6, rtol=0)
+    torch.testing.assert_close(resample(x, Boxes(zero, zero, zero + 9, zero + 9), None, (9, 9)), x, atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [None, (0.99, 1.0)])

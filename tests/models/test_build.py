@@ -37,6 +37,16 @@ def test_a_run_starts_at_the_uniform_prediction(model):
     assert torch.equal(build(model)(torch.randn(4, 6)), torch.zeros(4, 3))
 
 
+@pytest.mark.parametrize("family", [MLP, Bottleneck])
+def test_a_head_may_start_as_every_other_layer(family):
+    """The body is the same; the head is uniform within the bound of its inputs."""
+    zero, uniform = (build(family(width=8, depth=2, head_start=start)) for start in ("zero", "uniform"))
+    for (name, a), b in zip(zero.named_parameters(), uniform.parameters(), strict=True):
+        assert torch.equal(a, b) == (not name.startswith("head.")), name
+    head = torch.cat([uniform.head.weight.flatten(), uniform.head.bias])
+    assert 0.8 * 8**-0.5 < head.abs().max() <= 8**-0.5
+
+
 def test_dense_layers_are_uniform_within_their_bound():
     weight = MLP(width=400, depth=1).build((100,), 2, torch.Generator().manual_seed(3)).embed.weight
     assert weight.abs().max() <= 0.1

@@ -139,8 +139,36 @@ def test_the_plan_is_pure(here):
 
 def test_one_run_id_is_pinned(here):
     """A run_id that moves loses every user's finished runs: if this fails, raise nothing, find out why."""
-    [run] = planned("model=mlp", "model.width=64", "model.depth=2", "train.steps=100", "optim.lr=0.001").runs
-    assert run.run_id == "bcd225fcea71"
+    keys = ("model=mlp", "model.width=64", "model.depth=2", "train.steps=100", "optim.lr=0.001")
+    [run], [older] = planned(*keys).runs, planned(*keys, "recipe_version=1").runs
+    assert run.run_id == "53f6b81dce9c"
+    assert older.run_id == run.id_by_recipe(1) == "bcd225fcea71"  # that of version 0.1
+    [again] = planned(*keys, "recipe_version=1", "train.precision=fp32").runs
+    assert again.run_id == older.run_id, "by recipe 1 auto was fp32"
+
+
+def test_a_recipe_that_is_not_known_is_refused(here):
+    for found in ("3", "0", "1.5"):
+        with pytest.raises(UserError, match=r"found recipe_version=.*; wanted (1 to 2|a whole number)"):
+            planned("train.steps=5", f"recipe_version={found}")
+
+
+def test_the_runs_of_stages_are_of_the_recipe_that_is_given(here):
+    (here / "sweeps" / "staged.yaml").write_text(STAGED)
+    new, old = planned("sweep=staged"), planned("sweep=staged", "recipe_version=1")
+    assert {run.config.recipe_version for run in old.runs} == {1}
+    assert [run.run_id for run in old.runs] == [run.id_by_recipe(1) for run in new.runs]
+
+
+STAGED = """
+defaults: [override /schedule: constant]
+model: {width: 8, depth: 1}
+data: {size: 256}
+train: {steps: 5}
+sweep:
+  grid: [{product: {seed: [0, 1]}}]
+  stages: [{name: probe, of: train, base: {stage: ridge}}]
+"""
 
 
 def test_two_thousand_runs_are_composed_once_and_each_model_is_counted_once(here, monkeypatch):

@@ -37,7 +37,9 @@ def child_run(
     data=PIXELS,
     train=None,
     optim=None,
+    augment: dict | str = "none",
     seed: int = 0,
+    version: int | None = None,
 ) -> PlannedRun:
     """A stage that starts from a run."""
     raw = {
@@ -45,10 +47,11 @@ def child_run(
         "data": _part(data),
         "optim": _part(optim or {"is": "sgd", "lr": 0.1}),
         "schedule": _part("constant"),
-        "augment": _part("none"),
+        "augment": _part(augment),
         "train": {"batch": 50, "epochs": 2, **(train or {})},
         "seed": seed,
         "stage": _part(stage),
+        "recipe_version": version,
         "parent": {"run_id": parent.run_id, "step": step},
     }
     return plan_run(read_config(raw), overrides={}, parent=parent)

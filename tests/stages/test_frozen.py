@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 
 def key_of(run, splits=SPLITS):
-    return feature_key(run.config, run.quantities.D_unique, splits)
+    return feature_key(run.config, run.quantities.D_unique, splits, precision="fp32")
 
 
 @pytest.mark.parametrize("kind", ["probe", "ridge"])

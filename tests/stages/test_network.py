@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +96,30 @@ def test_images_of_another_size_are_resized_on_the_device(trained):
     wanted = network(torch.nn.functional.interpolate(x, size=(2, 3), mode="bilinear"))
     torch.testing.assert_close(Resized(network, (1, 2, 3))(x), wanted)
     assert done(child_run(run, {"is": "tta", "crops": 2}, data="digits"), results).points[-1].error < 1
+
+
+def test_crops_are_sampled_once_at_the_size_that_the_network_reads(trained, monkeypatch):
+    """By recipe 1 they were sampled at the size of the data, and then again."""
+    results, parent = trained
+    resized = []
+
+    def interpolate(x, **keys):
+        resized.append(len(x))
+        return torch.nn.functional.interpolate(x, **keys)
+
+    monkeypatch.setattr("scaling.stages.networks.functional", SimpleNamespace(interpolate=interpolate))
+    augment = {"is": "standard", "mixup": 0.0}
+    for version, often in ((1, 23), (2, 0)):
+        run = child_run(
+            parent, "finetune", data="digits", train={"epochs": 1, "keep": "last"}, augment=augment, version=version
+        )
+        record = done(run, results)
+        assert record.points[-1].loss < record.data["chance"]
+        assert resized.count(run.quantities.batch) == often
+        resized.clear()
+        done(child_run(run, {"is": "tta", "crops": 3}, data="digits", version=version), results)
+        assert len(resized) == (3 if version == 1 else 0)
+        resized.clear()
 
 
 @pytest.mark.parametrize("stage", ["finetune", "probe"])

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.table.read import derive_column, load_table, rename_columns, write_table
+from analysis.table.results import precisions
 from analysis.table.select import select_rows
 from tests.analysis.worlds import World, curves, grid, isoflop, write_results
 
@@ -172,6 +173,30 @@ def test_recipes_are_not_pooled_unless_named(sweep):
     assert len(select_rows(both, y="loss", where="schedule == 'constant'")[0]) == len(sweep)
     with pytest.raises(UserError, match="colour"):
         select_rows(both, y="loss", pool=["colour"])
+
+
+def test_the_arithmetic_of_a_row_is_the_one_computed(tmp_path, sweep):
+    """A plan says auto; the records say what that was, and fits refuse to pool two of it."""
+    folder = write_results(sweep.assign(precision="auto"), tmp_path)
+    records = sorted(folder.parent.glob("runs/*/record.json"))
+    for number, path in enumerate(records):
+        record = json.loads(path.read_text())
+        record["how"] = {"precision": "tf32" if number % 2 else "fp32"}
+        path.write_text(json.dumps(record))
+    read = load_table(folder)
+    assert sorted(read["precision"].unique()) == ["fp32", "tf32"]
+    with pytest.raises(Refusal, match=r"precision: fp32, tf32.*--pool precision"):
+        select_rows(read, y="loss")
+    assert len(select_rows(read, y="loss", pool=["precision"])[0]) == len(sweep)
+
+
+def test_a_stage_s_row_has_the_arithmetic_of_its_training_run_too():
+    columns = {
+        "run_id": ["a", "b", "c", "d"],
+        "origin": [None, "a", "a", "z"],
+        "precision": ["tf32", "fp32", "tf32", "bf16"],
+    }
+    assert precisions(pd.DataFrame(columns)).tolist() == ["tf32", "tf32 > fp32", "tf32", "bf16"]
 
 
 def test_one_task(sweep):
