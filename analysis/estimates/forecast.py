@@ -143,7 +143,8 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
                 + (" (or at C alone)" if found.allocation else "")
             )
         best = found.allocate(point["C"])
-        point |= {"N": best.N, "D": best.D}
+        whole = {"N": best.N, "D": best.D, "D_unique": best.D, "batch": best.batch}
+        point |= {column: value for column, value in whole.items() if column in columns and value is not None}
     return point
 
 

@@ -30,7 +30,7 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Optimum:
-    """The optimal N and D for one C, the loss there, and what the next doubling of C buys."""
+    """The optimal N and D for one C (and batch, of a law that has one), the loss there, and what doubling C buys."""
 
     C: float
     N: float
@@ -41,6 +41,7 @@ class Optimum:
     D_interval: tuple[float, float] | None = None
     loss_interval: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    batch: float | None = None
 
 
 def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
@@ -58,8 +59,9 @@ def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
 
 
 def log_loss(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Array:
-    """Return the logarithm of each inner vector (p, R) at its own N and D (R, k), every example new."""
-    sizes = {"N": log_N, "D": log_D, "D_unique": log_D}
+    """Return the logarithm of each inner vector (p, R) at its own N and D (R, k): every example new, the best batch."""
+    params = dict(zip(law.params, law.unscale(theta, units), strict=True))
+    sizes = {"N": log_N, "D": log_D, **law.others(params, log_N, log_D)}
     with np.errstate(all="ignore"):
         return law.evaluate(theta, {name: sizes[name] - units.log_inputs[name] for name in law.inputs}).h + units.log_y
 

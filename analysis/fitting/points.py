@@ -70,12 +70,13 @@ class Points:
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
     from analysis.table.columns import require_columns
-    from analysis.table.select import origins, select_rows
+    from analysis.table.select import RECIPE, origins, select_rows
 
     columns = input_columns(table, law, x)
     if y in columns.values():
         raise UserError(f"found {y} as the response and as what it depends on; wanted two columns; choose another")
-    chosen, left_out = select_rows(table, y=y, **vars(selection))
+    free = (*selection.pool, *(column for column in columns.values() if column in RECIPE))
+    chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
     require_columns(chosen, list(columns.values()))
     chosen, repeated = _without_repeats(chosen, [*columns.values(), y])
     if repeated:
@@ -151,6 +152,8 @@ def check(points: Points, law: Law) -> None:
             f"found {distinct} distinct settings of {', '.join(points.columns.values())} in {n} points; the law "
             f"{law.name} has {p} parameters and wants at least {p} settings; add runs at other settings"
         )
+    if lacking := law.lacks(points.inputs):
+        raise Refusal(f"found {lacking}")
     if np.ptp(points.y) == 0:
         raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points; nothing scales here")
 

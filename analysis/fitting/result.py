@@ -105,7 +105,8 @@ class Fit:
             )
         losses = [float(self._loss_at(self.engine.theta[:, None], *pair)[0]) for pair in zip(*both, strict=True)]
         N, D = (values[0] for values in both)
-        best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D))
+        batch = self._best_batch(N, D)
+        best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D), batch=batch)
         if self.engine.samples is None:
             return best
         samples = self.engine.samples
@@ -203,6 +204,12 @@ class Fit:
         """Return the loss of each inner vector (p, R) at its own N and D (R,)."""
         problem, sizes = self.engine.problem, (np.log(np.atleast_1d(x))[:, None] for x in (N, D))
         return np.exp(log_loss(problem.law, problem.units, theta, *sizes)[:, 0])
+
+    def _best_batch(self, N: float, D: float) -> float | None:
+        """Return the batch at the optimum, of a law that has one."""
+        theta, size = self.engine.theta[:, None], (np.log(np.array([[x]])) for x in (N, D))
+        batch = self.engine.problem.law.others(self.params_of(theta), *size).get("batch")
+        return None if batch is None else float(np.exp(batch[0, 0]))
 
     def _beyond(self, N: float, D: float) -> tuple[str, ...]:
         said = []

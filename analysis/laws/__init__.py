@@ -10,15 +10,17 @@ from analysis.errors import UserError
 from analysis.laws.base import Law
 from analysis.laws.bent import M3, M4
 from analysis.laws.broken import BNSL1, BNSL2
+from analysis.laws.coupled import COUPLED
 from analysis.laws.custom import own_law
 from analysis.laws.farseer import FARSEER
 from analysis.laws.joint import CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH
 from analysis.laws.one import POWER, SATURATING, SHIFTED
+from analysis.laws.overfit import OVERFIT
+from analysis.laws.steps import STEPS
 
-LAWS: dict[str, Law] = {
-    law.name: law
-    for law in (POWER, SATURATING, SHIFTED, M3, M4, BNSL1, BNSL2, CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH, FARSEER)
-}
+_ONE = (POWER, SATURATING, SHIFTED, M3, M4, BNSL1, BNSL2)
+_JOINT = (CHINCHILLA, KAPLAN, COUPLED, FARSEER, REPEATED, OVERFIT, STEPS, WIDTH_DEPTH)
+LAWS: dict[str, Law] = {law.name: law for law in (*_ONE, *_JOINT)}
 
 
 def laws_of_one_variable() -> tuple[Law, ...]:

@@ -112,6 +112,14 @@ class Law:
         """
         return None
 
+    def others(self, params: Mapping[str, Array], log_N: Array, log_D: Array) -> Mapping[str, Array]:
+        """Return the logarithms (R, k) of the law's other inputs at the optimum for N and D (R, k)."""
+        return {"D_unique": log_D}
+
+    def lacks(self, inputs: Mapping[str, Array]) -> str:
+        """Say what the inputs (n,) lack that the law is about; empty where nothing."""
+        return ""
+
     def box(self) -> tuple[Array, Array]:
         """Return lower and upper bounds of the inner vector."""
         low = np.array([self.bounds[name].low for name in self.params])
@@ -135,7 +143,7 @@ class Law:
     @property
     def allocates(self) -> bool:
         """Tell whether the law can say how to split C between N and D."""
-        return {"N", "D"} <= set(self.inputs) <= {"N", "D", "D_unique"}
+        return {"N", "D"} <= set(self.inputs) <= {"N", "D", "D_unique", "batch"}
 
     @property
     def closed_optimum(self) -> bool:

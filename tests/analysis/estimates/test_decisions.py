@@ -179,3 +179,10 @@ def test_what_is_not_identified_is_named() -> None:
     assert narrow.condition > 3 * wide.condition
     assert len(narrow.trade_off) > 1
     assert set(narrow.next_run) == {"N", "D"}
+
+
+@pytest.mark.parametrize("law", ["repeated", "coupled"])
+def test_c_alone_is_completed_to_all_that_a_law_needs(law: str) -> None:
+    table = grid(1)
+    told = forecast(table.assign(D_unique=table.D), law, at={"C": 1e14}, resamples=20, check=False)
+    assert told.value > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from analysis import Fit, fit
 from analysis.errors import Refusal, UserError
-from analysis.laws import own_law
+from analysis.laws import Law, own_law
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
@@ -111,6 +112,44 @@ def test_the_optimum_spends_the_budget_and_is_the_best() -> None:
     assert best.N_interval[0] < best.N < best.N_interval[1]
     steeper = found.allocate(1e21)
     assert np.log10(steeper.N / best.N) == pytest.approx(found.allocation.N_exponent)
+
+
+def test_the_best_batch_belongs_to_the_optimum() -> None:
+    rng, n = np.random.default_rng(0), 90
+    table = pd.DataFrame({"N": 10 ** rng.uniform(6, 9, n), "D": 10 ** rng.uniform(8, 10, n)})
+    table["batch"] = 2 ** rng.integers(5, 11, n)
+    loss = 0.9 + 30 * table.N**-0.25 + 20 * (table.D / table.batch) ** -0.3 + 6 * table.batch**-0.5
+    table["loss"] = loss * np.exp(0.002 * rng.standard_normal(n))
+    found = fit(table, "steps", resamples=0)
+    best = found.allocate(1e18)
+    N, D, batch = (np.broadcast_to(x, 3) * np.ones(3) for x in (best.N, best.D, best.batch))
+    for other in (
+        found.predict({"N": N, "D": D, "batch": batch * [0.7, 1, 1.4]}),
+        found.predict({"N": N * [0.7, 1, 1.4], "D": D / [0.7, 1, 1.4], "batch": batch}),
+    ):
+        assert other[1] == other.min() == pytest.approx(best.loss)
+    numeric = Law.elasticity(found.engine.problem.law, *_at(found), "batch")
+    assert found.exponents({"N": N, "D": D, "batch": batch})["batch"] == pytest.approx(0, abs=1e-6)
+    assert found.engine.problem.law.elasticity(*_at(found), "batch") == pytest.approx(numeric, abs=1e-6)
+
+
+def _at(found: Fit) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+    return found.engine.theta[:, None], found.engine.problem.inputs
+
+
+def test_repeats_that_overfit_are_followed_and_their_lack_is_refused() -> None:
+    rng, n = np.random.default_rng(0), 120
+    table = pd.DataFrame({"N": 10 ** rng.uniform(6, 9, n), "D_unique": 10 ** rng.uniform(8, 9.5, n)})
+    table["D"] = table.D_unique * 2.0 ** rng.integers(0, 7, n)
+    extra = 0.02 * (table.D / table.D_unique - 1) ** 0.8 * (table.N / table.D_unique) ** 0.3
+    table["loss"] = (1.7 + 400 * table.N**-0.34 + 900 * table.D**-0.28 + extra) * np.exp(0.003 * rng.standard_normal(n))
+    found = fit(table, "overfit", resamples=50, starts=16)
+    assert found.certificate.status == "ok"
+    assert found.params["rho"] == pytest.approx(0.8, abs=0.05)
+    at = {"N": np.full(2, 1e9), "D_unique": np.full(2, 1e9), "D": np.array([6e10, 2.5e11])}
+    assert np.diff(found.predict(at)) > 0
+    with pytest.raises(Refusal, match="repeats"):
+        fit(table.assign(D_unique=table.D), "overfit", resamples=0)
 
 
 def test_an_optimum_without_a_closed_form_is_searched_for() -> None:

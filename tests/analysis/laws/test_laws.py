@@ -26,6 +26,9 @@ TRUTHS: dict[str, dict[str, float]] = {
     "kaplan": {"Nc": 9e13, "Dc": 5e13, "alpha_N": 0.076, "alpha_D": 0.103},
     "repeated": {"E": 1.9, "A": 500.0, "B": 1800.0, "alpha": 0.35, "beta": 0.36, "R_D": 15.0, "R_N": 5.0},
     "farseer": {"s": -0.25, "q": 0.08, "S": 0.9, "B": 200.0, "b": -0.17, "Q": -1.0, "A": -1.6, "a": 0.045, "E": 2.9},
+    "coupled": {"E": 1.1, "A": 60.0, "B": 70.0, "alpha": 0.25, "beta": 0.2, "kappa": 0.6},
+    "overfit": {"E": 1.9, "A": 500.0, "B": 1800.0, "alpha": 0.35, "beta": 0.36, "G": 0.04, "rho": 1.2, "nu": 0.4},
+    "steps": {"E": 0.9, "A": 30.0, "B": 20.0, "G": 6.0, "alpha": 0.25, "beta": 0.3, "gamma": 0.5},
     "width_depth": {"E": 0.9, "A": 20.0, "B": 2.0, "G": 60.0, "a": 0.6, "b": 1.1, "c": 0.3},
 }
 
@@ -53,6 +56,16 @@ def formula(law: str, p: dict[str, float], x: dict[str, np.ndarray]) -> np.ndarr
         case "farseer":
             floor, size, power = (p[a] * x["N"] ** p[b] + p[c] for a, b, c in ("sqS", "BbQ", "AaE"))
             return np.exp(floor) + np.exp(size) * x["D"] ** -np.exp(power)
+        case "coupled":
+            of_N, of_D = p["A"] * x["N"] ** -p["alpha"], p["B"] * x["D"] ** -p["beta"]
+            return p["E"] + (of_N ** (1 / p["kappa"]) + of_D ** (1 / p["kappa"])) ** p["kappa"]
+        case "overfit":
+            repeats = np.maximum(x["D"] / x["D_unique"] - 1, 0)
+            extra = p["G"] * repeats ** p["rho"] * (x["N"] / x["D_unique"]) ** p["nu"]
+            return formula("chinchilla", p, x) + extra
+        case "steps":
+            of_steps = p["B"] * (x["D"] / x["batch"]) ** -p["beta"]
+            return p["E"] + p["A"] * x["N"] ** -p["alpha"] + of_steps + p["G"] * x["batch"] ** -p["gamma"]
         case "width_depth":
             return p["E"] + p["A"] * x["width"] ** -p["a"] + p["B"] * x["depth"] ** -p["b"] + p["G"] * x["D"] ** -p["c"]
         case "repeated":
@@ -68,6 +81,7 @@ def formula(law: str, p: dict[str, float], x: dict[str, np.ndarray]) -> np.ndarr
 def inputs_of(law: Law, n: int = 40) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     ranges = {"x": (3, 9), "N": (6, 9), "D": (8, 10.5), "D_unique": (7.5, 10), "width": (1, 3), "depth": (0.3, 2)}
+    ranges["batch"] = (1, 3)
     if law.of_one_variable:
         return {"x": np.logspace(3, 9, n)}
     return {name: 10 ** rng.uniform(*ranges[name], n) for name in law.inputs}

@@ -94,7 +94,7 @@ def test_a_new_law_is_backtested_unasked(sweep):
 
 def test_laws_that_are_tried_where_none_is_named():
     assert [law.name for law in laws_of_one_variable()] == ["power", "saturating", "shifted", "m3", "m4", "bnsl1"]
-    assert [law.name for law in joint_laws()] == ["chinchilla", "kaplan", "farseer"]
+    assert [law.name for law in joint_laws()] == ["chinchilla", "kaplan", "coupled", "farseer"]
     assert LOG_POWER not in LAWS.values()
 
 

@@ -1,0 +1,92 @@
+"""Chinchilla with a term for repeated examples that rises: more epochs can make the loss worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.laws.additive import AdditiveLaw, Power, Term, solve_linear
+from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Inputs, Units, between, spread
+from analysis.laws.joint import CHINCHILLA
+
+FEWEST = 1e-6
+"""Repeats of an example below which there are none."""
+NOTHING = -1e4
+"""Logarithm of the term of runs that repeat nothing."""
+
+
+@dataclass(frozen=True)
+class OverfitLaw(AdditiveLaw):
+    """E + A N^-alpha + B D^-beta + G R^rho (N/D_unique)^nu, R = D / D_unique - 1 repeats."""
+
+    @property
+    def centred_with(self) -> Mapping[str, str]:
+        """Let D_unique share the centre of D."""
+        return {"D_unique": "D"}
+
+    def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
+        """Return chinchilla's terms and that of the repeats."""
+        g, rho, nu = (row[:, None] for row in theta[5:])
+        repeats = np.expm1(np.maximum(inputs["D"] - inputs["D_unique"], 0.0))
+        some = repeats > FEWEST
+        log_R = np.where(some, np.log(np.where(some, repeats, 1.0)), 0.0)
+        load = np.where(some, inputs["N"] - inputs["D_unique"], 0.0)
+        u = np.where(some, g + rho * log_R + nu * load, NOTHING)
+        return [*AdditiveLaw.terms(CHINCHILLA, theta[:5], inputs), Term((5, 6, 7), u, (1.0, log_R, load), {})]
+
+    def scale(self, params: Mapping[str, Array], units: Units) -> Array:
+        """Turn physical parameters into the inner vector."""
+        plain = CHINCHILLA.scale(params, units)
+        G, rho, nu = (np.asarray(params[name], dtype=float) for name in self.params[5:])
+        return np.concatenate([plain, np.stack([np.log(G) + nu * self._load(units) - units.log_y, rho, nu])])
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn inner vectors into physical parameters."""
+        g, rho, nu = theta[5:]
+        with np.errstate(over="ignore"):
+            G = np.exp(g - nu * self._load(units) + units.log_y)
+        return np.concatenate([CHINCHILLA.unscale(theta[:5], units), np.stack([G, rho, nu])])
+
+    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw the exponents; the linear part (E and the coefficients) of each is solved for."""
+        u = spread(count, 4, rng)
+        theta = np.zeros((8, count))
+        theta[3], theta[4] = between(u[0], 0.05, 2.0), between(u[1], 0.05, 2.0)
+        theta[6], theta[7] = between(u[2], 0.2, 3.0), -0.5 + 2 * u[3]
+        return solve_linear(self, theta, inputs, log_y, weights)
+
+    def lacks(self, inputs: Inputs) -> str:
+        """Say that no run repeats its examples, where none does."""
+        repeated = inputs["D"] > inputs["D_unique"] * (1 + FEWEST)
+        return "" if repeated.any() else "no run that repeats examples (D above D_unique); fit chinchilla"
+
+    def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
+        """Return the optimum's parameters while data are not repeated."""
+        return params["A"], params["B"], params["alpha"], params["beta"]
+
+    def _load(self, units: Units) -> float:
+        """Return the centre of log N / D_unique."""
+        return float(units.log_inputs["N"] - units.log_inputs["D_unique"])
+
+
+OVERFIT = OverfitLaw(
+    name="overfit",
+    params=("E", "A", "B", "alpha", "beta", "G", "rho", "nu"),
+    inputs=("N", "D", "D_unique"),
+    formula="E + A N^-alpha + B D^-beta + G (D/D_unique - 1)^rho (N/D_unique)^nu",
+    source="own form of the overfitting penalty of Lovelace et al. 2026, arXiv 2605.01640",
+    bounds={
+        "E": FLOOR,
+        "A": COEFFICIENT,
+        "B": COEFFICIENT,
+        "alpha": EXPONENT,
+        "beta": EXPONENT,
+        "G": Bound(-30.0, 30.0),
+        "rho": Bound(0.0, 10.0, at_low="more repeats cost no more, and repeated says the same"),
+        "nu": Bound(-5.0, 5.0),
+    },
+    exponents={"alpha": "N", "beta": "D", "rho": "D", "nu": "N"},
+    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D"), Power("G", "rho", "D")),
+)
