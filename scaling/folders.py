@@ -117,6 +117,11 @@ class SweepFolder:
         return RunFolder(self.results / "runs" / run_id)
 
 
+def cache_folder() -> Path:
+    """Return the folder of this program in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
+
+
 def _aside(path: Path) -> Path:
     """Return the hidden name beside `path` under which this thread writes it: by machine, process and thread."""
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")

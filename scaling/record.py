@@ -60,7 +60,8 @@ class BrokenRecord(UserError):
 
 @dataclass(frozen=True)
 class Record:
-    """A settled run; descent: what a stage started from, and where the run from scratch stood there.
+    """A settled run; descent: what a stage started from, and where the run from scratch stood there; content: digests
+    of the data and of the user's own code (see content/of_run.py), none in records of version 0.1.0.
 
     All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
 
@@ -72,6 +73,7 @@ class Record:
     data: Mapping[str, Any]
     points: tuple[Point, ...]
     descent: Mapping[str, Any] = field(default_factory=dict)
+    content: Mapping[str, str] = field(default_factory=dict)
     how: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 

@@ -23,6 +23,7 @@ FLOORS = {
     "scaling": [
         ["errors", "numbers", "internals"],
         ["accounting", "config", "folders", "global_streams"],
+        ["content"],
         ["compose", "devices", "record"],
         ["models"],
         ["data", "optim", "schedules", "augment"],

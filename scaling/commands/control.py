@@ -85,18 +85,20 @@ def retry(
     """Try runs again that failed or were cancelled, with the launcher that had them last."""
     from scaling.commands.settling import settle
     from scaling.config import read_part
-    from scaling.dispatch.control import entries_to_retry, runs_to_retry
+    from scaling.dispatch.control import entries_to_retry, runs_to_retry, stale_in
     from scaling.dispatch.dispatches import last_dispatch
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
     from scaling.dispatch.states.cancelled import change_cancelled
     from scaling.dispatch.states.read_state import read_status
+    from scaling.dispatch.states.stale import refuse_stale
     from scaling.forecast.estimate import forecast_all
 
     sweep = sweep_folder(folder)
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
+    refuse_stale(stale_in(sweep), ways_out="`scaling run` says how to go on")
     runs = [entry.planned_run() for entry in entries_to_retry(sweep, wanted)]
     last = last_dispatch(sweep)
     launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))

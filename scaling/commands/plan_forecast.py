@@ -10,6 +10,7 @@ from typing import Any
 from scaling.dispatch.launcher import Settings, launcher_of
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.stale import stale_runs
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast_all
@@ -30,7 +31,8 @@ class PlanForecast:
 
     settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
     those whose model has other counts of parameters now; older: those to be trained that an older recipe
-    has settled.
+    has settled; stale: settled ones that were trained on other data or code, with
+    what differs.
     """
 
     plan: Plan
@@ -41,6 +43,7 @@ class PlanForecast:
     lacking: tuple[PlannedRun, ...]
     changed: tuple[PlannedRun, ...]
     older: tuple[PlannedRun, ...]
+    stale: Mapping[str, tuple[str, ...]]
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -62,6 +65,7 @@ class PlanForecast:
             "lacking_milestones": len(self.lacking),
             "changed_models": len(self.changed),
             "settled_by_older_recipe": len(self.older),
+            "stale": len(self.stale),
             "C": sum(run.quantities.C for run in runs),
             "C_remaining": sum(run.quantities.C for run in remaining),
             "forecast_seconds": seconds,
@@ -92,6 +96,7 @@ class PlanForecast:
             "overrides": as_overrides(run.overrides),
             "forecast_seconds": None if forecast is None else forecast.seconds,
             "status": self.status[run.run_id],
+            "stale": list(self.stale.get(run.run_id, ())),
         }
 
     def _basis(self) -> str:
@@ -147,6 +152,7 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
+        stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
     )
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from scaling.commands.options import terminal
 from scaling.commands.plan_forecast import PlanForecast
 from scaling.config import RECIPE_VERSION
+from scaling.dispatch.states.stale import WAYS_OUT, told
 from scaling.numbers import big, duration, size
 from scaling.plan.planned import as_overrides
 
@@ -100,6 +101,8 @@ def summary(view: PlanForecast) -> list[str]:
             f"recipe: --recipe {RECIPE_VERSION - 1} counts them and trains the rest by it "
             f"(what differs: docs/recipes.md)"
         )
+    if view.stale:
+        lines.append(f"{told(view.stale)}; `scaling run` goes on when told: {WAYS_OUT}")
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:

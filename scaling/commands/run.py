@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from scaling.commands.options import (
     terminal,
     write_json,
 )
+from scaling.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
 
+REDO = {"all": ("lacking", "changed", "stale"), "stale": ("changed", "stale"), "milestones": ("lacking",)}
 EPILOG = """\b
 Examples:
   scaling run sweep=quickstart
@@ -36,19 +39,36 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG, context_settings=OVERRIDES)
+class WithRedo(click.Command):
+    """A command whose --redo may stand alone, in front of overrides too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a --redo that stands alone its value."""
+        said = zip(args, [*args[1:], ""], strict=True)
+        return super().parse_args(ctx, [f"{a}=all" if a == "--redo" and b not in REDO else a for a, b in said])
+
+
+@click.command(cls=WithRedo, epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
 @recipe_option
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
 @click.option(
     "--redo",
-    is_flag=True,
-    help="Train settled runs again that lack a milestone asked for now, or whose model was changed.",
+    metavar="[stale|milestones]",
+    help="Train settled runs again: those trained on other data or code (stale), those that lack a milestone "
+    "asked for now (milestones), or both (--redo alone).",
 )
+@click.option("--keep-stale", is_flag=True, help="Leave runs that were trained on other data or code as they are.")
 @json_option
 def run(
-    arguments: tuple[str, ...], multirun: bool, wait: bool, dry_run: bool, redo: bool, json_path: str | None
+    arguments: tuple[str, ...],
+    multirun: bool,
+    wait: bool,
+    dry_run: bool,
+    redo: str | None,
+    keep_stale: bool,
+    json_path: str | None,
 ) -> None:
     """Train what is not finished: a sweep, a comma list of values, or one run here and now.
 
@@ -58,22 +78,35 @@ def run(
     from scaling.compose.session import session
     from scaling.plan.expand import expand
 
+    if redo is not None and redo not in REDO:
+        raise UserError(f"found --redo {redo}; wanted --redo stale, --redo milestones, or --redo alone")
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     if dry_run:
         rehearse_plan(plan, json_path=json_path)
         return
-    execute(plan, wait=wait, redo=redo, json_path=json_path)
+    execute(plan, wait=wait, redo=redo, keep_stale=keep_stale, json_path=json_path)
 
 
-def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: str | None = None) -> None:
-    """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed."""
+def execute(
+    plan: Plan,
+    *,
+    wait: bool = False,
+    redo: str | None = None,
+    keep_stale: bool = False,
+    json_path: str | None = None,
+) -> None:
+    """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed.
+
+    redo: which settled runs are trained again (a key of REDO); keep_stale: leave those trained on other data or code.
+    """
 
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import summary
     from scaling.commands.settling import settle
     from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
+    from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
     from scaling.forecast.estimate import forecast_rows
     from scaling.plan.files import write_plan
@@ -83,8 +116,10 @@ def execute(plan: Plan, *, wait: bool = False, redo: bool = False, json_path: st
     settings = read_group("launcher", plan.launcher)
     launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
     forecast.check_limit()
-    if redo:
-        forecast = _train_again(forecast, settings)
+    if redo is not None:
+        forecast = _train_again(forecast, settings, REDO[redo])
+    if not keep_stale:
+        refuse_stale(forecast.stale)
     check_writable(plan.folder)
     launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
@@ -152,15 +187,26 @@ def _order(forecast: PlanForecast) -> Order:
     )
 
 
-def _train_again(forecast: PlanForecast, settings: Settings) -> PlanForecast:
-    """Put the records aside that lack milestones or are of another model; return the plan's forecast without them."""
+def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]) -> PlanForecast:
+    """Put the records aside that lack milestones (lacking), or are of another model (changed), data or code (stale).
+
+    Returns the plan's forecast without them.
+    """
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.dispatch.states.settled import supersede
 
-    again = {run.run_id for run in (*forecast.lacking, *forecast.changed)}
+    found = {
+        "lacking": [run.run_id for run in forecast.lacking],
+        "changed": [run.run_id for run in forecast.changed],
+        "stale": list(forecast.stale),
+    }
+    again = {run_id for name in what for run_id in found[name]}
     for run_id in again:
         supersede(forecast.plan.folder.run(run_id))
-    click.echo(f"{len(again):,} settled runs are trained again for their milestones or their changed model", err=True)
+    click.echo(
+        f"{len(again):,} settled runs are trained again for their milestones, or their changed model, data or code",
+        err=True,
+    )
     return forecast_plan(forecast.plan, settings)
 
 

@@ -87,13 +87,16 @@ def tune(
 
 def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, console: Console) -> list[Best]:
     from scaling.config import read_group
+    from scaling.dispatch.control import stale_in
     from scaling.dispatch.launcher import launcher_of
+    from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
     from scaling.tune import best, group_runs, open_studies, propose, tell
 
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder)
     launcher_of(settings).check([run.config for run in plan.runs])
+    refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
     groups = group_runs(plan.runs, space.by)
     studies = open_studies(plan.folder, space, groups, seed=seed)
     for number, size in enumerate(rounds, start=1):

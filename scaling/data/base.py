@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from scaling.config import part
+from scaling.content.digest import digest_of, joined
 
 Metric = Literal["cross_entropy", "squared_error"]
 SPLITS = ("train", "validation", "test")
@@ -98,7 +100,8 @@ class Splits:
     (or scalar), in units of x as stored, to normalise by; chance: the loss of the constant predictor on the test
     set and `chance_se` its standard error (None: of a single example); population_loss: for data whose expected loss
     has a closed form, a function of the model's weight vector; facts: what else the record is to say of the data;
-    published: known for images that had names as files.
+    published: known for images that had names as files; digest: DataSet.digest() when it was read, None where that
+    was just now.
     """
 
     train: Arrays | Picked | Stream
@@ -111,6 +114,7 @@ class Splits:
     population_loss: Callable[[np.ndarray], float] | None = None
     facts: dict[str, object] = field(default_factory=dict)
     published: Published | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,8 @@ class DataSet:
     """What every data set declares in its YAML; subclasses add their own keys and `load`.
 
     size: D_unique, None for all examples (or for fresh ones without end, where the set has no end); seed: of the
-    subset and, for made data, of the examples; examples: number of training examples, None where there is no end;
+    subset and, for made data, of the examples; version: to be raised where the same keys stand for other examples;
+    examples: number of training examples, None where there is no end;
     n_test, n_validation: size of the held-out splits, by which time and disk are forecast.
     """
 
@@ -129,6 +134,7 @@ class DataSet:
 
     size: int | None = None
     seed: int = 0
+    version: int = 1
     classes: int
     examples: int | None = part(None, identity=False)
 
@@ -154,3 +160,33 @@ class DataSet:
     def source(self) -> Source:
         """Say where the data is found on this machine, or what to do to have it; cheap, and reads no examples."""
         raise TypeError(f"{type(self).__name__} has no source")
+
+    def digest(self) -> str:
+        """Return the digest of the files that it is read from, "" where it is made, or not on this machine.
+
+        These are what `source` and the keys name, if it is there. Cheap: a file is read once, then known by its times.
+        """
+        try:
+            return joined(digest_of(path) for path in self.read_from())
+        except OSError:
+            return ""
+
+    def read_from(self) -> list[Path]:
+        """Return the files and folders on this machine whose content is what is read."""
+        try:
+            source = [self.source().where]
+        except (TypeError, ValueError):  # a set that says nothing of its source
+            source = []
+        root = Path(str(getattr(self, "root", None) or ".")).expanduser()
+        keys = [value for f in fields(self) if isinstance(value := getattr(self, f.name), str) and value]
+        named = [path for key in keys if _exists(path := root / Path(key).expanduser())]
+        found = [Path(where) for where in source if _exists(Path(where))]
+        return list(dict.fromkeys([*found, *(path for path in named if path.is_file())]))
+
+
+def _exists(path: Path) -> bool:
+    """Say whether there is something at a path, which may be no path at all."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False

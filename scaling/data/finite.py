@@ -23,7 +23,8 @@ SPLIT_SEED = 0  # of held-out splits that are dealt here; never changes: they ar
 class Whole:
     """All of a data set: its splits, mean and deviation of the training split per channel, and facts for the record.
 
-    ordered: the seed whose subset order the training examples are in, None where they are in another order.
+    ordered: the seed whose subset order the training examples are in, None where they are in another order; digest:
+    of the files that they were read from.
     """
 
     train: Arrays
@@ -34,6 +35,7 @@ class Whole:
     facts: Mapping[str, object] = field(default_factory=dict)
     ordered: int | None = None
     published: Published | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class FiniteSet(DataSet):
             std=whole.std,
             facts=dict(whole.facts),
             published=whole.published,
+            digest=whole.digest,
         )
 
     def _first(self, whole: Whole, size: int) -> Arrays | Picked:
@@ -77,8 +80,9 @@ class FiniteSet(DataSet):
 
     def read_checked(self) -> Whole:
         """Read all of it; UserError where a split is not as declared."""
+        digest = self.digest()  # before: what is changed meanwhile is told later
         with streams_of(self.name, "read"):
-            whole = self.read()
+            whole = replace(self.read(), digest=digest)
         train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
         whole = replace(whole, train=train, validation=validation, test=test)
         if self.examples is not None and len(whole.train) != self.examples:

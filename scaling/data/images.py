@@ -61,6 +61,11 @@ class ImageSet(FiniteSet):
             return Source(ready=True, where=str(prepared))
         return Source(ready=False, where=str(self.place), advice=self.originals_advice())
 
+    def read_from(self) -> list[Path]:
+        """Return the prepared arrays; what they were made from may be gone."""
+        prepared = find_prepared(self.place, image_size=self.image_size, channels=self.channels)
+        return [] if prepared is None else sorted(prepared.glob("*.npy"))
+
     def originals_advice(self) -> str:
         """Return where to put the originals and what to do then."""
         hub = f" (or pip install datasets, which knows it as {self.hub_name})" if self.hub_name else ""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.claims.stop import StopRequest, read_stop_request
@@ -18,10 +18,13 @@ from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import Reader
-from scaling.dispatch.states.settled import is_settled
+from scaling.dispatch.states.settled import SettledRuns, is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
+
+if TYPE_CHECKING:
+    from scaling.dispatch.states.stale import Stale
 
 CANCELLED = "cancelled"
 FOLLOW = 0.5  # seconds between two looks at a log
@@ -116,6 +119,15 @@ def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
             f"found no dispatch of run {missing[0]}; wanted one that was started before; give `scaling run` again"
         )
     return [found[run_id] for run_id in runs]
+
+
+def stale_in(folder: SweepFolder) -> Stale:
+    """Return the settled runs of a sweep's dispatches that were trained on other data or code than there is now."""
+    from scaling.dispatch.states.stale import stale_entries
+
+    queued = {entry.run_id: entry for files, _ in dispatches(folder) for entry in read_queue(files.queue)}
+    named = ((run_id, entry.run["config"]) for run_id, entry in queued.items() if "config" in entry.run)
+    return stale_entries(named, SettledRuns(folder))
 
 
 def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:

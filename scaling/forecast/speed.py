@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
 from scaling.devices import device_name
-from scaling.folders import write_aside
+from scaling.folders import cache_folder, write_aside
 
 FORMAT = 1  # raised when the meaning of a cost changes: older probes are then no longer read
 
@@ -69,11 +68,6 @@ class Speed:
             return cls(**{**values, "costs": {name: Costs(**costs) for name, costs in raw["costs"].items()}})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole probe: {error}") from error
-
-
-def cache_folder() -> Path:
-    """Return the folder of this program in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
 
 
 def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path:

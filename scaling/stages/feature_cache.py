@@ -20,11 +20,16 @@ def cached_splits(config: RunConfig) -> tuple[str, ...]:
 
 
 def feature_key(
-    config: RunConfig, D_unique: int, splits: tuple[str, ...] = SPLITS, *, precision: str | None = None
+    config: RunConfig,
+    D_unique: int,
+    splits: tuple[str, ...] = SPLITS,
+    *,
+    precision: str | None = None,
+    content: str = "",
 ) -> str:
     """Return the cache key of features of these splits: a hash of the run's parent's checkpoint and its data.
 
-    precision: in which they are computed; by default as the run asks for it.
+    precision: in which they are computed; by default as the run asks for it; content: digest of what they hold.
     """
     data, parent = config.data, config.parent
     assert parent is not None, "a run without a parent has no features"
@@ -35,6 +40,8 @@ def feature_key(
         "precision": precision or asked_precision(config),
         "version": VERSION,
     }
+    if content:
+        facts["content"] = content
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 
 from scaling.config import RunConfig
+from scaling.content.digest import digest_of, joined
+from scaling.content.of_run import code_of
 from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import load_array
 from scaling.folders import folder_aside
@@ -66,7 +68,13 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     run = placed.run
     names = cached_splits(run.config)
     precision = computed_precision(run.config, placed.device)
-    cached = placed.folder.features / feature_key(run.config, run.quantities.D_unique, names, precision=precision)
+    cached = placed.folder.features / feature_key(
+        run.config,
+        run.quantities.D_unique,
+        names,
+        precision=precision,
+        content=content_of_features(placed, splits),
+    )
     found = _read(cached, splits, names)
     if found is None:
         body = _body(placed)
@@ -79,6 +87,17 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     if "train" not in found:
         found["train"] = _of_few(placed, splits, _body(placed))
     return found
+
+
+def content_of_features(placed: PlacedRun, splits: Splits) -> str:
+    """Return a digest of what features are made of: the data, the weights of the body, and the user's own code."""
+    run = placed.run
+    parent, start = run.parent, run.config.parent
+    assert parent is not None, "a run without a parent has no features"
+    step = None if start is None else start.step
+    weights = placed.folder.other(parent.run_id).kept_weights(parent.quantities.steps if step is None else step)
+    data = run.config.data.digest() if splits.digest is None else splits.digest
+    return joined([data, digest_of(weights), code_of(run.config)])
 
 
 def _of_few(placed: PlacedRun, splits: Splits, body: nn.Module) -> np.ndarray:

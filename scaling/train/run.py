@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import isnan
 
 import torch
 import yaml
 
 from scaling.config import plain
+from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
@@ -43,6 +45,7 @@ def train_run(
     UserError for bad input.
     """
     freeze_imports()
+    content = content_of(run.config)  # before anything is read: what is changed meanwhile is told later
     where, stage = find_device(device), run.config.stage
     precision = computed_precision(run.config, where)
     write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
@@ -55,7 +58,9 @@ def train_run(
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
         return None
-    record = _record(attempt, evaluation, forecast_seconds)
+    read = attempt.sets.splits.digest  # by an earlier run of this process, which holds it in memory
+    content = content if read is None else replace(content, data=read)
+    record = replace(_record(attempt, evaluation, forecast_seconds), content=content.to_dict())
     write_record(folder.record, record)
     folder.checkpoint.unlink(missing_ok=True)
     return record

@@ -18,7 +18,7 @@ from scaling.errors import UserError
 from scaling.models.blocks import Network
 from scaling.stages.closed_form import training_subset
 from scaling.stages.feature_cache import cached_splits, feature_key
-from scaling.stages.features import SEVERAL, feature_sets
+from scaling.stages.features import SEVERAL, content_of_features, feature_sets
 from scaling.stages.networks import parent_network
 from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
@@ -31,6 +31,13 @@ CPU = torch.device("cpu")
 
 def key_of(run, splits=SPLITS):
     return feature_key(run.config, run.quantities.D_unique, splits, precision="fp32")
+
+
+def cache_of(run, results):
+    """Return the folder of a run's features."""
+    splits = run.config.data.load(run.quantities.D_unique)
+    content = content_of_features(PlacedRun(run, folder_of(run, results), CPU), splits)
+    return results / "features" / feature_key(run.config, run.quantities.D_unique, precision="fp32", content=content)
 
 
 @pytest.mark.parametrize("kind", ["probe", "ridge"])
@@ -56,7 +63,7 @@ def test_features_are_those_of_the_checkpoint_and_computed_once(trained):
     runs = [child_run(parent, "ridge", step=4), child_run(parent, {"is": "ridge", "shots": 2}, step=4, seed=3)]
     assert key_of(runs[0]) == key_of(runs[1]) != key_of(child_run(parent, "ridge"))
     done(runs[0], results)
-    cached = results / "features" / key_of(runs[0])
+    cached = cache_of(runs[0], results)
     stamps = {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS}
     done(runs[1], results)
     assert {name: (cached / f"{name}.npy").stat().st_mtime_ns for name in SPLITS} == stamps
@@ -73,7 +80,7 @@ def test_a_damaged_cache_is_made_again(trained, damage):
     results, parent = trained
     run = child_run(parent, "ridge", step=4, seed=9)
     first = done(run, results)
-    damage(results / "features" / key_of(run) / "test.npy")
+    damage(cache_of(run, results) / "test.npy")
     assert essence(done(run, results)) == essence(first)
 
 
@@ -81,12 +88,13 @@ def test_what_a_killed_process_left_aside_is_cleared_away(trained):
     results, parent = trained
     run = child_run(parent, "ridge", step=4, seed=10)
     done(run, results)
-    (results / "features" / key_of(run) / "test.npy").unlink()
+    (cache_of(run, results) / "test.npy").unlink()
     folder_of(run, results).record.unlink()
     dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
     dead.wait()
     left = {
-        pid: results / "features" / f".{key_of(run)}.{os.uname().nodename}.{pid}.1" for pid in (dead.pid, os.getppid())
+        pid: results / "features" / f".{cache_of(run, results).name}.{os.uname().nodename}.{pid}.1"
+        for pid in (dead.pid, os.getppid())
     }
     for folder in left.values():
         folder.mkdir()

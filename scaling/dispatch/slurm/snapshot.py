@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import scaling
+from scaling.content.modules import is_own
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
 from scaling.folders import write_aside
@@ -51,17 +52,13 @@ def import_path(target: Path | None) -> str:
 
     target: None where jobs run the code as it lies. UserError for a path that the search path cannot hold.
     """
-    here, own = str(Path.cwd()), [path for path in sys.path if path and _own(path)]
+    here, own = str(Path.cwd()), [path for path in sys.path if path and is_own(path)]
     first = [] if target is None else [str(target)]
     paths = list(dict.fromkeys([*first, *(path for path in own if path != here), here]))
     wrong = [path for path in paths if ":" in path]
     if wrong:
         raise UserError(f"found a colon in {wrong[0]}, which separates paths; wanted a folder without one; rename it")
     return f'export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(":".join(paths))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
-
-
-def _own(path: str) -> bool:
-    return not Path(path).is_relative_to(sys.base_prefix) and not Path(path).is_relative_to(sys.prefix)
 
 
 def _modules(entry: Entry) -> set[str]:
@@ -76,7 +73,12 @@ def _copy_module(name: str, target: Path) -> None:
         spec = find_spec(name)
     except ValueError:  # a module without a spec, such as __main__
         return
-    if spec is None or spec.origin is None or not _own(spec.origin) or not Path(spec.origin).is_relative_to(Path.cwd()):
+    if (
+        spec is None
+        or spec.origin is None
+        or not is_own(spec.origin)
+        or not Path(spec.origin).is_relative_to(Path.cwd())
+    ):
         return  # installed, or a namespace: found where it is
     if spec.submodule_search_locations:
         shutil.copytree(Path(spec.origin).parent, target / name, ignore=SKIP)

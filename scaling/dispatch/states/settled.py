@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scaling.accounting import COUNT_COLUMNS
+from scaling.content.known import NOTHING_KNOWN, Content
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 
@@ -19,7 +20,7 @@ class Settled:
     """What a dispatcher asks of a record.
 
     steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts:
-    of parameters, by column.
+    of parameters, by column; content: of data and code that it was trained with.
     """
 
     status: Status
@@ -31,6 +32,7 @@ class Settled:
     host: str
     attempts: int
     counts: Mapping[str, int | float]
+    content: Content = NOTHING_KNOWN
 
     @classmethod
     def of(cls, record: Record) -> Settled:
@@ -46,6 +48,7 @@ class Settled:
             host=str(how.get("host") or ""),
             attempts=int(how.get("attempts") or 1),
             counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
+            content=Content.read(record.content),
         )
 
     def lacks(self, milestones: Iterable[int]) -> bool:

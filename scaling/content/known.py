@@ -1,0 +1,33 @@
+"""Digests of what a run is trained with beyond its keys: recorded, and compared with what there is now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Content:
+    """Digests of the data, of the files of a stage and of the user's own code; "" where none is known, or there is."""
+
+    data: str = ""
+    files: str = ""
+    code: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return those that are known."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Content:
+        """Read them back; unknown names are left out."""
+        return cls(**{name: str(raw[name]) for name in cls.__dataclass_fields__ if raw.get(name)})
+
+    def differs(self, other: Content) -> tuple[str, ...]:
+        """Name those that are known on both sides and not the same."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
+
+
+NOTHING_KNOWN = Content()

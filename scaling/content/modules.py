@@ -1,0 +1,85 @@
+"""Which modules are the user's own, and where their sources lie: found without running any of them."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+OURS = ("scaling", "analysis")
+INSTALLED = ("site-packages", "dist-packages")  # folders that package managers fill
+
+
+def is_own(path: str | Path) -> bool:
+    """Say whether a file is the user's own: neither of Python nor installed."""
+    where = Path(path)
+    inside = where.is_relative_to(sys.base_prefix) or where.is_relative_to(sys.prefix)
+    return not inside and not set(INSTALLED) & set(where.parts)
+
+
+def own_sources(names: Iterable[str]) -> dict[str, Path]:
+    """Return the files of the user's own modules among these, and of those that they import in turn, by name."""
+    found: dict[str, Path] = {}
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name in found or name.partition(".")[0] in OURS:
+            continue
+        path = own_source(name)
+        if path is not None:
+            found[name] = path
+            todo += _imports(name, path)
+    return found
+
+
+@cache
+def own_source(name: str) -> Path | None:
+    """Return the file of a module if it is the user's own, None where it is installed or there is none."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    spec = _spec(name)
+    origin = None if spec is None else spec.origin
+    return Path(origin) if origin and Path(origin).is_file() and is_own(origin) else None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Return how a module is found, without importing it or what it lies in."""
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        return getattr(loaded, "__spec__", None)
+    path, found, parts = None, None, name.split(".")
+    for count in range(1, len(parts) + 1):
+        try:
+            found = PathFinder.find_spec(".".join(parts[:count]), path)
+        except (ImportError, ValueError):
+            return None
+        if found is None or (count < len(parts) and found.submodule_search_locations is None):
+            return None
+        path = list(found.submodule_search_locations or [])
+    return found
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
+    """Name what a module imports, wherever in its code, and the packages that it lies in."""
+    yield from _above(name)
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # not Python, or broken: nothing is imported
+        return
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from (alias.name, *_above(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            outer = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (outer, node.module) if part)
+            yield from (base, *_above(base), *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def _above(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
