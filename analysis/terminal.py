@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.estimates.isoflop import IsoFlop
     from analysis.estimates.multiverse import Multiverse
     from analysis.estimates.powerline import PowerLine
+    from analysis.estimates.tuning.optima import Tuned
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 
@@ -199,3 +200,26 @@ def show_allocation(found: ApproachComparison) -> None:
         bias = shift(found.bias.N_exponent)
         out.print(f"bias of the parabola, if the fitted law is the truth: {bias} in the exponent of N*")
     notes(out, (text for a in found.approaches if a.status == "ok" for text in a.warnings))
+
+
+def show_tuned(found: Tuned, drawn: Sequence[str] = ()) -> None:
+    """Print the best value of each key at every size and length, and its law as a rule for `set:`."""
+    out = console()
+    for index, (key, law) in enumerate(zip(found.keys, found.laws, strict=True)):
+        rows = []
+        for o in found.optima:
+            ends = interval(o.interval[index], number) if o.interval else ""
+            cost = percent(o.cost[index]) if o.cost else ""
+            tried = str(len(o.means))
+            rows.append((count(o.N), count(o.D), number(o.best[index], 3), ends, measured(o.y), cost, tried,
+                         status(o.status, o.reason)))  # fmt: skip
+        heads = ("N", "D", f"best {key}", f"{percent(found.level)} interval", found.y, "off by 2×", "tried", "")
+        out.print(table(heads, rows, right=[0, 1, 2, 4, 5, 6]))
+        if law is not None:
+            named = (f"{name}^[bold]{exponent(slope)}[/] {interval(law.intervals.get(name), exponent)}"
+                     for name, slope in law.exponents.items())  # fmt: skip
+            out.print(f"{escape(key)} ~ {', '.join(named)}  ({law.n} optima, intervals from {law.interval_from})")
+            out.print(f"rule: {escape(law.rule())}")
+    notes(out, found.warnings)
+    for path in drawn:
+        out.print(escape(path))

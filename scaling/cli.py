@@ -29,6 +29,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "allocate": ("analysis.cli:allocate", "Say how to split compute between N and D."),
     "forecast": ("analysis.cli:forecast", "Predict the loss at a target, with an interval."),
     "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict what was left out."),
+    "tuned": ("analysis.cli:tuned", "Find the best value of a tuned key at each size and length, and its law."),
     "report": ("analysis.cli:report", "Draw the figures and write one HTML page."),
 }
 

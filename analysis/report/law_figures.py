@@ -7,12 +7,16 @@ from functools import partial
 
 import pandas as pd
 
+from analysis.errors import attempt
+from analysis.estimates.tuning.optima import Tuned, tuned
+from analysis.estimates.tuning.tries import are_tries, tries
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.slices import draw_slices, slice_numbers
+from analysis.figures.tuned import draw_miss, draw_optima, draw_tries, key_numbers
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.fitting.result import Fit
 from analysis.numbers import percent
@@ -134,3 +138,36 @@ def _curve(group: GroupResults, y: str, along: Slice, *, beyond: float) -> Curve
     if result is None or result.fit is None:
         return None
     return curve_of_fit(result.fit, along.x, float(x.min()), float(x.max()) * beyond)
+
+
+def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
+    """Yield three figures a key; without an optimum the tries alone."""
+    for key in found.keys:
+        numbers = key_numbers(found, key, rows)
+        name, draw = key.replace(".", "_"), partial(draw_tries, numbers=numbers)
+        usable = f"{len(found.usable)} of {len(found.optima)} optima lie inside the values tried"
+        caption = f"Means over seeds; a curve goes through the values near the best of each size and length. {usable}."
+        yield Drawing(
+            f"tuned_{name}", f"{numbers.y_label.capitalize()} against {numbers.key}", caption, [draw], bar=True
+        )
+        if not found.usable:
+            continue
+        law, sides = numbers.law, ("N", "D")
+        caption = "The best value at each size and length with its interval" + (
+            f"; line: {key} = {law.rule()}." if law else "; too few for a law."
+        )
+        both = [partial(draw_optima, numbers=numbers, of=of) for of in sides]
+        yield Drawing(f"tuned_{name}_law", f"Best {numbers.key} against size and length", caption, both, bar=True)
+        caption = "All sizes and lengths on the scale of their own optimum; line: the median curvature."
+        draw = partial(draw_miss, numbers=numbers)
+        yield Drawing(f"tuned_{name}_cost", f"What a wrong {numbers.key} costs", caption, [draw], bar=True)
+
+
+def figures_of_tries(table: pd.DataFrame) -> Iterator[Drawing]:
+    """Yield the figures of the learning rate where a table is of tries of it."""
+    if not are_tries(table):
+        return
+    names, rows = tries(table, ["lr"])
+    found, _ = attempt(partial(tuned, rows, keys=names))
+    if found is not None:
+        yield from tuned_figures(found, rows)

@@ -14,7 +14,7 @@ from analysis.fitting.result import plain
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.html import render
-from analysis.report.law_figures import cost_figures
+from analysis.report.law_figures import cost_figures, figures_of_tries
 from analysis.report.law_results import USUAL, GroupResults, Resampling
 from analysis.report.sections import choose_tasks, read_sections
 from analysis.report.text_table import write_tables
@@ -70,7 +70,7 @@ def write_report(
         groups, refused = sections.groups, sections.refused
         said = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
-        cost = [picture(drawing, into) for drawing in cost_figures(whole)]
+        cost = [picture(drawing, into) for drawing in (*figures_of_tries(whole), *cost_figures(whole))]
         write_aside(folder / "report.html", render(table, path, sections, cost, level=resampling.level))
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error

@@ -1,0 +1,80 @@
+"""The minimum of a response over the logarithms of one or several keys, for many resampled responses at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+REACH = float(np.log(4.5))
+"""The paraboloid goes through the values within this distance of the best one, in the logarithm of each key."""
+
+
+@dataclass(frozen=True)
+class Bowl:
+    """A paraboloid y = a + b·v + v·K·v in v = z - centre, z being the logarithms of d keys, for k responses.
+
+    constant: (k,); slope: (k, d); curvature K: (k, d, d), symmetric; centre, low, high: (d,), the ends of the values
+    that it goes through; window: indices of those values.
+    """
+
+    constant: np.ndarray
+    slope: np.ndarray
+    curvature: np.ndarray
+    centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    window: np.ndarray
+
+    def value(self, z: np.ndarray) -> np.ndarray:
+        """Return the first paraboloid at z, (n, d) -> (n,)."""
+        v = z - self.centre
+        return self.constant[0] + v @ self.slope[0] + np.einsum("ni,ij,nj->n", v, self.curvature[0], v)
+
+    def minima(self) -> np.ndarray:
+        """Return where each paraboloid is least, (k, d) in z; NaN where it has no minimum inside the values."""
+        found = np.full_like(self.slope, np.nan)
+        convex = np.flatnonzero(np.linalg.eigvalsh(self.curvature)[:, 0] > 0)  # the least of each comes first
+        if len(convex):
+            found[convex] = np.linalg.solve(2 * self.curvature[convex], -self.slope[convex][..., None])[..., 0]
+        found += self.centre
+        inside: np.ndarray = np.all((found >= self.low) & (found <= self.high), axis=1)
+        return np.where(inside[:, None], found, np.nan)
+
+
+def parameters(d: int) -> int:
+    """Return how many parameters a paraboloid of d keys has."""
+    return 1 + d + d * (d + 1) // 2
+
+
+def fit_bowl(z: np.ndarray, Y: np.ndarray) -> Bowl | None:
+    """Fit a paraboloid to each response by least squares, near the first one's best value.
+
+    z: (n, d), logarithms of the keys; Y: (k, n). None where fewer values lie near the best than a paraboloid has
+    parameters and one more, even after the window is widened to all.
+    """
+    wanted = parameters(z.shape[1]) + 1
+    best = z[np.argmin(Y[0])]
+    distance = np.abs(z - best).max(axis=1)
+    reach = max(REACH, float(np.sort(distance)[min(wanted, len(z)) - 1]))
+    window = np.flatnonzero(distance <= reach + 1e-9)
+    if len(window) < wanted:
+        return None
+    centre = z[window].mean(axis=0)
+    basis = _basis(z[window] - centre)
+    if np.linalg.matrix_rank(basis) < basis.shape[1]:
+        return None
+    coefficients = Y[:, window] @ np.linalg.pinv(basis).T
+    d = z.shape[1]
+    curvature = np.zeros((len(Y), d, d))
+    rows, columns = np.triu_indices(d)
+    halves = coefficients[:, 1 + d :] / 2
+    curvature[:, rows, columns] += halves
+    curvature[:, columns, rows] += halves
+    low, high = z[window].min(axis=0), z[window].max(axis=0)
+    return Bowl(coefficients[:, 0], coefficients[:, 1 : 1 + d], curvature, centre, low, high, window)
+
+
+def _basis(v: np.ndarray) -> np.ndarray:
+    rows, columns = np.triu_indices(v.shape[1])
+    return np.concatenate([np.ones((len(v), 1)), v, v[:, rows] * v[:, columns]], axis=1)

@@ -1,0 +1,265 @@
+"""The best value of a key at every size and length, with intervals, and the key's law in N and D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.tuning.bowl import Bowl, fit_bowl, parameters
+from analysis.estimates.tuning.plane import PowerPlane, power_plane
+from analysis.numbers import number, percent
+from analysis.table.columns import require_columns
+from analysis.wording import counted, listed
+
+CLOSE = 0.05
+"""Decades of D within which runs of one size are of one length: whole batches make lengths differ a little."""
+
+STEADY = 0.9
+"""Share of resamples whose optimum must lie inside the values tried, else the optimum counts as flat."""
+
+FEW_DEVIATIONS = 8
+"""Deviations of seeds from their mean below which the noise is that of the residuals."""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """One size and length: the mean response at each value tried, and the values at which it is least.
+
+    tried: (n, keys); means: (n,). status: ok; edge (the best is the smallest or largest value tried); flat (noise moves
+    the optimum out of what was tried); few (too few values for a parabola). best: the optimum where it is ok, else the
+    best value tried; interval: of each key; cost: relative rise of the response where a key is off by a factor two.
+    """
+
+    N: float
+    D: float
+    tried: np.ndarray
+    means: np.ndarray
+    status: str
+    reason: str
+    best: tuple[float, ...]
+    y: float
+    interval: tuple[tuple[float, float], ...] | None
+    cost: tuple[float, ...] | None
+    bowl: Bowl | None
+    draws: np.ndarray
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the optimum may enter a law."""
+        return self.status == "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the optimum as plain numbers."""
+        names = ("N", "D", "status", "reason", "best", "y", "interval", "cost")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "tried": self.tried.tolist(),
+            "means": list(self.means),
+        }
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The optima of keys over sizes and lengths, and the law of each key (None where it is not determined)."""
+
+    keys: tuple[str, ...]
+    y: str
+    optima: tuple[Optimum, ...]
+    laws: tuple[PowerPlane | None, ...]
+    level: float
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def usable(self) -> tuple[Optimum, ...]:
+        """Return the optima that lie inside the values tried."""
+        return tuple(optimum for optimum in self.optima if optimum.ok)
+
+    @cached_property
+    def cost(self) -> tuple[float, ...] | None:
+        """Return the median relative rise of the response where a key is off by a factor two; None without optima."""
+        costs = [optimum.cost for optimum in self.usable if optimum.cost]
+        return tuple(float(value) for value in np.median(costs, axis=0)) if costs else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers."""
+        laws = dict(zip(self.keys, self.laws, strict=True))
+        return {
+            "keys": list(self.keys),
+            "y": self.y,
+            "level": self.level,
+            "optima": [optimum.to_dict() for optimum in self.optima],
+            "laws": {key: law.to_dict() if law else None for key, law in laws.items()},
+            "rules": {key: law.rule() for key, law in laws.items() if law},
+            "cost_of_a_factor_two": self.cost,
+            "warnings": list(self.warnings),
+        }
+
+
+def tuned(
+    rows: pd.DataFrame,
+    *,
+    keys: Sequence[str] = ("lr",),
+    y: str = "val_loss",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Tuned:
+    """Find the values of the keys at which y is least, for each size N and length D, and their laws in N and D.
+
+    rows: final rows with N, D, y and the keys, all positive. Near its least value the mean of y over seeds is taken as
+    a paraboloid in the logarithms of the keys. Intervals: relative noise is drawn again from the scatter of seeds or,
+    where there is one seed, from the residuals. Raises `Refusal` where no size and length has enough values.
+    """
+    names = [*keys, "N", "D", y]
+    require_columns(rows, names)
+    rows = rows.dropna(subset=names)
+    if rows.empty or (rows[names] <= 0).any(axis=None):
+        raise UserError(f"found no rows, or one whose {listed(names)} are not all positive; wanted numbers above zero")
+    groups = [group for _, group in rows.groupby(size_and_length(rows), sort=True)]
+    noise = _noise(groups, list(keys), y)
+    rng = np.random.default_rng(seed)
+    optima = tuple(_optimum(group, list(keys), y, noise, resamples, level, rng) for group in groups)
+    if all(optimum.status == "few" for optimum in optima):
+        raise Refusal(f"no size and length has enough values of {listed(keys)} ({optima[0].reason}); try more")
+    laws = tuple(_law(optima, index, level, seed) for index in range(len(keys)))
+    return Tuned(tuple(keys), y, optima, laws, level, _warnings(optima, laws, keys, noise))
+
+
+def size_and_length(rows: pd.DataFrame) -> pd.Series:
+    """Number the rows by size N and length D, lengths of one size within a twentieth of a decade being one."""
+    order = rows.sort_values(["N", "D"], kind="stable")
+    new_size = order["N"].diff().ne(0)
+    new_length = order["D"].astype(float).map(np.log10).diff() > CLOSE
+    return (new_size | new_length).cumsum().reindex(rows.index)
+
+
+def _means(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame:
+    """Return the mean of y over runs of the same values: columns of the keys, mean and n."""
+    return group.groupby(keys, sort=True)[y].agg(mean="mean", n="size").reset_index()
+
+
+def _noise(groups: Sequence[pd.DataFrame], keys: list[str], y: str) -> np.ndarray:
+    """Return relative deviations to draw from: of seeds about their means, else of means about the paraboloids."""
+    deviations = np.concatenate([_of_seeds(group, keys, y) for group in groups])
+    if len(deviations) >= FEW_DEVIATIONS:
+        return deviations
+    return np.concatenate([_of_residuals(_means(group, keys, y), keys) for group in groups])
+
+
+def _of_seeds(group: pd.DataFrame, keys: list[str], y: str) -> np.ndarray:
+    same = group.groupby(keys, sort=False)[y]
+    mean, n = same.transform("mean").to_numpy(float), same.transform("size").to_numpy(float)
+    many = n > 1
+    return (group[y].to_numpy(float)[many] / mean[many] - 1) * np.sqrt(n[many] / (n[many] - 1))
+
+
+def _of_residuals(table: pd.DataFrame, keys: list[str]) -> np.ndarray:
+    z, means = np.log(table[keys].to_numpy(float)), table["mean"].to_numpy(float)
+    bowl = fit_bowl(z, means[None])
+    if bowl is None:
+        return np.empty(0)
+    n, p = len(bowl.window), parameters(len(keys))
+    return (means[bowl.window] / bowl.value(z[bowl.window]) - 1) * np.sqrt(n / (n - p))
+
+
+def _optimum(
+    group: pd.DataFrame,
+    keys: list[str],
+    y: str,
+    noise: np.ndarray,
+    resamples: int,
+    level: float,
+    rng: np.random.Generator,
+) -> Optimum:
+    """Find the optimum of one size and length, with resampled ones: draws (k, keys), logarithms, NaN outside."""
+    table = _means(group, keys, y)
+    tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
+    z, bowl, draws = np.log(tried), fit_bowl(np.log(tried), means[None]), np.empty((0, len(keys)))
+    minimum = np.full(len(keys), np.nan) if bowl is None else bowl.minima()[0]
+    if bowl is not None and resamples and len(noise):
+        jitter = np.stack([rng.choice(noise, (resamples, n)).mean(axis=1) for n in table["n"]], axis=1)
+        centre = means.copy()
+        centre[bowl.window] = bowl.value(z[bowl.window])
+        again = fit_bowl(z[bowl.window], (centre * (1 + jitter))[:, bowl.window])
+        draws = again.minima() if again is not None else draws
+    status, reason = _status(z, means, minimum, draws, keys)
+    ok, lowest = status == "ok" and bowl is not None, int(np.argmin(means))
+    height = float(bowl.value(minimum[None])[0]) if ok and bowl is not None else float(means[lowest])
+    return Optimum(
+        N=float(group["N"].iloc[0]),
+        D=float(group["D"].median()),
+        tried=tried,
+        means=means,
+        status=status,
+        reason=reason,
+        best=tuple(np.exp(minimum).tolist() if ok else tried[lowest].tolist()),
+        y=height,
+        interval=_interval(draws, level) if ok and len(draws) else None,
+        cost=tuple((np.diag(bowl.curvature[0]) * np.log(2) ** 2 / height).tolist()) if ok and bowl else None,
+        bowl=bowl,
+        draws=draws,
+    )
+
+
+def _status(
+    z: np.ndarray, means: np.ndarray, minimum: np.ndarray, draws: np.ndarray, keys: list[str]
+) -> tuple[str, str]:
+    wanted = parameters(len(keys)) + 1
+    if len(z) < wanted:
+        return "few", f"{counted(len(z), 'value')}; wanted {wanted} or more"
+    best = z[np.argmin(means)]
+    for j, key in enumerate(keys):
+        for end, which, more in ((z[:, j].min(), "smallest", "smaller"), (z[:, j].max(), "largest", "larger")):
+            if best[j] == end:
+                return "edge", f"the best {key} is the {which} tried ({number(float(np.exp(end)))}); try {more} ones"
+    if not np.isfinite(minimum).all():
+        return "flat", "the curve through the values near the best has no minimum among them; try more values or seeds"
+    outside = 1 - float(np.isfinite(draws).all(axis=1).mean()) if len(draws) else 0.0
+    if outside > 1 - STEADY:
+        return "flat", f"noise puts the optimum outside the values tried in {percent(outside)} of resamples; more seeds"
+    return "ok", ""
+
+
+def _interval(draws: np.ndarray, level: float) -> tuple[tuple[float, float], ...]:
+    tail = (1 - level) / 2
+    low, high = np.exp(np.nanquantile(draws, [tail, 1 - tail], axis=0))
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _law(optima: Sequence[Optimum], index: int, level: float, seed: int) -> PowerPlane | None:
+    usable = [optimum for optimum in optima if optimum.ok]
+    if len(usable) < 2:
+        return None
+    inputs = {name: np.array([getattr(optimum, name) for optimum in usable]) for name in ("N", "D")}
+    drawn = [optimum.draws[:, index] for optimum in usable]
+    draws = np.stack(drawn, axis=1) if all(len(one) for one in drawn) else np.empty((0, len(usable)))
+    log_key = np.log([optimum.best[index] for optimum in usable])
+    return power_plane(inputs, log_key, draws=draws, level=level, seed=seed)
+
+
+def _warnings(
+    optima: Sequence[Optimum], laws: Sequence[PowerPlane | None], keys: Sequence[str], noise: np.ndarray
+) -> tuple[str, ...]:
+    said = []
+    for status in ("edge", "flat", "few"):
+        these = [optimum for optimum in optima if optimum.status == status]
+        if these:
+            said.append(
+                f"{len(these)} of {len(optima)} optima stay out of the law: {these[0].reason} (N = "
+                f"{number(these[0].N)}, D = {number(these[0].D)})"
+            )
+    for key, law in zip(keys, laws, strict=True):
+        if law is None:
+            usable = sum(optimum.ok for optimum in optima)
+            said.append(f"no law of {key}: {usable} of {len(optima)} optima are usable; wanted one more than exponents")
+        else:
+            said.extend(f"{key}: {warning}" for warning in law.warnings)
+    if not len(noise):
+        said.append("no intervals: one seed a value and too few values to see the noise; run several seeds")
+    return tuple(said)

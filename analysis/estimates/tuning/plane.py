@@ -1,0 +1,154 @@
+"""A power law of a key in size and length, key = a N^b D^c, through its optima, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+VARIES = 1.5
+"""Largest over smallest value from which the optima say how the key moves with a size or a length."""
+
+ALIKE = 0.97
+"""Correlation of log N and log D from which their two exponents cannot be told apart."""
+
+SCATTERED = "the optima scatter about their law more than noise explains; its intervals are of that scatter"
+
+
+@dataclass(frozen=True)
+class PowerPlane:
+    """key = height * prod((x / pivot)^exponent), the inputs being N, D or one of the two.
+
+    draws: (k, 1 + inputs), resampled (log height, exponents); intervals: of the exponents, and of the height as
+    "height"; interval_from: resamples, scatter or none.
+    """
+
+    height: float
+    exponents: Mapping[str, float]
+    pivots: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    level: float
+    interval_from: str
+    n: int
+    draws: np.ndarray
+    warnings: tuple[str, ...]
+
+    def predict(self, inputs: Mapping[str, np.ndarray | float]) -> np.ndarray:
+        """Return the key at sizes and lengths."""
+        return np.exp(self._log(np.array([np.log(self.height), *self.exponents.values()]), inputs))
+
+    def interval(self, inputs: Mapping[str, np.ndarray | float]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the lower and upper end of the key at sizes and lengths; None without draws."""
+        if not len(self.draws):
+            return None
+        values = np.stack([self._log(draw, inputs) for draw in self.draws])
+        tail = (1 - self.level) / 2
+        low, high = np.exp(np.quantile(values, [tail, 1 - tail], axis=0))
+        return low, high
+
+    def _log(self, coefficients: np.ndarray, inputs: Mapping[str, np.ndarray | float]) -> np.ndarray:
+        value = np.asarray(coefficients[0], dtype=float)
+        for slope, name in zip(coefficients[1:], self.exponents, strict=True):
+            value = value + slope * np.log(np.asarray(inputs[name], dtype=float) / self.pivots[name])
+        return value
+
+    def rule(self) -> str:
+        """Return the law as an expression that a sweep's `set:` takes."""
+        parts = [f"{self.height:.3g}"]
+        for name, slope in self.exponents.items():
+            parts.append(f"({name} / {float(f'{self.pivots[name]:.3g}'):g}) ** {slope:.3f}")
+        return " * ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the law as plain numbers."""
+        names = ("height", "level", "interval_from", "n")
+        maps = {name: dict(getattr(self, name)) for name in ("exponents", "pivots", "intervals")}
+        return {**{name: getattr(self, name) for name in names}, **maps, "warnings": list(self.warnings)}
+
+
+def power_plane(
+    inputs: Mapping[str, np.ndarray], log_key: np.ndarray, *, draws: np.ndarray, level: float, seed: int = 0
+) -> PowerPlane | None:
+    """Fit the logarithm of a key on those of N and D by least squares; None where there are too few optima.
+
+    inputs: N and D of each optimum, (n,); draws: (k, n), resampled log keys (NaN: the resample has no such optimum). An
+    input that hardly varies, or varies with another, is left out and said. Where optima lie further off their law than
+    the draws explain, the intervals come from that scatter, with a warning.
+    """
+    chosen, warnings = _determined(inputs)
+    design, pivots = _design(chosen, len(log_key))
+    n, p = design.shape
+    if n < p + 1:
+        return None
+    coefficients, *_ = np.linalg.lstsq(design, log_key, rcond=None)
+    residual = log_key - design @ coefficients
+    complete = draws[np.isfinite(draws).all(axis=1)] if draws.size else np.empty((0, n))
+    resampled, origin = complete @ np.linalg.pinv(design).T, "resamples"
+    if n > p + 1 and (not len(complete) or _excess(residual, complete, n - p)):
+        warnings += (SCATTERED,) if len(complete) else ()
+        resampled, origin = _from_scatter(design, coefficients, residual, seed), "scatter"
+    names = ["height", *chosen]
+    ends = _ends(resampled, level)
+    ends[:, 0] = np.exp(ends[:, 0])
+    return PowerPlane(
+        height=float(np.exp(coefficients[0])),
+        exponents=dict(zip(chosen, coefficients[1:].tolist(), strict=True)),
+        pivots=pivots,
+        intervals={name: (low, high) for name, low, high in zip(names, *ends.tolist(), strict=True)}
+        if len(resampled)
+        else {},
+        level=level,
+        interval_from=origin if len(resampled) else "none",
+        n=n,
+        draws=resampled,
+        warnings=warnings,
+    )
+
+
+def _determined(inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Return the inputs whose exponents the optima determine, and sentences on the others."""
+    chosen = {name: x for name, x in inputs.items() if x.max() >= VARIES * x.min()}
+    left = [name for name in inputs if name not in chosen]
+    warnings = tuple(f"{name} hardly varies among the optima: the law does not depend on it" for name in left)
+    if len(chosen) == 2:
+        first, second = chosen.values()
+        if abs(np.corrcoef(np.log(first), np.log(second))[0, 1]) > ALIKE:
+            last = list(chosen)[-1]
+            del chosen[last]
+            warnings += (f"{last} moves with {next(iter(chosen))} among the optima: their effects are one exponent",)
+    return chosen, warnings
+
+
+def _design(chosen: Mapping[str, np.ndarray], n: int) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the design matrix (n, 1 + inputs), and each input's geometric mean."""
+    pivots = {name: float(f"{np.exp(np.log(x).mean()):.3g}") for name, x in chosen.items()}
+    columns = [np.log(x / pivots[name]) for name, x in chosen.items()]
+    return np.stack([np.ones(n), *columns], axis=1), pivots
+
+
+def _excess(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
+    """Tell whether residuals exceed what draws explain (F test at 5 %)."""
+    from scipy.special import gammaincinv
+
+    known = float(draws.var(axis=0).mean())
+    return float((residual**2).sum()) > known * 2 * float(gammaincinv(free / 2, 0.95))
+
+
+def _from_scatter(
+    design: np.ndarray, coefficients: np.ndarray, residual: np.ndarray, seed: int, k: int = 4000
+) -> np.ndarray:
+    """Draw coefficients from Student's t of the points about the law, (k, p)."""
+    n, p = design.shape
+    scale = np.sqrt((residual**2).sum() / (n - p))
+    root = np.linalg.cholesky(np.linalg.inv(design.T @ design))
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((k, p)) @ root.T
+    return coefficients + scale * normal * np.sqrt((n - p) / rng.chisquare(n - p, size=(k, 1)))
+
+
+def _ends(draws: np.ndarray, level: float) -> np.ndarray:
+    """Return the quantiles (2, p) between which a share of the draws lies; zeros without draws."""
+    tail = (1 - level) / 2
+    return np.quantile(draws, [tail, 1 - tail], axis=0) if len(draws) else np.zeros((2, draws.shape[1]))

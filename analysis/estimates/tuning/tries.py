@@ -1,0 +1,57 @@
+"""The rows of a table in which a key was tried, with the key as a column of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import UserError
+from analysis.estimates.tuning.optima import size_and_length
+from analysis.table.select import RECIPE, select_rows
+from analysis.wording import listed
+
+COLUMNS = {"optim.lr": "lr", "train.batch": "batch", "train.label_smoothing": "label_smoothing"}
+"""Config keys that have a column of their own; others are read from the column overrides."""
+
+ENOUGH = 4
+"""Values of a key at one size and length from which they are tries of it."""
+
+
+def tries(
+    table: pd.DataFrame, keys: Sequence[str], *, y: str = "val_loss", selection: Mapping[str, Any] | None = None
+) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Return the names of the keys' columns and the final rows in which y and the keys are numbers.
+
+    keys: columns, or config keys such as optim.weight_decay. Rows may differ in their recipe, since that is what was
+    tried. Raises `UserError` where a key stands in no column and in no override.
+    """
+    names = tuple(COLUMNS.get(key, key) if COLUMNS.get(key) in table.columns else key for key in keys)
+    for key in names:
+        if key not in table.columns:
+            table = table.assign(**{key: _from_overrides(table, key)})
+    chosen = {**(selection or {}), "pool": RECIPE, "rows": "final"}
+    rows, _ = select_rows(table, y=y, **chosen)
+    return names, rows.assign(**{name: pd.to_numeric(rows[name]) for name in names})
+
+
+def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:
+    """Tell whether a table is of tries of a key: several of its values at one size and length, for most of the runs."""
+    if not {key, "N", "D", "val_loss", "status"} <= set(table.columns):
+        return False
+    rows = table[table["status"].eq("finished")].dropna(subset=[key, "N", "D"])
+    if rows.empty:
+        return False
+    values = rows.groupby(size_and_length(rows))[key].transform("nunique")
+    return bool((values >= ENOUGH).mean() > 0.5)
+
+
+def _from_overrides(table: pd.DataFrame, key: str) -> pd.Series:
+    """Return the values of a config key that the column overrides names; UserError where none does."""
+    if "overrides" not in table.columns:
+        raise UserError(f"found no column {key!r}; the table has {listed(table.columns)}; name another --key")
+    found = table["overrides"].astype(str).str.extract(rf"(?:^|\s){key.replace('.', '[.]')}=(\S+)", expand=False)
+    if found.isna().all():
+        raise UserError(f"found no {key} among the columns or overrides of the table; wanted what was tuned as --key")
+    return found
