@@ -13,7 +13,7 @@ from scaling.errors import suggestion
 VERBS = {  # verb: (where it lives, one line of help)
     "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and cost; touch nothing."),
     "run": ("scaling.commands.run:run", "Train what is not finished of a sweep, or one run, here or on SLURM."),
-    "tune": ("scaling.commands.tune:tune", "Find the learning rate for each width, with Optuna, before a sweep."),
+    "tune": ("scaling.commands.tune:tune", "Find the best learning rate for each size and length of a sweep."),
     "probe": ("scaling.commands.probe:probe", "Measure this device's speed for the forecast."),
     "measure": ("scaling.commands.measure:measure", "Time the models of a sweep at inference."),
     "status": ("scaling.commands.status:status", "Show how far a sweep is."),

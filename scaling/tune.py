@@ -1,4 +1,4 @@
-"""Tuning one key for each value of another, such as the learning rate for each width, with Optuna's ask and tell.
+"""Tuning keys, such as the learning rate, for each size and length of a sweep, with Optuna's ask and tell.
 
 What is proposed is trained as any run, so that nothing is trained twice; the choice is made on the validation loss.
 The studies lie in a journal beside the plan, which works on shared file systems, and the same command goes on.
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from scaling.config import read_stored_config
 from scaling.errors import UserError
@@ -24,63 +26,97 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.record import read_record
 
 STARTUP = 4  # proposals drawn at random before the sampler models the loss
+WIDENINGS = 2  # how often a range whose end is the best is widened, on either side
+BEYOND = "beyond"  # marks a trial outside the range that was asked for
+STEP = 2.0  # factor between two values beyond the end of a range; a widening tries two
+
+Group = tuple[tuple[str, Any], ...]  # the keys by which runs are tuned apart, with their values
 
 
 @dataclass(frozen=True)
-class Space:
-    """What is tuned: a config `key` between `low` and `high` on a log scale, anew for each value of the key `by`."""
+class Range:
+    """A config key and where its best value is looked for, on a log scale."""
 
     key: str
     low: float
     high: float
-    by: str
+
+    @property
+    def text(self) -> str:
+        """The range as a study is named by it."""
+        return f"{self.key} in {self.low:g} to {self.high:g}"
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One value of the key to try, and the runs (one a seed) that try it."""
+    """Values of the keys to try for one group of runs, and the runs (one a seed) that try them."""
 
-    by: Any
-    value: float
-    trial: optuna.Trial
+    group: Group
+    trial: int
+    values: Mapping[str, float]
     runs: tuple[PlannedRun, ...]
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best value found for one value of `by`: mean validation loss over its runs, and how many were tried."""
+    """The best values found for one group of runs: mean validation loss over its runs, and how many were tried."""
 
-    by: Any
-    value: float
+    group: Group
+    values: Mapping[str, float]
     val_loss: float
     tried: int
 
 
-def group_runs(runs: Sequence[PlannedRun], by: str) -> dict[Any, list[PlannedRun]]:
-    """Return the runs of a plan by the value of a config key; UserError where there is no such key."""
-    groups: dict[Any, list[PlannedRun]] = {}
+def group_runs(runs: Sequence[PlannedRun], by: Sequence[str], tuned: Sequence[str]) -> dict[Group, list[PlannedRun]]:
+    """Return the runs of a plan by the values of config keys; UserError where there is no such key.
+
+    by: those keys; none named: all that vary among the runs but the seed and the tuned keys, so that every size and
+    length has an optimum of its own.
+    """
+    keys = list(by) or _varied(runs, tuned)
+    groups: dict[Group, list[PlannedRun]] = {}
     for run in runs:
-        value: Any = run.to_dict()["config"]
-        for step in by.split("."):
-            if not isinstance(value, Mapping) or step not in value:
-                raise UserError(f"found --by {by}; wanted a key of the config, such as model.width; change it")
-            value = value[step]
-        groups.setdefault(value, []).append(run)
+        config = run.to_dict()["config"]
+        group = tuple((key, run.overrides[key] if key in run.overrides else _value(config, key)) for key in keys)
+        groups.setdefault(group, []).append(run)
     return groups
 
 
-def open_studies(folder: SweepFolder, space: Space, groups: Mapping[Any, Any], *, seed: int) -> dict[Any, optuna.Study]:
-    """Open (or go on with) one study for each value of `by`."""
+def _varied(runs: Sequence[PlannedRun], tuned: Sequence[str]) -> list[str]:
+    """Return the keys that vary among runs, without the seed and the tuned keys."""
+    keys = dict.fromkeys(key for run in runs for key in run.overrides)
+    apart = {"seed", *tuned}
+    return [key for key in keys if key not in apart and len({str(run.overrides.get(key)) for run in runs}) > 1]
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for step in key.split("."):
+        if not isinstance(value, Mapping) or step not in value:
+            raise UserError(f"found --by {key}; wanted a key of the config, such as model.width; change it")
+        value = value[step]
+    return value
+
+
+def label(group: Group) -> str:
+    """Write a group of runs as its keys and values."""
+    return ", ".join(f"{key}={value}" for key, value in group) or "all runs"
+
+
+def open_studies(
+    folder: SweepFolder, ranges: Sequence[Range], groups: Mapping[Group, Any], *, seed: int
+) -> dict[Group, optuna.Study]:
+    """Open (or go on with) one study for each group of runs."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.path.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(folder.path / "tune.journal")))
     studies = {}
-    for value in groups:
-        name = f"{space.key} in {space.low:g} to {space.high:g} at {space.by}={value}"
+    for group in groups:
+        name = f"{', '.join(one.text for one in ranges)} at {label(group)}"
         study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
         drawn = sampler_seed(seed, name, tried=len(study.trials))
         study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=STARTUP, constant_liar=True)
-        studies[value] = study
+        studies[group] = study
     return studies
 
 
@@ -89,29 +125,98 @@ def sampler_seed(seed: int, study: str, *, tried: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{study}/{tried}".encode()).digest()[:4])
 
 
-def propose(
-    studies: Mapping[Any, optuna.Study], groups: Mapping[Any, list[PlannedRun]], space: Space
-) -> list[Proposal]:
-    """Ask each study for one more value and plan its runs."""
+def wanted(study: optuna.Study, tries: int) -> int:
+    """Return how many more values a study has to propose until it has tried as many as it shall."""
+    return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in study.get_trials()))
+
+
+def propose(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> Proposal:
+    """Ask a study for one more try and plan its runs."""
+    trial = study.ask()
+    for one in ranges:
+        trial.suggest_float(one.key, one.low, one.high, log=True)
+    return again(trial.number, trial.params, group, runs)
+
+
+def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> list[Proposal]:
+    """Propose two values beyond each end of a range at which the best value lies, WIDENINGS times at the most."""
+    done = study.get_trials(states=[TrialState.COMPLETE])
+    if not done:
+        return []
+    best = min(done, key=_loss).params
     proposals = []
-    for by, study in studies.items():
-        trial = study.ask()
-        value = float(f"{trial.suggest_float(space.key, space.low, space.high, log=True):.3g}")
-        proposals.append(Proposal(by, value, trial, tuple(with_key(run, space.key, value) for run in groups[by])))
+    for one in ranges:
+        tried = [trial.params[one.key] for trial in study.get_trials() if one.key in trial.params]
+        for end, factor, last in ((min(tried), 1 / STEP, one.low), (max(tried), STEP, one.high)):
+            if best[one.key] == end:
+                values = (end * factor, end * factor**2)
+                near = [value for value in values if math.log(value / last, factor) <= 2 * WIDENINGS]
+                proposals += [_try(study, {**best, one.key: value}, group, runs) for value in near]
     return proposals
 
 
-def with_key(run: PlannedRun, key: str, value: Any) -> PlannedRun:
-    """Return the run with one key of its config changed."""
-    config = read_stored_config(assign(run.to_dict()["config"], key, value))
-    return plan_run(config, overrides={**run.overrides, key: value})
+def next_round(
+    studies: Mapping[Group, optuna.Study],
+    groups: Mapping[Group, list[PlannedRun]],
+    ranges: Sequence[Range],
+    *,
+    tries: int,
+    at_once: int,
+    widened: bool,
+) -> list[Proposal]:
+    """Return what to train next for every group; nothing where each has tried enough.
+
+    First what an interrupted command has left, then up to `at_once` new values, then those beyond the ends.
+    """
+    proposals = []
+    for group, study in studies.items():
+        runs = groups[group]
+        left = study.get_trials(states=[TrialState.RUNNING])
+        more = min(at_once, wanted(study, tries))
+        if left:
+            proposals += [again(trial.number, trial.params, group, runs) for trial in left if trial.params]
+        elif more:
+            proposals += [propose(study, group, runs, ranges) for _ in range(more)]
+        elif widened:
+            proposals += widen(study, group, runs, ranges)
+    return proposals
+
+
+def _try(study: optuna.Study, values: Mapping[str, float], group: Group, runs: Sequence[PlannedRun]) -> Proposal:
+    """Put values of our own into a study, as if it had proposed them."""
+    study.enqueue_trial(dict(values), user_attrs={BEYOND: True})
+    at: dict[str, BaseDistribution] = {}
+    for key, value in values.items():
+        at[key] = FloatDistribution(value / 2, value * 2, log=True)
+    trial = study.ask(at)
+    return again(trial.number, trial.params, group, runs)
+
+
+def again(trial: int, params: Mapping[str, float], group: Group, runs: Sequence[PlannedRun]) -> Proposal:
+    """Return the proposal of a trial: its values as the config takes them, and its runs."""
+    values = {key: rounded(value, runs[0], key) for key, value in params.items()}
+    return Proposal(group, trial, values, tuple(with_keys(run, values) for run in runs))
+
+
+def rounded(value: float, run: PlannedRun, key: str) -> float:
+    """Return a value with three digits, or as a whole number where the config has one."""
+    whole = isinstance(_value(run.to_dict()["config"], key), int)
+    return max(1, round(value)) if whole else float(f"{value:.3g}")
+
+
+def with_keys(run: PlannedRun, values: Mapping[str, Any]) -> PlannedRun:
+    """Return the run with keys of its config changed."""
+    config: Any = run.to_dict()["config"]
+    for key, value in values.items():
+        config = assign(config, key, value)
+    return plan_run(read_stored_config(config), overrides={**run.overrides, **values})
 
 
 def tell(study: optuna.Study, proposal: Proposal, folder: SweepFolder) -> None:
     """Tell a study the mean validation loss of a proposal's runs; a run that diverged or failed counts as failed."""
     losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]
     if any(loss is None for loss in losses):
-        study.tell(proposal.trial, state=optuna.trial.TrialState.FAIL)
+        study.tell(proposal.trial, state=TrialState.FAIL)
     else:
         study.tell(proposal.trial, sum(loss for loss in losses if loss is not None) / len(losses))
 
@@ -121,28 +226,17 @@ def _val_loss(files: RunFolder) -> float | None:
     return record.points[-1].val_loss if record is not None and record.status == "finished" else None
 
 
-def best(studies: Mapping[Any, optuna.Study], space: Space) -> list[Best]:
-    """Return the best value for each value of `by`, those left out that never finished."""
+def _loss(trial: FrozenTrial) -> float:
+    return math.inf if trial.value is None else trial.value
+
+
+def best(studies: Mapping[Group, optuna.Study], groups: Mapping[Group, Sequence[PlannedRun]]) -> list[Best]:
+    """Return the best values for each group, those left out that never finished."""
     found = []
-    for by, study in studies.items():
-        done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    for group, study in studies.items():
+        done = study.get_trials(states=[TrialState.COMPLETE])
         if done:
-            chosen = min(done, key=lambda trial: trial.value or math.inf)
-            found.append(Best(by, float(f"{chosen.params[space.key]:.3g}"), float(chosen.value or 0.0), len(done)))
+            chosen = min(done, key=_loss)
+            values = {key: rounded(value, groups[group][0], key) for key, value in chosen.params.items()}
+            found.append(Best(group, values, _loss(chosen), len(done)))
     return found
-
-
-def rule(found: Sequence[Best], space: Space) -> str | None:
-    """Return the power law through the best values as a `set:` expression; None where `by` is not a size."""
-    points = [(float(entry.by), entry.value) for entry in found if isinstance(entry.by, int | float) and entry.by > 0]
-    if len(points) < 2:
-        return None
-    xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
-    middle, height = sum(xs) / len(xs), sum(ys) / len(ys)
-    spread = sum((x - middle) ** 2 for x in xs)
-    if spread == 0:
-        return None
-    slope = sum((x - middle) * (y - height) for x, y in zip(xs, ys, strict=True)) / spread
-    pivot = round(math.exp(middle))
-    scale = math.exp(height + slope * (math.log(pivot) - middle))
-    return f"{space.key}: {scale:.2g} * ({space.by} / {pivot}) ** {slope:.2f}"

@@ -1,53 +1,162 @@
-"""Tuning one key for each width: real runs, chosen on the validation loss."""
+"""Tuning keys for each size and length: real runs, chosen on the validation loss."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
+import yaml
 
 from scaling.compose.session import session
+from scaling.compose.write_rules import write_rules
+from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Best, Space, group_runs, open_studies, propose, rule
+from scaling.tune import Range, group_runs, next_round, open_studies, wanted
 
-SPACE = Space("optim.lr", 1e-4, 1.0, "model.width")
+LR = [Range("optim.lr", 1e-4, 1.0)]
+DECAY = [*LR, Range("optim.weight_decay", 1e-3, 1.0)]
 
 
-def test_the_rule_is_the_power_law_through_the_best():
-    found = [Best(width, 0.02 * (width / 32) ** -0.5, 1.0, 8) for width in (8, 32, 128)]
-    assert rule(found, SPACE) == "optim.lr: 0.02 * (model.width / 32) ** -0.50"
-    assert rule(found[:1], SPACE) is None
-    assert rule([Best("relu", 0.1, 1.0, 3), Best("gelu", 0.2, 1.0, 3)], SPACE) is None
+def groups_of(*overrides, by=(), tuned=("optim.lr",)):
+    with session() as loader:
+        return group_runs(expand(loader, list(overrides)).runs, by, tuned)
+
+
+def a_round(studies, groups, ranges=LR, *, tries=4, at_once=4, widened=True):
+    return next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widened)
+
+
+def test_every_size_and_length_is_a_group_of_its_seeds():
+    groups = groups_of("model.width=8,16", "train.steps=10,20", "seed=0,1", "optim.lr=0.1,0.2")
+    assert [dict(group) for group in groups] == [
+        {"model.width": width, "train.steps": steps} for width in (8, 16) for steps in (10, 20)
+    ]
+    assert {len(runs) for runs in groups.values()} == {4}
+    by_width = groups_of("model.width=8,16", "train.steps=10,20", by=["model.width"])
+    assert [dict(group) for group in by_width] == [{"model.width": 8}, {"model.width": 16}]
+    assert list(groups_of("train.steps=10")) == [()]
 
 
 def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):
-    def values(folder, *, seed=0):
-        with session() as loader:
-            groups = group_runs(expand(loader, ["model.width=8,16", "train.steps=1"]).runs, SPACE.by)
-        studies = open_studies(SweepFolder(tmp_path, folder), SPACE, groups, seed=seed)
-        return [proposal.value for _ in range(4) for proposal in propose(studies, groups, SPACE)]
+    groups = groups_of("model.width=8,16", "train.steps=1")
+
+    def values(folder, *, seed=0, tries=4):
+        studies = open_studies(SweepFolder(tmp_path, folder), LR, groups, seed=seed)
+        proposals = a_round(studies, groups, tries=tries)
+        for proposal in proposals:
+            studies[proposal.group].tell(proposal.trial, proposal.values["optim.lr"])
+        return [proposal.values["optim.lr"] for proposal in proposals]
 
     first = values("once")
     assert len(set(first)) == 8
     assert values("again") == first
-    assert set(values("once")).isdisjoint(first)  # goes on
+    assert values("once", tries=4, seed=0) != first  # goes on beyond the range, for the smallest was the best
     assert set(values("other", seed=1)).isdisjoint(first)
 
 
-def test_values_are_tried_kept_and_gone_on_with(scaling):
+def test_what_an_interrupted_command_has_proposed_is_tried_first(tmp_path):
+    groups = groups_of("train.steps=1")
+    folder = SweepFolder(tmp_path, "tune")
+    left = a_round(open_studies(folder, LR, groups, seed=0), groups)
+    again = a_round(open_studies(folder, LR, groups, seed=0), groups)
+    assert [(one.trial, one.values) for one in again] == [(one.trial, one.values) for one in left]
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_range_whose_end_is_the_best_is_widened_and_not_for_ever(tmp_path, direction):
+    groups = groups_of("train.steps=1")
+    studies = open_studies(SweepFolder(tmp_path, "tune"), [Range("optim.lr", 0.01, 0.04)], groups, seed=0)
+    study, tried = studies[()], []
+    while proposals := a_round(studies, groups, [Range("optim.lr", 0.01, 0.04)]):
+        for one in proposals:
+            tried.append(one.values["optim.lr"])
+            study.tell(one.trial, -direction * one.values["optim.lr"])
+    outside = [value for value in tried if not 0.01 <= value <= 0.04]
+    assert 3 <= len(outside) <= 5
+    assert max(tried) / 0.04 <= 16
+    assert min(tried) * 16 >= 0.0099
+    assert wanted(study, 4) == 0  # what lies outside counts as no try
+
+
+def test_an_optimum_inside_is_not_widened(tmp_path):
+    groups = groups_of("train.steps=1")
+    studies = open_studies(SweepFolder(tmp_path, "tune"), LR, groups, seed=0)
+    for one in a_round(studies, groups, tries=6, at_once=6):
+        studies[()].tell(one.trial, abs(one.values["optim.lr"] - 0.01))
+    assert a_round(studies, groups, tries=6) == []
+
+
+def test_several_keys_are_tried_together_and_whole_numbers_stay_whole(tmp_path):
+    groups = groups_of("train.steps=1", tuned=["optim.lr", "optim.weight_decay"])
+    studies = open_studies(SweepFolder(tmp_path, "two"), DECAY, groups, seed=0)
+    proposals = a_round(studies, groups, DECAY)
+    assert {tuple(one.values) for one in proposals} == {("optim.lr", "optim.weight_decay")}
+    assert proposals[0].runs[0].config.optim.weight_decay == proposals[0].values["optim.weight_decay"]
+    batch = [Range("train.batch", 8, 64)]
+    studies = open_studies(SweepFolder(tmp_path, "batch"), batch, groups, seed=0)
+    assert {type(one.values["train.batch"]) for one in a_round(studies, groups, batch)} == {int}
+
+
+def test_values_are_tried_once_kept_and_gone_on_with(scaling):
     run = ["model.width=8,16", "train.examples=6400", "train.device=cpu", "launcher.workers=1"]
-    tune = ["tune", *run, "--range", "1e-5", "1e-2", "--json", "-"]
-    first = json.loads(scaling(*tune, "--tries", "2"))
-    second = json.loads(scaling(*tune, "--tries", "1"))
-    assert [entry["by"] for entry in first["best"]] == [8, 16]
-    assert [entry["tried"] for entry in second["best"]] == [3, 3]
+    tune = ["tune", *run, "--range", "1e-5", "1e-2", "--no-widen", "--json", "-"]
+    first = json.loads(scaling(*tune, "--tries", "1"))
+    second = json.loads(scaling(*tune, "--tries", "2"))
+    assert json.loads(scaling(*tune, "--tries", "2"))["best"] == second["best"]  # nothing new
+    assert [entry["group"] for entry in first["best"]] == [{"model.width": 8}, {"model.width": 16}]
+    assert [entry["tried"] for entry in second["best"]] == [2, 2]
+    assert "wanted" in second["reason"]  # two values have no minimum
     records = [json.loads(path.read_text()) for path in scaling.folder.glob("results/runs/*/record.json")]
+    assert len(records) == 4
     for entry in second["best"]:
-        tried = [record for record in records if record["config"]["model"]["width"] == entry["by"]]
+        width = entry["group"]["model.width"]
+        tried = [record for record in records if record["config"]["model"]["width"] == width]
         assert entry["val_loss"] == min(record["points"][-1]["val_loss"] for record in tried)
-    assert json.loads(scaling("status", "results/adhoc-tune", "--json", "-"))["total"] == 6
 
 
 def test_bad_input_is_one_sentence(scaling):
     assert "two positive numbers" in scaling("tune", "train.steps=1", "--range", "1", "0.1", code=2)
     assert "optim.rl" in scaling("tune", "train.steps=1", "--range", "1", "2", "--key", "optim.rl", code=2)
     assert "wanted a key of the config" in scaling("tune", "train.steps=1", "--range", "1", "2", "--by", "x.y", code=2)
+    assert "a range for each key" in scaling(
+        "tune", "train.steps=1", "--range", "1", "2", "--key", "a", "--key", "b", code=2
+    )
+
+
+RULE = {"optim.lr": "0.02 * (N / 1000) ** -0.2"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "  set: {optim.lr: 3e-3 * (width / 64) ** -0.5}   # a guess\n  where: steps >= 40\n",
+        "  set:\n    # by hand\n    optim.lr: 0.1\n    train.batch: 32\n\n  where: steps >= 40\n",
+        "  where: steps >= 40\n",
+    ],
+)
+def test_a_rule_is_written_into_a_sweep_that_otherwise_stays(tmp_path, given):
+    path = tmp_path / "mine.yaml"
+    head = "# mine: a question\nmodel: {depth: 2} # two\n\nsweep:\n  grid:\n    - product: {model.width: [8, 16]}\n"
+    path.write_text(head + given + "\n# the end\ntrain: {steps: 50}\n")
+    before = yaml.safe_load(path.read_text())
+    write_rules(path, RULE, source="tuned in results/mine-tune")
+    after = yaml.safe_load(path.read_text())
+    assert after["sweep"].pop("set") == {**before["sweep"].pop("set", {}), **RULE}
+    assert after == before
+    assert path.read_text().startswith(head)
+    assert "# the end" in path.read_text()
+    assert "# tuned in results/mine-tune" in path.read_text()
+
+
+def test_a_file_that_is_no_sweep_is_left_alone(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text("a: 1\n")
+    with pytest.raises(UserError, match="without sweep"):
+        write_rules(path, RULE, source="")
+    with pytest.raises(UserError, match="no rule"):
+        write_rules(path, {}, source="")
+    with pytest.raises(UserError, match="cannot be read"):
+        write_rules(Path(tmp_path / "none.yaml"), RULE, source="")
+    assert path.read_text() == "a: 1\n"

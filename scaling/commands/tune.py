@@ -1,11 +1,13 @@
-"""`scaling tune`: find the learning rate (or another key) for each width before the sweep is run."""
+"""`scaling tune`: find the learning rate (or other keys) for each size and length before the sweep is run."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +20,7 @@ from scaling.commands.options import (
     terminal,
     write_json,
 )
+from scaling.commands.settling import as_typed
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,86 +29,140 @@ if TYPE_CHECKING:
     from scaling.dispatch.launcher import Settings
     from scaling.plan.plan import Plan
     from scaling.plan.planned import PlannedRun
-    from scaling.tune import Best, Space
+    from scaling.tune import Best, Range
 
 EPILOG = """\b
 Example:
-  scaling tune sweep=quickstart train.budget=2e9 seed=0 --range 4e-3 6.4e-2 --tries 8
+  scaling tune sweep=quickstart train.budget=1e9,4e9 seed=0,1 --range 4e-3 6.4e-2 --tries 8
+  scaling tune sweep=mine --key optim.lr --range 1e-3 1e-1 --key optim.weight_decay --range 1e-3 1 --tries 24
 """
 
 
 @click.command(epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
 @recipe_option
-@click.option("--key", default="optim.lr", show_default=True, help="The config key to tune.")
-@click.option("--range", "bounds", nargs=2, type=float, required=True, metavar="LOW HIGH", help="On a log scale.")
-@click.option("--by", default="model.width", show_default=True, help="Tune anew for each value of this key.")
-@click.option("--tries", default=8, show_default=True, help="Values to try for each.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="A config key to tune; may be repeated.  [optim.lr]")
+@click.option("--range", "bounds", nargs=2, type=float, multiple=True, required=True, metavar="LOW HIGH",
+              help="Of each key in turn, on a log scale.")  # fmt: skip
+@click.option("--by", multiple=True, metavar="KEY", help="Tune anew for each value of this key; may be repeated.  [all "
+              "that vary but the seed: every size and length]")  # fmt: skip
+@click.option("--tries", default=8, show_default=True, help="Values to try for each size and length, in all.")
 @click.option("--at-once", default=4, show_default=True, help="Tried together; the next ones learn from them.")
+@click.option("--widen/--no-widen", default=True, help="Go on beyond a range whose end is the best, by a factor of 16 "
+              "at the most.  [default: widen]")  # fmt: skip
 @click.option("--seed", "study_seed", default=0, show_default=True, help="Of the proposals.")
+@click.option("--apply", "apply_to", metavar="sweeps/x.yaml", help="Write the rule into this file's set:.")
 @json_option
 def tune(
     arguments: tuple[str, ...],
     multirun: bool,
-    key: str,
-    bounds: tuple[float, float],
-    by: str,
+    keys: Sequence[str],
+    bounds: Sequence[tuple[float, float]],
+    by: Sequence[str],
     tries: int,
     at_once: int,
+    widen: bool,
     study_seed: int,
+    apply_to: str | None,
     json_path: str | None,
 ) -> None:
-    """Tune one key for each width on the validation loss, with Optuna, and say the rule that goes into `set:`.
+    """Tune keys for each size and length on the validation loss, with Optuna, and say the rule that goes into `set:`.
 
-    What is tried is trained by the launcher like any run and kept, and the same command goes on. Narrow the sweep to
-    one budget and few seeds first.
+    What is tried is trained by the launcher like any run and kept: the same command again trains nothing new, and more
+    --tries go on. The optimum of each size and length with its interval, and the law in N and D through them, come from
+    all that was tried (`scaling tuned results/NAME-tune` says them again).
     """
-
     from scaling.compose.session import session
+    from scaling.compose.write_rules import write_rules
     from scaling.plan.expand import expand
-    from scaling.tune import Space, rule
 
-    low, high = bounds
-    if not 0 < low < high:
-        raise UserError(f"found --range {low:g} {high:g}; wanted two positive numbers, the smaller first; change it")
+    ranges = read_ranges(keys, bounds)
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     plan = dataclasses.replace(plan, name=f"{plan.name}-tune")
-    space = Space(key, low, high, by)
-    rounds = [min(at_once, tries - start) for start in range(0, tries, max(1, at_once))]
-    found = _search(plan, space, rounds=rounds, seed=study_seed, console=terminal(stderr=json_path == "-"))
+    console = terminal(stderr=json_path == "-")
+    found = _search(plan, ranges, by, tries=tries, at_once=at_once, widen=widen, seed=study_seed, console=console)
+    law, reason = _law(plan.folder.path, [one.key for one in ranges])
+    rules = rules_of(law, [one.key for one in ranges])
     if json_path is not None:
-        content = {"key": key, "by": by, "best": [dataclasses.asdict(entry) for entry in found]}
-        write_json({**content, "rule": rule(found, space)}, json_path)
+        best = [{**dataclasses.asdict(entry), "group": dict(entry.group)} for entry in found]
+        facts = {"keys": [one.key for one in ranges], "best": best, "rules": rules, "tuned": law, "reason": reason}
+        write_json(facts, json_path)
     if json_path != "-":
-        for entry in found:
-            click.echo(
-                f"{by}={entry.by}: {key}={entry.value:g}, validation loss {entry.val_loss:.4f}, {entry.tried} tried"
+        written = ", ".join(f"{key}: {rule}" for key, rule in rules.items())
+        click.echo(f"set: {{{written}}}" if rules else f"no law yet: {reason or 'too few optima'}")
+    if apply_to is not None:
+        write_rules(Path(apply_to), rules, source=f"tuned in {as_typed(plan.folder.path)}")
+
+
+def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> list[Range]:
+    """Return the ranges of the keys; UserError where there is not one for each, or one is none."""
+    from scaling.tune import Range
+
+    keys = keys or ("optim.lr",)
+    if len(keys) != len(bounds):
+        raise UserError(f"found {len(keys)} --key and {len(bounds)} --range; wanted a range for each key, in turn")
+    for low, high in bounds:
+        if not 0 < low < high:
+            raise UserError(
+                f"found --range {low:g} {high:g}; wanted two positive numbers, the smaller first; change it"
             )
-        click.echo(f"set: {{{rule(found, space)}}}" if rule(found, space) else "too few sizes for a rule")
+    return [Range(key, low, high) for key, (low, high) in zip(keys, bounds, strict=True)]
 
 
-def _search(plan: Plan, space: Space, *, rounds: Sequence[int], seed: int, console: Console) -> list[Best]:
+def rules_of(law: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
+    """Return the rule of each key that has one; the law names them by their columns, in the same order."""
+    columns = dict(zip(keys, law.get("keys", ()), strict=False))
+    return {key: law["rules"][column] for key, column in columns.items() if column in law["rules"]}
+
+
+def _law(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Let the analysis find the optima of all that was tried; return what it says, or why it refuses to."""
+    context = click.get_current_context().find_root()
+    assert isinstance(context.command, click.Group), "every verb belongs to the command line"
+    verb = context.command.get_command(context, "tuned")
+    assert verb is not None, "the analysis has it"
+    written = folder / "tuned.json"
+    options = [part for key in keys for part in ("--key", key)]
+    try:
+        verb.main([str(folder), *options, "--json", str(written)], standalone_mode=False)
+    except ValueError as refusal:  # of the analysis, in one sentence
+        return {}, str(refusal)
+    return json.loads(written.read_text()), ""
+
+
+def _search(
+    plan: Plan,
+    ranges: Sequence[Range],
+    by: Sequence[str],
+    *,
+    tries: int,
+    at_once: int,
+    widen: bool,
+    seed: int,
+    console: Console,
+) -> list[Best]:
+    from scaling import tune as tuning
     from scaling.config import read_group
     from scaling.dispatch.control import stale_in
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
-    from scaling.tune import best, group_runs, open_studies, propose, tell
 
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder)
     launcher_of(settings).check([run.config for run in plan.runs])
     refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
-    groups = group_runs(plan.runs, space.by)
-    studies = open_studies(plan.folder, space, groups, seed=seed)
-    for number, size in enumerate(rounds, start=1):
-        proposals = [proposal for _ in range(size) for proposal in propose(studies, groups, space)]
-        console.print(f"round {number} of {len(rounds)}: {len(proposals)} values to try")
+    groups = tuning.group_runs(plan.runs, by, [one.key for one in ranges])
+    studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
+    while True:
+        proposals = tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
+        if not proposals:
+            return tuning.best(studies, groups)
+        console.print(f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths")
         _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
         for proposal in proposals:
-            tell(studies[proposal.by], proposal, plan.folder)
-    return best(studies, space)
+            tuning.tell(studies[proposal.group], proposal, plan.folder)
 
 
 def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> None:
