@@ -60,12 +60,14 @@ class Stream:
     """Fresh examples without end.
 
     draw: returns the i-th chunk of `chunk` examples, always the same; begin: returns at least the first n examples
-    of the first chunk, where that is less work than all of it.
+    of the first chunk, where that is less work than all of it; apart: it draws from no global random stream, so that
+    a thread may draw the next chunk.
     """
 
     draw: Callable[[int], Arrays]
     chunk: int
     begin: Callable[[int], Arrays] | None = None
+    apart: bool = False
 
     def first(self, n: int) -> Arrays:
         """Return at least the first `n` examples of the first chunk, or all of it."""

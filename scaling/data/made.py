@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import ClassVar, TypeVar
@@ -73,7 +74,7 @@ class MadeSet(DataSet):
                 ("stream", seed), ("begin", rows), lambda: self._part(rows, "stream", self.seed, seed, 0)
             )
 
-        return Stream(draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None)
+        return Stream(draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None, apart=self._is_apart)
 
     def _first(self, n: int) -> Arrays:
         """Return the first `n` examples of the fixed order."""
@@ -102,8 +103,13 @@ class MadeSet(DataSet):
         """Draw the i-th `n` examples for the fixed order."""
         return self._part(n, "order", self.seed, i)
 
+    @property
+    def _is_apart(self) -> bool:
+        """Whether nothing is drawn from global random streams, which is known of the sets that are shipped."""
+        return type(self).__module__.startswith(f"{__package__}.")
+
     def _part(self, n: int, *purpose: str | int) -> Arrays:
-        with streams_of(self.name, *purpose):
+        with nullcontext() if self._is_apart else streams_of(self.name, *purpose):
             return checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
 
     def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:

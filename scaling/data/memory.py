@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,11 +35,16 @@ class Memory:
 
     def __init__(self, limit: int):
         self.limit = limit
+        self._lock = RLock()  # a thread draws ahead
         self.used = 0
         self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only."""
+        with self._lock:
+            return self._get(group, key, make)
+
+    def _get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
         held = self._groups.get(group, {})
         if key in held:
             self._groups.move_to_end(group)
@@ -64,8 +70,9 @@ class Memory:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._groups.clear()
-        self.used = 0
+        with self._lock:
+            self._groups.clear()
+            self.used = 0
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
-from scaling.train.feed.mapped import Gathered, Mapped, prefetch
+from scaling.devices import cores
+from scaling.train.feed.ahead import Ahead, Kept
+from scaling.train.feed.mapped import GATHERERS, Gathered, Mapped, prefetch
 from scaling.train.feed.resident import Examples, Resident, bring
 from scaling.train.feed.scale import Scale
 from scaling.train.streams import stream
@@ -19,6 +21,9 @@ from scaling.train.streams import stream
 # Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
 # 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches count.
 BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
+
+
+LONG_ORDER = 1 << 17  # examples: their order takes milliseconds, and is drawn ahead
 
 
 class Feed(Protocol):
@@ -34,8 +39,9 @@ class Epochs:
     def __init__(self, subset: Examples, *, seed: int) -> None:
         self.subset = subset
         device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
-        # Not a method: a cache that holds this object would keep the data alive after the run.
-        self._order = lru_cache(maxsize=2)(partial(_permutation, len(subset), seed, device))
+        # Not a method: what holds this object would keep the data alive after the run.
+        order = partial(_permutation, len(subset), seed, device)
+        self._order = Ahead(order) if len(subset) >= LONG_ORDER else Kept(order)
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
@@ -49,7 +55,8 @@ class Epochs:
 
 
 def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
-    return torch.randperm(n, generator=stream(seed, "order", epoch)).to(device)
+    order = torch.randperm(n, generator=stream(seed, "order", epoch))
+    return order.to(device) if device.type == "cpu" else order.pin_memory().to(device, non_blocking=True)
 
 
 class MappedEpochs(Epochs):
@@ -57,7 +64,7 @@ class MappedEpochs(Epochs):
 
     def __init__(self, subset: Mapped, *, seed: int) -> None:
         super().__init__(subset, seed=seed)
-        self.to_device = subset.to_device
+        self.to_device, self.threads = subset.to_device, min(GATHERERS[subset.device.type], max(1, cores()))
         self._gather = subset.gather
 
     def gather(self, start: int, stop: int) -> Gathered:
@@ -71,15 +78,20 @@ def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
 
 
 class Chunks:
-    """Fresh examples in the stream's own order, chunk by chunk; first: the first chunk, or as much as is needed."""
+    """Fresh examples in the stream's own order, chunk by chunk.
 
-    def __init__(self, fresh: Stream, first: Arrays, scale: Scale | None, device: torch.device) -> None:
+    first: the first chunk, or as much as is needed; until: examples that will be asked for.
+    """
+
+    def __init__(self, fresh: Stream, first: Arrays, scale: Scale | None, device: torch.device, *, until: int) -> None:
         self.chunk = fresh.chunk
 
-        def draw(i: int) -> Examples:
-            return bring(fresh.draw(i) if i else first, scale, device, reads=fresh.chunk)
+        def draw(i: int) -> Arrays:
+            return fresh.draw(i) if i else first
 
-        self._draw = lru_cache(maxsize=2)(draw)
+        # A stream that draws from the global random streams may not be drawn from while a run draws from them as well.
+        drawn = Ahead(draw, until=-(-until // fresh.chunk)) if fresh.apart else Kept(draw)
+        self._draw: Kept[Examples] = Kept(lambda i: bring(drawn(i), scale, device, reads=fresh.chunk))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`."""
@@ -107,7 +119,10 @@ class Batches:
         size = self.batch
         spans = ((step * size, min(step + self.at_once, stop) * size) for step in range(start, stop, self.at_once))
         feed = self.feed
-        blocks = prefetch(feed, spans) if isinstance(feed, MappedEpochs) else (feed.examples(*span) for span in spans)
+        if isinstance(feed, MappedEpochs):
+            blocks = prefetch(feed, spans, threads=feed.threads)
+        else:
+            blocks = (feed.examples(*span) for span in spans)
         for x, y in blocks:
             yield from zip(x.split(size), y.split(size), strict=True)
 

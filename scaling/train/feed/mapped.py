@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -13,17 +15,24 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
 from scaling.data.memory import stays_in_file
+from scaling.train.feed.rows import RowFile
 from scaling.train.feed.scale import Scale
 
 HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
+GATHERERS = {"cpu": 2, "cuda": 4}  # threads that gather: one fetches from the disk while another copies
 
 
 def stays_on_host(arrays: Arrays | Picked, device: torch.device) -> bool:
     """Say whether examples are too many for the device's free memory, or on a CPU to be read whole from their file."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return len(arrays) * arrays.part(0, 1).x.nbytes > HELD_SHARE * free
+        return len(arrays) * arrays.part(0, 1).x.nbytes > HELD_SHARE * free_bytes(device)
     return isinstance(arrays, Picked) or stays_in_file(arrays.x)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how much of a GPU's memory can be had: what is free, and what torch keeps of earlier runs' without use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,12 @@ class Held:
 class Mapped(Held):
     """Examples as stored, `x` in the host's memory or in a file mapped into it.
 
-    rows: the row of `x` that each example is, (n,) int64; None where they are in its order.
+    rows: the row of `x` that each example is, (n,) int64; None where they are in its order; file: where `x` is mapped
+    from.
     """
 
     rows: Tensor | None = None
+    file: RowFile | None = None
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the examples at `index` (n,) int64 on the device, normalised."""
@@ -68,14 +79,18 @@ class Mapped(Held):
     def gather(self, index: Tensor) -> Gathered:
         """Copy the examples at `index` into the host's (pinned) memory, reading the file from front to end."""
         ordered, order = (index if self.rows is None else self.rows[index]).sort()
-        out = torch.empty((len(index), *self.x.shape[1:]), dtype=self.x.dtype, pin_memory=self.device.type == "cuda")
+        if self.file is not None:
+            self.file.fetch(ordered.numpy())
+        pin = self.device.type == "cuda"
+        out = torch.empty((len(index), *self.x.shape[1:]), dtype=self.x.dtype, pin_memory=pin)
         # NumPy's is five times as fast as torch's index_select on rows of bytes; "raise" would go through a buffer.
         np.take(self.x.numpy(), ordered.numpy(), axis=0, out=out.numpy(), mode="clip")
-        return Gathered(out, index, order.argsort())
+        place = order.argsort()
+        return Gathered(out, index.pin_memory(), place.pin_memory()) if pin else Gathered(out, index, place)
 
     def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
         """Copy gathered examples to the device, put them into the order asked for and normalise them."""
-        x, index, place = (part.to(self.device, non_blocking=True) for part in (rows.x, rows.index, rows.place))
+        x, index, place = copied_beside((rows.x, rows.index, rows.place), self.device)
         return self._scaled(x.index_select(0, place)), self.y.index_select(0, index)
 
     def between(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -85,6 +100,24 @@ class Mapped(Held):
 
     def _scaled(self, x: Tensor) -> Tensor:
         return x if self.scale is None else self.scale(x)
+
+
+def copied_beside(parts: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Copy tensors to a device; on a GPU beside what it computes, which waits for them only when it comes to them."""
+    if device.type == "cpu":
+        return [part.to(device) for part in parts]
+    beside, current = _copy_stream(device), torch.cuda.current_stream(device)
+    with torch.cuda.stream(beside):
+        copies = [part.to(device, non_blocking=True) for part in parts]
+    current.wait_stream(beside)
+    for copy in copies:
+        copy.record_stream(current)
+    return copies
+
+
+@cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
 
 
 class Gatherer(Protocol):
@@ -97,14 +130,13 @@ class Gatherer(Protocol):
         """Copy them to the device."""
 
 
-def prefetch(source: Gatherer, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the examples of each span of positions; a thread gathers the next span meanwhile."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="gather") as pool:
-        waiting: Future[Gathered] | None = None
+def prefetch(source: Gatherer, spans: Iterable[tuple[int, int]], *, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the examples of each span of positions; threads gather the next ones meanwhile, a span each."""
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="gather") as pool:
+        waiting = deque[Future[Gathered]]()
         for span in spans:
-            following = pool.submit(source.gather, *span)
-            if waiting is not None:
-                yield source.to_device(waiting.result())
-            waiting = following
-        if waiting is not None:
-            yield source.to_device(waiting.result())
+            waiting.append(pool.submit(source.gather, *span))
+            if len(waiting) > threads:
+                yield source.to_device(waiting.popleft().result())
+        while waiting:
+            yield source.to_device(waiting.popleft().result())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
 from scaling.train.feed.mapped import Held, Mapped, stays_on_host
+from scaling.train.feed.rows import RowFile
 from scaling.train.feed.scale import Scale
 from scaling.train.sizes import is_normalised_once
 
@@ -45,8 +46,9 @@ def bring(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *,
     if stays_on_host(arrays, device):
         host = torch.device("cpu")
         if isinstance(arrays, Picked):
-            return Mapped(_tensor(arrays.file.view(np.ndarray), host), y, scale, _tensor(arrays.rows, host))
-        return Mapped(_tensor(arrays.x.view(np.ndarray), host), y, scale)
+            rows, file = _tensor(arrays.rows, host), RowFile.of(arrays.file)
+            return Mapped(_tensor(arrays.file.view(np.ndarray), host), y, scale, rows, file)
+        return Mapped(_tensor(arrays.x.view(np.ndarray), host), y, scale, file=RowFile.of(arrays.x))
     x = _copied(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)
     if scale is not None and is_normalised_once(x.numel(), examples=len(y), reads=reads):
         return Resident(scale(x), y, None)

@@ -35,7 +35,7 @@ def load_sets(config: RunConfig, quantities: Quantities, device: torch.device) -
     scale = scale_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
         first = splits.train.first(max(quantities.D, TRAIN_EXAMPLES))
-        feed: Feed = Chunks(splits.train, first, scale, device)
+        feed: Feed = Chunks(splits.train, first, scale, device, until=quantities.D)
         sample = first.part(0, TRAIN_EXAMPLES)
     else:
         feed = epoch_feed(bring(splits.train, scale, device, reads=quantities.D), seed=config.seed)
@@ -61,9 +61,11 @@ def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
 
 
 def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
-    """Return the same stream, whose draws have global streams of their own and are checked."""
+    """Return the same stream, whose draws are checked and, if they are from global streams, have some of their own."""
 
     def draw(i: int) -> Arrays:
+        if stream.apart:
+            return checked(data, "drawn", stream.draw(i))
         with own_streams(derive_seed(seed, "chunk", data.seed, i)):
             return checked(data, "drawn", stream.draw(i))
 
@@ -72,4 +74,4 @@ def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
         with own_streams(derive_seed(seed, "chunk", data.seed, 0)):
             return checked(data, "drawn", stream.begin(n))
 
-    return Stream(draw=draw, chunk=stream.chunk, begin=None if stream.begin is None else begin)
+    return replace(stream, draw=draw, begin=None if stream.begin is None else begin)

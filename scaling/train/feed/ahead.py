@@ -1,0 +1,53 @@
+"""Values by number, asked for one after the other: a thread makes the next one while the last one is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """make(i) for whole numbers i, of which the last two asked for are kept, and the one after them is made ahead.
+
+    until: the first number that will never be asked for, None where there is none. `make` is called by one thread at a
+    time, and an error of it is raised where its value is asked for. The thread ends with this object.
+    """
+
+    def __init__(self, make: Callable[[int], T], *, until: int | None = None) -> None:
+        self._make, self._until = make, until
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
+        self._held: dict[int, Future[T]] = {}
+
+    def __call__(self, i: int) -> T:
+        """Return make(i); waits for it where it is not there yet."""
+        value = self._future(i).result()
+        following = i + 1
+        if self._until is None or following < self._until:
+            self._future(following)
+        for number in [number for number in self._held if number not in (i - 1, i, following)]:
+            self._held.pop(number).cancel()
+        return value
+
+    def _future(self, i: int) -> Future[T]:
+        if i not in self._held:
+            self._held[i] = self._pool.submit(self._make, i)
+        return self._held[i]
+
+
+class Kept(Generic[T]):
+    """The same made when it is asked for, by whoever asks: for what no other thread may make."""
+
+    def __init__(self, make: Callable[[int], T]) -> None:
+        self._make = make
+        self._held: dict[int, T] = {}
+
+    def __call__(self, i: int) -> T:
+        """Return make(i)."""
+        if i not in self._held:
+            self._held[i] = self._make(i)
+            for number in [number for number in self._held if number not in (i - 1, i)]:
+                del self._held[number]
+        return self._held[i]

@@ -1,0 +1,84 @@
+"""Rows of a mapped file: the disk reads what is wanted and hardly more, in a file that is not in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.data.base import Arrays
+from scaling.train.feed.feed import batches, epoch_feed
+from scaling.train.feed.mapped import Mapped
+from scaling.train.feed.resident import bring
+from scaling.train.feed.rows import RowFile
+
+ROWS, SHAPE = 3_000, (3, 64, 64)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("images") / "images.npy"
+    every = np.random.default_rng(0).integers(0, 256, 1 << 16, dtype=np.uint8)
+    np.save(path, np.resize(every, (ROWS, *SHAPE)))
+    return path
+
+
+@pytest.fixture
+def images(file, monkeypatch):
+    """Images in a file that is mapped, behind a header; `cold` puts it out of the system's memory."""
+    monkeypatch.setattr("scaling.data.memory.MAPPED_BYTES", 0)
+    return file
+
+
+def cold(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return np.load(path, mmap_mode="r")
+
+
+def from_disk() -> int:
+    """Bytes that this process has had read from a disk."""
+    facts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(facts["read_bytes"])
+
+
+def test_a_row_is_found_where_its_bytes_are(images):
+    mapped = np.load(images, mmap_mode="r")
+    for array in (mapped, mapped[100:], mapped[1000:3000]):
+        file = RowFile.of(array)
+        with images.open("rb") as raw:
+            raw.seek(file.start + 7 * file.row_bytes)
+            assert raw.read(file.row_bytes) == array[7].tobytes()
+    assert RowFile.of(np.array(mapped[:2])) is None
+    assert RowFile.of(mapped[::2]) is None
+
+
+def test_the_disk_reads_what_is_wanted(images):
+    before = from_disk()
+    whole = cold(images)
+    if from_disk() - before == 0 and RowFile.of(whole)._is_in_memory(ROWS // 2):
+        pytest.skip("files here are always in memory")
+    held = bring(Arrays(whole, np.arange(ROWS)), None, CPU, reads=0)
+    assert isinstance(held, Mapped)
+    index = torch.from_numpy(np.random.default_rng(1).permutation(ROWS)[:128])
+    before = from_disk()
+    x, y = held.take(index)
+    assert from_disk() - before < 2 * x.nbytes
+    assert torch.equal(y, index)
+    assert np.array_equal(x.numpy(), whole[index.numpy()])
+    assert held.file.fetch(np.sort(index.numpy())) is False, "they are in memory now"
+
+
+def test_several_threads_gather_in_order(images):
+    whole = np.load(images, mmap_mode="r")
+    feed = epoch_feed(bring(Arrays(whole, np.arange(ROWS)), None, CPU, reads=0), seed=0)
+    feed.threads = 4
+    cut = batches(feed, batch=64, features=int(np.prod(SHAPE)), device=CPU)
+    for step, (x, y) in enumerate(cut.between(0, 20)):
+        assert torch.equal(y, feed.index(step * 64, step * 64 + 64))
+        assert np.array_equal(x[:, :, 0, 0].numpy(), whole[y.numpy()][:, :, 0, 0])
