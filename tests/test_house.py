@@ -243,7 +243,7 @@ def test_every_verb_is_documented_and_shows_an_example(verb):
 
 def test_tests_mirror_the_packages():
     """Each folder of tests is one of the packages', or stands for what no folder does."""
-    own = {"analysis", "benchmarks", "fixtures", "gpu", "paper", "slurm"}
+    own = {"analysis", "benchmarks", "fixtures", "gpu", "page", "paper", "slurm"}
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
     strangers = []
     for folder in folders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -28,11 +29,23 @@ def fit_frontier(
     level: float = 0.95,
     seed: int = 0,
 ) -> Fit:
-    """Fit a law to a frontier's points. They are means, the best of many: least squares, which lets none of them go."""
+    """Fit a law to a frontier's points. They are means, the best of many: least squares, which lets none of them go.
+
+    The exponent of a power law is that of the frontier's own line, and has one interval: the wider of the two, that of
+    the line being from the best runs chosen anew in each resample.
+    """
     from analysis.fitting.fit import fit
 
     options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed}
-    return fit(front.table(), law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]
+    found = fit(front.table(), law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]
+    return _with_chosen_anew(found, front) if law == "power" else found
+
+
+def _with_chosen_anew(found: Fit, front: Frontier) -> Fit:
+    own, line = found.intervals.get("alpha"), front.line.exponent_interval if front.line else None
+    if not (own and line) or line[1] - line[0] <= own[1] - own[0]:
+        return found
+    return replace(found, intervals={**found.intervals, "alpha": (-line[1], -line[0])})
 
 
 def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:

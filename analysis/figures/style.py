@@ -131,10 +131,13 @@ def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = F
     ranked = sorted(set(values))
     places = np.arange(len(ranked))
     bar = ax.inset_axes((1.02, 0.0, 0.028, 1.0))
-    bar.barh(places, 1.0, height=1.0, color=list(colours(ranked).values()))
+    write = flops if powers else short
+    cells = bar.barh(places, 1.0, height=1.0, color=list(colours(ranked).values()))
+    for cell, value in zip(cells, ranked, strict=True):
+        cell.set_label(write(value))
     bar.set(xlim=(0.0, 1.0), ylim=(-0.5, len(ranked) - 0.5), xticks=[])
     shown = places[:: max(1, int(np.ceil(len(ranked) / 10)))]
-    bar.set_yticks(shown, [flops(ranked[i]) if powers else short(ranked[i]) for i in shown])
+    bar.set_yticks(shown, [write(ranked[i]) for i in shown])
     bar.yaxis.tick_right()
     bar.yaxis.set_label_position("right")
     bar.set_ylabel(title, fontsize=9)

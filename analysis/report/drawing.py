@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from analysis.figures.style import look, panels, save
+from analysis.report.charts.axes import read_axes
+from analysis.report.charts.seeds import Seeds
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Drawing:
     """One figure to be drawn, one function a panel.
 
     bar: room for a colour bar. columns: panels in a row (all). size: of a panel, in inches (that of all figures).
+    seeds: the runs behind each panel's means, where they are known.
     """
 
     name: str
@@ -27,29 +32,36 @@ class Drawing:
     bar: bool = False
     columns: int | None = None
     size: tuple[float, float] | None = None
+    seeds: Sequence[Seeds | None] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure as it stands in a report. files: where it lies for a paper, if it was saved."""
+    """One figure as it stands in a report.
+
+    charts: its panels as data, empty where it can only be a picture. files: where it lies for a paper, if it was saved.
+    """
 
     name: str
     title: str
     caption: str
     svg: bytes
     wide: bool
+    charts: tuple[dict[str, Any], ...] = ()
     files: tuple[Path, ...] = ()
 
 
 def picture(drawing: Drawing, folder: Path | None, *, prefix: str = "", suffix: str = "") -> Picture:
-    """Draw a figure once, as SVG; with a folder, save it there as PNG and PDF too."""
+    """Draw a figure once, as SVG and as data; with a folder, save it there as PNG and PDF too."""
     name, svg = f"{prefix}{drawing.name}{suffix}", io.BytesIO()
     with look():
         figure, axes = panels(len(drawing.draw), bar=drawing.bar, columns=drawing.columns, size=drawing.size)
         for ax, one in zip(axes, drawing.draw, strict=True):
             one(ax)
+        charts = [read_axes(ax, seeds) for ax, seeds in zip_longest(axes, drawing.seeds)]
         # Not savefig, which draws a figure with a layout once more to find it.
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
         figure.set_layout_engine("none")
     files = save(figure, folder, name) if folder else []
-    return Picture(name, drawing.title, drawing.caption, svg.getvalue(), len(axes) > 1, tuple(files))
+    data = tuple(one for one in charts if one) if all(charts) else ()
+    return Picture(name, drawing.title, drawing.caption, svg.getvalue(), len(axes) > 1, data, tuple(files))

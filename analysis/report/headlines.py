@@ -37,12 +37,23 @@ def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     return lines[:8]
 
 
+def answer(lines: Sequence[Headline]) -> str:
+    """Return one sentence of HTML that answers a sweep's question: how the loss falls, and how the best size grows."""
+    chosen = [*lines[:1], *(line for line in lines[1:] if line.what.startswith("best size"))][:2]
+    said = []
+    for line in chosen:
+        doubt = f" {line.interval}" if line.interval else ""
+        verdict = f' <span class="pill {line.status}">{line.status}</span>' if line.status else ""
+        said.append(f"{line.what} <b>{line.value}{doubt}</b>{verdict}")
+    text = ", and the ".join(said)
+    return f"The {text}." if text else ""
+
+
 def _of_frontiers(group: GroupResults, name: str) -> Iterator[Headline]:
     for y in ("loss", "error"):
         front, result = group.frontiers.get(y), group.shown(y)
         if front and front.line and result and result.fit and front.share_at_edge < TOO_MANY_EDGES:
-            line = front.line.exponent_interval if result.law == "power" else None
-            yield _headline(f"best {y} falls as{name}", result, line, sure=front.share_at_edge == 0)
+            yield _headline(f"best {y} falls as{name}", result, sure=front.share_at_edge == 0)
 
 
 def _of_minima(group: GroupResults, name: str) -> Iterator[Headline]:
@@ -69,15 +80,13 @@ def _known(ends: Interval | None) -> bool:
     return ends[0] * ends[1] > 0 and high <= KNOWN * low
 
 
-def _headline(what: str, result: LawResult, of_line: Interval | None = None, *, sure: bool = True) -> Headline:
-    """Write a law of one variable; of_line: another interval of its exponent, of which the wider is shown."""
+def _headline(what: str, result: LawResult, *, sure: bool = True) -> Headline:
+    """Write a law of one variable."""
     assert result.fit
-    slope, own = _slope(result.fit)
-    ends = max((one for one in (own, of_line) if one), key=lambda one: one[1] - one[0], default=None)
+    slope, ends = _slope(result.fit)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
     floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
     note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
-    note = "interval with the best runs chosen anew in each resample" if ends and ends != own else note
     return Headline(what, value, interval(ends, exponent), result.fit.certificate.status if sure else "weak", note)
 
 

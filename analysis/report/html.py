@@ -3,54 +3,66 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.figures.equation import as_html, equation
-from analysis.fitting.card import parameter_rows
-from analysis.numbers import count, entry, exponent, flops, interval, measured, percent, shift, times
+from analysis.fitting.result import plain
+from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
+from analysis.report.charts.curves import curves_of
 from analysis.report.drawing import Picture
-from analysis.report.headlines import headlines
+from analysis.report.headlines import answer, headlines
 from analysis.report.law_results import GroupResults, LawResult
 from analysis.report.sections import Sections, anchor
 from analysis.report.summary import conventions, summarise, versions
+from analysis.report.tables.law_tables import signed_rows, suffix_of
+from analysis.report.tables.run_table import RunTable
+from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK
 
-SHOWN = (
-    "run_id",
-    "status",
-    "family",
-    "width",
-    "depth",
-    "N",
-    "D",
-    "C",
-    "epochs",
-    "seed",
-    "lr",
-    "loss",
-    "error",
-    "seconds",
-)
-"""Columns of the page's table of runs."""
 
-MOST_ROWS = 600
-"""Runs that the page's table lists; table.parquet has all."""
+@dataclass(frozen=True)
+class Contents:
+    """What a page is made of. ran: figures of the runs themselves; tables: all that can be copied."""
+
+    table: pd.DataFrame
+    source: Path
+    sections: Sections
+    ran: tuple[Picture, ...]
+    runs: RunTable
+    tables: tuple[TextTable, ...]
+    level: float
+
+    @property
+    def data(self) -> str:
+        """Return what the page's script draws and lists, as JSON that may stand inside HTML."""
+        pictures = (*self.sections.pictures, *self.ran)
+        said = {
+            "charts": {picture.name: picture.charts for picture in pictures if picture.charts},
+            "runs": self.runs.to_dict(),
+            "curves": curves_of(self.table),
+            "tables": {table.name: table.texts() for table in self.tables},
+        }
+        text = json.dumps(plain(said), separators=(",", ":"), ensure_ascii=False)
+        return text.replace("<", "\\u003c")
 
 
-def render(table: pd.DataFrame, source: Path, sections: Sections, cost: Sequence[Picture], *, level: float) -> str:
-    """Return the page. cost: figures of what the runs took; level: that of the intervals."""
+def render(page: Contents) -> str:
+    """Return the page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"embed": _embed, "anchor": anchor}
-    written = (count, entry, exponent, flops, interval, measured, percent, shift, times)
+    written = (count, entry, exponent, flops, interval, measured, number, percent, shift, times)
     environment.globals |= {write.__name__: write for write in written}
+    table, source, sections = page.table, page.source, page.sections
     summary = summarise(table, source if source.is_dir() else source.parent)
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
     of_stages = any(section.task not in ("", OWN_TASK) for section in sections.tasks)
@@ -59,21 +71,40 @@ def render(table: pd.DataFrame, source: Path, sections: Sections, cost: Sequence
         source=str(source),
         summary=summary,
         sections=sections,
-        headlines=headlines(sections.groups),
-        cost=cost,
+        headlines=(found := headlines(sections.groups)),
+        answer=answer(found),
+        ran=page.ran,
         conventions=conventions(responses, stages=of_stages),
         law_rows=lambda group: [law_row(result) for result in group.laws if result.slice is None],
         slice_tables=slice_tables,
         options=[result.options for group in sections.groups for result in group.laws],
-        runs=_runs(table),
+        runs=page.runs,
+        suffix=lambda group: suffix_of(group, sections.groups),
+        data=page.data,
+        alt=alt_text,
         commands=[*([summary.command] if summary.command else []), f"scaling report {source}"],
         versions=versions(),
-        level=level,
+        level=page.level,
     )
 
 
 def _embed(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def alt_text(picture: Picture) -> str:
+    """Say what a figure shows to those who do not see it."""
+    axes = [
+        f"{chart['y']['label']} ({_scale(chart['y'])}) against {chart['x']['label']} ({_scale(chart['x'])})"
+        for chart in picture.charts[:2]
+    ]
+    said = re.sub(r"<[^>]*>", "", "; ".join(dict.fromkeys(axes)))
+    return f"{picture.title}{': ' + said if said else ''}. {picture.caption}"
+
+
+def _scale(axis: dict[str, Any]) -> str:
+    ends = [end for end in axis["ends"] if end is not None]
+    return f"{'logarithmic' if axis['log'] else 'linear'}, {' to '.join(map(number, ends))}"
 
 
 def law_row(result: LawResult) -> dict[str, Any]:
@@ -88,7 +119,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
         **row,
         "status": fit.certificate.status,
         "equation": as_html(equation(fit, result.x or "")),
-        "params": parameter_rows(fit),
+        "params": signed_rows(fit),
         "n": fit.n_points,
         "said": [*reasons, *others, *result.remarks],
     }
@@ -115,14 +146,3 @@ def _tally(laws: Sequence[dict[str, Any]]) -> list[str]:
     for row in laws:
         counts.update((row["law"], re.sub(r" \([^)]*\)", "", text)) for text in dict.fromkeys(row["said"]))
     return [f"{law}, {n} of {total[law]}: {text}" for (law, text), n in counts.items()]
-
-
-def _runs(table: pd.DataFrame) -> dict[str, Any]:
-    ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
-    columns = [name for name in SHOWN if name in ends.columns] or list(ends.columns[:12])
-    rows = ends[columns].head(MOST_ROWS).astype(object)
-    return {
-        "columns": columns,
-        "rows": rows.where(rows.notna(), None).to_numpy().tolist(),
-        "more": len(ends) - len(rows),
-    }

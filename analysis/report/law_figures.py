@@ -13,6 +13,7 @@ from analysis.estimates.tuning.tries import are_tries, tries
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
+from analysis.figures.learning import MOST_RUNS, draw_learning, learning_numbers
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.slices import draw_slices, slice_numbers
@@ -20,9 +21,11 @@ from analysis.figures.tuned import draw_miss, draw_optima, draw_tries, key_numbe
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.fitting.result import Fit
 from analysis.numbers import percent
+from analysis.report.charts.seeds import seeds_of
 from analysis.report.drawing import Drawing
 from analysis.report.fit_groups import JOINT
 from analysis.report.law_results import GroupResults
+from analysis.table.cells import budgets
 from analysis.table.select import is_usable
 from analysis.table.slices import Slice
 from analysis.wording import counted
@@ -47,7 +50,7 @@ def group_figures(group: GroupResults) -> Iterator[Drawing]:
             yield from _slices(group, x, y)
     law = group.law(JOINT, "loss")
     if law and law.fit and law.sound:
-        yield _residuals(law.fit)
+        yield _residuals(law.fit, group.used)
 
 
 def cost_figures(table: pd.DataFrame) -> Iterator[Drawing]:
@@ -58,14 +61,30 @@ def cost_figures(table: pd.DataFrame) -> Iterator[Drawing]:
         yield Drawing("cost", "Forecast against actual cost", caption, [partial(draw_cost, numbers=cost)])
 
 
-def _residuals(fit: Fit) -> Drawing:
+def learning_figures(table: pd.DataFrame) -> Iterator[Drawing]:
+    """Yield the learning curves, where runs have some points."""
+    found = learning_numbers(table)
+    if found:
+        caption = (
+            "Training and validation loss over the steps at each point of the log; of each model up to "
+            f"{MOST_RUNS} runs, from the shortest to the longest."
+        )
+        draw = [partial(draw_learning, panel=panel) for panel in found]
+        columns = min(4, len(found))
+        yield Drawing("learning", "Learning curves", caption, draw, columns=columns, size=(2.6, 2.2))
+
+
+def _residuals(fit: Fit, rows: pd.DataFrame) -> Drawing:
     numbers = residual_numbers(fit)
     caption = (
         f"Residuals of the {fit.law.capitalize()} law, {fit.n_points} points; grey: two robust standard deviations "
         f"({percent(2 * numbers.spread / 100)}). A trend here is a shape that the law lacks."
     )
     draw = [partial(draw_residuals, numbers=numbers)]
-    return Drawing("residuals", "Residuals of the law in N and D", caption, draw, bar=True)
+    seeds = (
+        [seeds_of(rows.assign(x=numbers.x, y=numbers.percent), "x", "y", by="N")] if len(rows) == fit.n_points else []
+    )
+    return Drawing("residuals", "Residuals of the law in N and D", caption, draw, bar=True, seeds=seeds)
 
 
 def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
@@ -87,8 +106,8 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
     if law and law.fit:
         level = percent(law.fit.level)
         caption += f" Line: the {law.law} law through them with its {level} interval, dashed beyond the runs."
-    draw = [partial(draw_compute, numbers=numbers)]
-    yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", caption, draw, bar=True)
+    draw, seeds = [partial(draw_compute, numbers=numbers)], [seeds_of(used, "C", y, by="N")]
+    yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", caption, draw, bar=True, seeds=seeds)
 
 
 def _valleys(group: GroupResults, y: str) -> Drawing:
@@ -100,8 +119,8 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
         f"near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
         + (f"; {lost} (hollow) lie at an edge or are too flat, and stay out of N*(C)." if lost else ".")
     )
-    draw = [partial(draw_valleys, numbers=numbers)]
-    return Drawing(f"{y}_isoflop", f"{y.capitalize()} at equal compute", caption, draw, bar=True)
+    draw, seeds = [partial(draw_valleys, numbers=numbers)], [seeds_of(group.rows, "N", y, by=budgets(group.rows))]
+    return Drawing(f"{y}_isoflop", f"{y.capitalize()} at equal compute", caption, draw, bar=True, seeds=seeds)
 
 
 def _optimum(group: GroupResults) -> Drawing:
@@ -129,7 +148,9 @@ def _slices(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
     caption = f"Means over seeds with the seeds' range, one line for each {each}"
     caption += f"; {counted(fitted, 'law')}, that of the largest stands out." if fitted else "; no laws fitted."
     draw = [partial(draw_slices, numbers=numbers)]
-    yield Drawing(f"{y}_vs_{x}", f"{y.capitalize()} against {words}", caption, draw, bar=len(slices) > 1)
+    seeds = [seeds_of(pd.concat([one.rows for one in slices]), x, y, by=slices[0].held)]
+    title = f"{y.capitalize()} against {words}"
+    yield Drawing(f"{y}_vs_{x}", title, caption, draw, bar=len(slices) > 1, seeds=seeds)
 
 
 def _curve(group: GroupResults, y: str, along: Slice, *, beyond: float) -> Curve | None:

@@ -13,11 +13,13 @@ from analysis.errors import UserError
 from analysis.fitting.result import plain
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
-from analysis.report.html import render
-from analysis.report.law_figures import cost_figures, figures_of_tries
+from analysis.report.html import Contents, render
+from analysis.report.law_figures import cost_figures, figures_of_tries, learning_figures
 from analysis.report.law_results import USUAL, GroupResults, Resampling
 from analysis.report.sections import choose_tasks, read_sections
-from analysis.report.text_table import write_tables
+from analysis.report.tables.law_tables import tables_of_laws
+from analysis.report.tables.run_table import run_table
+from analysis.report.tables.text_table import write_tables
 from analysis.table.read import load_table, write_table
 
 
@@ -65,16 +67,21 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sections = read_sections(table, path, into, resampling, say)
-        write_tables(sections.all_tables, folder / "tables")
+        tables = (*sections.all_tables, *tables_of_laws(sections.groups))
+        runs = run_table(table, path, folder)
+        write_tables(tables, folder / "tables")
+        runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, folder / "table.parquet")
         groups, refused = sections.groups, sections.refused
         said = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
-        cost = [picture(drawing, into) for drawing in (*figures_of_tries(whole), *cost_figures(whole))]
-        write_aside(folder / "report.html", render(table, path, sections, cost, level=resampling.level))
+        drawings = (*figures_of_tries(whole), *learning_figures(table), *cost_figures(whole))
+        ran = tuple(picture(drawing, into) for drawing in drawings)
+        page = Contents(table, path, sections, ran, runs, tables, resampling.level)
+        write_aside(folder / "report.html", render(page))
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
-    return Report(folder / "report.html", (*sections.pictures, *cost), groups, refused, tuple(headlines(groups)))
+    return Report(folder / "report.html", (*sections.pictures, *ran), groups, refused, tuple(headlines(groups)))
 
 
 def write_aside(path: Path, text: str) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.report.accuracy_table import efficiency_table, results_of
 from analysis.report.case import Case, cases_of
-from analysis.report.convention_table import convention_table
 from analysis.report.drawing import Drawing, Picture, picture
 from analysis.report.fit_groups import fit_groups
 from analysis.report.law_figures import group_figures
 from analysis.report.law_results import GroupResults, Resampling
 from analysis.report.paper_figures import paper_figures, task_frontiers
-from analysis.report.text_table import TextTable
+from analysis.report.tables.accuracy_table import efficiency_table, results_of
+from analysis.report.tables.convention_table import convention_table
+from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK, tasks_of
 from analysis.wording import listed
 

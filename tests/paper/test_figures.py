@@ -22,11 +22,11 @@ from analysis.figures.paper.filters import locality_lines, mosaic, mosaics
 from analysis.figures.paper.locality import Filters, locality
 from analysis.figures.paper.shapes import shape_numbers
 from analysis.figures.paper.zhai import zhai_numbers
-from analysis.report.accuracy_table import efficiency_table, result_table
 from analysis.report.case import Case, epoch_groups, is_ablation, is_scaling, rounded
-from analysis.report.convention_table import convention_table
 from analysis.report.paper_figures import augmentations, crops, shapes
-from analysis.report.text_table import TextTable
+from analysis.report.tables.accuracy_table import efficiency_table, result_table
+from analysis.report.tables.convention_table import convention_table
+from analysis.report.tables.text_table import TextTable
 from analysis.wording import symbol
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from analysis.estimates.conventions import with_paper_columns
 from analysis.figures.paper.locality import read_filters
-from analysis.report.accuracy_table import efficiency_table, results_of
 from analysis.report.case import cases_of
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
+from analysis.report.tables.accuracy_table import efficiency_table, results_of
 from analysis.table.read import load_table
 from scaling.data.fashion_mnist import FashionMnist
 

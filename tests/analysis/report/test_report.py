@@ -45,12 +45,19 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+def data_of(page):
+    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', page.read_text(), re.DOTALL)
+    return json.loads(found[1])
+
+
 def test_page_is_whole_and_needs_nothing_from_outside(written):
     text = written[1].page.read_text()
     page = Page(text)
     assert page.open == []
-    assert all(ref.startswith(("data:image/svg+xml;base64,", "#")) for ref in page.refers)
-    assert not re.search(r"url\(|@import|<script|https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]*", "", text))
+    files = [ref for ref in page.refers if not ref.startswith(("data:image/svg+xml;base64,", "#"))]
+    assert {file.rpartition("/")[2] for file in files} == {"config.yaml", "log.jsonl"}
+    assert all((written[1].page.parent / file).parent.is_dir() for file in files)
+    assert not re.search(r"url\([^#]|@import|src=[^\"]|https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]*", "", text))
 
 
 def test_page_says_what_was_asked_ran_failed_and_came_out(written):
@@ -70,6 +77,65 @@ def test_page_says_what_was_asked_ran_failed_and_came_out(written):
         "--law chinchilla",
     ):
         assert words in text, words
+
+
+def test_figures_are_data_too_and_name_their_runs(written):
+    folder, report = written
+    data = data_of(report.page)
+    assert set(data["charts"]) == {picture.name for picture in report.pictures}
+    chart = data["charts"]["loss_vs_compute"][0]
+    runs = load_table(folder).set_index("run_id")
+    drawn = {run: (x, y) for run, x, y in zip(*(chart["runs"][name] for name in ("id", "x", "y")), strict=True)}
+    assert len(drawn) == 43  # 44 finished, of which one is at chance
+    for run, (x, y) in drawn.items():
+        assert (x, y) == pytest.approx((runs.loc[run, "C"], runs.loc[run, "loss"]), rel=1e-5)
+    means = [
+        place for mark in chart["marks"] if mark["k"] == "dots" for place in zip(mark["x"], mark["y"], strict=True)
+    ]
+    by_seed = load_table(folder).groupby(["N", "C"])["loss"].mean()
+    assert {round(y, 4) for _, y in means} >= set(by_seed.dropna().head(3).round(4))
+    assert chart["x"]["log"]
+    assert chart["key"]["title"] == "weights N"
+    assert len(chart["key"]["entries"]) == runs["N"].nunique()
+
+
+def test_all_runs_are_listed_with_their_files(written):
+    folder, report = written
+    data = data_of(report.page)["runs"]
+    assert len(data["ids"]) == 48
+    assert {"N", "D", "loss", "seed", "status", "reason"} <= set(data["columns"])
+    assert "optim" not in data["columns"]
+    config = report.page.parent / data["folder"] / data["ids"][0]
+    assert config.resolve() == (folder.parent / "runs" / data["ids"][0]).resolve()
+
+
+def test_each_table_lies_beside_the_page_in_three_forms(written):
+    folder, report = written
+    names = set(data_of(report.page)["tables"])
+    assert {"laws", "minima_loss", "optimum"} <= names
+    assert all((folder / "tables" / f"{name}.{kind}").is_file() for name in names for kind in ("csv", "md", "tex"))
+    minima = pd.read_csv(folder / "tables" / "minima_loss.csv")
+    assert list(minima.columns)[:4] == ["budget (FLOPs)", "best N", "best N low", "best N high"]
+    assert (minima["best N low"] < minima["best N"]).sum() >= 3
+    assert minima["budget (FLOPs)"].tolist() == sorted(load_table(folder)["budget"].unique())
+    assert len(pd.read_csv(folder / "tables" / "runs.csv")) == 48
+
+
+def test_an_exponent_has_one_interval_and_one_sign(written):
+    report = written[1]
+    power = next(one.fit for one in report.groups[0].laws if (one.law, one.y, one.x) == ("power", "loss", "C"))
+    low, high = power.intervals["alpha"]
+    text = "".join(Page(report.page.read_text()).text).replace(" ", "")
+    said = f"[{-high:.3f},{-low:.3f}]".replace("-", "−")
+    assert report.headlines[0].interval.replace(" ", "") == said
+    assert text.count(said) >= 3  # the answer, the card, the table of laws
+    assert f"[{low:.3f},{high:.3f}]" not in text
+
+
+def test_learning_curves_where_runs_have_points(staged):
+    data = data_of(staged[1].page)
+    assert "learning" in data["charts"]
+    assert all(len(curve["step"]) == MILESTONES for curve in data["curves"].values())
 
 
 def test_files_beside_the_page(written):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.numbers import count, entry, measured
 from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
-from analysis.report.text_table import TextTable
+from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK
 from analysis.wording import symbol
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from analysis.estimates.conventions import Exponents
 from analysis.estimates.powerline import PowerLine
-from analysis.fitting.card import parameter_rows
 from analysis.fitting.result import Fit
 from analysis.numbers import exponent, interval, percent, shift
-from analysis.report.text_table import TextTable
+from analysis.report.tables.law_tables import signed_rows
+from analysis.report.tables.text_table import TextTable
 
 NAMES = ("{y} ~ C^", "best N ~ C^", "best D ~ C^")
 
@@ -21,7 +21,7 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
     rows = []
     for one in found:
         rows.append((one.convention.name, *(_exponent(line) for line in one.lines), *_law(one.law)))
-    heads = ("convention", *(text.format(y=y) for text in NAMES), "alpha above a floor", "floor E")
+    heads = ("convention", *(text.format(y=y) for text in NAMES), "exponent above a floor", "floor E")
     columns = "; ".join(f"{one.convention.name}: {one.convention.N} and {one.convention.C}" for one in found)
     note = (
         f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, no floor "
@@ -62,5 +62,5 @@ def _exponent(line: PowerLine | None) -> str:
 def _law(law: Fit | None) -> tuple[str, str]:
     if law is None or "E" not in law.params:
         return "none holds", ""
-    said = {name: f"{value} {ends}".rstrip() for name, value, ends in parameter_rows(law)}
-    return said["alpha"], said["E"]
+    said = {name: f"{value} {ends}".rstrip() for name, value, ends in signed_rows(law)}
+    return said["exponent"], said["E"]

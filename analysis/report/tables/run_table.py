@@ -1,0 +1,116 @@
+"""All runs of a table: what is listed of each, in which order and units, and where its files lie."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.numbers import kind_of
+from analysis.report.charts.axes import numbers
+from analysis.report.charts.seeds import run_names
+from analysis.table.results import find_runs
+
+SHOWN = (
+    *("run_id", "status", "family", "width", "depth", "N", "D", "C", "epochs", "seed", "lr"),
+    *("loss", "error", "seconds"),
+)
+"""Columns that are listed, where the table has them; the others are told of a run that is chosen."""
+
+UNITS = {
+    "N": "weights",
+    "D": "examples",
+    "C": "FLOPs",
+    "lr": "rate",
+    "seconds": "s",
+    "error": "1 − accuracy",
+    "cross_entropy": "nats",
+    "squared_error": "Var y",
+}
+"""Units by column, and those of a loss by its metric."""
+
+MOST_ROWS = 200
+"""Rows that stand on the page without its script, which lists all."""
+
+MOST_WORDS = 2_000_000
+"""Characters of text in one column beyond which it is left to table.parquet."""
+
+LEFT_OUT = ("run_id", "final", "run_D", "run_C", "run_C_counted", "run_epochs", "forecast_seconds")
+"""Columns that say nothing new of a run at its end."""
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """One row a run, at its end. folder: that of all runs' files, seen from the page; None where there is none."""
+
+    ends: pd.DataFrame
+    folder: str | None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Return the name of each run."""
+        return run_names(self.ends)
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the listed columns; the first dozen of a foreign table."""
+        found = [name for name in SHOWN if name in self.ends.columns and self.ends[name].notna().any()]
+        return found if len(found) > 2 else list(self.ends.columns[:12])
+
+    def is_number(self, column: str) -> bool:
+        """Tell whether a column holds numbers, which stand on the right."""
+        kind = self.ends[column].dtype
+        return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+
+    def unit(self, column: str) -> str:
+        """Return the unit of a column, empty where it has none."""
+        if column == "loss" and "metric" in self.ends.columns and self.ends["metric"].notna().any():
+            return UNITS.get(str(self.ends["metric"].dropna().iloc[0]), "")
+        return UNITS.get(column, "")
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Return the first rows as they are to be read."""
+        chosen = self.ends[self.columns].head(MOST_ROWS)
+        return [[_written(str(name), value) for name, value in row.items()] for row in chosen.to_dict("records")]
+
+    @property
+    def more(self) -> int:
+        """Return how many rows are not among them."""
+        return max(0, len(self.ends) - MOST_ROWS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the names, and the columns that tell runs apart, as plain data."""
+        varied = [
+            name for name in self.ends.columns if name not in LEFT_OUT and self.ends[name].nunique(dropna=False) > 1
+        ]
+        kept = [name for name in dict.fromkeys([*self.columns, *varied]) if name != "run_id"]
+        columns = {name: values for name in kept if (values := self._values(name)) is not None}
+        return {"ids": self.ids, "columns": columns, "folder": self.folder}
+
+    def _values(self, name: str) -> list[Any] | None:
+        if self.is_number(name):
+            return numbers(self.ends[name].to_numpy(float))
+        words = self.ends[name].astype(object).where(self.ends[name].notna(), "").astype(str)
+        return None if words.str.len().sum() > MOST_WORDS else words.tolist()
+
+
+def _written(column: str, value: object) -> str:
+    if isinstance(value, float | int | np.number) and not isinstance(value, bool):
+        return kind_of(column)(float(value))
+    return "" if value is None or value != value else str(value)
+
+
+def ends_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of each run."""
+    return table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+
+
+def run_table(table: pd.DataFrame, source: Path, page: Path) -> RunTable:
+    """Return the runs of a table. page: the folder of the page, from which the files of runs are linked."""
+    runs = find_runs(source) if source.is_dir() else None
+    return RunTable(ends_of(table), os.path.relpath(runs, page.resolve()) if runs else None)
