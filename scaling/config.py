@@ -55,7 +55,8 @@ class Train:
 
     budget: in FLOPs (C, see accounting.py); milestones: where the run is evaluated (see plan/milestones.py);
     micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
-    same run but for rounding; precision: auto is tf32 on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix
+    same run but for rounding; engine: stacked trains runs of one shape together, `stack` of them at most (null: as many
+    as pay; see docs/stacks.md); precision: auto is tf32 on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix
     product to 10 bits on GPUs that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two
     checkpoints at most; keep: at which milestones the weights are kept for later stages; filters: keep the first
     layer's weights of the finished run beside its record.
@@ -71,7 +72,8 @@ class Train:
     label_smoothing: ShareBelowOne = 0.0
     clip: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    engine: Literal["eager", "compile"] = "eager"
+    engine: Literal["eager", "stacked", "compile"] = "eager"
+    stack: PositiveInt | None = part(None, identity=False)
     milestones: Any = part(None, identity=False)
     device: str = part("auto", identity=False)
     checkpoint_seconds: NonNegativeFloat = part(60.0, identity=False)

@@ -34,8 +34,19 @@ def draw_boxes(
     The area is uniform within `scale` x the image's, the logarithm of width / height uniform within `ratio`, both
     before rounding to pixels; the position is uniform among those inside the image.
     """
+    return boxes_at(draw_uniform(n, generator), size, scale=scale, ratio=ratio)
+
+
+def draw_uniform(n: int, generator: torch.Generator) -> Tensor:
+    """Draw the numbers within [0, 1) that `n` boxes are made of, (4, n, TRIES)."""
+    return torch.rand((4, n, TRIES), generator=generator, device=generator.device)
+
+
+def boxes_at(
+    uniform: Tensor, size: tuple[int, int], *, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Boxes:
+    """Return the boxes that numbers within [0, 1) stand for, see `draw_boxes`."""
     height, width = size
-    uniform = torch.rand((4, n, TRIES), generator=generator, device=generator.device)
     area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform[0])
     aspect = torch.exp(log(ratio[0]) + (log(ratio[1]) - log(ratio[0])) * uniform[1])
     w, h = torch.sqrt(area * aspect).round_(), torch.sqrt(area / aspect).round_()

@@ -26,9 +26,10 @@ class PlacedRun:
 class Attempt(PlacedRun):
     """A placed run with its data on the device and the journal of its points.
 
-    notes: further facts of a stage for the record.
+    notes: further facts of a stage for the record; how: of the way in which it was trained.
     """
 
     sets: Sets
     journal: Journal
     notes: dict[str, Any] = field(default_factory=dict)
+    how: dict[str, Any] = field(default_factory=dict)

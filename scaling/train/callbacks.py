@@ -27,6 +27,19 @@ class Progress:
     examples_per_second: float
 
 
+def pause(cost: float, *, most: float, trained: float | None) -> float:
+    """Return the seconds between two checkpoints: few enough to lose little, enough for them to cost little.
+
+    cost, most: seconds that one takes, and that may pass between two. trained: seconds that an attempt had trained by
+    its last checkpoint, None unless the run has been cut off before: then it saves whenever it has trained half as long
+    again, so that a run that is killed every so often ends as well.
+    """
+    every = max(LEAST_SECONDS, COSTS * cost)
+    if trained is not None:
+        every = min(every, max(LEAST_SECONDS, cost, REGAINED * trained))
+    return min(every, most)
+
+
 class Callbacks:
     """Called by the loop from time to time; returns False when the run is to stop.
 
@@ -65,16 +78,9 @@ class Callbacks:
 
     @property
     def interval(self) -> float:
-        """Seconds between two checkpoints now: few enough to lose little, enough for them to cost little.
-
-        A run that has been cut off before saves whenever it has trained half as long again: killed every so often, it
-        ends as well.
-        """
-        cost, most = self.saver.cost, self.trainer.run.config.train.checkpoint_seconds
-        every = max(LEAST_SECONDS, COSTS * cost)
-        if self.again:
-            every = min(every, max(LEAST_SECONDS, cost, REGAINED * (self._saved - self._began)))
-        return min(every, most)
+        """Seconds between two checkpoints now."""
+        most, trained = self.trainer.run.config.train.checkpoint_seconds, self._saved - self._began
+        return pause(self.saver.cost, most=most, trained=trained if self.again else None)
 
     def _checkpoint(self) -> None:
         """Have a checkpoint written."""

@@ -77,7 +77,7 @@ class Trainer:
         size: tuple[int, int] | None = None,
     ) -> None:
         config, data = run.config, run.config.data
-        if config.train.engine == "eager":
+        if config.train.engine != "compile":
             skip_dynamo_import()
         self.run, self.batches, self.device = run, batches, device
         if module is None:
@@ -85,7 +85,7 @@ class Trainer:
         self.module: nn.Module = module
         self.micro_batch = checked_micro_batch(config.train, self.module)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
-        self.augment = _augmentation(config, size)
+        self.augment = augmentation(config, size)
         self.augmentation = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # from which modules draw: dropout, or what users write
         self._gpus = [device] if device.type == "cuda" else []
@@ -108,7 +108,7 @@ class Trainer:
                 return measure(module(x), y)
 
         chosen = loss_bf16 if asked_precision(self.run.config) == "bf16" else loss
-        if train.engine == "eager":
+        if train.engine != "compile":
             return chosen
         compile_every_shape()
         return torch.compile(chosen, dynamic=False)
@@ -207,7 +207,7 @@ class Trainer:
         self._read_at = (self.step, self.total.item())
 
 
-def _augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
+def augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
     """Return the function that augments a batch, at the size that the network reads if it can; None for none."""
     data, build_at = config.data, getattr(config.augment, "build_at", None)
     if size is not None and build_at is not None:

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from scaling.config import plain
+from scaling.content.known import Content
 from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
@@ -48,7 +49,7 @@ def train_run(
     content = content_of(run.config)  # before anything is read: what is changed meanwhile is told later
     where, stage = find_device(device), run.config.stage
     precision = computed_precision(run.config, where)
-    write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
+    write_config(run, folder)
     journal = Journal(folder)
     if where.type == "cuda":
         torch.cuda.init()  # before its streams are looked at
@@ -58,11 +59,24 @@ def train_run(
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
         return None
+    return settled(attempt, evaluation, forecast_seconds, content)
+
+
+def write_config(run: PlannedRun, folder: RunFolder) -> None:
+    """Write a run's resolved config."""
+    write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
+
+
+def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None, content: Content) -> Record:
+    """Write and return the record of an attempt that has come to its end; its checkpoint is of no more use.
+
+    content: of what it was trained on and with, when it began.
+    """
     read = attempt.sets.splits.digest  # by an earlier run of this process, which holds it in memory
     content = content if read is None else replace(content, data=read)
     record = replace(_record(attempt, evaluation, forecast_seconds), content=content.to_dict())
-    write_record(folder.record, record)
-    folder.checkpoint.unlink(missing_ok=True)
+    write_record(attempt.folder.record, record)
+    attempt.folder.checkpoint.unlink(missing_ok=True)
     return record
 
 
@@ -95,5 +109,6 @@ def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
             precision=computed_precision(run.config, attempt.device),
             attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
             forecast_seconds=forecast_seconds,
-        ),
+        )
+        | attempt.how,
     )

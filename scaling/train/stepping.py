@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from math import isfinite, prod
 from typing import Any
 
-from scaling.folders import read_lines, set_aside
+from scaling.folders import read_lines
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks, Progress
-from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
-from scaling.train.feed.feed import batches
+from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
-from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
-from scaling.train.output.filters import keep_filters
-from scaling.train.output.kept_weights import keep_weights
+from scaling.train.output.checkpoint import write_checkpoint
+from scaling.train.output.milestone import finish, take_point
+from scaling.train.output.resume import begin
 from scaling.train.output.saver import Saver
-
-log = logging.getLogger(__name__)
+from scaling.train.stacked.alone import note_single, train_stack_of_one
+from scaling.train.stacked.vmapped import NotStackable
 
 
 def train_by_steps(
@@ -33,7 +30,12 @@ def train_by_steps(
 
     learner: what is trained instead of the config's model from its initialisation.
     """
-    trainer = _trainer(attempt, learner)
+    trainer, again = begin(attempt, learner), any(read_lines(attempt.folder.attempts))
+    if attempt.run.config.train.engine == "stacked":
+        try:
+            return train_stack_of_one(attempt, learner, trainer, again=again, watch=watch, stop=stop)
+        except NotStackable as reason:
+            note_single(attempt, reason)
 
     def state() -> dict[str, Any]:
         return {"trainer": trainer.state(), "journal": attempt.journal.state()}
@@ -41,7 +43,6 @@ def train_by_steps(
     def write(state: dict[str, Any]) -> None:
         write_checkpoint(attempt.folder.checkpoint, attempt.run.run_id, state)
 
-    again = any(read_lines(attempt.folder.attempts))
     with Saver(state, write) as saver:
         callbacks = Callbacks(trainer, saver, again=again, watch=watch, stop=stop)
         try:
@@ -51,32 +52,10 @@ def train_by_steps(
             evaluation = NOT_FINITE
         if evaluation is None:
             saver.save()
-    attempt.journal.trained(trainer.seconds, (trainer.step - trainer.began) * attempt.run.quantities.batch)
-    if evaluation is not None and attempt.run.config.train.filters:
-        keep_filters(attempt.folder.path, learner.whole() if learner else trainer.module, attempt.run.input_shape)
+    examples = (trainer.step - trainer.began) * attempt.run.quantities.batch
+    if evaluation is not None:
+        finish(attempt, trainer.module, learner, seconds=trainer.seconds, examples=examples)
     return evaluation
-
-
-def _trainer(attempt: Attempt, learner: Learner | None) -> Trainer:
-    """Build the trainer, and load it and the journal from the last checkpoint, if that fits."""
-    run, device = attempt.run, attempt.device
-    features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
-    cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
-    size = learner.size if learner else None
-    trainer = Trainer(run, cut, device, module=learner.module if learner else None, size=size)
-    path = attempt.folder.checkpoint
-    state = read_checkpoint(path, run.run_id)
-    if state is not None and (reason := trainer.misfit(state["trainer"])):
-        log.warning(
-            "found %s, which does not fit the run as it is now (%s): its code was changed, or its device; set aside as "
-            "%s, the run starts afresh",
-            *(path, reason, set_aside(path).name),
-        )
-        state = None
-    if state is not None:
-        trainer.load(state["trainer"])
-    attempt.journal.begin(state and state["journal"])
-    return trainer
 
 
 def _through_milestones(
@@ -88,11 +67,7 @@ def _through_milestones(
             continue
         if not trainer.advance(step, callbacks):
             return None
-        evaluation = evaluate(run, attempt.sets, trainer.module)
-        if step in run.kept_steps and isfinite(evaluation.test.loss):
-            keep_weights(attempt.folder, run.run_id, step, learner.whole() if learner else trainer.module)
-        final = step == run.quantities.steps
-        journal.add(make_point(run, evaluation, step=step, lr=trainer.lr, final=final))
-        if not final:
+        evaluation = take_point(attempt, trainer.module, learner, step=step, lr=trainer.lr)
+        if step != run.quantities.steps:
             callbacks.milestone()
     return evaluation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from scaling.dispatch.local.jobs import process_of
 from scaling.train.loop import Trainer
 from scaling.train.output.journal import Journal
 from scaling.train.run import train_run
+from scaling.train.stacked.run import Member, train_stack
+from scaling.train.stacked.stack import Stack
 from tests.forked import forked
 from tests.train.runs import folder_of
 
@@ -23,6 +25,7 @@ def renames(name: str) -> Callable[..., bool]:
 
 
 PLACES: dict[str, tuple[type, str, Callable[..., bool]]] = {
+    "stacked step": (Stack, "_step", lambda *_: True),
     "step": (Trainer, "_gradients", lambda *_: True),  # between its batch and its gradients
     "point": (Journal, "add", lambda *_: True),  # taken, and not yet written down
     "checkpoint": (Path, "replace", renames("checkpoint")),  # written aside, and not yet in its place
@@ -41,6 +44,19 @@ def train_until(place: str, count: int, module: str, case: str, results: Path) -
     run = import_module(module).CASES[case]
     die_at(place, count)
     train_run(run, folder_of(run, results), device="cpu")
+
+
+def kill_stack_at(place: str, count: int, *, module: str, cases: Sequence[str], results: Path) -> None:
+    """Do the runs module.CASES of these names in one stack, in a process that is killed so."""
+    job = forked(results / "jobs", stack_until, place, count, module, cases, results)
+    said = job.paths.stderr.read_text()
+    assert process_of(job).poll() == -signal.SIGKILL, f"it did not come to {place} {count}, but ended:\n{said}"
+
+
+def stack_until(place: str, count: int, module: str, cases: Sequence[str], results: Path) -> None:
+    runs = [import_module(module).CASES[case] for case in cases]
+    die_at(place, count)
+    train_stack([Member(run, folder_of(run, results), ended=print) for run in runs], device="cpu")
 
 
 def die_at(place: str, count: int) -> None:

@@ -67,3 +67,15 @@ class Deeper(Net):
     def __init__(self, shape, outputs, *, width=8):
         super().__init__(shape, outputs, width=width)
         self.middle = nn.Sequential(nn.Linear(width, 3 * width), nn.ReLU(), nn.Linear(3 * width, width))
+
+
+class Convolving(nn.Module):
+    """A convolution and a batch norm, which a user may well write."""
+
+    def __init__(self, shape, outputs):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(shape[0], 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Linear(4 * shape[1] * shape[2], outputs)
+
+    def forward(self, x):
+        return self.head(self.features(x).flatten(1))

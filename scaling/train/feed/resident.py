@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +39,47 @@ class Resident(Held):
 Examples = Resident | Mapped
 
 
+class Shelf:
+    """Examples that were brought to a device, by the memory that they were brought from, which it keeps alive."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, tuple[Arrays | Picked, Examples]] = {}
+
+    def get(self, arrays: Arrays | Picked, kind: Hashable, make: Callable[[], Examples]) -> Examples:
+        """Return the examples of these arrays, made where they are not held."""
+        parts = (arrays.file, arrays.rows) if isinstance(arrays, Picked) else (arrays.x,)
+        key = (kind, *((part.ctypes.data, part.shape, part.strides, part.dtype.str) for part in (*parts, arrays.y)))
+        if key not in self._held:
+            self._held[key] = (arrays, make())
+        return self._held[key][1]
+
+
+_SHELVES: list[Shelf] = []  # of the blocks that are entered
+
+
+@contextmanager
+def shared_examples() -> Iterator[None]:
+    """Within the block, bring a set to the device once, however many runs ask for it."""
+    _SHELVES.append(Shelf())
+    try:
+        yield
+    finally:
+        _SHELVES.pop()
+
+
 def bring(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
     """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
 
     reads: examples that will be taken.
     """
+    if not _SHELVES:
+        return _brought(arrays, scale, device, reads=reads)
+    numbers = None if scale is None else (*scale.mean.flatten().tolist(), *scale.std.flatten().tolist())
+    kind = (str(device), numbers, reads >= len(arrays))
+    return _SHELVES[-1].get(arrays, kind, lambda: _brought(arrays, scale, device, reads=reads))
+
+
+def _brought(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
     y = _tensor(arrays.y, device)
     if stays_on_host(arrays, device):
         host = torch.device("cpu")

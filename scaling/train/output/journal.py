@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from time import monotonic
 from typing import Any
@@ -12,17 +13,23 @@ from scaling.record import Point, finite
 
 
 class Journal:
-    """The points so far and the seconds they took, earlier attempts included."""
+    """The points so far and the seconds they took, earlier attempts included; clock: of runs that share a device."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, clock: Callable[[], float] | None = None) -> None:
         self.folder, self.points = folder, list[Point]()
-        self._started, self._before = monotonic(), 0.0
+        self._clock = clock or monotonic
+        self._started, self._before = self._clock(), 0.0
         self.examples_per_second = 0.0
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of this attempt and of those it continues."""
-        return self._before + monotonic() - self._started
+        return self._before + self.attempt_seconds
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Seconds of this attempt."""
+        return self._clock() - self._started
 
     @property
     def last_step(self) -> int:

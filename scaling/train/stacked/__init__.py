@@ -1,0 +1,1 @@
+"""Runs of one shape trained together: one computation whose tensors have a row for each run."""

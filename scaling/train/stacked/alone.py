@@ -1,0 +1,56 @@
+"""A run of engine=stacked by itself: a stack of one, or said to be trained by the plain loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+
+from scaling.train.attempt import Attempt
+from scaling.train.callbacks import Progress
+from scaling.train.evaluation import Evaluation
+from scaling.train.learner import Learner
+from scaling.train.loop import Trainer
+from scaling.train.stacked.clock import SharedClock
+from scaling.train.stacked.optimisers import STEPS
+from scaling.train.stacked.seat import Hooks, take_seat
+from scaling.train.stacked.together import train_together
+from scaling.train.stacked.vmapped import NotStackable
+
+log = logging.getLogger(__name__)
+
+
+def train_stack_of_one(
+    attempt: Attempt,
+    learner: Learner | None,
+    trainer: Trainer,
+    *,
+    again: bool,
+    watch: Callable[[Progress], None] | None,
+    stop: Callable[[], bool] | None,
+) -> Evaluation | None:
+    """Train a run by the code of stacks; return its last evaluation, None where `stop` asked for an end.
+
+    NotStackable, before the first step, where its module or its optimiser does not allow it.
+    """
+    ends: list[Evaluation | Exception | None] = []
+    if type(attempt.run.config.optim) not in STEPS:
+        raise NotStackable(f"{type(attempt.run.config.optim).__name__} has no stacked form")
+    seat = take_seat(attempt, learner, trainer, Hooks(ends.append, watch, stop), again=again)
+    attempt.how["stack"] = 1
+    train_together([seat], attempt.device, SharedClock(1))
+    [end] = ends
+    if isinstance(end, Exception):
+        raise end
+    return end
+
+
+def note_single(attempt: Attempt, reason: NotStackable) -> None:
+    """Say, in the log once for each reason and in the record, that a run is trained by itself."""
+    attempt.how["stack"] = f"one by one: {reason}"
+    _say(str(reason))
+
+
+@cache
+def _say(reason: str) -> None:
+    log.warning("train.engine=stacked: such runs are trained one by one: %s", reason)

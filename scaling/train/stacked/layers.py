@@ -1,0 +1,152 @@
+"""The layers of the shipped families for many models at once: one batched product where a model has a matrix product.
+
+Tensors of values have a row for each member in front: weights (K, outputs, inputs), features (K, n, width). A layer
+is a function of features; it is made anew whenever the members change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scaling.models.blocks import Block, Dense, LinearMap, Network
+
+Forward = Callable[[Tensor], Tensor]
+Values = Mapping[str, Tensor]  # parameters and buffers by their name in the module, a row for each member
+Maker = Callable[[nn.Module, str, "Stacking"], Forward]
+
+
+class UnknownLayer(TypeError):
+    """A module for which there is no stacked form here."""
+
+
+class Stacking:
+    """The values of the members, and the generators that their dropout draws from."""
+
+    def __init__(self, values: Values, generators: Sequence[torch.Generator]) -> None:
+        self.values, self.generators = values, generators
+
+    def get(self, name: str, key: str) -> Tensor | None:
+        """Return the rows of a parameter or buffer, None where the module has none of this name."""
+        return self.values.get(f"{name}.{key}" if name else key)
+
+
+def stack_layers(module: nn.Module, stacking: Stacking, name: str = "") -> Forward:
+    """Return the function of a module for all members; UnknownLayer where there is none."""
+    maker = MAKERS.get(type(module))
+    if maker is None:
+        raise UnknownLayer(type(module).__name__)
+    return maker(module, name, stacking)
+
+
+def _child(module: nn.Module, name: str, stacking: Stacking, key: str) -> Forward:
+    return stack_layers(cast("nn.Module", getattr(module, key)), stacking, f"{name}.{key}" if name else key)
+
+
+def _linear(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    weight, bias = stacking.get(name, "weight"), stacking.get(name, "bias")
+    assert weight is not None, "a linear layer has a weight"
+    # Views of a leaf are taken at each step: one that was there before an optimiser's step is gone through by autograd
+    # with zeros of the size of all parameters.
+    if bias is None:
+        return lambda x: torch.bmm(x, weight.transpose(1, 2))
+    return lambda x: torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+
+def _layer_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    norm = cast("nn.LayerNorm", module)
+    gain, shift = stacking.get(name, "weight"), stacking.get(name, "bias")
+    if len(norm.normalized_shape) != 1 or gain is None or shift is None:
+        raise UnknownLayer("LayerNorm over several dimensions, or without gain and shift")
+    shape, eps = norm.normalized_shape, norm.eps
+    return lambda x: torch.addcmul(shift.unsqueeze(1), functional.layer_norm(x, shape, eps=eps), gain.unsqueeze(1))
+
+
+def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    """Normalise each member over its own batch: to torch, members are so many more features."""
+    norm = cast("nn.BatchNorm1d", module)
+    mean, var, seen = (stacking.get(name, key) for key in ("running_mean", "running_var", "num_batches_tracked"))
+    gain, shift = stacking.get(name, "weight"), stacking.get(name, "bias")
+    if mean is None or var is None or seen is None or norm.momentum is None:
+        raise UnknownLayer("BatchNorm1d without running statistics")
+
+    momentum, eps = norm.momentum, norm.eps
+
+    def forward(x: Tensor) -> Tensor:
+        seen.add_(1)
+        flat = x.transpose(0, 1).reshape(x.shape[1], -1)
+        own = [None if part is None else part.reshape(-1) for part in (gain, shift)]
+        out = functional.batch_norm(
+            flat, mean.view(-1), var.view(-1), own[0], own[1], training=True, momentum=momentum, eps=eps
+        )
+        return out.view(x.shape[1], x.shape[0], -1).transpose(0, 1)
+
+    return forward
+
+
+def _dropout(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    """Leave numbers out by each member's own stream; on a CPU with the masks of the member trained alone."""
+    kept, generators = 1 - cast("nn.Dropout", module).p, stacking.generators
+
+    def forward(x: Tensor) -> Tensor:
+        mask = torch.empty_like(x)
+        for row, generator in zip(mask, generators, strict=True):
+            row.bernoulli_(kept, generator=generator)
+        return x * mask.div_(kept)
+
+    return forward
+
+
+def _elementwise(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    return module
+
+
+def _sequence(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    parts = [_child(module, name, stacking, key) for key, _ in module.named_children()]
+
+    def forward(x: Tensor) -> Tensor:
+        for part in parts:
+            x = part(x)
+        return x
+
+    return forward
+
+
+def _block(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    branch, after = _child(module, name, stacking, "branch"), _child(module, name, stacking, "after")
+    skip = cast("Block", module).skip
+
+    def forward(z: Tensor) -> Tensor:
+        return after(z + branch(z) if skip else branch(z))
+
+    return forward
+
+
+def _network(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    embed, blocks, head = (_child(module, name, stacking, key) for key in ("embed", "blocks", "head"))
+    return lambda x: head(blocks(embed(x.flatten(2))))
+
+
+def _linear_map(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+    head, width = _child(module, name, stacking, "head"), cast("LinearMap", module).width
+    return lambda x: head(x.flatten(2)[:, :, :width])
+
+
+MAKERS: dict[type, Maker] = {  # a user's subclass may compute something else: only these very classes
+    nn.Linear: _linear,
+    Dense: _linear,
+    nn.LayerNorm: _layer_norm,
+    nn.BatchNorm1d: _batch_norm,
+    nn.Dropout: _dropout,
+    nn.ReLU: _elementwise,
+    nn.GELU: _elementwise,
+    nn.Identity: _elementwise,
+    nn.Sequential: _sequence,
+    Block: _block,
+    Network: _network,
+    LinearMap: _linear_map,
+}

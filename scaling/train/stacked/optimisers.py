@@ -1,0 +1,149 @@
+"""The steps of AdamW, LION and SGD for many members at once, each with its own rate, decay and betas.
+
+Parameters, gradients and moments are tensors (K, width), see rows.py; what differs between members is a column (K, 1)
+that is multiplied over its row. The formulas are those of scaling/optim, so that a member differs from the run
+trained alone by rounding only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scaling.optim.adamw import AdamW
+from scaling.optim.lion import Lion
+from scaling.optim.sgd import SGD
+from scaling.train.stacked.rows import Layout
+
+
+class Steps:
+    """The optimiser of a stack; subclasses define the moments and the formula.
+
+    moments: names of the moments in torch's state of a parameter, which are here tensors (K, width).
+    """
+
+    moments: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[bool] = False  # torch's state of a parameter has its number of steps
+
+    def __init__(self, layout: Layout, optims: Sequence[Any], like: Tensor) -> None:
+        self.layout, self.optims = layout, list(optims)
+        self.state = {name: torch.zeros_like(like) for name in self.moments}
+        self.tables: dict[str, Tensor] = {}
+        self._make_columns(like)
+
+    def _make_columns(self, like: Tensor) -> None:
+        """Make what depends on the members but on no step, and room for intermediate results."""
+        self.decays = any(optim.weight_decay for optim in self.optims)
+        self.room = torch.empty_like(like), torch.empty_like(like)
+
+    def column(self, like: Tensor, *values: float) -> Tensor:
+        """Return one number a member as (K, 1)."""
+        return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)
+
+    def select(self, kept: Tensor, like: Tensor) -> None:
+        """Keep the members at `kept` (k,) int64; like: their parameters."""
+        self.optims = [self.optims[row] for row in kept.tolist()]
+        self.state = {name: value.index_select(0, kept) for name, value in self.state.items()}
+        self._make_columns(like)
+
+    def prepare(self, rates: np.ndarray, taken: np.ndarray, like: Tensor) -> None:
+        """Compute what the coming steps multiply by: `rates` (S, K) of each step, `taken` (K,) steps before them."""
+        self.tables = {
+            name: torch.from_numpy(np.ascontiguousarray(table, dtype=np.float32)).to(like.device).unsqueeze(2)
+            for name, table in self._tables(rates, taken).items()
+        }
+
+    def _tables(self, rates: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
+        decays = np.array([optim.weight_decay for optim in self.optims])
+        kept = {f"kept {i}": 1 - rates * group.share * decays for i, group in enumerate(self.layout.groups)}
+        return {"rate": rates, **(kept if self.decays else {})}
+
+    def step(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+        """Take the s-th of the steps that were prepared; gradients (K, width) may be written to."""
+        self._decay(parameters, s)
+        self._move(parameters, gradients, s)
+
+    def _decay(self, parameters: Tensor, s: int) -> None:
+        if self.decays:
+            for i, group in enumerate(self.layout.groups):
+                if group.decays:
+                    parameters[:, group.start : group.stop].mul_(self.tables[f"kept {i}"][s])
+
+    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+        raise TypeError(f"{type(self).__name__} takes no step")
+
+    def _go(self, parameters: Tensor, direction: Tensor, rate: Tensor) -> None:
+        """Subtract rate x share x direction, which is written to."""
+        direction.mul_(rate)
+        for group in self.layout.groups:
+            if group.share != 1.0:
+                direction[:, group.start : group.stop].mul_(group.share)
+        parameters.sub_(direction)
+
+
+class AdamWSteps(Steps):
+    """AdamW as scaling/optim/adamw.py has it: m, v with bias correction, decay of the weights outside."""
+
+    moments = ("exp_avg", "exp_avg_sq")
+    counts = True
+
+    def _make_columns(self, like: Tensor) -> None:
+        super()._make_columns(like)
+        self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
+        self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
+        self.eps = self.column(like, *(optim.eps for optim in self.optims))
+
+    def _tables(self, rates: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
+        t = taken + np.arange(1, len(rates) + 1)[:, None]
+        correction1, correction2 = (
+            1 - np.array([getattr(optim, beta) for optim in self.optims]) ** t for beta in ("beta1", "beta2")
+        )
+        return {**super()._tables(rates, taken), "rate": rates / correction1, "scale": correction2**-0.5}
+
+    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+        mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
+        below, squared = self.room
+        mean.lerp_(gradients, self.new1)
+        square.lerp_(torch.mul(gradients, gradients, out=squared), self.new2)
+        torch.sqrt(square, out=below).mul_(self.tables["scale"][s]).add_(self.eps)
+        self._go(parameters, torch.div(mean, below, out=below), self.tables["rate"][s])
+
+
+class LionSteps(Steps):
+    """LION as scaling/optim/foreach.py has it."""
+
+    moments = ("momentum",)
+
+    def _make_columns(self, like: Tensor) -> None:
+        super()._make_columns(like)
+        self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
+        self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
+
+    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+        momentum, direction = self.state["momentum"], self.room[0]
+        torch.lerp(momentum, gradients, self.new1, out=direction).sign_()
+        momentum.lerp_(gradients, self.new2)
+        self._go(parameters, direction, self.tables["rate"][s])
+
+
+class SGDSteps(Steps):
+    """SGD with momentum, its decay outside the momentum, as scaling/optim/foreach.py has it."""
+
+    moments = ("momentum_buffer",)
+
+    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+        optim = self.optims[0]  # momentum and nesterov are those of all
+        if optim.momentum:
+            buffer = self.state["momentum_buffer"].mul_(optim.momentum).add_(gradients)
+            if optim.nesterov:
+                gradients.add_(buffer, alpha=optim.momentum)
+            else:
+                gradients.copy_(buffer)
+        self._go(parameters, gradients, self.tables["rate"][s])
+
+
+STEPS: dict[type, type[Steps]] = {AdamW: AdamWSteps, Lion: LionSteps, SGD: SGDSteps}

@@ -1,0 +1,115 @@
+"""Runs of one shape in one computation: configs in, records out, each one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from scaling.content.known import Content
+from scaling.content.of_run import content_of
+from scaling.folders import RunFolder, read_lines
+from scaling.global_streams import own_streams
+from scaling.plan.planned import PlannedRun
+from scaling.record import Record
+from scaling.train.attempt import Attempt, PlacedRun
+from scaling.train.callbacks import Progress
+from scaling.train.device import find_device
+from scaling.train.errors import explain_memory_errors, is_out_of_memory
+from scaling.train.evaluation import Evaluation
+from scaling.train.feed.resident import shared_examples
+from scaling.train.output.journal import Journal
+from scaling.train.output.resume import begin
+from scaling.train.precision import computed_precision, matmul_precision
+from scaling.train.run import settled, write_config
+from scaling.train.stacked.clock import SharedClock
+from scaling.train.stacked.seat import Hooks, Seat, take_seat
+from scaling.train.stacked.together import train_together
+from scaling.train.startup import freeze_imports
+from scaling.train.streams import derive_seed
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a member left its stack: its record, what was raised, or None where it was stopped.
+
+    seconds: of the device's time, its share.
+    """
+
+    result: Record | Exception | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run that is trained in a stack; watch, stop, forecast_seconds: see `train_run`; ended: hears how it left."""
+
+    run: PlannedRun
+    folder: RunFolder
+    ended: Callable[[Ending], None]
+    watch: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+    forecast_seconds: float | None = None
+
+
+def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
+    """Do runs of one stack key together, each from its checkpoint if it has one, and write their records.
+
+    What is wrong with one member alone is told to its `ended`. NotStackable, before the first step, where their module
+    does not allow it; OutOfMemory, UserError and whatever the common step raises end all that are left.
+    """
+    freeze_imports()
+    where, config = find_device(device), members[0].run.config
+    if where.type == "cuda":
+        torch.cuda.init()  # before its streams are looked at
+    clock, precision = SharedClock(len(members)), computed_precision(config, where)
+    with explain_memory_errors(config, where), matmul_precision(precision):
+        with shared_examples():
+            seats = [seat for member in members if (seat := _seat(member, where, clock, len(members))) is not None]
+        if seats:
+            _share_feeds(seats)
+            clock.divide(len(seats))
+            train_together(seats, where, clock)
+
+
+def _seat(member: Member, where: torch.device, clock: SharedClock, members: int) -> Seat | None:
+    """Begin a member's attempt; None, and told, where it cannot."""
+    run, folder = member.run, member.folder
+    try:
+        content = content_of(run.config)  # before anything is read
+        write_config(run, folder)
+        journal, again = Journal(folder, clock=clock), any(read_lines(folder.attempts))
+        with own_streams(derive_seed(run.config.seed, "run")):
+            sets = run.config.stage.load(PlacedRun(run, folder, where))
+            attempt = Attempt(run, folder, where, sets, journal, how={"stack": members})
+            hooks = Hooks(_ended(member, attempt, content), member.watch, member.stop)
+            return take_seat(attempt, None, begin(attempt, None), hooks, again=again)
+    except OSError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        member.ended(Ending(error, 0.0))
+        return None
+
+
+def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Evaluation | Exception | None], None]:
+    """Return what settles a member when it leaves."""
+
+    def ended(end: Evaluation | Exception | None) -> None:
+        result = settled(attempt, end, member.forecast_seconds, content) if isinstance(end, Evaluation) else end
+        member.ended(Ending(result, attempt.journal.attempt_seconds))
+
+    return ended
+
+
+def _share_feeds(seats: Sequence[Seat]) -> None:
+    """Let members that read the same examples in the same order read them once: from the feed of the longest."""
+    longest: dict[Any, Seat] = {}
+    for seat in sorted(seats, key=lambda seat: -seat.steps):
+        run = seat.attempt.run
+        size = None if run.quantities.fresh else run.quantities.D_unique
+        key = (replace(run.config.data, size=None), size, run.config.seed)
+        seat.feed = longest.setdefault(key, seat).feed

@@ -1,0 +1,109 @@
+"""One member of a stack: its attempt, its own random streams, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaling.global_streams import stream_states
+from scaling.train.attempt import Attempt
+from scaling.train.callbacks import Progress
+from scaling.train.evaluation import Evaluation
+from scaling.train.feed.feed import Feed
+from scaling.train.learner import Learner
+from scaling.train.loop import Trainer
+
+Ended = Callable[[Evaluation | Exception | None], None]  # the last evaluation, what was raised, None where it stopped
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Who looks on: `watch` and `stop` as in `train_run`; `ended` is called once, when the member leaves its stack."""
+
+    ended: Ended
+    watch: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+
+
+@dataclass
+class Seat:
+    """A member; order: of its parameters' names in torch's state of its optimiser, whose `groups` these are.
+
+    dropout: the generator that its dropout draws from, on the device; streams: its other global streams.
+    """
+
+    attempt: Attempt
+    learner: Learner | None
+    hooks: Hooks
+    module: nn.Module
+    feed: Feed
+    augmentation: torch.Generator
+    dropout: torch.Generator
+    streams: dict[str, Any]
+    order: tuple[str, ...]
+    groups: list[dict[str, Any]]
+    moments: dict[str, dict[str, Tensor]] = field(repr=False)
+    step: int = 0
+    total: float = 0.0
+    lr: float = nan
+    again: bool = False
+    began: int = 0
+    seconds: float = 0.0
+    read_at: tuple[int, float] = (0, 0.0)
+
+    @property
+    def steps(self) -> int:
+        """The steps of the whole run."""
+        return self.attempt.run.quantities.steps
+
+    def examples_trained(self) -> int:
+        """Return how many examples this attempt has trained on."""
+        return (self.step - self.began) * self.attempt.run.quantities.batch
+
+
+def take_seat(attempt: Attempt, learner: Learner | None, trainer: Trainer, hooks: Hooks, *, again: bool) -> Seat:
+    """Take over where a trainer stands, whose global streams are as it has set them; again: tried before."""
+    device, optimizer = attempt.device, trainer.optimizer
+    names = {parameter: name for name, parameter in trainer.module.named_parameters()}
+    streams = stream_states([device] if device.type == "cuda" else [])
+    dropout = torch.Generator(device)
+    dropout.set_state(streams["torch"][-1])
+    return Seat(
+        attempt=attempt,
+        learner=learner,
+        hooks=hooks,
+        module=trainer.module,
+        feed=trainer.batches.feed,
+        augmentation=trainer.augmentation,
+        dropout=dropout,
+        streams=streams,
+        order=tuple(names[p] for group in optimizer.param_groups for p in group["params"]),
+        groups=optimizer.state_dict()["param_groups"],
+        moments={names[p]: dict(optimizer.state[p]) for p in names if p in optimizer.state},
+        step=trainer.step,
+        total=trainer.total.item(),
+        lr=trainer.lr,
+        again=again,
+        began=trainer.began,
+        read_at=(trainer.step, trainer.total.item()),
+    )
+
+
+def optimizer_state(seat: Seat, moments: dict[str, dict[str, Tensor]], *, counts: bool) -> dict[str, Any]:
+    """Return the state of a member's optimiser as torch's own keeps it; moments: by parameter and name."""
+    state: dict[int, dict[str, Tensor]] = {}
+    if seat.step and (counts or any(moments.values())):
+        steps = {"step": torch.tensor(float(seat.step))} if counts else {}
+        state = {index: {**steps, **moments[name]} for index, name in enumerate(seat.order)}
+    groups = [{**group, "lr": seat.lr * group.get("share", 1.0)} for group in seat.groups]
+    return {"state": state, "param_groups": groups}
+
+
+def streams_state(seat: Seat) -> dict[str, Any]:
+    """Return the states of a member's global streams as a run that is trained alone keeps them."""
+    return {**seat.streams, "torch": [*seat.streams["torch"][:-1], seat.dropout.get_state()]}

@@ -1,0 +1,197 @@
+"""Training a stack to its end: each member goes through its own milestones, and leaves when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from math import isfinite, nan
+from time import monotonic
+from typing import Any
+
+import torch
+
+from scaling.folders import RunFolder
+from scaling.train.callbacks import MILESTONE_SECONDS, WATCH_SECONDS, Progress, pause
+from scaling.train.errors import is_out_of_memory
+from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
+from scaling.train.loop import CHECK_STEPS
+from scaling.train.output.checkpoint import write_checkpoint
+from scaling.train.output.milestone import finish, take_point
+from scaling.train.output.saver import Saver, snapshot
+from scaling.train.stacked.clock import SharedClock
+from scaling.train.stacked.seat import Seat
+from scaling.train.stacked.stack import Stack
+
+FIRST_COST = 0.01  # seconds a member, of a checkpoint before one was written
+
+
+def train_together(seats: Sequence[Seat], device: torch.device, clock: SharedClock) -> None:
+    """Train members to their ends; each one's `ended` is called when it leaves. NotStackable before the first step.
+
+    clock: is told how many there are. An error in the evaluation of one member is its own; what is raised by the
+    common step, or means too little memory or a file that cannot be written, is raised.
+    """
+    stack, folders = Stack(seats, device), {seat.attempt.run.run_id: seat.attempt.folder for seat in seats}
+    with Saver(partial(_states, stack), partial(_write, folders)) as saver:
+        Together(stack, clock, saver, folders).train()
+
+
+class Together:
+    """A stack on its way."""
+
+    def __init__(self, stack: Stack, clock: SharedClock, saver: Saver, folders: Mapping[str, RunFolder]) -> None:
+        self.stack, self.clock, self._saver, self._folders = stack, clock, saver, folders
+        self._began = self._saved = self._watched = monotonic()
+
+    def train(self) -> None:
+        """Take steps until nobody is left."""
+        while self.stack.seats:
+            count = min(map(_steps_left, self.stack.seats))
+            if count:
+                self.stack.advance(count, self._tick)
+            self._leave(self._stopped())
+            self._look()
+
+    def _tick(self) -> bool:
+        """Do what is due by the clock; False where a member is asked to stop."""
+        now = monotonic()
+        self._saver.check()
+        if self._stopped():
+            return False
+        if now - self._watched >= WATCH_SECONDS:
+            self._watch(now)
+        if now - self._saved >= self._pause:
+            self._save()
+        return True
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two checkpoints of all members."""
+        seats, trained = self.stack.seats, self._saved - self._began
+        most = min(seat.attempt.run.config.train.checkpoint_seconds for seat in seats)
+        cost = self._saver.cost or FIRST_COST * len(seats)
+        return pause(cost, most=most, trained=trained if any(seat.again for seat in seats) else None)
+
+    def _save(self) -> None:
+        self._saver.save()
+        self._saved = monotonic()
+
+    def _stopped(self) -> list[int]:
+        """Return the rows of members that are asked to stop."""
+        return [row for row, seat in enumerate(self.stack.seats) if seat.hooks.stop is not None and seat.hooks.stop()]
+
+    def _watch(self, now: float) -> None:
+        totals = self.stack.totals.tolist()
+        for seat, total in zip(self.stack.seats, totals, strict=True):
+            if seat.hooks.watch is not None:
+                seat.hooks.watch(_progress(seat, total, now - self._watched))
+            seat.read_at = (seat.step, total)
+        self._watched = now
+
+    def _leave(self, rows: Collection[int]) -> None:
+        """Let members go that are asked to stop, each with a checkpoint."""
+        if not rows:
+            return
+        self._saver.wait()
+        leaving, states = [self.stack.seats[row] for row in rows], _states(self.stack)
+        _write(self._folders, {run_id: snapshot(states[run_id]) for run_id in map(_run_id, leaving)})
+        self._without(rows)
+        for seat in leaving:
+            seat.hooks.ended(None)
+
+    def _without(self, rows: Collection[int]) -> None:
+        """Go on with the others."""
+        if rows:
+            self._saver.wait()  # it may be writing the checkpoint of one whose record is next
+            self.stack.select([row for row in range(len(self.stack.seats)) if row not in rows])
+            self.clock.divide(len(self.stack.seats))
+
+    def _look(self) -> None:
+        """Look whether the members whose turn it is are finite, and evaluate those that are at a milestone."""
+        turn = [row for row, seat in enumerate(self.stack.seats) if seat.step % CHECK_STEPS == 0 or _is_due(seat)]
+        if not turn:
+            return
+        totals, ends = self.stack.totals.tolist(), dict[int, Evaluation | Exception]()
+        for row in turn:
+            seat = self.stack.seats[row]
+            if not isfinite(totals[row]):
+                point = make_point(seat.attempt.run, NOT_FINITE, step=seat.step, lr=seat.lr, final=True)
+                seat.attempt.journal.add(point)
+                ends[row] = NOT_FINITE
+            elif _is_due(seat) and (end := self._evaluated(row)) is not None:
+                ends[row] = end
+        self._settle(ends)
+
+    def _evaluated(self, row: int) -> Evaluation | Exception | None:
+        """Evaluate a member at its milestone; return how it ended, None where it goes on."""
+        seat = self.stack.seats[row]
+        try:
+            self.stack.rows.write_to(seat.module, row)
+            evaluation = take_point(seat.attempt, seat.module, seat.learner, step=seat.step, lr=seat.lr)
+        except OSError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            return error
+        return evaluation if seat.step == seat.steps else None
+
+    def _settle(self, ends: dict[int, Evaluation | Exception]) -> None:
+        """Let members go that have ended; save the others where a milestone was passed a while ago."""
+        leaving = [(self.stack.seats[row], end) for row, end in ends.items()]
+        self._without(ends)
+        for seat, end in leaving:
+            if not isinstance(end, Exception):
+                examples = seat.examples_trained()
+                finish(seat.attempt, seat.module, seat.learner, seconds=seat.seconds, examples=examples)
+            seat.hooks.ended(end)
+        due = min(self._pause, max(MILESTONE_SECONDS, 10 * self._saver.cost)) if self.stack.seats else 0.0
+        if self.stack.seats and any(map(_has_point, self.stack.seats)) and monotonic() - self._saved >= due:
+            self._save()
+
+
+def _states(stack: Stack) -> dict[str, Any]:
+    """Return what the checkpoints of all members keep, by run."""
+    pairs = zip(stack.seats, stack.states(), strict=True)
+    return {_run_id(seat): {"trainer": state, "journal": seat.attempt.journal.state()} for seat, state in pairs}
+
+
+def _write(folders: Mapping[str, RunFolder], states: Mapping[str, Any]) -> None:
+    """Write each member's checkpoint into its own folder, as if it were trained alone."""
+    for run_id, state in states.items():
+        write_checkpoint(folders[run_id].checkpoint, run_id, state)
+
+
+def _run_id(seat: Seat) -> str:
+    return seat.attempt.run.run_id
+
+
+def _steps_left(seat: Seat) -> int:
+    """Return the steps until a member is looked at: at its next milestone, or to see that it is finite."""
+    return min(_milestone(seat), seat.step - seat.step % CHECK_STEPS + CHECK_STEPS) - seat.step
+
+
+def _milestone(seat: Seat) -> int:
+    """Return the next milestone at which a member has not been evaluated."""
+    last = seat.attempt.journal.last_step
+    return next(step for step in seat.attempt.run.quantities.milestones if step > last)
+
+
+def _is_due(seat: Seat) -> bool:
+    return seat.step == _milestone(seat)
+
+
+def _has_point(seat: Seat) -> bool:
+    return seat.attempt.journal.last_step == seat.step
+
+
+def _progress(seat: Seat, total: float, seconds: float) -> Progress:
+    step, before = seat.read_at
+    batch = seat.attempt.run.quantities.batch
+    return Progress(
+        step=seat.step,
+        steps=seat.steps,
+        D=seat.step * batch,
+        loss=(total - before) / (seat.step - step) if seat.step > step else nan,
+        examples_per_second=(seat.step - step) * batch / seconds,
+    )

@@ -1,0 +1,118 @@
+"""A member of a stack is the run that is trained alone, but for rounding."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.train.runs import essence
+from tests.train.stacked.stacks import alone, losses, records, stacked
+
+ROUNDING = 2e-5  # relative, of losses after some hundred steps in float32: what a stack may differ from a run alone by
+SIZED, PIXELS = {"is": "blobs", "size": 500}, {"is": "blobs", "size": 600, "pixels": True}
+DEEP = {"is": "bottleneck", "width": 12, "depth": 2}
+
+
+def optimised(name: str, **keys) -> list[dict]:
+    """Members that differ in rate, decay, seed and length."""
+    rates = ((0.01, 0.0, 60), (0.003, 0.1, 90), (0.02, 0.3, 40))
+    return [
+        {
+            "train": {"steps": steps, "milestones": 2},
+            "optim": {"is": name, "lr": lr, "weight_decay": decay, **keys},
+            "seed": seed,
+        }
+        for seed, (lr, decay, steps) in enumerate(rates)
+    ]
+
+
+def seeded(train: dict, **keys) -> list[dict]:
+    return [{"train": train, "seed": seed, **keys} for seed in range(3)]
+
+
+BETAS = [
+    {"train": {"steps": 50}, "seed": 1, "optim": {"is": "adamw", "lr": 0.01, "beta1": beta1, "beta2": beta2}}
+    for beta1, beta2 in ((0.9, 0.999), (0.8, 0.95), (0.0, 0.99))
+]
+SETTINGS = [
+    {"train": {"steps": 60, "clip": clip, "label_smoothing": smoothing}, "data": data, "seed": seed}
+    for seed, (clip, smoothing, data) in enumerate(
+        ((None, 0.0, SIZED), (0.5, 0.1, {**SIZED, "size": 200}), (0.1, 0.3, {**SIZED, "seed": 4}))
+    )
+]
+MIXED = [{"train": {"steps": 40}, "data": PIXELS, "augment": {"is": "standard", "mixup": a}} for a in (0.8, 0.0, 0.3)]
+CHEAP = {
+    "adamw": optimised("adamw"),
+    "lion": optimised("lion"),
+    "sgd": optimised("sgd", momentum=0.9),
+    "settings": SETTINGS,
+    "dropout": seeded({"steps": 40}, model={**DEEP, "dropout": 0.2}, data=SIZED),
+    "mixed": MIXED,
+}
+DEAR = {
+    "nesterov": optimised("sgd", momentum=0.8, nesterov=True),
+    "plain sgd": optimised("sgd"),
+    "betas": BETAS,
+    "body share": seeded({"steps": 60}, optim={"is": "adamw", "lr": 0.01, "body_share": 0.3, "weight_decay": 0.1}),
+    "constant": seeded({"steps": 80}, schedule="constant", model=DEEP),
+    "crops": seeded({"steps": 40}, data=PIXELS, augment={"is": "standard", "mixup": 0.0}),
+    "parts": seeded({"steps": 40, "micro_batch": 12, "label_smoothing": 0.1}, data=PIXELS, augment="standard"),
+    "regression": seeded({"steps": 80}, data="line"),
+    "linear": seeded({"steps": 50}, model={"is": "linear", "width": 4}, data="line", optim={"is": "sgd", "lr": 0.1}),
+    "no norm": seeded({"steps": 60}, model={**DEEP, "norm": "none", "bias": False}),
+    "behind": seeded({"steps": 60}, model={**DEEP, "place": "post"}),
+    "a user's": seeded({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.Net"}),
+    "half frozen": seeded({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.HalfFrozen"}),
+}
+
+
+def check(members: list[dict], tmp_path, *, rel: float) -> None:
+    runs = [stacked(keys) for keys in members]
+    assert len({run.run_id for run in runs} | {stacked(keys, engine="eager").run_id for keys in members}) == 6
+    for keys, record in zip(members, records(runs, tmp_path / "together"), strict=True):
+        wanted = alone(keys, tmp_path / "alone")
+        assert (record.status, record.flags, record.how["stack"]) == (wanted.status, wanted.flags, 3)
+        assert [point.step for point in record.points] == [point.step for point in wanted.points]
+        assert losses(record) == pytest.approx(losses(wanted), rel=rel)
+
+
+@pytest.mark.parametrize("case", CHEAP)
+def test_a_member_is_the_run_trained_alone(case, tmp_path):
+    check(CHEAP[case], tmp_path, rel=ROUNDING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", DEAR)
+def test_a_member_is_the_run_trained_alone_here_too(case, tmp_path):
+    check(DEAR[case], tmp_path, rel=ROUNDING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"is": "mlp", "width": 12, "depth": 2, "norm": "batch"},
+        {"is": "mlp", "width": 12, "depth": 2, "norm": "batch", "dropout": 0.1},
+        {"is": "custom", "module": "tests.train.nets.Convolving"},
+    ],
+    ids=str,
+)
+def test_batch_norms_have_the_statistics_of_their_own_member(model, tmp_path):
+    """They divide by the deviations of a batch of 32, so that rounding grows."""
+    check(seeded({"steps": 40}, model=model, data=PIXELS), tmp_path, rel=2e-3)
+
+
+def test_bf16_is_the_same_to_its_own_rounding(tmp_path):
+    check(seeded({"steps": 40, "precision": "bf16"}), tmp_path, rel=3e-2)
+
+
+def test_the_same_stack_twice_has_the_same_bits(tmp_path):
+    runs = [stacked(keys) for keys in CHEAP["adamw"]]
+    first, again = (records(runs, tmp_path / name) for name in "ab")
+    assert [essence(record) for record in first] == [essence(record) for record in again]
+
+
+def test_a_member_does_not_depend_on_its_company(tmp_path):
+    runs = [stacked(keys) for keys in (*CHEAP["lion"], *optimised("lion", beta1=0.8))]
+    [first, *_] = records(runs, tmp_path / "six")
+    [single] = records(runs[:1], tmp_path / "one")
+    assert losses(first) == pytest.approx(losses(single), rel=ROUNDING)
