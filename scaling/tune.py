@@ -25,7 +25,9 @@ from scaling.plan.cell import assign
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.record import read_record
 
-STARTUP = 4  # proposals drawn at random before the sampler models the loss
+STARTUP = 4  # values spread evenly over the range before the sampler models the loss
+BASES = (2, 3, 5, 7, 11, 13)  # of the Halton sequence, one a key
+MOST_KEYS = len(BASES)
 WIDENINGS = 2  # how often a range whose end is the best is widened, on either side
 BEYOND = "beyond"  # marks a trial outside the range that was asked for
 STEP = 2.0  # factor between two values beyond the end of a range; a widening tries two
@@ -114,6 +116,8 @@ def open_studies(
     for group in groups:
         name = f"{', '.join(one.text for one in ranges)} at {label(group)}"
         study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        if "seed" not in study.user_attrs:
+            study.set_user_attr("seed", seed)
         drawn = sampler_seed(seed, name, tried=len(study.trials))
         study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=STARTUP, constant_liar=True)
         studies[group] = study
@@ -131,11 +135,29 @@ def wanted(study: optuna.Study, tries: int) -> int:
 
 
 def propose(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> Proposal:
-    """Ask a study for one more try and plan its runs."""
+    """Ask a study for one more try and plan its runs; the first ones are spread evenly, shifted study by study."""
+    number = len(study.trials)
+    if number < STARTUP:
+        values = {}
+        for one, base in zip(ranges, BASES, strict=False):
+            shift = sampler_seed(study.user_attrs["seed"], f"{study.study_name}/{one.key}", tried=0) / 2**32
+            place = (shift + radical_inverse(number, base)) % 1
+            values[one.key] = one.low * (one.high / one.low) ** place
+        return _try(study, values, group, runs, ranges)
     trial = study.ask()
     for one in ranges:
         trial.suggest_float(one.key, one.low, one.high, log=True)
     return again(trial.number, trial.params, group, runs)
+
+
+def radical_inverse(number: int, base: int) -> float:
+    """Return the number with its digits mirrored at the point: a sequence that fills [0, 1) evenly (van der Corput)."""
+    value, scale = 0.0, 1.0
+    while number:
+        scale /= base
+        number, digit = divmod(number, base)
+        value += scale * digit
+    return value
 
 
 def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> list[Proposal]:
@@ -151,7 +173,7 @@ def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges:
             if best[one.key] == end:
                 values = (end * factor, end * factor**2)
                 near = [value for value in values if math.log(value / last, factor) <= 2 * WIDENINGS]
-                proposals += [_try(study, {**best, one.key: value}, group, runs) for value in near]
+                proposals += [_try(study, {**best, one.key: value}, group, runs, ranges, BEYOND) for value in near]
     return proposals
 
 
@@ -182,12 +204,20 @@ def next_round(
     return proposals
 
 
-def _try(study: optuna.Study, values: Mapping[str, float], group: Group, runs: Sequence[PlannedRun]) -> Proposal:
+def _try(
+    study: optuna.Study,
+    values: Mapping[str, float],
+    group: Group,
+    runs: Sequence[PlannedRun],
+    ranges: Sequence[Range],
+    *marks: str,
+) -> Proposal:
     """Put values of our own into a study, as if it had proposed them."""
-    study.enqueue_trial(dict(values), user_attrs={BEYOND: True})
+    study.enqueue_trial(dict(values), user_attrs=dict.fromkeys(marks, True))
     at: dict[str, BaseDistribution] = {}
-    for key, value in values.items():
-        at[key] = FloatDistribution(value / 2, value * 2, log=True)
+    for one in ranges:
+        value = values[one.key]
+        at[one.key] = FloatDistribution(min(one.low, value), max(one.high, value), log=True)
     trial = study.ask(at)
     return again(trial.number, trial.params, group, runs)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.tuning.optima import Tuned, tuned
 from analysis.estimates.tuning.tries import are_tries, tries
+from analysis.figures.activations import activation_numbers, draw_activations, read_activations
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
@@ -30,6 +33,7 @@ from analysis.table.select import is_usable
 from analysis.table.slices import Slice
 from analysis.wording import counted
 
+log = logging.getLogger(__name__)
 BEYOND = 10.0
 """How far beyond the largest C the law of a compute figure is drawn; dashed, with its band."""
 
@@ -192,3 +196,17 @@ def figures_of_tries(table: pd.DataFrame) -> Iterator[Drawing]:
     found, _ = attempt(partial(tuned, rows, keys=names))
     if found is not None:
         yield from tuned_figures(found, rows)
+
+
+def figures_of_activations(source: Path) -> Iterator[Drawing]:
+    """Yield the coordinate check of a results folder in which `scaling measure --activations` has left one."""
+    path = source / "activations.csv"
+    if not path.is_file():
+        return
+    numbers, refusal = attempt(lambda: activation_numbers(read_activations(path)))
+    if numbers is None:
+        log.warning("%s", refusal)
+        return
+    caption = "How far the first steps move each layer's outputs: flat where a tuned rate stays right as models grow."
+    draw = [partial(draw_activations, numbers=one) for one in numbers]
+    yield Drawing("activations", "Coordinate check", caption, draw)

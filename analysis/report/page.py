@@ -14,7 +14,7 @@ from analysis.fitting.result import plain
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.html import Contents, render
-from analysis.report.law_figures import cost_figures, figures_of_tries, learning_figures
+from analysis.report.law_figures import cost_figures, figures_of_activations, figures_of_tries, learning_figures
 from analysis.report.law_results import USUAL, GroupResults, Resampling
 from analysis.report.sections import choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
@@ -75,7 +75,8 @@ def write_report(
         groups, refused = sections.groups, sections.refused
         said = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
-        drawings = (*figures_of_tries(whole), *learning_figures(table), *cost_figures(whole))
+        tuning = (*figures_of_tries(whole), *figures_of_activations(path))
+        drawings = (*tuning, *learning_figures(table), *cost_figures(whole))
         ran = tuple(picture(drawing, into) for drawing in drawings)
         page = Contents(table, path, sections, ran, runs, tables, resampling.level)
         write_aside(folder / "report.html", render(page))

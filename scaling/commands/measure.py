@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.plan.planned import as_overrides
 
 if TYPE_CHECKING:
     from scaling.forecast.inference import Efficiency
+    from scaling.plan.plan import Plan
 
 EPILOG = """\b
 Examples:
   scaling measure sweep=paper/efficiency
   scaling measure model=bottleneck data=cifar10 model.width=256,512 train.epochs=1 --device cpu
+  scaling measure sweep=quickstart model.width=32,128,512 train.steps=100 seed=0 --activations 16
 """
 
 
@@ -24,10 +27,20 @@ Examples:
 @json_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--threads", default=1, show_default=True, help="torch threads.")
-def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, device: str, threads: int) -> None:
+@click.option("--activations", type=click.IntRange(1), metavar="STEPS", help="Instead: train so many steps; say how "
+              "large each layer's outputs are and how far they moved (the coordinate check of muP).")  # fmt: skip
+def measure(
+    arguments: tuple[str, ...],
+    multirun: bool,
+    json_path: str | None,
+    device: str,
+    threads: int,
+    activations: int | None,
+) -> None:
     """Time the models of a sweep: latency of one example, throughput at the best batch, memory, FLOPs.
 
     Nothing is trained and no data is opened. The rows go to results/NAME/efficiency.csv; `scaling report` shows them.
+    With --activations they go to activations.csv.
     """
     from scaling.devices import thread_environment
 
@@ -44,16 +57,36 @@ def measure(arguments: tuple[str, ...], multirun: bool, json_path: str | None, d
 
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
-    found = measure_runs(plan.runs, device=device, threads=threads, say=None if json_path == "-" else _say)
     look = forecast_plan(plan, read_group("launcher", plan.launcher))
+    say = None if json_path == "-" else _say
+    if activations is None:
+        name, rows = (
+            "efficiency",
+            [one.row() for one in measure_runs(plan.runs, device=device, threads=threads, say=say)],
+        )
+    else:
+        name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
     write_plan(plan, forecast_rows(look.forecasts))
-    rows = [one.row() for one in found]
-    path = plan.folder.path / "efficiency.csv"
+    path = plan.folder.path / f"{name}.csv"
     write_aside(path, to_csv(rows))
     if json_path is not None:
-        write_json({"models": rows}, json_path)
+        write_json({"models" if name == "efficiency" else "layers": rows}, json_path)
     if json_path != "-":
         click.echo(f"written: {path}")
+
+
+def _activations(plan: Plan, *, steps: int, device: str, quiet: bool) -> list[dict[str, Any]]:
+    from scaling.forecast.activations import activation_scales
+
+    rows = []
+    for run in plan.runs:
+        found = activation_scales(run, steps=steps, device=device)
+        rows += [one.row() for one in found]
+        last = {one.layer: one for one in found}
+        if not quiet:
+            moved = ", ".join(f"{layer} {one.change:.3g}" for layer, one in last.items())
+            click.echo(f"{' '.join(as_overrides(run.overrides)) or run.run_id}: outputs moved by {moved} (rms)")
+    return rows
 
 
 def _say(one: Efficiency) -> None:

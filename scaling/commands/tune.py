@@ -97,11 +97,13 @@ def tune(
 
 def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> list[Range]:
     """Return the ranges of the keys; UserError where there is not one for each, or one is none."""
-    from scaling.tune import Range
+    from scaling.tune import MOST_KEYS, Range
 
     keys = keys or ("optim.lr",)
     if len(keys) != len(bounds):
         raise UserError(f"found {len(keys)} --key and {len(bounds)} --range; wanted a range for each key, in turn")
+    if len(keys) > MOST_KEYS:
+        raise UserError(f"found {len(keys)} keys to tune at once; wanted {MOST_KEYS} at most; tune some later")
     for low, high in bounds:
         if not 0 < low < high:
             raise UserError(

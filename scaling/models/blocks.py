@@ -48,7 +48,12 @@ def zero_layer(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
 
 
 class Block(nn.Module):
-    """z + branch(norm(z)) where the norm is in front, norm(z + branch(z)) where it is behind; without skip, no z +."""
+    """z + branch(norm(z)) where the norm is in front, norm(z + branch(z)) where it is behind; without skip, no z +.
+
+    scale: what the branch is multiplied by (see mup.py).
+    """
+
+    scale = 1.0
 
     def __init__(self, width: int, branch: list[nn.Module], wiring: Wiring) -> None:
         super().__init__()
@@ -61,7 +66,7 @@ class Block(nn.Module):
         """Map features (n, width) to features (n, width)."""
         out = self.branch(z)
         if self.skip:
-            out = z + out
+            out = z + out if self.scale == 1 else torch.add(z, out, alpha=self.scale)
         return self.after(out) if len(self.after) else out
 
 

@@ -9,8 +9,8 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer, dense
 from scaling.config import ShareBelowOne
-from scaling.models.choices import Activation, HeadStart, Norm, Place
-from scaling.models.stack import Stack
+from scaling.models.choices import Activation, HeadStart, Norm, Parametrisation, Place
+from scaling.models.stack import Stack, check_bases
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +23,8 @@ class Bottleneck(Stack):
     """A linear embedding, `depth` blocks z <- z + Wc GELU(We LN(z)), a linear head without a norm before it.
 
     We expands `width` features to `expansion` x width, Wc contracts them again. `place` puts the norm before or after
-    a block; `skip` adds z; `dropout` follows the activation; `head_start` says how the head starts. Initialisation: see
-    scaling/models/blocks.py.
+    a block; `skip` adds z; `dropout` follows the activation; `head_start` says how the head starts
+    (scaling/models/blocks.py), `param` how starts and rates move with width and depth (scaling/models/mup.py).
     Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
@@ -40,6 +40,12 @@ class Bottleneck(Stack):
     dropout: ShareBelowOne = 0.0
     bias: bool = True
     head_start: HeadStart = "zero"
+    param: Parametrisation = "standard"
+    base_width: PositiveInt | None = None
+    base_depth: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        check_bases(self)
 
     def matrices(self) -> list[Layer]:
         """Count We and Wc."""

@@ -8,6 +8,7 @@ Activation = Literal["relu", "gelu"]
 Norm = Literal["layer", "batch", "none"]
 Place = Literal["pre", "post"]
 HeadStart = Literal["zero", "uniform"]
+Parametrisation = Literal["standard", "mup"]
 
 
 class Wiring:
@@ -20,3 +21,6 @@ class Wiring:
     dropout: float
     bias: bool
     head_start: HeadStart
+    param: Parametrisation
+    base_width: int | None
+    base_depth: int | None

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from scaling.accounting import Layer, dense, norm
+from scaling.errors import UserError
 from scaling.models.choices import Wiring
 
 if TYPE_CHECKING:
@@ -44,6 +45,36 @@ class Stack(Wiring):
 
         embed = dense_layer(prod(shape), self.width, bias=self.bias, generator=generator)
         blocks = [self.block(generator) for _ in range(self.depth)]
-        if self.head_start == "zero":
-            return Network(embed, blocks, zero_layer(self.width, outputs, bias=self.bias))
-        return Network(embed, blocks, dense_layer(self.width, outputs, bias=self.bias, generator=generator))
+        zero = self.head_start == "zero"
+        head = (
+            zero_layer(self.width, outputs, bias=self.bias)
+            if zero
+            else dense_layer(self.width, outputs, bias=self.bias, generator=generator)
+        )
+        network = Network(embed, blocks, head)
+        if self.param == "mup":
+            from scaling.models.mup import parametrise
+
+            assert self.base_width is not None, "checked when the model was read"
+            parametrise(network, self.width / self.base_width, self.depth / (self.base_depth or self.depth or 1))
+        return network
+
+
+def check_bases(model: Stack) -> None:
+    """Raise UserError where a width or depth is missing that mup scales from, or one is given that nothing reads."""
+    given = {name: getattr(model, name) for name in ("base_width", "base_depth")}
+    if model.param == "mup" and given["base_width"] is None:
+        raise UserError(
+            "found model.param=mup without model.base_width; wanted the width at which the learning rate was tuned, "
+            "where mup and standard agree; give it"
+        )
+    if model.param == "mup" and given["base_depth"] is not None and not model.skip:
+        raise UserError(
+            "found model.base_depth with model.skip=false; wanted blocks that add to their input, whose branches depth "
+            "scales; drop it, or set model.skip=true"
+        )
+    for name, value in given.items():
+        if model.param == "standard" and value is not None:
+            raise UserError(
+                f"found model.{name}={value} with model.param=standard, which reads none; drop it, or take mup"
+            )

@@ -1,4 +1,4 @@
-"""Parameter groups: which weights decay, and which take less than the run's learning rate."""
+"""Parameter groups: which weights decay, and which take less (or more) than the run's learning rate."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ from typing import Any
 
 from torch import nn
 
+from scaling.models.mup import rate_shares
 from scaling.models.parts import head_of, is_matrix
 
 
-def parameter_groups(module: nn.Module, weight_decay: float, *, body_share: float = 1.0) -> list[dict[str, Any]]:
+def parameter_groups(
+    module: nn.Module, weight_decay: float, *, body_share: float = 1.0, sgd: bool = False
+) -> list[dict[str, Any]]:
     """Return a module's parameters as an optimiser's groups, each in the order of the module; frozen ones are left out.
 
     weight_decay: of weight matrices, never of biases and norms. A group's key `share` is its share of the run's
-    learning rate: 1 for the head, `body_share` for all else.
+    learning rate: 1 for the head, `body_share` for all else, times that of the model's parametrisation for this kind of
+    optimiser (sgd: its steps are as large as the gradient), of which weight decay is independent.
     """
     head = set(head_of(module).parameters()) if body_share != 1 else set(module.parameters())
+    scaled = rate_shares(module, sgd=sgd)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if not parameter.requires_grad:
             continue
-        decay = weight_decay if is_matrix(parameter) else 0.0
-        groups.setdefault((1.0 if parameter in head else body_share, decay), []).append(parameter)
+        own = scaled[parameter]
+        decay = weight_decay / own if is_matrix(parameter) else 0.0
+        groups.setdefault(((1.0 if parameter in head else body_share) * own, decay), []).append(parameter)
     ordered = sorted(groups.items(), key=lambda item: (-item[0][1], item[0][0]))  # groups that decay come first
     return [{"params": found, "weight_decay": decay, "share": share} for (share, decay), found in ordered]

@@ -40,7 +40,7 @@ class SGD:
         from scaling.optim.groups import parameter_groups
 
         return DecoupledSGD(
-            parameter_groups(module, self.weight_decay, body_share=self.body_share),
+            parameter_groups(module, self.weight_decay, body_share=self.body_share, sgd=True),
             lr=self.lr,
             momentum=self.momentum,
             nesterov=self.nesterov,
