@@ -44,7 +44,8 @@ OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
 
 TABLE_OPTIONS = (
     click.argument("source", metavar="TABLE"),
-    click.option("--columns", multiple=True, metavar="N=NAME,…", help="Take N, D, C, loss, … from these columns."),
+    click.option("--columns", multiple=True, metavar='N="Model Size",…',
+                 help="Take N, D, C, loss, … from these columns; quote names with spaces."),
     click.option("--derive", multiple=True, metavar='"D = C/(6*N)"', help="Compute a column; may be repeated."),
     click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
                  help="all: also milestones of constant-rate runs."),
@@ -52,6 +53,8 @@ TABLE_OPTIONS = (
     click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ."),
     click.option("--keep", multiple=True, metavar="at_chance,…", help="Runs to use although flagged."),
     click.option("--task", help="The task, where the table has several."),
+    click.option("--run-column", metavar="COLUMN|none",
+                 help="Names the run of each row, where rows are milestones; none: each row is a run."),
     click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
                  help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
 )  # fmt: skip
@@ -89,15 +92,16 @@ class TableChoice:
 
     def table(self) -> pd.DataFrame:
         """Read the table, with its columns renamed and derived, and N and C counted as asked."""
-        from analysis.table.read import derive_column, load_table, rename_columns
+        from analysis.table.read import derive_column, load_table, read_table, rename_columns
 
-        table = load_table(self.source)
+        table = read_table(self.source)
         if self.convention == "paper":
             from analysis.estimates.conventions import as_the_paper_counts
 
             table = as_the_paper_counts(table)
         if self.columns:
             table = rename_columns(table, self.columns)
+        table = load_table(table)
         for assignment in self.derive:
             table = derive_column(table, assignment)
         return table
@@ -128,10 +132,12 @@ def table_options(command: Command) -> Command:
         pool: Sequence[str],
         keep: Sequence[str],
         task: str | None,
+        run_column: str | None,
         convention: str,
         **rest: Any,
     ) -> Any:
         selection = {"rows": rows, "where": where, "pool": words(pool), "keep": words(keep), "task": task}
+        selection["run_column"] = run_column
         return command(TableChoice(source, parse_columns(columns), derive, selection, convention), **rest)
 
     wrapped.__doc__ = command.__doc__

@@ -122,15 +122,16 @@ def show_backtest(found: Backtest) -> None:
     known = not isnan(found.scores[0].coverage)
     how_far = f", its intervals held up to {times(found.supported)} ahead" if known else ""
     out.print(f"cut by {escape(found.by)}; best ahead: [bold]{escape(found.best)}[/]{how_far}")
+    notes(out, found.warnings)
     notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
 
-def show_line(out: Console, name: str, line: PowerLine | None) -> None:
+def show_line(out: Console, name: str, line: PowerLine | None, x: str = "C") -> None:
     """Print a power line."""
     if line is None:
         return
     ends = f" {interval(line.exponent_interval, exponent)}" if line.exponent_interval else ""
-    law = f"{number(line.coefficient)} · C^[bold]{exponent(line.exponent)}[/]{ends}"
+    law = f"{number(line.coefficient)} · {escape(x)}^[bold]{exponent(line.exponent)}[/]{ends}"
     out.print(f"{name} = {law}  ({line.n} points, R² {number(line.r2)})")
 
 
@@ -143,8 +144,8 @@ def show_frontier(found: Frontier, law: Fit | None) -> None:
     ]
     out.print(table((found.x, found.y, "N", "D", "runs", ""), rows, right=[0, 1, 2, 3, 4]))
     out.print(f"rule {found.rule}: {len(found.points)} of {found.n_cells} settings are on the frontier")
-    show_line(out, "N*", found.N_line)
-    show_line(out, "D*", found.D_line)
+    show_line(out, "N*", found.N_line, found.x)
+    show_line(out, "D*", found.D_line, found.x)
     notes(out, found.warnings)
     if law is not None:
         out.print()

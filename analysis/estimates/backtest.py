@@ -27,6 +27,7 @@ class Backtest:
     by: str
     level: float
     scores: tuple[Score, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def best(self) -> str:
@@ -64,18 +65,19 @@ def backtest(
     laws: without any, those of N and D where the table has both and x is not named, else those of one variable.
     resamples: 0 ranks by the error alone. options: those of fit. Raises `Refusal` where no law can be tested.
     """
-    from analysis.table.columns import require_columns
+    from analysis.table.columns import as_numbers
     from analysis.table.read import load_table
+    from analysis.table.remarks import remarks_of
     from analysis.table.select import select_rows
 
     asked = settings_of(resamples=resamples, level=level, **options)
     rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
     by = by or size_column(rows, x)
-    require_columns(rows, [by])
+    rows = as_numbers(rows, [by])
     tried = tuple(map(get_law, laws)) or candidates(rows, x)
     chosen = Selection(rows=asked.selection.rows, pool=asked.selection.pool, keep=asked.selection.keep)
     scores = score_laws(rows, tried, y=y, x=x, by=by, settings=replace(asked, selection=chosen))
-    return Backtest(by, level, tuple(scores))
+    return Backtest(by, level, tuple(scores), remarks_of(rows))
 
 
 def check_laws(laws: Sequence[str]) -> None:

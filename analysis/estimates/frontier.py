@@ -12,7 +12,8 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.table.cells import cells, resampled_means
-from analysis.table.columns import require_columns
+from analysis.table.columns import as_numbers
+from analysis.table.remarks import remarks_of
 
 PER_DECADE = 5
 """Compute bins in a decade, for the rule envelope in a table without budgets."""
@@ -73,8 +74,9 @@ class Frontier:
 
     def table(self) -> pd.DataFrame:
         """Return the points as a table that can be fitted."""
-        names = {"x": self.x, "y": self.y}
-        return pd.DataFrame([point.to_dict() for point in self.points]).rename(columns=names)
+        points = pd.DataFrame([point.to_dict() for point in self.points])
+        own = points.drop(columns=[name for name in (self.x, self.y) if name in points.columns])
+        return own.assign(**{self.x: points["x"], self.y: points["y"]})
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
@@ -112,9 +114,8 @@ def frontier(
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
-    require_columns(rows, [x, y])
-    rows = _complete(rows, x)
-    table = cells(rows, y).sort_values(x, kind="stable", ignore_index=True)
+    rows = _complete(as_numbers(rows, [x, y]), x)
+    table = cells(rows, y, x).sort_values(x, kind="stable", ignore_index=True)
     if (table[[x, y]] <= 0).any(axis=None):
         raise UserError(f"found a {x} or {y} that is zero or below; a frontier in log-log wants positive numbers")
     bins = _bins(table, x)
@@ -123,16 +124,16 @@ def frontier(
     points = _points(table, chosen, bins, x, y)
     if len(points) < MIN_POINTS:
         raise Refusal(f"the frontier has {len(points)} points; wanted {MIN_POINTS} or more, at different {x}")
-    draws = _draws(table, resampled_means(rows, table, y, resamples, seed), bins, choose, (x, y))
-    warnings = _warnings(points, len(draws), resamples)
+    draws = _draws(table, resampled_means(rows, table, y, resamples, seed, x), bins, choose, (x, y))
+    warnings = (*remarks_of(rows), *_warnings(points, len(draws), resamples))
     return Frontier(
         rule=rule,
         y=y,
         x=x,
         points=points,
         line=_line(points, "y", [d[0] for d in draws], level),
-        N_line=_line([p for p in points if not p.edge], "N", [d[1] for d in draws], level),
-        D_line=_line([p for p in points if not p.edge], "D", [d[2] for d in draws], level),
+        N_line=None if x == "N" else _line([p for p in points if not p.edge], "N", [d[1] for d in draws], level),
+        D_line=None if x == "D" else _line([p for p in points if not p.edge], "D", [d[2] for d in draws], level),
         n_cells=len(table),
         level=level,
         resamples=len(draws),

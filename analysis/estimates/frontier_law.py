@@ -37,7 +37,8 @@ def fit_frontier(
     from analysis.fitting.fit import fit
 
     options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed}
-    found = fit(front.table(), law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]
+    points = front.table()[[front.x, front.y]]
+    found = fit(points, law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]
     return _with_chosen_anew(found, front) if law == "power" else found
 
 

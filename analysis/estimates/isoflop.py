@@ -14,7 +14,8 @@ from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells, scatter
-from analysis.table.columns import require_columns
+from analysis.table.columns import as_numbers
+from analysis.table.remarks import remarks_of
 from analysis.table.select import RECIPE
 
 BRACKETED = 0.9
@@ -113,7 +114,7 @@ def isoflop(
     relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one seed. Raises
     `Refusal` where no budget has three sizes.
     """
-    require_columns(rows, ["N", "C", y])
+    rows = as_numbers(rows, ["N", "C", y])
     if (rows[["N", "C", y]] <= 0).any(axis=None):
         raise UserError(f"found an N, C or {y} that is zero or below; valleys in log N want positive numbers")
     if "D" not in rows.columns:
@@ -138,7 +139,7 @@ def isoflop(
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise) else 0,
-        warnings=(*_short(table), *_warnings(minima, N_law, noise, y)),
+        warnings=(*remarks_of(rows), *_short(table), *_warnings(minima, N_law, noise, y)),
     )
 
 

@@ -173,7 +173,7 @@ def warnings(
     unsettled: float | None,
 ) -> tuple[str, ...]:
     """Return sentences that a reader of the numbers should know. E: the law's floor, where it has one."""
-    said = [f"weak fit: {reason}" for reason in certificate.reasons]
+    said = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
     if E is not None and points.y.min() < E:
         said.append(
             f"E ({measured(E)}) lies above the smallest response seen ({measured(points.y.min())}): it is no floor"

@@ -11,6 +11,7 @@ from analysis.fitting.holdout import candidates, score_laws, size_column
 from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law, settings_of
+from analysis.fitting.verdict.pooling import with_pooling
 from analysis.fitting.verdict.rule import with_verdict
 from analysis.laws import Law, get_law
 
@@ -39,11 +40,13 @@ def fit(
     pool: Sequence[str] = (),
     keep: Sequence[str] = (),
     task: str | None = None,
+    run_column: str | None = None,
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
     law: a name, "module:LAW", a law, or "auto": the one that backtests best. x: the variable of a law of one variable
-    (C where there is one). rows, where, pool, keep, task: which rows are used. objective, delta, space: by default that
+    (C where there is one). rows, where, pool, keep, task: which rows are used;
+    run_column: whose milestones they are. objective, delta, space: by default that
     of Hoffmann et al. 2022, the sum over points of a Huber loss on log y. weights: "seeds" weighs by the inverse
     variance of seeds.
 
@@ -61,6 +64,7 @@ def fit(
         pool=pool,
         keep=keep,
         task=task,
+        run_column=run_column,
         resamples=resamples,
         resample=resample,
         interval=interval,
@@ -74,7 +78,8 @@ def fit(
         tried = errors_ahead(frame, y=y, x=x, settings=settings)
         law = next(iter(tried))
     chosen = get_law(law)
-    return with_verdict(fit_law(frame, chosen, y=y, x=x, settings=settings, tried=tried), chosen, settings)
+    found = with_pooling(fit_law(frame, chosen, y=y, x=x, settings=settings, tried=tried))
+    return with_verdict(found, chosen, settings)
 
 
 def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:

@@ -12,10 +12,12 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
-from analysis.wording import counted
+from analysis.wording import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis.table.mixtures import Mixture
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Selection:
     pool: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     task: str | None = None
+    run_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Points:
     flops_per_nd: float
     y_se: float
     data_hash: str
+    remarks: tuple[str, ...] = ()
+    mixtures: tuple[Mixture, ...] = ()
 
     @property
     def n(self) -> int:
@@ -64,12 +69,14 @@ class Points:
         seed = None if self.seed is None else codes(self.seed[mask])
         inputs = {name: x[mask] for name, x in self.inputs.items()}
         parts = {"y": self.y[mask], "run": codes(self.run[mask]), "seed": seed, "weights": self.weights[mask]}
-        return replace(self, inputs=inputs, **parts)
+        return replace(self, inputs=inputs, mixtures=tuple(one.take(mask) for one in self.mixtures), **parts)
 
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
-    from analysis.table.columns import require_columns
+    from analysis.table.columns import as_numbers
+    from analysis.table.mixtures import mixtures_of
+    from analysis.table.remarks import remarks_of
     from analysis.table.select import RECIPE, origins, select_rows
 
     columns = input_columns(table, law, x)
@@ -77,7 +84,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         raise UserError(f"found {y} as the response and as what it depends on; wanted two columns; choose another")
     free = (*selection.pool, *(column for column in columns.values() if column in RECIPE))
     chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
-    require_columns(chosen, list(columns.values()))
+    chosen = as_numbers(chosen, list(columns.values()))
     chosen, repeated = _without_repeats(chosen, [*columns.values(), y])
     if repeated:
         left_out = [*left_out, f"{counted(repeated, 'row')} that repeat another"]
@@ -94,6 +101,8 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         flops_per_nd=_flops_per_nd(chosen),
         y_se=_median(chosen, f"{y}_se"),
         data_hash=_hash(values, response),
+        remarks=remarks_of(chosen, mixed=False),
+        mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
     )
     check(points, law)
     return points
@@ -113,6 +122,8 @@ def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
 
 def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:
     """Return the table's column for each input of the law."""
+    from analysis.table.roles import proposals
+
     if not law.of_one_variable:
         if x is not None:
             raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
@@ -120,7 +131,7 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
         if missing:
             raise UserError(
                 f"found no column {missing[0]!r}, which the law {law.name} needs (it needs {', '.join(law.inputs)}); "
-                f"the table has {', '.join(map(str, table.columns[:40]))}; name it with --columns"
+                f"the table has {listed(table.columns)}; {proposals(table, missing[0])}"
             )
         return {name: name for name in law.inputs}
     if x is None:

@@ -41,10 +41,11 @@ def settings_of(
     pool: Sequence[str] = (),
     keep: Sequence[str] = (),
     task: str | None = None,
+    run_column: str | None = None,
     **how: Any,
 ) -> Settings:
     """Check the options of fit, by their names there. how: the fields of `How`. Raises `UserError`."""
-    selection = Selection(rows, where, tuple(pool), tuple(keep), task)
+    selection = Selection(rows, where, tuple(pool), tuple(keep), task, run_column)
     return Settings(Objective(objective, delta, space), How(**how), selection, weights)
 
 

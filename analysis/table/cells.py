@@ -20,13 +20,13 @@ SPREAD = 0.3
 """Decades of C that runs of one budget may spread over."""
 
 
-def cells(rows: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Average y over the runs that differ in nothing but their seed.
+def cells(rows: pd.DataFrame, y: str, x: str = "C") -> pd.DataFrame:
+    """Average y over the runs that differ in nothing but their seed. x: a column in which they agree too.
 
     Columns: those of the identity that the table has; y; n (runs); spread (relative standard deviation, NaN for one
     run); cell (its number in order of appearance); run_ids (list, where there are any).
     """
-    keys = [name for name in IDENTITY if name in rows.columns and name != y]
+    keys = _keys(rows, y, x)
     require_columns(rows, [name for name in ("N", "D", "C", y) if name in rows.columns])
     numbers = rows.assign(**{y: pd.to_numeric(rows[y])})
     groups = numbers.groupby(keys, dropna=False, sort=False)
@@ -39,19 +39,24 @@ def cells(rows: pd.DataFrame, y: str) -> pd.DataFrame:
     return mean
 
 
+def _keys(rows: pd.DataFrame, y: str, x: str = "C") -> list[str]:
+    """Return the columns that runs of one cell share."""
+    return [name for name in dict.fromkeys([*IDENTITY, x]) if name in rows.columns and name != y]
+
+
 def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
     """Return the relative deviations of runs from their cell's mean, scaled up since that mean is theirs.
 
     Cells of one run are left out; the result may be empty.
     """
-    keys = [name for name in IDENTITY if name in rows.columns and name != y]
+    keys = _keys(rows, y)
     groups = rows.groupby(keys, dropna=False, sort=False)[y]
     mean, n = groups.transform("mean").to_numpy(float), groups.transform("size").to_numpy(float)
     many = n > 1
     return (rows[y].to_numpy(float)[many] / mean[many] - 1) * np.sqrt(n[many] / (n[many] - 1))
 
 
-def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, seed: int) -> np.ndarray:
+def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, seed: int, x: str = "C") -> np.ndarray:
     """Resample the runs of each cell, with replacement; return the (k, cells) means, in the order of the table's cells.
 
     All milestones of a run, and the stages that started from them, are drawn together. Deviations are scaled up since a
@@ -59,7 +64,7 @@ def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, see
     """
     if k == 0 or (table["n"] > 1).mean() < 0.5:
         return np.empty((0, len(table)))
-    keys = [name for name in IDENTITY if name in rows.columns and name != y]
+    keys = _keys(rows, y, x)
     cell = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
     position = np.empty(len(table), dtype=int)
     position[table["cell"].to_numpy(int)] = np.arange(len(table))

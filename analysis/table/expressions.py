@@ -43,7 +43,7 @@ def mask(table: pd.DataFrame, condition: str) -> pd.Series:
 
 
 def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
-    """Give columns in backticks a plain name."""
+    """Give columns in backticks, and columns such as config.lr and Model Size that stand there as they are, a name."""
     named: dict[str, str] = {}
 
     def plain(match: re.Match[str]) -> str:
@@ -52,7 +52,20 @@ def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
         return named.setdefault(match[1], f"column_{len(named)}_in_backticks")
 
     source = re.sub(r"`([^`]*)`", plain, expression.strip())
+    odd = [str(name) for name in table.columns if not str(name).isidentifier() and not _is_arithmetic(str(name), table)]
+    if odd:
+        words = "|".join(re.escape(name) for name in sorted(odd, key=len, reverse=True))
+        outside = re.compile(rf"""('[^']*'|"[^"]*")|(?<![\w.])({words})(?![\w.])""")
+        source = outside.sub(
+            lambda match: match[1] or named.setdefault(match[2], f"column_{len(named)}_in_backticks"), source
+        )
     return table.assign(**{new: table[old] for old, new in named.items()}), source
+
+
+def _is_arithmetic(name: str, table: pd.DataFrame) -> bool:
+    """Tell whether a column's name reads as arithmetic of other columns, such as val/loss beside val and loss."""
+    parts = re.split(r"\s*[-+*/%]\s*", name)
+    return (len(parts) > 1 and set(parts) <= set(map(str, table.columns))) or not re.search(r"[A-Za-z]", name)
 
 
 def _check(source: str, table: pd.DataFrame, expression: str) -> None:
@@ -65,7 +78,7 @@ def _check(source: str, table: pd.DataFrame, expression: str) -> None:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if not isinstance(node, ALLOWED):
-            raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}')
+            raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}; odd names in `backticks`')
         if isinstance(node, ast.Call) and (
             node.keywords or not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS
         ):

@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.expressions import evaluate
+from analysis.table.formats import check_names, one_line, read_file
+from analysis.table.remarks import given
+from analysis.table.roles import recognise
 from analysis.wording import listed
 
 
 def load_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
-    """Read a results folder, or a csv, parquet or jsonl file; a DataFrame passes through.
+    """Read a results folder, or a file of a table (csv, tsv, json, jsonl, xlsx, parquet, packed too); or a DataFrame.
 
-    Raises `UserError` where there is nothing to read, or it cannot be read.
+    Columns of ours that it lacks (N, D, C, loss, …) are taken from columns that others name so (params, tokens, flops,
+    val_loss, …) where one alone may stand for them, with a remark. Raises `UserError` where there is nothing to read,
+    or it cannot be read.
     """
+    return recognise(read_table(source))
+
+
+def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Do the same, and leave the columns as they are named."""
+    convert = getattr(source, "to_pandas", None)  # a table of pyarrow or polars
+    source = convert() if convert else source
     if isinstance(source, pd.DataFrame):
+        check_names(source)
         return source
-    path = Path(source)
+    if not isinstance(source, str | Path):
+        raise UserError(
+            f"found a {type(source).__name__}; wanted a pandas DataFrame (pandas.DataFrame({{...}})), or the path of a "
+            "results folder or of a table"
+        )
+    path = Path(source).expanduser()
     if path.is_dir():
         from analysis.table.results import read_results
 
         return read_results(path)
     if not path.exists():
         raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
-    table = _read_file(path)
+    table = read_file(path)
     if table.empty:
         raise UserError(f"{path} has no rows; wanted at least one run")
     return table
-
-
-def _read_file(path: Path) -> pd.DataFrame:
-    readers: dict[str, Callable[[Path], pd.DataFrame]]
-    readers = {"csv": _read_csv, "parquet": pd.read_parquet, "jsonl": _read_jsonl, "ndjson": _read_jsonl}
-    kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
-    if kind not in readers:
-        raise UserError(f"found {path.name}; wanted a results folder or a file named *.csv, *.parquet or *.jsonl")
-    try:
-        return readers[kind](path)
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path} is empty; wanted a line of column names and rows below it") from None
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read as {kind}: {_one_line(error)}") from error
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -63,7 +65,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         else:
             table.to_json(target, orient="records", lines=True)
     except OSError as error:
-        raise UserError(f"cannot write {target}: {_one_line(error)}") from error
+        raise UserError(f"cannot write {target}: {one_line(error)}") from error
 
 
 def concatenate(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -82,6 +84,8 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFr
         raise UserError(f"found no column {missing[0]!r}; the table has {listed(table.columns)}")
     taken = {new: table[old] for new, old in columns.items()}
     moved = {old for new, old in columns.items() if old != new and old not in columns}
+    for new in columns:
+        table = given(table, new)
     return table.drop(columns=[*moved, *(new for new in columns if new in table.columns)]).assign(**taken)
 
 
@@ -91,23 +95,4 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
     name = name.strip()
     if not equals or expression.startswith("=") or not name.isidentifier():
         raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
-    return table.assign(**{name: evaluate(table, expression.strip())})
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    head = pd.read_csv(path, nrows=0)
-    words = {column: str for column in ("run_id", "lr_rule", "overrides", "flags") if column in head.columns}
-    return pd.read_csv(path, dtype=words)
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is no object of column: value")
-    return pd.DataFrame(rows)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return given(table, name).assign(**{name: evaluate(table, expression.strip())})

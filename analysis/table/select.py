@@ -9,13 +9,20 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.table.columns import numbers_of, require_columns
+from analysis.table.clusters import with_runs
+from analysis.table.columns import as_numbers
 from analysis.table.expressions import mask
+from analysis.table.mixtures import with_mixtures
+from analysis.table.remarks import with_remarks
+from analysis.table.statuses import UNFINISHED, status_word, statuses, unknown
+from analysis.table.units import doubtful_units
 from analysis.wording import counted, listed
 
 RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
 """Columns in which runs that are fitted together must agree, unless pool names them: recipes move exponents."""
-KEEPABLE = ("at_chance", "diverged", "extra")
+KEEPABLE = ("at_chance", "extra", *UNFINISHED)
+COUNTS = ("N", "D", "C", "D_unique", "width", "depth")
+"""Columns of counts, which are read as numbers however they are written."""
 OWN_TASK = "test"
 """The task of training runs; other tasks are those of stages."""
 
@@ -29,21 +36,20 @@ def select_rows(
     pool: Sequence[str] = (),
     keep: Sequence[str] = (),
     task: str | None = None,
+    run_column: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Choose the rows a fit of y may use, and say in sentences which were left out and why.
 
-    Left out: runs failed, missing or diverged; runs at chance, unless keep names it; rows without a finite y;
-    milestones, unless rows is "all" (for constant-rate runs only). Recipe columns that differ are refused unless pool
-    names them. A rule that looks at a column does nothing where the table has no such column.
+    Left out: runs that did not finish (the words of `table.statuses`, in any case) or that are at chance, unless keep
+    names their word; rows without a finite y; milestones, unless rows is "all" (for constant-rate runs only). Recipe
+    columns that differ are refused unless pool names them. A rule that looks at a column does nothing where the table
+    has no such column. run_column: names the run of each row, where rows are milestones ("none": each row is a run).
+    What else is worth knowing (columns that were guessed, units in doubt, clusters) stands in the rows' remarks.
     """
-    if rows not in ("final", "all"):
-        raise UserError(f"found rows={rows!r}; wanted 'final' or 'all'")
-    unknown = sorted(set(keep) - set(KEEPABLE))
-    if unknown:
-        raise UserError(f"found keep={unknown[0]!r}; wanted one of {', '.join(KEEPABLE)}")
-    require_columns(table, [y])
+    check_choice(rows, keep)
+    table = as_numbers(table, [*(name for name in COUNTS if name in table.columns), y])
     left_out: list[str] = []
-    chosen = _settled(table, set(keep), left_out)
+    chosen = _settled(table, {status_word(word) for word in keep}, left_out)
     chosen = _where(chosen, where, left_out)
     chosen = _one_task(chosen, task)
     chosen = _final(chosen, rows, left_out)
@@ -51,7 +57,18 @@ def select_rows(
     if chosen.empty:
         raise UserError(f"no row is left to fit {y} ({'; '.join(left_out) or 'the table is empty'}); wanted some runs")
     _same_recipe(chosen, pool)
-    return chosen.reset_index(drop=True), left_out
+    chosen = with_runs(chosen.reset_index(drop=True), run_column)
+    chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen))
+    return with_mixtures(chosen, pool, y), left_out
+
+
+def check_choice(rows: str, keep: Sequence[str]) -> None:
+    """Raise `UserError` for unknown rows or words to keep."""
+    if rows not in ("final", "all"):
+        raise UserError(f"found rows={rows!r}; wanted 'final' or 'all'")
+    unknown_words = [word for word in keep if status_word(word) not in KEEPABLE]
+    if unknown_words:
+        raise UserError(f"found keep={unknown_words[0]!r}; wanted one of {', '.join(KEEPABLE)}")
 
 
 def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -118,9 +135,11 @@ def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.Dat
             left_out.append(f"{counted(_n_runs(table[these]), 'run')} {said}")
             out.loc[these] = True
 
-    for word in ("missing", "failed", "diverged"):
-        if "status" in table.columns and word not in keep:
-            leave_out(table["status"].astype(str) == word, word)
+    words = statuses(table)
+    if words is not None:
+        for word in UNFINISHED:
+            if word not in keep:
+                leave_out(words == word, word.replace("_", " "))
     if "extra" in table.columns and "extra" not in keep:
         leave_out(table["extra"].fillna(False).astype(bool), "no longer in the sweep (--keep extra uses them)")
     if "flags" in table.columns and "at_chance" not in keep:
@@ -128,6 +147,17 @@ def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.Dat
         at_chance = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool)
         leave_out(at_chance, "at chance (--keep at_chance uses them)")
     return table[~out]
+
+
+def _odd_statuses(chosen: pd.DataFrame) -> list[str]:
+    """Name words in a column of statuses that are not known, whose rows are used all the same."""
+    words = statuses(chosen)
+    odd = [] if words is None else unknown(words)
+    return (
+        [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
+        if odd
+        else []
+    )
 
 
 def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
@@ -156,7 +186,7 @@ def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
 def _finite(table: pd.DataFrame, y: str, left_out: list[str]) -> pd.DataFrame:
     if table.empty:
         return table
-    finite = np.isfinite(numbers_of(table[y], y))
+    finite = np.isfinite(table[y].to_numpy(float))
     if not finite.all():
         left_out.append(f"{counted(int((~finite).sum()), 'row')} without a finite {y}")
     return table[finite]

@@ -174,7 +174,7 @@ def test_figures_are_saved_where_asked(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["fit", "{csv}"], 2, "no column 'N'"),
+        (["fit", "{csv}"], 2, "no column 'D'"),
         (["fit", "{csv}", "--columns", "N=Size"], 2, "no column 'Size'; the table has Model Size"),
         (["fit", "{csv}", "--columns", "nonsense"], 2, "wanted NAME=COLUMN pairs"),
         (["fit", "{csv}", "--columns", "N=Model Size,N=loss"], 2, "two columns for N"),

@@ -1,0 +1,232 @@
+"""What pooling runs of several kinds (data sets, optimisers, rates) does to a law's exponents; refused where far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import Refusal
+from analysis.fitting.certificate import information
+from analysis.fitting.objective import Problem, residuals
+from analysis.fitting.solver import solve
+from analysis.fitting.verdict.misfit import tail
+from analysis.laws.base import Array, Evaluation, Inputs, Law
+from analysis.numbers import exponent, interval, number
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+    from analysis.table.mixtures import Mixture
+
+UNLIKELY = 0.01
+"""p value below which the kinds differ."""
+MOST_LEVELS = 8
+"""Values of a setting beyond which it enters as a smooth curve, not as a factor for each value."""
+TOLD = 0.03
+"""Share of an exponent's own information that has to be left beside the kinds, else their effects are one."""
+MANY = 4
+"""Points a parameter from which a kind is fitted alone."""
+SURE = 4.0
+"""Standard deviations by which the exponents of two kinds lie apart where they differ."""
+LITTLE = 0.1
+"""Share of an exponent by which they lie apart at least."""
+STARTS = 6
+
+
+@dataclass(frozen=True)
+class Factored(Law):
+    """A law times a factor of its own for each kind of run: log f + sum_k t_k z_k, with z (k, n) in design."""
+
+    base: Law | None = None
+    design: Array | None = None
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f with first derivatives."""
+        assert self.base is not None
+        assert self.design is not None
+        p, z = len(self.base.params), self.design
+        inner = self.base.evaluate(theta[:p], inputs)
+        shift = np.einsum("kb,kn->bn", theta[p:], z)
+        return Evaluation(
+            inner.h + shift, lambda: [*inner.gradient(), *(np.broadcast_to(row, shift.shape) for row in z)], None
+        )
+
+    def box(self) -> tuple[Array, Array]:
+        """Return the base's bounds, and wide ones of the factors' logarithms."""
+        assert self.base is not None
+        assert self.design is not None
+        low, high = self.base.box()
+        wide = np.full(len(self.design), 20.0)
+        return np.concatenate([low, -wide]), np.concatenate([high, wide])
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a factor for each kind does: the p value of the kinds' difference, and the exponents beside it."""
+
+    p_value: float
+    exponents: dict[str, float]
+
+
+def with_pooling(found: Fit) -> Fit:
+    """Add to a fit what pooling its kinds of runs does to its exponents.
+
+    Raises `Refusal` where that moves one beyond its interval, unless the user pools that column.
+    """
+    said = []
+    for mixture in found.engine.points.mixtures:
+        sentence, beyond = _weigh(found, mixture)
+        if beyond and not mixture.pooled:
+            raise Refusal(f"{sentence}; {_what_to_do(mixture)}")
+        said.append(sentence)
+    return replace(found, warnings=(*found.warnings, *said)) if said else found
+
+
+def _weigh(found: Fit, mixture: Mixture) -> tuple[str, bool]:
+    """Return a sentence on one column, and whether pooling it moves an exponent beyond its interval."""
+    columns = found.engine.points.columns
+    if mixture.follows in columns.values():
+        return f"{mixture.words}; each value goes with one {mixture.follows}: their effects are one", False
+    with np.errstate(all="ignore"):
+        apart, moved = _apart(alone(found, mixture)), unpooled(found, mixture)
+    if apart:
+        return f"{mixture.words}, and {apart}", True
+    if moved is None:
+        return f"{mixture.words}; they go with the sizes, so that their effect on an exponent cannot be told", False
+    if not moved.p_value < UNLIKELY:
+        return f"{mixture.words}; they do not differ visibly", False
+    ends = _ends(found)
+    far = [name for name, value in moved.exponents.items() if not ends[name][0] <= value <= ends[name][1]]
+    told = [
+        f"{name} would be {exponent(moved.exponents[name])}, where pooling gives {exponent(found.params[name])} "
+        f"{interval(ends[name], exponent)}"
+        for name in far or moved.exponents
+    ]
+    what = ", ".join(told) or f"they differ (p {number(moved.p_value, 1)})"
+    beside = "its effect taken out" if _is_smooth(mixture) else "a factor of its own for each"
+    return f"{mixture.words}: with {beside}, {what}", bool(far)
+
+
+def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
+    """Fit the law again with a factor for each kind; None where the points cannot tell kinds and exponents apart."""
+    problem, theta, points = found.engine.problem, found.engine.theta, found.engine.points
+    design = _design(mixture)
+    slopes, _ = information(problem, theta, np.ones(problem.n))
+    names = list(problem.law.exponents)
+    spare = problem.n - len(theta) - len(design)
+    if spare < 3 or not _told_apart(slopes, design, [problem.law.params.index(name) for name in names]):
+        return None
+    law = Factored(problem.law.name, (*problem.law.params, *map(str, range(len(design)))), problem.law.inputs, "", "")
+    wider = replace(problem, law=replace(law, base=problem.law, design=design))
+    drawn = problem.law.starts(problem.inputs, _log_y(problem), points.weights, STARTS, np.random.default_rng(0))
+    starts = np.concatenate([theta[:, None], drawn], axis=1)
+    solution = solve(wider, np.concatenate([starts, np.zeros((len(design), starts.shape[1]))]), weights=points.weights)
+    best = solution.theta[:, int(np.argmin(solution.value))]
+    inner = dict(zip(problem.law.params, problem.law.unscale(best[: len(theta)], problem.units).tolist(), strict=True))
+    return Moved(_p_value(wider, found, best, len(design)), {name: inner[name] for name in names})
+
+
+def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
+    """Name an exponent in which two kinds differ surely, and by more than a little; empty where none is."""
+    for (value, here), (other, there) in combinations(own.items(), 2):
+        for name, (mean, deviation) in here.items():
+            gap, sure = abs(mean - there[name][0]), SURE * float(np.hypot(deviation, there[name][1]))
+            if gap > max(sure, LITTLE * abs(mean)):
+                return f"{name} of {value} alone is {exponent(mean)}, of {other} alone {exponent(there[name][0])}"
+    return ""
+
+
+def alone(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, float]]]:
+    """Fit the law to each kind alone that has points for it: its exponents, each with its standard deviation."""
+    problem, points = found.engine.problem, found.engine.points
+    names, own = list(problem.law.exponents), {}
+    for k, value in enumerate(mixture.values[:MOST_LEVELS]):
+        here = mixture.code == k
+        if here.sum() < MANY * len(found.engine.theta):
+            continue
+        inputs = {name: x[here] for name, x in problem.inputs.items()}
+        part, some = replace(problem, inputs=inputs, response=problem.response[here]), points.take(here)
+        drawn = problem.law.starts(inputs, _log_y(part), some.weights, STARTS, np.random.default_rng(0))
+        starts = np.concatenate([found.engine.theta[:, None], drawn], axis=1)
+        solution = solve(part, starts, weights=some.weights)
+        theta = solution.theta[:, int(np.argmin(solution.value))]
+        outer, deviations = problem.law.unscale(theta, problem.units), _deviations(part, theta)
+        where = [problem.law.params.index(name) for name in names]
+        own[value] = {name: (float(outer[i]), float(deviations[i])) for name, i in zip(names, where, strict=True)}
+    return own
+
+
+def _design(mixture: Mixture) -> Array:
+    """Return the columns (k, n) that stand for the kinds: a factor each, or a parabola of a setting's logarithm."""
+    if mixture.numbers is not None and _is_smooth(mixture):
+        logs = np.log(mixture.numbers)
+        unit = (logs - logs.mean()) / max(float(logs.std()), 1e-12)
+        return np.stack([unit, unit**2 - (unit**2).mean()])
+    return (mixture.code[None, :] == np.arange(1, len(mixture.values))[:, None]).astype(float)
+
+
+def _log_y(problem: Problem) -> Array:
+    return problem.response if problem.objective.space == "log" else np.log(np.maximum(problem.response, 1e-3))
+
+
+def _is_smooth(mixture: Mixture) -> bool:
+    return mixture.numbers is not None and len(mixture.values) > MOST_LEVELS
+
+
+def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:
+    """Tell whether each of these parameters keeps some of its own information beside the design."""
+    for i in which:
+        others = np.delete(slopes, i, axis=0)
+        alone, beside = _outside(slopes[i], others), _outside(slopes[i], np.concatenate([others, design]))
+        if beside < TOLD * alone:
+            return False
+    return True
+
+
+def _outside(row: Array, others: Array) -> float:
+    """Return the square of what a row has outside of the span of others."""
+    weights, *_ = np.linalg.lstsq(others.T, row, rcond=1e-10)
+    return float(((row - weights @ others) ** 2).sum())
+
+
+def _p_value(wider: Problem, found: Fit, theta: Array, more: int) -> float:
+    """Return the F test of the factors, over runs (rows of one run by their mean), with far residuals drawn in."""
+    before, after = found.engine.residuals, residuals(wider, theta[:, None])[0]
+    run = found.engine.points.run
+    count = np.bincount(run)
+    before, after = (np.bincount(run, rest) / np.sqrt(count) for rest in (before, after))
+    edge = max(4 * 1.4826 * float(np.median(np.abs(after))), float(np.quantile(np.abs(before), 0.9)), 1e-300)
+    left, was = (float((np.clip(rest, -edge, edge) ** 2).sum()) for rest in (after, before))
+    spare = len(count) - len(theta)
+    if spare < 1 or left <= 0:
+        return 1.0
+    return tail(max(0.0, was - left) / more / (left / spare), more, spare)
+
+
+def _ends(found: Fit) -> dict[str, tuple[float, float]]:
+    """Return the intervals of the exponents: the fit's own, or by the normal formula where it has none."""
+    names = list(found.engine.problem.law.exponents)
+    if found.intervals:
+        return {name: found.intervals[name] for name in names}
+    engine, many = found.engine, NormalDist().inv_cdf((1 + found.level) / 2)
+    wide = dict(zip(engine.problem.law.params, many * _deviations(engine.problem, engine.theta), strict=True))
+    return {name: (found.params[name] - wide[name], found.params[name] + wide[name]) for name in names}
+
+
+def _deviations(problem: Problem, theta: Array) -> Array:
+    """Return standard deviations of the parameters (p,) at theta: of least absolute deviation, under normal noise."""
+    _, gram = information(problem, theta, np.ones(problem.n))
+    scale = 1.4826 * float(np.median(np.abs(residuals(problem, theta[:, None])[0])))
+    freedom = problem.n / max(1, problem.n - len(theta))
+    return np.sqrt(np.pi / 2 * freedom * np.diag(np.linalg.pinv(gram))) * scale
+
+
+def _what_to_do(mixture: Mixture) -> str:
+    name = mixture.name if mixture.name.isidentifier() else f"`{mixture.name}`"
+    if _is_smooth(mixture):
+        return f'choose some with --where "{name} < …", or say with --pool "{mixture.name}" that it may differ'
+    value = mixture.values[0] if mixture.numbers is not None else f"'{mixture.values[0]}'"
+    return f'choose one with --where "{name} == {value}", or say with --pool "{mixture.name}" that it may differ'

@@ -1,0 +1,100 @@
+"""Which rows of somebody else's table are of one run: its milestones share their luck and are drawn together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import UserError
+from analysis.table.remarks import with_remarks
+from analysis.table.statuses import plain
+from analysis.wording import counted, listed
+
+NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "trial_id", "trial_name", "job", "job_id")
+"""Columns that name a run by their own name, in any case; also whatever begins or ends with the word run."""
+SIZES = ("N", "D", "C")
+PROGRESS = ("D", "C", "step", "tokens", "epoch", "epochs")
+NONE = "none"
+"""What is said for a run column where each row is a run of its own."""
+
+
+def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
+    """Return the table with a column run_id that tells whose milestones its rows are.
+
+    run_column: the column to take, or "none" where each row is a run. Without it, a run_id that is there stands; else a
+    column that is named as one of runs is taken where its rows are milestones (one N, and different D or steps), with
+    a remark, and another column of words with rows of that kind is asked about in a remark. Raises `UserError`.
+    """
+    if run_column == NONE:
+        return table.assign(run_id=np.arange(len(table)))
+    if run_column is not None:
+        if run_column not in table.columns:
+            raise UserError(
+                f"found no column {run_column!r} to name the runs; the table has {listed(table.columns)}; "
+                f"name one of them, or {NONE} where each row is a run of its own"
+            )
+        return table.assign(run_id=_names(table[run_column]))
+    if "run_id" in table.columns or table.empty:
+        return table
+    candidates = [name for name in table.columns if _may_name(table, name) and _are_milestones(table, name)]
+    named = [name for name in candidates if is_run_name(name)]
+    if named:
+        return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
+    return with_remarks(table, *(_asked(table, name) for name in candidates[:1]))
+
+
+def _taken(table: pd.DataFrame, name: str) -> str:
+    runs = table[name].nunique(dropna=False)
+    return (
+        f"{counted(len(table), 'row')} are milestones of {counted(runs, 'run')}, by the column {name}: drawn together "
+        f"for intervals (--run-column {NONE} where each row is a run of its own). The loss before the end of a run is "
+        "that of a run of that length only at a constant rate"
+    )
+
+
+def _asked(table: pd.DataFrame, name: str) -> str:
+    return (
+        f"rows that share {name} have one N and rising D: where they are milestones of one run, intervals are too "
+        f"narrow; then say --run-column {_quoted(name)}"
+    )
+
+
+def _quoted(name: object) -> str:
+    text = str(name)
+    return text if text.isidentifier() else f'"{text}"'
+
+
+def _names(column: pd.Series) -> np.ndarray:
+    """Return the values as words; a row without one is a run of its own."""
+    words = column.astype(object).map(str).to_numpy(object)
+    lone = column.isna().to_numpy()
+    words[lone] = [f"row {i}" for i in np.flatnonzero(lone)]
+    return words
+
+
+def is_run_name(name: object) -> bool:
+    """Tell whether a column is named as one of runs."""
+    word = plain(name)
+    return word in NAMES or word.startswith("run_") or word.endswith("_run")
+
+
+def _may_name(table: pd.DataFrame, name: str) -> bool:
+    """Tell whether a column could name runs: words (or numbers under such a name), fewer than rows, more than one."""
+    if name in (*SIZES, *PROGRESS, "loss", "error", "seed"):
+        return False
+    column = table[name]
+    if pd.api.types.is_bool_dtype(column) or (pd.api.types.is_numeric_dtype(column) and not is_run_name(name)):
+        return False
+    return 1 < column.nunique(dropna=False) < len(table)
+
+
+def _are_milestones(table: pd.DataFrame, name: str) -> bool:
+    """Tell whether rows of one name share N, and differ in D (or another measure of how far a run has come)."""
+    progress = next((column for column in PROGRESS if column in table.columns and column != name), None)
+    if progress is None:
+        return False
+    groups = table.groupby(name, dropna=False, sort=False)
+    if "N" in table.columns and name != "N" and (groups["N"].nunique() > 1).any():
+        return False
+    many = groups.size() > 1
+    return bool(many.mean() >= 0.5 and (groups[progress].nunique() == groups.size())[many].all())

@@ -1,0 +1,113 @@
+"""Columns of somebody else's table that split its rows into kinds: an experiment, a data set, an optimiser, a rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.table.clusters import is_run_name
+from analysis.table.remarks import MIXED, POOLED
+from analysis.table.roles import role_of
+from analysis.table.statuses import COLUMNS, FLAGS, plain
+from analysis.wording import listed
+
+OURS = {"run_id", "lr_rule", "overrides"}
+"""Columns of the tables that scaling writes: their recipes are compared by RECIPE, their rates follow a rule."""
+SETTINGS = re.compile(
+    r"(^|_)(lr|learning_rate|rate|batch|batch_size|bs|weight_decay|wd|warmup|warmup_steps|dropout|momentum|beta1|beta2|"
+    r"label_smoothing|clip|temperature|seq_len|sequence_length|context|context_length|vocab|vocab_size|version|fold|"
+    r"experiment|group|dataset|data|corpus|family|exp|study|phase|scheme|optimizer|optimiser|optim|schedule)($|_)"
+)
+"""Names of columns that are settings of a run, no measure of its size or of what came; they may hold numbers."""
+NAMES = ("host", "hostname", "user", "created", "date", "time", "timestamp", "url", "path", "notes", "tags", "git")
+"""Names of columns of words that say nothing of the run itself."""
+MOST_VALUES = 40
+"""Values of words beyond which a column names runs, not kinds of them."""
+ALIKE = 0.98
+"""Rank correlation with a size from which a setting of ever other values follows that size."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A column that holds several kinds of runs.
+
+    code: the number of each row's value (n,); values: these in words; numbers: of a setting, (n,), where it holds
+    positive numbers. follows: the size (N, D or C) of which each value goes with one, so that their effects are one.
+    pooled: the user said that it may differ.
+    """
+
+    name: str
+    code: np.ndarray
+    values: tuple[str, ...]
+    numbers: np.ndarray | None = None
+    follows: str = ""
+    pooled: bool = False
+
+    @property
+    def words(self) -> str:
+        """Return what is pooled, for a sentence."""
+        return f"runs of {len(self.values)} values of {self.name} ({listed(self.values, 4)}) are pooled"
+
+    def take(self, mask: np.ndarray) -> Mixture:
+        """Keep some rows."""
+        return replace(self, code=self.code[mask], numbers=None if self.numbers is None else self.numbers[mask])
+
+
+def with_mixtures(rows: pd.DataFrame, pool: Sequence[str], y: str) -> pd.DataFrame:
+    """Return the rows with a note of their mixed columns, and of which of them the user pools."""
+    if set(rows.columns) >= OURS:
+        return rows
+    found = [name for name in rows.columns if name != y and _splits(rows, name)]
+    rows.attrs[MIXED] = {name: _mixture(rows, name).words for name in found}
+    rows.attrs[POOLED] = sorted({*pool, *rows.attrs.get(POOLED, ())})
+    return rows
+
+
+def mixtures_of(rows: pd.DataFrame) -> tuple[Mixture, ...]:
+    """Return the mixed columns that were noted of selected rows."""
+    return tuple(_mixture(rows, name) for name in rows.attrs.get(MIXED, {}) if name in rows.columns)
+
+
+def _mixture(rows: pd.DataFrame, name: str) -> Mixture:
+    column = rows[name]
+    numbers = None
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        code, values = pd.factorize(column, sort=True)
+        if (column > 0).all():
+            numbers = column.to_numpy(float)
+        words = tuple(f"{value:g}" for value in values)
+    else:
+        code, values = pd.factorize(column.astype(object).where(column.notna(), "nothing").map(str), sort=True)
+        words = tuple(map(str, values))
+    return Mixture(name, code, words, numbers, _follows(rows, name), name in rows.attrs.get(POOLED, ()))
+
+
+def _splits(rows: pd.DataFrame, name: str) -> bool:
+    """Tell whether a column is of settings or words, holds several values, and most of them in several rows."""
+    word, column = plain(name), rows[name]
+    role = role_of(name)
+    if role or word in (*COLUMNS, *FLAGS, *NAMES, "seed", "final", "task", "step") or is_run_name(name):
+        return False
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if numeric and not SETTINGS.search(word):
+        return False
+    if not numeric and not column.dropna().map(lambda value: isinstance(value, str | bool | np.bool_)).all():
+        return False
+    sizes = column.value_counts(dropna=False)
+    if len(sizes) < 2 or (not numeric and (len(sizes) > MOST_VALUES or (sizes > 1).mean() < 0.5)):
+        return False
+    return bool(SETTINGS.search(word)) or not _follows(rows, name)
+
+
+def _follows(rows: pd.DataFrame, name: str) -> str:
+    """Return the size (N, D, C) of which each value of a column goes with one: it is another name of that size."""
+    column, sizes = rows[name], [size for size in ("N", "D", "C") if size in rows.columns]
+    if column.nunique() > len(rows) / 2:
+        ranks = column.rank() if pd.api.types.is_numeric_dtype(column) else None
+        return next((size for size in sizes if ranks is not None and abs(ranks.corr(rows[size].rank())) > ALIKE), "")
+    groups = rows.groupby(name, dropna=False, sort=False)
+    return next((size for size in sizes if (groups[size].nunique() <= 1).all()), "")

@@ -1,0 +1,79 @@
+"""Whether N, D and C are in the units that their names promise: weights, examples and FLOPs, not billions of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.numbers import number
+
+USUAL = 6.0
+"""C / (N D) of a dense network: forward and backward, a multiply-add counted 2 (Kaplan et al. 2020)."""
+NEAR = 5.0
+"""Factor from USUAL within which C / (N D) times a unit is taken for it: 2 to 8 for most, more where layers repeat."""
+SCALES = {1e3: "thousands", 1e6: "millions", 1e9: "billions", 1e12: "trillions"}
+UNITS_OF_C = {1e6: "MFLOPs", 1e9: "GFLOPs", 1e12: "TFLOPs", 1e15: "PFLOPs", 1e18: "EFLOPs", 8.64e19: "PFLOP/s-days"}
+FEW = 1e4
+"""Weights or examples below which a column may be of billions of them, where its values are no whole numbers."""
+
+
+def doubtful_units(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence where N, D or C seem to be in other units than weights, examples and FLOPs."""
+    found = {name: _positive(rows, name) for name in ("N", "D", "C")}
+    sizes = {name: values for name, values in found.items() if values is not None}
+    broken = [_fractions(name, sizes[name]) for name in ("N", "D") if name in sizes and _is_fraction(sizes[name])]
+    if len(sizes) < 3:
+        return broken
+    ratio = float(np.median(sizes["C"] / (sizes["N"] * sizes["D"])))
+    return broken if _near(ratio) else _by_ratio(ratio, sizes) or broken
+
+
+def _by_ratio(ratio: float, sizes: dict[str, np.ndarray]) -> list[str]:
+    """Guess whose unit is off where C / (N D) is the usual times a power of a thousand."""
+    said = f"C / (N D) is {number(ratio, 2)}, where {number(USUAL)} is usual"
+    for scale, unit in UNITS_OF_C.items():
+        if ratio < 1e-2 and _near(ratio * scale):
+            return [f'{said}: C seems to be in {unit}; if so, --derive "C = {power(scale)} * C"']
+    small = [name for name in ("N", "D") if np.median(sizes[name]) < FEW]
+    for scale, words in SCALES.items():
+        for names in [[name] for name in small] + [small]:
+            if names and _near(ratio / scale ** len(names)):
+                which = " and ".join(f"{name} seems to be in {words}" for name in names)
+                return [f"{said}: {which}; if so, " + " ".join(f'--derive "{n} = {power(scale)} * {n}"' for n in names)]
+    if ratio < 0.1 or ratio > 1e5:
+        return [
+            f"{said}: N, D or C is not in weights, examples and FLOPs; what is said of N and D at a C is as far off"
+        ]
+    return []
+
+
+def _fractions(name: str, values: np.ndarray) -> str:
+    what = {"N": "weights", "D": "examples"}[name]
+    low, high = number(float(values.min()), 3), number(float(values.max()), 3)
+    return (
+        f"{name} is {low} to {high}, which is no number of {what}: in millions or billions? If so, "
+        f'--derive "{name} = 1e9 * {name}" (or 1e6), else what is said at a C in FLOPs is as far off'
+    )
+
+
+def _is_fraction(values: np.ndarray) -> bool:
+    """Tell whether values are too small and too broken to count weights or examples."""
+    return bool(np.median(values) < FEW and (np.abs(values - np.round(values)) > 1e-6 * values).mean() > 0.3) or bool(
+        values.max() < 10
+    )
+
+
+def _near(ratio: float) -> bool:
+    return USUAL / NEAR <= ratio <= USUAL * NEAR
+
+
+def _positive(rows: pd.DataFrame, name: str) -> np.ndarray | None:
+    if name not in rows.columns:
+        return None
+    values = pd.to_numeric(rows[name], errors="coerce").to_numpy(float)
+    return values if len(values) and np.isfinite(values).all() and (values > 0).all() else None
+
+
+def power(scale: float) -> str:
+    """Write a power of ten as an expression reads it: 1e9."""
+    return f"{scale:g}".replace("e+0", "e").replace("e+", "e")

@@ -1,0 +1,80 @@
+"""Runs of several kinds in one table: said, and refused where pooling them moves an exponent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit
+from analysis.errors import Refusal
+from tests.analysis.worlds import World
+
+
+def table(seed: int = 0, n: int = 80) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    N, D = np.exp(rng.uniform(np.log(1e5), np.log(1e8), n)), np.exp(rng.uniform(np.log(1e6), np.log(1e9), n))
+    return pd.DataFrame({"N": N, "D": D, "loss": World().loss(N, D) * np.exp(0.004 * rng.standard_normal(n))})
+
+
+def kinds(of: pd.DataFrame, *, large: bool, seed: int = 1) -> np.ndarray:
+    """Return the kind of each run, 0 or 1: by lot, or rather 1 for large ones."""
+    rng = np.random.default_rng(seed)
+    if large:
+        return (of["N"].to_numpy() * np.exp(rng.normal(0, 1, len(of))) > 3e6).astype(int)
+    return (rng.random(len(of)) < 0.5).astype(int)
+
+
+def test_kinds_that_do_not_differ_are_pooled_and_said():
+    runs, column = table(), "experiment"
+    found = fit(runs.assign(**{column: np.array(["a", "b"])[kinds(runs, large=False)]}), resamples=50)
+    assert found.certificate.status == "ok"
+    assert f"runs of 2 values of {column} (a, b) are pooled; they do not differ visibly" in found.warnings
+
+
+def test_kinds_that_move_an_exponent_are_refused_unless_pooled():
+    runs = table()
+    kind = kinds(runs, large=True)
+    mixed = runs.assign(dataset=np.array(["a", "b"])[kind], loss=runs["loss"] * np.where(kind, 1.2, 1.0))
+    with pytest.raises(Refusal, match=r"values of dataset \(a, b\).*alpha would be 0\.\d.*--pool \"dataset\""):
+        fit(mixed, resamples=50)
+    for resamples in (0, 50):
+        found = fit(mixed, resamples=resamples, pool=["dataset"])
+        assert any("values of dataset" in text and " would be " in text for text in found.warnings)
+    alone = fit(mixed, resamples=0, where="dataset == 'a'")
+    assert not any("pooled" in text for text in alone.warnings)
+
+
+def test_kinds_of_two_exponents_are_refused():
+    rng = np.random.default_rng(0)
+    N, adam = np.repeat(np.geomspace(1e6, 1e9, 15), 2), np.tile([True, False], 15)
+    loss = 5 * (N / 3e7) ** np.where(adam, -0.1, -0.05) * np.exp(0.003 * rng.standard_normal(30))
+    runs = pd.DataFrame({"N": N, "loss": loss, "optimizer": np.where(adam, "adam", "sgd")})
+    with pytest.raises(Refusal, match=r"alpha of adam alone is 0\.10\d?.* of sgd alone 0\.0"):
+        fit(runs, "power", x="N", resamples=50)
+
+
+def test_a_rate_that_follows_the_size_cannot_be_told_from_it():
+    runs = table()
+    found = fit(runs.assign(lr=1e-3 * (runs["N"] / 1e6) ** -0.3), resamples=0)
+    assert any("lr" in text and "goes with one N" in text for text in found.warnings)
+
+
+def test_a_rate_beside_the_size_is_weighed():
+    runs = table()
+    lr = np.exp(np.random.default_rng(2).normal(np.log(3e-3), 1, len(runs)))
+    far = np.log(lr / 3e-3)
+    with pytest.raises(Refusal, match=r"of lr .*: with its effect taken out, alpha would be 0.3"):
+        fit(runs.assign(lr=lr, loss=runs["loss"] * np.exp(0.03 * far**2)), resamples=0)
+
+
+def test_milestones_under_a_run_s_name_widen_the_intervals():
+    rng = np.random.default_rng(3)
+    N = np.repeat(np.geomspace(1e5, 1e8, 12), 8)
+    D = np.tile(1e6 * 2.0 ** np.arange(8), 12)
+    luck = np.repeat(rng.normal(0, 0.01, 12), 8)
+    runs = pd.DataFrame({"N": N, "D": D, "loss": World().loss(N, D) * np.exp(luck + 0.001 * rng.standard_normal(96))})
+    named = fit(runs.assign(run_name=np.repeat([f"r{i}" for i in range(12)], 8)), resamples=100)
+    assert (named.n_points, named.n_runs) == (96, 12)
+    bare = fit(runs, resamples=100)
+    assert np.ptp(named.intervals["alpha"]) > 1.5 * np.ptp(bare.intervals["alpha"])
