@@ -18,6 +18,7 @@ from analysis.options import (
     X,
     Y,
     answer,
+    column_options,
     fit_options,
     interval_options,
     json_option,
@@ -192,15 +193,30 @@ def tuned(chosen: TableChoice, keys: Sequence[str], y: str, figures: bool, json_
     answer({**found.to_dict(), "figures": drawn}, json_path, lambda: show_tuned(found, drawn))
 
 
-@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling report results/quickstart")
-@click.argument("source", metavar="results/NAME")
+REPORT_EXAMPLES = """\b
+Examples:
+  scaling report results/quickstart
+  scaling report mine.csv --columns N="Model Size",C="Training FLOP" --derive "D = C/(6*N)"
+"""
+
+
+@click.command(context_settings=SETTINGS, epilog=REPORT_EXAMPLES)
+@click.argument("source", metavar="results/NAME|TABLE")
 @click.option("-o", "--out", metavar="DIR", help="Write into DIR rather than the results folder.")
+@column_options
+@click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages (all).")
 @click.option("--figures", is_flag=True, help="Save each figure for a paper too: figures/NAME.png and .pdf.")
 @interval_options
 @json_option
 def report(
-    source: str, out: str | None, tasks: Sequence[str], figures: bool, json_path: str | None, **how: Any
+    chosen: TableChoice,
+    out: str | None,
+    where: str | None,
+    tasks: Sequence[str],
+    figures: bool,
+    json_path: str | None,
+    **how: Any,
 ) -> None:
     """Fit, draw and write one self-contained HTML page; its path is the last line.
 
@@ -210,9 +226,12 @@ def report(
     with _rare_garbage_collection():
         from analysis.report.law_results import Resampling
         from analysis.report.page import write_report
+        from analysis.table.select import rows_where
 
         written = write_report(
-            source,
+            chosen.source,
+            table=rows_where(chosen.table(), where),
+            again=chosen.options(where),
             out=out,
             tasks=words(tasks),
             resampling=Resampling(**how),

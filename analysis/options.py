@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -42,11 +43,16 @@ X = click.option("--x", metavar="COLUMN", help="The variable of a law of one var
 OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
 
 
-TABLE_OPTIONS = (
-    click.argument("source", metavar="TABLE"),
+COLUMN_OPTIONS = (
     click.option("--columns", multiple=True, metavar='N="Model Size",…',
                  help="Take N, D, C, loss, … from these columns; quote names with spaces."),
     click.option("--derive", multiple=True, metavar='"D = C/(6*N)"', help="Compute a column; may be repeated."),
+    click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
+                 help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
+)  # fmt: skip
+TABLE_OPTIONS = (
+    click.argument("source", metavar="TABLE"),
+    *COLUMN_OPTIONS[:2],
     click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
                  help="all: also milestones of constant-rate runs."),
     click.option("--where", metavar='"loss < 3.4"', help="Rows to use."),
@@ -55,8 +61,7 @@ TABLE_OPTIONS = (
     click.option("--task", help="The task, where the table has several."),
     click.option("--run-column", metavar="COLUMN|none",
                  help="Names the run of each row, where rows are milestones; none: each row is a run."),
-    click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
-                 help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
+    *COLUMN_OPTIONS[2:],
 )  # fmt: skip
 FIT_OPTIONS = (
     click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
@@ -106,6 +111,13 @@ class TableChoice:
             table = derive_column(table, assignment)
         return table
 
+    def options(self, where: str | None = None) -> str:
+        """Return the options that choose the same columns and rows, as they are typed; empty where there are none."""
+        typed = [("--columns", ",".join(f"{name}={shown(column)}" for name, column in self.columns.items()))]
+        typed += [("--derive", text) for text in self.derive]
+        typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
+        return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
+
     def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:
         """Read the table and choose its rows; return them and what was left out."""
         from analysis.table.select import select_rows
@@ -118,6 +130,16 @@ def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> 
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def column_options(command: Command) -> Command:
+    """Take the options that choose columns of SOURCE; the command receives a TableChoice."""
+
+    @functools.wraps(command)
+    def wrapped(source: str, columns: Sequence[str], derive: tuple[str, ...], convention: str, **rest: Any) -> Any:
+        return command(TableChoice(source, parse_columns(columns), derive, {}, convention), **rest)
+
+    return _with(wrapped, COLUMN_OPTIONS)
 
 
 def table_options(command: Command) -> Command:
@@ -187,6 +209,11 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
                 raise UserError(f"found --columns with two columns for {name.strip()}; wanted one; take one out")
             columns[name.strip()] = value.strip().strip("\"'")
     return columns
+
+
+def shown(column: str) -> str:
+    """Write a column's name as --columns takes it: in quotes where it holds a comma."""
+    return f'"{column}"' if "," in column else column
 
 
 def parse_numbers(text: str) -> dict[str, list[float]]:

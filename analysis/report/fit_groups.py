@@ -56,6 +56,9 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
     for y in names:
         if group.is_isoflop:
             found, why = attempt(partial(isoflop, group.rows, y=y, **options))
+            if found and not found.usable and "budget" not in group.rows.columns:  # clusters of C that nobody meant
+                why = f"none of its {len(found.minima)} clusters of equal C has a minimum inside its sizes"
+                found = None
             minima |= {y: found} if found else {}
             notes += [f"no isoFLOP minima of {y}: {why}"] if why else []
         if group.varies_N_and_D:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.fitting.result import Fit
 from analysis.numbers import exponent, interval, number
+from analysis.report.fit_groups import JOINT
 from analysis.report.law_results import GroupResults, LawResult
 
 TOO_MANY_EDGES = 2 / 3
@@ -33,7 +34,11 @@ def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     lines: list[Headline] = []
     for group in groups:
         name = f" ({group.title})" if len(groups) > 1 else ""
-        lines += [*_of_frontiers(group, name), *_of_minima(group, name), *_of_slices(group, name)]
+        found = [*_of_frontiers(group, name), *_of_minima(group, name), *_of_slices(group, name)]
+        said = {line.what.removesuffix(name) for line in found}
+        joint = [line for line in _of_joint(group, name) if line.what.removesuffix(name) not in said]
+        falls = any(line.what.startswith("best") for line in found)
+        lines += [*found, *joint[1:]] if falls else [*joint, *found]
     return lines[:8]
 
 
@@ -62,6 +67,23 @@ def _of_minima(group: GroupResults, name: str) -> Iterator[Headline]:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
         note = f"{len(found.usable)} of {len(found.minima)} minima"
         yield Headline(f"best size grows as{name}", f"C<sup>{slope}</sup>", ends, "", note)
+
+
+def _of_joint(group: GroupResults, name: str) -> Iterator[Headline]:
+    """Yield the law of N and D, and the best size that it implies, where nothing else says how to spend compute."""
+    result = group.law(JOINT, "loss")
+    if result is None or result.fit is None or not result.sound:
+        return
+    fit, status = result.fit, result.fit.certificate.status
+    powers = [(symbol, fit.params[law], fit.intervals.get(law)) for symbol, law in (("N", "alpha"), ("D", "beta"))]
+    value = ", ".join(f"{symbol}<sup>{exponent(-slope)}</sup>" for symbol, slope, _ in powers)
+    ends = ", ".join(interval((-ends[1], -ends[0]), exponent) for _, _, ends in powers if ends)
+    floor = f"above a floor of {number(fit.params['E'])} {interval(fit.intervals.get('E'))}".rstrip()
+    yield Headline(f"loss in N and D falls as{name}", value, ends, status, floor)
+    if fit.allocation:
+        best = fit.allocation
+        value, ends = f"C<sup>{exponent(best.N_exponent)}</sup>", interval(best.N_exponent_interval, exponent)
+        yield Headline(f"best size grows as{name}", value, ends, status, "as the law of N and D implies")
 
 
 def _of_slices(group: GroupResults, name: str) -> Iterator[Headline]:

@@ -30,7 +30,11 @@ from analysis.table.select import OWN_TASK
 
 @dataclass(frozen=True)
 class Contents:
-    """What a page is made of. ran: figures of the runs themselves; tables: all that can be copied."""
+    """What a page is made of.
+
+    ran: figures of the runs themselves. tables: all that can be copied. again: options that chose the table, which lies
+    as it was chosen in `chosen`.
+    """
 
     table: pd.DataFrame
     source: Path
@@ -39,6 +43,8 @@ class Contents:
     runs: RunTable
     tables: tuple[TextTable, ...]
     level: float
+    again: str
+    chosen: Path
 
     @property
     def data(self) -> str:
@@ -68,7 +74,8 @@ def render(page: Contents) -> str:
     of_stages = any(section.task not in ("", OWN_TASK) for section in sections.tasks)
     return environment.get_template("report.html").render(
         title=source.resolve().name,
-        source=str(source),
+        source=str(page.chosen if page.again else source),
+        report=f"scaling report {source} {page.again}".rstrip(),
         summary=summary,
         sections=sections,
         headlines=(found := headlines(sections.groups)),
@@ -82,7 +89,7 @@ def render(page: Contents) -> str:
         suffix=lambda group: suffix_of(group, sections.groups),
         data=page.data,
         alt=alt_text,
-        commands=[*([summary.command] if summary.command else []), f"scaling report {source}"],
+        commands=[*([summary.command] if summary.command else []), f"scaling report {source} {page.again}".rstrip()],
         versions=versions(),
         level=page.level,
     )

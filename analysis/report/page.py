@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.errors import UserError
 from analysis.fitting.result import plain
 from analysis.report.drawing import Picture, picture
@@ -47,6 +49,8 @@ class Report:
 def write_report(
     source: str | Path,
     *,
+    table: pd.DataFrame | None = None,
+    again: str = "",
     out: str | Path | None = None,
     tasks: Sequence[str] = (),
     resampling: Resampling = USUAL,
@@ -55,13 +59,14 @@ def write_report(
 ) -> Report:
     """Analyse a results folder, or the file of a table, and write the report into it, or into another folder.
 
+    table: what was read from source, where it was changed; again: the options of `scaling report` that change it so.
     out: that folder. tasks: those to report on, all where none is named. figures: save them in figures/ too, as PNG and
     PDF. say: is told what is being done. Raises `UserError` where there is no table or the folder cannot be written;
     what the data cannot say is refused inside the report, with the reason.
     """
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
-    whole = load_table(path)
+    whole = load_table(path) if table is None else table
     table = choose_tasks(whole, tasks)
     into = folder / "figures" if figures else None
     try:
@@ -78,7 +83,7 @@ def write_report(
         tuning = (*figures_of_tries(whole), *figures_of_activations(path))
         drawings = (*tuning, *learning_figures(table), *cost_figures(whole))
         ran = tuple(picture(drawing, into) for drawing in drawings)
-        page = Contents(table, path, sections, ran, runs, tables, resampling.level)
+        page = Contents(table, path, sections, ran, runs, tables, resampling.level, again, folder / "table.parquet")
         write_aside(folder / "report.html", render(page))
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error

@@ -73,7 +73,8 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
     status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)
     counts = {"runs": len(ends)}
-    counts |= {word: int((status == word).sum()) for word in ("finished", "diverged", "failed", "missing")}
+    if "status" in ends.columns:
+        counts |= {word: int((status == word).sum()) for word in ("finished", "diverged", "failed", "missing")}
     return Summary(question, command, counts, tuple(_facts(ends, status)), tuple(_recipe(ends)), tuple(_troubles(ends)))
 
 

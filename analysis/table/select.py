@@ -100,12 +100,18 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
     return sorted(table["task"].dropna().astype(str).unique(), key=lambda task: (task != OWN_TASK, task))
 
 
-def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.DataFrame:
+def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
+    """Return the rows that a condition holds of, all without one; `UserError` where it leaves none."""
     if not where or table.empty:
         return table
     chosen = table[mask(table, where)]
     if chosen.empty:
         raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')
+    return chosen
+
+
+def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.DataFrame:
+    chosen = rows_where(table, where)
     if len(chosen) < len(table):
         left_out.append(f"{counted(len(table) - len(chosen), 'row')} not in where: {where}")
     return chosen

@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.__main__ import main
 from analysis.errors import UserError
 from analysis.report.fit_groups import fit_groups
-from analysis.report.headlines import headlines
+from analysis.report.headlines import answer, headlines
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.report.summary import read_sweep, summarise
@@ -181,7 +183,7 @@ def test_a_frontier_of_edges_is_no_headline():
     groups, _ = fit_groups(wide.assign(error=np.nan), Resampling(resamples=0))
     assert groups[0].frontiers["loss"].share_at_edge > 2 / 3
     lines = headlines(groups)
-    assert not any("falls as" in line.what for line in lines)
+    assert not any("best loss" in line.what for line in lines)
     assert any("width 256" in line.what for line in lines)
 
 
@@ -245,7 +247,7 @@ def test_loss_in_data_size_per_width():
 
 def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    worlds.isoflop(World(), widths=(8, 16, 32), budgets=(1e9, 2e9), seeds=1)[["N", "D", "C", "loss"]].to_csv("mine.csv")
+    worlds.small()[["N", "D", "C", "loss"]].to_csv("mine.csv")
     report = write_report("mine.csv", resampling=Resampling(resamples=0))
     assert "loss" in report.groups[0].minima
     assert report.page.resolve() == (tmp_path / "mine_report" / "report.html").resolve()
@@ -331,3 +333,32 @@ def test_summary_counts(tmp_path):
     summary = summarise(troubled(worlds.isoflop(World())), tmp_path)
     assert summary.counts == {"runs": 180, "finished": 177, "diverged": 1, "failed": 1, "missing": 1}
     assert {t.what for t in summary.troubles} == {"diverged", "failed", "missing", "at chance"}
+
+
+def test_a_table_of_others_is_read_as_told_and_claims_what_it_holds(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = worlds.grid(World(), (8, 16, 32, 64), (1024, 4096, 16384, 65536), seeds=1)[["N", "D", "loss"]]
+    theirs = table.rename(columns={"N": "Model Size", "loss": "val"}).assign(flop=6 * table["N"] * table["D"])
+    theirs.drop(columns="D").to_csv("mine.csv", index=False)
+    options = ["--columns", "N=Model Size,C=flop,loss=val", "--derive", "D = C/(6*N)", "--where", "N > 200"]
+    assert main(["report", "mine.csv", *options, "--resamples", "40", "--json", "said.json"]) == 0
+    page = Path("mine_report/report.html")
+    text = " ".join(Page(page.read_text()).text)
+    assert "16 rows of a table without a column status" in text
+    assert "above chance" not in text
+    assert "--columns 'N=Model Size,C=flop,loss=val' --derive 'D = C/(6*N)' --where 'N > 200'" in text
+    lines = {line["what"]: line for line in json.loads(Path("said.json").read_text())["headlines"]}
+    assert lines["best size grows as"]["status"] in ("ok", "weak")
+    assert "No law is claimed" not in text
+    assert "loss_isoflop" not in data_of(page)["charts"]
+    assert main(["report", "mine.csv", "--where", "flop < 0"]) == 2
+    assert "no row is left" in capsys.readouterr().err
+
+
+def test_a_law_of_N_and_D_alone_is_the_answer():
+    table = worlds.grid(World(), (8, 16, 32, 64, 128), (1024, 4096, 16384, 65536), seeds=1)[["N", "D", "loss"]]
+    lines = headlines(fit_groups(table, QUICK)[0])
+    assert lines[0].what == "loss in N and D falls as"
+    assert lines[0].value.startswith("N<sup>−0.")
+    assert answer(lines).startswith("The loss in N and D falls as <b>N")
+    assert "best size grows as" in answer(lines)
