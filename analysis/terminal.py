@@ -67,6 +67,7 @@ def show_fit(law: Fit) -> None:
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
         f"{number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
         f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best"
+        f"{certificate.ahead}"
     )
     if law.engine.points.left_out:
         out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import UserError
-from analysis.fitting.holdout import Score, candidates, score_laws, size_column
+from analysis.fitting.holdout import Score, candidates, score_laws, size_column, with_compute
 from analysis.fitting.points import Selection
 from analysis.fitting.result import plain
 from analysis.fitting.settings import settings_of
@@ -72,6 +72,7 @@ def backtest(
 
     asked = settings_of(resamples=resamples, level=level, **options)
     rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
+    rows = with_compute(rows)
     by = by or size_column(rows, x)
     rows = as_numbers(rows, [by])
     tried = tuple(map(get_law, laws)) or candidates(rows, x)

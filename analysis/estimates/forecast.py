@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.laws import Law
+
+
+EDGE = 1.0001
+"""Times the largest run from which a setting lies beyond it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def forecast(
 ) -> Forecast:
     """Fit a law and forecast at a setting such as {"C": 1e20}; a law in N and D given only C takes their optimum.
 
-    check: backtest by the same column how far ahead such fits have held. options: those of fit.
+    check: backtest by the runs' size how far ahead such fits have held. options: those of fit.
     """
     return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
 
@@ -70,7 +73,7 @@ def forecasts(
     check: bool = True,
     **options: Any,
 ) -> list[Forecast]:
-    """Do the same for several settings by one fit, and one backtest for each column that they are told by."""
+    """Do the same for several settings by one fit and one backtest."""
     from analysis.estimates.backtest import backtest
     from analysis.fitting.fit import fit
     from analysis.table.read import load_table
@@ -78,43 +81,28 @@ def forecasts(
     frame = load_table(table)
     options = {"resamples": 1000} | options
     found = fit(frame, law, x=x, **options)
-
-    @cache
-    def checked(by: str | None) -> tuple[float | None, list[str]]:
-        if not check or by is None:
-            return None, []
+    points = [_point(found, one) for one in at]  # a setting that the law cannot read is refused before any backtest
+    by = size_name(found)
+    supported, said = None, []
+    if check:
         try:
             settings = {**options, "resamples": min(200, options["resamples"])}
-            tested = backtest(frame, [found.law if isinstance(law, str) else law], x=x, by=by, **settings)
+            tested = backtest(sized(frame, found), [found.engine.problem.law], x=x, by=by, **settings)
+            supported = tested.supported
         except Refusal as refusal:
-            return None, [f"no backtest: {refusal}"]
-        return tested.supported, []
-
-    points = [_point(found, one) for one in at]  # a setting that the law cannot read is refused before any backtest
-    told = []
-    for one, point in zip(at, points, strict=True):
-        by = next((name for name in ("C", "N", "D", *one) if name in one and name in frame.columns), None)
-        supported, said = checked(by)
-        largest = _largest(frame, found, by)
-        told.append(forecast_from(found, point, by=by or "", largest=largest, supported=supported, said=said))
-    return told
+            said = [f"no backtest: {refusal}"]
+    return [forecast_from(found, point, supported=supported, said=said) for point in points]
 
 
 def forecast_from(
-    found: Fit,
-    point: dict[str, float],
-    *,
-    by: str = "",
-    largest: float | None = None,
-    supported: float | None = None,
-    said: list[str] | None = None,
+    found: Fit, point: dict[str, float], *, supported: float | None = None, said: Sequence[str] = ()
 ) -> Forecast:
-    """Read a forecast off a fit. largest: of the runs in the column by; supported: times beyond it; said: warnings."""
+    """Read a forecast off a fit. supported: times beyond the largest run; said: warnings."""
     columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
-    beyond = {column: asked[column] / float(ranges[column].max()) for column in columns}
-    ahead = point[by] / largest if largest and by in point else max(beyond.values())
+    by, ahead = size_name(found), times_ahead(found, asked)
+    beyond = {column: asked[column] / float(ranges[column].max()) for column in columns} | {by: ahead}
     low, high = found.interval(asked)
     run_low, run_high = found.interval(asked, kind="run")
     return Forecast(
@@ -128,8 +116,40 @@ def forecast_from(
         beyond=beyond,
         supported=supported,
         by=by,
-        warnings=(*found.warnings, *(said or ()), *_outside(asked, ranges), *_unsupported(by, supported, ahead)),
+        warnings=(*found.warnings, *said, *_outside(asked, ranges, beyond), *_unsupported(by, supported, ahead)),
     )
+
+
+def size_name(found: Fit) -> str:
+    """Name what makes a run large for a fitted law: its variable, C of a law in N and D, else its inputs' product."""
+    columns = _sizes(found)
+    return "C" if found.engine.problem.law.allocates else " x ".join(columns)
+
+
+def times_ahead(found: Fit, asked: Mapping[str, float]) -> float:
+    """Return how many times the largest run's size a setting has: of all inputs together, not of each."""
+    columns = _sizes(found)
+    runs = np.prod([found.engine.points.inputs[name] for name in columns.values()], axis=0)
+    return float(np.prod([asked[column] for column in columns]) / runs.max())
+
+
+def sized(frame: pd.DataFrame, found: Fit) -> pd.DataFrame:
+    """Add the column of sizes to a table; C as the law derives it, k N D, where both are given."""
+    from analysis.table.columns import numbers_of
+
+    columns = _sizes(found)
+    if len(columns) == 1:
+        return frame
+    size = np.prod([numbers_of(frame[column], column) for column in columns], axis=0)
+    k = found.engine.points.flops_per_nd if found.engine.problem.law.allocates else 1.0
+    return frame.assign(**{size_name(found): k * size})
+
+
+def _sizes(found: Fit) -> dict[str, str]:
+    """Return the columns whose product is a run's size, each with its input."""
+    columns, law = found.engine.points.columns, found.engine.problem.law
+    names = ("N", "D") if law.allocates else tuple(name for name in columns if name != "D_unique")
+    return {columns[name]: name for name in names}
 
 
 def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
@@ -148,35 +168,21 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
     return point
 
 
-def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray]) -> list[str]:
-    """Say which inputs lie outside the runs' range."""
-    said = []
-    for column, value in asked.items():
-        times = value / ranges[column].max()
-        if times > 1.0001:
-            said.append(f"{column} lies {number(times, 3)} times beyond the largest run")
-        if value < ranges[column].min() * 0.9999:
-            said.append(f"{column} lies below the smallest run's")
-    return said
+def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray], beyond: dict[str, float]) -> list[str]:
+    """Say what lies outside the runs' range: an input, or all of them together."""
+    said = [f"{name} lies {number(far, 3)} times beyond the largest run" for name, far in beyond.items() if far > EDGE]
+    return said + [
+        f"{column} lies below the smallest run's"
+        for column, value in asked.items()
+        if value < ranges[column].min() / EDGE
+    ]
 
 
 def _unsupported(by: str, supported: float | None, ahead: float) -> list[str]:
     """Say that backtests do not support looking so many times ahead."""
-    if supported is None or ahead <= max(1.0, supported) * 1.0001:
+    if supported is None or ahead <= max(1.0, supported) * EDGE:
         return []
     if supported <= 1:
         return [f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"]
     far = f"this looks {number(ahead, 3)} times ahead"
     return [f"backtests support looking ahead {number(supported, 3)} times in {by}; {far}"]
-
-
-def _largest(frame: pd.DataFrame, found: Fit, by: str | None) -> float | None:
-    """Return the largest value of a column among the rows that could be fitted."""
-    if by is None:
-        return None
-    columns = found.engine.points.columns
-    for name, column in columns.items():
-        if column == by:
-            return float(found.engine.points.inputs[name].max())
-    values = frame[by].to_numpy(dtype=float)
-    return float(np.nanmax(values))

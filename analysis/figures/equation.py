@@ -27,11 +27,12 @@ class Curve:
     high: np.ndarray | None
     equation: str
     interval: str
+    weak: bool = False
 
     @property
     def text(self) -> str:
         """Return what stands in a legend."""
-        return f"{self.equation}  {self.interval}".rstrip()
+        return "  ".join(part for part in (self.equation, self.interval, "(weak)" * self.weak) if part)
 
 
 def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, float] | None = None) -> Curve:
@@ -39,7 +40,15 @@ def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, flo
     grid = np.geomspace(low, high, 200)
     at = {x: grid, **{name: np.full(len(grid), value) for name, value in (fixed or {}).items()}}
     band = fit.interval(at) if fit.intervals else (None, None)
-    return Curve(grid, fit.predict(at), band[0], band[1], equation(fit, x), _exponent_interval(fit))
+    return Curve(
+        grid,
+        fit.predict(at),
+        band[0],
+        band[1],
+        equation(fit, x),
+        _exponent_interval(fit),
+        fit.certificate.status == "weak",
+    )
 
 
 def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float) -> Curve:

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.fitting.objective import Problem
 from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Inputs
-from analysis.numbers import measured, number, percent
+from analysis.numbers import measured, number, percent, times
 
 SAME_VALUE = 1e-6
 SAME_CURVE = 1e-4
@@ -33,7 +33,10 @@ class Basin:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How far a fit is to be trusted, with the reasons."""
+    """How far a fit is to be trusted, with the reasons.
+
+    supported: times the size of the largest run seen up to which the law's own hold-out held; None: not known to.
+    """
 
     status: Literal["ok", "weak", "refused"]
     reasons: tuple[str, ...]
@@ -47,6 +50,12 @@ class Certificate:
     trade_off: tuple[str, ...]
     next_run: dict[str, float]
     found: tuple[Basin, ...]
+    supported: float | None = None
+
+    @property
+    def ahead(self) -> str:
+        """Go on in a sentence with how far ahead the law's own hold-out held; empty where that is not known."""
+        return f", held {times(self.supported)} ahead" if self.supported else ""
 
 
 def basins(problem: Problem, solution: Solution) -> list[Array]:

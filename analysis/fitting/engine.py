@@ -47,15 +47,13 @@ class How:
             )
 
 
-def fit_points(
-    points: Points, law: Law, *, y: str, goal: Objective, how: How, tried: dict[str, float] | None = None
-) -> Fit:
+def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -> Fit:
     """Fit a law to points already chosen. What overflows on the way is infinite, and loses against what does not."""
     with np.errstate(all="ignore"):
-        return _fit_points(points, law, y, goal, how, tried)
+        return _fit_points(points, law, y, goal, how)
 
 
-def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tried: dict[str, float] | None) -> Fit:
+def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> Fit:
     problem = pose(points, law, goal)
     starts = law.default_starts if how.starts is None else how.starts
     certificate, found = search(problem, points, starts=starts, seed=how.seed)
@@ -83,10 +81,8 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How, tri
     said = warnings(points, floor, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
-    if tried:
-        said = (f"law chosen among {', '.join(tried)} by backtest: {law.name} predicted best", *said)
     options = {name: value for name, value in vars(how).items() if name != "most_refitted"}
-    options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": tried or {}}
+    options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
     return Fit(
         law=law.name,
         y=y,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from analysis.fitting.holdout import candidates, score_laws, size_column
-from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
-from analysis.fitting.settings import Settings, fit_law, settings_of
-from analysis.fitting.verdict.pooling import with_pooling
-from analysis.fitting.verdict.rule import with_verdict
+from analysis.fitting.settings import settings_of
+from analysis.fitting.verdict.choose import choose, fit_and_judge
 from analysis.laws import Law, get_law
 
 if TYPE_CHECKING:
@@ -44,11 +40,10 @@ def fit(
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
-    law: a name, "module:LAW", a law, or "auto": the one that backtests best. x: the variable of a law of one variable
-    (C where there is one). rows, where, pool, keep, task: which rows are used;
-    run_column: whose milestones they are. objective, delta, space: by default that
-    of Hoffmann et al. 2022, the sum over points of a Huber loss on log y. weights: "seeds" weighs by the inverse
-    variance of seeds.
+    law: a name, "module:LAW", a law, or "auto": of those that pass, the one that backtests best. x: the variable of a
+    law of one variable (C where there is one). rows, where, pool, keep, task: which rows are used; run_column: whose
+    milestones they are. objective, delta, space: by default that of Hoffmann et al. 2022, the sum over points of a
+    Huber loss on log y. weights: "seeds" weighs by the inverse variance of seeds.
 
     Raises `UserError` for bad input and `Refusal` where the data cannot carry the law.
     """
@@ -73,25 +68,7 @@ def fit(
         starts=starts,
     )
     frame = load_table(table)
-    tried: dict[str, float] = {}
     if law == "auto":
-        tried = errors_ahead(frame, y=y, x=x, settings=settings)
-        law = next(iter(tried))
+        return choose(frame, y=y, x=x, settings=settings)
     chosen = get_law(law)
-    found = with_pooling(fit_law(frame, chosen, y=y, x=x, settings=settings, tried=tried))
-    return with_verdict(found, chosen, settings)
-
-
-def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
-    """Return the candidate laws with their error ahead of what they have seen, best first."""
-    from analysis.table.columns import require_columns
-    from analysis.table.select import select_rows
-
-    selection = settings.selection
-    rows, _ = select_rows(frame, y=y, **vars(selection))
-    by = size_column(rows, x)
-    require_columns(rows, [by])
-    chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
-    bare = replace(settings, selection=chosen).resampled(0)
-    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=bare)
-    return {score.law: score.error for score in scores if score.splits}
+    return fit_and_judge(frame, chosen, y=y, x=x, settings=settings)

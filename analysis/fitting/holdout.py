@@ -56,6 +56,15 @@ def size_column(rows: pd.DataFrame, x: str | None) -> str:
     return x or ("C" if "C" in rows.columns else "D")
 
 
+def with_compute(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add C = 6 N D (Kaplan et al. 2020) where a table has N and D and no C, as laws in N and D take it."""
+    if "C" in rows.columns or not {"N", "D"} <= set(rows.columns):
+        return rows
+    from analysis.table.columns import numbers_of
+
+    return rows.assign(C=6 * numbers_of(rows["N"], "N") * numbers_of(rows["D"], "D"))
+
+
 def score_laws(
     rows: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, by: str, settings: Settings
 ) -> list[Score]:

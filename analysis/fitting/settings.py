@@ -56,11 +56,10 @@ def fit_law(
     y: str,
     x: str | None,
     settings: Settings,
-    tried: dict[str, float] | None = None,
 ) -> Fit:
     """Fit one law to the rows of a table. Raises `UserError` and `Refusal` as `fit` does."""
     space = settings.goal.space
     points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
     if settings.weights is not None:
         points = weigh(points, settings.weights, space)
-    return fit_points(points, law, y=y, goal=settings.goal, how=settings.how, tried=tried)
+    return fit_points(points, law, y=y, goal=settings.goal, how=settings.how)

@@ -109,7 +109,9 @@ def _headline(what: str, result: LawResult, *, sure: bool = True) -> Headline:
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
     floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
     note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
-    return Headline(what, value, interval(ends, exponent), result.fit.certificate.status if sure else "weak", note)
+    certificate = result.fit.certificate
+    note = f"{note}{certificate.ahead}".removeprefix(", ")
+    return Headline(what, value, interval(ends, exponent), certificate.status if sure else "weak", note)
 
 
 def _slope(fit: Fit) -> tuple[float, Interval | None]:

@@ -24,10 +24,14 @@ MOST_REFITTED = 400_000
 
 @dataclass(frozen=True)
 class Ahead:
-    """The largest third, predicted: mean error of log y there, and the end of its interval on that side."""
+    """The largest third, predicted: mean error of log y there, and the end of its interval on that side.
+
+    factor: the largest size over the largest that was seen.
+    """
 
     error: float
     reach: float
+    factor: float
 
 
 def sizes(points: Points) -> Array:
@@ -43,7 +47,8 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
     distinct = np.unique(size)
     if len(distinct) < 4:
         return None
-    seen = size <= distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
+    cut = distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
+    seen = size <= cut
     how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=STARTS)
     how = replace(how, most_refitted=MOST_REFITTED)
     try:
@@ -51,14 +56,14 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
         inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)
     except Refusal:
         return None
-    return _compare(inner, points.take(~seen))
+    return _compare(inner, points.take(~seen), float(distinct[-1] / cut))
 
 
-def _compare(inner: Fit, ahead: Points) -> Ahead:
+def _compare(inner: Fit, ahead: Points, factor: float) -> Ahead:
     at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
     error = float(np.mean(np.log(ahead.y / inner.predict(at))))
     low, high = (np.log(end / inner.predict(at)) for end in inner.interval(at))
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
     freedom = max(1, inner.n_points - len(inner.params))
     noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / ahead.n)
-    return Ahead(error, float(np.hypot(curve, 1.96 * noise)))
+    return Ahead(error, float(np.hypot(curve, 1.96 * noise)), factor)

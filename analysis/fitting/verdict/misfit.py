@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from math import erfc, sqrt
 from typing import Literal
@@ -22,6 +22,10 @@ BROAD = 3
 """Degree up to which all terms come before those of higher degrees, of which the powers of the size come first."""
 FEWEST = 5
 """Degrees of freedom left to the noise below which nothing is said."""
+MOST_PERIODS = 8
+"""Most periods of a wave within the data."""
+PLACES = 4
+"""Distinct places along a direction that one period of a wave wants."""
 TINY = 1e-6
 """Share of a column outside the others below which it is one of them."""
 
@@ -54,26 +58,60 @@ def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | No
 
 
 def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
-    """Test whether polynomials in the inputs' logarithms (d, n) explain residuals (n,) beyond the slopes (p, n).
+    """Test whether something smooth in the inputs' logarithms (d, n) explains residuals (n,) beyond the slopes (p, n).
 
-    An F test of nested linear models (the law, linear in its parameters around the fit, and that with polynomials).
-    The noise is what is left by both; the law's own error is what the polynomials take away, less their share of noise.
+    F tests of nested linear models: the law, linear in its parameters around the fit, and that with polynomials, or
+    with one wave along an input or the size (of which the best counts, its p times those tried). The noise is what is
+    left by the likelier; the law's own error is what that takes away, less its share of noise.
     """
     law = _orthonormal(slopes, [], len(slopes))
-    spare = residuals.size - len(law)
-    terms = _orthonormal(polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
-    freedom = spare - len(terms)
-    if not terms or freedom < FEWEST:
-        return None
     for direction in law:
         residuals = residuals - (direction * residuals).sum() * direction
+    found = [one for one in (_bends(residuals, law, logs), _waves(residuals, law, logs)) if one]
+    best = min(found, key=lambda one: one.p_value, default=None)
+    return replace(best, p_value=min(1.0, best.p_value * len(found))) if best else None
+
+
+def _bends(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
+    """Test polynomials, as many as the points can carry."""
+    spare = residuals.size - len(law)
+    terms = _orthonormal(polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
     explained = sum(float((direction * residuals).sum()) ** 2 for direction in terms)
+    return _nested(residuals, spare, explained, len(terms)) if terms else None
+
+
+def _waves(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
+    """Test one wave: of each length and along each direction, the one that explains most."""
+    explained = [
+        sum(float((one * residuals).sum()) ** 2 for one in pair)
+        for pair in (_orthonormal(columns, law, 2)[len(law) :] for columns in waves(logs))
+        if len(pair) == 2
+    ]
+    found = _nested(residuals, residuals.size - len(law), max(explained), 2) if explained else None
+    return replace(found, p_value=min(1.0, found.p_value * len(explained))) if found else None
+
+
+def _nested(residuals: Array, spare: int, explained: float, terms: int) -> Misfit | None:
+    """Write what so many terms explain of residuals (n,) that have so many spare degrees of freedom."""
+    freedom = spare - terms
+    if freedom < FEWEST:
+        return None
     noise = max(float((residuals**2).sum()) - explained, 0.0) / freedom
     if noise <= 0:
         return None
-    F = explained / len(terms) / noise
-    systematic = max(0.0, explained - len(terms) * noise) / residuals.size
-    return Misfit(tail(F, len(terms), freedom), sqrt(noise), sqrt(systematic), "structure")
+    systematic = max(0.0, explained - terms * noise) / residuals.size
+    return Misfit(tail(explained / terms / noise, terms, freedom), sqrt(noise), sqrt(systematic), "structure")
+
+
+def waves(logs: Array) -> Iterator[Array]:
+    """Yield a sine and a cosine (2, n) of each length that the settings resolve, along each input and their mean."""
+    low, high = logs.min(axis=1, keepdims=True), logs.max(axis=1, keepdims=True)
+    unit = (logs - low) / np.maximum(high - low, 1e-12)
+    for along in [*unit, *([unit.mean(axis=0)] if len(unit) > 1 else [])]:
+        places = len(np.unique(np.round(along, 6)))
+        for periods in np.arange(1.0, min(MOST_PERIODS, places / PLACES) + 0.01, 0.5):
+            angle = 2 * np.pi * periods * along
+            yield np.stack([np.sin(angle), np.cos(angle)])
 
 
 def polynomials(logs: Array) -> Iterator[Array]:
@@ -96,6 +134,8 @@ def _monomials(unit: Array, degrees: range) -> Iterator[Array]:
 
 def tail(F: float, over: int, under: int) -> float:
     """Return the chance of an F at least so large with these degrees of freedom (Paulson 1942: by its cube root)."""
+    if over == 2:
+        return (1 + 2 * F / under) ** (-under / 2)
     root, a, b = F ** (1 / 3), 2 / (9 * over), 2 / (9 * under)
     return erfc(((1 - b) * root - (1 - a)) / sqrt(2 * (b * root**2 + a))) / 2
 

@@ -19,12 +19,12 @@ from analysis.fitting.verdict.ahead import Ahead, hold_out, sizes
 from analysis.fitting.verdict.misfit import Misfit, misfit
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array
-from analysis.numbers import number, percent
+from analysis.numbers import entry, number, percent
 
 UNLIKELY = 0.01
 """p value of a lack of fit below which it is one."""
 GROSS = 2.0
-"""Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; 1 above `FAR`."""
+"""Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; none above `FAR`."""
 SMALL = 1e-3
 """Law's own error (share of y) that matters to nobody: losses are published with three decimals."""
 FAR = 0.01
@@ -41,27 +41,33 @@ STARTS = 8
 
 @dataclass(frozen=True)
 class Verdict:
-    """What weakens a law, and what is worth saying of it though it does not."""
+    """What weakens a law, and what is worth saying of it though it does not.
+
+    supported: times the largest run seen up to which its own hold-out held; None where it did not, or there is none.
+    """
 
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    supported: float | None = None
 
 
-def with_verdict(found: Fit, law: Law, settings: Settings) -> Fit:
+def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True) -> Fit:
     """Add to a fit's certificate what its lack of fit and its hold-out say of the law, and what would cure it.
 
-    settings: those of the fit. Inner fits (hold-outs, other laws, narrower ranges) get no verdict.
+    settings: those of the fit. cures: whether to look for one. Inner fits (hold-outs, other laws, narrower ranges) get
+    no verdict.
     """
     with np.errstate(all="ignore"):
         verdict = judge_law(found, law, settings)
-        if verdict.reasons:
+        if verdict.reasons and cures:
             cured = f"; {cure(found, law, settings)}"
             verdict = replace(verdict, reasons=(*verdict.reasons[:-1], verdict.reasons[-1] + cured))
     warnings = (*found.warnings, *(f"weak fit: {reason}" for reason in verdict.reasons), *verdict.remarks)
-    if not verdict.reasons:
-        return replace(found, warnings=warnings)
-    reasons = (*found.certificate.reasons, *verdict.reasons)
-    return replace(found, certificate=replace(found.certificate, status="weak", reasons=reasons), warnings=warnings)
+    certificate = replace(found.certificate, supported=verdict.supported)
+    if verdict.reasons:
+        reasons = (*certificate.reasons, *verdict.reasons)
+        certificate = replace(certificate, status="weak", reasons=reasons)
+    return replace(found, certificate=certificate, warnings=warnings)
 
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
@@ -76,15 +82,18 @@ def weigh_hold_out(lack: Misfit | None, ahead: Ahead | None) -> Verdict:
     """Decide by the hold-out: far off it weakens the law, or less far where there is a lack of fit too."""
     there = lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
     remarks = (lack_words(lack),) if lack and there else ()
-    if ahead is None or abs(ahead.error) < FAR or abs(ahead.error) < ahead.reach * (LIKELY if there else SURE):
+    if ahead is None:
         return Verdict(remarks=remarks)
+    off = abs(ahead.error)
+    if off < FAR or off < ahead.reach * (LIKELY if there else SURE):
+        return Verdict(remarks=remarks, supported=ahead.factor if off <= max(FAR, ahead.reach) else None)
     return Verdict(reasons=(*remarks, ahead_words(ahead)))
 
 
 def gross(lack: Misfit) -> bool:
     """Tell whether a lack of fit weakens the law whatever its hold-out says."""
     own = lack.systematic
-    large = own > max(SMALL, GROSS * lack.noise) or own > max(FAR, lack.noise)
+    large = own > max(SMALL, GROSS * lack.noise) or own > FAR
     return lack.p_value < UNLIKELY and large
 
 
@@ -121,13 +130,14 @@ def cure(found: Fit, law: Law, settings: Settings) -> str:
     bare = replace(settings, how=replace(settings.how, resamples=0, starts=STARTS))
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
-        if _passes(found, other, bare, every):
-            return f"{other.name} passes"
+        if passing := _passing(found, other, bare, every):
+            numbers = ", ".join(f"{name} {entry(name, value)}" for name, value in passing.params.items())
+            return f"{other.name} passes ({numbers})"
     size = sizes(found.engine.points)
     distinct = np.unique(size)
     for share in NARROWER:
         least = distinct[-max(1, round(share * len(distinct)))]
-        if _passes(found, law, bare, size >= least):
+        if _passing(found, law, bare, size >= least):
             return f"no other law passes, this one does from {_range(found, float(least))}"
     return (
         "no other law and no narrower range passes: more runs where it bends, or rates tuned for each size, would tell"
@@ -143,15 +153,16 @@ def _others(found: Fit, law: Law) -> list[Law]:
     return sorted(able, key=lambda one: len(one.params))
 
 
-def _passes(found: Fit, law: Law, settings: Settings, mask: Array) -> bool:
-    """Tell whether a law is sound on some of the points: at its optimum, and by its verdict."""
+def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | None:
+    """Return a law's fit to some of the points if it is sound: at its optimum, and by its verdict."""
     points = found.engine.points.take(mask)
     try:
         check(points, law)
         again = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
     except Refusal:
-        return False
-    return again.certificate.status == "ok" and not judge_law(again, law, settings).reasons
+        return None
+    sound = again.certificate.status == "ok" and not judge_law(again, law, settings).reasons
+    return again if sound else None
 
 
 def _range(found: Fit, least: float) -> str:

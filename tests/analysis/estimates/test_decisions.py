@@ -83,11 +83,30 @@ def test_backtest_by_n_leaves_out_the_largest_models() -> None:
         backtest(grid().query("N < 2e6"), ["chinchilla"], by="N")
 
 
-def test_auto_says_what_it_chose_and_tried() -> None:
-    found = fit(curve(12), "auto", x="C", resamples=0, starts=4)
-    assert found.law in found.warnings[0]
-    assert "power" in found.card["tried"]
+def test_auto_chooses_by_backtest_among_laws_that_pass_and_says_by_how_much() -> None:
+    found = fit(curve(), "auto", x="C", resamples=50, starts=8)
+    assert found.certificate.status == "ok"
+    assert f"{found.law}, 0." in found.warnings[0]
+    assert f"power {100 * found.card['tried']['power']:.1f}"[:8] in found.warnings[0]
     assert found.law != "power"
+
+
+def test_auto_refuses_to_choose_where_no_law_passes() -> None:
+    C = np.geomspace(1e17, 1e21, 30)
+    waves = 0.05 * np.sin(3 * np.log(C))
+    table = pd.DataFrame({"C": C, "loss": (1.2 + 2e3 * C**-0.2) * np.exp(waves)})
+    with pytest.raises(Refusal, match=r"none of the laws .* passes, so none is chosen"):
+        fit(table, "auto", x="C", resamples=20, starts=8)
+
+
+def test_a_joint_corner_is_as_far_ahead_as_its_compute() -> None:
+    table = grid(1).query("N * D < 1e17")
+    corner = {"N": float(table.N.max()), "D": float(table.D.max())}
+    without = forecast(table.drop(columns="C", errors="ignore"), at=corner, resamples=20)
+    assert without.by == "C"
+    far = corner["N"] * corner["D"] / (table.N * table.D).max()
+    assert without.beyond == pytest.approx({"N": 1, "D": 1, "C": far})
+    assert any(line.startswith("C lies") for line in without.warnings)
 
 
 def test_weights_from_seeds_follow_the_noise() -> None:

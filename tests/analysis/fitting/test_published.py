@@ -155,3 +155,12 @@ def test_farseer_foretells_the_largest_runs_of_its_authors() -> None:
     assert 1 - (rest**2).sum() / ((ahead.loss - ahead.loss.mean()) ** 2).sum() > 0.91
     assert found.allocation is not None
     assert found.allocation.at == pytest.approx(6 * float((seen.N * seen.D).max()))
+
+
+def test_auto_takes_a_law_that_foretells_them_too() -> None:
+    seen, ahead = (pd.read_csv(REFERENCE / f"scalebench_farseer/farseer_{part}.csv") for part in ("train", "test"))
+    found = fit(seen, "auto", resamples=50, starts=16)
+    assert found.certificate.status == "ok"
+    assert found.certificate.supported > 3
+    rest = ahead.loss - found.predict(ahead)
+    assert 1 - (rest**2).sum() / ((ahead.loss - ahead.loss.mean()) ** 2).sum() > 0.85

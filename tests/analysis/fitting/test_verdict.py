@@ -49,7 +49,7 @@ def test_a_missing_floor_is_named_with_the_law_that_has_one() -> None:
         table = pd.DataFrame({"C": x, "loss": (1.5 + 60 * x**-0.25) * np.exp(noise)})
         wrong = fit(table, "power", x="C", resamples=100)
         assert wrong.certificate.status == "weak"
-        assert wrong.certificate.reasons[-1].endswith("saturating passes")
+        assert wrong.certificate.reasons[-1].split("; ")[-1].startswith("saturating passes (E 1.")
         assert fit(table, "saturating", x="C", resamples=100).certificate.status == "ok"
 
 
@@ -88,10 +88,12 @@ def test_milestones_of_a_run_share_its_noise_and_are_no_structure() -> None:
 
 def test_a_hold_out_needs_less_where_there_is_a_lack_of_fit() -> None:
     lack = Misfit(p_value=1e-4, noise=0.004, systematic=0.005, against="structure")
-    assert weigh_hold_out(None, Ahead(0.03, 0.02)).reasons == ()
-    assert len(weigh_hold_out(None, Ahead(-0.05, 0.02)).reasons) == 1
-    assert len(weigh_hold_out(lack, Ahead(0.03, 0.02)).reasons) == 2
-    assert weigh_hold_out(lack, Ahead(0.005, 0.001)).reasons == ()
+    assert weigh_hold_out(None, Ahead(0.03, 0.02, 3.0)).reasons == ()
+    assert weigh_hold_out(None, Ahead(0.03, 0.02, 3.0)).supported is None
+    assert weigh_hold_out(None, Ahead(0.03, 0.04, 3.0)).supported == 3.0
+    assert len(weigh_hold_out(None, Ahead(-0.05, 0.02, 3.0)).reasons) == 1
+    assert len(weigh_hold_out(lack, Ahead(0.03, 0.02, 3.0)).reasons) == 2
+    assert weigh_hold_out(lack, Ahead(0.005, 0.001, 3.0)).reasons == ()
     assert len(weigh_hold_out(lack, None).remarks) == 1
 
 
@@ -128,4 +130,5 @@ def test_structure_raises_few_alarms_and_the_tail_is_that_of_f() -> None:
 def test_chinchilla_is_weak_on_the_runs_of_farseer() -> None:
     found = fit(pd.read_csv(REFERENCE / "scalebench_farseer/farseer_train.csv"), resamples=100)
     assert found.certificate.status == "weak"
-    assert "no other law" in found.certificate.reasons[-1]
+    assert "coupled passes (E 0.2" in found.certificate.reasons[-1]
+    assert found.certificate.supported is None

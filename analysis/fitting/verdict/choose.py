@@ -1,0 +1,80 @@
+"""Choose a law by backtest among those that pass: where none passes, none is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from analysis.errors import Refusal
+from analysis.fitting.holdout import UNTESTED, candidates, score_laws, size_column, with_compute
+from analysis.fitting.points import Selection
+from analysis.fitting.result import Fit
+from analysis.fitting.settings import Settings, fit_law
+from analysis.fitting.verdict.pooling import with_pooling
+from analysis.fitting.verdict.rule import with_verdict
+from analysis.laws import Law, get_law
+from analysis.numbers import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> Fit:
+    """Fit the candidate laws, those that predict best ahead of what they saw first, until one is ok.
+
+    Raises `Refusal` where none is, with what speaks against the best of them.
+    """
+    tried = errors_ahead(frame, y=y, x=x, settings=settings)
+    passed_over: dict[str, str] = {}
+    for name in tried:
+        law = get_law(name)
+        try:
+            found = fit_and_judge(frame, law, y=y, x=x, settings=settings, cures=False)
+        except Refusal as refusal:
+            passed_over[name] = str(refusal)
+            continue
+        if found.certificate.status == "ok":
+            said = (choice_words(name, tried, passed_over), *found.warnings)
+            return replace(found, warnings=said, card={**found.card, "tried": tried})
+        passed_over[name] = found.certificate.reasons[0]
+    best = next(iter(passed_over))
+    raise Refusal(
+        f"none of the laws {', '.join(tried)} passes, so none is chosen; {best}, which predicts best ahead "
+        f"({_error(tried[best])}), is weak: {passed_over[best]}; fit it by name to see all of it, or add runs"
+    )
+
+
+def fit_and_judge(
+    frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings, cures: bool = True
+) -> Fit:
+    """Fit one law to the rows of a table and judge it by all that is known. cures: whether to look for one."""
+    found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
+    return with_verdict(found, law, settings, cures=cures)
+
+
+def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
+    """Return the candidate laws with their error ahead of what they have seen, best first."""
+    from analysis.table.columns import require_columns
+    from analysis.table.select import select_rows
+
+    selection = settings.selection
+    rows, _ = select_rows(frame, y=y, **vars(selection))
+    rows = with_compute(rows)
+    by = size_column(rows, x)
+    require_columns(rows, [by])
+    chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
+    bare = replace(settings, selection=chosen).resampled(0)
+    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=bare)
+    return {score.law: score.error for score in scores if score.splits}
+
+
+def choice_words(name: str, tried: dict[str, float], passed_over: dict[str, str]) -> str:
+    """Say which law was chosen, how far off ahead it and the others were, and why better ones were passed over."""
+    others = [f"{other} {_error(error)}" for other, error in tried.items() if other != name]
+    said = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off ahead of what it saw"
+    said += f" ({', '.join(others)})" if others else ""
+    return said + "".join(f"; {other} does not pass: {why}" for other, why in passed_over.items())
+
+
+def _error(error: float) -> str:
+    return percent(error) if error < UNTESTED else "hardly tested"
