@@ -6,6 +6,7 @@ import ast
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -76,7 +77,11 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
-TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -98,10 +103,12 @@ def module_of(name: str) -> str | None:
     pytest.fail(f"{name} is imported and is no file")
 
 
-GRAPH = {
-    name: {found for other in imported(tree) if (found := module_of(other)) and found != name}
-    for name, tree in TREES.items()
-}
+@cache
+def graph() -> dict[str, set[str]]:
+    return {
+        name: {found for other in imported(tree) if (found := module_of(other)) and found != name}
+        for name, tree in trees().items()
+    }
 
 
 def part_of(module: str) -> tuple[str, str]:
@@ -144,7 +151,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def test_no_file_is_in_a_circle():
-    assert circles(GRAPH) == []
+    assert circles(graph()) == []
 
 
 def test_circles_are_found():
@@ -155,7 +162,7 @@ def test_imports_go_down():
     inner = {"scaling.__init__", "scaling"}
     up = [
         f"{name} imports {other}"
-        for name, others in GRAPH.items()
+        for name, others in graph().items()
         for other in others
         if name not in inner
         and other not in inner
@@ -170,12 +177,12 @@ def test_the_packages_meet_only_in_files():
     """Analysis imports nothing of the training side, which imports only the errors of analysis, to say them."""
     foreign = {
         f"{name} imports {other}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         for other in imported(tree)
         if name.startswith("analysis") and other.partition(".")[0] in FOREIGN
     }
     assert foreign == set()
-    across = {name for name, others in GRAPH.items() for other in others if name[:8] != other[:8]}
+    across = {name for name, others in graph().items() for other in others if name[:8] != other[:8]}
     assert across == {"scaling.__main__"}
 
 
@@ -202,7 +209,7 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_functions_stay_short():
     lengths = [
         length_of(node)
-        for tree in TREES.values()
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
