@@ -61,9 +61,10 @@ def test_run_again_trains_nothing_and_a_new_width_trains_only_the_new_runs(swept
     assert {key: after[key] for key in before} == before
 
 
-def test_hydra_and_the_verb_ask_for_the_same_runs(swept):
+def test_hydra_and_the_verb_ask_for_the_same_runs(swept, monkeypatch):
     before = records(swept.folder)
-    swept.outside("-m", "sweep=tiny")
+    monkeypatch.setattr("sys.argv", ["scaling"])  # where Hydra looks
+    swept("-m", "sweep=tiny")
     assert records(swept.folder) == before
     assert not (swept.folder / "multirun").exists()
     assert not (swept.folder / "outputs").exists()
@@ -114,9 +115,10 @@ def test_a_run_of_hydra_alone(scaling, monkeypatch):
     assert sorted(path.name for path in scaling.folder.iterdir()) == ["results"]
 
 
-def test_mistakes_outside_a_verb(scaling):
-    assert "model=mpl" in scaling.outside("model.width=8", "model=mpl", code=2)
-    assert "leave out -m" in scaling.outside("-m", "sweep=quickstart", "--cfg", "job", code=2)
+def test_mistakes_outside_a_verb(scaling, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scaling"])
+    assert "model=mpl" in scaling("model.width=8", "model=mpl", code=2)
+    assert "leave out -m" in scaling("-m", "sweep=quickstart", "--cfg", "job", code=2)
     assert "did you mean status" in scaling.outside("staus", code=2)
 
 
@@ -201,6 +203,7 @@ def test_help_and_status_import_next_to_nothing(swept, arguments):
     assert imported("scaling", *arguments, folder=swept.folder) - {"scaling", "click"} <= shown
 
 
+@pytest.mark.slow  # tests/test_house.py reads the same in the source
 def test_scaling_and_analysis_meet_only_in_files():
     code = (
         "import sys, analysis, analysis.cli, analysis.report.page; "
@@ -243,6 +246,7 @@ def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(sc
     }
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_is_told_at_once_in_one_line(scaling, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
     monkeypatch.setenv("HF_HOME", str(scaling.folder / "cache"))
@@ -251,19 +255,26 @@ def test_a_hub_that_does_not_answer_is_told_at_once_in_one_line(scaling, monkeyp
     assert "http://127.0.0.1:9 does not answer, and it is not in the library's cache" in line
 
 
-@pytest.mark.parametrize("name", ["queue", "types", "torch", "json", "click", "yaml"])
+def hide(folder, *names):
+    for name in names:
+        (folder / f"{name}.py").write_text(f"raise SystemExit('{name} is no library')\n")
+
+
+@pytest.mark.parametrize("name", ["the module", "the script"])
 def test_a_file_of_the_user_hides_no_library(scaling, name):
-    (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
-    script = Path(sys.executable).with_name("scaling")  # python -m itself imports types from the working directory
-    command = [str(script)] if name == "types" else [sys.executable, "-m", "scaling"]
+    hide(scaling.folder, "queue", "torch", "json", "click", "yaml")
+    command = [sys.executable, "-m", "scaling"]
+    if name == "the script":  # python -m itself imports types from the working directory
+        hide(scaling.folder, "types")
+        command = [str(Path(sys.executable).with_name("scaling"))]
     done = subprocess.run([*command, "plan", "model.width=8,16", "train.steps=2"], cwd=scaling.folder, text=True,
                           capture_output=True, check=False)  # fmt: skip
     assert "2 runs" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_of_the_user_hides_no_library_from_workers(scaling):
-    for name in ("queue", "torch", "selectors"):
-        (scaling.folder / f"{name}.py").write_text("raise SystemExit('this is no library')\n")
+    hide(scaling.folder, "queue", "torch", "selectors")
     scaling.outside("run", "model.width=8,16", "train.steps=2", "train.device=cpu")
     assert len(list(scaling.folder.glob("results/runs/*/record.json"))) == 2
 
@@ -291,15 +302,27 @@ def test_what_a_command_lacks_is_told_with_how_it_is_written(scaling, arguments,
     assert lacking in scaling(*arguments, code=2)
 
 
-def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(scaling, monkeypatch):
-    monkeypatch.syspath_prepend(scaling.folder)
+LOUD = ("model=custom", "model.module=loud_net.net", "model.width=8", "train.examples=2000", "--json", "-")
+
+
+@pytest.fixture
+def loud(scaling):
+    """A folder with a model that prints when it is loaded and when it is made."""
     (scaling.folder / "loud_net.py").write_text(
         "from torch import nn\nprint('loaded')\n"
         "def net(shape, outputs, *, width):\n"
         "    print('made')\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, outputs))\n"
     )
-    loud = ("model=custom", "model.module=loud_net.net", "model.width=8", "train.examples=2000", "--json", "-")
-    assert len(json.loads(scaling("plan", *loud))["runs"]) == 1
-    assert json.loads(scaling("run", *loud, *ONE))["point"]
-    assert json.loads(scaling.outside("run", *loud, "seed=1,2", *ONE))
+    return scaling
+
+
+def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(loud, monkeypatch):
+    monkeypatch.syspath_prepend(loud.folder)
+    assert len(json.loads(loud("plan", *LOUD))["runs"]) == 1
+    assert json.loads(loud("run", *LOUD, *ONE))["point"]
+
+
+@pytest.mark.slow
+def test_json_stands_alone_on_stdout_whatever_workers_print(loud):
+    assert json.loads(loud.outside("run", *LOUD, "seed=1,2", *ONE))
