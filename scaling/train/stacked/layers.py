@@ -118,10 +118,10 @@ def _sequence(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 
 def _block(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     branch, after = _child(module, name, stacking, "branch"), _child(module, name, stacking, "after")
-    skip = cast("Block", module).skip
+    skip, scale = cast("Block", module).skip, cast("Block", module).scale
 
     def forward(z: Tensor) -> Tensor:
-        return after(z + branch(z) if skip else branch(z))
+        return after(torch.add(z, branch(z), alpha=scale) if skip else branch(z))
 
     return forward
 

@@ -59,7 +59,9 @@ class Steps:
 
     def _tables(self, rates: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
         decays = np.array([optim.weight_decay for optim in self.optims])
-        kept = {f"kept {i}": 1 - rates * group.share * decays for i, group in enumerate(self.layout.groups)}
+        kept = {
+            f"kept {i}": 1 - rates * (group.share * group.decay) * decays for i, group in enumerate(self.layout.groups)
+        }
         return {"rate": rates, **(kept if self.decays else {})}
 
     def step(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
@@ -70,7 +72,7 @@ class Steps:
     def _decay(self, parameters: Tensor, s: int) -> None:
         if self.decays:
             for i, group in enumerate(self.layout.groups):
-                if group.decays:
+                if group.decay:
                     parameters[:, group.start : group.stop].mul_(self.tables[f"kept {i}"][s])
 
     def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:

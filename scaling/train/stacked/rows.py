@@ -28,12 +28,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns, from `start` up to `stop`, that take one share of the learning rate; decays: weights decay there."""
+    """Columns, from `start` up to `stop`, that take one share of the learning rate.
+
+    decay: what the optimiser's weight decay is multiplied by there, 0 where nothing decays.
+    """
 
     start: int
     stop: int
     share: float
-    decays: bool
+    decay: float
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,17 @@ class Layout:
         return self.columns[-1].stop
 
 
-def layout_of(module: nn.Module, *, body_share: float) -> Layout:
-    """Lay the trained parameters of a module out, those whose weights could decay first."""
+def layout_of(module: nn.Module, *, body_share: float, sgd: bool = False) -> Layout:
+    """Lay the trained parameters of a module out, those whose weights could decay first; sgd: see optim/groups.py."""
     names = {parameter: name for name, parameter in module.named_parameters()}
     columns, groups, start = list[Column](), list[Group](), 0
-    for group in parameter_groups(module, 1.0, body_share=body_share):
+    for group in parameter_groups(module, 1.0, body_share=body_share, sgd=sgd):
         first = start
         for parameter in group["params"]:
             shape = tuple(parameter.shape)
             columns.append(Column(names[parameter], start, start + prod(shape), shape))
             start += prod(shape)
-        groups.append(Group(first, start, group["share"], group["weight_decay"] > 0))
+        groups.append(Group(first, start, group["share"], group["weight_decay"]))
     return Layout(tuple(columns), tuple(groups))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scaling.augment.mixed import Mixed
 from scaling.config import Train
+from scaling.optim.sgd import SGD
 from scaling.plan.identity import asked_precision
 from scaling.train import loop
 from scaling.train.losses import Labels
@@ -36,7 +37,8 @@ class Stack:
         self.seats, self.device, self.config = list(seats), device, first.attempt.run.config
         self.batch = first.attempt.run.quantities.batch
         self.micro_batch = loop.checked_micro_batch(self.config.train, first.module)
-        layout = layout_of(first.module, body_share=getattr(self.config.optim, "body_share", 1.0))
+        optim = self.config.optim
+        layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
         self.rows = Rows(layout, [seat.module for seat in seats])
         optims = [seat.attempt.run.config.optim for seat in seats]
         self.optimiser = STEPS[type(self.config.optim)](layout, optims, self.rows.trained)

@@ -40,6 +40,7 @@ SETTINGS = [
     )
 ]
 MIXED = [{"train": {"steps": 40}, "data": PIXELS, "augment": {"is": "standard", "mixup": a}} for a in (0.8, 0.0, 0.3)]
+WIDE = {"is": "bottleneck", "width": 16, "depth": 4, "param": "mup", "base_width": 8, "base_depth": 2}
 CHEAP = {
     "adamw": optimised("adamw"),
     "lion": optimised("lion"),
@@ -47,10 +48,12 @@ CHEAP = {
     "settings": SETTINGS,
     "dropout": seeded({"steps": 40}, model={**DEEP, "dropout": 0.2}, data=SIZED),
     "mixed": MIXED,
+    "mup": [{**keys, "model": WIDE} for keys in optimised("adamw")],
 }
 DEAR = {
     "nesterov": optimised("sgd", momentum=0.8, nesterov=True),
     "plain sgd": optimised("sgd"),
+    "mup sgd": [{**keys, "model": WIDE} for keys in optimised("sgd")],
     "betas": BETAS,
     "body share": seeded({"steps": 60}, optim={"is": "adamw", "lr": 0.01, "body_share": 0.3, "weight_decay": 0.1}),
     "constant": seeded({"steps": 80}, schedule="constant", model=DEEP),
