@@ -60,6 +60,10 @@ class RunFolder:
         """The weights kept at a milestone, for later stages."""
         return self.path / "checkpoints" / str(step)
 
+    def fork(self, step: int) -> Path:
+        """The whole state at a step, from which a run of another length goes on."""
+        return self.path / "forks" / str(step)
+
     def other(self, run_id: str) -> RunFolder:
         """The folder of another run of the same results."""
         return RunFolder(self.path.with_name(run_id))

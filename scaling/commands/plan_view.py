@@ -70,6 +70,12 @@ def summary(view: PlanForecast) -> list[str]:
         f"{many(total['runs'], 'run')} ({total['finished']:,} settled, {total['remaining']:,} to go), "
         f"{total['C']:.3e} FLOPs in all, {total['C_remaining']:.3e} to go"
     ]
+    if total["forked"]:
+        share = 1 - total["C"] / total["C_alone"]
+        lines.append(
+            f"trunk: {many(total['forked'], 'run')} go on from the steps of longer ones: {share:.0%} less than the "
+            f"{total['C_alone']:.3e} FLOPs of runs trained alone"
+        )
     if total["forecast_seconds"] is not None:
         lines.append(
             f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "

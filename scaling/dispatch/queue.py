@@ -42,6 +42,17 @@ class Entry:
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def fork(self) -> tuple[str, int] | None:
+        """The run of another length that it goes on from, and the step."""
+        found = self.run.get("fork")
+        return None if found is None else (found["run_id"], found["step"])
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The runs that come before it: those that it needs, and the one that it forks from."""
+        return self.needs if self.fork is None else (*self.needs, self.fork[0])
+
+    @property
     def planned(self) -> Planned:
         """What a reader of states needs of the run."""
         return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step)
@@ -100,7 +111,7 @@ def entries(
     made = [
         Entry(
             run_id=run.run_id,
-            C=run.quantities.C,
+            C=run.C_spent,
             forecast_seconds=forecast.get(run.run_id),
             tried=len(tried[run.run_id]),
             needs=run.needs,
@@ -136,7 +147,7 @@ def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[in
 
 def _depths(made: Iterable[Entry]) -> dict[str, int]:
     """Return how many runs have to be settled, one after the other, before each run."""
-    needs = {entry.run_id: entry.needs for entry in made}
+    needs = {entry.run_id: entry.after for entry in made}
     found: dict[str, int] = {}
 
     def depth(run_id: str) -> int:

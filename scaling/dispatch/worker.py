@@ -230,7 +230,23 @@ class Worker:
             if is_settled(files) and (entry.step is None or files.kept_weights(entry.step).is_file()):
                 continue
             return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
-        return None
+        return self._before_fork(entry)
+
+    def _before_fork(self, entry: Entry) -> Step | None:
+        """Return EARLY or BLOCKED while the run that this one forks from may still get there.
+
+        None once its state is there, or never will be: then the run is trained from its start.
+        """
+        if entry.fork is None or self.task.folder.run(entry.run_id).checkpoint.exists():
+            return None
+        trunk = self.task.folder.run(entry.fork[0])
+        life, _ = self.observer.look(trunk.claim)
+        if trunk.fork(entry.fork[1]).is_file() or is_settled(trunk):
+            return None
+        if life in (Life.ALIVE, Life.UNSURE):
+            return Step.EARLY
+        its = next((other for other in self._queue if other.run_id == entry.fork[0]), None)
+        return None if its is None or self._used_up(trunk, its) else Step.BLOCKED
 
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
         if not files.attempts.exists():

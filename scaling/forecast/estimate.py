@@ -160,7 +160,8 @@ def estimate(run: PlannedRun, speed: Speed) -> float:
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
-        trained = quantities.steps * work(config, batch=quantities.batch).seconds(costs)
+        steps = quantities.steps - (run.fork.step if run.fork else 0)
+        trained = steps * work(config, batch=quantities.batch).seconds(costs)
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     return speed.run + drawn + trained + evaluated
 

@@ -29,7 +29,7 @@ SHORT = {  # short names in expressions, and the config keys they stand for
     "budget": "train.budget",
     "seed": "seed",
 }
-KEYS = ("grid", "stages", "set", "where", "limit")  # of `sweep:`
+KEYS = ("grid", "stages", "set", "where", "limit", "trunk")  # of `sweep:`
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from scaling.plan.limits import Limits
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, hold, overlap, read_request
+from scaling.plan.trunk import share_trunks
 
 SHARED_FOLDERS = ("runs", "features")  # of all sweeps of the same results
 SHARED = (
@@ -85,8 +86,17 @@ def _graph(
     if not graph.runs:
         reason = graph.dropped[0].reason if graph.dropped else "the grid has no cells"
         raise UserError(reason if len(graph.dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
+    if _flag(sweep, "trunk"):
+        graph.runs = share_trunks(graph.runs)
     shared = [f"{key}={request.fixed[key]}" for key in SHARED if key in request.fixed]
     return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
+
+
+def _flag(sweep: Mapping[str, Any], key: str) -> bool:
+    value = sweep.get(key, False)
+    if not isinstance(value, bool):
+        raise UserError(f"found sweep.{key}={value!r}; wanted true or false; change it")
+    return value
 
 
 def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> None:

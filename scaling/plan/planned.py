@@ -15,10 +15,19 @@ from scaling.plan.quantities import Milestone, Quantities, given_length
 
 
 @dataclass(frozen=True)
+class Fork:
+    """Where a run goes on from another that has taken the same steps up to there: `step` of run `run_id`."""
+
+    run_id: str
+    step: int
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
 
-    parent: the run that a stage starts from, planned as well; task: what is evaluated, a column of the table.
+    parent: the run that a stage starts from, planned as well; task: what is evaluated, a column of the table; fork: the
+    longer run whose first steps are its own too (see plan/trunk.py), forks: steps at which shorter ones go on from it.
     """
 
     run_id: str
@@ -28,6 +37,8 @@ class PlannedRun:
     lr_rule: str
     parent: PlannedRun | None = None
     task: str = "test"
+    fork: Fork | None = None
+    forks: tuple[int, ...] = ()
 
     @property
     def origin(self) -> PlannedRun:
@@ -54,6 +65,12 @@ class PlannedRun:
         """Shape of what the network reads: that of the data it was first trained on."""
         shape: tuple[int, ...] = self.origin.config.data.shape
         return shape
+
+    @property
+    def C_spent(self) -> int:
+        """FLOPs of its own steps, without those that it takes over from the run that it forks from."""
+        shared = 0 if self.fork is None else self.quantities.at(self.fork.step).C
+        return self.quantities.C - shared
 
     @property
     def network(self) -> ParentNetwork:
@@ -112,10 +129,18 @@ class PlannedRun:
             "seed": config.seed,
             **self.columns_at(at),
             "budget": quantities.budget if at.final else None,
+            **self._fork_columns(),
             "stage": self.config.stage.name,
             "task": self.task,
             **self._stage_columns(),
         }
+
+    def _fork_columns(self) -> dict[str, Any]:
+        """Return the columns of a sweep whose runs share their first steps; none of another."""
+        if self.fork is None and not self.forks:
+            return {}
+        trunk, step = (self.fork.run_id, self.fork.step) if self.fork else (None, None)
+        return {"trunk": trunk, "trunk_step": step, "C_spent": self.C_spent}
 
     def _stage_columns(self) -> dict[str, Any]:
         """Return the columns that are empty for a run from scratch."""
@@ -168,6 +193,10 @@ class PlannedRun:
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain JSON, for the workers' queue: the inverse of `from_dict`."""
         own = {"overrides": dict(self.overrides), "lr_rule": self.lr_rule, "config": plain(self.config)}
+        if self.fork is not None:
+            own["fork"] = dataclasses.asdict(self.fork)
+        if self.forks:
+            own["forks"] = list(self.forks)
         return own if self.parent is None else {**own, "task": self.task, "parent": self.parent.to_dict()}
 
     @classmethod
@@ -177,7 +206,8 @@ class PlannedRun:
         run = plan_run(
             read_stored_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent
         )
-        return dataclasses.replace(run, task=raw.get("task", run.task))
+        fork = Fork(**raw["fork"]) if "fork" in raw else None
+        return dataclasses.replace(run, task=raw.get("task", run.task), fork=fork, forks=tuple(raw.get("forks", ())))
 
 
 def plan_run(

@@ -6,22 +6,31 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import ClassVar
 
+from pydantic import NonNegativeInt
+
 from scaling.config import Share
-from scaling.schedules.warmup import rise
+from scaling.schedules.warmup import check_one, length_of_rise, rise
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """A linear rise over the `warmup` share of the steps, then half a cosine down to the `final` share of the rate."""
+    """A linear rise over the `warmup` share of the steps, then half a cosine down to the `final` share of the rate.
+
+    warmup_steps: the length of the rise in steps, in place of a share.
+    """
 
     name: ClassVar[str] = "cosine"
 
     warmup: Share = 0.0
     final: Share = 0.0
+    warmup_steps: NonNegativeInt | None = None
+
+    def __post_init__(self) -> None:
+        check_one(self.warmup, self.warmup_steps)
 
     def factor(self, step: int, steps: int) -> float:
         """Return what the learning rate is multiplied by in step `step` (from 0) of `steps`."""
-        start = self.warmup * steps
+        start = length_of_rise(self.warmup, self.warmup_steps, steps)
         if step < start:
             return rise(step, start)
         done = (step - start) / max(1.0, steps - start)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import NonNegativeInt
+
 from scaling.config import Share
-from scaling.schedules.warmup import rise
+from scaling.schedules.warmup import check_one, length_of_rise, rise
 
 
 @dataclass(frozen=True)
 class WarmupStableDecay:
     """A linear rise over the `warmup` share of the steps, the full rate, a linear fall over the last `decay` share.
 
-    final: share of the rate that the fall ends at.
+    final: share of the rate that the fall ends at; warmup_steps: the length of the rise in steps, in place of a share.
     """
 
     name: ClassVar[str] = "wsd"
@@ -21,9 +23,15 @@ class WarmupStableDecay:
     warmup: Share = 0.0
     decay: Share = 0.2
     final: Share = 0.0
+    warmup_steps: NonNegativeInt | None = None
+
+    def __post_init__(self) -> None:
+        check_one(self.warmup, self.warmup_steps)
 
     def factor(self, step: int, steps: int) -> float:
         """Return what the learning rate is multiplied by in step `step` (from 0) of `steps`."""
         fall = self.decay * steps
         left = min(1.0, (steps - step) / fall) if fall > 1 else 1.0
-        return rise(step, self.warmup * steps) * (self.final + (1 - self.final) * left)
+        return rise(step, length_of_rise(self.warmup, self.warmup_steps, steps)) * (
+            self.final + (1 - self.final) * left
+        )

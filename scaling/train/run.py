@@ -22,6 +22,7 @@ from scaling.train.device import describe_device, find_device
 from scaling.train.errors import explain_memory_errors
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
+from scaling.train.output.resume import drop_fork
 from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.startup import freeze_imports
 from scaling.train.streams import derive_seed
@@ -77,6 +78,7 @@ def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
     record = replace(_record(attempt, evaluation, forecast_seconds), content=content.to_dict())
     write_record(attempt.folder.record, record)
     attempt.folder.checkpoint.unlink(missing_ok=True)
+    drop_fork(attempt)
     return record
 
 

@@ -13,7 +13,7 @@ from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
 from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.output.milestone import finish, take_point
-from scaling.train.output.resume import begin
+from scaling.train.output.resume import begin, keep_fork
 from scaling.train.output.saver import Saver
 from scaling.train.stacked.alone import note_single, train_stack_of_one
 from scaling.train.stacked.vmapped import NotStackable
@@ -62,11 +62,15 @@ def _through_milestones(
     attempt: Attempt, trainer: Trainer, callbacks: Callbacks, learner: Learner | None
 ) -> Evaluation | None:
     run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
-    for step in run.quantities.milestones:
-        if step <= journal.last_step:
+    for step in sorted({*run.quantities.milestones, *run.forks}):
+        if step < trainer.step or step <= journal.last_step:
             continue
         if not trainer.advance(step, callbacks):
             return None
+        if step in run.forks:
+            keep_fork(attempt, trainer)
+        if step not in run.quantities.milestones:
+            continue
         evaluation = take_point(attempt, trainer.module, learner, step=step, lr=trainer.lr)
         if step != run.quantities.steps:
             callbacks.milestone()

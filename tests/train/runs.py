@@ -101,6 +101,7 @@ TARGETS = {
     "lstsq": "scaling.optim.lstsq.LeastSquares",
     "constant": "scaling.schedules.constant.Constant",
     "cosine": "scaling.schedules.cosine.Cosine",
+    "wsd": "scaling.schedules.wsd.WarmupStableDecay",
     "none": "scaling.augment.none.Unchanged",
     "standard": "scaling.augment.standard.Standard",
 }

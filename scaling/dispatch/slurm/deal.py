@@ -66,7 +66,7 @@ def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Return with each run all that it descends from, or that descends from it, in the queue."""
     found: dict[str, list[Entry]] = {}
     for entry in queue:  # what a run needs stands before it
-        family = next((found[need] for need in entry.needs if need in found), [])
+        family = next((found[need] for need in entry.after if need in found), [])
         family.append(entry)
         found[entry.run_id] = family
     return found

@@ -19,7 +19,7 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
         Planned(
             row["run_id"],
             row.get("overrides") or row["run_id"],
-            float(row.get("stage_C") or row["C"]),
+            float(row.get("stage_C") or row.get("C_spent") or row["C"]),
             seconds.get(row["run_id"]),
             (row["parent"],) if row.get("parent") else (),
             int(row["parent_step"]) if row.get("parent_step") else None,

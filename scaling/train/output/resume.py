@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from math import prod
 
 from scaling.folders import set_aside
@@ -10,7 +11,7 @@ from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import batches
 from scaling.train.learner import Learner
 from scaling.train.loop import Trainer
-from scaling.train.output.checkpoint import read_checkpoint
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -33,5 +34,35 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
         state = None
     if state is not None:
         trainer.load(state["trainer"])
+    else:
+        _go_on_from_fork(attempt, trainer)
+    if run.fork is not None:
+        attempt.how["forked"] = {"run_id": run.fork.run_id, "step": run.fork.step if trainer.step else 0}
     attempt.journal.begin(state and state["journal"])
     return trainer
+
+
+def keep_fork(attempt: Attempt, trainer: Trainer) -> None:
+    """Keep the whole state, for a run of another length that goes on from here."""
+    write_checkpoint(attempt.folder.fork(trainer.step), attempt.run.run_id, {"trainer": trainer.state()})
+
+
+def drop_fork(attempt: Attempt) -> None:
+    """Remove the state that a settled run went on from."""
+    if attempt.run.fork is not None:
+        path = attempt.folder.other(attempt.run.fork.run_id).fork(attempt.run.fork.step)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()  # the last one takes the folder with it
+
+
+def _go_on_from_fork(attempt: Attempt, trainer: Trainer) -> None:
+    """Take over the state of the run that this one forks from, where it is there and fits."""
+    fork = attempt.run.fork
+    if fork is None:
+        return
+    state = read_checkpoint(attempt.folder.other(fork.run_id).fork(fork.step), fork.run_id)
+    if state is not None and not trainer.misfit(state["trainer"]):
+        trainer.load(state["trainer"])
+    else:
+        log.warning("run %s starts from its own start: run %s left no state for it", attempt.run.run_id, fork.run_id)

@@ -1,0 +1,84 @@
+"""One trunk, many lengths: runs that differ in their length alone share the steps that they have in common.
+
+Under a schedule such as wsd a run of many steps takes, up to the fall of the rate, the very steps of a shorter one. So
+the longest of them is the trunk; it leaves its whole state where another begins to differ, and that one goes on from
+there, bit for bit as if it had been trained alone. Ids, N, D and C are those of runs trained alone; C_spent is what was
+trained. Cooldown branches of one run: Hägele et al. 2024, arXiv 2405.18392.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.plan.identity import identity
+from scaling.plan.planned import Fork, PlannedRun
+
+LEAST_SHARE = 0.05  # of a run's steps, for which a state is worth being kept
+
+
+def share_trunks(runs: Mapping[str, PlannedRun]) -> dict[str, PlannedRun]:
+    """Return the runs, those that differ in their length alone forking from the longest; UserError where none can."""
+    found = dict(runs)
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in runs.values():
+        _check(run.config)
+        groups.setdefault(_without_length(run), []).append(run)
+    prefixes: dict[tuple[Any, int, int], int] = {}
+    for group in groups.values():
+        for run in _forked(group, prefixes):
+            found[run.run_id] = run
+    if not any(run.fork for run in found.values()):
+        schedule = next(iter(runs.values())).config.schedule.name
+        raise UserError(
+            f"found sweep.trunk with schedule={schedule}, under which no two runs of the sweep take the same first "
+            f"steps; wanted several lengths under schedule=wsd, its rise in schedule.warmup_steps; drop trunk"
+        )
+    return found
+
+
+def _check(config: RunConfig) -> None:
+    """Raise UserError for a run that cannot go on bit for bit from another."""
+    if config.train.engine != "eager":
+        raise UserError(
+            f"found sweep.trunk with train.engine={config.train.engine}, whose runs are not the same to the last bit; "
+            f"wanted engine=eager; change it or drop trunk"
+        )
+    if config.optim.name == "lstsq":
+        raise UserError("found sweep.trunk with optim=lstsq, which takes no steps; wanted another; drop trunk")
+
+
+def _without_length(run: PlannedRun) -> str:
+    """Return what fixes a run's steps but for how many there are."""
+    facts = identity(run.config, run.quantities)
+    facts["train"] = {key: value for key, value in facts["train"].items() if key != "steps"}
+    return json.dumps(facts, sort_keys=True, default=str)
+
+
+def _forked(group: Sequence[PlannedRun], prefixes: dict[tuple[Any, int, int], int]) -> list[PlannedRun]:
+    """Return the runs of a group, the shorter ones forking from the longest where enough of their steps are its own."""
+    trunk = max(group, key=lambda run: run.quantities.steps)
+    shorter, forks = [], set()
+    for run in group:
+        steps = run.quantities.steps
+        key = (run.config.schedule, steps, trunk.quantities.steps)
+        if key not in prefixes:
+            prefixes[key] = common_steps(*key)
+        step = min(prefixes[key], steps - 1)  # one step at least is its own
+        if run is trunk or step < LEAST_SHARE * steps or min(run.quantities.milestones) <= step:
+            continue
+        shorter.append(dataclasses.replace(run, fork=Fork(trunk.run_id, step)))
+        forks.add(step)
+    return [*shorter, dataclasses.replace(trunk, forks=tuple(sorted(forks)))] if shorter else []
+
+
+def common_steps(schedule: Any, steps: int, longer: int) -> int:
+    """Return how many first steps have the same rate in a run of `steps` and in a longer one."""
+    for step in range(min(steps, longer)):
+        if schedule.factor(step, steps) != schedule.factor(step, longer):
+            return step
+    return min(steps, longer)
