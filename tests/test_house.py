@@ -23,7 +23,7 @@ PACKAGES = ("scaling", "analysis")
 FLOORS = {
     "scaling": [
         ["errors", "numbers", "internals"],
-        ["accounting", "config", "folders", "global_streams"],
+        ["accounting", "config", "folders", "global_streams", "limits"],
         ["content"],
         ["compose", "devices", "record"],
         ["models"],

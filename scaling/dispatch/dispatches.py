@@ -18,7 +18,7 @@ from scaling.dispatch.limits import NOTHING, Offer, Spent
 from scaling.dispatch.process import Process, this_process, this_user
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
-from scaling.plan.limits import UNLIMITED, Limits
+from scaling.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from scaling.dispatch.task import Task

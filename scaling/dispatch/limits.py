@@ -13,7 +13,7 @@ from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.state import Planned
 from scaling.folders import RunFolder, SweepFolder
-from scaling.plan.limits import Limits
+from scaling.limits import Limits
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder
-from scaling.plan.limits import UNLIMITED, Limits
+from scaling.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from scaling.forecast.estimate import Forecast

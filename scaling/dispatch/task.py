@@ -8,7 +8,7 @@ from pathlib import Path
 from scaling.dispatch.limits import NOTHING, Spent
 from scaling.dispatch.order import TRAIN
 from scaling.folders import SweepFolder
-from scaling.plan.limits import UNLIMITED, Limits
+from scaling.limits import UNLIMITED, Limits
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
 from scaling.errors import UserError
+from scaling.limits import Limits
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
 from scaling.plan.grid import Block, Cell, read_grid
-from scaling.plan.limits import Limits
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, hold, overlap, read_request

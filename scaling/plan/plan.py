@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.folders import SweepFolder
-from scaling.plan.limits import Limits
+from scaling.limits import Limits
 from scaling.plan.planned import PlannedRun
 
 

@@ -24,7 +24,7 @@ from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line, write_aside
-from scaling.plan.limits import UNLIMITED
+from scaling.limits import UNLIMITED
 from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, under_way
 from tests.dispatch.local.test_run import dispatcher
 from tests.dispatch.stand_in import planned

@@ -15,7 +15,7 @@ from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import write_aside
 from scaling.forecast.estimate import Forecast
-from scaling.plan.limits import UNLIMITED, Limits
+from scaling.limits import UNLIMITED, Limits
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
 

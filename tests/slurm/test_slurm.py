@@ -17,7 +17,7 @@ from scaling.dispatch.slurm.submit import rehearse, submit
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.plan.limits import Limits
+from scaling.limits import Limits
 from tests.dispatch.conftest import at_work, causes, order, trained
 from tests.dispatch.stand_in import planned
 from tests.slurm.sweeps import LAUNCHER, Flight, ended, sweep, tool

@@ -18,7 +18,7 @@ from scaling.dispatch.process import this_process
 from scaling.dispatch.queue import write_queue
 from scaling.dispatch.task import Task
 from scaling.folders import check_writable
-from scaling.plan.limits import Limits
+from scaling.limits import Limits
 
 if TYPE_CHECKING:
     from submitit.local.local import LocalJob

@@ -24,7 +24,7 @@ from scaling.dispatch.states.attempts import failed_for_good, read_attempts
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
-from scaling.plan.limits import Limits
+from scaling.limits import Limits
 
 
 @dataclass(frozen=True)

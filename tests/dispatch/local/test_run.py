@@ -27,7 +27,7 @@ from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
 from scaling.dispatch.show import print_outcome, view
 from scaling.errors import UserError
-from scaling.plan.limits import UNLIMITED, Limits
+from scaling.limits import UNLIMITED, Limits
 from tests.dispatch.conftest import (
     STAND_IN,
     causes,
