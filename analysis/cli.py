@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 
+from analysis.commands.tuned import tuned
 from analysis.errors import Refusal, UserError
 from analysis.options import (
     OBJECTIVE,
@@ -168,29 +168,6 @@ def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **
     check_laws([name for name in names if ":" not in name])
     found = test(chosen.table(), names, **how, **chosen.selection)
     answer(found.to_dict(), json_path, lambda: show_backtest(found))
-
-
-@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling tuned results/quickstart-tune --figures")
-@table_options
-@click.option("--key", "keys", multiple=True, metavar="lr,…", help="What was tuned: columns or config keys.  [lr]")
-@click.option("--y", default="val_loss", show_default=True, metavar="val_loss|loss|COLUMN", help="The response.")
-@click.option("--figures", is_flag=True, help="Draw it: figures/tuned_KEY….png and .pdf in the results folder.")
-@interval_options
-@json_option
-def tuned(chosen: TableChoice, keys: Sequence[str], y: str, figures: bool, json_path: str | None, **how: Any) -> None:
-    """Find the best value of a key at each size and length from runs that tried several, and its law in N and D."""
-    from analysis.estimates.tuning.optima import tuned as find
-    from analysis.estimates.tuning.tries import tries
-    from analysis.report.drawing import picture
-    from analysis.report.law_figures import tuned_figures
-    from analysis.terminal import show_tuned
-
-    names, rows = tries(chosen.table(), words(keys) or ["lr"], y=y, selection=chosen.selection)
-    found = find(rows, keys=names, y=y, **how)
-    folder = Path(chosen.source if Path(chosen.source).is_dir() else ".") / "figures"
-    pictures = [picture(drawing, folder) for drawing in tuned_figures(found, rows)] if figures else []
-    drawn = [str(path) for one in pictures for path in one.files]
-    answer({**found.to_dict(), "figures": drawn}, json_path, lambda: show_tuned(found, drawn))
 
 
 REPORT_EXAMPLES = """\b

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.estimates.isoflop import IsoFlop
     from analysis.estimates.multiverse import Multiverse
     from analysis.estimates.powerline import PowerLine
+    from analysis.estimates.tuning.mistuning import Mistuning
     from analysis.estimates.tuning.optima import Tuned
     from analysis.fitting.result import Fit
     from analysis.laws import Law
@@ -204,7 +205,7 @@ def show_allocation(found: ApproachComparison) -> None:
     notes(out, (text for a in found.approaches if a.status == "ok" for text in a.warnings))
 
 
-def show_tuned(found: Tuned, drawn: Sequence[str] = ()) -> None:
+def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None = None) -> None:
     """Print the best value of each key at every size and length, and its law as a rule for `set:`."""
     out = console()
     for index, (key, law) in enumerate(zip(found.keys, found.laws, strict=True)):
@@ -223,5 +224,23 @@ def show_tuned(found: Tuned, drawn: Sequence[str] = ()) -> None:
             out.print(f"{escape(key)} ~ {', '.join(named)}  ({law.n} optima, intervals from {law.interval_from})")
             out.print(f"rule: {escape(law.rule())}")
     notes(out, found.warnings)
+    if effect is not None:
+        _show_mistuning(out, effect)
     for path in drawn:
         out.print(escape(path))
+
+
+def _show_mistuning(out: Console, effect: Mistuning) -> None:
+    """Print how far a sweep's values of a key are off, and what that does to its exponents."""
+    low, middle, high = (times(one) for one in effect.off)
+    out.print(
+        f"the sweep's {escape(effect.key)} is {middle} the best one ({low} to {high}), which costs "
+        f"{percent(effect.cost[0])} ({percent(effect.cost[1])} at most)"
+    )
+    for name, moved in (("N*", effect.N), ("best loss", effect.y)):
+        out.print(
+            f"{name} ~ C^{exponent(moved.fitted)} as run, C^[bold]{exponent(moved.corrected)}[/] "
+            f"{interval(moved.interval, exponent)} at the best {escape(effect.key)}"
+        )
+    if effect.extrapolated:
+        notes(out, [f"{percent(effect.extrapolated)} of the runs lie outside the sizes and lengths that were tuned"])

@@ -45,6 +45,7 @@ FLOORS = {
         ["figures"],
         ["report"],
         ["options", "terminal"],
+        ["commands"],
         ["cli"],
         ["__main__", "__init__"],
     ],

@@ -11,6 +11,7 @@ import pytest
 from analysis.cli import cli
 from analysis.errors import Refusal, UserError
 from analysis.estimates.tuning.bowl import fit_bowl
+from analysis.estimates.tuning.mistuning import mistuning
 from analysis.estimates.tuning.optima import tuned
 from analysis.estimates.tuning.plane import power_plane
 from analysis.estimates.tuning.tries import are_tries, tries
@@ -115,6 +116,37 @@ def test_the_verb_writes_numbers_and_figures(tmp_path, monkeypatch, capsys):
     content = json.loads(capsys.readouterr().out)
     assert content["laws"]["lr"]["exponents"]["N"] == pytest.approx(B, abs=0.1)
     assert content["rules"]["lr"]
+
+
+def sweep(rate, *, noise=0.0):
+    """An isoFLOP sweep whose loss suffers from its rates: N* ~ C^0.5 at the best ones."""
+    rng, rows = np.random.default_rng(2), []
+    for C in 6 * np.geomspace(3e8, 3e10, 5):
+        for N in np.sqrt(C / 6) * np.geomspace(1 / 8, 8, 9):
+            D = C / (6 * N)
+            lr = rate(N, D)
+            loss = (0.5 + 20 * N**-0.4 + 20 * D**-0.4) * (1 + CURVATURE * np.log(lr / best_lr(N, D)) ** 2)
+            rows.append({"N": N, "D": D, "C": C, "lr": lr, "loss": loss * np.exp(noise * rng.standard_normal())})
+    return pd.DataFrame(rows)
+
+
+def test_what_wrong_rates_do_to_exponents_is_found_and_undone():
+    found = tuned(table(noise=0.001, lengths=4), resamples=200)
+    right = mistuning(sweep(best_lr), found)
+    wrong = mistuning(sweep(lambda N, D: 0.01 * (N / 1e4) ** 0.3), found)
+    assert right.N.fitted == pytest.approx(0.5, abs=0.01)
+    assert right.N.shift == pytest.approx(0, abs=0.01)
+    assert abs(wrong.N.shift) > 0.03
+    assert wrong.N.corrected == pytest.approx(right.N.fitted, abs=0.02)
+    assert wrong.y.corrected == pytest.approx(right.y.fitted, abs=0.01)
+    assert wrong.N.interval[0] < right.N.fitted < wrong.N.interval[1]
+    assert wrong.cost[1] > right.cost[1]
+    assert wrong.extrapolated > 0
+
+
+def test_without_a_law_of_the_key_nothing_is_said_of_its_cost():
+    with pytest.raises(Refusal, match="tune it at more"):
+        mistuning(sweep(best_lr), tuned(table(offset=3.0), resamples=0))
 
 
 @pytest.mark.slow

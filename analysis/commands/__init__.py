@@ -1,0 +1,1 @@
+"""The verbs of the analysis, one file each."""

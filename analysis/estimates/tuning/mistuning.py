@@ -1,0 +1,131 @@
+"""What wrong rates do to the claims of a sweep: its exponents with the cost of each run's rate taken off."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal
+from analysis.estimates.isoflop import isoflop
+from analysis.estimates.tuning.optima import Tuned
+from analysis.estimates.tuning.plane import PowerPlane
+from analysis.table.columns import require_columns
+
+DRAWS = 100
+"""Laws of the key that are drawn for the intervals of what the exponents would be."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An exponent as it is fitted, as it would be at the best rates, and its interval over what these may be."""
+
+    fitted: float
+    corrected: float
+    interval: tuple[float, float] | None
+
+    @property
+    def shift(self) -> float:
+        """How far mistuning has moved the exponent."""
+        return self.fitted - self.corrected
+
+
+@dataclass(frozen=True)
+class Mistuning:
+    """How far a sweep's values of a key are off, and what that does to its exponents.
+
+    off: the smallest, median and largest ratio of a run's value to the best one; cost: median and largest relative rise
+    of y for it; N, y: of the best size, and of the best y, against compute; extrapolated: share of the runs whose best
+    value is read off beyond the sizes and lengths that were tuned.
+    """
+
+    key: str
+    off: tuple[float, float, float]
+    cost: tuple[float, float]
+    N: Moved
+    y: Moved
+    extrapolated: float
+    level: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers."""
+        return asdict(self)
+
+
+def mistuning(rows: pd.DataFrame, found: Tuned, *, key: str = "lr", y: str = "loss", level: float = 0.95) -> Mistuning:
+    """Take off each run of a sweep what its value of the key costs, and find its isoFLOP exponents again.
+
+    rows: final rows with N, D, C, y and the key. The best value is that of the key's law at the run's N and D, the cost
+    the median curvature of the optima. Raises `Refusal` where there is no law, or no exponent without it.
+    """
+    index = found.keys.index(key)
+    law = found.laws[index]
+    if law is None or found.cost is None:
+        raise Refusal(f"no law of {key} is known, so what its values cost is not; tune it at more sizes or lengths")
+    require_columns(rows, ["N", "D", "C", y, key])
+    cost = found.cost[index]
+    fitted = _exponents(rows, y)
+    corrected = _exponents(_at_best(rows, law.predict(_inputs(rows, law)), key, y, cost), y)
+    drawn = [_exponents(_at_best(rows, best, key, y, cost), y) for best in _drawn(rows, law)]
+    off = rows[key].to_numpy(float) / law.predict(_inputs(rows, law))
+    rise = _rise(off, cost)
+    return Mistuning(
+        key=key,
+        off=(float(off.min()), float(np.median(off)), float(off.max())),
+        cost=(float(np.median(rise)), float(rise.max())),
+        N=Moved(fitted[0], corrected[0], _interval([one[0] for one in drawn], level)),
+        y=Moved(fitted[1], corrected[1], _interval([one[1] for one in drawn], level)),
+        extrapolated=_extrapolated(rows, found),
+        level=level,
+    )
+
+
+def _inputs(rows: pd.DataFrame, law: PowerPlane) -> dict[str, np.ndarray]:
+    return {name: rows[name].to_numpy(float) for name in law.exponents}
+
+
+def _rise(off: np.ndarray, cost: float) -> np.ndarray:
+    return cost * np.log2(off) ** 2
+
+
+def _at_best(rows: pd.DataFrame, best: np.ndarray, key: str, y: str, cost: float) -> pd.DataFrame:
+    """Return the rows with the y that they would have at the best values of the key."""
+    return rows.assign(**{y: rows[y].to_numpy(float) / (1 + _rise(rows[key].to_numpy(float) / best, cost))})
+
+
+def _drawn(rows: pd.DataFrame, law: PowerPlane) -> list[np.ndarray]:
+    """Return the best value of each run under drawn laws, evenly taken from the draws."""
+    if not len(law.draws):
+        return []
+    inputs = _inputs(rows, law)
+    design = np.stack([np.ones(len(rows)), *(np.log(x / law.pivots[name]) for name, x in inputs.items())], axis=1)
+    picked = np.linspace(0, len(law.draws) - 1, min(DRAWS, len(law.draws))).astype(int)
+    return list(np.exp(law.draws[picked] @ design.T))
+
+
+def _exponents(rows: pd.DataFrame, y: str) -> tuple[float, float]:
+    """Return the exponents of the best size and of the best y against compute; Refusal where there is no law."""
+    found = isoflop(rows, y=y, resamples=0)
+    if found.N_law is None or found.y_law is None:
+        raise Refusal(found.warnings[-1] if found.warnings else "no law N*(C) without intervals")
+    return found.N_law.exponent, found.y_law.exponent
+
+
+def _interval(values: list[float], level: float) -> tuple[float, float] | None:
+    if not values:
+        return None
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _extrapolated(rows: pd.DataFrame, found: Tuned) -> float:
+    """Return the share of runs beyond the sizes and lengths that were tuned, by more than a tenth."""
+    outside = np.zeros(len(rows), dtype=bool)
+    for name in ("N", "D"):
+        tuned = np.array([getattr(optimum, name) for optimum in found.usable])
+        x = rows[name].to_numpy(float)
+        outside |= (x < tuned.min() / 1.1) | (x > tuned.max() * 1.1)
+    return float(outside.mean())
