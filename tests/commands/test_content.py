@@ -12,7 +12,7 @@ from scaling.content.code import fingerprint
 
 NET = """\
 from torch import nn
-from helpers import SLOPE
+from helper_of_mine import SLOPE
 
 class Net(nn.Module):
     def __init__(self, shape, outputs, width):
@@ -99,12 +99,12 @@ def test_records_of_before_say_nothing_and_stay_readable(swept):
 
 
 def test_a_helper_of_one_s_own_module_that_is_edited_is_other_code(scaling, monkeypatch):
-    model = ("model=custom", "model.module=own_net.Net", "data=teacher", "train.steps=3", *ONE, "name=own")
+    model = ("model=custom", "model.module=net_of_mine.Net", "data=teacher", "train.steps=3", *ONE, "name=own")
     monkeypatch.syspath_prepend(str(scaling.folder))
-    (scaling.folder / "own_net.py").write_text(NET)
+    (scaling.folder / "net_of_mine.py").write_text(NET)
 
     def edit(text):
-        (scaling.folder / "helpers.py").write_text(text)
+        (scaling.folder / "helper_of_mine.py").write_text(text)
         fingerprint.cache_clear()  # as in a process that starts now
 
     edit("SLOPE = 0.1\n")
