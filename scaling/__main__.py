@@ -24,6 +24,7 @@ import click  # noqa: E402
 
 from scaling.errors import UserError  # noqa: E402
 
+RARELY = (100_000, 20, 50)  # new objects before garbage is looked for: a plan of 100,000 runs has millions, all of use
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 
 
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows ?
+    gc.set_threshold(*RARELY)
     _put_own_folder_last()
     code = exit_code_of(lambda: run(arguments))
     gc.freeze()  # the interpreter's last search for garbage, among all that was imported, is a tenth of a short command

@@ -29,6 +29,9 @@ from scaling.errors import UserError, suggestion
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
+PLAIN = (str, int, float, bool, type(None))
+MOST_READ = 4096  # groups that are remembered
+_read: dict[str, Any] = {}
 FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config that names none
 RECIPE_VERSION = 2  # raised whenever a default changes or the same config would train to other weights
 UNNUMBERED = 1  # the recipe of configs that were written down before they said theirs
@@ -114,12 +117,12 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
     unknown = sorted(set(raw) - set(known))
     if unknown:
         raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
-    groups = {name: read_group(name, raw.get(name)) for name in GROUPS}
+    groups = {name: _read_alike(name, raw.get(name)) for name in GROUPS}
     check_frozen("model", groups["model"])
     check_frozen("data", groups["data"])
     train = read_part(Train, raw.get("train") or {}, where="train")
     seed = read_part(int, raw.get("seed", 0), where="seed")
-    stage = read_group("stage", raw.get("stage") or FROM_SCRATCH)
+    stage = _read_alike("stage", raw.get("stage") or FROM_SCRATCH)
     given = {key: value for key, value in (raw.get("parent") or {}).items() if value is not None}
     parent = read_part(Parent, given, where="parent") if given else None
     named = raw.get("recipe_version")
@@ -132,6 +135,18 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
 def read_stored_config(raw: Mapping[str, Any]) -> RunConfig:
     """Check a config that `plain` has written down, perhaps before configs said of which recipe they are."""
     return read_config({"recipe_version": UNNUMBERED, **raw})
+
+
+def _read_alike(name: str, raw: Any) -> Any:
+    """Check a group; one of plain values alone is checked once, and is one object in all the runs that share it."""
+    if not isinstance(raw, Mapping) or not all(isinstance(value, PLAIN) for value in raw.values()):
+        return read_group(name, raw)
+    key = f"{name} {raw!r}"
+    if key not in _read:
+        if len(_read) >= MOST_READ:
+            _read.clear()
+        _read[key] = read_group(name, raw)
+    return _read[key]
 
 
 def read_group(name: str, raw: Any) -> Any:

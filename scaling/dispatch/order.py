@@ -73,6 +73,7 @@ def order_of(
     if single:  # whoever asks for one run wants the weights that it says it keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
+    settled.write_index()
     asked = {entry.run_id for entry in made}
     others = (
         tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()

@@ -105,9 +105,10 @@ def entries(
     Runs that have killed a worker before go last.
     """
     runs, forecast = list(runs), forecast or {}
-    tried = {run.run_id: read_attempts(folder.run(run.run_id)) for run in runs}
-    killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
     keeps = _keeps(runs, settled)
+    done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
+    tried = {run.run_id: [] if run.run_id in done else read_attempts(folder.run(run.run_id)) for run in runs}
+    killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
     made = [
         Entry(
             run_id=run.run_id,
@@ -117,7 +118,7 @@ def entries(
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),
-            run=run.to_dict(),
+            run=_shown(run) if run.run_id in done else run.to_dict(),
         )
         for run in runs
     ]
@@ -132,6 +133,11 @@ def entries(
             entry.run_id,
         ),
     )
+
+
+def _shown(run: PlannedRun) -> dict[str, Any]:
+    """Return what is shown of a run that nobody has to train: the whole of a hundred thousand takes seconds."""
+    return {"overrides": dict(run.overrides), "config": {"train": {"device": run.config.train.device}}}
 
 
 def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[int]]:

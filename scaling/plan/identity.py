@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from functools import cache
+from typing import Any, cast
 
 from scaling.config import RunConfig
 from scaling.plan.quantities import Quantities
@@ -63,11 +64,21 @@ def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 def identity_keys(part: Any) -> dict[str, Any]:
     """Return the keys of a config group that change the weights and differ from their default."""
     found = {}
-    for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
-        if field.metadata.get("identity", True) and value != field.default:
-            found[field.name] = canonical(value)
+    for name, default in _hashed(cast("Hashable", type(part))):
+        value = getattr(part, name)
+        if value != default:
+            found[name] = canonical(value)
     return found
+
+
+@cache
+def _hashed(kind: Hashable) -> list[tuple[str, Any]]:
+    """Return the keys of a group that change the weights, with their defaults."""
+    return [
+        (field.name, field.default)
+        for field in dataclasses.fields(cast("Any", kind))
+        if field.metadata.get("identity", True)
+    ]
 
 
 def canonical(value: Any) -> Any:

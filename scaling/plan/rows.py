@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from scaling.errors import UserError
@@ -26,11 +27,39 @@ def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
     except (KeyError, TypeError, ValueError, csv.Error):
         whole = False
     if not whole or not rows:
-        raise BrokenPlan(
-            f"found {folder.plan}, which is not a whole plan; wanted one row a run; give the sweep's `scaling run` "
-            f"again, which writes it anew"
-        )
+        raise broken_plan(folder)
     return rows
+
+
+def broken_plan(folder: SweepFolder) -> BrokenPlan:
+    """Return the error of a plan.csv that is damaged."""
+    return BrokenPlan(
+        f"found {folder.plan}, which is not a whole plan; wanted one row a run; give the sweep's `scaling run` "
+        f"again, which writes it anew"
+    )
+
+
+def read_columns(folder: SweepFolder, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Read some columns of plan.csv as text, "" where there is no such column; BrokenPlan where it is damaged."""
+    try:
+        with folder.plan.open(newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            head = next(rows, [])
+            if not {"run_id", "C"} <= set(head):
+                raise ValueError("no plan")
+            places = [head.index(name) if name in head else len(head) for name in names]
+            pick = itemgetter(*places)
+            width = len(head)
+            found = [pick([*row, ""]) for row in rows if len(row) == width or _cut()]
+    except (ValueError, csv.Error):
+        found = []
+    if not found:
+        raise broken_plan(folder)
+    return found
+
+
+def _cut() -> bool:
+    raise ValueError("a row is cut")
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.plan.rows import read_rows
+from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
+
+COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step")
 
 
 def read_plan(folder: SweepFolder) -> list[Planned]:
     """Read the runs of a sweep from plan.csv and forecast.csv."""
     if not folder.plan.exists():
         raise UserError(f"found no {folder.plan}; wanted the folder of a sweep that was run; check the name")
+    try:
+        return list(_planned(folder))
+    except BrokenPlan:
+        raise
+    except ValueError as error:
+        raise broken_plan(folder) from error
+
+
+def _planned(folder: SweepFolder) -> Iterator[Planned]:
     seconds = _forecast_seconds(folder)
-    return [
-        Planned(
-            row["run_id"],
-            row.get("overrides") or row["run_id"],
-            float(row.get("stage_C") or row.get("C_spent") or row["C"]),
-            seconds.get(row["run_id"]),
-            (row["parent"],) if row.get("parent") else (),
-            int(row["parent_step"]) if row.get("parent_step") else None,
-        )
-        for row in read_rows(folder)
-    ]
+    for run_id, overrides, C, C_spent, stage_C, parent, step in read_columns(folder, COLUMNS):
+        needs, at = ((parent,) if parent else ()), (int(step) if step else None)
+        yield Planned(run_id, overrides or run_id, float(stage_C or C_spent or C), seconds.get(run_id), needs, at)
 
 
 def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
     """Read what each run was forecast to take; nothing where the file is missing or broken, for it is only a guess."""
     try:
         with folder.forecast.open(newline="", encoding="utf-8") as file:
-            return {row["run_id"]: float(row["seconds"]) for row in csv.DictReader(file) if row.get("seconds")}
-    except (FileNotFoundError, KeyError, ValueError, csv.Error):
+            rows = csv.reader(file)
+            head = next(rows, [])
+            if "seconds" not in head:
+                return {}
+            run_id, seconds = head.index("run_id"), head.index("seconds")
+            return {row[run_id]: float(row[seconds]) for row in rows if row[seconds]}
+    except (FileNotFoundError, IndexError, ValueError, csv.Error):
         return {}

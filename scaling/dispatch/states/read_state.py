@@ -117,7 +117,6 @@ class Reader:
         known = self._settled.get(planned.run_id)
         if known is not None:
             return known
-        files = self._folder.run(planned.run_id)
         facts: dict[str, Any] = {
             "run_id": planned.run_id,
             "label": planned.label,
@@ -128,6 +127,7 @@ class Reader:
         if settled is not None:
             self._settled[planned.run_id] = _settled(facts, settled)
             return self._settled[planned.run_id]
+        files = self._folder.run(planned.run_id)
         try:
             claim = read_claim(files.claim)
             if claim is not None and claim_lives(files, claim, jobs):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
 from scaling.content.known import NOTHING_KNOWN, Content
+from scaling.dispatch.states import index
+from scaling.dispatch.states.index import Index
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 
 log = logging.getLogger(__name__)
 SUPERSEDED = "record.json.before"  # name of a record whose run is trained again on request
+Stamp = tuple[int, int]  # size and time of a record's file (ns)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,18 @@ class Settled:
             content=Content.read(record.content),
         )
 
+    def to_list(self) -> list[Any]:
+        """Return it as a line of the index has it."""
+        own = (self.status, self.steps, self.loss, self.val_loss, self.seconds, self.speed, self.host, self.attempts)
+        return [*own, self.counts, self.content.to_dict()]
+
+    @classmethod
+    def read(cls, raw: list[Any]) -> Settled:
+        """Read it back."""
+        status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content = raw
+        known = Content.read(content) if content else NOTHING_KNOWN
+        return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known)
+
     def lacks(self, milestones: Iterable[int]) -> bool:
         """Return whether a finished run was not evaluated at one of these steps."""
         return self.status == "finished" and not set(self.steps).issuperset(milestones)
@@ -61,14 +80,19 @@ class Settled:
 
 
 class SettledRuns:
-    """The settled runs of a sweep. Each record is read once; what is not settled yet is looked for at every call.
+    """The settled runs of a sweep. Each record is read at most once, and not at all where the index holds what it says.
 
-    broken: records that were cut in half, by run.
+    A line of the index counts for the very file that it was made of, by size and time. What is not settled yet is
+    looked for at every call. broken: records that were cut in half, by run.
     """
 
     def __init__(self, folder: SweepFolder) -> None:
         self._folder = folder
+        self._runs = str(folder.results / "runs")
+        self._index = Index(folder.results / "runs")
+        self._lines: dict[str, dict[Stamp, list[Any]]] | None = None
         self._found: dict[str, Settled] = {}
+        self._unlisted: dict[str, tuple[Stamp, Settled]] = {}
         self.broken: dict[str, str] = {}
 
     def get(self, run_id: str) -> Settled | None:
@@ -76,22 +100,79 @@ class SettledRuns:
         found = self._found.get(run_id)
         if found is None:
             try:
-                record = read_record(self._folder.run(run_id))
+                stamp = stamp_of(f"{self._runs}/{run_id}/record.json")
+                found = None if stamp is None else self._settled(run_id, stamp)
             except BrokenRecord as error:
                 self.broken[run_id] = str(error)
                 return None
             except OSError:  # another user's, or of a server that does not answer: workers say so when they come to it
                 return None
-            if record is None:
+            if found is None:
                 return None
-            found = self._found[run_id] = Settled.of(record)
+            self._found[run_id] = found
             self.broken.pop(run_id, None)
         return found
+
+    def _settled(self, run_id: str, stamp: Stamp) -> Settled | None:
+        line = self._listed().get(run_id, {}).get(stamp)
+        if line is not None:
+            return Settled.read(line)
+        record = read_record(self._folder.run(run_id))
+        if record is None:
+            return None
+        found = Settled.of(record)
+        self._unlisted[run_id] = (stamp, found)
+        return found
+
+    def _listed(self) -> dict[str, dict[Stamp, list[Any]]]:
+        """Return the lines of the index, read once."""
+        if self._lines is None:
+            self._lines = {}
+            events = [event for event in self._index.news() if event.kind == index.SETTLED]
+            for run_id, (size, time, *line) in _facts(events):
+                self._lines.setdefault(run_id, {})[size, time] = line
+        return self._lines
+
+    def write_index(self) -> None:
+        """Add to the index the records that had to be read."""
+        lines: list[tuple[bytes, str, Any]] = [
+            (index.SETTLED, run_id, [*stamp, *found.to_list()]) for run_id, (stamp, found) in self._unlisted.items()
+        ]
+        self._unlisted.clear()
+        if lines:
+            self._index.append_all(lines)
 
     def done(self, run_id: str, keeps: Iterable[int] = ()) -> bool:
         """Return whether a run is settled and has the weights at the steps that it `keeps`."""
         found = self.get(run_id)
         return found is not None and found.keeps(self._folder.run(run_id), keeps)
+
+
+def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
+    """Parse the facts of lines, all at once where all are whole."""
+    try:
+        found: list[Any] = json.loads(b"[" + b",".join(event.facts for event in events) + b"]")
+        yield from zip((event.run_id for event in events), found, strict=True)
+    except ValueError:
+        for event in events:
+            with suppress(ValueError):
+                yield event.run_id, event.read()
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return size and time of a file, None where there is none."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - Path costs time
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
+def note_settled(files: RunFolder, index_: Index) -> None:
+    """Add to the index what a new record says."""
+    stamp, record = stamp_of(str(files.record)), read_record(files)
+    if stamp is not None and record is not None:
+        index_.append(index.SETTLED, files.run_id, [*stamp, *Settled.of(record).to_list()])
 
 
 def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:

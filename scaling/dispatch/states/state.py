@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 BLOCKED = "blocked"  # the cause why a run waits for ever: what it starts from failed, or diverged too early
@@ -73,7 +74,7 @@ class Status:
     jobs: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Runs in each state, all states named."""
         found = Counter(run.state for run in self.runs)
