@@ -17,6 +17,7 @@ BIN := .venv/bin
 quickstart: .venv/.stamp
 	$(BIN)/scaling run sweep=quickstart
 	$(BIN)/scaling report results/quickstart
+	@echo "to go on: source $(BIN)/activate, or call $(BIN)/scaling; scaling --help lists the verbs"
 
 lint: .venv/.stamp
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ PACKAGES = ("scaling", "analysis")
 FLOORS = {
     "scaling": [
         ["errors", "numbers", "internals"],
-        ["accounting", "config", "folders", "global_streams", "limits"],
+        ["accounting", "config", "folders", "global_streams", "limits", "terminal_table"],
         ["content"],
         ["compose", "devices", "record"],
         ["models"],

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from analysis.numbers import flops, number, power_of_ten, short
+from analysis.numbers import count, flops, number, power_of_ten, short
 
 WIDTH = 4.8
 """Inches of one panel, legible at a column's width."""
@@ -131,7 +131,7 @@ def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = F
     ranked = sorted(set(values))
     places = np.arange(len(ranked))
     bar = ax.inset_axes((1.02, 0.0, 0.028, 1.0))
-    write = flops if powers else short
+    write = flops if powers else count
     cells = bar.barh(places, 1.0, height=1.0, color=list(colours(ranked).values()))
     for cell, value in zip(cells, ranked, strict=True):
         cell.set_label(write(value))

@@ -35,6 +35,15 @@ RANGES = {
 }
 """Columns whose range is told, with their titles and units."""
 
+RECIPE_WORDS = {
+    "optim": "optimiser",
+    "lr_rule": "rate",
+    "augment": "augmentation",
+    "label_smoothing": "label smoothing",
+    "stage_recipe": "stage",
+}
+"""What the keys of a recipe are called, where their columns have another name."""
+
 USUAL_REASONS = {
     "missing": "not run yet",
     "diverged": "not finite, or worse than the constant predictor",
@@ -131,7 +140,12 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
 
 def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
     names = [name for name in RECIPE if name in ends.columns and ends[name].notna().any()]
-    return [(name, _values(ends[name].astype(object).where(ends[name].notna(), "unset"))) for name in names]
+    return [(RECIPE_WORDS.get(name, name), _recipe_values(ends[name])) for name in names]
+
+
+def _recipe_values(column: pd.Series) -> str:
+    """Write the values of a recipe's key; none where it was not set."""
+    return _values(column.astype(object).where(column.notna(), "none"))
 
 
 def _troubles(ends: pd.DataFrame) -> list[Trouble]:

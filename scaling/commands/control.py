@@ -108,13 +108,24 @@ def retry(
     settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 
 
-@click.command(epilog="\b\nExamples:\n  scaling logs results/mine 3f6ea1\n  scaling logs -f results/mine 3f6ea1")
-@click.argument("folder", metavar="results/NAME")
-@click.argument("run_id", metavar="RUN_ID")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run is settled.")
-def logs(folder: str, run_id: str, follow: bool) -> None:
-    """Show what a run has written: its attempts with tracebacks, its evaluations, the end of its job's log."""
-    from scaling.dispatch.control import follow_log, read_log
+LOGS = """\b
+Examples:
+  scaling logs results/mine 3f6ea1
+  scaling logs -f results/mine model.width=64 seed=1
+"""
 
-    for line in (follow_log if follow else read_log)(sweep_folder(folder), run_id):
+
+@click.command(epilog=LOGS)
+@click.argument("folder", metavar="results/NAME")
+@click.argument("run", nargs=-1, required=True, metavar="RUN")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run is settled.")
+def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:
+    """Show what a run has written: its attempts with tracebacks, its evaluations, the end of its job's log.
+
+    A run is named by its id, or the first digits of it, or by the overrides that tell it from the others.
+    """
+    from scaling.dispatch.control import follow_log, named_run, read_log
+
+    sweep = sweep_folder(folder)
+    for line in (follow_log if follow else read_log)(sweep, named_run(sweep, run)):
         click.echo(line)

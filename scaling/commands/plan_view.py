@@ -6,56 +6,59 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
 from scaling.commands.options import terminal
 from scaling.commands.plan_forecast import PlanForecast
 from scaling.config import RECIPE_VERSION
 from scaling.dispatch.states.stale import WAYS_OUT, told
 from scaling.numbers import big, duration, size
-from scaling.plan.planned import as_overrides
+from scaling.plan.planned import PlannedRun, as_overrides
+from scaling.terminal_table import Column, print_table
 
 ROWS_SHOWN = 30  # of a long plan; --all shows every run
 CHANGED_SHOWN = 3  # run ids, of settled runs of another model
-PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no cell is cut
 
 
 def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
     """Print the runs and the totals."""
     console = terminal()
-    if not console.is_terminal:
-        console = terminal(width=PLAIN_WIDTH)
     runs = view.plan.runs if show_all else view.plan.runs[:ROWS_SHOWN]
-    console.print(_table(view, runs))
+    print_table(console, COLUMNS, [_row(view, run) for run in runs])
     if len(runs) < len(view.plan.runs):
         console.print(f"… and {len(view.plan.runs) - len(runs):,} more (--all shows them, --json writes them)")
     for line in summary(view):
         console.print(line, soft_wrap=True)
 
 
-def _table(view: PlanForecast, runs: Any) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("run")
-    table.add_column("overrides")
-    for name in ("N", "D", "D_unique", "epochs", "steps", "C / FLOPs", "budget", "forecast"):
-        table.add_column(name, justify="right")
-    table.add_column("status")
-    for run in runs:
-        quantities, forecast = run.quantities, view.forecasts.get(run.run_id)
-        table.add_row(
-            run.run_id,
-            " ".join(as_overrides(run.overrides)),
-            big(quantities.counts.N),
-            big(quantities.D),
-            "fresh" if quantities.fresh else big(quantities.D_unique),
-            f"{quantities.epochs:.3g}",
-            big(quantities.steps),
-            f"{quantities.C:.3e}",
-            "–" if quantities.budget is None else f"{quantities.budget:.3e}",
-            duration(forecast.seconds if forecast else None),
-            view.status[run.run_id],
-        )
-    return table
+COLUMNS = (
+    Column("run", rank=5),
+    Column("overrides", wraps=True),
+    Column("N", right=True),
+    Column("D", right=True),
+    Column("D_unique", rank=8, right=True),
+    Column("epochs", rank=7, right=True),
+    Column("steps", rank=6, right=True),
+    Column("C / FLOPs", rank=1, right=True),
+    Column("budget", rank=9, right=True),
+    Column("forecast", rank=2, right=True),
+    Column("status", rank=3),
+)
+
+
+def _row(view: PlanForecast, run: PlannedRun) -> list[str]:
+    quantities, forecast = run.quantities, view.forecasts.get(run.run_id)
+    return [
+        run.run_id,
+        " ".join(as_overrides(run.overrides)),
+        big(quantities.counts.N),
+        big(quantities.D),
+        "fresh" if quantities.fresh else big(quantities.D_unique),
+        f"{quantities.epochs:.3g}",
+        big(quantities.steps),
+        f"{quantities.C:.3g}",
+        "" if quantities.budget is None else f"{quantities.budget:.3g}",
+        duration(forecast.seconds) if forecast else "",
+        view.status[run.run_id],
+    ]
 
 
 def many(n: int, noun: str) -> str:
@@ -68,7 +71,7 @@ def summary(view: PlanForecast) -> list[str]:
     total = view.totals()
     lines = [
         f"{many(total['runs'], 'run')} ({total['finished']:,} settled, {total['remaining']:,} to go), "
-        f"{total['C']:.3e} FLOPs in all, {total['C_remaining']:.3e} to go"
+        f"{total['C']:.3g} FLOPs in all, {total['C_remaining']:.3g} to go"
     ]
     if total["forked"]:
         share = 1 - total["C"] / total["C_alone"]

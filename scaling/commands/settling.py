@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaling.commands.options import write_json
+from scaling.commands.options import as_typed, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,11 +39,12 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     """Train or submit what is not settled; again: the command that goes on; wait: look on until jobs have ended."""
     from scaling.dispatch.show import print_outcome, view
 
-    done = launcher.submit(order, view(console))
-    if done.outcome is not None:
-        print_outcome(console, done.outcome, again=again)
-        return Ended(done.facts, done.outcome.exit_code, settled_here=True)
     path = as_typed(order.folder.path)
+    shown = view(console, path)
+    done = launcher.submit(order, shown)
+    if done.outcome is not None:
+        print_outcome(console, done.outcome, again=again, folder=path, told=shown.told)
+        return Ended(done.facts, done.outcome.exit_code, settled_here=True)
     for line in (*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"):
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
@@ -56,13 +54,8 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     except KeyboardInterrupt:
         console.print(f"looking on no longer; the jobs go on: scaling status {path}", highlight=False, soft_wrap=True)
         raise
-    print_outcome(console, outcome, again=again)
+    print_outcome(console, outcome, again=again, folder=path)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
-
-
-def as_typed(path: Path) -> str:
-    """Return a path as one would type it here, quoted for the shell."""
-    return shlex.quote(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
 
 
 def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import json_option, sweep_folder, terminal, write_json
+from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
     console = terminal()
     if watch:
         watch_sweep(console, sweep)
-    print_status(console, read_status(sweep), every=every)
+    print_status(console, read_status(sweep), every=every, folder=as_typed(sweep.path))
 
 
 def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
@@ -55,7 +55,7 @@ def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
     from scaling.dispatch.states.state import State
 
     reader = Reader(sweep, read_plan(sweep))
-    with view(console) as shown:
+    with view(console, as_typed(sweep.path)) as shown:
         while True:
             seen = reader.read()
             shown.update(seen)

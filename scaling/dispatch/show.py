@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Collection
 from typing import Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from scaling.dispatch.states.outcome import Outcome
+from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.state import RunState, State, Status
 from scaling.numbers import duration
+from scaling.terminal_table import Column, print_table
 
 COLOURS = {
     State.FINISHED: "green",
@@ -29,7 +32,9 @@ NAMED_FAILURES = 10  # failures told one by one in plain lines
 
 
 class View(Protocol):
-    """Something that shows a sweep while it runs."""
+    """Something that shows a sweep while it runs. told: runs whose failure it has told already."""
+
+    told: set[str]
 
     def __enter__(self) -> Self: ...
 
@@ -42,9 +47,9 @@ class View(Protocol):
         """Say something in between."""
 
 
-def view(console: Console) -> View:
-    """Return a live table on a terminal, plain lines elsewhere."""
-    return LiveView(console) if console.is_terminal else PlainView(console)
+def view(console: Console, folder: str = "results/NAME") -> View:
+    """Return a live table on a terminal, plain lines elsewhere. folder: of the sweep, as one types it."""
+    return LiveView(console) if console.is_terminal else PlainView(console, folder)
 
 
 class LiveView:
@@ -53,6 +58,7 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self.told = set[str]()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -63,7 +69,10 @@ class LiveView:
 
     def update(self, status: Status) -> None:
         """Draw the present state."""
-        self._live.update(Group(headline(status), running_table(status)))
+        bar = ProgressBar(total=1.0, completed=done_share(status), width=min(60, self._console.width - 1))
+        shown = status.of(State.RUNNING)[:ROWS]
+        lines = [Text(progress_line(run, None), no_wrap=True, overflow="ellipsis") for run in shown]
+        self._live.update(Group(headline(status), bar, *lines))
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the table."""
@@ -73,9 +82,9 @@ class LiveView:
 class PlainView:
     """A line now and then: whatever happened since the last one, never more than one line each PLAIN_SECONDS."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._told: set[str] = set()
+    def __init__(self, console: Console, folder: str) -> None:
+        self._console, self._folder = console, folder
+        self.told = set[str]()
         self._done = -1
         self._last = 0.0
 
@@ -88,16 +97,16 @@ class PlainView:
     def update(self, status: Status) -> None:
         """Print a line if something changed."""
         for run in status.of(State.FAILED):
-            if run.run_id not in self._told and len(self._told) < NAMED_FAILURES:
-                self.say(f"failed {run.label}: {run.cause}: {run.error}")
-            self._told.add(run.run_id)
+            if run.run_id not in self.told and len(self.told) < NAMED_FAILURES:
+                self.told.add(run.run_id)
+                self.say(failure_line(run, self._folder))
         now = time.monotonic()
         running = status.of(State.RUNNING)
         if len(status.runs) == 1 and running and now - self._last >= ALONE_SECONDS:
             self._last = now
             self.say(progress_line(running[0], status.eta_seconds))
             return
-        complete = status.settled + len(self._told) == len(status.runs)
+        complete = status.settled + len(status.of(State.FAILED)) == len(status.runs)
         if status.settled == self._done or (now - self._last < PLAIN_SECONDS and not complete):
             return
         self._done, self._last = status.settled, now
@@ -110,14 +119,38 @@ class PlainView:
 
 def headline(status: Status) -> Text:
     """Return the state of a sweep in one line."""
-    counts = status.counts
     text = Text(f"{status.name}: {status.settled}/{len(status.runs)} settled")
-    for state in (State.DIVERGED, State.RUNNING, State.PENDING, State.FAILED, State.MISSING):
-        if counts[state]:
-            text.append(f", {counts[state]} {state}", style=COLOURS[state])
+    for words, state, n in counted(status):
+        text.append(f", {n} {words}", style=COLOURS[state])
     if status.eta_seconds:
         text.append(f"; about {duration(status.eta_seconds)} left")
     return text
+
+
+def counted(status: Status) -> list[tuple[str, State, int]]:
+    """Return the states that runs are in beside finished, in words, with their numbers."""
+    found = Counter((words_of(run), run.state) for run in status.runs)
+    order = (State.DIVERGED, State.RUNNING, State.PENDING, State.FAILED, State.MISSING)
+    return [(words, state, n) for one in order for (words, state), n in sorted(found.items()) if state is one]
+
+
+def words_of(run: RunState) -> str:
+    """Return a run's state in words: one that nobody works on was not started, or stopped on its way."""
+    if run.state is not State.MISSING:
+        return run.state.value
+    return "stopped" if run.attempts else "not started"
+
+
+def done_share(status: Status) -> float:
+    """Return how much of all is done, from 0 to 1: by compute where all runs have theirs."""
+    sizes = [run.C for run in status.runs] if all(run.C for run in status.runs) else [1.0] * len(status.runs)
+    done = sum(size * run.share for size, run in zip(sizes, status.runs, strict=True))
+    return done / sum(sizes) if sizes else 0.0
+
+
+def failure_line(run: RunState | Failure, folder: str) -> str:
+    """Return why a run failed, and the command that shows its log."""
+    return f"failed {run.run_id} ({run.label}): {run.cause}: {run.error}; its log: scaling logs {folder} {run.run_id}"
 
 
 def progress_line(run: RunState, left: float | None) -> str:
@@ -127,55 +160,54 @@ def progress_line(run: RunState, left: float | None) -> str:
     return f"{run.label}: {step}{loss}{f'; about {duration(left)} left' if left else ''}"
 
 
-def running_table(status: Status) -> Table:
-    """Return the runs under way, and the last failures."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("run", "state", "step", "loss", "examples/s", "time", "where"):
-        table.add_column(name, justify="left" if name in ("run", "state", "where") else "right", no_wrap=True)
-    shown = status.of(State.RUNNING)[:ROWS]
-    shown += status.of(State.FAILED)[-(ROWS - len(shown)) :] if len(shown) < ROWS else []
-    for run in shown:
-        table.add_row(*row(run))
-    return table
+COLUMNS = (
+    Column("id", rank=4),
+    Column("run", wraps=True),
+    Column("state"),
+    Column("step", rank=5, right=True),
+    Column("loss", rank=1, right=True),
+    Column("examples/s", rank=8, right=True),
+    Column("time", rank=6, right=True),
+    Column("where", rank=7),
+)
 
 
-def row(run: RunState) -> list[Text]:
-    """Return one run as cells: label, state, step, loss, speed, time, where (or why it failed)."""
-    step = f"{run.step}/{run.steps} ({run.share:.0%})" if run.steps and run.step is not None else ""
-    place = run.error or " ".join(part for part in (run.host, run.job) if part)
-    cells = [
+def row(run: RunState) -> list[str | Text]:
+    """Return one run as cells: id, label, state, step, loss, speed, time, where."""
+    return [
+        run.run_id,
         run.label,
-        run.state.value,
-        step,
+        Text(words_of(run), style=COLOURS[run.state]),
+        f"{run.step}/{run.steps} ({run.share:.0%})" if run.steps and run.step is not None else "",
         "" if run.loss is None else f"{run.loss:.4g}",
         "" if run.speed is None else f"{run.speed:,.0f}",
         "" if run.seconds is None else duration(run.seconds),
-        place,
+        " ".join(part for part in (run.host, run.job) if part),
     ]
-    return [Text(cell, style=COLOURS[run.state] if index == 1 else "") for index, cell in enumerate(cells)]
 
 
-def status_table(status: Status, *, every: bool = False) -> Table:
-    """Return the runs of a sweep: those that run, failed or diverged; all of them with `every`."""
-    table = running_table(Status(status.name, ()))
-    interesting = (State.RUNNING, State.FAILED, State.DIVERGED)
-    for run in status.runs if every else status.of(*interesting):
-        table.add_row(*row(run))
-    return table
-
-
-def print_status(console: Console, status: Status, *, every: bool = False) -> None:
-    """Print a sweep: its counts, the runs that stand out, and the notes."""
+def print_status(console: Console, status: Status, *, every: bool = False, folder: str = "results/NAME") -> None:
+    """Print a sweep: its counts, the runs that stand out (all with `every`), why runs failed, and the notes."""
     console.print(headline(status), highlight=False)
-    table = status_table(status, every=every)
-    if table.row_count:
-        console.print(table)
+    shown = list(status.runs) if every else status.of(State.RUNNING, State.DIVERGED)
+    if shown:
+        print_table(console, COLUMNS, [row(run) for run in shown])
+    failed = status.of(State.FAILED)
+    for run in failed if every else failed[:NAMED_FAILURES]:
+        console.print(failure_line(run, folder), highlight=False, markup=False, soft_wrap=True)
+    if len(failed) > NAMED_FAILURES and not every:
+        console.print(f"and {len(failed) - NAMED_FAILURES} more failed (--all names them)", highlight=False)
     for note in status.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
-def print_outcome(console: Console, outcome: Outcome, *, again: str) -> None:
-    """Print how a dispatch ended and, where something is left, the command `again` that goes on."""
+def print_outcome(
+    console: Console, outcome: Outcome, *, again: str, folder: str = "results/NAME", told: Collection[str] = ()
+) -> None:
+    """Print how a dispatch ended and, where something is left, the command `again` that goes on.
+
+    folder: of the sweep, as one types it. told: runs whose failure was told before.
+    """
 
     def say(sentence: str) -> None:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
@@ -183,17 +215,21 @@ def print_outcome(console: Console, outcome: Outcome, *, again: str) -> None:
     new = outcome.settled - outcome.found
     before = f", {outcome.found} were there already" if outcome.found else ""
     say(f"{outcome.settled}/{outcome.runs} runs settled: {new} now in {duration(outcome.seconds)}{before}")
-    for failure in outcome.failures[:NAMED_FAILURES]:
-        say(f"failed {failure.run_id} ({failure.label}): {failure.cause}: {failure.error}")
+    new_failures = [failure for failure in outcome.failures if failure.run_id not in told]
+    for failure in new_failures[:NAMED_FAILURES]:
+        say(failure_line(failure, folder))
     if len(outcome.failures) > NAMED_FAILURES:
-        say(f"and {len(outcome.failures) - NAMED_FAILURES} more failed")
+        say(f"{len(outcome.failures)} runs failed in all: scaling status {folder} --all names them")
     if outcome.blocked:
         say(f"{outcome.blocked} runs are blocked: what they start from failed, or diverged too early")
     if outcome.elsewhere:
         say(f"{outcome.elsewhere} runs are being trained by another dispatcher")
     if outcome.held:
         say(outcome.held)
-    if outcome.unexplained and not outcome.stopped:
+    if outcome.stopped and outcome.unexplained:
+        runs = "1 run is" if outcome.unexplained == 1 else f"{outcome.unexplained} runs are"
+        say(f"{runs} left: not started, or stopped with a checkpoint")
+    elif outcome.unexplained:
         say(f"{outcome.unexplained} runs were not trained, for no known reason; see the workers' logs")
     if outcome.stopped:
         say(f"stopped; nothing is lost; to go on: {again}")

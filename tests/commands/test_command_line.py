@@ -293,7 +293,7 @@ def test_a_printed_command_can_be_given_to_the_shell(scaling):
     ("arguments", "lacking"),
     [
         (("status",), "found no results/NAME; write `scaling status"),
-        (("logs", "results/x"), "found no RUN_ID; write `scaling logs"),
+        (("logs", "results/x"), "found no RUN; write `scaling logs"),
         (("tune", "model.width=8"), "found no --range; write `scaling tune"),
         (("fit",), "found no TABLE; write `scaling fit"),
     ],

@@ -26,6 +26,8 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
     todo = order.open_entries
     found = len(order.entries) - len(todo)
     pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
+    if pool is not None and view is not None:
+        view.say(f"starting {len(pool.jobs)} worker{'s' if len(pool.jobs) > 1 else ''}")
     offer = guard.offer(order, gpus=gpus)
     reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
     stopped, held, out_of_reach = False, offer.held, dict[str, str]()

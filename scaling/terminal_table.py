@@ -1,0 +1,59 @@
+"""Tables on a terminal: columns leave by their importance until the rest fits; a pipe loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GAP = 2  # blanks between columns
+LEAST = 20  # width down to which a column that may wrap is narrowed before another one leaves
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; rank: the first to leave has the highest, 0 never leaves. wraps: it may take several lines."""
+
+    name: str
+    rank: int = 0
+    right: bool = False
+    wraps: bool = False
+
+
+def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
+    """Print rows of a cell a column; empty columns are left out, those that find no room are named below."""
+    filled = [i for i, column in enumerate(columns) if column.rank == 0 or any(str(row[i]) for row in rows)]
+    widths = {i: max(cell_len(str(cell)) for cell in (columns[i].name, *(row[i] for row in rows))) for i in filled}
+    kept = fitting(columns, widths, console.width) if console.is_terminal else filled
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
+    for i in kept:
+        column = columns[i]
+        table.add_column(column.name, justify="right" if column.right else "left", no_wrap=not column.wraps)
+    for row in rows:
+        table.add_row(*(row[i] for i in kept))
+    if not console.is_terminal:
+        console.width = max(console.width, sum(widths[i] + GAP for i in kept))
+    console.print(table)
+    gone = [columns[i].name for i in filled if i not in kept]
+    if gone:
+        console.print(
+            f"no room for {', '.join(gone)}: a wider terminal, or --json, has them", style="dim", soft_wrap=True
+        )
+
+
+def fitting(columns: Sequence[Column], widths: dict[int, int], room: int) -> list[int]:
+    """Return the columns, of these widths, that fit into so much room; those that wrap may be narrowed."""
+    kept = list(widths)
+    while True:
+        needed = sum((min(widths[i], LEAST) if columns[i].wraps else widths[i]) + GAP for i in kept) - GAP
+        leaving = [i for i in kept if columns[i].rank]
+        if needed <= room or not leaving:
+            return kept
+        kept.remove(max(leaving, key=lambda i: columns[i].rank))
