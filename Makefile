@@ -1,11 +1,12 @@
 # make quickstart   set up everything and measure a scaling law
 # make test         lint, types and the default tests          make test-all     the slow ones too
 # make test-slurm   fault tests on a real SLURM (root)         make bench        speed, as ratios in one run
+# make test-gpu    what only a GPU can show
 # make test-page    the report's page in a headless Chromium, which apt installs (root)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-slurm test-page lint bench clean
+.PHONY: quickstart test test-all test-slurm test-gpu test-page lint bench clean
 .DELETE_ON_ERROR:
 
 .venv/.stamp: pyproject.toml constraints.txt
@@ -38,6 +39,9 @@ test-slurm: .venv/.stamp
 test-page: .venv/.stamp
 	command -v chromium >/dev/null || apt-get install -y -qq --no-install-recommends chromium
 	$(BIN)/pytest -m '' tests/page
+
+test-gpu: .venv/.stamp
+	$(BIN)/pytest -m '' tests/gpu
 
 bench: .venv/.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

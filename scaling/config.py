@@ -42,6 +42,11 @@ def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
     return field(default=default, metadata={"identity": identity})
 
 
+def _graph(value: Any) -> Any:
+    """Return off for false, as YAML reads it."""
+    return "off" if value is False else value
+
+
 def _keep(value: Any) -> Any:
     """Return last for true and none for false, as YAML reads yes and no."""
     return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
@@ -49,6 +54,7 @@ def _keep(value: Any) -> Any:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
+Graph = Annotated[Literal["auto", "off"], BeforeValidator(_graph)]
 Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 
 
@@ -58,8 +64,9 @@ class Train:
 
     budget: in FLOPs (C, see accounting.py); milestones: where the run is evaluated (see plan/milestones.py);
     micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
-    same run but for rounding; engine: stacked trains runs of one shape together, `stack` of them at most (null: as many
-    as pay; see docs/stacks.md); precision: auto is tf32 on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix
+    same run but for rounding; engine: stacked trains runs of one shape together, `stack` of them at most (null: as
+    many as pay; see docs/stacks.md); graph: on a GPU a step is captured once and replayed, which gives the same
+    numbers, unless it is off; precision: auto is tf32 on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix
     product to 10 bits on GPUs that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two
     checkpoints at most; keep: at which milestones the weights are kept for later stages; filters: keep the first
     layer's weights of the finished run beside its record.
@@ -76,6 +83,7 @@ class Train:
     clip: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     engine: Literal["eager", "stacked", "compile"] = "eager"
+    graph: Graph = part("auto", identity=False)
     stack: PositiveInt | None = part(None, identity=False)
     milestones: Any = part(None, identity=False)
     device: str = part("auto", identity=False)

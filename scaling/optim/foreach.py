@@ -1,16 +1,19 @@
-"""LION, and SGD with decoupled weight decay, which torch lacks; each step is taken on lists of tensors."""
+"""LION, and SGD with decoupled weight decay, which torch lacks; each step is taken on lists of tensors.
+
+A group's rate `lr` and `keep` = 1 - lr x weight decay are set before each step: numbers, or tensors () on the device.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from scaling.internals.torch import for_each, unhooked
 
-add_, mul_, sign_ = for_each("add_"), for_each("mul_"), for_each("sign_")
+add_, sub_, mul_, sign_ = for_each("add_"), for_each("sub_"), for_each("mul_"), for_each("sign_")
 lerp, lerp_ = for_each("lerp"), for_each("lerp_")
 
 
@@ -18,8 +21,12 @@ lerp, lerp_ = for_each("lerp"), for_each("lerp_")
 class LionSteps(torch.optim.Optimizer):
     """LION as published: c = b1 m + (1 - b1) g; w <- w - lr (sign(c) + decay w); m <- b2 m + (1 - b2) g."""
 
+    captures: ClassVar[bool] = True  # its step may be part of a CUDA graph
+    keeps: ClassVar[bool] = True  # its groups have `keep`
+
     def __init__(self, params: Iterable[dict[str, Any]], *, lr: float, betas: tuple[float, float]) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
+        kept = [{**group, "keep": 1 - lr * group["weight_decay"]} for group in params]
+        super().__init__(kept, {"lr": lr, "betas": betas})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -30,12 +37,12 @@ class LionSteps(torch.optim.Optimizer):
                 continue
             gradients = [p.grad for p in parameters]
             momenta = [self._momentum(p) for p in parameters]
-            lr, (beta1, beta2) = group["lr"], group["betas"]
+            beta1, beta2 = group["betas"]
             direction = lerp(momenta, gradients, 1 - beta1)
             sign_(direction)
             if group["weight_decay"]:
-                mul_(parameters, 1 - lr * group["weight_decay"])
-            add_(parameters, direction, alpha=-lr)
+                mul_(parameters, group["keep"])
+            _subtract_signs(parameters, direction, group["lr"])
             lerp_(momenta, gradients, 1 - beta2)
 
     def _momentum(self, parameter: Tensor) -> Tensor:
@@ -49,9 +56,15 @@ class LionSteps(torch.optim.Optimizer):
 class DecoupledSGD(torch.optim.SGD):
     """SGD with momentum whose weight decay stays out of the gradient: w <- (1 - lr decay) w, then the step."""
 
+    captures: ClassVar[bool] = True  # its step may be part of a CUDA graph
+    keeps: ClassVar[bool] = True  # its groups have `keep`
+
     def __init__(self, params: list[dict[str, Any]], *, lr: float, momentum: float, nesterov: bool) -> None:
         decays = [group["weight_decay"] for group in params]
-        plain = [{**group, "weight_decay": 0.0, "decay": decay} for group, decay in zip(params, decays, strict=True)]
+        plain = [
+            {**group, "weight_decay": 0.0, "decay": decay, "keep": 1 - lr * decay}
+            for group, decay in zip(params, decays, strict=True)
+        ]
         super().__init__(plain, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
         self._begun = not momentum  # every parameter has its momentum
 
@@ -60,7 +73,7 @@ class DecoupledSGD(torch.optim.SGD):
         """Take one step along the gradients."""
         for group in self.param_groups:
             if group["decay"] and (parameters := _with_gradients(group)):
-                mul_(parameters, 1 - group["lr"] * group["decay"])
+                mul_(parameters, group["keep"])
             if not self._begun:
                 self._begin_late(_with_gradients(group))
         super().step()
@@ -76,6 +89,15 @@ class DecoupledSGD(torch.optim.SGD):
 
     def _momentum(self, parameter: Tensor) -> Tensor | None:
         return self.state[parameter].get("momentum_buffer")
+
+
+def _subtract_signs(parameters: list[Tensor], signs: list[Tensor], lr: float | Tensor) -> None:
+    """Move parameters against signs (-1, 0 or 1), which may be written to, by `lr`: both ways round but once."""
+    if isinstance(lr, Tensor):
+        mul_(signs, lr)
+        sub_(parameters, signs)
+    else:
+        add_(parameters, signs, alpha=-lr)
 
 
 def _with_gradients(group: dict[str, Any]) -> list[Tensor]:

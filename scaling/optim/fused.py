@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ class FusedAdamW(torch.optim.AdamW):
     Where a parameter has had no gradient in some step, its own count of steps is another than that of the others, and
     from then on the steps are torch's own.
     """
+
+    captures: ClassVar[bool] = True  # its step may be part of a CUDA graph
 
     def __init__(self, params: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], eps: float) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, fused=True)

@@ -19,6 +19,9 @@ from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
+from scaling.train.step.launch import Launch, launch_of
+from scaling.train.step.prepared import Step
+from scaling.train.step.rates import Rates
 from scaling.train.streams import derive_seed, stream
 
 CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
@@ -95,6 +98,8 @@ class Trainer:
         self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the loss over all steps
         self._read_at = (0, 0.0)
         self._loss = self._objective()
+        self._launch: Launch | None = None
+        self.launched = ""  # how steps were launched, for the record
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
         train, module, kind = self.run.config.train, self.module, self.device.type  # not self: it would hold itself
@@ -118,22 +123,11 @@ class Trainer:
 
         Raises Diverged where the loss is no longer finite, at a step that does not depend on the clock.
         """
-        schedule, base, clip = self.run.config.schedule, self.run.config.optim.lr, self.run.config.train.clip
-        groups, parameters = self.optimizer.param_groups, list(self.module.parameters())
-        steps, started = self.run.quantities.steps, monotonic()
-        for x, y in self.batches.between(self.step, until):
+        schedule, base, steps = self.run.config.schedule, self.run.config.optim.lr, self.run.quantities.steps
+        launch, started = self._launched(), monotonic()
+        for values in launch.between(self.step, until):
             self.lr = base * schedule.factor(self.step, steps)
-            for group in groups:
-                group["lr"] = self.lr * group.get("share", 1.0)
-            if self.augment is not None:
-                x, y = self.augment(x, y, self.augmentation)
-            loss = self._gradients(x, y)
-            if clip is not None:
-                nn.utils.clip_grad_norm_(parameters, clip)
-            self.optimizer.step()
-            for parameter in parameters:
-                parameter.grad = None
-            self.total.add_(loss)
+            launch.take(values, self.lr)
             self.step += 1
             if self.step % CHECK_STEPS == 0:
                 self.check()
@@ -145,18 +139,17 @@ class Trainer:
         self.seconds += monotonic() - started
         return True
 
-    def _gradients(self, x: Tensor, y: Labels) -> Tensor:
-        """Compute the gradients of a batch and return its mean loss (), detached."""
-        if len(x) <= self.micro_batch:
-            loss = self._loss(x, y)
-            loss.backward()
-            return loss.detach()
-        total = torch.zeros((), device=self.device)
-        for part, labels in zip(x.split(self.micro_batch), y.split(self.micro_batch), strict=True):
-            loss = self._loss(part, labels) * (len(part) / len(x))
-            loss.backward()
-            total += loss.detach()
-        return total
+    def _launched(self) -> Launch:
+        """Return how steps are launched, chosen before the first one of this attempt."""
+        if self._launch is None:
+            config, parameters = self.run.config, list(self.module.parameters())
+            drawn, parts = (self.augment, self.augmentation), self.micro_batch
+            step = Step(self._loss, self.optimizer, parameters, *drawn, config.train.clip, parts, self.total)
+            # A GPU reads rates of float32 where steps are replayed, so that it computes with them in any case.
+            rates = Rates(self.optimizer, rounded=self.device.type == "cuda" and config.recipe_version > 1)
+            self._launch = launch_of(config, step, self.batches, rates, self.module, self.device, at=self.step)
+            self.launched = self._launch.name
+        return self._launch
 
     def check(self) -> None:
         """Raise Diverged if any loss so far was not finite."""

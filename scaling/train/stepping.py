@@ -53,6 +53,7 @@ def train_by_steps(
         if evaluation is None:
             saver.save()
     examples = (trainer.step - trainer.began) * attempt.run.quantities.batch
+    attempt.how["launch"] = trainer.launched
     if evaluation is not None:
         finish(attempt, trainer.module, learner, seconds=trainer.seconds, examples=examples)
     return evaluation

@@ -1,0 +1,75 @@
+"""Capturing work on a GPU as a CUDA graph, which is launched at once where its kernels one by one would take longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+WARM_UPS = 2  # runs before the capture: libraries set themselves up, and buffers get their size
+
+
+class NotCaptured(RuntimeError):
+    """The work cannot be captured; says why."""
+
+
+def capture(
+    work: Callable[[], None],
+    device: torch.device,
+    *,
+    generators: Sequence[torch.Generator],
+    check: Callable[[], None],
+) -> Callable[[], None]:
+    """Capture `work` and return what replays it; NotCaptured where it waits for the device, or for another reason.
+
+    The work is done twice first, beside what the GPU does; check: called after that, puts back what it changed, and may
+    raise NotCaptured. generators: of the device, from which the work draws beside torch's own.
+    """
+    try:
+        with _beside(device):
+            for number in range(WARM_UPS):
+                with _no_waiting(number == WARM_UPS - 1):
+                    work()
+        check()
+        graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            graph.register_generator_state(generator)
+        # Other threads go on as they like: they draw examples, gather them, write checkpoints.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            work()
+    except NotCaptured:
+        raise
+    except RuntimeError as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        _free_generators(device, generators)
+        raise NotCaptured(said[0]) from None  # without the frames that hold its tensors
+    return graph.replay
+
+
+@contextmanager
+def _beside(device: torch.device) -> Iterator[None]:
+    """Let work be queued on a stream of its own, after what was queued before and before what is queued later."""
+    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        yield
+    current.wait_stream(stream)
+
+
+@contextmanager
+def _no_waiting(wanted: bool) -> Iterator[None]:
+    """Raise RuntimeError where torch would wait for the device."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error" if wanted else before)
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def _free_generators(device: torch.device, generators: Sequence[torch.Generator]) -> None:
+    """Give generators that a failed capture holds a state of their own again."""
+    index = torch.cuda.current_device() if device.index is None else device.index
+    for generator in (*generators, torch.cuda.default_generators[index]):
+        generator.graphsafe_set_state(generator.clone_state())

@@ -1,0 +1,47 @@
+"""What a captured step reads: buffers that are filled before each step, and the examples that it takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scaling.train.feed.feed import Batches, Epochs
+from scaling.train.feed.resident import Resident
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """buffers: read by a captured step; between: what they are filled with for the steps from one up to another;
+    examples: called within the step, examples and labels of the buffers."""
+
+    buffers: Sequence[Tensor]
+    between: Callable[[int, int], Iterator[Sequence[Tensor]]]
+    examples: Callable[[], tuple[Tensor, Tensor]]
+
+    def fill(self, values: Sequence[Tensor]) -> None:
+        """Put what the next step reads into the buffers."""
+        for buffer, value in zip(self.buffers, values, strict=True):
+            buffer.copy_(value, non_blocking=True)
+
+
+def inputs_of(batches: Batches, step: int) -> Inputs:
+    """Return the inputs of steps from `step` on: indices where the examples are on the device, else the examples."""
+    feed = batches.feed
+    if isinstance(feed, Epochs) and isinstance(feed.subset, Resident):
+        return _by_index(feed, feed.subset, batches.batch)
+    x, y = next(iter(batches.between(step, step + 1)))
+    own = torch.empty_like(x), torch.empty_like(y)
+    return Inputs(own, batches.between, lambda: own)
+
+
+def _by_index(feed: Epochs, subset: Resident, batch: int) -> Inputs:
+    index = torch.zeros(batch, dtype=torch.int64, device=subset.device)
+
+    def between(start: int, stop: int) -> Iterator[Sequence[Tensor]]:
+        for step in range(start, stop):
+            yield (feed.index(step * batch, (step + 1) * batch),)
+
+    return Inputs((index,), between, lambda: subset.take(index))

@@ -1,0 +1,124 @@
+"""How a run's steps are launched: one kernel after the other, or replayed from a graph; the numbers are the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from scaling.config import RunConfig
+from scaling.train.feed.feed import Batches
+from scaling.train.step.graph import NotCaptured, capture
+from scaling.train.step.inputs import Inputs, inputs_of
+from scaling.train.step.prepared import Step
+from scaling.train.step.rates import Rates
+from scaling.train.step.restore import Restorer
+
+log = logging.getLogger(__name__)
+Capture = Callable[..., Callable[[], None]]
+
+
+class Launch(Protocol):
+    """Takes steps."""
+
+    name: str  # as the record calls it
+
+    def between(self, start: int, stop: int) -> Iterator[Sequence[Any]]:
+        """Yield what the steps from `start` up to `stop` read."""
+
+    def take(self, values: Sequence[Any], lr: float) -> None:
+        """Take a step on what it reads, at a rate."""
+
+
+class Eager:
+    """Each step's kernels are launched one after the other; why: no graph is used, "" where none is wanted."""
+
+    def __init__(self, step: Step, batches: Batches, rates: Rates, *, why: str = "") -> None:
+        self.name = f"eager ({why})" if why else "eager"
+        self.between, self._step, self._rates = batches.between, step, rates
+
+    def take(self, values: Sequence[Any], lr: float) -> None:
+        """Set the rates and take the step."""
+        self._rates.set(lr)
+        self._step(*values)
+
+
+class Replayed:
+    """Each step is a replay of one that was captured; its rates and its examples come through buffers."""
+
+    name = "graph"
+
+    def __init__(self, inputs: Inputs, rates: Rates, numbers: Tensor, replay: Callable[[], None]) -> None:
+        self.between, self._inputs, self._rates = inputs.between, inputs, rates
+        self._numbers, self._replay = numbers, replay
+
+    def take(self, values: Sequence[Any], lr: float) -> None:
+        """Fill the buffers and replay the step."""
+        self._numbers.copy_(on_host(self._rates.values(lr), self._numbers.device), non_blocking=True)
+        self._inputs.fill(values)
+        self._replay()
+
+
+def launch_of(
+    config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
+) -> Launch:
+    """Return how the steps from `at` on are launched: from a graph on a GPU, where the step can be captured."""
+    if device.type != "cuda" or config.train.graph == "off":
+        return Eager(step, batches, rates)
+    if config.recipe_version == 1 or config.train.engine == "compile":
+        why = "recipe 1" if config.recipe_version == 1 else "engine compile"
+        return Eager(step, batches, rates, why=f"no graph: {why}")
+    try:
+        return replayed(step, batches, rates, module, device, at=at)
+    except NotCaptured as reason:
+        log.warning("the steps are launched kernel by kernel, for they cannot be captured as a graph: %s", reason)
+        return Eager(step, batches, rates, why=f"no graph: {reason}")
+
+
+def replayed(
+    step: Step,
+    batches: Batches,
+    rates: Rates,
+    module: nn.Module,
+    device: torch.device,
+    *,
+    at: int,
+    capture: Capture = capture,
+) -> Replayed:
+    """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
+    if not getattr(step.optimizer, "captures", False):
+        raise NotCaptured(f"it is not known whether steps of {type(step.optimizer).__name__} can be")
+    inputs, restorer = inputs_of(batches, at), Restorer(step, module, device)
+    inputs.fill(next(iter(inputs.between(at, at + 1))))
+    numbers = on_host(rates.values(0.0), device).to(device)
+    rates.bind(numbers)
+
+    def work() -> None:
+        step(*inputs.examples())
+
+    def check() -> None:
+        why = restorer.why_not_the_same()
+        restorer.restore()
+        if why:
+            raise NotCaptured(why)
+
+    try:
+        replay = capture(work, device, generators=_generators(step, device), check=check)
+    except NotCaptured:
+        restorer.restore()
+        raise
+    rates.set(0.0)  # numbers again, for checkpoints; a replay reads the buffer
+    return Replayed(inputs, rates, numbers, replay)
+
+
+def on_host(values: Sequence[float], device: torch.device) -> Tensor:
+    """Return numbers as float32 in memory that a GPU copies from without waiting."""
+    found = torch.tensor(values, dtype=torch.float32)
+    return found.pin_memory() if device.type == "cuda" else found
+
+
+def _generators(step: Step, device: torch.device) -> list[torch.Generator]:
+    return [step.generator] if step.augment is not None and step.generator.device.type == device.type else []

@@ -1,0 +1,82 @@
+"""Putting a run back to where it was before steps that were taken to warm up, in the memory that a graph reads."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaling.global_streams import set_stream_states, stream_states
+from scaling.train.step.prepared import Step
+
+PLAIN = (bool, int, float, str, bytes, type(None))
+OF_ANY_MODULE = frozenset(vars(nn.Module())) - {"training"}
+
+
+class Restorer:
+    """Keeps weights, running statistics, moments, sums, counters and random streams; `restore` puts them back."""
+
+    def __init__(self, step: Step, module: nn.Module, device: torch.device) -> None:
+        self._step, self._module = step, module
+        self._devices = [device] if device.type == "cuda" else []
+        self._tensors = [(kept, kept.detach().clone()) for kept in _tensors_of(step, module)]
+        self._moments = {id(p): _copied(step.optimizer.state.get(p, {})) for p in step.parameters}
+        self._generator = step.generator.get_state()
+        self._streams = stream_states(self._devices)
+        self._attributes = _plain_attributes(module)
+
+    def why_not_the_same(self) -> str:
+        """Say why a step since then, done again and again as it was, would not be the next step each time; or ""."""
+        now, before = stream_states(self._devices), self._streams
+        drawn = any(now[name] != before[name] for name in ("random", "numpy"))
+        # Of a CPU, torch's stream of the host is the one that dropout draws from.
+        if drawn or (self._devices and not torch.equal(now["torch"][0], before["torch"][0])):
+            return "it draws random numbers on the host"
+        if _plain_attributes(self._module) != self._attributes:
+            return "its module changes more than tensors from step to step"
+        return ""
+
+    def restore(self) -> None:
+        """Put everything back, in place."""
+        with torch.no_grad():
+            for kept, before in self._tensors:
+                kept.copy_(before)
+            for parameter in self._step.parameters:
+                moments = self._moments[id(parameter)]
+                for name, value in self._step.optimizer.state.get(parameter, {}).items():
+                    if isinstance(value, Tensor):  # what was not there starts at zero
+                        value.copy_(moments[name]) if name in moments else value.zero_()
+        changed = _plain_attributes(self._module)
+        for part, now, then in zip(self._module.modules(), changed, self._attributes, strict=True):
+            for name in now.keys() - then.keys():
+                delattr(part, name)
+            vars(part).update(then)
+        self._step.generator.set_state(self._generator)
+        set_stream_states(self._streams, self._devices)
+
+
+def _tensors_of(step: Step, module: nn.Module) -> list[Tensor]:
+    state = module.state_dict(keep_vars=True).values()
+    return [*(value for value in state if isinstance(value, Tensor)), step.total]
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _plain_attributes(module: nn.Module) -> list[dict[str, Any]]:
+    """Return copies of the attributes of a module and its parts that hold no tensors: counters, lists, switches."""
+    return [
+        {name: deepcopy(value) for name, value in vars(part).items() if name not in OF_ANY_MODULE and _is_plain(value)}
+        for part in module.modules()
+    ]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(item) for item in value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_is_plain(item) for item in value)
+    return isinstance(value, PLAIN)

@@ -1,0 +1,40 @@
+#!/bin/bash
+# All that wants a GPU, in under eight minutes on a bare machine: tests, step times, large images, a sweep; one table at the end.
+# Needs torch; what else is missing is installed from $WHEELS (default: wheels/ beside this checkout), without network:
+#   pip download -d wheels -c constraints.txt hydra-core submitit optuna pydantic scikit-learn pandas pyarrow matplotlib pytest hypothesis
+# Usage: bash tests/gpu/all.sh [PYTHON]; what it prints is also in $OUT (default: gpu-results).
+cd "$(dirname "$0")/../.." || exit 1
+PYTHON=${1:-python3}
+OUT=${OUT:-gpu-results}
+WHEELS=${WHEELS:-wheels}
+mkdir -p "$OUT"
+export PYTHONPATH=$PWD OMP_NUM_THREADS=1
+if ! "$PYTHON" -c 'import hydra, submitit, optuna, pydantic, sklearn, pandas, pyarrow, matplotlib, pytest, hypothesis' 2>/dev/null; then
+  [ -d "$WHEELS" ] || { echo "found no folder $WHEELS of wheels; wanted what scaling depends on; see the head of $0"; exit 2; }
+  "$PYTHON" -m venv --system-site-packages "$OUT/venv" && PYTHON=$OUT/venv/bin/python
+  "$PYTHON" -m pip install --quiet --no-index --find-links "$WHEELS" \
+    hydra-core submitit optuna pydantic scikit-learn pandas pyarrow matplotlib pytest hypothesis || exit 1
+fi
+"$PYTHON" -c 'import torch; assert torch.cuda.is_available()' || { echo "found no GPU that torch can use; wanted one"; exit 2; }
+
+declare -a NAMES SECONDS_TAKEN CODES
+part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds, keep what it says
+  local name=$1 limit=$2 started=$SECONDS; shift 2
+  timeout "$limit" "$@" >"$OUT/$name.txt" 2>&1
+  CODES+=($?); NAMES+=("$name"); SECONDS_TAKEN+=($((SECONDS - started)))
+  echo "== $name: exit ${CODES[-1]}, ${SECONDS_TAKEN[-1]} s"; tail -n 30 "$OUT/$name.txt"
+}
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/card.txt"
+part tests    180 "$PYTHON" -m pytest -q -ra tests/gpu
+part steps     90 "$PYTHON" -m tests.benchmarks.bench_gpu
+part images    90 "$PYTHON" -m tests.benchmarks.bench_images cuda
+part probe     45 "$PYTHON" -m scaling probe
+part sweep     75 "$PYTHON" -m scaling run sweep=quickstart results="$OUT/results"
+
+{
+  printf '%-8s %6s %5s  %s\n' part seconds exit "what it said last"
+  for i in "${!NAMES[@]}"; do
+    printf '%-8s %6s %5s  %s\n' "${NAMES[i]}" "${SECONDS_TAKEN[i]}" "${CODES[i]}" "$(grep -v '^ *$' "$OUT/${NAMES[i]}.txt" | tail -1 | cut -c1-90)"
+  done
+} | tee "$OUT/table.txt"
+for code in "${CODES[@]}"; do [ "$code" = 0 ] || exit 1; done

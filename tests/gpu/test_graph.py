@@ -1,0 +1,73 @@
+"""A step that is captured and replayed gives the bits of the step launched kernel by kernel."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+
+from scaling.global_streams import own_streams
+from scaling.train.feed.feed import batches
+from scaling.train.feed.sets import load_sets
+from scaling.train.loop import Trainer
+from scaling.train.output.saver import snapshot
+from scaling.train.run import train_run
+from tests.train.runs import essence, folder_of, planned
+from tests.train.step.test_step import CASES, MLP, cases, outcome
+
+STEPS = 300
+NETS = "tests.gpu.nets"
+
+
+def run_of(case, graph, family="mlp"):
+    keys = dict(CASES[case])
+    train = {"steps": STEPS, "graph": graph, **keys.pop("train", {})}
+    model = {**keys.pop("model", MLP), "is": family}
+    return planned(train, model=model, **{"data": {"is": "blobs", "size": 100}, **keys})
+
+
+def trainer_of(run, device) -> Trainer:
+    sets = load_sets(run.config, run.quantities, device)
+    cut = batches(sets.feed, batch=run.quantities.batch, features=prod(sets.test.x.shape[1:]), device=device)
+    return Trainer(run, cut, device)
+
+
+def trained(run, device, *, stopped_at=None):
+    with own_streams(1):
+        trainer = trainer_of(run, device)
+        if stopped_at is not None:
+            trainer.advance(stopped_at, lambda: True)
+            state = snapshot(trainer.state())
+            trainer = trainer_of(run, device)
+            trainer.load(state)
+        trainer.advance(STEPS, lambda: True)
+        return trainer.launched, outcome(trainer)
+
+
+@cases
+@pytest.mark.parametrize("family", ["mlp", "bottleneck"])
+def test_replayed_steps_are_the_steps(case, family, gpu):
+    auto, off = (run_of(case, graph, family) for graph in ("auto", "off"))
+    launched, replayed = trained(auto, gpu)
+    assert launched == "graph"
+    launched, eager = trained(off, gpu)
+    assert launched == "eager"
+    assert replayed == eager
+
+
+@pytest.mark.parametrize("case", ["adamw", "lion", "sgd with momentum", "dropout", "augmentation"])
+def test_a_resumed_run_replays_on_to_the_same_bits(case, gpu):
+    straight = trained(run_of(case, "off"), gpu)[1]
+    assert trained(run_of(case, "auto"), gpu, stopped_at=111)[1] == straight
+
+
+@pytest.mark.parametrize("net", ["Waiting", "Counting", "Drawing"])
+def test_what_cannot_be_captured_is_launched_as_before_and_it_is_said(net, gpu, tmp_path, caplog):
+    keys = {"model": {"is": "custom", "module": f"{NETS}.{net}"}, "data": {"is": "blobs", "size": 100}}
+    auto, off = (planned({"steps": 60, "graph": graph}, **keys) for graph in ("auto", "off"))
+    tried = train_run(auto, folder_of(auto, tmp_path / "a"), device="cuda")
+    assert tried.how["launch"].startswith("eager (no graph: ")
+    assert "kernel by kernel" in caplog.text
+    assert essence(tried) == essence(train_run(off, folder_of(off, tmp_path / "b"), device="cuda"))
+    after = planned({"steps": 60}, model={**MLP, "dropout": 0.1})  # and the next run can be captured
+    assert train_run(after, folder_of(after, tmp_path / "c"), device="cuda").how["launch"] == "graph"

@@ -1,0 +1,67 @@
+"""Runs on a GPU: arithmetic, memory, data on the host, checkpoints, and what too large a model is told."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+
+from scaling.train.errors import OutOfMemory
+from scaling.train.feed import mapped
+from scaling.train.feed.mapped import free_bytes
+from scaling.train.run import train_run
+from tests.train.runs import essence, folder_of, planned, stopped_after
+
+PIXELS = {"is": "blobs", "size": 320, "pixels": True}
+
+
+def trained(run, folder, **keys):
+    return train_run(run, folder_of(run, folder), device="cuda", **keys)
+
+
+def test_auto_is_tf32_and_says_so(tmp_path):
+    runs = {precision: planned({"steps": 20, "precision": precision}) for precision in ("auto", "fp32")}
+    records = {precision: trained(run, tmp_path) for precision, run in runs.items()}
+    computed = "tf32" if torch.cuda.get_device_capability() >= (8, 0) else "fp32"
+    assert records["auto"].how["precision"] == computed
+    assert records["fp32"].how["precision"] == "fp32"
+
+
+def test_a_run_is_the_same_each_time(tmp_path):
+    dropping = {"is": "mlp", "width": 8, "depth": 1, "dropout": 0.1}
+    run = planned({"steps": 100}, data=PIXELS, augment="standard", model=dropping)
+    assert essence(trained(run, tmp_path / "a")) == essence(trained(run, tmp_path / "b"))
+
+
+def test_examples_on_the_host_are_the_same_run(tmp_path, monkeypatch):
+    run = planned({"steps": 100}, data=PIXELS, augment="standard")
+    held = trained(run, tmp_path / "a")
+    monkeypatch.setattr(mapped, "HELD_SHARE", 0.0)
+    assert essence(trained(run, tmp_path / "b")) == essence(held)
+
+
+def test_a_stopped_run_goes_on_to_the_same_record(tmp_path, monkeypatch):
+    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.0)
+    run = planned({"steps": 200}, data=PIXELS, augment="standard")
+    assert trained(run, tmp_path / "a", stop=stopped_after(77)) is None
+    assert essence(trained(run, tmp_path / "a")) == essence(trained(run, tmp_path / "b"))
+
+
+@pytest.mark.parametrize("graph", ["auto", "off"])
+def test_memory_is_flat_after_fifty_runs(graph, tmp_path, gpu):
+    taken = []
+    for number in range(50):
+        run = planned({"steps": 30, "graph": graph}, seed=number, data=PIXELS, augment="standard")
+        trained(run, tmp_path)
+        gc.collect()
+        taken.append(torch.cuda.memory_allocated(gpu))
+    assert taken[-1] <= taken[4] + (1 << 20)
+    assert free_bytes(gpu) > 0.5 * torch.cuda.get_device_properties(gpu).total_memory
+
+
+def test_too_large_a_model_is_told_so_and_the_next_run_goes(tmp_path):
+    large = planned({"steps": 5, "batch": 1 << 16}, model={"is": "mlp", "width": 1 << 16, "depth": 24})
+    with pytest.raises(OutOfMemory, match="too little memory"):
+        trained(large, tmp_path)
+    assert trained(planned({"steps": 20}), tmp_path).status == "finished"
