@@ -51,6 +51,7 @@ def test_the_fit_has_the_same_digits(before):
     assert now["params"] == pytest.approx(then["params"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_sweep_goes_on_from_its_checkpoint(before):
     assert json.loads(before("plan", "sweep=before", "--json", "-"))["total"]["settled_by_older_recipe"] == 10
     assert "10 runs to go are settled by an older recipe: --recipe 1" in before("plan", "sweep=before")

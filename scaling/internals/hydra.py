@@ -23,7 +23,8 @@ class ConfigFiles(CachingConfigRepository):
     """Hydra's repository without the groups below hydra/: a file is read once, each composition works on copies."""
 
     def __init__(self, loader: ConfigLoader) -> None:
-        super().__init__(cast("ConfigLoaderImpl", loader).repository)
+        self.delegate = cast("ConfigLoaderImpl", loader).repository  # Hydra copies it deeply: nothing here writes to it
+        self.cache: dict[str, ConfigResult | None] = {}
         self._copies: dict[str, ConfigResult | None] = {}
 
     def forget_copies(self) -> None:
@@ -46,6 +47,11 @@ def _without_hydra(found: ConfigResult) -> ConfigResult:
 
 def _is_hydras(default: Any) -> bool:
     return isinstance(default, GroupDefault) and (default.group or "").lstrip("/").split("/")[0] == HYDRA
+
+
+def group_options(loader: ConfigLoader, group: str) -> list[str]:
+    """Return what `loader.get_group_options` returns, without its deep copy of all that the loader knows."""
+    return cast("ConfigLoaderImpl", loader).repository.get_group_options(group)
 
 
 def compose_without_hydra(

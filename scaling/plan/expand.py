@@ -16,6 +16,7 @@ from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
 from scaling.errors import UserError
+from scaling.internals.hydra import group_options
 from scaling.limits import Limits
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
@@ -161,7 +162,7 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
 
     def is_group(key: str) -> bool:
         if key not in known:
-            known[key] = "." not in key and bool(loader.get_group_options(key))
+            known[key] = "." not in key and bool(group_options(loader, key))
         return known[key]
 
     return is_group

@@ -15,6 +15,7 @@ from scaling.compose.interpolation import PLAN_KEYS, Composed
 from scaling.compose.roots import sweep_name
 from scaling.compose.session import said_in_one_sentence
 from scaling.errors import UserError
+from scaling.internals.hydra import group_options
 from scaling.plan.cell import Rules, check_axes
 from scaling.plan.grid import Block
 
@@ -82,7 +83,7 @@ def _as_typed(loader: ConfigLoader, override: Override) -> str:
     value = override.value()
     if key == SWEEP and isinstance(value, str):
         name = sweep_name(value)
-    elif isinstance(value, bool | int | float) and (key in NAMES or loader.get_group_options(key)):
+    elif isinstance(value, bool | int | float) and (key in NAMES or group_options(loader, key)):
         name = override.get_value_string()
     else:
         return line
@@ -138,7 +139,7 @@ def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
             _refuse_launcher()
         if override.is_sweep_override() or override.is_delete() or isinstance(override.value(), str | list | dict):
             continue
-        members = loader.get_group_options(group)
+        members = group_options(loader, group)
         if members:
             found = "null" if override.value() is None else override.value()
             raise UserError(

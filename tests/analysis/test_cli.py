@@ -115,6 +115,7 @@ def test_backtest_ranks_the_true_law_first(capsys, folder):
     assert "saturating" in out
 
 
+@pytest.mark.slow
 def test_card_and_conventions(capsys, folder):
     code, out, _ = run(capsys, "fit", folder, "--resamples", 0, "--card")
     assert code == 0
@@ -125,6 +126,7 @@ def test_card_and_conventions(capsys, folder):
     assert high - low > 0.05
 
 
+@pytest.mark.slow
 def test_collect_writes_what_fit_reads(capsys, folder, tmp_path):
     for name in ("table.csv", "table.parquet", "table.jsonl"):
         said = run_json(capsys, "collect", folder, "-o", tmp_path / name)
@@ -157,6 +159,7 @@ def test_report_ends_with_its_path(capsys, tmp_path):
     assert "drawing figures" in err
 
 
+@pytest.mark.slow
 def test_figures_are_saved_where_asked(capsys, tmp_path):
     small = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
     folder = write_results(small.assign(error=np.nan), tmp_path)
@@ -275,6 +278,7 @@ LINE = own_law(
 """
 
 
+@pytest.mark.slow
 def test_a_law_s_module_that_prints_leaves_json_alone(folder, tmp_path):
     (tmp_path / "loud_laws.py").write_text(LOUD)
     command = [sys.executable, "-m", "analysis", "fit", str(folder), "--law", "loud_laws:LINE", "--resamples", "0"]

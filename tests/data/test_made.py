@@ -132,6 +132,7 @@ def test_chance_is_the_loss_of_even_odds() -> None:
 
 
 class TestLinearTeacher:
+    @pytest.mark.slow
     def test_population_loss_is_what_a_large_sample_shows(self) -> None:
         data = LinearTeacher(features=64)
         splits = data.load(400_000)

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from scaling.compose.session import PRIMARY, compose, session
-from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
+from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra, group_options
 
 OVERRIDES = (
     ["model=bottleneck", "model.width=48"],
@@ -36,6 +36,11 @@ def test_the_config_is_hydra_s_less_hydra(loader, overrides):
         cfg.pop(HYDRA)
     assert OmegaConf.to_container(ours) == OmegaConf.to_container(whole)
     assert list(ours) == list(whole)
+
+
+@pytest.mark.parametrize("group", ["model", "sweep", "sweep/paper", "model.width", "nothing"])
+def test_members_of_a_group_are_those_that_hydra_finds(loader, group):
+    assert group_options(loader, group) == loader.get_group_options(group)
 
 
 def test_files_are_read_once_and_never_written_to(loader, monkeypatch):

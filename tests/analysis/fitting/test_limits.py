@@ -66,6 +66,7 @@ def peak_memory() -> Iterator[list[int]]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_of_a_hundred_thousand_rows_few_curves_are_computed_in_full(curves: Counter[int]) -> None:
     """The 64 starts run on 4,000 rows, in about 30 steps each; only where they end is looked at on all rows."""
     found = fit(surface(100_000))
@@ -82,6 +83,7 @@ def test_a_million_rows() -> None:
     assert within(found.intervals, P)
 
 
+@pytest.mark.slow
 def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) -> None:
     table = surface(2_000)
     refits = fit(table, resamples=200)
@@ -104,6 +106,7 @@ def test_a_fit_takes_few_steps(curves: Counter[int]) -> None:
     assert curves[240] < 64 * 100
 
 
+@pytest.mark.slow
 def test_refits_in_a_flat_valley_settle_in_few_steps(curves: Counter[int]) -> None:
     """Where a floor and a slow fall with N say the same, no start that is still on its way is taken for an optimum."""
     N, D = np.repeat(np.geomspace(1e4, 3e6, 12), 25), np.tile(np.geomspace(5e3, 2e6, 5), 60)
@@ -132,10 +135,12 @@ def elsewhere() -> tuple[list[str], set[str]]:
     return said, {name.partition(".")[0] for name in modules}
 
 
+@pytest.mark.slow
 def test_same_digits_on_any_number_of_cores(elsewhere: tuple[list[str], set[str]]) -> None:
     assert elsewhere[0] == eval(FITS)
 
 
+@pytest.mark.slow
 def test_a_fit_imports_little(elsewhere: tuple[list[str], set[str]]) -> None:
     assert "numpy" in elsewhere[1]
     assert not {"scipy", "torch", "matplotlib"} & elsewhere[1]

@@ -50,6 +50,7 @@ def test_chinchilla_all_rows(epoch: pd.DataFrame) -> None:
     assert found.objective.value == pytest.approx(0.00182601, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_chinchilla_lad(epoch240: pd.DataFrame) -> None:
     found = fit(epoch240, objective="lad", resamples=0)
     assert found.params == pytest.approx(
@@ -65,6 +66,7 @@ def test_chinchilla_least_squares(epoch240: pd.DataFrame) -> None:
     assert named == pytest.approx({"alpha": 0.3576151, "beta": 0.4276206, "E": 1.8828136}, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_chinchilla_standard_errors(epoch240: pd.DataFrame) -> None:
     found = fit(epoch240, resamples=2000)
     params = found.params_of(found.engine.samples)
@@ -78,6 +80,7 @@ def test_chinchilla_standard_errors(epoch240: pd.DataFrame) -> None:
     assert found.allocation.N_exponent == pytest.approx(0.513, abs=0.002)
 
 
+@pytest.mark.slow
 def test_gemstones_optimum() -> None:
     table = pd.read_json(REFERENCE / "gemstones_cool_end/points.jsonl", lines=True)
     found = fit(table.rename(columns={"params_active_precise": "N", "tokens": "D"}), y="final_loss", resamples=0)
@@ -157,6 +160,7 @@ def test_farseer_foretells_the_largest_runs_of_its_authors() -> None:
     assert found.allocation.at == pytest.approx(6 * float((seen.N * seen.D).max()))
 
 
+@pytest.mark.slow
 def test_auto_takes_a_law_that_foretells_them_too() -> None:
     seen, ahead = (pd.read_csv(REFERENCE / f"scalebench_farseer/farseer_{part}.csv") for part in ("train", "test"))
     found = fit(seen, "auto", resamples=50, starts=16)

@@ -154,6 +154,7 @@ def test_files_beside_the_page(written):
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_second_report_is_the_same_but_for_nothing(written, tmp_path):
     folder, report = written
     before = json.loads((folder / "fit.json").read_text())
@@ -187,6 +188,7 @@ def test_a_frontier_of_edges_is_no_headline():
     assert any("width 256" in line.what for line in lines)
 
 
+@pytest.mark.slow
 def test_an_exponent_that_is_hardly_known_is_no_headline():
     rng = np.random.default_rng(0)
     table = worlds.grid(World(), (64,), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
@@ -222,6 +224,7 @@ def test_recipes_and_families_are_analysed_apart():
     assert "8 kinds (they differ in lr_rule)" in refused[0]
 
 
+@pytest.mark.slow
 def test_milestones_of_constant_runs_make_the_frontier():
     table = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=MILESTONES).assign(error=np.nan)
     groups, _ = fit_groups(table, Resampling(resamples=0))
@@ -234,6 +237,7 @@ def test_milestones_of_constant_runs_make_the_frontier():
     assert any("not fitted" in text for text in inside[0].notes)
 
 
+@pytest.mark.slow
 def test_loss_in_data_size_per_width():
     table = worlds.grid(World(), (16, 64), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
     groups, _ = fit_groups(table, QUICK)
@@ -245,6 +249,7 @@ def test_loss_in_data_size_per_width():
         assert f'--where "N == {result.slice.value:g}"' in result.options
 
 
+@pytest.mark.slow
 def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     worlds.small()[["N", "D", "C", "loss"]].to_csv("mine.csv")
@@ -294,6 +299,7 @@ def test_a_probe_at_each_milestone_has_its_own_law(staged):
     assert laws[1].n_runs == laws[0].n_runs == len(trained.rows)
 
 
+@pytest.mark.slow
 def test_a_report_can_be_of_one_task(staged, tmp_path):
     source = staged[0] / "stages.csv"
     report = write_report(source, out=tmp_path, tasks=["probe:digits"], resampling=Resampling(resamples=0))

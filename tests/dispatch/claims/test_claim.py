@@ -147,6 +147,7 @@ def test_cut_claim_dies_of_silence(tmp_path, raw):
     assert dead.process.pid == 0
 
 
+@pytest.mark.slow
 def test_two_claimants_of_one_dead_claim(tmp_path):
     """Of four processes that have all found the same claim dead exactly one gets it, two hundred times."""
     rounds, contenders = 200, 4

@@ -155,6 +155,7 @@ def dispatcher(folder, act, count):
     return subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_dispatchers_never_train_a_run_twice(folder):
     runs = [planned(seed, "hold") for seed in range(40)]
     first, second = dispatcher(folder, "hold", 40), dispatcher(folder, "hold", 40)
