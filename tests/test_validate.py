@@ -8,6 +8,7 @@ from analysis import fit, load_table
 from analysis.estimates.frontier import frontier
 from analysis.table.select import select_rows
 
+pytestmark = pytest.mark.slow
 A, B = 1.75, 1.25  # the spectra of linear_teacher
 EXACT = "optim == 'lstsq'"
 GRADIENT = "optim == 'sgd'"

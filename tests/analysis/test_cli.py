@@ -106,6 +106,7 @@ def test_forecast_holds_the_truth_and_says_how_far_it_looks(capsys, folder):
     assert "times beyond the largest run" in out
 
 
+@pytest.mark.slow
 def test_backtest_ranks_the_true_law_first(capsys, folder):
     found = run_json(capsys, "backtest", folder, "--resamples", 0)
     assert found["best"] == "chinchilla"
@@ -258,6 +259,7 @@ def test_help_imports_next_to_nothing():
     assert imported("analysis", "--help", folder=ROOT) == {"analysis", "click"}
 
 
+@pytest.mark.slow
 def test_stdout_holds_nothing_but_json(folder):
     command = [sys.executable, "-m", "analysis", "frontier", str(folder), "--resamples", "50", "--json", "-"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)

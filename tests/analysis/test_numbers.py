@@ -128,6 +128,7 @@ def test_mathtext_and_html_say_what_the_text_says():
     assert [as_html(f"${mathtext(text)}$") for text in texts] == html
 
 
+@pytest.mark.slow
 def test_terminal_figure_and_page_write_the_same_numbers_alike(capsys, written):
     folder, report = written
     page = report.page.read_text()

@@ -83,6 +83,7 @@ class TestFashionMnist:
         blocks = train_of(whole).x.reshape(1_000, 14, 2, 14, 2).mean(axis=(2, 4))
         assert np.corrcoef(blocks.ravel(), train_of(small).x.ravel())[0, 1] > 0.98
 
+    @pytest.mark.slow
     def test_a_folder_of_plain_idx_files_comes_first_and_is_checked(self, tmp_path: Path) -> None:
         for name in SHA256:
             (tmp_path / name).write_bytes(gzip.decompress((DEBIAN / f"{name}.gz").read_bytes()))

@@ -357,6 +357,7 @@ class TestKilled:
         prepare("imagenet1k", settings)
         assert read_set("imagenet1k", settings).source().ready
 
+    @pytest.mark.slow
     def test_two_at_once_prepare_once(self, tmp_path: Path) -> None:
         settings = pets(tmp_path)
         with multiprocessing.get_context("spawn").Pool(2) as pool:

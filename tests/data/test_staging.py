@@ -21,6 +21,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_processes_of_a_node_copy_once(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL", str(tmp_path / "local"))
     with multiprocessing.get_context("spawn").Pool(4) as pool:

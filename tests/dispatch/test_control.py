@@ -33,6 +33,7 @@ from tests.waiting import wait_for
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
 
 
+@pytest.mark.slow
 def test_cancel_stops_a_dispatcher(folder):
     runs = [planned(seed, "hold") for seed in range(2)]
     started = dispatcher(folder, "hold", 2)

@@ -128,6 +128,7 @@ def test_forecasting_does_not_start_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     """A machine that trains nothing, and whose clock goes on by what each step would cost."""
     clock = Clock()

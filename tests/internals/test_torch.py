@@ -60,6 +60,7 @@ def test_steps_without_dynamo_are_torchs_own():
     assert printed(STEPS, "torch").partition(" ")[2] == weights
 
 
+@pytest.mark.slow
 def test_counting_without_dynamo_is_torchs_own(tmp_path):
     # Forward 2 x (30 x 4 + 84) x 4; backward the same for the weights, and for the inputs of all but the first layer.
     forward, inputs = 2 * (2 * 3 * 5 * 4 + 12 * 7) * 4, 2 * 12 * 7 * 4

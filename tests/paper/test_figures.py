@@ -206,6 +206,7 @@ def test_a_mosaic_shows_the_strongest_filters():
     assert picture[:4, :4] == pytest.approx(strongest / strongest.max())
 
 
+@pytest.mark.slow
 def test_equal_compute_is_tested_over_seeds_with_the_stated_error_rate():
     rng = np.random.default_rng(0)
 

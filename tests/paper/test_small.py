@@ -42,6 +42,7 @@ def scaled(scaling):
     return swept(scaling, "pretrain_scaling", *cut, "train.filters=true")
 
 
+@pytest.mark.slow
 def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled, tmp_path):
     table, source = scaled
     pictures = {

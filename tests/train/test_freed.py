@@ -33,6 +33,13 @@ RUNS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def old_objects_apart():
+    """Look for garbage among new objects alone: those of all tests before are many, and looked through at each look."""
+    gc.collect()
+    gc.freeze()
+
+
 def left_by(work) -> list[str]:
     """Return what heavy objects are alive after some work, without the cycle collector's help."""
     gc.collect()

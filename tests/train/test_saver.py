@@ -73,6 +73,7 @@ class Dear(Saver):
         self.cost = 1.0
 
 
+@pytest.mark.slow
 def test_a_run_killed_every_twenty_seconds_ends_all_the_same(tmp_path, every_step, monkeypatch):
     """By a clock that goes on with each look at it: the run takes more than a minute of it."""
     clock = Clock(pace=0.05)

@@ -14,6 +14,7 @@ from analysis.estimates.backtest import backtest
 from analysis.estimates.forecast import forecast, forecasts
 from analysis.estimates.multiverse import multiverse
 from analysis.fitting.card import card_text
+from tests.often import often
 
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
@@ -91,6 +92,7 @@ def test_auto_chooses_by_backtest_among_laws_that_pass_and_says_by_how_much() ->
     assert found.law != "power"
 
 
+@pytest.mark.slow
 def test_auto_refuses_to_choose_where_no_law_passes() -> None:
     C = np.geomspace(1e17, 1e21, 30)
     waves = 0.05 * np.sin(3 * np.log(C))
@@ -131,6 +133,7 @@ def test_a_law_that_misses_the_means_fails_the_test_of_seeds() -> None:
     assert right.seed_scatter == pytest.approx(0.002, rel=0.3)
 
 
+@pytest.mark.slow
 def test_conventions_of_n_move_the_exponent_and_are_shown() -> None:
     table = grid().assign(N_total=lambda t: t.N + 2e7, C_counted=lambda t: 0.9 * t.C)
     worlds = multiverse(table, resamples=0)
@@ -178,6 +181,7 @@ def test_reach_and_local_exponents() -> None:
     assert slope == pytest.approx(np.log(up / down) / np.log(1.001 / 0.999), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_exponent_that_refits_do_not_agree_on_weakens_the_certificate() -> None:
     table = grid()
     faint = fit(table.assign(loss=table.loss - 0.99 * P["A"] * table.N ** -P["alpha"]), resamples=100)
@@ -200,7 +204,7 @@ def test_what_is_not_identified_is_named() -> None:
     assert set(narrow.next_run) == {"N", "D"}
 
 
-@pytest.mark.parametrize("law", ["repeated", "coupled"])
+@pytest.mark.parametrize("law", often(["repeated", "coupled"], "coupled"))
 def test_c_alone_is_completed_to_all_that_a_law_needs(law: str) -> None:
     table = grid(1)
     told = forecast(table.assign(D_unique=table.D), law, at={"C": 1e14}, resamples=20, check=False)

@@ -24,6 +24,7 @@ from analysis import fit
 from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array, Evaluation, Inputs
+from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("usual_starts")
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
@@ -93,7 +94,7 @@ def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) ->
         assert np.ptp(drawn.intervals[name]) == pytest.approx(np.ptp(refits.intervals[name]), rel=0.25)
 
 
-@pytest.mark.parametrize("resamples", [2_500, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("resamples", often([1_000, 2_500, 100_000], 1_000))
 def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
     with peak_memory() as most:
         fit(surface(240), resamples=resamples)
@@ -154,7 +155,7 @@ def test_one_m4_fit_takes_few_steps(curves: Counter[int]) -> None:
     assert curves[20] < 500
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(
     n_unit=st.floats(1e-30, 1e30),
     d_unit=st.floats(1e-30, 1e30),

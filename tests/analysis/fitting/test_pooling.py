@@ -32,6 +32,7 @@ def test_kinds_that_do_not_differ_are_pooled_and_said():
     assert f"runs of 2 values of {column} (a, b) are pooled; they do not differ visibly" in found.warnings
 
 
+@pytest.mark.slow
 def test_kinds_that_move_an_exponent_are_refused_unless_pooled():
     runs = table()
     kind = kinds(runs, large=True)

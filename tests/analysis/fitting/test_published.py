@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit
+from tests.often import often
 
 REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
 pytestmark = [
@@ -42,6 +43,7 @@ def test_chinchilla_optimum(epoch240: pd.DataFrame) -> None:
     assert found.certificate.status == "ok"
 
 
+@pytest.mark.slow
 def test_chinchilla_all_rows(epoch: pd.DataFrame) -> None:
     found = fit(epoch, resamples=0)
     assert found.params == pytest.approx(
@@ -107,10 +109,6 @@ WORSE = [  # here the optimum of the squared error of log y extrapolates worse t
 ]
 
 
-SEEN_OFTEN = [("power", "BB", 0.0148), ("saturating", "LM", 0.0017), ("m3", "NMT", 0.0471), ("m4", "NMT", 0.0208)]
-"""Each law on one domain; the others are left to the slow run."""
-
-
 @pytest.fixture(scope="module")
 def curves() -> pd.DataFrame:
     table = pd.read_csv(REFERENCE / "nsl_benchmark_lang/benchmark.lang.csv")
@@ -128,7 +126,7 @@ def extrapolation(curves: pd.DataFrame, law: str, domain: str) -> float:
 
 @pytest.mark.parametrize(
     ("law", "domain", "published"),
-    [row if row in SEEN_OFTEN else pytest.param(*row, marks=pytest.mark.slow) for row in NSL + WORSE],
+    often(NSL + WORSE, ("saturating", "LM", 0.0017), ("m3", "NMT", 0.0471)),
 )
 def test_learning_curves_are_extrapolated_as_published(
     curves: pd.DataFrame, law: str, domain: str, published: float
@@ -149,6 +147,7 @@ def test_least_squares_m3_is_below_the_published_search(curves: pd.DataFrame) ->
     assert lower > 0
 
 
+@pytest.mark.slow
 def test_farseer_foretells_the_largest_runs_of_its_authors() -> None:
     seen, ahead = (pd.read_csv(REFERENCE / f"scalebench_farseer/farseer_{part}.csv") for part in ("train", "test"))
     found = fit(seen, "farseer", resamples=0)

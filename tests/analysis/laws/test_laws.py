@@ -12,8 +12,11 @@ from analysis import fit
 from analysis.errors import UserError
 from analysis.laws import LAWS, Law, get_law, own_law
 from analysis.laws.base import Units
+from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("usual_starts")
+DEAR = ("bnsl2", "repeated", "farseer", "coupled", "overfit", "steps", "m4")
+"""Laws whose search takes most of a second: found again in the slow run, their derivatives always."""
 TRUTHS: dict[str, dict[str, float]] = {
     "power": {"a": 3.0, "alpha": 0.2},
     "saturating": {"E": 0.5, "a": 30.0, "alpha": 0.25},
@@ -143,7 +146,7 @@ def test_derivatives_match_differences(name: str) -> None:
             assert matrix[i, j] == pytest.approx((v * change).sum(axis=1), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", often(LAWS, *(name for name in LAWS if name not in DEAR)))
 def test_a_law_is_found_again_from_its_own_data(name: str) -> None:
     table = table_of(name)
     found = fit(table, law=name, x="x" if LAWS[name].of_one_variable else None, objective="lsq", resamples=0)
@@ -185,7 +188,7 @@ WITH_SLOPES = own_law(
 )
 
 
-@pytest.mark.parametrize("law", [MINE, WITH_SLOPES])
+@pytest.mark.parametrize("law", [MINE, pytest.param(WITH_SLOPES, marks=pytest.mark.slow)])
 def test_a_law_of_ones_own(law: Law) -> None:
     x = inputs_of(LAWS["chinchilla"])
     table = pd.DataFrame({**x, "loss": 1.5 + 70 * (x["N"] * x["D"]) ** -0.12})

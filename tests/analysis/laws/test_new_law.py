@@ -86,6 +86,7 @@ def test_a_new_law_is_listed_and_tried(capsys, tmp_path, sweep):
 
 
 @pytest.mark.usefixtures("registered")
+@pytest.mark.slow
 def test_a_new_law_is_backtested_unasked(sweep):
     found = backtest(sweep, x="D", resamples=0)
     assert {score.law for score in found.scores} == {law.name for law in laws_of_one_variable()}

@@ -179,6 +179,7 @@ def test_nothing_finished_is_a_report_too(tmp_path):
     assert "No law is claimed" in text
 
 
+@pytest.mark.slow
 def test_a_frontier_of_edges_is_no_headline():
     wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
     groups, _ = fit_groups(wide.assign(error=np.nan), Resampling(resamples=0))
@@ -341,6 +342,7 @@ def test_summary_counts(tmp_path):
     assert {t.what for t in summary.troubles} == {"diverged", "failed", "missing", "at chance"}
 
 
+@pytest.mark.slow
 def test_a_table_of_others_is_read_as_told_and_claims_what_it_holds(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     table = worlds.grid(World(), (8, 16, 32, 64), (1024, 4096, 16384, 65536), seeds=1)[["N", "D", "loss"]]
@@ -361,6 +363,7 @@ def test_a_table_of_others_is_read_as_told_and_claims_what_it_holds(tmp_path, mo
     assert "no row is left" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_law_of_N_and_D_alone_is_the_answer():
     table = worlds.grid(World(), (8, 16, 32, 64, 128), (1024, 4096, 16384, 65536), seeds=1)[["N", "D", "loss"]]
     lines = headlines(fit_groups(table, QUICK)[0])
