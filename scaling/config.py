@@ -241,6 +241,11 @@ def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(cast("Any", kind))
 
 
+def schema_of(kind: type) -> dict[str, Any]:
+    """Return the JSON schema of a dataclass of settings."""
+    return _adapter(cast("Hashable", kind)).json_schema()
+
+
 def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
     first = error.errors()[0]
     key = ".".join([where, *(str(step) for step in first["loc"])])

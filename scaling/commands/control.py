@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from scaling.commands.completion import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, write_json
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
@@ -49,7 +50,7 @@ WHERE = click.option("--where", metavar="EXPR", help="Runs for which this holds,
 @click.command(
     epilog="\b\nExamples:\n  scaling cancel results/mine\n  scaling cancel results/mine --where 'width > 64'"
 )
-@click.argument("folder", metavar="results/NAME")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
 @WHERE
 @json_option
@@ -73,7 +74,7 @@ def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: 
 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
-@click.argument("folder", metavar="results/NAME")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
 @click.option("--failed", is_flag=True, help="The failed runs (what is done where nothing is named).")
 @WHERE
@@ -116,7 +117,7 @@ Examples:
 
 
 @click.command(epilog=LOGS)
-@click.argument("folder", metavar="results/NAME")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.argument("run", nargs=-1, required=True, metavar="RUN")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is settled.")
 def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:

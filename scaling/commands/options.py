@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from scaling.commands.completion import complete_override
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
@@ -27,7 +28,8 @@ OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names"
 
 def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
     """Take Hydra overrides, with options anywhere among them."""
-    command = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OVERRIDES]...")(command)
+    given: dict[str, Any] = {"type": click.UNPROCESSED, "shell_complete": complete_override}
+    command = click.argument("arguments", nargs=-1, metavar="[OVERRIDES]...", **given)(command)
     return click.option("-m", "--multirun", is_flag=True, hidden=True, help="Accepted, and not needed.")(command)
 
 

@@ -44,7 +44,7 @@ class WithRedo(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a --redo that stands alone its value."""
-        said = zip(args, [*args[1:], ""], strict=True)
+        said = zip(args, [*args[1:], ""], strict=False)
         return super().parse_args(ctx, [f"{a}=all" if a == "--redo" and b not in REDO else a for a, b in said])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scaling.commands.completion import complete_results
 from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("folder", metavar="results/NAME")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.option("--all", "every", is_flag=True, help="Print every run, settled ones too.")
 @click.option("--watch", is_flag=True, help="Look on, until nothing runs or waits or Ctrl-C.")
 @json_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.commands.doctor import checks
+from scaling.commands.tools.doctor import checks
 from scaling.compose.members import member, members
 from scaling.data.prepare.survey import read_set, survey
 from scaling.errors import UserError
