@@ -144,6 +144,9 @@ def last_dispatch(folder: SweepFolder) -> Dispatch:
 
 
 def bounded(task: Task, dispatch: DispatchFolder) -> Task:
-    """Return the task with the limits of its dispatch, which are known when the queue is."""
+    """Return the task with the limits and workers of its dispatch, which are known when the queue is."""
     facts = dispatch.read()
-    return task if facts is None else replace(task, limits=facts.limits, before=facts.before)
+    if facts is None:
+        return task
+    workers = task.workers or facts.workers
+    return replace(task, limits=facts.limits, before=facts.before, workers=workers)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALL = ""  # the group of runs that any worker may take
 # Of a line; the rest is the run's own.
-FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps")
+FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Entry:
     forecast_seconds: None where no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
     attempts.jsonl when it was dispatched: only later ones count against its retries; needs: runs that have to be
     settled first; step: that of theirs whose weights it starts from; keeps: steps of its own that others start
-    from; run: PlannedRun.to_dict().
+    from; stack_key: that of the runs it may be trained together with, '' for none; run: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -39,6 +39,7 @@ class Entry:
     needs: tuple[str, ...] = ()
     step: int | None = None
     keeps: tuple[int, ...] = ()
+    stack_key: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,6 +105,8 @@ def entries(
 
     Runs that have killed a worker before go last.
     """
+    from scaling.plan.identity import stack_key  # a reader of queues does without its imports
+
     runs, forecast = list(runs), forecast or {}
     keeps = _keeps(runs, settled)
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
@@ -118,6 +121,7 @@ def entries(
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),
+            stack_key=stack_key(run.config, run.quantities),
             run=_shown(run) if run.run_id in done else run.to_dict(),
         )
         for run in runs

@@ -77,8 +77,8 @@ class Watched(Heartbeat):
         super().__init__(stop)
         self._passed_on = watch
 
-    def watch(self, progress: Any) -> None:
+    def watch(self, run_id: str, progress: Any) -> None:
         """Note the progress for the claim, and pass it on."""
-        super().watch(progress)
+        super().watch(run_id, progress)
         if self._passed_on is not None:
             self._passed_on(progress)

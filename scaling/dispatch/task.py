@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from scaling.dispatch.limits import NOTHING, Spent
 from scaling.dispatch.order import TRAIN
 from scaling.folders import SweepFolder
 from scaling.limits import UNLIMITED, Limits
+
+Train = Callable[..., Any]
+
+
+class Step(Enum):
+    """What became of one look at one run."""
+
+    SETTLED = "settled"  # it has a record, ours or another's
+    FAILED = "failed"  # its tries are used up
+    AGAIN = "again"  # to be tried again
+    BUSY = "busy"  # another worker is training it
+    UNSURE = "unsure"  # its claim may be dead
+    LATER = "later"  # not in the time that is left
+    HELD = "held"  # beyond a limit, or cancelled
+    EARLY = "early"  # a run that it needs is still training
+    BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
 
 
 @dataclass(frozen=True)
@@ -17,7 +38,8 @@ class Task:
 
     gpus: held by this worker; before: what runs outside the queue have spent; deadline: Unix seconds when its time is
     up; patience: seconds to wait for space on a full disk; stuck_minutes: without a step, and beyond several times the
-    forecast, after which the worker ends itself; train: module:function that settles one run.
+    forecast, after which the worker ends itself; train: module:function that settles one run; train_stack: that
+    settles several together; workers: that share the queue (0: as many as the dispatch has).
     """
 
     folder: SweepFolder
@@ -34,6 +56,8 @@ class Task:
     before: Spent = NOTHING
     deadline: float | None = None
     train: str = TRAIN
+    train_stack: str = "scaling.train.stacked.run:train_stack"
+    workers: int = 0
 
 
 @dataclass
@@ -51,3 +75,14 @@ class Report:
     held: list[str] = field(default_factory=list)
     later: int = 0
     out_of_reach: dict[str, str] = field(default_factory=dict)
+
+
+def load(name: str) -> Train:
+    """Import module:function; without looking for garbage, which is a fifth of the time that torch's import takes."""
+    module, _, function = name.partition(":")
+    gc.disable()
+    try:
+        found: Train = getattr(import_module(module), function)
+    finally:
+        gc.enable()
+    return found

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from collections.abc import Callable
-from enum import Enum
-from importlib import import_module
-from typing import Any
+from functools import partial
 
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.limits import Spent, beyond, spent
 from scaling.dispatch.queue import Entry, read_queue
+from scaling.dispatch.stacks.together import look_together
 from scaling.dispatch.states import attempts
 from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line, passing
 from scaling.dispatch.states.settled import clear_for_training, is_settled
-from scaling.dispatch.task import Report, Task
+from scaling.dispatch.task import Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
@@ -27,22 +25,6 @@ PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the 
 PASSING_PAUSE = 2.0  # seconds before a run goes on that such a file has ended
 STUCK_FORECASTS = 20  # forecasts without a step after which a run is stuck
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
-
-Train = Callable[..., Any]
-
-
-class Step(Enum):
-    """What became of one look at one run."""
-
-    SETTLED = "settled"  # it has a record, ours or another's
-    FAILED = "failed"  # its tries are used up
-    AGAIN = "again"  # to be tried again
-    BUSY = "busy"  # another worker is training it
-    UNSURE = "unsure"  # its claim may be dead
-    LATER = "later"  # not in the time that is left
-    HELD = "held"  # beyond a limit, or cancelled
-    EARLY = "early"  # a run that it needs is still training
-    BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
 
 
 class Worker:
@@ -56,6 +38,7 @@ class Worker:
         self.report = Report()
         self._queue: list[Entry] = []
         self._train: Train | None = None
+        self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
 
     def work(self) -> Report:
         """Take runs until none is left that can be taken; leave those that other workers train."""
@@ -77,34 +60,37 @@ class Worker:
         return files.claim.exists() or any(tried.get("cause") == "killed" for tried in attempts.read_attempts(files))
 
     def _pass(self, waiting: list[Entry]) -> tuple[list[Entry], set[Step]]:
-        kept: list[Entry] = []
-        steps: set[Step] = set()
-        later = 0
+        seen: dict[str, Step] = {}
         for index, entry in enumerate(waiting):
             if self.stop.reason:
-                return kept + waiting[index:], steps
-            step = self._patiently(entry)
-            steps.add(step)
-            later += step is Step.LATER
-            if step not in (Step.SETTLED, Step.FAILED, Step.HELD):
-                kept.append(entry)
-        self.report.later = later
-        return kept, steps
+                break
+            if entry.run_id not in seen:
+                seen |= self._looked(entry, waiting[index:])
+        self.report.later = sum(step is Step.LATER for step in seen.values())
+        done = (Step.SETTLED, Step.FAILED, Step.HELD)
+        return [entry for entry in waiting if seen.get(entry.run_id) not in done], set(seen.values())
+
+    def _looked(self, entry: Entry, rest: list[Entry]) -> dict[str, Step]:
+        """Look at one run, and at those that may be trained together with it."""
+        if entry.stack_key and entry.stack_key not in self.singles:
+            found: dict[str, Step] = {}
+            return {entry.run_id: self._patiently(entry, lambda: look_together(self, entry, rest, found)), **found}
+        return {entry.run_id: self._patiently(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Step:
         """Settle one run alone, with as many tries as it has; wait until it is clear whether a claim of it is dead."""
         while True:
-            step = self._patiently(entry)
+            step = self._patiently(entry, lambda: self.look(entry))
             if self.stop.reason or step not in (Step.UNSURE, Step.AGAIN):
                 return step
             time.sleep(TICK if step is Step.UNSURE else 0)
 
-    def _patiently(self, entry: Entry) -> Step:
+    def _patiently(self, entry: Entry, look: Callable[[], Step]) -> Step:
         """Look at one run; wait where the disk is full, or where its files cannot be reached for the moment."""
         waited = 0.0
         for pause in (*SPACE_TRIES, 0):
             try:
-                return self.look(entry)
+                return look()
             except OSError as error:
                 full = disk_full(error)
                 patience = self.task.patience if full else PASSING_SECONDS if passing(error) else 0.0
@@ -128,6 +114,19 @@ class Worker:
 
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
+        step = self.claim(entry)
+        if step is not None:
+            return step
+        try:
+            return self._attempt(entry, self.task.folder.run(entry.run_id))
+        finally:
+            self.heartbeat.drop(entry.run_id)
+
+    def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
+        """Claim a run to train it now; return why not, None where it is held.
+
+        after: seconds of what is trained together with it, by forecast.
+        """
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
             return Step.SETTLED
@@ -141,35 +140,37 @@ class Worker:
             return Step.FAILED
         if self.heartbeat.reason_not_to_start(entry.run_id):
             return Step.HELD
-        if not self._in_time(entry):
+        if not self._in_time(entry, after):
             return Step.LATER
-        held, dead = take(
-            files.claim,
-            self.observer,
-            job=self.task.job,
-            worker=self.task.name,
-            gpus=self.task.gpus,
-            period=self.task.beat_seconds,
-        )
+        task = self.task
+        facts = {"job": task.job, "worker": task.name, "gpus": task.gpus, "period": task.beat_seconds}
+        held, dead = take(files.claim, self.observer, **facts)
         if held is None:
             return Step.UNSURE if life is Life.DEAD else Step.BUSY
         return self._claimed(entry, files, held, dead)
 
-    def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step:
+    def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step | None:
+        """Look again at a run that is held now; return why it is let go, None where it is ready."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
+        step: Step | None = Step.AGAIN
         try:
-            if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
-                return Step.SETTLED
-            if dead is not None:
-                self._record_death(entry, files, dead)
-                if self._used_up(files, entry):
-                    return Step.FAILED
-            if self._beyond_limit(entry):
-                return Step.HELD
-            clear_for_training(files)
-            return self._attempt(entry, files)
+            step = self._after_claim(entry, files, dead)
         finally:
-            self.heartbeat.drop()
+            if step is not None:
+                self.heartbeat.drop(entry.run_id)
+        return step
+
+    def _after_claim(self, entry: Entry, files: RunFolder, dead: Claim | None) -> Step | None:
+        if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
+            return Step.SETTLED
+        if dead is not None:
+            self._record_death(entry, files, dead)
+        if self._used_up(files, entry):  # by that death, or by another worker meanwhile
+            return Step.FAILED
+        if self._beyond_limit(entry):
+            return Step.HELD
+        clear_for_training(files)
+        return None
 
     def _attempt(self, entry: Entry, files: RunFolder) -> Step:
         started, failure = now(), None
@@ -178,11 +179,29 @@ class Worker:
         except (Exception, SystemExit) as error:  # sys.exit() in a run ends the run, not its worker
             if disk_full(error):
                 raise
-            failure, status = error, attempts.cause_of(error)
-            log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(error))
-        task, step = self.task, self.heartbeat.step
-        attempt = ended_attempt(started, job=task.job, gpus=task.gpus, cause=status, step=step, failure=failure)
-        failed, failure = failure is not None, None  # held here it would hold itself, and with it the run's model
+            failure, status = error, ""
+        try:
+            return self.conclude(entry, started, status=status, failure=failure)
+        finally:
+            failure = None  # held here it would hold itself, and with it the run's model
+
+    def conclude(
+        self,
+        entry: Entry,
+        started: float,
+        *,
+        status: str,
+        failure: BaseException | None,
+        share: float = 1.0,
+        stack: int = 1,
+    ) -> Step:
+        """Write down how an attempt ended; status: of the record, or why it was stopped; share: of the GPUs."""
+        files, task = self.task.folder.run(entry.run_id), self.task
+        if failure is not None:
+            status = attempts.cause_of(failure)
+            log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))
+        step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
+        attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
         attempt.append(files)
         if status in attempts.SETTLED:
             self.report.settled += 1
@@ -190,8 +209,8 @@ class Worker:
         if status == "file_error" and not self._used_up(files, entry):
             time.sleep(PASSING_PAUSE)
             return Step.AGAIN
-        if not failed:
-            return Step.HELD if self.stop.run_reason else Step.AGAIN
+        if failure is None:
+            return Step.HELD if self.stop.runs.get(entry.run_id) else Step.AGAIN
         if self._used_up(files, entry):
             self.report.failed += 1
             self.report.sentence = self.report.sentence or attempt.error
@@ -201,16 +220,16 @@ class Worker:
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
         run = entry.planned_run()
         self._train = self._train or load(self.task.train)
-        device = run.config.train.device
-        callbacks = {"watch": self.heartbeat.watch, "stop": self.stop}
+        device, run_id = run.config.train.device, entry.run_id
+        callbacks = {"watch": partial(self.heartbeat.watch, run_id), "stop": self.stop.of(run_id)}
         record = self._train(run, files, device=device, forecast_seconds=entry.forecast_seconds, **callbacks)
         if record is None:
-            return self.cause_of_stop()
+            return self.cause_of_stop(run_id)
         return str(record.status)
 
-    def cause_of_stop(self) -> str:
-        """Return why the run that was stopped was stopped."""
-        return self.stop.run_reason or self.stop.reason or "interrupted"
+    def cause_of_stop(self, run_id: str) -> str:
+        """Return why a run that was stopped was stopped."""
+        return self.stop.runs.get(run_id) or self.stop.reason or "interrupted"
 
     def cause_of_death(self, claim: Claim) -> str:
         """Return why the owner of a dead claim died."""
@@ -261,10 +280,10 @@ class Worker:
             return None
         return max(60 * self.task.stuck_minutes, STUCK_FORECASTS * entry.forecast_seconds)
 
-    def _in_time(self, entry: Entry) -> bool:
+    def _in_time(self, entry: Entry, after: float) -> bool:
         if self.task.deadline is None or self.report.settled == 0:  # a fresh job takes any run: it has a checkpoint
             return True
-        return time.time() + (entry.forecast_seconds or 0.0) <= self.task.deadline
+        return time.time() + after + (entry.forecast_seconds or 0.0) <= self.task.deadline
 
     def _beyond_limit(self, entry: Entry) -> bool:
         bounds = self.task.limits
@@ -277,14 +296,3 @@ class Worker:
             self.report.held.append(entry.run_id)
             self.report.sentence = why
         return bool(why)
-
-
-def load(name: str) -> Train:
-    """Import module:function; without looking for garbage, which is a fifth of the time that torch's import takes."""
-    module, _, function = name.partition(":")
-    gc.disable()
-    try:
-        found: Train = getattr(import_module(module), function)
-    finally:
-        gc.enable()
-    return found

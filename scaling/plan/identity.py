@@ -12,6 +12,14 @@ from typing import Any, cast
 from scaling.config import RunConfig
 from scaling.plan.quantities import Quantities
 
+STACKED_OPTIMISERS = ("adamw", "lion", "sgd")
+# Keys in which the members of a stack may differ: each has its own values of them.
+OWN = {
+    "optim": ("lr", "weight_decay", "beta1", "beta2"),
+    "train": ("clip", "label_smoothing", "steps"),
+    "augment": ("mixup",),
+    "data": ("seed", "size"),
+}
 ID_DIGITS = 12  # hex digits: 48 bits, a collision among a million runs has odds of 1 to 560
 
 
@@ -59,6 +67,24 @@ def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
         "augment": {"name": config.augment.name, **identity_keys(config.augment)},
         "train": {**train, "batch": config.train.batch, "steps": quantities.steps},
     }
+
+
+def stack_key(config: RunConfig, quantities: Quantities) -> str:
+    """Return what runs share that may be trained together, '' for a run that is not trained so."""
+    if config.train.engine != "stacked" or not is_stackable(config):
+        return ""
+    shape = {name: value for name, value in identity(config, quantities).items() if name != "seed"}
+    for group, keys in OWN.items():
+        shape[group] = {name: value for name, value in shape[group].items() if name not in keys}
+    train = config.train
+    how = {"device": train.device, "micro_batch": train.micro_batch, "stack": train.stack}
+    text = json.dumps({**shape, **how}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+def is_stackable(config: RunConfig) -> bool:
+    """Say whether a run is of a kind that can be trained together with others, whatever its engine is."""
+    return bool(config.stage.begins and config.stage.trains and config.optim.name in STACKED_OPTIMISERS)
 
 
 def identity_keys(part: Any) -> dict[str, Any]:

@@ -29,7 +29,10 @@ PERIODS = 3  # periods of the observer's own clock without a beat before a claim
 
 @dataclass(frozen=True)
 class Claim:
-    """What claim.json says: who, in which job, since when (Unix seconds), with how many GPUs, and how far it is."""
+    """What claim.json says: who, in which job, since when (Unix seconds), with how many GPUs, and how far it is.
+
+    stack: runs that its owner trains together with this one, which is counted.
+    """
 
     token: str
     process: Process
@@ -41,6 +44,7 @@ class Claim:
     count: int = 0
     beat: float = 0.0
     progress: Mapping[str, float] = field(default_factory=dict)
+    stack: int = 1
 
     def dump(self) -> bytes:
         """Return the claim as JSON, padded to SIZE."""
@@ -73,10 +77,10 @@ class HeldClaim:
         self.claim = claim
         self._descriptor = descriptor
 
-    def beat(self, progress: Mapping[str, float] | None = None) -> bool:
+    def beat(self, progress: Mapping[str, float] | None = None, *, stack: int = 1) -> bool:
         """Raise the counter; False if the claim is no longer ours."""
-        progress = self.claim.progress if progress is None else progress
-        self.claim = replace(self.claim, count=self.claim.count + 1, beat=time.time(), progress=progress)
+        progress, count = self.claim.progress if progress is None else progress, self.claim.count + 1
+        self.claim = replace(self.claim, count=count, beat=time.time(), progress=progress, stack=stack)
         try:
             os.pwrite(self._descriptor, self.claim.dump(), 0)
             os.fdatasync(self._descriptor)

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scaling.dispatch.claims.claim import HeldClaim
@@ -19,8 +20,19 @@ log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between two looks at the reasons to leave
 
 
+@dataclass
+class Hold:
+    """A claim that is held, and how far its run is; stuck_seconds: without progress, after which this process ends."""
+
+    held: HeldClaim
+    stuck_seconds: float | None
+    beaten: float
+    advanced: float
+    progress: dict[str, float] | None = None
+
+
 class Heartbeat(threading.Thread):
-    """Beats the claim that is held, and passes on reasons to leave; home: the results, which have to stay."""
+    """Beats the claims that are held, and passes on reasons to leave; home: the results, which have to stay."""
 
     def __init__(
         self, stop: Stop, looks: Sequence[Callable[[str], tuple[str, str]]] = (), *, home: Place | None = None
@@ -31,38 +43,42 @@ class Heartbeat(threading.Thread):
         self._home = home
         self._lock = threading.Lock()
         self._end = threading.Event()
-        self._held: HeldClaim | None = None
-        self._run_id = ""
-        self._progress: dict[str, float] | None = None
-        self._beaten = 0.0
-        self._advanced = 0.0
-        self._stuck_seconds: float | None = None
+        self._holds: dict[str, Hold] = {}
 
     def hold(self, run_id: str, held: HeldClaim, *, stuck_seconds: float | None = None) -> None:
         """Begin to beat a claim; stuck_seconds: without progress, after which this process ends itself."""
         with self._lock:
-            self._stop_asked.run_reason = ""
-            self._held, self._run_id, self._progress, self._beaten = held, run_id, None, time.monotonic()
-            self._advanced, self._stuck_seconds = time.monotonic(), stuck_seconds
+            self._stop_asked.runs.pop(run_id, None)
+            now = time.monotonic()
+            self._holds[run_id] = Hold(held, stuck_seconds, beaten=now, advanced=now)
 
-    def drop(self) -> None:
-        """Stop beating and release the claim."""
+    def drop(self, run_id: str) -> None:
+        """Stop beating a claim and release it; nothing where it is not held."""
         with self._lock:
-            held, self._held = self._held, None
-        if held is not None:
-            held.release()
+            hold = self._holds.pop(run_id, None)
+        if hold is not None:
+            hold.held.release()
 
-    def watch(self, progress: Any) -> None:
-        """Note how far the run is; it is written down with the next beat."""
-        values = progress if isinstance(progress, Mapping) else vars(progress)
-        if self._progress is None or values.get("step") != self._progress.get("step"):
-            self._advanced = time.monotonic()
-        self._progress = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+    def begin_together(self) -> None:
+        """Write into every claim how many are held: a stack that dies is known by what it leaves behind."""
+        with self._lock:
+            for hold in self._holds.values():
+                hold.advanced = time.monotonic()
+                hold.held.beat(hold.progress, stack=len(self._holds))
 
-    @property
-    def step(self) -> int | None:
-        """How far the run is that is held, or was held last; None where it has not said."""
-        progress = self._progress or {}
+    def watch(self, run_id: str, progress: Any) -> None:
+        """Note how far a run is; it is written down with the next beat."""
+        hold, values = self._holds.get(run_id), progress if isinstance(progress, Mapping) else vars(progress)
+        if hold is None:
+            return
+        if hold.progress is None or values.get("step") != hold.progress.get("step"):
+            hold.advanced = time.monotonic()
+        hold.progress = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+
+    def step(self, run_id: str) -> int | None:
+        """Return how far a run is that is held; None where it has not said."""
+        hold = self._holds.get(run_id)
+        progress = (hold.progress if hold is not None else None) or {}
         return int(progress["step"]) if "step" in progress else None
 
     def reason_not_to_start(self, run_id: str) -> str:
@@ -80,8 +96,9 @@ class Heartbeat(threading.Thread):
         while not self._end.wait(TICK):
             with self._lock:
                 self._look()
-                self._beat()
-                self._end_if_stuck()
+                for run_id, hold in self._holds.items():
+                    self._beat(run_id, hold)
+                    self._end_if_stuck(run_id, hold)
 
     def end(self) -> None:
         """Stop the thread."""
@@ -89,31 +106,30 @@ class Heartbeat(threading.Thread):
 
     def _look(self) -> None:
         for look in self._looks:
-            everything, this = look(self._run_id)
-            if everything:
-                self._stop_asked.say(everything)
-            if this:
-                self._stop_asked.run_reason = this
+            for run_id in self._holds or ("",):
+                everything, this = look(run_id)
+                if everything:
+                    self._stop_asked.say(everything)
+                if this:
+                    self._stop_asked.runs[run_id] = this
 
-    def _beat(self) -> None:
+    def _beat(self, run_id: str, hold: Hold) -> None:
         now = time.monotonic()
-        if self._held is None or now - self._beaten < self._held.claim.period:
+        if now - hold.beaten < hold.held.claim.period:
             return
-        self._beaten = now
+        hold.beaten = now
         if self._home is not None and self._home.gone:
-            self._end_process("the results were moved away from under this worker")
-        if not self._held.beat(self._progress):
-            self._stop_asked.run_reason = "superseded"
+            self._end_process(run_id, "the results were moved away from under this worker")
+        if not hold.held.beat(hold.progress, stack=len(self._holds)):
+            self._stop_asked.runs[run_id] = "superseded"
 
-    def _end_if_stuck(self) -> None:
+    def _end_if_stuck(self, run_id: str, hold: Hold) -> None:
         """End this process where the run makes no progress: the training loop, stuck, could not be asked to."""
-        if self._held is None or self._stuck_seconds is None:
-            return
-        still = time.monotonic() - self._advanced
-        if still > self._stuck_seconds:
-            self._end_process(f"no step was made for {still:.0f} s")
+        still = time.monotonic() - hold.advanced
+        if hold.stuck_seconds is not None and still > hold.stuck_seconds:
+            self._end_process(run_id, f"no step was made for {still:.0f} s")
 
-    def _end_process(self, why: str) -> None:
+    def _end_process(self, run_id: str, why: str) -> None:
         """End this process at once, with nothing more written; another worker goes on from the checkpoint."""
-        log.critical("run %s: %s; its worker ends itself", self._run_id, why)
+        log.critical("run %s: %s; its worker ends itself", run_id, why)
         os.kill(os.getpid(), signal.SIGKILL)

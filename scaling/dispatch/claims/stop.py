@@ -38,16 +38,16 @@ class Signals:
 class Stop:
     """Whether to leave, and why; the training loop asks at every step, so the answer is one attribute.
 
-    reason: for the whole worker (interrupted, cancelled, preempted, …); run_reason: for the present run alone.
+    reason: for the whole worker (interrupted, cancelled, preempted, …); runs: for single runs that it trains, by id.
     """
 
     def __init__(self) -> None:
         self.reason = ""
-        self.run_reason = ""
+        self.runs: dict[str, str] = {}
 
-    def __call__(self) -> bool:
-        """Return whether to leave."""
-        return bool(self.reason or self.run_reason)
+    def of(self, run_id: str) -> Callable[[], bool]:
+        """Return what tells whether to leave a run."""
+        return lambda: bool(self.reason or self.runs.get(run_id))
 
     def say(self, reason: str) -> None:
         """Ask the worker to leave; the first reason stays."""

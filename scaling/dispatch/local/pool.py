@@ -33,6 +33,7 @@ class Pool:
     task: Task
     gpus: tuple[str, ...]
     jobs: list[LocalJob[Any]] = field(default_factory=list)
+    stacks: bool = False  # some of its runs may be trained together
 
     def start(self, index: int) -> None:
         """Start one worker; on GPU `index` modulo their number, where there are GPUs."""
@@ -50,6 +51,7 @@ class Pool:
         """Give the workers their queue."""
         facts = self.dispatch.begin(self.settings, offer, limits)
         self.dispatch.write(replace(facts, workers=len(self.jobs)))
+        self.stacks = any(entry.stack_key for entry in offer.queue)
         write_queue(self.dispatch.queue, offer.queue)
 
     def close(self) -> None:

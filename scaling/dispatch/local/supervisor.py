@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 POLL = 0.02  # seconds between two looks at the workers
 LOOK = 0.5  # seconds between two looks at the runs
 DEATHS = 3  # workers replaced, for each one started: a machine that kills them all is not fought for ever
+HALVINGS = 10  # and as many more until the run stands alone under which a stack dies
 
 
 class Supervisor:
@@ -32,7 +33,7 @@ class Supervisor:
         self._alive = list(pool.jobs)
         self._results = pool.task.folder.results
         self._home = Place(self._results)
-        self._deaths = DEATHS * len(pool.jobs)
+        self._deaths = DEATHS * len(pool.jobs) + (HALVINGS if pool.stacks else 0)
         self._reports: list[Report] = []
         self.held = ""
         self.out_of_reach: dict[str, str] = {}

@@ -222,6 +222,7 @@ class Submitter:
             patience=self._settings.patience,
             stuck_minutes=self._settings.stuck_minutes,
             train=self._train,
+            workers=min(share.jobs, share.parallel),
         )
 
 

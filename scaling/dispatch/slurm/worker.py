@@ -93,9 +93,9 @@ class SlurmJob:
 class SlurmWorker(Worker):
     """A worker whose attempts' causes are SLURM's to say."""
 
-    def cause_of_stop(self) -> str:
+    def cause_of_stop(self, run_id: str) -> str:
         """Return why the run was stopped: the user's cancel first, then what SLURM says of the job."""
-        reason = super().cause_of_stop()
+        reason = super().cause_of_stop(run_id)
         if reason == WARNED:
             near = self.task.deadline is not None and time.time() > self.task.deadline - 60
             return "timed_out" if near else "preempted"

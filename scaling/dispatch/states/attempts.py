@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_f
 # All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: such a
 # run is tried again as often as need be.
 FINAL = ("out_of_memory", "refused", "not_finite")  # the same run would end the same way
+STACK_DIED = "stack_died"  # of several runs that were trained together, each of which may have been the cause
 LOST = (
     "node_lost",
     "requeued",
@@ -44,7 +45,7 @@ class Attempt:
     """One try of one run.
 
     start, end: ISO 8601 in UTC; step: how far the run was, None where that is not known; error: one line;
-    traceback: whole.
+    traceback: whole; stack: runs that were trained together with it, itself included; gpu_seconds: its share.
     """
 
     start: str
@@ -57,6 +58,7 @@ class Attempt:
     step: int | None = None
     error: str = ""
     traceback: str = ""
+    stack: int = 1
 
     def append(self, folder: RunFolder) -> None:
         """Write the attempt down."""
@@ -64,9 +66,19 @@ class Attempt:
 
 
 def ended_attempt(
-    started: float, *, job: str, gpus: int, cause: str, step: int | None, failure: BaseException | None
+    started: float,
+    *,
+    job: str,
+    gpus: float,
+    cause: str,
+    step: int | None,
+    failure: BaseException | None,
+    stack: int = 1,
 ) -> Attempt:
-    """Return an attempt of this process that ends now; started: Unix seconds; gpus: held; failure: what was raised."""
+    """Return an attempt of this process that ends now; started: Unix seconds; failure: what was raised.
+
+    gpus: held, or its share of them where `stack` runs were trained together.
+    """
     seconds = now() - started
     return Attempt(
         start=iso(started),
@@ -79,12 +91,15 @@ def ended_attempt(
         step=step,
         error=one_line(failure) if failure else "",
         traceback=whole(failure) if failure else "",
+        stack=stack,
     )
 
 
 def dead_attempt(dead: Claim, cause: str) -> Attempt:
-    """Return the attempt of a worker that died, as its claim tells it."""
+    """Return the attempt of a worker that died, as its claim tells it; a run of a stack that died is not charged."""
     seconds = max(0.0, dead.beat - dead.since)
+    if dead.stack > 1 and cause in FAILURES:
+        cause = STACK_DIED
     return Attempt(
         start=iso(dead.since),
         end=iso(dead.beat),
@@ -92,7 +107,8 @@ def dead_attempt(dead: Claim, cause: str) -> Attempt:
         job=dead.job,
         cause=cause,
         seconds=round(seconds, 3),
-        gpu_seconds=round(seconds * dead.gpus, 3),
+        gpu_seconds=round(seconds * dead.gpus / dead.stack, 3),
+        stack=dead.stack,
         step=int(dead.progress["step"]) if dead.progress and "step" in dead.progress else None,
         error=f"the worker (process {dead.process.pid} on {dead.process.host}) died under it",
     )
@@ -147,6 +163,21 @@ def whole(error: BaseException) -> str:
 def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:
     """Return the attempts of a run, oldest first."""
     return list(read_lines(folder.attempts))
+
+
+def largest_stack(attempts: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return how many may be trained together with a run: half of those it last died with, one where it failed alone.
+
+    None where it has done neither.
+    """
+    if any(attempt.get("cause") in FAILURES for attempt in attempts):
+        return 1
+    died = []
+    for attempt in reversed(attempts):
+        if attempt.get("cause") != STACK_DIED:
+            break
+        died.append(max(1, int(attempt.get("stack") or 2) // 2))
+    return min(died, default=None)
 
 
 def failed_for_good(

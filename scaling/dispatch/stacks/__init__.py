@@ -1,0 +1,1 @@
+"""Runs of one stack key that a worker trains together."""

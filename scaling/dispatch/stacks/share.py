@@ -1,0 +1,49 @@
+"""Which runs a worker takes into one stack, so that the other workers have their share as well."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from scaling.dispatch.queue import Entry
+from scaling.dispatch.task import Task
+
+LOOKED_AT = 1_024  # runs whose records are looked for, at each stack
+SLACK = 1.001  # of rounding
+
+
+def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
+    """Return the runs of the leader's stack key that a worker should try to take, neighbours in the queue.
+
+    They are as much work as a worker's part of all that is left, what others are training included; at least one run.
+    Workers that look at the same moment take different parts. Runs that are claimed are left out where others are free:
+    who claimed them may have died.
+    """
+    left = [entry for entry in rest[:LOOKED_AT] if not task.folder.run(entry.run_id).record.exists()]
+    same = [entry for entry in left if entry.stack_key == leader.stack_key]
+    free = [entry for entry in same if not task.folder.run(entry.run_id).claim.exists()]
+    parts = _parts(free or same, sum(map(_work, left)) / max(1, task.workers))
+    return parts[_number(task) % len(parts)] if parts else []
+
+
+def _parts(entries: Sequence[Entry], work: float) -> list[list[Entry]]:
+    """Cut a queue into parts of at most so much work, or of one run."""
+    parts, held = list[list[Entry]](), 0.0
+    for entry in entries:
+        held += _work(entry)
+        if not parts or held > work * SLACK:
+            parts.append([])
+            held = _work(entry)
+        parts[-1].append(entry)
+    return parts
+
+
+def _work(entry: Entry) -> float:
+    """Return the work of a run: its forecast, or its FLOPs where no speed is known."""
+    return entry.forecast_seconds or entry.C
+
+
+def _number(task: Task) -> int:
+    """Return a number that differs between workers: that of its name, or one made of its job."""
+    digits = "".join(filter(str.isdigit, task.name))
+    return int(digits) if digits else zlib.crc32(task.job.encode())

@@ -1,0 +1,188 @@
+"""A worker's look at runs of one stack key: it claims as many as it should take, and trains them together.
+
+A stack that dies charges none of its runs: each may have been the cause. They are tried again in stacks of half the
+size, until the culprit stands alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Stop
+from scaling.dispatch.queue import Entry
+from scaling.dispatch.stacks.share import fair_share
+from scaling.dispatch.states.attempts import (
+    STACK_DIED,
+    disk_full,
+    ended_attempt,
+    largest_stack,
+    now,
+    one_line,
+    read_attempts,
+)
+from scaling.dispatch.task import Step, Task, load
+
+if TYPE_CHECKING:
+    from scaling.train.stacked.run import Ending, Member
+
+log = logging.getLogger(__name__)
+
+
+class Claimer(Protocol):
+    """What a worker does for one run, alone or among others; singles: stack keys whose runs are trained one by one."""
+
+    task: Task
+    stop: Stop
+    heartbeat: Heartbeat
+    singles: set[str]
+
+    def look(self, entry: Entry) -> Step:
+        """Look at one run alone."""
+
+    def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
+        """Claim a run; return why not, None where it is held."""
+
+    def conclude(
+        self, entry: Entry, started: float, *, status: str, failure: BaseException | None, share: float, stack: int
+    ) -> Step:
+        """Write down how an attempt ended."""
+
+    def cause_of_stop(self, run_id: str) -> str:
+        """Return why a run that was stopped was stopped."""
+
+
+def look_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> Step:
+    """Look at a run and train it, with those that go with it; return what became of it, and add the others' to `steps`.
+
+    rest: the runs from it on, in the order of the queue.
+    """
+    steps.clear()
+    team = _team(worker, fair_share(leader, rest, worker.task), steps)
+    try:
+        if len(team) > 1:
+            Team(worker, team, steps).train()
+    finally:
+        for entry in team:
+            worker.heartbeat.drop(entry.run_id)
+    if len(team) == 1:
+        steps[team[0].run_id] = worker.look(team[0])
+    if not team and leader.run_id not in steps:  # it is settled, or can only be trained alone
+        return worker.look(leader)
+    return steps.pop(leader.run_id, Step.AGAIN)
+
+
+def _team(worker: Claimer, share: Sequence[Entry], steps: dict[str, Step]) -> list[Entry]:
+    """Claim the runs that are trained together."""
+    task, most, team, seconds = worker.task, _most(share[0]) if share else 0, list[Entry](), 0.0
+    for entry in share:
+        if len(team) >= most or worker.stop.reason:
+            break
+        step = worker.claim(entry, after=seconds)
+        if step is not None:
+            steps[entry.run_id] = step
+            continue
+        own = largest_stack(read_attempts(task.folder.run(entry.run_id))) or most
+        if len(team) >= own:
+            worker.heartbeat.drop(entry.run_id)
+            continue
+        team.append(entry)
+        most, seconds = min(most, own), seconds + (entry.forecast_seconds or 0.0)
+    return team
+
+
+def _most(leader: Entry) -> int:
+    """Return how many runs of this shape are worth training together on this worker's device."""
+    from scaling.forecast.stacks import stack_size
+    from scaling.train.device import find_device
+
+    try:
+        run = leader.planned_run()
+        return stack_size(run, find_device(run.config.train.device).type)
+    except Exception as error:
+        log.warning("run %s: %s", leader.run_id, one_line(error))
+        return 1  # what is wrong with it is told where it is tried alone
+
+
+class Team:
+    """Runs that are held and trained together."""
+
+    def __init__(self, worker: Claimer, entries: Sequence[Entry], steps: dict[str, Step]) -> None:
+        self.worker, self.steps = worker, steps
+        self.left, self.size, self.started = {entry.run_id: entry for entry in entries}, len(entries), now()
+
+    def train(self) -> None:
+        """Train them; what happens to one is written down when it leaves."""
+        from scaling.train.stacked.vmapped import NotStackable
+
+        worker = self.worker
+        worker.heartbeat.begin_together()
+        members = [member for entry in list(self.left.values()) if (member := self._member(entry)) is not None]
+        try:
+            if members:
+                load(worker.task.train_stack)(members, device=members[0].run.config.train.device)
+        except NotStackable as reason:
+            log.warning("runs like %s are trained one by one: %s", next(iter(self.left)), reason)
+            worker.singles.update(entry.stack_key for entry in self.left.values())
+        except (Exception, SystemExit) as error:
+            if disk_full(error):
+                raise
+            self._died(error)
+
+    def _member(self, entry: Entry) -> Member | None:
+        """Return a run as a member of its stack; None, and told, where it cannot be read."""
+        from scaling.train.stacked.run import Member
+
+        run_id, worker = entry.run_id, self.worker
+        try:
+            run = entry.planned_run()
+        except Exception as error:
+            self._conclude(entry, status="", failure=error, seconds=0.0)
+            return None
+        return Member(
+            run,
+            worker.task.folder.run(run_id),
+            ended=partial(self._ended, entry),
+            watch=partial(worker.heartbeat.watch, run_id),
+            stop=worker.stop.of(run_id),
+            forecast_seconds=entry.forecast_seconds,
+        )
+
+    def _ended(self, entry: Entry, ending: Ending) -> None:
+        result: Any = ending.result
+        if isinstance(result, Exception):
+            if disk_full(result):
+                raise result
+            self._conclude(entry, status="", failure=result, seconds=ending.seconds)
+        else:
+            status = self.worker.cause_of_stop(entry.run_id) if result is None else str(result.status)
+            self._conclude(entry, status=status, failure=None, seconds=ending.seconds)
+
+    def _conclude(self, entry: Entry, *, status: str, failure: BaseException | None, seconds: float) -> None:
+        share = min(1.0, seconds / max(now() - self.started, 1e-9))
+        self.steps[entry.run_id] = self.worker.conclude(
+            entry, self.started, status=status, failure=failure, share=share, stack=self.size
+        )
+        self.worker.heartbeat.drop(entry.run_id)
+        del self.left[entry.run_id]
+
+    def _died(self, error: BaseException) -> None:
+        """Write down that the whole stack died, with no charge to any of its runs."""
+        worker, size = self.worker, len(self.left)
+        task, beats = worker.task, worker.heartbeat
+        log.warning("a stack of %d runs died: %s; they are tried again in smaller ones", size, one_line(error))
+        for run_id in self.left:
+            attempt = ended_attempt(
+                self.started,
+                job=task.job,
+                gpus=task.gpus / size,
+                cause=STACK_DIED,
+                step=beats.step(run_id),
+                failure=error,
+                stack=size,
+            )
+            attempt.append(task.folder.run(run_id))
+            self.steps[run_id] = Step.AGAIN

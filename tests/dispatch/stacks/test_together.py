@@ -1,0 +1,176 @@
+"""Runs of one stack key are claimed one by one and trained together; what happens to one is its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Stop
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.run import run_local
+from scaling.dispatch.order import order_of
+from scaling.dispatch.queue import Entry, write_queue
+from scaling.dispatch.stacks.share import fair_share
+from scaling.dispatch.states.attempts import largest_stack, read_attempts
+from scaling.dispatch.task import Task
+from scaling.dispatch.worker import Worker
+from scaling.folders import SweepFolder
+from scaling.limits import Limits
+from scaling.record import read_record
+from tests.dispatch.stacks.poison import BAD
+from tests.train import runs
+from tests.train.stacked.stacks import alone, losses, stacked
+from tests.train.stacked.test_against_single import ROUNDING
+
+runs.TARGETS["poisoned"] = "tests.dispatch.stacks.poison.Poisoned"
+SIZED = {"is": "blobs", "size": 200}
+
+
+def keys(seed: int, steps: int = 40, **more) -> dict:
+    return {"train": {"steps": steps, "device": "cpu"}, "data": SIZED, "seed": seed, **more}
+
+
+def worker_of(folder: SweepFolder, planned, *, stop: Stop | None = None, **facts) -> Worker:
+    stop, queue = stop or Stop(), folder.path / "queue.jsonl"
+    write_queue(queue, order_of(folder, planned).entries)
+    return Worker(Task(folder, queue, **facts), stop=stop, heartbeat=Heartbeat(stop))
+
+
+def causes(folder: SweepFolder, run) -> list[tuple[str, int]]:
+    return [(tried["cause"], tried["stack"]) for tried in read_attempts(folder.run(run.run_id))]
+
+
+@pytest.fixture
+def folder(tmp_path) -> SweepFolder:
+    return SweepFolder(tmp_path / "results", "sweep")
+
+
+def test_a_worker_trains_what_has_one_shape_together(folder, tmp_path):
+    wide = {"is": "mlp", "width": 12, "depth": 1}
+    same = [keys(0), keys(1, 20), keys(2, optim={"is": "adamw", "lr": 0.02, "weight_decay": 0.1})]
+    other = [keys(0, model=wide), keys(0, train={"steps": 20, "engine": "eager", "device": "cpu"})]
+    planned = [stacked(k) for k in (*same, other[0])] + [stacked(other[1], engine="eager")]
+    worker = worker_of(folder, planned, gpus=1)
+    assert worker.work().settled == 5
+    assert [causes(folder, run) for run in planned] == [[("finished", 3)]] * 3 + [[("finished", 1)]] * 2
+    for run, k in zip(planned[:3], same, strict=True):
+        files = folder.run(run.run_id)
+        assert losses(read_record(files)) == pytest.approx(losses(alone(k, tmp_path / "alone")), rel=ROUNDING)
+        assert not files.claim.exists()
+    shares = [read_attempts(folder.run(run.run_id))[0] for run in planned[:3]]
+    assert sum(each["gpu_seconds"] for each in shares) <= max(each["seconds"] for each in shares) + 0.01
+
+
+def test_the_budget_is_checked_member_by_member(folder):
+    planned = [stacked(keys(seed)) for seed in range(4)]
+    C = planned[0].quantities.C
+    worker = worker_of(folder, planned, limits=Limits(flops=2.5 * C))
+    report = worker.work()
+    assert report.settled == 2
+    assert len(set(report.held)) == 2
+    assert [causes(folder, run) for run in planned if causes(folder, run)] == [[("finished", 2)]] * 2
+
+
+class Asked(Stop):
+    """Cancels one run when it has been asked so often whether to leave it."""
+
+    def __init__(self, run_id: str, times: int) -> None:
+        super().__init__()
+        self.run_id, self.left = run_id, times
+
+    def of(self, run_id):
+        asked = super().of(run_id)
+
+        def ask():
+            self.left -= run_id == self.run_id
+            if self.left == 0:
+                self.runs[self.run_id] = "cancelled"
+            return asked()
+
+        return ask
+
+
+def test_cancelling_one_disturbs_no_other(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.0)
+    planned = [stacked(keys(seed)) for seed in range(3)]
+    gone = planned[1]
+    worker = worker_of(folder, planned, stop=Asked(gone.run_id, 15))
+    assert worker.work().settled == 2
+    assert causes(folder, gone) == [("cancelled", 3)]
+    assert folder.run(gone.run_id).checkpoint.exists()
+    for seed in (0, 2):
+        record = read_record(folder.run(planned[seed].run_id))
+        assert losses(record) == pytest.approx(losses(alone(keys(seed), tmp_path / "alone")), rel=ROUNDING)
+    again = worker_of(folder, planned)
+    assert again.work().settled == 1
+    assert losses(read_record(folder.run(gone.run_id))) == pytest.approx(
+        losses(alone(keys(1), tmp_path / "alone")), rel=ROUNDING
+    )
+
+
+def test_an_error_in_the_common_step_is_charged_to_its_culprit_alone(folder):
+    planned = [stacked(keys(seed, data="poisoned")) for seed in range(5)]
+    report = worker_of(folder, planned).work()
+    assert (report.settled, report.failed) == (4, 1)
+    assert "poison" in report.sentence
+    for seed, run in enumerate(planned):
+        *before, last = causes(folder, run)
+        assert last[0] == ("crashed" if seed == BAD else "finished")
+        assert {cause for cause, _ in before} <= {"stack_died"}
+        assert [size for _, size in before] == sorted((size for _, size in before), reverse=True)
+    assert causes(folder, planned[BAD])[-1] == ("crashed", 1)
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_worker_is_found_and_the_others_are_trained(folder):
+    planned = [stacked(keys(seed, data={"is": "poisoned", "deadly": True})) for seed in range(6)]
+    outcome = run_local(order_of(folder, planned), Local(workers=1))
+    assert outcome.settled == 5
+    assert [failure.run_id for failure in outcome.failures] == [planned[BAD].run_id]
+    tried = causes(folder, planned[BAD])
+    assert tried[0] == ("stack_died", 6)
+    assert tried[-3:] == [("killed", 1)] * 3
+    assert all(causes(folder, run)[-1][0] == "finished" for seed, run in enumerate(planned) if seed != BAD)
+
+
+@pytest.mark.slow
+def test_modules_that_cannot_be_stacked_are_trained_one_by_one(folder):
+    model = {"is": "custom", "module": "tests.train.nets.Noisy"}
+    planned = [stacked(keys(seed, model=model)) for seed in range(3)]
+    assert worker_of(folder, planned).work().settled == 3
+    assert [causes(folder, run) for run in planned] == [[("finished", 1)]] * 3
+    assert "random streams" in read_record(folder.run(planned[0].run_id)).how["stack"]
+
+
+def queue_of(works: dict[str, float], key: str = "k") -> list[Entry]:
+    return [Entry(name, C=work, stack_key=key) for name, work in works.items()]
+
+
+def names(entries) -> str:
+    return "".join(entry.run_id for entry in entries)
+
+
+def test_workers_share_what_is_left(tmp_path):
+    queue = queue_of(dict.fromkeys("abcdef", 1.0))
+    task = Task(SweepFolder(tmp_path, "s"), tmp_path, workers=2, name="worker 0")
+    assert names(fair_share(queue[0], queue, task)) == "abc"
+    assert names(fair_share(queue[0], queue, replace(task, name="worker 1"))) == "def"
+    assert names(fair_share(queue[0], queue, replace(task, workers=1))) == "abcdef"
+    others = queue_of(dict.fromkeys("ghijkl", 1.0), key="other")  # as much of another shape: the other worker's
+    assert names(fair_share(queue[0], queue + others, task)) == "abcdef"
+    assert names(fair_share(others[0], others, task)) == "ghi"
+    long = queue_of({"a": 9.0, "b": 1.0, "c": 1.0})
+    assert names(fair_share(long[0], long, task)) == "a"
+    assert names(fair_share(long[0], long, replace(task, name="worker 1"))) == "bc"
+
+
+def test_the_size_of_a_stack_is_halved_until_a_run_stands_alone():
+    died = [{"cause": "stack_died", "stack": 8}]
+    assert largest_stack([]) is None
+    assert largest_stack(died) == 4
+    assert largest_stack([*died, {"cause": "stack_died", "stack": 4}]) == 2
+    assert largest_stack([*died, {"cause": "stack_died", "stack": 2}]) == 1
+    assert largest_stack([*died, {"cause": "interrupted"}]) is None
+    assert largest_stack([{"cause": "killed"}]) == 1
