@@ -32,7 +32,7 @@ FLOORS = {
         ["train"],
         ["forecast", "stages"],
         ["dispatch"],
-        ["tune"],
+        ["tune", "live"],
         ["commands"],
         ["cli"],
         ["__main__"],

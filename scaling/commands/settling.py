@@ -60,7 +60,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
 
 def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return how its runs ended."""
-    from scaling.commands.status import watch_sweep
+    from scaling.commands.look.status import watch_sweep
     from scaling.dispatch.control import was_cancelled
     from scaling.dispatch.states.outcome import outcome_of
     from scaling.dispatch.states.read_state import read_status

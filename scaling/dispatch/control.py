@@ -154,7 +154,8 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
     files = find_run(folder, run_id)
     for number, attempt in enumerate(read_attempts(files), start=1):
         place = " ".join(part for part in (attempt.get("host"), attempt.get("job")) if part)
-        yield f"attempt {number}: {attempt['start']}, {attempt['seconds']:g} s on {place}: {attempt['cause']}"
+        took = f"{attempt['seconds']:g} s" if "seconds" in attempt else "some time"
+        yield f"attempt {number}: {attempt.get('start', 'then')}, {took} on {place}: {attempt.get('cause', 'unknown')}"
         yield from (f"  {line}" for line in (attempt.get("traceback") or attempt.get("error") or "").splitlines())
     yield from (_evaluation(entry) for entry in read_lines(files.log))
     for log in job_logs(folder, files):

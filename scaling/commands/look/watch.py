@@ -1,0 +1,44 @@
+"""`scaling watch`: the sweep in a browser while it runs."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import tempfile
+from pathlib import Path
+
+import click
+
+from scaling.commands.options import as_typed, sweep_folder
+
+EPILOG = """\b
+Examples:
+  scaling watch results/quickstart
+  scaling watch results/mine --port 8123       on a login node; the ssh command for it is printed
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="results/NAME")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of 127.0.0.1; any that is free without it.")
+def watch(folder: str, port: int) -> None:
+    """Show a sweep in a browser while it runs: states, curves, failures, and the law as far as it is known.
+
+    The page is on loopback alone, behind a token in its address; it only reads.
+    """
+    from scaling.live.reports import Reports
+    from scaling.live.server import LOOPBACK, Look, serve
+    from scaling.live.snapshot import Snapshots
+
+    sweep = sweep_folder(folder)
+    with tempfile.TemporaryDirectory(prefix="scaling-watch-") as drawn:
+        look = Look(sweep, Snapshots(sweep), Reports(sweep, Path(drawn)))
+        with serve(look, port) as server:
+            at = server.server_port
+            click.echo(f"{as_typed(sweep.path)} is at http://{LOOPBACK}:{at}/{look.token}/ (Ctrl-C ends it)")
+            tunnel = f"ssh -N -L {at}:{LOOPBACK}:{at} {getpass.getuser()}@{socket.gethostname()}"
+            click.echo(f"from another machine, first: {tunnel}")
+            try:
+                server.serve_forever(poll_interval=0.2)
+            except KeyboardInterrupt:
+                click.echo("ended; the sweep goes on as before")

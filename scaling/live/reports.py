@@ -1,0 +1,61 @@
+"""The report of a sweep that still runs, drawn by a process of its own into another folder; it only reads."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Lock, Thread
+
+from scaling.folders import SweepFolder
+
+RESTS = 4.0  # times of what the last report took, before the next one is drawn
+RESAMPLES = 200  # of the intervals of a report that will be drawn again soon
+
+
+class Reports:
+    """Draws a report when runs have settled since the last one; html: the last one, empty before the first.
+
+    version: how many were drawn. refusal: why the last one could not be, in a sentence.
+    """
+
+    def __init__(self, folder: SweepFolder, into: Path) -> None:
+        self._folder, self._into = folder, into
+        self._lock, self._drawn_of, self._next = Lock(), -1, 0.0
+        self.html, self.version, self.refusal = "", 0, ""
+
+    def want(self, settled: int) -> None:
+        """Draw one in the background, if so many settled runs are more than in the last and its rest is over."""
+        if settled > 0 and settled != self._drawn_of and time.monotonic() >= self._next and self._lock.acquire(False):
+            Thread(target=self._draw_and_release, args=(settled,), daemon=True).start()
+
+    def _draw_and_release(self, settled: int) -> None:
+        try:
+            self.draw(settled)
+        finally:
+            self._lock.release()
+
+    def draw(self, settled: int) -> None:
+        """Draw the report of what is settled now."""
+        began = time.monotonic()
+        command = [sys.executable, "-m", "analysis", "report", str(self._folder.path), "-o", str(self._into)]
+        done = subprocess.run(
+            [*command, "--resamples", str(RESAMPLES)], stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        self._drawn_of, self._next = settled, began + (1 + RESTS) * (time.monotonic() - began)
+        if done.returncode:
+            self.refusal = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the report ended early"
+            return
+        self.refusal = ""
+        self.html = _with_our_links((self._into / "report.html").read_text(encoding="utf-8"))
+        self.version += 1
+
+
+def _with_our_links(html: str) -> str:
+    """Let the links to files of runs lead to this server, wherever the folder of runs lies."""
+    found = re.search(r'"folder":"([^"]*)"', html)
+    if not found or not found[1]:
+        return html
+    return html.replace(found[0], '"folder":"runs"').replace(f'href="{found[1]}/', 'href="runs/')

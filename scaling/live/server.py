@@ -1,0 +1,116 @@
+"""A small server on loopback that shows one sweep and changes nothing: no path leads out of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from threading import Lock
+from typing import Any
+
+from scaling.dispatch.control import read_log
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+from scaling.live.reports import Reports
+from scaling.live.snapshot import Snapshots
+
+LOOPBACK = "127.0.0.1"
+LOOK_SECONDS = 1.0  # between two looks at the files, however many ask
+FILES = {"config.yaml": "text/plain", "log.jsonl": "text/plain"}  # of a run, that can be read
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
+    "frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+)
+WAITING = "<!doctype html><meta charset=utf-8><meta name=color-scheme content='light dark'><p>{}</p>"
+
+
+@dataclass
+class Look:
+    """A sweep that is looked at: its snapshots, its report, the token that its addresses hold."""
+
+    folder: SweepFolder
+    snapshots: Snapshots
+    reports: Reports
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    _lock: Lock = field(default_factory=Lock)
+    _taken: tuple[float, dict[str, Any]] | None = None
+
+    def status(self) -> dict[str, Any]:
+        """Return the latest snapshot, and have a report drawn where runs have settled."""
+        with self._lock:
+            if self._taken is None or time.monotonic() - self._taken[0] > LOOK_SECONDS:
+                self._taken = (time.monotonic(), self.snapshots.take())
+            found = self._taken[1]
+        self.reports.want(found["settled"])
+        return {**found, "report": self.reports.version, "refusal": self.reports.refusal}
+
+    def answer(self, path: str) -> tuple[str, str] | None:
+        """Return the kind and the text of what lies at a path below the token; None where there is nothing."""
+        pages: dict[str, Callable[[], tuple[str, str]]] = {
+            "": lambda: ("text/html", files("scaling.live").joinpath("live.html").read_text(encoding="utf-8")),
+            "status.json": lambda: ("application/json", json.dumps(self.status())),
+            "report.html": lambda: ("text/html", self.reports.html or WAITING.format("No report yet.")),
+        }
+        if path in pages:
+            return pages[path]()
+        kind, _, rest = path.partition("/")
+        run_id, _, name = rest.partition("/")
+        if not run_id.isalnum():
+            return None
+        run = self.folder.run(run_id)
+        if kind == "runs" and name in FILES and (run.path / name).is_file():
+            return FILES[name], (run.path / name).read_text(errors="replace")
+        if kind == "logs" and not name:
+            try:
+                return "text/plain", "\n".join(read_log(self.folder, run_id))
+            except UserError as error:
+                return "text/plain", str(error)
+        return None
+
+
+def serve(look: Look, port: int = 0) -> ThreadingHTTPServer:
+    """Return a server that listens on a port of loopback (0: any that is free), not yet serving."""
+
+    class Handler(BaseHTTPRequestHandler):
+        server: ThreadingHTTPServer
+        server_version, sys_version, protocol_version = "scaling", "", "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            """Answer what is asked for below the token, and say of all else that there is nothing."""
+            hosts = {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}
+            _, token, path = [*self.path.partition("?")[0].split("/", 2), "", ""][:3]
+            if self.headers.get("Host") not in hosts:  # a page elsewhere whose name was made to mean this machine
+                self.send("text/plain", "found another host's name", HTTPStatus.FORBIDDEN)
+                return
+            known = secrets.compare_digest(token.encode(), look.token.encode())
+            found = look.answer(path) if known else None
+            self.send(*(found or ("text/plain", "nothing here")), HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)
+
+        def send(self, kind: str, text: str, status: HTTPStatus) -> None:
+            """Send one answer."""
+            body = text.encode(errors="replace")
+            self.send_response(status)
+            for name, value in (
+                ("Content-Type", f"{kind}; charset=utf-8"),
+                ("Content-Length", str(len(body))),
+                ("Content-Security-Policy", POLICY),
+                ("Cache-Control", "no-store"),
+                ("Referrer-Policy", "no-referrer"),
+                ("X-Content-Type-Options", "nosniff"),
+            ):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing: requests hold the token."""
+
+    try:
+        return ThreadingHTTPServer((LOOPBACK, port), Handler)
+    except OSError as error:
+        raise UserError(f"found port {port} taken ({error.strerror}); wanted a free one; leave --port out") from error

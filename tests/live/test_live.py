@@ -1,0 +1,130 @@
+"""The live page over HTTP: what it says of a sweep, and that nothing but the sweep can be read."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+from scaling.live.reports import Reports
+from scaling.live.server import LOOPBACK, Look, serve
+from scaling.live.snapshot import Snapshots
+from tests.analysis import worlds
+from tests.analysis.conftest import troubled
+from tests.analysis.worlds import write_results
+
+
+class Visitor:
+    def __init__(self, look: Look, port: int) -> None:
+        self.look, self.port = look, port
+
+    def get(self, path: str, *, token: str | None = None, host: str | None = None, method: str = "GET"):
+        """Ask for a path below the token, and return the status and the text."""
+        connection = HTTPConnection(LOOPBACK, self.port, timeout=60)
+        connection.putrequest(method, f"/{token or self.look.token}/{path}", skip_host=True)
+        connection.putheader("Host", host or f"{LOOPBACK}:{self.port}")
+        connection.endheaders()
+        answer = connection.getresponse()
+        said = answer.status, answer.read().decode()
+        connection.close()
+        return said
+
+
+@contextmanager
+def served(folder: SweepFolder, into: Path):
+    look = Look(folder, Snapshots(folder), Reports(folder, into))
+    with serve(look) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Visitor(look, server.server_port)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory):
+    root = tmp_path_factory.mktemp("live")
+    table = troubled(worlds.small())
+    path = write_results(table, root, "mine")
+    (root / "results" / "secret.txt").write_text("secret")
+    folder = SweepFolder(path.parent, path.name)
+    with served(folder, root / "drawn") as found:
+        found.look.reports._next = float("inf")  # none is drawn in the background of these tests
+        found.table = table
+        yield found
+
+
+def test_the_state_of_a_sweep_is_said(visitor):
+    code, text = visitor.get("status.json")
+    assert code == 200
+    said = json.loads(text)
+    assert (said["name"], said["runs"]) == ("mine", len(visitor.table))
+    assert said["settled"] == (visitor.table["status"].isin(["finished", "diverged"])).sum()
+    assert ["diverged", 1] in said["states"]
+    assert said["failed"][0]["cause"] == "out_of_memory"
+    assert said["report"] == 0
+    code, page = visitor.get("")
+    assert code == 200
+    assert "scaling watch" in page
+    assert visitor.get("report.html")[0] == 200
+
+
+def test_logs_and_files_of_runs_are_there(visitor):
+    failed = visitor.table.loc[1, "run_id"]
+    assert "out_of_memory" in visitor.get(f"logs/{failed}")[1]
+    config = visitor.look.folder.run(failed).path / "config.yaml"
+    config.write_text("seed: 0\n")
+    assert visitor.get(f"runs/{failed}/config.yaml") == (200, "seed: 0\n")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "secret.txt",
+        "../secret.txt",
+        "runs/../secret.txt",
+        "runs/..%2f..%2fsecret.txt/config.yaml",
+        "runs/{run}/record.json",
+        "runs/{run}/../../secret.txt",
+        "runs/{run}/config.yaml/../../../secret.txt",
+        "logs/../secret.txt",
+        "//etc/passwd",
+        "runs//config.yaml",
+    ],
+)
+def test_no_path_leads_out_of_the_sweep(visitor, path):
+    code, text = visitor.get(path.format(run=visitor.table.loc[5, "run_id"]))
+    assert code == 404
+    assert "secret" not in text
+
+
+def test_who_has_no_token_or_comes_by_another_name_sees_nothing(visitor):
+    assert visitor.get("status.json", token="guessed")[0] == 404
+    assert visitor.get("status.json", host="evil.example")[0] == 403
+    for method in ("POST", "PUT", "DELETE"):
+        assert visitor.get("status.json", method=method)[0] == 501
+
+
+def test_a_taken_port_is_said(visitor):
+    with pytest.raises(UserError, match=f"found port {visitor.port} taken"):
+        serve(visitor.look, visitor.port)
+
+
+@pytest.mark.slow
+def test_the_report_is_drawn_elsewhere_and_leads_to_runs(tmp_path):
+    path = write_results(worlds.small(), tmp_path, "mine")
+    before = sorted(file.name for file in path.iterdir())
+    with served(SweepFolder(path.parent, path.name), tmp_path / "drawn") as visitor:
+        visitor.look.reports.draw(48)
+        code, page = visitor.get("report.html")
+        assert code == 200
+        assert "best loss falls as" in page
+        assert '"folder":"runs"' in page
+        assert json.loads(visitor.get("status.json")[1])["report"] == 1
+    assert sorted(file.name for file in path.iterdir()) == before
