@@ -28,7 +28,10 @@ MANY = 4_000
 
 @dataclass(frozen=True)
 class How:
-    """How a fit searches and resamples."""
+    """How a fit searches and resamples.
+
+    majority: end the search when more than half of the starts agree, for inner fits of which the optimum alone counts.
+    """
 
     resamples: int = 1000
     resample: Literal["runs", "points", "seed", "wild"] = "runs"
@@ -37,6 +40,7 @@ class How:
     seed: int = 0
     starts: int | None = None
     most_refitted: int = MOST_VALUES
+    majority: bool = False
 
     def __post_init__(self) -> None:
         check_interval(self.interval, self.level)
@@ -56,7 +60,7 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
 def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> Fit:
     problem = pose(points, law, goal)
     starts = law.default_starts if how.starts is None else how.starts
-    certificate, found = search(problem, points, starts=starts, seed=how.seed)
+    certificate, found = search(problem, points, starts=starts, seed=how.seed, majority=how.majority)
     theta = found[0]
     samples, unsettled, refitted = None, 0.0, True
     if how.resamples:
@@ -81,7 +85,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     said = warnings(points, floor, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
-    options = {name: value for name, value in vars(how).items() if name != "most_refitted"}
+    options = {name: value for name, value in vars(how).items() if name not in ("most_refitted", "majority")}
     options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
     return Fit(
         law=law.name,
@@ -127,7 +131,9 @@ def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
     return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
 
 
-def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple[Certificate, list[Array]]:
+def search(
+    problem: Problem, points: Points, *, starts: int, seed: int, majority: bool = False
+) -> tuple[Certificate, list[Array]]:
     """Solve from many starts and judge where they end: the certificate, the best parameters and its rivals'."""
     rng = np.random.default_rng(seed)
     few, weights = problem, points.weights
@@ -138,7 +144,7 @@ def search(problem: Problem, points: Points, *, starts: int, seed: int) -> tuple
         weights = weights[pick]
     log_y = few.response if problem.objective.space == "log" else np.log(np.maximum(few.response, 1e-3))
     begin = problem.law.starts(few.inputs, log_y, weights, starts, rng)
-    solution = solve(few, begin, weights=weights)
+    solution = solve(few, begin, weights=weights, majority=majority)
     if not np.isfinite(solution.value).any():
         raise Refusal(f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points")
     certificate, found = judge(few, solution, weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +74,7 @@ def score_laws(
     """
     sizes = rows[by].to_numpy(dtype=float)
     cuts = _cuts(sizes, by)
+    settings = replace(settings, how=replace(settings.how, majority=True))
     scores = [_score(rows, sizes, cuts, law, y=y, x=x, settings=settings) for law in laws]
     if all(not score.splits for score in scores):
         raise Refusal(f"no law could be backtested by {by}: {scores[0].refused[0]}")

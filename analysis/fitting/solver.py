@@ -23,6 +23,8 @@ MAX_STEPS = 300
 ANNEAL = 0.2
 DECREMENT = 1e-15
 """A start is settled when the predicted decrease is below this share of the objective."""
+SAME = 1e-9
+"""Share of the objective within which two starts that have settled have found the same optimum."""
 LAD_DECREMENT = 1e-11
 """The same for least absolute deviation, which ends on a corner found by _to_corner."""
 
@@ -44,8 +46,12 @@ def solve(
     weights: Array | None = None,
     response: Array | None = None,
     anneal: bool = True,
+    majority: bool = False,
 ) -> Solution:
-    """Minimise from each column of starts (p, B). weights, response: (n,), or one row a member, (B, n)."""
+    """Minimise from each column of starts (p, B). weights, response: (n,), or one row a member, (B, n).
+
+    majority: stop when more than half of the starts have settled at the lowest optimum; the others are left unsettled.
+    """
     # glibc hands freed arrays back to the system, whose new pages cost a third of a fit, until it has seen a larger one
     # freed. Its pages are never touched.
     np.empty(KEPT_BYTES, dtype=np.uint8)
@@ -56,7 +62,7 @@ def solve(
     def work(piece: slice) -> Solution:
         w = _rows(np.ones(problem.n) if weights is None else weights, piece)
         y = _rows(problem.response if response is None else response, piece)
-        return _Batch(problem, starts[:, piece], w, y, anneal).run()
+        return _Batch(problem, starts[:, piece], w, y, anneal).run(majority=majority)
 
     done = [work(piece) for piece in pieces]
     return Solution(
@@ -86,15 +92,22 @@ class _Batch:
         self.result_norm = np.full(self.batch, np.inf)
         self.result_settled = np.zeros(self.batch, dtype=bool)
 
-    def run(self) -> Solution:
+    def run(self, *, majority: bool = False) -> Solution:
         with np.errstate(all="ignore"):
             self._begin()
             for _ in range(MAX_STEPS):
                 self._step()
-                if not len(self.member):
+                if not len(self.member) or (majority and self._agreed()):
                     break
             self._retire(np.ones(len(self.member), dtype=bool), settled=False)
         return Solution(self.result, self.result_value, self.result_norm, self.result_settled)
+
+    def _agreed(self) -> bool:
+        """Tell whether more than half of the members have settled at the lowest optimum."""
+        if 2 * len(self.member) >= self.batch:
+            return False
+        there = self.result_value <= self.result_value.min() * (1 + SAME) + 1e-32
+        return 2 * int((there & self.result_settled).sum()) > self.batch
 
     def _begin(self) -> None:
         state = State(self.problem, self.theta, self.weights, self.response)

@@ -22,6 +22,9 @@ from hypothesis import strategies as st
 import analysis.fitting.resample
 from analysis import fit
 from analysis.errors import Refusal, UserError
+from analysis.fitting.engine import How, fit_points
+from analysis.fitting.objective import Objective
+from analysis.fitting.points import Selection, read_points
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array, Evaluation, Inputs
 from tests.often import often
@@ -99,6 +102,22 @@ def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
     with peak_memory() as most:
         fit(surface(240), resamples=resamples)
     assert most[0] < 60e6
+
+
+def test_an_inner_fit_ends_when_most_of_its_starts_agree(curves: Counter[int]) -> None:
+    """Of the optimum alone a majority says as much as the stragglers; its own certificate a fit gets from all."""
+    table, goal = surface(120), Objective()
+    law = LAWS["chinchilla"]
+    points = read_points(table, law, y="loss", x=None, space="log", selection=Selection())
+    found = []
+    for majority in (False, True):
+        before = curves[120]
+        how = How(resamples=0, starts=16, majority=majority)
+        found.append((fit_points(points, law, y="loss", goal=goal, how=how), curves[120] - before))
+    (whole, many), (early, few) = found
+    assert few < many
+    assert early.params == pytest.approx(whole.params, rel=1e-5)
+    assert early.certificate.share_at_best > 0.5
 
 
 def test_a_fit_takes_few_steps(curves: Counter[int]) -> None:
