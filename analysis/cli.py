@@ -46,7 +46,11 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
 
     table = chosen.table()
     law = fit_law(table, **how, **chosen.selection)
-    worlds = vary(table, found=law, **{**how, "law": law.law}, **chosen.selection) if multiverse else None
+    worlds = (
+        vary(table, found=law, **{**how, "law": law.law if how["law"] == "auto" else how["law"]}, **chosen.selection)
+        if multiverse
+        else None
+    )
     content = law.to_dict() | ({"multiverse": worlds.to_dict()} if worlds else {})
 
     def show() -> None:

@@ -75,6 +75,8 @@ FIT_OPTIONS = (
     click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
                  show_default=True, help="What is drawn again for the intervals."),
     click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
+    click.option("--fix", multiple=True, metavar="E=1.6", help="Hold a parameter at a number; may be repeated."),
+    click.option("--tie", multiple=True, metavar="alpha=beta", help="Let a parameter follow another."),
     click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
 )  # fmt: skip
 INTERVAL_OPTIONS = (
@@ -170,8 +172,13 @@ def table_options(command: Command) -> Command:
 
 
 def fit_options(command: Command) -> Command:
-    """Take the law and how it is fitted."""
-    return _with(command, FIT_OPTIONS)
+    """Take the law and how it is fitted; the command receives fix and tie as mappings."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, fix: Sequence[str], tie: Sequence[str], **options: Any) -> Any:
+        return command(*arguments, fix=parse_fixed(fix), tie=parse_tied(tie), **options)
+
+    return _with(wrapped, FIT_OPTIONS)
 
 
 def interval_options(command: Command) -> Command:
@@ -214,6 +221,26 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 def shown(column: str) -> str:
     """Write a column's name as --columns takes it: in quotes where it holds a comma."""
     return f'"{column}"' if "," in column else column
+
+
+def parse_fixed(texts: Sequence[str]) -> dict[str, float]:
+    """Read E=1.6,alpha=0.34: parameters and numbers."""
+    fixed = {}
+    for name, value in parse_tied(texts).items():
+        try:
+            fixed[name] = float(value)
+        except ValueError:
+            raise UserError(f"found --fix {name}={value}; wanted PARAMETER=NUMBER, such as E=1.6") from None
+    return fixed
+
+
+def parse_tied(texts: Sequence[str]) -> dict[str, str]:
+    """Read alpha=beta: pairs of names."""
+    pairs = [word.partition("=") for word in words(texts)]
+    bad = ["".join(pair) for pair in pairs if not (pair[0].strip() and pair[2].strip())]
+    if bad:
+        raise UserError(f"found {bad[0]!r}; wanted PARAMETER=VALUE, such as --fix E=1.6 or --tie alpha=beta")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def parse_numbers(text: str) -> dict[str, list[float]]:

@@ -86,7 +86,8 @@ def forecasts(
     supported, said = None, []
     if check:
         try:
-            settings = {**options, "resamples": min(200, options["resamples"])}
+            settings = {name: value for name, value in options.items() if name not in ("fix", "tie")}
+            settings = {**settings, "resamples": min(200, options["resamples"])}
             tested = backtest(sized(frame, found), [found.engine.problem.law], x=x, by=by, **settings)
             supported = tested.supported
         except Refusal as refusal:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.errors import Refusal
 from analysis.fitting.card import CONVENTIONS
 from analysis.fitting.result import Fit, plain
-from analysis.laws import Law, get_law
+from analysis.laws import Law, constrained, get_law
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def multiverse(
     from analysis.table.read import load_table
 
     frame = load_table(table)
-    chosen = get_law(law)
+    chosen = constrained(get_law(law), options.pop("fix", None), options.pop("tie", None))
     inputs = (x or "C",) if chosen.of_one_variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
     choices = [
         [column for column in CONVENTIONS if column.partition("_")[0] == name and column in frame.columns] or [name]

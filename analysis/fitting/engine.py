@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
@@ -43,12 +44,21 @@ class How:
     majority: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("resamples", "seed", *(("starts",) if self.starts is not None else ())):
+            check_kind(name, getattr(self, name), Integral, "a whole number, such as 100")
+        check_kind("level", self.level, Real, "a number between 0 and 1, such as 0.95")
         check_interval(self.interval, self.level)
         check_resample(self.resample)
         if self.resamples < 0 or (self.starts is not None and self.starts < 1):
             raise UserError(
                 f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"
             )
+
+
+def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
+    """Raise `UserError` unless a value is of this kind of number."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(f"found {name}={value!r}; wanted {wanted}")
 
 
 def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -> Fit:
@@ -77,7 +87,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     if samples is not None:
         certificate = doubt(certificate, problem, spread.inner())
-    params = dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True))
+    params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from analysis.fitting.result import Fit
+from analysis.errors import UserError
 from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.choose import choose, fit_and_judge
-from analysis.laws import Law, get_law
+from analysis.laws import Law, constrained, get_law
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,8 @@ def fit(
     keep: Sequence[str] = (),
     task: str | None = None,
     run_column: str | None = None,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
@@ -68,7 +71,8 @@ def fit(
         starts=starts,
     )
     frame = load_table(table)
-    if law == "auto":
+    if isinstance(law, str) and law == "auto":
+        if fix or tie:
+            raise UserError("found fix or tie beside law='auto'; wanted the law whose parameters they are; name it")
         return choose(frame, y=y, x=x, settings=settings)
-    chosen = get_law(law)
-    return fit_and_judge(frame, chosen, y=y, x=x, settings=settings)
+    return fit_and_judge(frame, constrained(get_law(law), fix, tie), y=y, x=x, settings=settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -31,8 +32,8 @@ class Objective:
             raise UserError(f"found the objective {self.name!r}; wanted huber, lad or lsq")
         if self.space not in ("log", "raw"):
             raise UserError(f"found the space {self.space!r}; wanted log or raw")
-        if not (np.isfinite(self.delta) and self.delta > 0):
-            raise UserError(f"found delta {self.delta}; wanted a positive number, such as 1e-3")
+        if not (isinstance(self.delta, Real) and np.isfinite(self.delta) and self.delta > 0):
+            raise UserError(f"found delta {self.delta!r}; wanted a positive number, such as 1e-3")
 
     def value(self, residuals: Array, weights: Array) -> Array:
         """Sum over the last axis."""

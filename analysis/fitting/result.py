@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -93,8 +94,8 @@ class Fit:
 
     def allocate(self, C: float) -> Optimum:
         """Return the optimal N and D for C FLOPs, with intervals, for laws in N and D. Raises `Refusal` for others."""
-        if not (np.isfinite(C) and C > 0):
-            raise UserError(f"found C={C}; wanted a positive number of FLOPs")
+        if not (isinstance(C, Real) and np.isfinite(C) and C > 0):
+            raise UserError(f"found C={C!r}; wanted a positive number of FLOPs")
         if self.allocation is None:
             raise Refusal(f"the law {self.law} does not say how to share C between N and D; fit a law in N and D")
         product = C / self.allocation.flops_per_nd
@@ -149,7 +150,7 @@ class Fit:
     def params_of(self, theta: Array) -> dict[str, Array]:
         """Return the physical parameters of inner vectors (p, R)."""
         law = self.engine.problem.law
-        return dict(zip(law.params, law.unscale(theta, self.engine.problem.units), strict=True))
+        return law.complete(dict(zip(law.params, law.unscale(theta, self.engine.problem.units), strict=True)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the JSON of the fit."""
@@ -170,16 +171,28 @@ class Fit:
     def _inputs(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
         """Return the law's inputs as centred logarithms (m,)."""
         columns, units = self.engine.points.columns, self.engine.problem.units
+        if not hasattr(at, "keys"):
+            wanted = ", ".join(f'"{column}": …' for column in columns.values())
+            raise UserError(f"found a {type(at).__name__}; wanted {{{wanted}}}, or a DataFrame with these columns")
         missing = [column for column in columns.values() if column not in at]
         if missing:
             raise UserError(
                 f"found no {missing[0]!r} among {', '.join(map(str, at))}; the fit needs {', '.join(columns.values())}"
             )
-        values = {name: np.atleast_1d(np.asarray(at[column], dtype=float)) for name, column in columns.items()}
+        try:
+            values = {name: np.atleast_1d(np.asarray(at[column], dtype=float)) for name, column in columns.items()}
+        except (TypeError, ValueError):
+            raise UserError(
+                f"found {', '.join(columns.values())} that are no numbers; wanted positive numbers"
+            ) from None
         for name, value in values.items():
             if not (np.isfinite(value).all() and (value > 0).all()):
                 raise UserError(f"found {columns[name]} that is not a positive number; wanted positive numbers")
-        shape = np.broadcast_shapes(*(value.shape for value in values.values()))
+        try:
+            shape = np.broadcast_shapes(*(value.shape for value in values.values()))
+        except ValueError:
+            found = ", ".join(f"{len(value)} of {columns[name]}" for name, value in values.items())
+            raise UserError(f"found {found}; wanted as many of each, or one") from None
         return {name: np.broadcast_to(np.log(value), shape) - units.log_inputs[name] for name, value in values.items()}
 
     def _log_curve(self, inputs: dict[str, Array], theta: Array) -> Array:
@@ -188,7 +201,7 @@ class Fit:
 
     def _with_noise(self, curves: Array) -> Array:
         """Add to each refit's curve a residual of the fit, widened for the parameters spent; log curves (m, R)."""
-        rest = self.engine.residuals * np.sqrt(self.n_points / max(1, self.n_points - len(self.params)))
+        rest = self.engine.residuals * np.sqrt(self.n_points / max(1, self.n_points - len(self.engine.theta)))
         rng = np.random.default_rng(self.card["seed"])
         noise = rng.choice(rest, size=curves.shape)
         if self.engine.problem.objective.space == "log":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from analysis.errors import UserError
 from analysis.fitting.engine import How, fit_points, weigh
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
@@ -45,8 +46,16 @@ def settings_of(
     **how: Any,
 ) -> Settings:
     """Check the options of fit, by their names there. how: the fields of `How`. Raises `UserError`."""
-    selection = Selection(rows, where, tuple(pool), tuple(keep), task, run_column)
+    selection = Selection(rows, where, _words(pool), _words(keep), task, run_column)
     return Settings(Objective(objective, delta, space), How(**how), selection, weights)
+
+
+def _words(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names as a tuple, one name too; `UserError` for anything else."""
+    found = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in found):
+        raise UserError(f"found {names!r}; wanted names, such as ('schedule', 'batch')")
+    return found
 
 
 def fit_law(

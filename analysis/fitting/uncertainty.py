@@ -39,9 +39,9 @@ class Uncertainty:
         if self.samples is None:
             return {}
         ends = self._ends(lambda theta: self.problem.law.unscale(theta, self.problem.units))
-        return {
-            name: (float(low), float(high)) for name, (low, high) in zip(self.problem.law.params, ends, strict=True)
-        }
+        law = self.problem.law
+        low, high = (law.complete(dict(zip(law.params, end.tolist(), strict=True))) for end in ends.T)
+        return {name: (low[name], high[name]) for name in low}
 
     def inner(self) -> Array:
         """Return the interval of each parameter of the inner vector, (p, 2); needs resamples."""

@@ -10,6 +10,7 @@ from analysis.errors import UserError
 from analysis.laws.base import Law
 from analysis.laws.bent import M3, M4
 from analysis.laws.broken import BNSL1, BNSL2
+from analysis.laws.constrained import constrained
 from analysis.laws.coupled import COUPLED
 from analysis.laws.custom import own_law
 from analysis.laws.farseer import FARSEER
@@ -40,6 +41,9 @@ def get_law(law: str | Law) -> Law:
     """
     if isinstance(law, Law):
         return law
+    if not isinstance(law, str):
+        hint = "make a law of it with own_law(...)" if callable(law) else "name one"
+        raise UserError(f"found a {type(law).__name__} as the law; wanted a name or a law; {hint}")
     if law in LAWS:
         return LAWS[law]
     if ":" in law:
@@ -55,13 +59,16 @@ def _imported(law: str) -> Law:
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's module does while it is imported
         raise UserError(
-            f"cannot import the law {law!r} ({' '.join(str(error).split())}); wanted my_module:MY_LAW"
+            f"cannot import the law {law!r} ({type(error).__name__}: {' '.join(str(error).split())}); "
+            "wanted my_module:MY_LAW"
         ) from error
     if not isinstance(found, Law):
         raise UserError(f"found {law!r}, which is a {type(found).__name__}; wanted a law, such as own_law(...) makes")
     return found
 
 
-__all__ = ["LAWS", "Law", "get_law", "joint_laws", "laws_of_one_variable", "own_law"]
+__all__ = ["LAWS", "Law", "constrained", "get_law", "joint_laws", "laws_of_one_variable", "own_law"]

@@ -120,6 +120,10 @@ class Law:
         """Say what the inputs (n,) lack that the law is about; empty where nothing."""
         return ""
 
+    def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters with those that are bound to numbers or to others."""
+        return dict(params)
+
     def box(self) -> tuple[Array, Array]:
         """Return lower and upper bounds of the inner vector."""
         low = np.array([self.bounds[name].low for name in self.params])
@@ -154,6 +158,11 @@ class Law:
     def floor(self) -> bool:
         """Tell whether the law has an irreducible part, and calls it E."""
         return "E" in self.params
+
+    @property
+    def bound_words(self) -> dict[str, str]:
+        """Return how parameters are bound that are not fitted, in words: fixed, = beta."""
+        return {}
 
     @property
     def exponent(self) -> str | None:

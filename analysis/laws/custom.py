@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,18 @@ import numpy as np
 
 from analysis.errors import UserError
 from analysis.laws.base import Array, Bound, Evaluation, Inputs, Law, Units, between, differenced, spread
+from analysis.wording import listed
+
+MISTAKES = (NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError)
+"""What a mistake in a user's function raises."""
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says in one line, without the names of classes that a user has not seen."""
+    name = getattr(error, "name", None)
+    if isinstance(error, AttributeError) and isinstance(getattr(error, "obj", None), SimpleNamespace):
+        return f"there is no {name!r}"
+    return " ".join(str(error).split())[:200]
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class CustomLaw(Law):
         shape = np.broadcast_shapes((theta.shape[1], 1), *(values.shape for values in inputs.values()))
 
         def log_value(at: Array) -> Array:
-            f = np.broadcast_to(np.asarray(self.value(self._physical(at), x), dtype=float), shape)
+            f = self._called(self.value, self._physical(at), x, shape)
             return np.log(np.where(f > 0, f, np.nan)) - centre.log_y
 
         h = log_value(theta)
@@ -63,6 +76,32 @@ class CustomLaw(Law):
             return out
 
         return Evaluation(h, gradient, (lambda v: differenced(self, theta, inputs, v)) if self.slopes else None)
+
+    def _called(self, function: Callable[[Any, Any], Any], p: Any, x: Any, shape: tuple[int, ...]) -> Array:
+        """Call the user's function; `UserError` that says what it lacks or returns where it is no law."""
+        try:
+            found = function(p, x)
+            if found is None:
+                raise TypeError("it returns nothing")
+            return np.broadcast_to(np.asarray(found, dtype=float), shape)
+        except MISTAKES as error:
+            raise UserError(
+                f"the function of the law {self.name} fails: {type(error).__name__}: {one_line(error)}; it may use "
+                f"{listed([f'p.{name}' for name in self.params])} and {listed([f'x.{name}' for name in self.inputs])}, "
+                "and returns numbers in their shape"
+            ) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: functions by what they compute, so that a lambda can be."""
+        import cloudpickle
+
+        functions = {name: getattr(self, name) for name in ("value", "slopes")}
+        return {**self.__dict__, **{name: cloudpickle.dumps(function) for name, function in functions.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take back what was pickled."""
+        functions = {name: pickle.loads(state[name]) for name in ("value", "slopes")}
+        self.__dict__.update({**state, **functions})
 
     def scale(self, params: Mapping[str, Any], units: Units) -> Array:
         """Turn physical parameters into the inner vector."""
@@ -99,31 +138,58 @@ def own_law(
     value: Callable[[Any, Any], Any],
     *,
     params: Mapping[str, tuple[float, float]],
-    inputs: tuple[str, ...],
+    inputs: Sequence[str] | str,
     slopes: Callable[[Any, Any], Any] | None = None,
     formula: str = "",
     exponents: Mapping[str, str] | None = None,
 ) -> CustomLaw:
     """Make a law from a function: own_law("mine", lambda p, x: p.E + p.A * x.N ** -p.alpha, params={"E": (0, 5), ...},
     inputs=("N",)). The limits of each parameter are in physical units; starts are drawn between them. formula and
-    exponents ({"alpha": "N"}: a parameter, and the variable it is an exponent of) are for figures and tables."""
-    for param, (low, high) in params.items():
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise UserError(f"found the limits ({low}, {high}) of {param}; wanted two finite numbers, the lower first")
-    logs = {param: low > 0 for param, (low, _) in params.items()}
+    exponents ({"alpha": "N"}: a parameter, and the variable it is an exponent of) are for figures and tables. Raises
+    `UserError` where the function fails at the middle of the limits."""
+    limits = {param: _limits(param, ends) for param, ends in params.items()} if isinstance(params, Mapping) else {}
+    columns = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+    if not limits or not columns or not callable(value):
+        raise UserError(
+            f"found the law {name!r} with params {params!r}, inputs {inputs!r} and the value {value!r}; wanted a "
+            'function value(p, x), params={"E": (0, 5)}, and inputs=("N",)'
+        )
+    logs = {param: low > 0 for param, (low, _) in limits.items()}
     bounds = {
         param: Bound(float(np.log(low)), float(np.log(high))) if logs[param] else Bound(low, high)
-        for param, (low, high) in params.items()
+        for param, (low, high) in limits.items()
     }
-    return CustomLaw(
-        name=name,
-        params=tuple(params),
-        inputs=tuple(inputs),
+    law = CustomLaw(
+        name=str(name),
+        params=tuple(limits),
+        inputs=columns,
         formula=formula or name,
         source="given by the user",
         bounds=bounds,
-        exponents=exponents or {},
-        limits=tuple(params.values()),
+        exponents=_exponents(name, exponents or {}, limits),
+        limits=tuple(limits.values()),
         value=value,
         slopes=slopes,
     )
+    middle = {param: np.full((1, 1), (low + high) / 2) for param, (low, high) in limits.items()}
+    with np.errstate(all="ignore"):
+        law._called(value, SimpleNamespace(**middle), SimpleNamespace(**dict.fromkeys(columns, np.ones(1))), (1, 1))
+    return law
+
+
+def _limits(param: str, ends: Any) -> tuple[float, float]:
+    """Return the limits of a parameter as two numbers."""
+    try:
+        low, high = map(float, ends)
+    except (TypeError, ValueError):
+        low = high = float("nan")
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise UserError(f"found the limits {ends!r} of {param}; wanted two finite numbers, the lower first")
+    return low, high
+
+
+def _exponents(name: str, exponents: Mapping[str, str], limits: Mapping[str, Any]) -> dict[str, str]:
+    unknown = [param for param in exponents if param not in limits]
+    if unknown:
+        raise UserError(f"found the exponent {unknown[0]!r} of the law {name!r}; wanted one of {listed(list(limits))}")
+    return dict(exponents)

@@ -104,6 +104,8 @@ def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     """Return the rows that a condition holds of, all without one; `UserError` where it leaves none."""
     if not where or table.empty:
         return table
+    if not isinstance(where, str):
+        raise UserError(f"found where={where!r}; wanted a condition in words, such as 'loss < 3.4'")
     chosen = table[mask(table, where)]
     if chosen.empty:
         raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')

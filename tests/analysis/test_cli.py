@@ -294,3 +294,49 @@ def test_what_users_call_their_columns_is_printed_as_it_is(capsys):
     out.print(table(("[/old]", "[red]"), [("[/]x", status("weak", "of [/old]")), ("[b]", "")]))
     said = capsys.readouterr().out
     assert all(text in said for text in ("[/old]", "[red]", "[/]x", "weak of [/old]", "[b]"))
+
+
+MINE = """\
+from analysis.laws import own_law
+
+MINE = own_law(
+    "mine",
+    lambda p, x: p.E + p.A * x.N**-p.a + p.B * x.D**-p.b,
+    params={"E": (0, 2), "A": (0.1, 1e4), "a": (0.05, 2), "B": (0.1, 1e4), "b": (0.05, 2)},
+    inputs=("N", "D"),
+    exponents={"a": "N", "b": "D"},
+    formula="E + A N^-a + B D^-b",
+)
+"""
+
+
+def test_an_own_law_forecasts_and_varies_as_a_built_in_one(capsys, folder, tmp_path, monkeypatch):
+    (tmp_path / "mine_laws.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    law = ("--law", "mine_laws:MINE", "--resamples", 10)
+    found = run_json(capsys, "forecast", folder, *law, "--at", "C=3e10")
+    assert found["supported"] >= 1
+    worlds_found = run_json(capsys, "fit", folder, "--law", "mine_laws:MINE", "--resamples", 0, "--multiverse")
+    assert len(worlds_found["multiverse"]["worlds"]) > 1
+    _, out, _ = run(capsys, "fit", folder, *law)
+    assert "E + A N^-a + B D^-b" in out
+    (tmp_path / "broken_laws.py").write_text(MINE.replace("x.N", "x.n"))
+    code, _, err = run(capsys, "fit", folder, "--law", "broken_laws:MINE")
+    assert (code, "there is no 'n'" in err) == (2, True)
+
+
+def test_parameters_are_fixed_and_tied(capsys, folder):
+    found = run_json(capsys, "fit", folder, "--fix", "E=0.35", "--tie", "alpha=beta", "--resamples", 10)
+    assert found["params"]["E"] == 0.35
+    assert found["params"]["alpha"] == found["params"]["beta"]
+    code, out, _ = run(capsys, "forecast", folder, "--fix", "E=0.35", "--at", "C=3e10", "--resamples", 10)
+    assert code == 0
+    assert "C = 3×10¹⁰" in out
+    for wrong in (("--fix", "E"), ("--fix", "E=x"), ("--tie", "alpha"), ("--fix", "zeta=1")):
+        assert run(capsys, "fit", folder, *wrong)[0] == 2
+
+
+def test_a_frontier_over_any_column(capsys, folder):
+    for x in ("D", "seconds", "N"):
+        found = run_json(capsys, "frontier", folder, "--x", x, "--resamples", 20)
+        assert found["fit"]["card"]["columns"] == {"x": x}

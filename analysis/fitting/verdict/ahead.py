@@ -64,6 +64,6 @@ def _compare(inner: Fit, ahead: Points, factor: float) -> Ahead:
     error = float(np.mean(np.log(ahead.y / inner.predict(at))))
     low, high = (np.log(end / inner.predict(at)) for end in inner.interval(at))
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
-    freedom = max(1, inner.n_points - len(inner.params))
+    freedom = max(1, inner.n_points - len(inner.engine.theta))
     noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / ahead.n)
     return Ahead(error, float(np.hypot(curve, 1.96 * noise)), factor)

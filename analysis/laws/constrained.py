@@ -1,0 +1,219 @@
+"""A law of which some parameters are known from elsewhere: fixed at a number, or tied to another parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from analysis.errors import UserError
+from analysis.laws.base import Array, Evaluation, Inputs, Law, Units
+from analysis.wording import listed
+
+STEP = 1e-4
+"""Of the differences that say how a bound parameter moves with the free ones: linearly, in all laws here."""
+
+
+@dataclass(frozen=True)
+class ConstrainedLaw(Law):
+    """A law whose params are the free ones of base. fixed: values in physical units; tied: each follows another."""
+
+    base: Law = field(default_factory=lambda: Law("", (), (), "", ""))
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)
+    units: Units | None = None
+    affine: tuple[Array, Array] | None = field(default=None, compare=False)
+
+    def bind(self, units: Units) -> ConstrainedLaw:
+        """Remember the units, in which values are fixed; `UserError` for one that the law does not allow."""
+        bound = replace(self, base=self.base.bind(units), units=units)
+        with np.errstate(all="ignore"):
+            inner = bound.base.scale({name: np.float64(self.fixed.get(name, 1.0)) for name in self.base.params}, units)
+        low, high = self.base.box()
+        for i, name in enumerate(self.base.params):
+            plain = name == "E" or name in self.base.exponents
+            value = self.fixed.get(name, 1.0)
+            outside = (plain and not low[i] <= inner[i] <= high[i]) or (value <= 0 and not np.isfinite(inner[i]))
+            if name in self.fixed and outside:
+                raise UserError(f"found {name} fixed at {value:g}, which the law {self.name} does not allow")
+        return replace(bound, affine=bound._as_affine())
+
+    def whole(self, theta: Array) -> Array:
+        """Return the base's inner vectors (q, …) of free ones (p, …)."""
+        if self.affine is not None:
+            matrix, offset = self.affine
+            return np.einsum("ij,j...->i...", matrix, theta) + offset.reshape(-1, *(1,) * (theta.ndim - 1))
+        return self._solved(theta)
+
+    def _solved(self, theta: Array) -> Array:
+        """Set bound parameters in physical units, and return to inner ones."""
+        assert self.units is not None
+        full = np.full((len(self.base.params), *theta.shape[1:]), 0.5)
+        where = {name: i for i, name in enumerate(self.base.params)}
+        full[[where[name] for name in self.params]] = theta
+        for _ in range(2):  # a coefficient's inner value depends on its exponent, which may be bound too
+            for name in (*self.fixed, *self.tied):
+                with np.errstate(all="ignore"):
+                    outer = dict(zip(self.base.params, self.base.unscale(full, self.units), strict=True))
+                    outer[name] = np.full(theta.shape[1:], self._value(name, outer))
+                    full[where[name]] = self.base.scale(outer, self.units)[where[name]]
+        return full
+
+    def _as_affine(self) -> tuple[Array, Array] | None:
+        """Return matrix (q, p) and offset (q,) of `whole`; None where it is not affine (m4)."""
+        p = len(self.params)
+        tries = np.random.default_rng(0).uniform(0.1, 0.9, (p, 2))
+        middle = np.full((p, 1), 0.5)
+        ends = self._solved(middle + np.concatenate([np.zeros((p, 1)), np.eye(p) / 4], axis=1))
+        matrix = 4 * (ends[:, 1:] - ends[:, :1])
+        matrix[np.abs(matrix) < 1e-12] = 0.0
+        offset = ends[:, 0] - matrix @ middle[:, 0]
+        same = np.allclose(matrix @ tries + offset[:, None], self._solved(tries), rtol=0, atol=1e-7)
+        return (matrix, offset) if same else None
+
+    def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the bound parameters to the free ones, in the order of the law."""
+        return {name: self._value(name, params) for name in self.base.params}
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f and its derivatives by the free parameters."""
+        inner = self.base.evaluate(self.whole(theta), inputs)
+        curvature = inner.curvature
+
+        def gradient() -> list[Array]:
+            rows, moves = inner.gradient(), self._moves(theta)
+            return [
+                sum((rows[j] * moves[j, i][:, None] for j in range(len(rows)) if moves[j, i].any()), np.zeros(1))
+                for i in range(len(theta))
+            ]
+
+        def bent(v: Array) -> tuple[Array, float]:
+            assert curvature is not None
+            matrix, s = curvature(v)
+            moves = self._moves(theta)
+            return np.einsum("jib,jkb,klb->ilb", moves, matrix, moves), s
+
+        return Evaluation(inner.h, gradient, bent if curvature else None)
+
+    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
+        """Turn physical parameters into the free inner vector."""
+        return self.base.scale(self.complete(params), units)[self._free]
+
+    def unscale(self, theta: Array, units: Units) -> Array:
+        """Turn free inner vectors into the free physical parameters."""
+        return self.base.unscale(self.whole(theta), units)[self._free]
+
+    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw as the law does, and leave out what is bound."""
+        return self.base.starts(inputs, log_y, weights, count, rng)[self._free]
+
+    def inverse(self, params: Mapping[str, Array], y: Array) -> Array | None:
+        """Return the x at which the law reaches y."""
+        return self.base.inverse(self.complete(params), y)
+
+    def elasticity(self, theta: Array, inputs: Inputs, name: str) -> Array:
+        """Return d log f / d log of one input."""
+        return self.base.elasticity(self.whole(theta), inputs, name)
+
+    def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
+        """Return what decides the optimal N and D."""
+        split = self.base.tradeoff(self.complete(params))
+        if split is None:
+            return None
+        A, B, alpha, beta = np.broadcast_arrays(*split)
+        return A, B, alpha, beta
+
+    def others(self, params: Mapping[str, Array], log_N: Array, log_D: Array) -> Mapping[str, Array]:
+        """Return the other inputs at the optimum."""
+        return self.base.others(self.complete(params), log_N, log_D)
+
+    def lacks(self, inputs: Mapping[str, Array]) -> str:
+        """Say what the inputs lack."""
+        return self.base.lacks(inputs)
+
+    @property
+    def centred_with(self) -> Mapping[str, str]:
+        """Return the inputs that share another's centre."""
+        return self.base.centred_with
+
+    @property
+    def closed_optimum(self) -> bool:
+        """Tell whether the optimal N and D have a closed form."""
+        return self.base.closed_optimum
+
+    @property
+    def bound_words(self) -> dict[str, str]:
+        """Return how each bound parameter is bound, in words."""
+        return {**dict.fromkeys(self.fixed, "fixed"), **{name: f"= {other}" for name, other in self.tied.items()}}
+
+    @property
+    def _free(self) -> list[int]:
+        return [self.base.params.index(name) for name in self.params]
+
+    def _value(self, name: str, params: Mapping[str, Any]) -> Any:
+        if name in self.fixed:
+            return self.fixed[name]
+        return self._value(self.tied[name], params) if name in self.tied else params[name]
+
+    def _moves(self, theta: Array) -> Array:
+        """Return how the base's inner vector moves with the free one (q, p, B)."""
+        if self.affine is not None:
+            return np.broadcast_to(self.affine[0][:, :, None], (*self.affine[0].shape, theta.shape[1]))
+        rows = []
+        for i in range(len(theta)):
+            step = np.zeros_like(theta)
+            step[i] = STEP
+            rows.append((self.whole(theta + step) - self.whole(theta - step)) / (2 * STEP))
+        return np.stack(rows, axis=1)
+
+
+def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[str, str] | None = None) -> Law:
+    """Return the law with parameters fixed ({"E": 1.6}) and tied ({"alpha": "beta"}: alpha follows beta).
+
+    Raises `UserError` for parameters that the law does not have, are bound twice, or that leave none free.
+    """
+    for bound in (fix or {}, tie or {}):
+        if not isinstance(bound, Mapping):
+            raise UserError(f'found {bound!r}; wanted fix={{"E": 1.6}} or tie={{"alpha": "beta"}}')
+    fixed, tied = _numbers(fix or {}), dict(tie or {})
+    if not fixed and not tied:
+        return law
+    for name in (*fixed, *tied, *tied.values()):
+        if name not in law.params:
+            raise UserError(f"found no parameter {name!r} in the law {law.name}; it has {listed(law.params)}")
+    twice = [name for name in tied if name in fixed or tied[name] in tied]
+    if twice:
+        raise UserError(
+            f"found {twice[0]} bound twice; wanted it fixed, or tied to a parameter that is not tied itself"
+        )
+    free = tuple(name for name in law.params if name not in (*fixed, *tied))
+    if not free:
+        raise UserError(f"found every parameter of the law {law.name} bound; wanted one that is free")
+    return ConstrainedLaw(
+        name=law.name,
+        params=free,
+        inputs=law.inputs,
+        formula=law.formula,
+        source=law.source,
+        bounds={name: law.bounds[name] for name in free},
+        exponents={name: of for name, of in law.exponents.items() if name in free},
+        default_starts=law.default_starts,
+        candidate=law.candidate,
+        base=law,
+        fixed=fixed,
+        tied=tied,
+    )
+
+
+def _numbers(fix: Mapping[str, float]) -> dict[str, float]:
+    found = {}
+    for name, value in fix.items():
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError):
+            found[name] = float("nan")
+        if not np.isfinite(found[name]):
+            raise UserError(f"found {name} fixed at {value!r}; wanted a number, such as {name}=1.6")
+    return found

@@ -1,0 +1,163 @@
+"""Laws of which something is known: parameters fixed and tied, and laws of the user's own."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit
+from analysis.errors import Refusal, UserError
+from analysis.laws import LAWS, constrained, own_law
+from analysis.laws.base import Units
+from tests.analysis.worlds import World
+
+WORLD = World(beta=0.30, noise=0.003)
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    N, D = np.exp(rng.uniform(np.log(1e5), np.log(1e8), 60)), np.exp(rng.uniform(np.log(1e6), np.log(1e9), 60))
+    loss = WORLD.loss(N, D) * np.exp(WORLD.noise * rng.standard_normal(60))
+    return pd.DataFrame({"N": N, "D": D, "C": 6 * N * D, "loss": loss})
+
+
+def test_what_is_known_narrows_the_rest(table):
+    free = fit(table, resamples=100)
+    bound = fit(table, resamples=100, fix={"E": 0.35}, tie={"alpha": "beta"})
+    assert bound.params["E"] == 0.35
+    assert bound.params["alpha"] == bound.params["beta"] == pytest.approx(0.30, abs=0.01)
+    assert bound.intervals["E"] == (0.35, 0.35)
+    assert bound.intervals["alpha"] == bound.intervals["beta"]
+    assert np.ptp(bound.intervals["beta"]) < 0.5 * np.ptp(free.intervals["beta"])
+    assert bound.allocation.N_exponent == pytest.approx(0.5)
+    assert bound.certificate.points_per_parameter == 20
+    assert bound.card["bound"] == {"E": "fixed", "alpha": "= beta"}
+    best = bound.allocate(1e15)
+    at = [bound.predict({"N": best.N * f, "D": best.D / f})[0] for f in (0.9, 1.0, 1.1)]
+    assert at[1] == min(at)
+    assert pickle.loads(pickle.dumps(bound)).params == bound.params
+
+
+@pytest.mark.parametrize("parameter", ["E", "A", "beta"])
+def test_fixed_where_it_would_be_the_fit_is_the_same(table, parameter):
+    free = fit(table, resamples=0)
+    bound = fit(table, resamples=0, fix={parameter: free.params[parameter]})
+    assert bound.objective.value == pytest.approx(free.objective.value, rel=1e-7)
+    for name, value in free.params.items():
+        assert bound.params[name] == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize("law", ["m4", "bnsl1", "kaplan", "repeated", "farseer", "shifted"])
+def test_derivatives_of_every_bound_law_are_those_of_differences(law):
+    rng = np.random.default_rng(1)
+
+    units = Units(dict.fromkeys(LAWS[law].inputs, 3.0), 0.2)
+    of = LAWS[law].bind(units)
+    inputs = {name: rng.normal(0, 0.5, 7) for name in of.inputs}
+    theta = of.starts(inputs, rng.normal(0, 0.2, 7), np.ones(7), 3, rng)
+    outer = dict(zip(of.params, of.unscale(theta, units), strict=True))
+    name = of.params[1]
+    bound = constrained(of, {name: float(outer[name][0])}).bind(units)
+    free = bound.scale({key: value[:1] for key, value in outer.items()}, units)
+    slopes = [np.broadcast_to(row, (1, 7)) for row in bound.evaluate(free, inputs).gradient()]
+    for i in range(len(free)):
+        step = np.eye(len(free))[i][:, None] * 1e-6
+        ends = [bound.evaluate(free + sign * step, inputs).h for sign in (1, -1)]
+        np.testing.assert_allclose(slopes[i], (ends[0] - ends[1]) / 2e-6, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [
+        ({"fix": {"q": 1}}, "no parameter 'q' in the law chinchilla; it has E, A"),
+        ({"fix": {"E": "much"}}, "E fixed at 'much'; wanted a number"),
+        ({"fix": {"E": -1}}, "E fixed at -1, which the law chinchilla does not allow"),
+        ({"fix": {"A": -1}}, "A fixed at -1"),
+        ({"fix": {"alpha": 50}}, "alpha fixed at 50"),
+        ({"fix": {"E": 1}, "tie": {"E": "A"}}, "E bound twice"),
+        ({"tie": {"alpha": "beta", "beta": "alpha"}}, "alpha bound twice"),
+        ({"fix": dict.fromkeys(LAWS["chinchilla"].params, 0.5)}, "every parameter of the law chinchilla bound"),
+        ({"fix": "E=1"}, "wanted fix="),
+    ],
+)
+def test_what_cannot_be_bound_is_named(table, bound, said):
+    with pytest.raises(UserError, match=said):
+        fit(table, resamples=0, **bound)
+
+
+LIMITS = {"E": (0, 2), "A": (0.1, 1e3), "a": (0.05, 2), "B": (0.1, 1e3), "b": (0.05, 2)}
+
+
+def mine():
+    value = lambda p, x: p.E + p.A * x.N**-p.a + p.B * x.D**-p.b  # noqa: E731
+    return own_law("mine", value, params=LIMITS, inputs=["N", "D"], exponents={"a": "N", "b": "D"})
+
+
+def test_a_lambda_is_a_law_that_allocates_and_pickles(table):
+    found = fit(table, mine(), resamples=20)
+    again = pickle.loads(pickle.dumps(found))
+    at = {"N": [1e9], "D": [1e10]}
+    np.testing.assert_array_equal(again.predict(at), found.predict(at))
+    theirs = fit(table, resamples=0).allocate(1e15)
+    assert pytest.approx(theirs.N, rel=0.02) == again.allocate(1e15).N
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda p, x: p.E + x.n, "there is no 'n'; it may use p.E, p.A, p.a, p.B, p.b and x.N, x.D"),
+        (lambda p, x: p.E + nothing, "NameError: name 'nothing' is not defined"),  # noqa: F821
+        (lambda p: 1, "takes 1 positional argument"),
+        (lambda p, x: None, "it returns nothing"),
+        (lambda p, x: np.ones(7), "could not be broadcast"),
+        ("E + A/x", "wanted a function value"),
+    ],
+)
+def test_a_typo_in_a_law_is_said(value, said):
+    with pytest.raises(UserError, match=said):
+        own_law("mine", value, params=LIMITS, inputs=("N", "D"))
+
+
+def test_what_is_no_limit_and_no_exponent_is_said():
+    with pytest.raises(UserError, match="found the limits 3 of E"):
+        own_law("mine", lambda p, x: p.E, params={"E": 3}, inputs="N")
+    with pytest.raises(UserError, match="the exponent 'k'"):
+        own_law("mine", lambda p, x: p.E + x.N, params={"E": (0, 1)}, inputs="N", exponents={"k": "N"})
+    assert own_law("mine", lambda p, x: p.E + x.N, params={"E": (0, 1)}, inputs="N").inputs == ("N",)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"resamples": "100"}, "resamples='100'; wanted a whole number"),
+        ({"level": "a"}, "level='a'; wanted a number between 0 and 1"),
+        ({"delta": "x"}, "delta 'x'; wanted a positive number"),
+        ({"law": lambda p, x: 1}, "a function as the law; wanted a name or a law; make a law of it with own_law"),
+        ({"law": None}, "a NoneType as the law"),
+        ({"where": 5}, "where=5; wanted a condition"),
+        ({"pool": 5}, "found 5; wanted names"),
+        ({"starts": "5"}, "starts='5'"),
+        ({"y": 3}, "no column 3"),
+    ],
+)
+def test_options_of_another_kind_are_said(table, options, said):
+    with pytest.raises(UserError, match=said):
+        fit(table, **options)
+
+
+def test_questions_of_another_kind_are_said(table):
+    found = fit(table, resamples=0)
+    for ask, said in (
+        (lambda: found.predict(5), "found a int; wanted"),
+        (lambda: found.predict({"N": ["a"], "D": [1]}), "no numbers"),
+        (lambda: found.predict({"N": [1, 2], "D": [1, 2, 3]}), "2 of N, 3 of D"),
+        (lambda: found.allocate("1e18"), "C='1e18'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            ask()
+    with pytest.raises(Refusal, match="no closed inverse"):
+        found.reach(1.0)
