@@ -225,21 +225,18 @@ def shown(column: str) -> str:
 
 def parse_fixed(texts: Sequence[str]) -> dict[str, float]:
     """Read E=1.6,alpha=0.34: parameters and numbers."""
-    fixed = {}
-    for name, value in parse_tied(texts).items():
-        try:
-            fixed[name] = float(value)
-        except ValueError:
-            raise UserError(f"found --fix {name}={value}; wanted PARAMETER=NUMBER, such as E=1.6") from None
-    return fixed
+    try:
+        return {name: float(value) for name, value in parse_tied(texts).items()}
+    except ValueError:
+        raise UserError(f"found --fix {','.join(texts)}; wanted PARAMETER=NUMBER, such as E=1.6") from None
 
 
 def parse_tied(texts: Sequence[str]) -> dict[str, str]:
     """Read alpha=beta: pairs of names."""
     pairs = [word.partition("=") for word in words(texts)]
-    bad = ["".join(pair) for pair in pairs if not (pair[0].strip() and pair[2].strip())]
-    if bad:
-        raise UserError(f"found {bad[0]!r}; wanted PARAMETER=VALUE, such as --fix E=1.6 or --tie alpha=beta")
+    for name, equals, value in pairs:
+        if not (name.strip() and value.strip()):
+            raise UserError(f"found {name}{equals}{value}; wanted --fix E=1.6 or --tie alpha=beta")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from analysis.fitting.result import Fit
 from analysis.errors import UserError
+from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.choose import choose, fit_and_judge
 from analysis.laws import Law, constrained, get_law

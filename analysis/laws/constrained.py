@@ -99,7 +99,9 @@ class ConstrainedLaw(Law):
 
     def scale(self, params: Mapping[str, Any], units: Units) -> Array:
         """Turn physical parameters into the free inner vector."""
-        return self.base.scale(self.complete(params), units)[self._free]
+        whole = self.complete(params)
+        values = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in whole.values()))
+        return self.base.scale(dict(zip(whole, values, strict=True)), units)[self._free]
 
     def unscale(self, theta: Array, units: Units) -> Array:
         """Turn free inner vectors into the free physical parameters."""
