@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,12 @@ class RunTable:
     ends: pd.DataFrame
     folder: str | None
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Return the name of each run."""
         return run_names(self.ends)
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """Return the listed columns; the first dozen of a foreign table."""
         found = [name for name in SHOWN if name in self.ends.columns and self.ends[name].notna().any()]
@@ -63,8 +64,12 @@ class RunTable:
 
     def is_number(self, column: str) -> bool:
         """Tell whether a column holds numbers, which stand on the right."""
-        kind = self.ends[column].dtype
-        return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+        return column in self._numbers
+
+    @cached_property
+    def _numbers(self) -> set[str]:
+        kinds = self.ends.dtypes.items()
+        return {str(name) for name, kind in kinds if pd.api.types.is_any_real_numeric_dtype(kind)}
 
     def unit(self, column: str) -> str:
         """Return the unit of a column, empty where it has none."""
@@ -72,13 +77,13 @@ class RunTable:
             return UNITS.get(str(self.ends["metric"].dropna().iloc[0]), "")
         return UNITS.get(column, "")
 
-    @property
+    @cached_property
     def rows(self) -> list[list[str]]:
         """Return the first rows as they are to be read."""
         chosen = self.ends[self.columns].head(MOST_ROWS)
         return [[_written(str(name), value) for name, value in row.items()] for row in chosen.to_dict("records")]
 
-    @property
+    @cached_property
     def more(self) -> int:
         """Return how many rows are not among them."""
         return max(0, len(self.ends) - MOST_ROWS)
