@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.crooked import Valley, doubts, noise_of, scatter_words, unequal
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
-from analysis.table.cells import budgets, cells, scatter
+from analysis.table.cells import budgets, cells
 from analysis.table.columns import as_numbers
 from analysis.table.remarks import remarks_of
 from analysis.table.select import RECIPE
@@ -77,6 +78,12 @@ class IsoFlop:
     level: float
     resamples: int
     warnings: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """Tell whether the curves hold their points: ok, or weak with reasons."""
+        return "weak" if self.reasons else "ok"
 
     @property
     def usable(self) -> tuple[Minimum, ...]:
@@ -94,6 +101,8 @@ class IsoFlop:
             "budgets": [minimum.to_dict() for minimum in self.minima],
             **{name: law.to_dict() if law else None for name, law in laws.items()},
             "n_usable": len(self.usable),
+            "status": self.status,
+            "reasons": list(self.reasons),
             "warnings": list(self.warnings),
         }
 
@@ -124,12 +133,21 @@ def isoflop(
     groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
-    noise = _noise(rows, groups, y, shape)
+    valleys = {budget: _valley(budget, group, y, shape) for budget, group in groups.items()}
+    noise = noise_of(rows, list(valleys.values()), y)
+    wide = unequal(list(valleys.values()))
     rng = np.random.default_rng(seed)
-    found = [_minimum(budget, group, y, shape, noise, resamples, level, rng) for budget, group in groups.items()]
+    found = [
+        _minimum(group, y, valleys[budget], noise * wide.get(budget, 1.0), resamples, level, rng)
+        for budget, group in groups.items()
+    ]
     minima = tuple(minimum for minimum, _ in found)
     draws = [draw for _, draw in found]
     N_law, D_law, y_law = _laws(minima, draws, level)
+    used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
+    reasons = doubts(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
+    reasons += (scatter_words(wide),) if wide else ()
+    said = tuple(f"weak: {reason}" for reason in reasons)
     return IsoFlop(
         y=y,
         shape="chinchilla" if shape else "parabola",
@@ -139,7 +157,8 @@ def isoflop(
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise) else 0,
-        warnings=(*remarks_of(rows), *_short(table), *_warnings(minima, N_law, noise, y)),
+        warnings=(*remarks_of(rows), *_short(table), *said, *_warnings(minima, N_law, noise, y)),
+        reasons=reasons,
     )
 
 
@@ -160,41 +179,30 @@ def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
     return table.assign(**{y: np.exp(moved)}, short=short)
 
 
-def _noise(rows: pd.DataFrame, groups: dict[float, pd.DataFrame], y: str, shape: Shape | None) -> np.ndarray:
-    """Return relative deviations to resample from: of seeds about their means, else of means about the curves."""
-    deviations = scatter(rows, y)
-    if len(deviations) >= 8:
-        return deviations
-    residuals = []
-    for group in groups.values():
-        located = find_minima(np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)[None], shape)
-        n = len(located.fitted_at)
-        if n > 3:
-            means = group[y].to_numpy(float)[located.fitted_at]
-            residuals.append((means / located.fitted - 1) * np.sqrt(n / (n - 3)))
-    return np.concatenate(residuals) if residuals else np.empty(0)
+def _valley(budget: float, group: pd.DataFrame, y: str, shape: Shape | None) -> Valley:
+    """Fit the curve of one budget."""
+    u, means = np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)
+    return Valley(budget, u, means, group["n"].to_numpy(int), find_minima(u, means[None], shape))
 
 
 def _minimum(
-    budget: float,
     group: pd.DataFrame,
     y: str,
-    shape: Shape | None,
+    valley: Valley,
     noise: np.ndarray,
     resamples: int,
     level: float,
     rng: np.random.Generator,
 ) -> tuple[Minimum, np.ndarray]:
-    """Fit one budget; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
+    """Locate one budget's minimum; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
-    u, seeds = np.log(N), group["n"].to_numpy(int)
-    located = find_minima(u, means[None], shape)
+    u, seeds, located, budget = valley.u, valley.seeds, valley.curve, valley.budget
     draws = np.empty(0)
     if resamples and len(noise) and len(np.unique(N)) > 3:
         jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in seeds], axis=1)
         centre = means.copy()
         centre[located.fitted_at] = located.fitted
-        draws = find_minima(u, centre * (1 + jitter), shape).u
+        draws = find_minima(u, centre * (1 + jitter), located.shape).u
     share = float(np.isfinite(draws).mean()) if len(draws) else None
     status, reason = _status(N, means, float(located.u[0]), share)
     ok, best = status == "ok", int(np.argmin(means))

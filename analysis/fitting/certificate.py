@@ -140,6 +140,7 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
     found = [_basin(problem, solution, group) for group in groups]
     per = problem.n / len(theta)
     reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.settled[best]))
+    reasons += problem.law.unseen(theta, problem.inputs)
     certificate = Certificate(
         status="weak" if reasons else "ok",
         reasons=tuple(reasons),

@@ -27,6 +27,10 @@ MANY = 4_000
 """Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
 
 
+MOST_UNSETTLED = 0.5
+"""Share of refits that did not settle above which they say nothing of an interval."""
+
+
 @dataclass(frozen=True)
 class How:
     """How a fit searches and resamples.
@@ -83,10 +87,14 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
             seed=how.seed,
             most=how.most_refitted,
         )
-        samples, unsettled, refitted = drawn.theta, 1 - drawn.settled, drawn.refitted
+        unsettled, refitted = 1 - drawn.settled, drawn.refitted
+        samples = drawn.theta if unsettled <= MOST_UNSETTLED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     if samples is not None:
         certificate = doubt(certificate, problem, spread.inner())
+    elif how.resamples:
+        reason = f"no interval: {percent(unsettled)} of the refits did not settle; take a law with fewer parameters"
+        certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
@@ -196,6 +204,6 @@ def warnings(
         )
     if unsettled is not None and points.n_runs < 10:
         said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")
-    if unsettled is not None and unsettled > 0.01:
+    if unsettled is not None and 0.01 < unsettled <= MOST_UNSETTLED:
         said.append(f"{percent(unsettled)} of the refits did not settle")
     return tuple(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -34,7 +34,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Points:
-    """The rows of one fit: raw inputs and response (n,), the run and the seed each belongs to, a weight."""
+    """The rows of one fit: raw inputs and response (n,), the run and the seed each belongs to, a weight.
+
+    aside: what the table tells of how the runs were conducted (see `analysis.table.conduct.conduct_of`).
+    """
 
     inputs: dict[str, Array]
     y: Array
@@ -47,6 +50,7 @@ class Points:
     y_se: float
     data_hash: str
     remarks: tuple[str, ...] = ()
+    aside: Mapping[str, Array] = field(default_factory=dict)
     mixtures: tuple[Mixture, ...] = ()
 
     @property
@@ -69,12 +73,15 @@ class Points:
         seed = None if self.seed is None else codes(self.seed[mask])
         inputs = {name: x[mask] for name, x in self.inputs.items()}
         parts = {"y": self.y[mask], "run": codes(self.run[mask]), "seed": seed, "weights": self.weights[mask]}
-        return replace(self, inputs=inputs, mixtures=tuple(one.take(mask) for one in self.mixtures), **parts)
+        aside = {name: values[mask] for name, values in self.aside.items()}
+        mixtures = tuple(one.take(mask) for one in self.mixtures)
+        return replace(self, inputs=inputs, mixtures=mixtures, aside=aside, **parts)
 
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
     from analysis.table.columns import as_numbers
+    from analysis.table.conduct import conduct_of
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
     from analysis.table.select import RECIPE, origins, select_rows
@@ -102,6 +109,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         y_se=_median(chosen, f"{y}_se"),
         data_hash=_hash(values, response),
         remarks=remarks_of(chosen, mixed=False),
+        aside=conduct_of(table, chosen, y, selection.run_column),
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
     )
     check(points, law)

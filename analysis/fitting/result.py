@@ -164,6 +164,8 @@ class Fit:
         return json.dumps(self.to_dict(), indent=2)
 
     def _samples(self) -> Array:
+        if self.engine.samples is None and self.card["resamples"]:
+            raise Refusal("found no interval: most refits did not settle; take a law with fewer parameters")
         if self.engine.samples is None:
             raise UserError("found a fit without resamples; wanted some for an interval; fit with resamples=1000")
         return self.engine.samples

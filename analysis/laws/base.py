@@ -116,6 +116,10 @@ class Law:
         """Return the logarithms (R, k) of the law's other inputs at the optimum for N and D (R, k)."""
         return {"D_unique": log_D}
 
+    def unseen(self, theta: Array, inputs: Inputs) -> tuple[str, ...]:
+        """Name what of a fitted inner vector (p,) lies where there are no runs (inputs (n,))."""
+        return ()
+
     def lacks(self, inputs: Mapping[str, Array]) -> str:
         """Say what the inputs (n,) lack that the law is about; empty where nothing."""
         return ""

@@ -11,6 +11,9 @@ import numpy as np
 from analysis.laws.additive import AdditiveLaw, Power, Term
 from analysis.laws.base import COEFFICIENT, FLOOR, Array, Bound, Inputs, Units, between
 
+BEYOND = 3.0
+"""How far outside the data a break is looked for, in log x: 20 times."""
+
 
 @dataclass(frozen=True)
 class BrokenLaw(AdditiveLaw):
@@ -61,14 +64,22 @@ class BrokenLaw(AdditiveLaw):
             outer[5 + 3 * k] = np.exp(theta[5 + 3 * k])
         return outer
 
+    def unseen(self, theta: Array, inputs: Inputs) -> tuple[str, ...]:
+        """Name breaks with fewer than two settings on one side."""
+        x = np.unique(inputs["x"])
+        sides = {k + 1: "below" if d < x[1] else "beyond" for k, d in enumerate(theta[4::3]) if not x[1] <= d <= x[-2]}
+        return tuple(f"the break d{k} lies {side} the data: its other side was not seen" for k, side in sides.items())
+
     def shapes(self, inputs: Inputs, u: Array) -> Array:
-        """Draw breaks over the data's range, sharp and soft, with slopes on either side."""
+        """Draw breaks over the data's range, a fourth of them over a wider one, sharp and soft."""
         x = inputs["x"]
         theta = np.zeros((len(self.params), u.shape[1]))
         theta[2] = between(u[0], 0.01, 1.5)
         for k in range(self.breaks):
             theta[3 + 3 * k] = between(u[1 + 3 * k], 0.02, 1.5) * np.where(np.arange(u.shape[1]) % 3 == 0, -0.5, 1.0)
             theta[4 + 3 * k] = x.min() + (k + u[2 + 3 * k]) / self.breaks * np.ptp(x)
+            wide = x.min() - BEYOND + u[2 + 3 * k] * (np.ptp(x) + 2 * BEYOND)
+            theta[4 + 3 * k] = np.where(np.arange(u.shape[1]) % 4 == 3, wide, theta[4 + 3 * k])
             theta[5 + 3 * k] = np.log(between(u[3 + 3 * k], 0.1, 1.5))
         theta[2] = np.maximum(theta[2], -theta[3::3][: self.breaks].clip(max=0).sum(axis=0) + 0.01)
         return theta

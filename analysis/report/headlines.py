@@ -66,7 +66,7 @@ def _of_minima(group: GroupResults, name: str) -> Iterator[Headline]:
     if found and found.N_law:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
         note = f"{len(found.usable)} of {len(found.minima)} minima"
-        yield Headline(f"best size grows as{name}", f"C<sup>{slope}</sup>", ends, "", note)
+        yield Headline(f"best size grows as{name}", f"C<sup>{slope}</sup>", ends, "weak" if found.reasons else "", note)
 
 
 def _of_joint(group: GroupResults, name: str) -> Iterator[Headline]:

@@ -56,6 +56,8 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
         inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)
     except Refusal:
         return None
+    if inner.engine.samples is None:
+        return None
     return _compare(inner, points.take(~seen), float(distinct[-1] / cut))
 
 

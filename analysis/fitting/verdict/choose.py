@@ -10,8 +10,9 @@ from analysis.fitting.holdout import UNTESTED, candidates, score_laws, size_colu
 from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law
+from analysis.fitting.verdict.conduct import conduct
 from analysis.fitting.verdict.pooling import with_pooling
-from analysis.fitting.verdict.rule import with_verdict
+from analysis.fitting.verdict.rule import with_reasons, with_verdict
 from analysis.laws import Law, get_law
 from analysis.numbers import percent
 
@@ -49,7 +50,7 @@ def fit_and_judge(
 ) -> Fit:
     """Fit one law to the rows of a table and judge it by all that is known. cures: whether to look for one."""
     found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
-    return with_verdict(found, law, settings, cures=cures)
+    return with_verdict(with_reasons(found, conduct(found, law)), law, settings, cures=cures)
 
 
 def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:

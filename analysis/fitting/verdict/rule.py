@@ -62,11 +62,17 @@ def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True
         if verdict.reasons and cures:
             cured = f"; {cure(found, law, settings)}"
             verdict = replace(verdict, reasons=(*verdict.reasons[:-1], verdict.reasons[-1] + cured))
-    warnings = (*found.warnings, *(f"weak fit: {reason}" for reason in verdict.reasons), *verdict.remarks)
-    certificate = replace(found.certificate, supported=verdict.supported)
-    if verdict.reasons:
-        reasons = (*certificate.reasons, *verdict.reasons)
-        certificate = replace(certificate, status="weak", reasons=reasons)
+    judged = with_reasons(found, verdict.reasons)
+    certificate = replace(judged.certificate, supported=verdict.supported)
+    return replace(judged, certificate=certificate, warnings=(*judged.warnings, *verdict.remarks))
+
+
+def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
+    """Weaken a fit's certificate by reasons; as it is without any."""
+    if not reasons:
+        return found
+    certificate = replace(found.certificate, status="weak", reasons=(*found.certificate.reasons, *reasons))
+    warnings = (*found.warnings, *(f"weak fit: {reason}" for reason in reasons))
     return replace(found, certificate=certificate, warnings=warnings)
 
 

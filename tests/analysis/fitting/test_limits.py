@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import analysis.fitting.resample
 from analysis import fit
 from analysis.errors import Refusal, UserError
+from analysis.fitting import solver
 from analysis.fitting.engine import How, fit_points
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
@@ -216,3 +217,23 @@ def test_nonsense_gets_an_answer_or_one_sentence(rows: list[tuple[float, ...]], 
         assert np.isfinite(found.objective.value)
     assert said
     assert "\n" not in said
+
+
+def test_refits_that_do_not_settle_give_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.geomspace(1e3, 1e9, 30)
+    y = (0.3 + 8 * x**-0.3) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
+    monkeypatch.setattr(solver, "MAX_STEPS", 3)
+    found = fit(pd.DataFrame({"D": x, "loss": y}), "saturating", x="D", resamples=20)
+    assert found.intervals == {}
+    assert any(reason.startswith("no interval: 100 % of the refits") for reason in found.certificate.reasons)
+    with pytest.raises(Refusal, match="did not settle"):
+        found.interval({"D": [1e10]})
+
+
+def test_a_break_beyond_the_data_is_found_and_weak() -> None:
+    x = np.geomspace(1e3, 1e7, 40)
+    p = {"E": 0.1, "b": 5.0, "c0": 0.05, "c1": 0.6, "d1": 3e7, "f1": 0.6}
+    y = p["E"] + p["b"] * x ** -p["c0"] * (1 + (x / p["d1"]) ** (1 / p["f1"])) ** (-p["c1"] * p["f1"])
+    found = fit(pd.DataFrame({"D": x, "loss": y}), "bnsl1", x="D", resamples=0)
+    assert found.params["d1"] == pytest.approx(3e7, rel=0.1)
+    assert any("d1 lies beyond the data" in reason for reason in found.certificate.reasons)

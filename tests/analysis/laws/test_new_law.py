@@ -58,7 +58,7 @@ def test_a_new_law_is_drawn_with_its_equation(sweep):
         draw_slices(ax, slice_numbers(slices, "loss", [curve], sweep))
         figure.draw_without_rendering()
     [said] = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert said == f"{equation(found, 'D')}  {curve.interval}"
+    assert said == f"{equation(found, 'D')}  {curve.interval}  (weak)"
     low, high = found.intervals["tau"]
     assert as_html(equation(found, "D")) == "L = 0.4 + 9 log(D)<sup>−1.300</sup>"
     assert curve.interval == interval((-high, -low), exponent)

@@ -1,0 +1,137 @@
+"""Whether valleys are what is fitted to them: kinks, flat floors, minima above measured losses, unequal scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.estimates.valley import Valleys
+from analysis.fitting.verdict.misfit import tail
+from analysis.numbers import flops, percent
+from analysis.table.cells import scatter
+
+UNLIKELY = 0.01
+"""p value below which what is left beside the curves is no noise."""
+DEEP = 0.03
+"""Share of a valley's depth that its points miss a curve by, in a way they share, from which it is another curve."""
+FEWEST = 4
+"""Degrees of freedom below which nothing is said."""
+ABOVE = 3.0
+"""Standard errors of a mean by which a curve's minimum lies above the lowest mean, from which it is none."""
+LEAST = 1e-3
+"""Share of y below which that matters to nobody."""
+
+
+@dataclass(frozen=True)
+class Valley:
+    """One budget's points (k,) near its minimum: log N, mean y, seeds; and the curve through them."""
+
+    budget: float
+    u: np.ndarray
+    means: np.ndarray
+    seeds: np.ndarray
+    curve: Valleys
+
+    @property
+    def rest(self) -> np.ndarray:
+        """Return what the curve leaves of the points it was fitted to, as shares of y."""
+        return self.means[self.curve.fitted_at] / self.curve.fitted - 1
+
+    @property
+    def freedom(self) -> int:
+        """Return the degrees of freedom of that."""
+        return len(self.curve.fitted_at) - 3
+
+
+def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarray:
+    """Return relative deviations to resample from: of seeds about their means, else of means about the curves."""
+    deviations = scatter(rows, y)
+    if len(deviations) >= 8:
+        return deviations
+    spare = [one for one in valleys if one.freedom > 0]
+    residuals = [one.rest * np.sqrt(len(one.rest) / one.freedom) for one in spare]
+    return np.concatenate(residuals) if residuals else np.empty(0)
+
+
+def doubts(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:
+    """Return a sentence, with a cure, for each way in which the curves do not hold their points.
+
+    noise: standard deviation of one run, as a share of y.
+    """
+    return (*_bent(valleys), *_above(valleys, noise))
+
+
+def unequal(valleys: Sequence[Valley]) -> dict[float, float]:
+    """Return the budgets that scatter about their curve more than the others do, with how many times more."""
+    squares = np.array([float((one.rest**2).sum()) for one in valleys])
+    freedom = np.array([one.freedom for one in valleys])
+    found = {}
+    for i, one in enumerate(valleys):
+        own, others = freedom[i], int(freedom.sum() - freedom[i])
+        if own < 1 or others < FEWEST:
+            continue
+        rest = (squares.sum() - squares[i]) / others
+        F = squares[i] / own / max(rest, 1e-300)
+        if tail(F, own, others) * len(valleys) < UNLIKELY and F > 1:
+            found[one.budget] = float(np.sqrt(F))
+    return found
+
+
+def scatter_words(found: dict[float, float]) -> str:
+    """Say which budgets scatter more than the others."""
+    listed = ", ".join(f"{flops(budget)} FLOPs ({times:.1f}×)" for budget, times in found.items())
+    return f"budgets scatter unequally about their curves: {listed}; more sizes near their minimum would tell why"
+
+
+def _bent(valleys: Sequence[Valley]) -> list[str]:
+    """Test shapes that valleys share beside their curves: a kink at the lowest size, a flat floor about the minimum."""
+    usable = [one for one in valleys if one.freedom > 0 and np.isfinite(one.curve.u[0])]
+    spare = sum(one.freedom for one in usable) - 2
+    if spare < FEWEST:
+        return []
+    by_lowest = _shared(usable, [float(one.u[np.argmin(one.means)]) for one in usable], spare)
+    by_minimum = _shared(usable, [float(one.curve.u[0]) for one in usable], spare)
+    p, size = min(by_lowest, by_minimum)
+    if size < DEEP or 2 * p > UNLIKELY:
+        return []
+    return [
+        f"the valleys are no parabolas: their points share a kink or a flat floor of {percent(size)} of their depth; "
+        "sizes closer to each minimum, or a law of N and D, would find it"
+    ]
+
+
+def _shared(valleys: Sequence[Valley], centres: Sequence[float], spare: int) -> tuple[float, float]:
+    """Fit one kink and one floor about these centres to all that the curves leave: p, and its share of the depth."""
+    rests, shapes = [], []
+    for one, centre in zip(valleys, centres, strict=True):
+        at = one.curve.fitted_at
+        v = (one.u[at] - centre) / np.ptp(one.u[at])
+        depth = max(float(np.ptp(one.curve.fitted / one.curve.fitted.min())), 1e-12)
+        basis = np.stack([np.ones_like(v), v, v**2], axis=1)
+        own = np.stack([one.rest / depth, np.abs(v), v**4], axis=1)
+        own = own - basis @ np.linalg.lstsq(basis, own, rcond=None)[0]
+        rests.append(own[:, 0])
+        shapes.append(own[:, 1:])
+    rest, shape = np.concatenate(rests), np.concatenate(shapes)
+    shared = shape @ np.linalg.lstsq(shape, rest, rcond=None)[0]
+    left = max(float(((rest - shared) ** 2).sum()), 1e-300) / spare
+    return tail(float((shared**2).sum()) / 2 / left, 2, spare), float(np.sqrt((shared**2).mean()))
+
+
+def _above(valleys: Sequence[Valley], noise: float) -> list[str]:
+    high = []
+    for one in valleys:
+        lowest = int(np.argmin(one.means))
+        gap = float(one.curve.y[0] / one.means[lowest] - 1)
+        if gap > max(LEAST, ABOVE * noise / np.sqrt(one.seeds[lowest])):
+            high.append(one.budget)
+    if len(high) <= len(valleys) / 3:
+        return []
+    listed = ", ".join(flops(budget) for budget in high)
+    return [
+        f"the minimum of the curve lies above a measured mean at {len(high)} of {len(valleys)} budgets ({listed} "
+        "FLOPs): the valley is sharper than the curve; sizes closer to each minimum would find it"
+    ]

@@ -1,0 +1,131 @@
+"""What the conduct of its runs says of a law: few steps, runs that still fall, chance, repeats, rates, grid edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from analysis.fitting.points import Points
+from analysis.fitting.result import Fit
+from analysis.fitting.seeds import cells
+from analysis.laws import Law
+from analysis.laws.base import Array
+from analysis.numbers import number, percent
+
+FEW_STEPS = 100
+"""Steps below which a run has mostly seen the start of its training."""
+MANY = 1 / 3
+"""Share of the runs, or of the largest third of them, from which a fault of theirs is the law's."""
+STEEP, STEEPER = 0.3, 2.0
+"""A run still falls steeply where its last slope is beyond both: -d log y / d log D, and times the law's own there."""
+AT_CHANCE = 0.95
+"""Share of the loss of the constant predictor from which a run has hardly learnt."""
+REPEATED = 4.0
+"""Epochs up to which repeated examples are nearly as good as new ones (Muennighoff et al. 2023, section 6)."""
+OFF = 0.01
+"""Loss above that of the best rate of a setting from which a run's rate is off."""
+PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
+"""Laws that know of a start at chance."""
+FEWEST_BUDGETS = 3
+
+
+def conduct(found: Fit, law: Law) -> tuple[str, ...]:
+    """Return a sentence, with its cure, for each way in which the runs do not carry the law."""
+    points = found.engine.points
+    with np.errstate(all="ignore"):
+        return (*_of_runs(found, law, points), *_of_rates(points), *_of_grid(found, law))
+
+
+def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
+    aside, large = points.aside, _largest(points)
+    if "steps" in aside and _many(few := aside["steps"] < FEW_STEPS, large):
+        least = number(float(np.nanmin(aside["steps"])))
+        yield (
+            f"{_share(few)} took fewer than {FEW_STEPS} steps (as few as {least}), which shows the start of training; "
+            "smaller batches or more examples would cure it"
+        )
+    if "slope" in aside and _many(steep := aside["slope"] < -np.maximum(STEEP, STEEPER * _own_slope(found)), large):
+        slope = number(float(np.nanmedian(aside["slope"][steep])), 2)
+        yield (
+            f"{_share(steep)} still fell steeply at their end (as D^{slope}): undertrained; longer runs, or higher "
+            "rates, would cure it"
+        )
+    if "chance" in aside and found.y == "loss" and law.name not in PLATEAU:
+        near = points.y > AT_CHANCE * aside["chance"]
+        if near.mean() >= MANY:
+            yield f"{_share(near)} hardly left chance; m4 or bnsl1 know of such a start, or leave them out with --where"
+    if "epochs" in aside and law.joint and _many(repeated := aside["epochs"] > REPEATED, large):
+        most = number(float(np.nanmax(aside["epochs"])), 3)
+        yield (
+            f"{_share(repeated)} repeat their examples more than {number(REPEATED)} times (up to {most}), of which "
+            f"{law.name} knows nothing; repeated, or overfit, does"
+        )
+
+
+def _of_rates(points: Points) -> Iterator[str]:
+    """Look at settings that were run at several rates: is the best one inside, and are the others left out?"""
+    if "rate" not in points.aside:
+        return
+    rate, cell = points.aside["rate"], cells(points)
+    edge, off, several = 0, np.zeros(points.n, dtype=bool), 0
+    for one in range(int(cell.max()) + 1):
+        rows = np.flatnonzero((cell == one) & np.isfinite(rate))
+        rates = np.unique(rate[rows])
+        if len(rates) < 2:
+            continue
+        means = np.array([points.y[rows[rate[rows] == value]].mean() for value in rates])
+        several += 1
+        edge += int(np.argmin(means) in (0, len(rates) - 1))
+        off[rows] = (means > means.min() * (1 + OFF))[np.searchsorted(rates, rate[rows])]
+    if several and off.mean() > MANY / 2:
+        yield f"{_share(off)} had a rate known to cost more than {percent(OFF)}; keep each setting's best rate"
+    if several >= FEWEST_BUDGETS and edge > several / 2:
+        yield f"the best rate is the smallest or largest tried at {edge} of {several} settings; try rates beyond it"
+
+
+def _of_grid(found: Fit, law: Law) -> Iterator[str]:
+    """Look at each budget's sizes: does the law's own optimum lie among them?"""
+    points = found.engine.points
+    if not (law.joint and found.allocation):
+        return
+    N, size = points.inputs["N"], np.log2(points.inputs["N"]) + np.log2(points.inputs["D"])
+    octave = np.floor(size - size.min() + 1e-9).astype(int)
+    budgets = [octave == one for one in np.unique(octave) if len(np.unique(N[octave == one])) >= FEWEST_BUDGETS]
+    if len(budgets) < FEWEST_BUDGETS:
+        return
+    middle = 2.0 ** np.array([size[rows].mean() for rows in budgets])
+    best = found.split(middle * found.allocation.flops_per_nd)[0]
+    small = [bool(optimum < N[rows].min()) for optimum, rows in zip(best, budgets, strict=True)]
+    large = [bool(optimum > N[rows].max()) for optimum, rows in zip(best, budgets, strict=True)]
+    outside = sum(small) + sum(large)
+    if outside > 2 / 3 * len(budgets):
+        yield (
+            f"the optimal N lies outside the sizes run at {outside} of {len(budgets)} budgets; "
+            f"{'smaller' if sum(small) > sum(large) else 'larger'} models would bracket it"
+        )
+
+
+def _own_slope(found: Fit) -> Array | float:
+    """Return minus the law's own d log y / d log D at the runs; 0 where it is not a law of D."""
+    points = found.engine.points
+    name = next((name for name, column in points.columns.items() if column == "D"), None)
+    if name is None:
+        return 0.0
+    at = {column: points.inputs[one] for one, column in points.columns.items()}
+    return -found.exponents(at)[points.columns[name]]
+
+
+def _largest(points: Points) -> Array:
+    """Return which rows are among the largest third, by the product of the inputs."""
+    size = np.sum([np.log(x) for name, x in points.inputs.items() if name != "D_unique"], axis=0)
+    return size >= np.quantile(size, 2 / 3)
+
+
+def _many(fault: Array, large: Array) -> bool:
+    """Tell whether so many rows, or so many of the large ones, have a fault that it is the law's."""
+    return bool(fault.mean() >= MANY or fault[large].mean() >= 1 / 2)
+
+
+def _share(rows: Array) -> str:
+    return f"{int(rows.sum())} of {len(rows)} runs"

@@ -1,0 +1,61 @@
+"""How runs were conducted: columns beside a law's inputs that tell whether their losses can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.table.select import as_bool
+
+NAMES = {
+    "steps": ("run_steps", "steps", "train_steps", "num_steps", "iterations"),
+    "rate": ("lr", "learning_rate"),
+    "chance": ("chance",),
+}
+"""What is looked for, and the columns that hold it, the first there is."""
+SPAN = 1.25
+"""Least D at a run's end over that of the milestone that its last slope is measured from."""
+
+
+def conduct_of(
+    table: pd.DataFrame, chosen: pd.DataFrame, y: str, run_column: str | None = None
+) -> dict[str, np.ndarray]:
+    """Return what a table tells of the chosen rows (n,): steps, rate, chance, epochs, slope; NaN where it says nothing.
+
+    slope: d log y / d log D over a run's last milestones, of runs at a constant rate.
+    """
+    found = {}
+    for what, names in NAMES.items():
+        column = next((name for name in names if name in chosen.columns), None)
+        if column:
+            found[what] = _positive(chosen[column])
+    if {"D", "D_unique"} <= set(chosen.columns):
+        found["epochs"] = _positive(chosen["D"]) / _positive(chosen["D_unique"])
+    name = run_column or "run_id"
+    if name in table.columns and "D" in table.columns and len(table) > len(chosen):
+        slopes = last_slopes(table, y, name)
+        found["slope"] = chosen[name].map(slopes).to_numpy(dtype=float)
+    return {what: values for what, values in found.items() if np.isfinite(values).any()}
+
+
+def last_slopes(table: pd.DataFrame, y: str, run: str) -> dict[Any, float]:
+    """Return d log y / d log D over the last milestones of each run at a constant rate."""
+    rows = table[[run, "D", y]].assign(D=_positive(table["D"]), y=_positive(table[y]))
+    if "schedule" in table.columns:
+        rows = rows[table["schedule"].astype(str).str.match(r"constant\b")]
+    if "final" in table.columns:
+        rows = rows[rows[run].isin(table.loc[as_bool(table["final"]), run])]
+    slopes: dict[Any, float] = {}
+    for one, points in rows.dropna(subset=["D", "y"]).sort_values("D").groupby(run, sort=False):
+        D, loss = points["D"].to_numpy(), points["y"].to_numpy()
+        before = np.flatnonzero(D[-1] >= D * SPAN)
+        if len(before) > 1:
+            slopes[one] = float(np.log(loss[-1] / loss[before[-1]]) / np.log(D[-1] / D[before[-1]]))
+    return slopes
+
+
+def _positive(column: pd.Series) -> np.ndarray:
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return np.where(values > 0, values, np.nan)

@@ -1,0 +1,73 @@
+"""What is known of how runs were conducted weakens a law, with a cure, and ordinary conduct does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit
+
+
+def grid(seed: int = 0, seeds: int = 1) -> pd.DataFrame:
+    N, D = (
+        np.repeat(axis.ravel(), seeds) for axis in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 3e10, 6))
+    )
+    table = pd.DataFrame({"N": N, "D": D, "D_unique": D, "steps": D / 1e5, "chance": 12.0})
+    table["lr"] = 3e-3 * (N / 1e6) ** -0.3
+    return noisy(table, 1.7 + 400 * N**-0.34 + 900 * D**-0.28, seed)
+
+
+def noisy(table: pd.DataFrame, loss: np.ndarray, seed: int = 0) -> pd.DataFrame:
+    return table.assign(loss=loss * np.exp(0.004 * np.random.default_rng(seed).standard_normal(len(table))))
+
+
+def tried(table: pd.DataFrame, best: float) -> pd.DataFrame:
+    """Run each setting at five rates, of which `best` times the middle one is the best."""
+    many = table.loc[table.index.repeat(5)].reset_index(drop=True)
+    times = 2.0 ** (np.arange(len(many)) % 5 - 2)
+    return many.assign(lr=many.lr * times, loss=many.loss * (1 + 0.02 * np.log2(times / best) ** 2))
+
+
+def with_milestones(table: pd.DataFrame, slope: float) -> pd.DataFrame:
+    """Add two milestones to each run, from which the loss fell as D^slope."""
+    runs = table.assign(run_id=[f"r{i}" for i in range(len(table))], final=True, schedule="constant")
+    parts = [runs.assign(D=runs.D * s, loss=runs.loss * s**slope, final=s == 1) for s in (0.25, 0.5, 1.0)]
+    return pd.concat(parts, ignore_index=True)
+
+
+KINDS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "few steps": (lambda t: t.assign(steps=31), "fewer than 100 steps"),
+    "few steps of the large": (lambda t: t.assign(steps=np.where(t.N > 1e8, 40, 4e4)), "fewer than 100 steps"),
+    "still falling": (lambda t: with_milestones(t, -0.6), "still fell steeply"),
+    "near chance": (lambda t: t.assign(chance=np.where(t.N < 1e7, t.loss, 12.0)), "hardly left chance"),
+    "repeats": (lambda t: t.assign(D_unique=np.minimum(t.D, 1e9)), "repeated, or overfit, does"),
+    "rates pooled": (lambda t: tried(t, 1.0), "keep each setting's best rate"),
+    "rates at the edge": (lambda t: tried(t, 8.0), "try rates beyond it"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_conduct_that_is_known_weakens_a_law_with_its_cure(kind: str) -> None:
+    spoil, said = KINDS[kind]
+    found = fit(spoil(grid()), resamples=0, starts=8, pool=["lr"])
+    assert found.certificate.status == "weak"
+    assert any(said in reason for reason in found.certificate.reasons)
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t, lambda t: with_milestones(t, -0.1)], ids=["final", "milestones"])
+def test_ordinary_conduct_weakens_nothing(spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    for seed in range(3):
+        assert fit(spoil(grid(seed)), resamples=0, starts=8).certificate.reasons == ()
+
+
+def test_an_optimum_outside_every_budget_is_named() -> None:
+    C = np.repeat(np.geomspace(1e16, 1e20, 6), 6)
+    best = 0.3 * (C / 6) ** 0.46
+    N = best * np.tile(np.geomspace(20, 400, 6), 6)
+    table = pd.DataFrame({"N": N, "D": C / 6 / N})
+    loss = 1.7 + 400 * N**-0.34 + 900 * table.D.to_numpy() ** -0.28
+    reasons = fit(noisy(table, loss), resamples=0, starts=8).certificate.reasons
+    assert any("smaller models would bracket it" in reason for reason in reasons)
