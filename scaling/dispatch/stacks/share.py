@@ -9,7 +9,6 @@ from scaling.dispatch.queue import Entry
 from scaling.dispatch.task import Task
 
 LOOKED_AT = 1_024  # runs whose records are looked for, at each stack
-SLACK = 1.001  # of rounding
 
 
 def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
@@ -22,20 +21,17 @@ def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
     left = [entry for entry in rest[:LOOKED_AT] if not task.folder.run(entry.run_id).record.exists()]
     same = [entry for entry in left if entry.stack_key == leader.stack_key]
     free = [entry for entry in same if not task.folder.run(entry.run_id).claim.exists()]
-    parts = _parts(free or same, sum(map(_work, left)) / max(1, task.workers))
+    parts = _parts(free or same, sum(map(_work, left)) / max(1, task.workers) or 1.0)
     return parts[_number(task) % len(parts)] if parts else []
 
 
 def _parts(entries: Sequence[Entry], work: float) -> list[list[Entry]]:
-    """Cut a queue into parts of at most so much work, or of one run."""
-    parts, held = list[list[Entry]](), 0.0
+    """Cut a queue into parts of about so much work, each of one run at least."""
+    parts, before = dict[int, list[Entry]](), 0.0
     for entry in entries:
-        held += _work(entry)
-        if not parts or held > work * SLACK:
-            parts.append([])
-            held = _work(entry)
-        parts[-1].append(entry)
-    return parts
+        parts.setdefault(int((before + _work(entry) / 2) / work), []).append(entry)
+        before += _work(entry)
+    return list(parts.values())
 
 
 def _work(entry: Entry) -> float:
@@ -44,6 +40,6 @@ def _work(entry: Entry) -> float:
 
 
 def _number(task: Task) -> int:
-    """Return a number that differs between workers: that of its name, or one made of its job."""
-    digits = "".join(filter(str.isdigit, task.name))
-    return int(digits) if digits else zlib.crc32(task.job.encode())
+    """Return a number that differs between workers: of its name, of its job in an array, or made of the job."""
+    digits = "".join(filter(str.isdigit, task.name)) or task.job.partition("_")[2]
+    return int(digits) if digits.isdigit() else zlib.crc32(task.job.encode())
