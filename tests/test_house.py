@@ -35,7 +35,7 @@ FLOORS = {
         ["tune", "live"],
         ["commands"],
         ["cli"],
-        ["__main__"],
+        ["__main__", "analysis"],
     ],
     "analysis": [
         ["errors", "numbers", "wording"],
@@ -44,6 +44,7 @@ FLOORS = {
         ["estimates"],
         ["figures"],
         ["report"],
+        ["verbs"],
         ["options", "terminal"],
         ["commands"],
         ["cli"],
@@ -57,6 +58,20 @@ FOREIGN = ("torch", "hydra", "omegaconf", "submitit", "optuna", "scaling")  # th
 PUBLIC = {  # what documents tell users to import, and what configs and old records name
     "analysis": ["Fit", "fit", "load_table"],
     "analysis.laws": ["own_law"],
+    "scaling.analysis": [
+        *(
+            "ApproachComparison",
+            "Backtest",
+            "Fit",
+            "Forecast",
+            "Frontier",
+            "IsoFlop",
+            "allocate",
+            "backtest",
+            "columns",
+        ),
+        *("fit", "fit_frontier", "forecast", "frontier", "isoflop", "load_table", "own_law", "plot", "report"),
+    ],
     "scaling.accounting": ["Counts", "Layer", "count", "dense", "norm", "closed_form_C", "paper_C"],
     "scaling.config": ["part"],
     "scaling.data.base": ["Arrays", "DataSet", "Splits"],
@@ -175,7 +190,8 @@ def test_imports_go_down():
 
 
 def test_the_packages_meet_only_in_files():
-    """Analysis imports nothing of the training side, which imports only the errors of analysis, to say them."""
+    """Analysis imports nothing of the training side, which imports the errors of analysis, to say them, and its verbs,
+    to hand them on lazily."""
     foreign = {
         f"{name} imports {other}"
         for name, tree in trees().items()
@@ -184,7 +200,7 @@ def test_the_packages_meet_only_in_files():
     }
     assert foreign == set()
     across = {name for name, others in graph().items() for other in others if name[:8] != other[:8]}
-    assert across == {"scaling.__main__"}
+    assert across == {"scaling.__main__", "scaling.analysis"}
 
 
 def test_folders_and_files_stay_small():
@@ -225,6 +241,29 @@ def test_documented_names_stay(module):
 
 def test_analysis_exports_what_is_pinned():
     assert import_module("analysis").__all__ == PUBLIC["analysis"]
+
+
+def test_the_verbs_are_those_of_the_analysis():
+    names = import_module("scaling.analysis").__all__
+    assert names == PUBLIC["scaling.analysis"] == import_module("analysis.verbs").__all__
+
+
+def test_no_exported_name_is_that_of_a_module_beside_it():
+    """`from package import name` gives the function or the module, whichever was loaded last."""
+    exported = {*PUBLIC, *(name for name in MODULES if name.endswith("__init__"))}
+    clashes = []
+    for name in exported:
+        package = name.removesuffix(".__init__")
+        found = import_module(package)
+        names = {*getattr(found, "__all__", ()), *PUBLIC.get(package, ())}
+        clashes += [
+            f"{package}.{one}" for one in names if {f"{package}.{one}", f"{package}.{one}.__init__"} & set(MODULES)
+        ]
+    assert clashes == []
+
+
+def test_both_packages_say_that_they_are_typed():
+    assert [(ROOT / package / "py.typed").is_file() for package in PACKAGES] == [True, True]
 
 
 def test_every_class_that_a_config_names_is_written_down_under_the_same_name():

@@ -15,6 +15,7 @@ from analysis.fitting.allocation import Allocation, Optimum, log_loss, optimal_n
 from analysis.fitting.certificate import Certificate
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
+from analysis.fitting.shown.shown import Shown
 from analysis.laws.base import Array
 from analysis.numbers import number
 
@@ -56,9 +57,9 @@ class Engine:
     residuals: Array
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted law with its intervals and its certificate."""
+@dataclass(frozen=True, repr=False)
+class Fit(Shown):
+    """A fitted law with its intervals and its certificate; how it shows itself stands in `Shown`."""
 
     law: str
     y: str

@@ -9,8 +9,8 @@ from pathlib import Path
 from analysis.errors import UserError
 from analysis.laws.base import Law
 from analysis.laws.bent import M3, M4
+from analysis.laws.bound import constrained
 from analysis.laws.broken import BNSL1, BNSL2
-from analysis.laws.constrained import constrained
 from analysis.laws.coupled import COUPLED
 from analysis.laws.custom import own_law
 from analysis.laws.farseer import FARSEER

@@ -33,6 +33,7 @@ def test_kinds_that_do_not_differ_are_pooled_and_said():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_kinds_that_move_an_exponent_are_refused_unless_pooled():
     runs = table()
     kind = kinds(runs, large=True)
@@ -69,6 +70,7 @@ def test_a_rate_beside_the_size_is_weighed():
         fit(runs.assign(lr=lr, loss=runs["loss"] * np.exp(0.03 * far**2)), resamples=0)
 
 
+@pytest.mark.slow
 def test_milestones_under_a_run_s_name_widen_the_intervals():
     rng = np.random.default_rng(3)
     N = np.repeat(np.geomspace(1e5, 1e8, 12), 8)

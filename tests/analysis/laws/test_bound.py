@@ -42,6 +42,7 @@ def test_what_is_known_narrows_the_rest(table):
     assert pickle.loads(pickle.dumps(bound)).params == bound.params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameter", ["E", "A", "beta"])
 def test_fixed_where_it_would_be_the_fit_is_the_same(table, parameter):
     free = fit(table, resamples=0)
@@ -97,6 +98,7 @@ def mine():
     return own_law("mine", value, params=LIMITS, inputs=["N", "D"], exponents={"a": "N", "b": "D"})
 
 
+@pytest.mark.slow
 def test_a_lambda_is_a_law_that_allocates_and_pickles(table):
     found = fit(table, mine(), resamples=20)
     again = pickle.loads(pickle.dumps(found))

@@ -1,0 +1,171 @@
+"""The verbs of the command line as functions of a table: for notebooks, exported by scaling.analysis.
+
+A table is a DataFrame, or the path of a results folder or of a file. Each function takes the options that choose rows,
+as `fit` does: where, pool, keep, task, rows, run_column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from analysis.errors import UserError
+from analysis.estimates.allocate import ApproachComparison, shape_of
+from analysis.estimates.allocate import allocate as allocate_rows
+from analysis.estimates.backtest import Backtest, backtest
+from analysis.estimates.forecast import Forecast, forecast
+from analysis.estimates.frontier import Frontier
+from analysis.estimates.frontier import frontier as frontier_of_rows
+from analysis.estimates.frontier_law import fit_frontier
+from analysis.estimates.isoflop import IsoFlop
+from analysis.estimates.isoflop import isoflop as isoflop_of_rows
+from analysis.estimates.selected import fit_selected
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Fit
+from analysis.laws import own_law
+from analysis.table.read import derive_column, load_table, rename_columns
+from analysis.table.select import select_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from analysis.report.page import Report
+
+__all__ = [
+    "ApproachComparison",
+    "Backtest",
+    "Fit",
+    "Forecast",
+    "Frontier",
+    "IsoFlop",
+    "allocate",
+    "backtest",
+    "columns",
+    "fit",
+    "fit_frontier",
+    "forecast",
+    "frontier",
+    "isoflop",
+    "load_table",
+    "own_law",
+    "plot",
+    "report",
+]
+
+
+def columns(table: pd.DataFrame | str | Path, derive: Sequence[str] = (), **names: str) -> pd.DataFrame:
+    """Return a table with columns named and computed: columns(t, N="Model Size", derive=["D = C/(6*N)"])."""
+    frame = load_table(rename_columns(load_table(table), names))
+    for assignment in (derive,) if isinstance(derive, str) else derive:
+        frame = derive_column(frame, assignment)
+    return frame
+
+
+def frontier(
+    table: pd.DataFrame | str | Path,
+    *,
+    y: str = "loss",
+    x: str = "C",
+    rule: Literal["envelope", "pareto", "hull"] = "envelope",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    **selection: Any,
+) -> Frontier:
+    """Find the runs that are best for what they spend (x); `fit_frontier(found, "power")` is the law through them.
+
+    Raises `Refusal` where fewer than three points are on it.
+    """
+    rows = _rows(table, y, selection)
+    return frontier_of_rows(rows, y=y, x=x, rule=rule, resamples=resamples, level=level, seed=seed)
+
+
+def isoflop(
+    table: pd.DataFrame | str | Path,
+    *,
+    y: str = "loss",
+    shape: Literal["parabola", "chinchilla"] = "parabola",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    **selection: Any,
+) -> IsoFlop:
+    """Find the best size at each compute budget, and the law N*(C) through those that are bracketed.
+
+    Raises `Refusal` where C does not fall into budgets of several sizes.
+    """
+    if shape not in ("parabola", "chinchilla"):
+        raise UserError(f"found shape={shape!r}; wanted parabola or chinchilla")
+    rows = _rows(table, y, selection)
+    of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
+    return isoflop_of_rows(rows, y=y, shape=of_law, resamples=resamples, level=level, seed=seed)
+
+
+def allocate(
+    table: pd.DataFrame | str | Path,
+    *,
+    at: float | Sequence[float] = (),
+    y: str = "loss",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    **selection: Any,
+) -> ApproachComparison:
+    """Say how to split compute between N and D: three approaches side by side, and whether they agree.
+
+    at: target C in FLOPs. An approach that cannot say is refused with its reason.
+    """
+    targets = tuple(at) if isinstance(at, Sequence) else (at,)
+    frame = load_table(table)
+    rows = _rows(frame, y, {**selection, "rows": "final"})
+    milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
+    how = {"resamples": resamples, "level": level, "seed": seed}
+    return allocate_rows(rows, y=y, at=targets, milestones=milestones, **how)  # type: ignore[arg-type]
+
+
+def report(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    tasks: Sequence[str] = (),
+    figures: bool = False,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Write the report of a results folder or of a table's file; `Report.page` is its path.
+
+    out: another folder. figures: save each figure too. say: is told what is being done.
+    """
+    from analysis.report.law_results import Resampling
+    from analysis.report.page import write_report
+
+    return write_report(
+        source, out=out, tasks=tasks, figures=figures, say=say, resampling=Resampling(resamples, level, seed)
+    )
+
+
+def plot(found: Fit | Frontier | IsoFlop, ax: Axes | None = None) -> Axes:
+    """Draw what was found, on new axes unless some are given: a fit, a frontier or isoFLOP valleys."""
+    from analysis.figures import fitted
+
+    drawn: Mapping[type, Callable[[Any, Axes | None], Axes]] = {
+        Fit: fitted.plot_fit,
+        Frontier: fitted.plot_frontier,
+        IsoFlop: fitted.plot_isoflop,
+    }
+    for kind, draw in drawn.items():
+        if isinstance(found, kind):
+            return draw(found, ax)
+    raise UserError(f"found a {type(found).__name__}; wanted a {', '.join(kind.__name__ for kind in drawn)} to draw")
+
+
+def _rows(table: pd.DataFrame | str | Path, y: str, selection: Mapping[str, Any]) -> pd.DataFrame:
+    known = ("rows", "where", "pool", "keep", "task", "run_column")
+    unknown = [name for name in selection if name not in known]
+    if unknown:
+        raise UserError(f"found the option {unknown[0]!r}; wanted some of {', '.join(known)}")
+    return select_rows(load_table(table), y=y, **selection)[0]

@@ -1,0 +1,66 @@
+"""The analysis for notebooks: every verb that reads a table, as a function; the documented import.
+
+    from scaling.analysis import fit, frontier, load_table
+
+Beside the command line it is the one place of `scaling` that knows the package `analysis`, whose own name a folder in a
+user's project may have. Nothing is loaded before it is used, and never torch or Hydra.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.verbs import ApproachComparison as ApproachComparison
+    from analysis.verbs import Backtest as Backtest
+    from analysis.verbs import Fit as Fit
+    from analysis.verbs import Forecast as Forecast
+    from analysis.verbs import Frontier as Frontier
+    from analysis.verbs import IsoFlop as IsoFlop
+    from analysis.verbs import allocate as allocate
+    from analysis.verbs import backtest as backtest
+    from analysis.verbs import columns as columns
+    from analysis.verbs import fit as fit
+    from analysis.verbs import fit_frontier as fit_frontier
+    from analysis.verbs import forecast as forecast
+    from analysis.verbs import frontier as frontier
+    from analysis.verbs import isoflop as isoflop
+    from analysis.verbs import load_table as load_table
+    from analysis.verbs import own_law as own_law
+    from analysis.verbs import plot as plot
+    from analysis.verbs import report as report
+
+__all__ = [
+    "ApproachComparison",
+    "Backtest",
+    "Fit",
+    "Forecast",
+    "Frontier",
+    "IsoFlop",
+    "allocate",
+    "backtest",
+    "columns",
+    "fit",
+    "fit_frontier",
+    "forecast",
+    "frontier",
+    "isoflop",
+    "load_table",
+    "own_law",
+    "plot",
+    "report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module 'scaling.analysis' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    return getattr(import_module("analysis.verbs"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what there is, for completion."""
+    return list(__all__)

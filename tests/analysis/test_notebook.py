@@ -1,0 +1,153 @@
+"""A fit in a notebook, and docs/notebook.md line by line."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import UserError
+from scaling.analysis import allocate, backtest, columns, fit, forecast, frontier, isoflop, plot
+from tests.analysis import worlds
+from tests.analysis.worlds import World, write_results
+
+PAGE = Path(__file__).parents[2] / "docs" / "notebook.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def drawn_in_memory():
+    with mpl.rc_context({"backend": "Agg"}):
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def law():
+    return fit(worlds.small(), resamples=100, fix={"E": 0.35})
+
+
+@pytest.mark.slow
+def test_the_page_works_line_by_line(tmp_path, monkeypatch):
+    write_results(worlds.small(), tmp_path, "quickstart")
+    world, rng = World(), np.random.default_rng(0)
+    N, D = np.exp(rng.uniform(13, 20, 60)), np.exp(rng.uniform(18, 25, 60))
+    loss = world.loss(N, D) * np.exp(0.002 * rng.standard_normal(60))
+    theirs = pd.DataFrame({"Model Size": N, "Training FLOP": 6 * N * D, "loss": loss})
+    theirs.to_csv(tmp_path / "theirs.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in BLOCKS:
+        for statement in ast.parse(block).body:
+            exec(compile(ast.Module([statement], []), str(PAGE), "exec"), names)  # a reader types it so
+    assert names["law"].certificate.status == "ok"
+    assert names["valleys"].N_law.exponent == pytest.approx(World().exponent, abs=0.05)
+
+
+def test_the_documented_import_loads_no_trainer():
+    code = (
+        "import sys; import scaling.analysis; print({'numpy', 'pandas'} & set(sys.modules))\n"
+        "from scaling.analysis import fit, report; print({'torch', 'hydra', 'omegaconf'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["set()", "set()"]
+
+
+def test_a_fit_shows_itself_briefly_and_in_full(law):
+    assert repr(law).count("\n") == 0
+    assert repr(law).startswith("<Fit chinchilla of loss: E = 0.35, A = ")
+    said = repr(law.summary())
+    for words in (
+        "N^-alpha",
+        "0.35",
+        "fixed",
+        "95 % interval",
+        "status",
+        "points of 48 runs",
+        "AIC",
+        "BIC",
+        "backtest",
+    ):
+        assert words in said
+    page = law._repr_html_()
+    assert page.startswith("<div>")
+    assert '<td style="text-align:left">alpha</td>' in page
+    assert page.count("<tr>") == len(law.params) + 3
+
+
+def test_a_weak_fit_gives_its_reasons(law):
+    few = fit(worlds.small().head(9), "power", x="N", resamples=20)
+    assert few.certificate.status == "weak"
+    for text in (few.summary(), few._repr_html_()):
+        assert all(reason[:20] in text for reason in few.certificate.reasons)
+
+
+def test_a_fit_gives_its_numbers_as_tables(law):
+    table = law.to_dataframe()
+    assert list(table.index) == list(law.params)
+    assert table.loc["alpha", "low"] < table.loc["alpha", "value"] < table.loc["alpha", "high"]
+    assert table.loc["E", "bound"] == "fixed"
+    spread = law.covariance()
+    assert list(spread.columns) == ["A", "B", "alpha", "beta"]
+    assert (np.linalg.eigvalsh(spread) > 0).all()
+    half = (law.intervals["alpha"][1] - law.intervals["alpha"][0]) / 2 / 1.96
+    assert np.sqrt(spread.loc["alpha", "alpha"]) == pytest.approx(half, rel=0.5)
+    text = law.to_latex()
+    assert text.count(r"\\") == len(law.params) + 3
+    assert r"$\alpha$ & $" in text
+    assert not re.search("[−×⁰-⁹]", text)
+
+
+def test_residuals_are_of_the_response_as_it_was_fitted():
+    rows = worlds.small()
+    for space, response in (("log", np.log), ("raw", np.asarray)):
+        found = fit(rows, resamples=0, space=space)
+        wanted = response(rows["loss"].to_numpy()) - response(found.predict(rows))
+        np.testing.assert_allclose(found.residuals, wanted, atol=1e-9)
+    np.testing.assert_allclose(fit(rows, resamples=0).covariance().shape, (5, 5))
+
+
+@pytest.mark.slow
+def test_results_pickle_and_are_drawn(law):
+    rows = worlds.small()
+    found = [
+        law,
+        fit(rows, "saturating", x="C", resamples=20),
+        frontier(rows, resamples=20),
+        isoflop(rows, resamples=20, shape="chinchilla"),
+    ]
+    for one in found:
+        again = pickle.loads(pickle.dumps(one))
+        assert again.to_dict() == one.to_dict()
+        axes = plot(again)
+        assert axes.get_xlabel()
+        assert axes.get_ylabel()
+    mine = plt.figure().subplots()
+    assert law.plot(mine) is mine
+    assert law.plot_residuals().get_ylabel().startswith("measured over fitted")
+    for one in (
+        allocate(rows, at=1e12, resamples=10),
+        forecast(rows, at={"C": 1e11}, resamples=10),
+        backtest(rows, ["kaplan"], resamples=0),
+    ):
+        assert pickle.loads(pickle.dumps(one)).to_dict() == one.to_dict()
+        with pytest.raises(UserError, match="wanted a Fit, Frontier, IsoFlop"):
+            plot(one)
+
+
+def test_options_that_no_verb_has_are_named():
+    with pytest.raises(UserError, match="the option 'wher'; wanted some of rows, where"):
+        frontier(worlds.small(), wher="N > 3")
+    with pytest.raises(UserError, match="shape='round'"):
+        isoflop(worlds.small(), shape="round")
+    with pytest.raises(UserError, match="Model Size"):
+        columns(worlds.small(), N="Model Size")
