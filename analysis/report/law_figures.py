@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.tuning.optima import Tuned, tuned
+from analysis.estimates.tuning.plane import VARIES
 from analysis.estimates.tuning.tries import are_tries, tries
 from analysis.figures.activations import activation_numbers, draw_activations, read_activations
 from analysis.figures.compute import compute_numbers, draw_compute
@@ -177,7 +178,8 @@ def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
         )
         if not found.usable:
             continue
-        law, sides = numbers.law, ("N", "D")
+        law, values = numbers.law, {name: [getattr(o, name) for o in found.usable] for name in ("N", "D")}
+        sides = [name for name, x in values.items() if max(x) >= VARIES * min(x)] or ["N"]
         caption = "The best value at each size and length with its interval" + (
             f"; line: {key} = {law.rule()}." if law else "; too few for a law."
         )
