@@ -87,6 +87,11 @@ class SweepFolder:
         return self.results / self.name
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What a command is told of the sweep: its name, and where it lies."""
+        return {"name": self.name, "folder": str(self.path)}
+
+    @property
     def plan(self) -> Path:
         """One row a run, pure."""
         return self.path / "plan.csv"

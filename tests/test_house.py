@@ -23,7 +23,7 @@ PACKAGES = ("scaling", "analysis")
 FLOORS = {
     "scaling": [
         ["errors", "numbers", "internals"],
-        ["accounting", "config", "folders", "global_streams", "limits", "terminal_table"],
+        ["accounting", "config", "folders", "global_streams", "limits", "on_end", "terminal_table"],
         ["content"],
         ["compose", "devices", "record"],
         ["models"],

@@ -131,7 +131,8 @@ def execute(
         for line in summary(forecast):
             console.print(line, soft_wrap=True)
     again = shlex.join(["scaling", "run", *plan.arguments])
-    ended = settle(_order(forecast), launcher, console=console, again=again, wait=wait)
+    order = replace(_order(forecast), on_end=plan.on_end)
+    ended = settle(order, launcher, console=console, again=again, wait=wait)
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:

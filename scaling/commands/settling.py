@@ -38,12 +38,16 @@ class Ended:
 def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wait: bool = False) -> Ended:
     """Train or submit what is not settled; again: the command that goes on; wait: look on until jobs have ended."""
     from scaling.dispatch.show import print_outcome, view
+    from scaling.on_end import run_at_end
 
     path = as_typed(order.folder.path)
     shown = view(console, path)
     done = launcher.submit(order, shown)
     if done.outcome is not None:
         print_outcome(console, done.outcome, again=again, folder=path, told=shown.told)
+        if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:
+            facts = {**order.folder.facts, "settled": done.outcome.settled, "failed": len(done.outcome.failures)}
+            console.print(run_at_end(order.on_end, facts), highlight=False, soft_wrap=True)
         return Ended(done.facts, done.outcome.exit_code, settled_here=True)
     for line in (*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"):
         console.print(line, highlight=False, soft_wrap=True)

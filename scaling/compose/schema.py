@@ -98,6 +98,7 @@ def _sweep(groups: dict[str, Schema]) -> Schema:
         "seed": {"anyOf": [{"type": "integer"}, INTERPOLATION]},
         "name": {"type": ["string", "null"]},
         "results": {"type": "string"},
+        "on_end": {"type": ["string", "null"]},
         "parent": {"type": "object"},
         "recipe_version": {"type": ["integer", "null"]},
         "sweep": SWEEP,

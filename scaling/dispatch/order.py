@@ -29,7 +29,7 @@ class Order:
     others: runs of the same sweep that are not asked for now, whose cost counts against the limits;
     cancelled: runs that were cancelled by name, and are left out;
     memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
-    train: module:function that settles one run.
+    train: module:function that settles one run; on_end: a command for when all have ended.
     """
 
     folder: SweepFolder
@@ -41,6 +41,7 @@ class Order:
     memory: Mapping[str, float] = field(default_factory=dict)
     single: bool = False
     train: str = TRAIN
+    on_end: str = ""
 
     @property
     def open_entries(self) -> list[Entry]:

@@ -55,7 +55,14 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         sweep=request.sweep,
         arguments=tuple(arguments),
         single=single,
+        on_end=_command(config.of_plan("on_end")),
     )
+
+
+def _command(value: Any) -> str:
+    if not isinstance(value, str | None):
+        raise UserError(f"found on_end={value!r}; wanted a shell command, as text; put it in quotes")
+    return value or ""
 
 
 def _sweep(config: Composed, request: Request) -> Mapping[str, Any]:

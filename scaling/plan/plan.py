@@ -26,7 +26,7 @@ class Plan:
 
     name: folder under `results`; launcher: the launcher's config, plain; duplicates: cells that turned out to be
     a run already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line;
-    single: one run, here and now.
+    single: one run, here and now. on_end: a command for the end, empty where there is none.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Plan:
     sweep: str | None
     arguments: tuple[str, ...]
     single: bool
+    on_end: str = ""
 
     @property
     def folder(self) -> SweepFolder:

@@ -326,3 +326,21 @@ def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(loud, monke
 @pytest.mark.slow
 def test_json_stands_alone_on_stdout_whatever_workers_print(loud):
     assert json.loads(loud.outside("run", *LOUD, "seed=1,2", *ONE))
+
+
+def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
+    told = swept.folder / "told.txt"
+    command = f'on_end="echo $SCALING_NAME $SCALING_SETTLED $SCALING_FAILED >> {told}"'
+    asked = ("sweep=tiny", "name=ends", "model.width=10", command)
+    assert "at the end of `scaling run`: echo $SCALING_NAME" in swept("plan", *asked)
+    assert not told.exists()
+    said = swept("run", *asked)
+    name, settled, failed = told.read_text().split()
+    assert (name, failed) == ("ends", "0")
+    assert int(settled) > 0
+    assert "on_end: `echo" in said
+    swept("status", "results/ends")
+    swept("run", *asked)  # nothing was left to do
+    assert len(told.read_text().splitlines()) == 1
+    failing = swept("run", "sweep=tiny", "name=fails", "model.width=14", "on_end='exit 3'")
+    assert "on_end: `exit 3` failed with exit code 3" in failing

@@ -23,7 +23,7 @@ from scaling.dispatch.slurm.worker import SlurmJob
 from scaling.dispatch.states.attempts import failed_for_good, read_attempts
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, check_writable
+from scaling.folders import check_writable
 from scaling.limits import Limits
 
 
@@ -85,7 +85,7 @@ def submit(order: Order, settings: Slurm) -> Submission:
     if not offer.queue:
         return facts
     dispatch = new_dispatch(order.folder)
-    submitter = Submitter(order.folder, dispatch, settings, cluster, order.train)
+    submitter = Submitter(order, dispatch, settings, cluster)
     jobs = submitter.submit(dealt, offer, order.limits)
     return replace(facts, jobs=jobs, folder=str(dispatch.path))
 
@@ -145,14 +145,12 @@ def _submitted(order: Order) -> set[str]:
 class Submitter:
     """Writes what the jobs will read, then submits them group by group."""
 
-    def __init__(
-        self, folder: SweepFolder, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster, train: str
-    ) -> None:
-        self._folder = folder
+    def __init__(self, order: Order, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster) -> None:
+        self._folder, self._train, self._on_end = order.folder, order.train, order.on_end
+        self._groups = 1
         self._dispatch = dispatch
         self._settings = settings
         self._cluster = cluster
-        self._train = train
         self._facts: Dispatch | None = None
 
     def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
@@ -162,6 +160,7 @@ class Submitter:
             if self._settings.snapshot:
                 take_snapshot(self._dispatch.code, dealt.queue)
             self._write(self._dispatch.begin(self._settings, offer, limits))
+            self._groups = len(dealt.shares)
             for share in dealt.shares:
                 self._group(share)
         except (OSError, UserError) as error:
@@ -207,7 +206,10 @@ class Submitter:
     def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
         executor = executor_for(share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency)
         task = self._task(share)
-        work = [SlurmJob(task, self._dispatch, self._settings.signal_seconds) for _ in range(count)]
+        on_end = self._on_end if dependency else ""  # the closing job's alone
+        work = [
+            SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, self._groups) for _ in range(count)
+        ]
         submitted = patiently(lambda: executor.submit_array(work))
         return str(submitted[0].job_id).split("_")[0]
 

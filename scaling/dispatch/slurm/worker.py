@@ -21,6 +21,7 @@ from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
+from scaling.on_end import run_at_end
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
@@ -34,6 +35,8 @@ class SlurmJob:
     task: Task
     dispatch: DispatchFolder
     signal_seconds: int
+    on_end: str = ""  # what a closing job does when it and the others have ended
+    groups: int = 1  # with a closing job each
 
     def __call__(self) -> Report:
         """Work; asked back into the queue if its time ended before its runs."""
@@ -41,6 +44,7 @@ class SlurmJob:
         stop = Stop()
         requeue = self._listen(stop)
         if self._nothing_to_do():
+            self._close()
             return Report()
         job = scheduler.own_job()
         heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),), home=Place(self.task.folder.results))
@@ -52,7 +56,25 @@ class SlurmJob:
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")
             requeue()
+        else:
+            self._close()
         return report
+
+    def _close(self) -> None:
+        """Note that a group has ended, and do what is to be done at the end after the last one; once."""
+        if not self.on_end or read_stop_request(self.dispatch.stop) is not None:
+            return
+        (self.dispatch.path / f"ended-{self.task.group or 'all'}").touch()
+        if len(list(self.dispatch.path.glob("ended-*"))) < self.groups:
+            return
+        try:
+            (self.dispatch.path / "on_end").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        queue = read_queue(self.task.queue)
+        settled = sum(is_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
+        facts = {**self.task.folder.facts, "settled": settled, "failed": len(queue) - settled}
+        log.info("%s", run_at_end(self.on_end, facts))
 
     def _to_come_back(self, report: Report) -> bool:
         """Return whether the job has to ask for its way back: a job that ends well is not requeued by SLURM."""
