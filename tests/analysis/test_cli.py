@@ -311,6 +311,7 @@ MINE = own_law(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_an_own_law_forecasts_and_varies_as_a_built_in_one(capsys, folder, tmp_path, monkeypatch):
     (tmp_path / "mine_laws.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)

@@ -68,6 +68,7 @@ def test_filters_are_kept_beside_the_record(scaled):
         assert 0 < kept.score < 1
 
 
+@pytest.mark.slow
 def test_a_probe_is_a_task_of_its_own_with_the_compute_of_its_parent(scaling):
     table, source = swept(
         scaling, "linear_probe", "model.width=8", "data.size=400", "train.epochs=1", "train.milestones=null"

@@ -130,6 +130,7 @@ def sweep(rate, *, noise=0.0):
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_what_wrong_rates_do_to_exponents_is_found_and_undone():
     found = tuned(table(noise=0.001, lengths=4), resamples=200)
     right = mistuning(sweep(best_lr), found)
