@@ -15,6 +15,7 @@ from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.terminal_table import Column, print_table
 
 ROWS_SHOWN = 30  # of a long plan; --all shows every run
+WORTH_SAYING = 1.2  # times less time by another engine
 CHANGED_SHOWN = 3  # run ids, of settled runs of another model
 
 
@@ -84,6 +85,11 @@ def summary(view: PlanForecast) -> list[str]:
             f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "
             f"on {total['workers']} worker{'s' if total['workers'] > 1 else ''} ({total['basis']})"
         )
+        if (total["stacked_gain"] or 0.0) >= WORTH_SAYING:
+            lines.append(
+                f"train.engine=stacked: about {total['stacked_gain']:.1f}x less time, runs of one shape trained "
+                f"together (the same runs but for rounding, under ids of their own)"
+            )
     else:
         lines.append(f"forecast: {total['basis']}")
     lines.append(

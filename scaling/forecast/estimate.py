@@ -91,18 +91,19 @@ def _width(layer: Layer) -> int:
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
-def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = ()) -> Forecast:
+def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = (), members: float = 1.0) -> Forecast:
     """Forecast a run from the speed of its device.
 
-    ratios: actual over estimated seconds of runs of the same shape there. Included are the steps, the evaluations at
-    milestones, making fresh data and the fixed cost of a run; not included are reading data sets from disk, compiling,
-    and a second worker's share of the memory bandwidth.
+    ratios: actual over estimated seconds of runs of the same shape there; members: of the stack that it is trained in,
+    which share their time and memory. Included are the steps, the evaluations at milestones, making fresh data and the
+    fixed cost of a run; not included are reading data sets from disk, compiling, and a second worker's share of the
+    memory bandwidth.
     """
-    seconds, basis = estimate(run, speed), f"probe of {speed.device}"
+    seconds, basis = estimate(run, speed, members=members), f"probe of {speed.device}"
     if ratios:
         seconds *= median(ratios)
         basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
-    return Forecast(seconds, memory_bytes(run, kind=speed.kind), speed.device, basis)
+    return Forecast(seconds, memory_bytes(run, kind=speed.kind, members=members), speed.device, basis)
 
 
 def forecast_all(
@@ -111,12 +112,14 @@ def forecast_all(
     threads: int = 1,
     done: Iterable[tuple[PlannedRun, float]] = (),
     partition: str | None = None,
+    members: Mapping[str, float] | None = None,
 ) -> dict[str, Forecast]:
     """Forecast runs, by run_id, from the speed probe of this machine; runs whose device was not probed are left out.
 
     done: runs done on this machine and the seconds they took; partition: of a cluster, whose probe is taken instead
-    of this machine's (that of a GPU, if there is one).
+    of this machine's (that of a GPU, if there is one); members: of the stacks that runs are trained in, by run_id.
     """
+    members = members or {}
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
     if partition is not None:
         speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
@@ -124,12 +127,15 @@ def forecast_all(
     for run, took in done:
         speed = speeds.get(device_kind(run.config))
         if speed is not None:
-            ratios.setdefault(shape_of(run), []).append(took / estimate(run, speed))
+            ratios.setdefault(shape_of(run), []).append(
+                took / estimate(run, speed, members=members.get(run.run_id, 1.0))
+            )
     forecasts = {}
     for run in runs:
         speed = speeds.get(device_kind(run.config))
         if speed is not None:
-            forecasts[run.run_id] = forecast(run, speed, ratios=ratios.get(shape_of(run), ()) if ratios else ())
+            known = ratios.get(shape_of(run), ()) if ratios else ()
+            forecasts[run.run_id] = forecast(run, speed, ratios=known, members=members.get(run.run_id, 1.0))
     return forecasts
 
 
@@ -150,8 +156,12 @@ def shape_of(run: PlannedRun) -> tuple[Any, ...]:
     return (*parts, *settings, *stage)
 
 
-def estimate(run: PlannedRun, speed: Speed) -> float:
-    """Return the seconds of a run by the speed probe alone."""
+def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
+    """Return the seconds of a run by the speed probe alone.
+
+    members: of its stack, which share what a step costs whatever its size; the rest is taken to cost each what it does
+    alone.
+    """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
         return speed.run + _stage_seconds(run, speed)
@@ -161,7 +171,8 @@ def estimate(run: PlannedRun, speed: Speed) -> float:
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
-        trained = steps * work(config, batch=quantities.batch).seconds(costs)
+        step = work(config, batch=quantities.batch)
+        trained = steps * (step.seconds(costs) - step.fixed(costs) * (1 - 1 / members))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     return speed.run + drawn + trained + evaluated
 
@@ -209,8 +220,8 @@ def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequen
     return FORWARD_SHARE * (sized + passes * each.fixed(costs))
 
 
-def memory_bytes(run: PlannedRun, *, kind: str) -> int:
-    """Return about how much memory of the device a run needs."""
+def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0) -> int:
+    """Return about how much memory of the device a run needs, or the whole stack of so many members that it is in."""
     config, quantities = run.config, run.quantities
     rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
     layers = config.model.layers(run.input_shape, config.data.outputs)
@@ -221,7 +232,8 @@ def memory_bytes(run: PlannedRun, *, kind: str) -> int:
     held = _held_bytes(config, subset, reads=quantities.D) + sum(
         _held_bytes(config, examples, reads=examples) for examples in (sample, *held_out)
     )
-    return BASE_BYTES[kind] + STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation + held
+    each = STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation
+    return BASE_BYTES[kind] + int(members * each) + held
 
 
 def _held_bytes(config: RunConfig, examples: int, *, reads: int) -> int:

@@ -1,8 +1,13 @@
-"""How many runs of one shape are worth training together, and what that saves."""
+"""How many runs of one shape are worth training together, and who is with whom."""
 
 from __future__ import annotations
 
-from scaling.forecast.estimate import work
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from scaling.config import RunConfig
+from scaling.forecast.estimate import device_kind, forecast_all, work
+from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
 # Numbers that a step of a stack goes through; beyond them more members gain nothing. On a CPU they are what the caches
@@ -10,13 +15,58 @@ from scaling.plan.planned import PlannedRun
 # of an H100: 512 members of mlp 64 x 2 and 64 of mlp 256 x 2 at batches of 128 (see docs/speed.md).
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
+LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
 PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
 
 
-def stack_size(run: PlannedRun, kind: str) -> int:
+def stack_size(config: RunConfig, kind: str) -> int:
     """Return the most runs of this shape that are trained together on a kind of device: cpu or cuda."""
-    if run.config.train.stack is not None:
-        return run.config.train.stack
-    step = work(run.config, batch=run.quantities.batch)
+    if config.train.stack is not None:
+        return config.train.stack
+    kind = kind if kind in NUMBERS else "cpu"  # one that is not known is refused where the run begins
+    step = work(config, batch=config.train.batch)
     numbers = PER_WEIGHT * step.weight + PER_ACTIVATION * step.activation + step.input
     return max(1, min(MOST[kind], NUMBERS[kind] // numbers))
+
+
+def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, float]:
+    """Return for each run that is trained in a stack how many members that has, in the mean over the run's steps.
+
+    kind: of the device, cpu or cuda, where it is not this machine's.
+    """
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        key = stack_key(run.config, run.quantities)
+        if key:
+            groups.setdefault(key, []).append(run)
+    found: dict[str, float] = {}
+    for group in groups.values():
+        config, lengths = group[0].config, [run.quantities.steps for run in group]
+        most = stack_size(config, kind or device_kind(config))
+        shared = {steps: sum(min(other, steps) for other in lengths) / steps for steps in set(lengths)}
+        found |= {run.run_id: min(float(most), shared[run.quantities.steps]) for run in group}
+    return found
+
+
+def gain_of_stacking(
+    runs: Sequence[PlannedRun], *, threads: int, partition: str | None = None, kind: str | None = None
+) -> float | None:
+    """Return how many times less of the device's time runs of engine=eager would take by engine=stacked, by the probe.
+
+    None where none of them can be stacked, or no speed is known.
+    """
+    runs = [run for run in runs[:LOOKED_AT] if run.fork is None]
+    able = [run.config.train.engine == "eager" and is_stackable(run.config) for run in runs]
+    if not any(able):
+        return None
+    others = [_stacked(run) if can else run for run, can in zip(runs, able, strict=True)]
+    alone = forecast_all(runs, threads=threads, partition=partition)
+    found = companies(others, kind=kind)
+    together = forecast_all(others, threads=threads, partition=partition, members=found)
+    seconds = [sum(each.seconds for each in forecasts.values()) for forecasts in (alone, together)]
+    return seconds[0] / seconds[1] if seconds[1] else None
+
+
+def _stacked(run: PlannedRun) -> PlannedRun:
+    train = dataclasses.replace(run.config.train, engine="stacked")
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, train=train))

@@ -1,0 +1,85 @@
+"""Who is trained with whom, how many are worth it, and what the plan says of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.forecast.estimate import estimate, forecast, memory_bytes, work
+from scaling.forecast.speed import keep_speed
+from scaling.forecast.stacks import MOST, companies, gain_of_stacking, stack_size
+from scaling.plan.identity import stack_key
+from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
+from tests.train.runs import planned
+from tests.train.stacked.stacks import stacked
+
+SIZED = {"is": "blobs", "size": 300}
+BASE = {"train": {"steps": 40}, "data": SIZED}
+SAME = [  # what may differ within a stack
+    {**BASE, "seed": 3},
+    {**BASE, "train": {"steps": 70, "clip": 1.0, "label_smoothing": 0.1, "milestones": 3, "keep": "last"}},
+    {**BASE, "optim": {"is": "adamw", "lr": 0.1, "weight_decay": 0.2, "beta1": 0.5, "beta2": 0.9}},
+    {**BASE, "data": {"is": "blobs", "size": 200, "seed": 5}},
+]
+OTHER = [
+    {**BASE, "train": {"steps": 40, "batch": 64}},
+    {**BASE, "train": {"steps": 40, "precision": "bf16"}},
+    {**BASE, "train": {"steps": 40, "device": "cpu"}},
+    {**BASE, "model": {"is": "mlp", "width": 12, "depth": 1}},
+    {**BASE, "optim": "lion"},
+    {**BASE, "schedule": "constant"},
+    {**BASE, "data": {"is": "blobs", "size": 300, "noise": 0.1}},
+]
+
+
+def key(keys, engine="stacked"):
+    run = stacked(keys, engine=engine)
+    return stack_key(run.config, run.quantities)
+
+
+def test_a_key_is_shared_by_what_has_one_shape():
+    assert {key(keys) for keys in SAME} == {key(BASE)}
+    assert len({key(keys) for keys in (BASE, *OTHER)}) == 1 + len(OTHER)
+    assert key(BASE, engine="eager") == ""
+    assert key({"train": {"steps": 2}, "model": {"is": "linear", "width": 4}, "optim": {"is": "lstsq"}, **LINE}) == ""
+
+
+LINE = {"data": {"is": "line", "size": 64}}
+
+
+def test_small_shapes_go_in_large_stacks_and_large_ones_alone():
+    small, middle, large = (
+        stack_size(planned({"steps": 5, "batch": 128}, model={"is": "mlp", "width": width, "depth": 2}).config, "cpu")
+        for width in (8, 192, 2048)
+    )
+    assert MOST["cpu"] == small > middle > large == 1
+    on_gpu = stack_size(
+        planned({"steps": 5, "batch": 128}, model={"is": "mlp", "width": 192, "depth": 2}).config, "cuda"
+    )
+    assert middle < on_gpu <= MOST["cuda"]
+    assert stack_size(planned({"steps": 5, "stack": 3}).config, "cpu") == 3
+
+
+def test_a_member_has_the_company_of_those_that_last_as_long():
+    runs = [stacked({**BASE, "train": {"steps": steps, "device": "cpu"}, "seed": steps}) for steps in (10, 20, 40)]
+    found = companies(runs)
+    assert [found[run.run_id] for run in runs] == [3.0, 2.5, 1.75]
+    assert companies([stacked(BASE, engine="eager")]) == {}
+
+
+def test_members_share_what_a_step_costs_anyhow():
+    run = planned({"steps": 1000, **CPU})
+    step = work(run.config, batch=32).fixed(SPEED.costs["fp32"])
+    saved = estimate(run, SPEED) - estimate(run, SPEED, members=4)
+    assert saved == pytest.approx(1000 * step * 3 / 4)
+    assert memory_bytes(run, kind="cpu", members=4) > memory_bytes(run, kind="cpu")
+    assert forecast(run, SPEED, members=4).seconds < forecast(run, SPEED).seconds
+
+
+def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
+    runs = [planned({"steps": 500, **CPU}, seed=seed) for seed in range(8)]
+    assert gain_of_stacking(runs, threads=1) is None
+    keep_speed(SPEED)
+    gain = gain_of_stacking(runs, threads=1)
+    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, members=8))
+    assert gain > 1.5
+    assert gain_of_stacking([stacked(BASE)], threads=1) is None
