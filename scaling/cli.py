@@ -32,6 +32,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "forecast": ("analysis.cli:forecast", "Predict the loss at a target, with an interval."),
     "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict what was left out."),
     "tuned": ("analysis.cli:tuned", "Find the best value of a tuned key at each size and length, and its law."),
+    "export": ("analysis.export.command:export", "Write the runs for W&B, TensorBoard or MLflow."),
     "report": ("analysis.cli:report", "Draw the figures and write one HTML page."),
 }
 

@@ -46,6 +46,7 @@ FLOORS = {
         ["report"],
         ["verbs"],
         ["options", "terminal"],
+        ["export"],
         ["commands"],
         ["cli"],
         ["__main__", "__init__"],
