@@ -38,7 +38,7 @@ class ConstrainedLaw(Law):
             outside = (plain and not low[i] <= inner[i] <= high[i]) or (value <= 0 and not np.isfinite(inner[i]))
             if name in self.fixed and outside:
                 raise UserError(f"found {name} fixed at {value:g}, which the law {self.name} does not allow")
-        return replace(bound, affine=bound._as_affine())
+        return replace(bound, affine=bound.as_affine())
 
     def whole(self, theta: Array) -> Array:
         """Return the base's inner vectors (q, …) of free ones (p, …)."""
@@ -61,7 +61,7 @@ class ConstrainedLaw(Law):
                     full[where[name]] = self.base.scale(outer, self.units)[where[name]]
         return full
 
-    def _as_affine(self) -> tuple[Array, Array] | None:
+    def as_affine(self) -> tuple[Array, Array] | None:
         """Return matrix (q, p) and offset (q,) of `whole`; None where it is not affine (m4)."""
         p = len(self.params)
         tries = np.random.default_rng(0).uniform(0.1, 0.9, (p, 2))

@@ -57,7 +57,7 @@ class CustomLaw(Law):
         shape = np.broadcast_shapes((theta.shape[1], 1), *(values.shape for values in inputs.values()))
 
         def log_value(at: Array) -> Array:
-            f = self._called(self.value, self._physical(at), x, shape)
+            f = self.called(self.value, self._physical(at), x, shape)
             return np.log(np.where(f > 0, f, np.nan)) - centre.log_y
 
         h = log_value(theta)
@@ -77,7 +77,7 @@ class CustomLaw(Law):
 
         return Evaluation(h, gradient, (lambda v: differenced(self, theta, inputs, v)) if self.slopes else None)
 
-    def _called(self, function: Callable[[Any, Any], Any], p: Any, x: Any, shape: tuple[int, ...]) -> Array:
+    def called(self, function: Callable[[Any, Any], Any], p: Any, x: Any, shape: tuple[int, ...]) -> Array:
         """Call the user's function; `UserError` that says what it lacks or returns where it is no law."""
         try:
             found = function(p, x)
@@ -173,7 +173,7 @@ def own_law(
     )
     middle = {param: np.full((1, 1), (low + high) / 2) for param, (low, high) in limits.items()}
     with np.errstate(all="ignore"):
-        law._called(value, SimpleNamespace(**middle), SimpleNamespace(**dict.fromkeys(columns, np.ones(1))), (1, 1))
+        law.called(value, SimpleNamespace(**middle), SimpleNamespace(**dict.fromkeys(columns, np.ones(1))), (1, 1))
     return law
 
 

@@ -44,7 +44,11 @@ def private_uses(tree: ast.AST) -> list[str]:
     found = []
     for node in ast.walk(tree):
         found += [name for name in foreign(imported(node)) if any(map(is_private, name.split(".")))]
-        if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in ("self", "cls"):
+        if (
+            isinstance(node, ast.Attribute)
+            and is_private(node.attr)
+            and ast.unparse(node.value) not in ("self", "cls", "super()")
+        ):
             found += [use for use in (ast.unparse(node),) if use not in STANDARD]
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr" and len(node.args) > 1:
             found += [a.value for a in node.args[1:2] if isinstance(a, ast.Constant) and is_private(a.value)]

@@ -27,7 +27,7 @@ class RowFile:
     @classmethod
     def of(cls, array: np.ndarray) -> RowFile | None:
         """Return the file of an array (rows, …), None for one that is not mapped or cannot be fetched so."""
-        mapped = getattr(array, "_mmap", None)
+        mapped = mapping_of(array)
         path = getattr(array, "filename", None)
         if mapped is None or path is None or not len(array) or not array.flags.c_contiguous:
             return None
@@ -52,3 +52,11 @@ class RowFile:
             return os.preadv(self._descriptor, [bytearray(1)], self.start + row * self.row_bytes, os.RWF_NOWAIT) == 1
         except OSError:  # it would have to wait, or knows no such question; what is wrong with it reading will tell
             return False
+
+
+def mapping_of(array: np.ndarray) -> mmap.mmap | None:
+    """Return the mapping that an array is a view of, None where it is of none."""
+    base = array.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None

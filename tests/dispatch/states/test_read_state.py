@@ -163,7 +163,7 @@ def test_printed_status(folder):
     console = Console(file=StringIO(), width=100)
     print_status(console, read_status(folder))
     said = console.file.getvalue()
-    assert "sweep: 1/8 settled, 1 failed, 6 missing" in said
+    assert "sweep: 1/8 settled, 1 failed, 6 not started" in said
     assert "why it ended" in said
     print_status(console, read_status(folder), every=True)
     assert "seed=7" in console.file.getvalue()
