@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALL = ""  # the group of runs that any worker may take
 # Of a line; the rest is the run's own.
-FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key")
+FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Entry:
     forecast_seconds: None where no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
     attempts.jsonl when it was dispatched: only later ones count against its retries; needs: runs that have to be
     settled first; step: that of theirs whose weights it starts from; keeps: steps of its own that others start
-    from; stack_key: that of the runs it may be trained together with, '' for none; run: PlannedRun.to_dict().
+    from; stack_key: that of the runs it may be trained together with, '' for none; steps: that it takes, None where that
+    tells nothing of its length; run: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class Entry:
     step: int | None = None
     keeps: tuple[int, ...] = ()
     stack_key: str = ""
+    steps: int | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,7 +58,7 @@ class Entry:
     @property
     def planned(self) -> Planned:
         """What a reader of states needs of the run."""
-        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step)
+        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step, self.steps)
 
     @property
     def device(self) -> str:
@@ -122,6 +124,7 @@ def entries(
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),
             stack_key=stack_key(run.config, run.quantities),
+            steps=None if run.parent is not None else run.quantities.steps - (run.fork.step if run.fork else 0),
             run=_shown(run) if run.run_id in done else run.to_dict(),
         )
         for run in runs

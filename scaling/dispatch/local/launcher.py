@@ -12,7 +12,8 @@ from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
-from scaling.dispatch.states.state import RunState, State, Status, eta
+from scaling.dispatch.states.state import RunState, State, Status
+from scaling.dispatch.states.time_left import eta
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:

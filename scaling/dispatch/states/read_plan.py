@@ -10,7 +10,7 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
 
-COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step")
+COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step", "steps")
 
 
 def read_plan(folder: SweepFolder) -> list[Planned]:
@@ -27,9 +27,11 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
 
 def _planned(folder: SweepFolder) -> Iterator[Planned]:
     seconds = _forecast_seconds(folder)
-    for run_id, overrides, C, C_spent, stage_C, parent, step in read_columns(folder, COLUMNS):
+    for run_id, overrides, C, C_spent, stage_C, parent, step, steps in read_columns(folder, COLUMNS):
         needs, at = ((parent,) if parent else ()), (int(step) if step else None)
-        yield Planned(run_id, overrides or run_id, float(stage_C or C_spent or C), seconds.get(run_id), needs, at)
+        spent = float(stage_C or C_spent or C)
+        own = round(int(float(steps)) * spent / float(C)) if steps and float(C or 0) and not parent else None
+        yield Planned(run_id, overrides or run_id, spent, seconds.get(run_id), needs, at, own)
 
 
 def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:

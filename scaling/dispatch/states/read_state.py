@@ -17,7 +17,8 @@ from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns
-from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status, eta
+from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status
+from scaling.dispatch.states.time_left import eta
 from scaling.folders import RunFolder, SweepFolder
 
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
@@ -122,6 +123,7 @@ class Reader:
             "label": planned.label,
             "C": planned.C,
             "forecast_seconds": planned.forecast_seconds,
+            "steps": planned.steps,
         }
         settled = self._records.get(planned.run_id)
         if settled is not None:
@@ -180,15 +182,15 @@ def _settled(facts: Mapping[str, Any], found: Settled) -> RunState:
 
 def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
     progress = claim.progress
+    known = {"steps": int(progress["steps"])} if "steps" in progress else {}
     return RunState(
-        **facts,
+        **{**facts, **known},
         state=State.RUNNING,
         seconds=max(0.0, time.time() - claim.since),
         host=claim.process.host,
         job=claim.job,
         worker=claim.worker,
         step=int(progress["step"]) if "step" in progress else None,
-        steps=int(progress["steps"]) if "steps" in progress else None,
         loss=progress.get("loss"),
         speed=progress.get("examples_per_second"),
     )

@@ -1,9 +1,9 @@
-"""Where the runs of a sweep stand at one moment, and how long the rest will take."""
+"""Where the runs of a sweep stand at one moment."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -25,7 +25,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """What the plan and the forecast say of a run; needs: runs before it, `step`: of theirs, where it starts."""
+    """What the plan and the forecast say of a run.
+
+    needs: runs before it, `step`: of theirs, where it starts; steps: that it takes, None where the plan does not say.
+    """
 
     run_id: str
     label: str
@@ -33,11 +36,15 @@ class Planned:
     forecast_seconds: float | None = None
     needs: tuple[str, ...] = ()
     step: int | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
 class RunState:
-    """One run; seconds: trained, or since its claim; `step`, `steps`, `loss`, `speed` (examples/s): while it runs."""
+    """One run; seconds: trained, or since its claim; steps: in all, None where it is not known.
+
+    step, loss, speed (examples/s): while it runs.
+    """
 
     run_id: str
     label: str
@@ -100,36 +107,3 @@ class Status:
             "notes": list(self.notes),
             "runs": [asdict(run) for run in self.runs],
         }
-
-
-def eta(runs: Sequence[RunState]) -> float | None:
-    """Return the seconds until the last run ends: forecasts, corrected by how long settled runs really took."""
-    running = [run for run in runs if run.state is State.RUNNING]
-    open_runs = running + [run for run in runs if run.state is State.PENDING]
-    if not open_runs or not running:
-        return 0.0 if not open_runs else None
-    guess = _guess(runs)
-    left = []
-    for run in open_runs:
-        whole = guess(run)
-        if run.share > 0.02 and run.seconds:
-            left.append(run.seconds * (1 / run.share - 1))
-        elif whole is None:
-            return None
-        else:
-            left.append(max(0.0, whole - (run.seconds or 0.0)))
-    return round(max(sum(left) / len(running), max(left)), 1)
-
-
-def _guess(runs: Sequence[RunState]) -> Callable[[RunState], float | None]:
-    settled = [run for run in runs if run.share == 1.0 and run.seconds]
-    forecast = [run for run in settled if run.forecast_seconds]
-    factor = 1.0
-    if forecast:
-        factor = sum(run.seconds or 0.0 for run in forecast) / sum(run.forecast_seconds or 0.0 for run in forecast)
-    mean = sum(run.seconds or 0.0 for run in settled) / len(settled) if settled else None
-
-    def guess(run: RunState) -> float | None:
-        return factor * run.forecast_seconds if run.forecast_seconds else mean
-
-    return guess

@@ -22,7 +22,8 @@ from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.show import print_status
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.read_state import read_status
-from scaling.dispatch.states.state import RunState, State, eta
+from scaling.dispatch.states.state import RunState, State
+from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
 from tests.dispatch.conftest import order
 from tests.dispatch.stand_in import planned, write_stand_in_record

@@ -1,0 +1,75 @@
+"""The time left of a sweep, foretold in mid-course: by what is left, not by the mean run."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from scaling.dispatch.states.state import RunState, State
+from scaling.dispatch.states.time_left import by_work, eta
+
+STEP, FLOP = 4e-4, 2e-11  # seconds
+WIDTHS, BUDGETS, SEEDS = (8, 12, 16, 24, 32, 48, 64, 96, 192), (2e8, 5e8, 1e9, 2e9, 5e9), 3
+
+
+def work():
+    """Steps and FLOPs of an isoFLOP sweep, in the order in which workers take its runs: longest first."""
+    found = []
+    for width, budget, _ in product(WIDTHS, BUDGETS, range(SEEDS)):
+        per_step = 128 * 6 * (16 * width + 2 * width**2 + 10 * width)
+        found.append((max(1, round(budget / per_step)), budget))
+    return sorted(found, key=lambda each: -(STEP * each[0] + FLOP * each[1]))
+
+
+def seconds(steps, C):
+    return STEP * steps + FLOP * C
+
+
+def foretold(share, *, workers=2, forecast=None):
+    """Let workers take the runs in turn for a share of the seconds; return what is left then, foretold and true."""
+    at, free = [], [0.0] * workers
+    for steps, C in work():
+        worker = free.index(min(free))
+        at.append((free[worker], steps, C))
+        free[worker] += seconds(steps, C)
+    now, states = share * max(free), []
+    for number, (start, steps, C) in enumerate(at):
+        took = seconds(steps, C)
+        facts = {"steps": steps, "C": C, "forecast_seconds": forecast and forecast(steps, C)}
+        if start + took <= now:
+            states.append(RunState(str(number), "", State.FINISHED, seconds=took, **facts))
+        elif start <= now:
+            done = int(steps * (now - start) / took)
+            states.append(RunState(str(number), "", State.RUNNING, seconds=now - start, step=done, **facts))
+        else:
+            states.append(RunState(str(number), "", State.PENDING, **facts))
+    return eta(states), max(free) - now
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize(
+    "forecast",
+    [None, lambda steps, C: 0.4 * seconds(steps, C), lambda steps, C: seconds(steps, C) ** 0.5],
+    ids=["without forecasts", "forecasts too short", "forecasts wrong in kind"],
+)
+def test_from_a_quarter_on_it_is_within_a_quarter_of_the_truth(share, forecast):
+    found, left = foretold(share, forecast=forecast)
+    assert found == pytest.approx(left, rel=0.25)
+
+
+def test_seconds_are_split_between_steps_and_flops():
+    told = [RunState("x", "", State.FINISHED, seconds=seconds(s, C), steps=s, C=C) for s, C in work()[::9]]
+    guess = by_work(told)
+    assert guess(RunState("y", "", State.PENDING, steps=5_000, C=3e9)) == pytest.approx(seconds(5_000, 3e9))
+    assert guess(RunState("y", "", State.PENDING, C=3e9)) is None  # a stage, whose steps are not those of the plan
+    assert by_work([RunState("y", "", State.PENDING, steps=5, C=1e3)]) is None
+
+
+def test_what_no_sum_of_both_explains_is_laid_to_one_of_them():
+    """More steps that take less time: steps cost nothing, not less than nothing."""
+    told = [RunState("x", "", State.FINISHED, seconds=t, steps=s, C=1e9) for s, t in ((100, 3.0), (1_000, 1.0))]
+    guess = by_work(told)
+    assert guess(RunState("y", "", State.PENDING, steps=10_000, C=1e9)) == guess(
+        RunState("y", "", State.PENDING, steps=10, C=1e9)
+    )
