@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -28,14 +31,36 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
 
     What is measured is kept for each device, and for each partition of a cluster, in the user's cache folder.
     """
-    speed = _measure(only_overrides(arguments), device)
+    with _progress():
+        speed = _measure(only_overrides(arguments), device)
     if json_path is not None:
         write_json(dataclasses.asdict(speed), json_path)
     if json_path != "-":
         click.echo(f"{speed.device}: {speed.run:.2f} s a run before it trains, then by precision:")
         for precision, costs in speed.costs.items():
-            rate = f"{1e-9 / costs.flop:,.0f} GFLOP/s" if costs.flop else "products too fast to tell from the rest"
-            click.echo(f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, {rate}")
+            products = (
+                f" (large products {1e-9 * speed.products[precision]:,.0f})" if precision in speed.products else ""
+            )
+            click.echo(
+                f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, "
+                f"{1e-9 / costs.flop if costs.flop else 0.0:,.0f} GFLOP/s{products}"
+            )
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """Say on stderr what is being timed."""
+    log = logging.getLogger("scaling.forecast.probe")
+    handler = logging.StreamHandler()
+    log.addHandler(handler)
+    level, log.propagate = log.level, False
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = True
 
 
 def _measure(arguments: list[str], device: str) -> Speed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import inf, prod
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,7 @@ from scaling.devices import gpus
 from scaling.forecast.speed import Costs, Speed, known_speed
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
-from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES, is_normalised_once
+from scaling.train.sizes import EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
 
 FORWARD_SHARE = 1 / 3  # of a training step
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
@@ -103,7 +103,8 @@ def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = (), mem
     if ratios:
         seconds *= median(ratios)
         basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
-    return Forecast(seconds, memory_bytes(run, kind=speed.kind, members=members), speed.device, basis)
+    memory = memory_bytes(run, kind=speed.kind, members=members, card=speed.memory)
+    return Forecast(seconds, memory, speed.device, basis)
 
 
 def forecast_all(
@@ -172,9 +173,17 @@ def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
         step = work(config, batch=quantities.batch)
-        trained = steps * (step.seconds(costs) - step.fixed(costs) * (1 - 1 / members))
+        each = step.seconds(costs) - step.fixed(costs) * (1 - 1 / members)
+        trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     return speed.run + drawn + trained + evaluated
+
+
+def _augmented(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of augmenting a batch: images are sampled anew, at the size that the network reads."""
+    if run.config.augment.name == "none":
+        return 0.0
+    return run.quantities.batch * prod(run.input_shape) * speed.augment
 
 
 def _costs(run: PlannedRun, speed: Speed) -> Costs:
@@ -202,7 +211,7 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
         return _forward_seconds(run, speed, rows=rows, layers=network)
     steps = quantities.steps if stage.trains else 0
     if not stage.featured:
-        step = work(config, batch=quantities.batch, layers=network).seconds(costs)
+        step = work(config, batch=quantities.batch, layers=network).seconds(costs) + _augmented(run, speed)
         evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
         return steps * step + len(quantities.milestones) * evaluation
     read = quantities.D_unique if stage.trains else quantities.D  # what is fitted at once reads each example once
@@ -220,8 +229,11 @@ def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequen
     return FORWARD_SHARE * (sized + passes * each.fixed(costs))
 
 
-def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0) -> int:
-    """Return about how much memory of the device a run needs, or the whole stack of so many members that it is in."""
+def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int = 0) -> int:
+    """Return about how much memory of the device a run needs, or the whole stack of so many members that it is in.
+
+    card: bytes of a GPU, 0 where they are not known.
+    """
     config, quantities = run.config, run.quantities
     rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
     layers = config.model.layers(run.input_shape, config.data.outputs)
@@ -229,20 +241,22 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0) -> int:
     subset = 0 if quantities.fresh else quantities.D_unique
     sample = min(TRAIN_EXAMPLES, quantities.D_unique)
     held_out = (config.data.n_validation, config.data.n_test)
-    held = _held_bytes(config, subset, reads=quantities.D) + sum(
-        _held_bytes(config, examples, reads=examples) for examples in (sample, *held_out)
+    most = HELD_SHARE * (card or inf) if kind == "cuda" else MAPPED_BYTES
+    held = _held_bytes(config, subset, reads=quantities.D, most=most) + sum(
+        _held_bytes(config, examples, reads=examples, most=most) for examples in (sample, *held_out)
     )
     each = STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation
     return BASE_BYTES[kind] + int(members * each) + held
 
 
-def _held_bytes(config: RunConfig, examples: int, *, reads: int) -> int:
+def _held_bytes(config: RunConfig, examples: int, *, reads: int, most: float) -> int:
     """Return the bytes of a set: images as stored (uint8), and normalised beside where they are small; else float32.
 
-    Images that are many stay in their file, or on a GPU in the host's memory: no more than MAPPED_BYTES is needed.
+    Images of more than `most` bytes stay in their file, or in the memory of a GPU's host, and are brought a batch at a
+    time.
     """
     numbers = prod(config.data.shape) * examples
     if len(config.data.shape) != 3:
         return 4 * numbers
     normalised = 4 * numbers if is_normalised_once(numbers, examples=examples, reads=reads) else 0
-    return min(numbers, MAPPED_BYTES) + normalised
+    return (numbers if numbers <= most else 0) + normalised

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, ClassVar
@@ -17,11 +17,13 @@ import torch
 from scipy.optimize import nnls
 
 from scaling.augment.none import Unchanged
+from scaling.augment.standard import Standard
 from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
 from scaling.data.base import Arrays, DataSet, Splits
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
+from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import work
 from scaling.forecast.speed import Costs, Speed
@@ -40,9 +42,14 @@ from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
 SLICES = 4  # of which the fastest counts: the others were slowed by other processes
-WARM_STEPS = 5
+TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed until they tell, at most
+MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
+SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
+FASTER = 1.25  # than large products: what those of a step can be, in the cache
 EXAMPLES = 4_096
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,7 @@ SHAPES = (
     Shape(MLP(width=256, depth=2), 512, 64),
     Shape(MLP(width=512, depth=3), 256, 256),
     Shape(MLP(width=1024, depth=2), 128, 64),
+    Shape(MLP(width=1024, depth=2), 512, 64),
     Shape(Bottleneck(width=16, depth=2), 128, 16),
     Shape(Bottleneck(width=64, depth=4), 128, 64),
     Shape(Bottleneck(width=64, depth=1), 1024, 64),
@@ -97,45 +105,119 @@ LARGE = (  # for a GPU, which small shapes leave idle
     Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
     Shape(Bottleneck(width=256, depth=6), 16_384, 12_288),
 )
+NO_COSTS = Costs(*[0.0] * len(fields(Costs)))
 STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 
 
 @kept_streams()
 def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
-    """Time a device with `threads` torch threads and return its speed; UserError for an unknown device."""
+    """Time a device with `threads` torch threads and return its speed; UserError for an unknown device.
+
+    UserError as well where no costs explain the times of float32 steps: other processes were at work. Another precision
+    of which that is true is left out.
+    """
     where = find_device(device)
     shapes = (*SHAPES, *LARGE) if where.type == "cuda" else SHAPES
     with torch_threads(threads):
-        measured = {
-            precision: [_step_seconds(planned_shape(shape, precision), where) for shape in shapes]
-            for precision in PRECISIONS[where.type]
-        }
+        products = {precision: _product_rate(where, precision) for precision in PRECISIONS[where.type]}
+        fits = {precision: _fitted(shapes, precision, where, products[precision]) for precision in products}
+        log.info("timing a run's fixed cost, fresh examples and augmentation")
         run_seconds = _run_seconds(where)
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
-    fits = {precision: fit_costs(shapes, seconds) for precision, seconds in measured.items()}
+        augment = _augment_seconds(where)
+    _check(fits)
+    sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
     return Speed(
         device=hardware_name(where),
         kind=where.type,
         threads=threads,
         torch=version("torch"),
-        costs={precision: costs for precision, (costs, _) in fits.items()},
+        costs=sound,
         draw=draw,
         run=run_seconds,
         error=fits["fp32"][1],
         probed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        products=products,
+        augment=augment,
+        memory=torch.cuda.get_device_properties(where).total_memory if where.type == "cuda" else 0,
     )
 
 
-def fit_costs(shapes: Sequence[Shape], seconds: Sequence[float]) -> tuple[Costs, float]:
-    """Fit non-negative costs to measured steps by relative least squares; return them and the median relative error."""
+def _check(fits: Mapping[str, tuple[Costs, float]]) -> None:
+    """Refuse what no costs explain; say which other precisions are left out."""
+    for precision, (_, error) in fits.items():
+        if error > MOST_ERROR and precision == "fp32":
+            raise UserError(
+                f"found step times that costs explain only within {error:.0%} (other processes are at work); wanted "
+                f"{MOST_ERROR:.0%}; probe again when less else runs on this machine"
+            )
+        if error > MOST_ERROR:
+            log.warning("the times of %s are explained only within %.0f %%: left out", precision, 100 * error)
+
+
+def _fitted(shapes: Sequence[Shape], precision: Any, where: torch.device, products: float) -> tuple[Costs, float]:
+    """Time the shapes, again where other processes were at work meanwhile, and fit their costs."""
+    seconds, until = [float("inf")] * len(shapes), perf_counter() + LIMIT_SECONDS
+    costs, error = NO_COSTS, float("inf")
+    for turn in range(TURNS):
+        log.info("timing %s: %d shapes%s", precision, len(shapes), ", once more" if turn else "")
+        timed = (_step_seconds(planned_shape(shape, precision), where) for shape in shapes)
+        seconds = [min(before, now) for before, now in zip(seconds, timed, strict=True)]
+        costs, error = fit_costs(shapes, seconds, products=products)
+        if error <= MOST_ERROR / 2 or perf_counter() > until:
+            break
+    return costs, error
+
+
+def fit_costs(
+    shapes: Sequence[Shape], seconds: Sequence[float], *, products: float = float("inf")
+) -> tuple[Costs, float]:
+    """Fit non-negative costs to measured steps by relative least squares; return them and the relative error
+    that three shapes in four are within.
+
+    products: FLOP/s of large products, which a step's do not exceed: where the shapes tell the cost of a FLOP badly, no
+    rate beyond it comes out.
+    """
     rows = np.array(
         [astuple(work(planned_shape(shape, "fp32").config, batch=shape.batch)) for shape in shapes], dtype=float
     )
     times = np.array(seconds)
     scale = np.maximum(rows.max(axis=0), 1.0)  # FLOPs and steps differ by ten orders of magnitude
-    weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
-    costs = Costs(**dict(zip((f.name for f in fields(Costs)), (weights / scale).tolist(), strict=True)))
-    return costs, float(median(np.abs(rows @ (weights / scale) / times - 1)))
+    names = [f.name for f in fields(Costs)]
+    least = np.array([1 / (FASTER * products) if name == "flop" else 0.0 for name in names]) * scale
+    matrix = rows / scale / times[:, None]
+    weights, _ = nnls(matrix, np.ones(len(times)) - matrix @ least)
+    costs = (weights + least) / scale
+    errors = np.abs(rows @ costs / times - 1)
+    return Costs(**dict(zip(names, costs.tolist(), strict=True))), float(np.quantile(errors, 0.75))
+
+
+def _product_rate(where: torch.device, precision: str) -> float:
+    """Return the FLOP/s of square products, the best of some, each with enough work to time."""
+    n = SQUARE[where.type]
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(n, n, device=where).to(kind) for _ in range(2))
+    best, until = 0.0, perf_counter() + PRODUCT_SECONDS
+    with matmul_precision(precision):
+        (a @ b)[0, 0].item()
+        while best == 0.0 or perf_counter() < until:
+            started = perf_counter()
+            (a @ b)[0, 0].item()
+            best = max(best, 2 * n**3 / (perf_counter() - started or 1e-9))
+    return best
+
+
+def _augment_seconds(where: torch.device) -> float:
+    """Return the seconds of cropping, mirroring and mixing one number of an image."""
+    shape, generator = (64, 3, 64, 64), torch.Generator(where).manual_seed(0)
+    augment = Standard().build(shape[1:], 10)
+    x, y = torch.randn(shape, device=where), torch.zeros(shape[0], dtype=torch.int64, device=where)
+    took = []
+    for _ in range(5):
+        started = perf_counter()
+        augment(x, y, generator)[0][0, 0, 0, 0].item()
+        took.append(perf_counter() - started)
+    return min(took) / x.numel()
 
 
 def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
@@ -159,9 +241,10 @@ def _step_seconds(run: PlannedRun, where: torch.device) -> float:
     cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
     trainer = Trainer(run, cut, where)
     with matmul_precision(computed_precision(run.config, where)):
-        _advance(trainer, WARM_STEPS)
-        count = max(1, round(SLICE_SECONDS / (_advance(trainer, 3) / 3)))
-        return min(_advance(trainer, count) for _ in range(SLICES)) / count
+        _advance(trainer, 2)
+        each = _advance(trainer, 3) / 3
+        count = max(1, round(SLICE_SECONDS / each))
+        return min(_advance(trainer, count) for _ in range(SLICES if each < SLICE_SECONDS else 2)) / count
 
 
 def _advance(trainer: Trainer, count: int) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 
 from scaling.devices import device_name
 from scaling.folders import cache_folder, write_aside
 
-FORMAT = 1  # raised when the meaning of a cost changes: older probes are then no longer read
+FORMAT = 2  # raised when the meaning of a cost changes: older probes are then no longer read
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class Speed:
     """What the speed probe measured on one device.
 
     costs: by precision; draw: seconds an example of data made while training, by data set; run: seconds of a run
-    that does not depend on its length; error: relative error (median) of the costs on the shapes they were fitted to.
+    that does not depend on its length; error: relative error of the costs on three in four of the shapes they were
+    fitted to;
+    products: FLOP/s of large products, by precision; augment: seconds a number of an augmented image; memory: bytes
+    of a GPU, 0 where it is not known.
     """
 
     device: str
@@ -48,6 +51,9 @@ class Speed:
     run: float
     error: float
     probed_at: str
+    products: Mapping[str, float] = field(default_factory=dict)
+    augment: float = 0.0
+    memory: int = 0
 
     def of(self, precision: str) -> Costs:
         """Return the costs in a precision; those of fp32 where it was not measured."""

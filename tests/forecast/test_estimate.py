@@ -9,8 +9,9 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
+from scaling.errors import UserError
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
-from scaling.forecast.probe import SHAPES, fit_costs, planned_shape, probe_speed
+from scaling.forecast.probe import FASTER, SHAPES, fit_costs, planned_shape, probe_speed
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.train.sizes import EVALUATED_ROWS
 from tests.train.runs import planned
@@ -51,6 +52,54 @@ def test_costs_are_recovered_from_the_times_they_make():
     fitted, error = fit_costs(SHAPES, times)
     assert error < 1e-6
     np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
+
+
+def test_no_rate_beyond_that_of_large_products_comes_out():
+    """Where every shape is small its products hide in the noise: their cost is laid to what is counted beside them."""
+    small = SHAPES[:3]
+    each = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in small]
+    times = [took * (1 - 0.1 * i) for i, took in enumerate(each)]
+    wild, _ = fit_costs(small, times)
+    bound, _ = fit_costs(small, times, products=1 / COSTS.flop)
+    assert wild.flop < COSTS.flop / 2 / FASTER
+    assert bound.flop >= COSTS.flop / FASTER
+    exact = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
+    fitted, error = fit_costs(SHAPES, exact, products=2 / COSTS.flop)
+    assert error < 1e-6
+    np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
+
+
+def test_times_that_no_costs_explain_are_refused(monkeypatch):
+    """Other processes were at work: better no forecast than a wild one."""
+    noise = np.random.default_rng(0)
+
+    def wild(run, where):
+        slow = 20.0 if run.config.train.precision == wild.precision and noise.random() < 0.5 else 1.0
+        return slow * work(run.config, batch=run.quantities.batch).seconds(COSTS)
+
+    for name, value in {"_step_seconds": wild, "_product_rate": lambda *_: 1e12, "_run_seconds": lambda _: 0.1}.items():
+        monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
+    monkeypatch.setattr("scaling.forecast.probe.TURNS", 1)
+    wild.precision = "bf16"
+    assert set(probe_speed("cpu").costs) == {"fp32"}
+    wild.precision = "fp32"
+    with pytest.raises(UserError, match="probe again when less else runs"):
+        probe_speed("cpu")
+
+
+def test_augmentation_costs_time_at_the_size_that_the_network_reads():
+    pixels = {"is": "blobs", "size": 1000, "pixels": True}
+    plain, cropped = (planned({"steps": 100}, data=pixels, augment=augment) for augment in ("none", "standard"))
+    speed = replace(SPEED, augment=1e-6)
+    assert estimate(cropped, speed) == pytest.approx(estimate(plain, speed) + 100 * 32 * 6 * 1e-6)
+
+
+def test_a_gpu_holds_images_up_to_half_of_its_memory():
+    many, few = (planned({"steps": 2}, data={"is": "blobs", "size": n, "pixels": True}) for n in (10**9, 10**3))
+    least = memory_bytes(few, kind="cuda")
+    unknown, small, large = (memory_bytes(many, kind="cuda", card=card) - least for card in (0, 8 << 30, 80 << 30))
+    assert large == unknown == pytest.approx(6e9, rel=0.01)
+    assert small < 1e9
 
 
 def test_steps_milestones_and_fresh_data_cost_time():
@@ -140,6 +189,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
         return True
 
     monkeypatch.setattr("scaling.forecast.probe.perf_counter", clock)
+    monkeypatch.setattr("scaling.forecast.probe._product_rate", lambda *_: 2 / COSTS.flop)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
     speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):

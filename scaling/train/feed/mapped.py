@@ -17,8 +17,8 @@ from scaling.data.base import Arrays, Picked
 from scaling.data.memory import stays_in_file
 from scaling.train.feed.rows import RowFile
 from scaling.train.feed.scale import Scale
+from scaling.train.sizes import HELD_SHARE
 
-HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
 GATHERERS = {"cpu": 2, "cuda": 4}  # threads that gather: one fetches from the disk while another copies
 
 
