@@ -17,7 +17,7 @@ from scaling.dispatch.order import order_of
 from scaling.dispatch.slurm.snapshot import import_path, take_snapshot
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.forecast.estimate import shape_of
+from scaling.forecast.learned import shape_of
 from scaling.plan.expand import expand
 from tests.conftest import CommandLine
 

@@ -14,11 +14,12 @@ from analysis.numbers import number
 
 @dataclass(frozen=True)
 class CostNumbers:
-    """What is drawn: forecast and actual seconds of each run, and the median of their ratio."""
+    """Forecast and actual seconds of each run, the median of actual / forecast and that of the relative error."""
 
     forecast: np.ndarray
     actual: np.ndarray
     ratio: float
+    error: float
 
 
 def cost_numbers(table: pd.DataFrame) -> CostNumbers | None:
@@ -31,7 +32,8 @@ def cost_numbers(table: pd.DataFrame) -> CostNumbers | None:
     if len(times) < 3:
         return None
     forecast, actual = times["forecast_seconds"].to_numpy(float), times["seconds"].to_numpy(float)
-    return CostNumbers(forecast, actual, float(np.median(actual / forecast)))
+    error = float(np.median(np.abs(forecast / actual - 1)))
+    return CostNumbers(forecast, actual, float(np.median(actual / forecast)), error)
 
 
 def draw_cost(ax: Axes, numbers: CostNumbers) -> None:

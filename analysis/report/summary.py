@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.numbers import duration, entry, flops
+from analysis.figures.cost import cost_numbers
+from analysis.numbers import duration, entry, flops, number
 from analysis.table.select import RECIPE
 from analysis.wording import counted
 
@@ -133,6 +134,11 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
         facts.append(("compute in all", f"{flops(done['C'].sum())} FLOPs"))
     if "seconds" in done.columns and done["seconds"].notna().any():
         facts.append(("training time in all", duration(float(done["seconds"].sum()))))
+    cost = cost_numbers(done)
+    if cost is not None:
+        said = f"median error {cost.error:.0%}, actual / forecast {number(cost.ratio, 3)}"
+        said += f" ({counted(len(cost.actual), 'run')})"
+        facts.append(("forecast against actual time", said))
     if "device" in done.columns and done["device"].notna().any():
         facts.append(("device", _values(done["device"].dropna())))
     return facts

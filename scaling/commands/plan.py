@@ -11,6 +11,7 @@ Examples:
   scaling plan sweep=quickstart
   scaling plan sweep=quickstart model.width=64,128 --json plan.json
   scaling plan model.width=64,128 train.budget=1e9
+  scaling plan sweep=paper/pretrain_scaling --device h100
 """
 
 
@@ -18,8 +19,9 @@ Examples:
 @overrides
 @recipe_option
 @json_option
+@click.option("--device", "card", metavar="CARD", help="Forecast for a GPU that is not here (h100, h200, a100, a5000).")
 @click.option("--all", "show_all", is_flag=True, help="Print every run, however many there are.")
-def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show_all: bool) -> None:
+def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, card: str | None, show_all: bool) -> None:
     """Print the runs of a sweep: N, D, C, forecast time and cost. Nothing is written and no data is opened."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session
@@ -28,7 +30,7 @@ def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, show
 
     with session() as loader:
         expanded = expand(loader, only_overrides(arguments))
-    view = forecast_plan(expanded, read_group("launcher", expanded.launcher))
+    view = forecast_plan(expanded, read_group("launcher", expanded.launcher), card=card)
     if json_path is not None:
         write_json(view.to_dict(), json_path)
     if json_path != "-":

@@ -13,7 +13,7 @@ from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import stale_runs
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
-from scaling.forecast.estimate import Forecast, forecast_all
+from scaling.forecast.estimate import Forecast, forecast, forecast_all
 from scaling.forecast.stacks import companies, gain_of_stacking
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
@@ -107,9 +107,11 @@ class PlanForecast:
     def _basis(self) -> str:
         if not self.forecasts:
             return "no speed known here: run `scaling probe`; FLOPs only"
-        probes = {forecast.basis.partition(",")[0] for forecast in self.forecasts.values()}
-        corrected = any("," in forecast.basis for forecast in self.forecasts.values())
-        return ", ".join(sorted(probes)) + (", corrected by runs of the same shape" if corrected else "")
+        bases = [forecast.basis for forecast in self.forecasts.values()]
+        heads = {basis.partition(",")[0] for basis in bases if not basis.endswith("no probe")}
+        said = ", ".join(sorted(heads)) or "no probe"
+        said += ", corrected by runs that are done" if any("done" in basis for basis in bases) else ""
+        return said + (", a guess for a model of your own" if any("a guess" in basis for basis in bases) else "")
 
     def _seconds(self, runs: list[PlannedRun]) -> float | None:
         if any(run.run_id not in self.forecasts for run in runs):
@@ -139,8 +141,11 @@ class PlanForecast:
             )
 
 
-def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
-    """Look a plan up on this machine: which runs are settled, what the others will take."""
+def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) -> PlanForecast:
+    """Look a plan up on this machine: which runs are settled, what the others will take.
+
+    card: a GPU of scaling/forecast/cards.py, which is forecast instead of this machine.
+    """
     settled = SettledRuns(plan.folder)
     planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
     states = Reader(plan.folder, planned, settled=settled).read().runs
@@ -154,16 +159,27 @@ def forecast_plan(plan: Plan, settings: Settings) -> PlanForecast:
         plan=plan,
         settled=settled,
         status=status,
-        forecasts=forecast_all(
+        forecasts=_on_card(plan.runs, card)
+        if card is not None
+        else forecast_all(
             plan.runs, threads=threads, done=done, partition=partition, members=companies(plan.runs, kind=kind)
         ),
-        workers=min(capacity.workers, max(1, len(plan.runs))),
+        workers=1 if card is not None else min(capacity.workers, max(1, len(plan.runs))),
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
         stacked_gain=gain_of_stacking(plan.runs, threads=threads, partition=partition, kind=kind),
     )
+
+
+def _on_card(runs: Sequence[PlannedRun], card: str) -> dict[str, Forecast]:
+    """Forecast runs on a GPU that need not be here."""
+    from scaling.forecast.cards import speed_of_card
+
+    speed = speed_of_card(card)
+    members = companies(runs, kind=speed.kind)
+    return {run.run_id: forecast(run, speed, members=members.get(run.run_id, 1.0)) for run in runs}
 
 
 def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, prod
-from statistics import median
 from typing import Any
 
 from scaling.accounting import Layer
 from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
-from scaling.devices import gpus
+from scaling.devices import device_name, gpus
+from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, known_speed
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
@@ -21,6 +21,7 @@ FORWARD_SHARE = 1 / 3  # of a training step
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+NOTHING_LEARNED = Learned()
 BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
 
@@ -91,20 +92,20 @@ def _width(layer: Layer) -> int:
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
-def forecast(run: PlannedRun, speed: Speed, *, ratios: Sequence[float] = (), members: float = 1.0) -> Forecast:
-    """Forecast a run from the speed of its device.
+def forecast(run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, *, members: float = 1.0) -> Forecast:
+    """Forecast a run from the speed of its device, put right by what runs there took.
 
-    ratios: actual over estimated seconds of runs of the same shape there; members: of the stack that it is trained in,
-    which share their time and memory. Included are the steps, the evaluations at milestones, making fresh data and the
-    fixed cost of a run; not included are reading data sets from disk, compiling, and a second worker's share of the
-    memory bandwidth.
+    members: of the stack that it is trained in, which share their time and memory. Included are the steps, the
+    evaluations at milestones, making fresh data and the fixed cost of a run; not included are reading data sets from
+    disk, compiling, and a second worker's share of the memory bandwidth.
     """
-    seconds, basis = estimate(run, speed, members=members), f"probe of {speed.device}"
-    if ratios:
-        seconds *= median(ratios)
-        basis += f", {len(ratios)} such run{'s' if len(ratios) > 1 else ''} done"
+    ratio, said = learned.ratio(run)
+    basis = f"probe of {speed.device}" if speed.probed_at else speed.device
+    if not said and getattr(run.config.model, "module", None) is not None:
+        said = "a guess from its layers"  # nobody knows what else the user's module does
+    seconds = ratio * estimate(run, speed, members=members)
     memory = memory_bytes(run, kind=speed.kind, members=members, card=speed.memory)
-    return Forecast(seconds, memory, speed.device, basis)
+    return Forecast(seconds, memory, speed.device, f"{basis}, {said}" if said else basis)
 
 
 def forecast_all(
@@ -115,28 +116,32 @@ def forecast_all(
     partition: str | None = None,
     members: Mapping[str, float] | None = None,
 ) -> dict[str, Forecast]:
-    """Forecast runs, by run_id, from the speed probe of this machine; runs whose device was not probed are left out.
+    """Forecast runs, by run_id, from the speed probe of this machine and from runs that are done here.
 
-    done: runs done on this machine and the seconds they took; partition: of a cluster, whose probe is taken instead
-    of this machine's (that of a GPU, if there is one); members: of the stacks that runs are trained in, by run_id.
+    Left out are runs whose device was not probed and that are like none that is done. done: runs done on this machine
+    and the seconds they took; partition: of a cluster, whose probe is taken instead of this machine's (that of a GPU,
+    if there is one); members: of the stacks that runs are trained in, by run_id.
     """
     members = members or {}
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
     if partition is not None:
         speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
-    ratios: dict[tuple[Any, ...], list[float]] = {}
-    for run, took in done:
+
+    def estimated(run: PlannedRun) -> float | None:
         speed = speeds.get(device_kind(run.config))
-        if speed is not None:
-            ratios.setdefault(shape_of(run), []).append(
-                took / estimate(run, speed, members=members.get(run.run_id, 1.0))
-            )
+        return None if speed is None else estimate(run, speed, members=members.get(run.run_id, 1.0))
+
+    learned = learn(Took(run, seconds, estimated(run)) for run, seconds in done)
     forecasts = {}
     for run in runs:
-        speed = speeds.get(device_kind(run.config))
+        kind = device_kind(run.config)
+        speed = speeds.get(kind)
         if speed is not None:
-            known = ratios.get(shape_of(run), ()) if ratios else ()
-            forecasts[run.run_id] = forecast(run, speed, ratios=known, members=members.get(run.run_id, 1.0))
+            forecasts[run.run_id] = forecast(run, speed, learned, members=members.get(run.run_id, 1.0))
+        elif (found := learned.seconds(run)) is not None:
+            seconds, basis = found
+            memory = memory_bytes(run, kind=kind, members=members.get(run.run_id, 1.0))
+            forecasts[run.run_id] = Forecast(seconds, memory, device_name(kind), basis)
     return forecasts
 
 
@@ -146,15 +151,6 @@ def device_kind(config: RunConfig) -> str:
     if wanted == "auto":
         return "cuda" if gpus() else "cpu"
     return wanted
-
-
-def shape_of(run: PlannedRun) -> tuple[Any, ...]:
-    """Return all that the speed of a run depends on, except its length."""
-    config = run.config
-    settings = (asked_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
-    stage = () if run.parent is None else (config.stage, run.input_shape)
-    parts = (config.model, config.data.name, config.data.shape, config.optim.name, config.augment)
-    return (*parts, *settings, *stage)
 
 
 def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:

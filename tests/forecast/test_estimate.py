@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from scaling.errors import UserError
+from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
-from scaling.forecast.probe import FASTER, SHAPES, fit_costs, planned_shape, probe_speed
+from scaling.forecast.probe import FASTER, SHAPES, Shape, fit_costs, planned_shape, probe_speed
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
+from scaling.models.bottleneck import Bottleneck
 from scaling.train.sizes import EVALUATED_ROWS
 from tests.train.runs import planned
 from tests.waiting import Clock
@@ -147,6 +149,60 @@ def test_runs_of_the_same_shape_correct_the_forecast():
     corrected = forecast_all([run], done=done)[run.run_id]
     assert corrected.seconds == pytest.approx(2.5 * estimate(run, SPEED))
     assert corrected.basis == "probe of a processor, 1 such run done"
+
+
+def test_runs_that_are_alike_correct_the_forecast_where_none_has_the_shape():
+    keep_speed(SPEED)
+    wanted = planned({"steps": 100, **CPU}, model={"is": "mlp", "width": 40, "depth": 3}, data=SUBSET)
+    others = [
+        planned({"steps": 100, **CPU}, model={"is": "mlp", "width": width, "depth": 1}, data=SUBSET)
+        for width in (4, 8, 16)
+    ]
+    done = [(run, factor * estimate(run, SPEED)) for run, factor in zip(others, (1.5, 2.0, 9.0), strict=True)]
+    corrected = forecast_all([wanted], done=done)[wanted.run_id]
+    assert corrected.seconds == pytest.approx(2.0 * estimate(wanted, SPEED))
+    assert corrected.basis == "probe of a processor, 3 similar runs done"
+    assert forecast_all([wanted], done=done[:2])[wanted.run_id].basis == "probe of a processor"
+    bf16 = planned({"steps": 100, "precision": "bf16", **CPU}, data=SUBSET)
+    assert forecast_all([bf16], done=done)[bf16.run_id].seconds == estimate(bf16, SPEED)
+
+
+def test_without_a_probe_runs_of_the_same_shape_tell():
+    run, longer = planned({"steps": 100, **CPU}, data=SUBSET), planned({"steps": 300, **CPU}, data=SUBSET, seed=4)
+    other = planned({"steps": 100, **CPU}, model={"is": "mlp", "width": 9, "depth": 1}, data=SUBSET)
+    found = forecast_all([run, other], done=[(longer, 6.0)])
+    assert set(found) == {run.run_id}
+    assert found[run.run_id].seconds == pytest.approx(2.0)
+    assert found[run.run_id].basis == "1 such run done, no probe"
+
+
+def test_a_model_of_a_user_s_own_is_a_guess_until_one_is_done():
+    keep_speed(SPEED)
+    own = {"is": "custom", "module": "tests.train.step.nets.Net"}
+    run, done = (planned({"steps": 100, **CPU}, model=own, data=SUBSET, seed=seed) for seed in (0, 1))
+    assert forecast_all([run])[run.run_id].basis == "probe of a processor, a guess from its layers"
+    found = forecast_all([run], done=[(done, 7.0)])[run.run_id]
+    assert found.seconds == pytest.approx(7.0)
+    assert found.basis == "probe of a processor, 1 such run done"
+
+
+MEASURED = {  # images/s of B-6/Wi-1024 at 64 pixels in batches of 16,384, by card and precision
+    ("h100", "bf16"): 955_000,
+    ("h100", "tf32"): 572_000,
+    ("a5000", "tf32"): 47_000,  # of the reference paper
+}
+
+
+@pytest.mark.parametrize(("card", "precision"), MEASURED)
+def test_cards_that_are_not_here_are_as_fast_as_they_were_measured(card, precision):
+    shape = Shape(Bottleneck(width=1024, depth=6), 16_384, 12_288)
+    seconds = work(planned_shape(shape, precision).config, batch=shape.batch).seconds(speed_of_card(card).of(precision))
+    assert shape.batch / seconds == pytest.approx(MEASURED[card, precision], rel=0.05 if card == "h100" else 0.25)
+
+
+def test_a_card_that_nobody_knows_is_refused():
+    with pytest.raises(UserError, match="wanted one of h100, h200, a100, a5000"):
+        speed_of_card("h1000")
 
 
 def test_a_speed_is_kept_for_the_device(tmp_path):

@@ -1,0 +1,85 @@
+"""Speeds of a few GPUs that need not be here, for plans.
+
+Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11) with an earlier version:
+steps of six small models replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. The others are
+scaled from it by the makers' data sheets: FLOPs by the rate of dense tensor products, what is read and written by
+the memory's bandwidth; a step's and a layer's fixed cost is taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from scaling.errors import UserError, suggestion
+from scaling.forecast.speed import Costs, Speed
+
+GB = 10**9
+H100 = Speed(
+    device="an NVIDIA H100 as one was measured",
+    kind="cuda",
+    threads=1,
+    torch="2.11",
+    costs={
+        "fp32": Costs(step=2.8e-5, layer=2.3e-5, flop=2e-14, weight=4.9e-11, activation=1.7e-11, input=5.5e-12),
+        "tf32": Costs(step=2.8e-5, layer=2.3e-5, flop=2.05e-15, weight=4.9e-11, activation=1.7e-11, input=5.5e-12),
+        "bf16": Costs(step=3.1e-5, layer=2.3e-5, flop=1.07e-15, weight=6.4e-11, activation=2.1e-12, input=2.5e-11),
+    },
+    draw={"mnist1d": 6e-6},
+    run=0.2,  # assumed
+    error=0.04,
+    probed_at="",
+    products={"tf32": 390e12, "bf16": 745e12},
+    augment=2.1e-11,
+    memory=80 * GB,
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A maker's data sheet: dense tensor products in TFLOP/s by precision, memory in TB/s and GB."""
+
+    name: str
+    tflops: Mapping[str, float]
+    bandwidth: float
+    memory: int
+
+
+OWN = Sheet("NVIDIA H100 SXM", {"fp32": 67, "tf32": 495, "bf16": 989}, 3.35, 80)
+SHEETS = {
+    "h200": Sheet("NVIDIA H200", {"fp32": 67, "tf32": 495, "bf16": 989}, 4.8, 141),
+    "a100": Sheet("NVIDIA A100 SXM 80 GB", {"fp32": 19.5, "tf32": 156, "bf16": 312}, 2.04, 80),
+    "a5000": Sheet("NVIDIA RTX A5000", {"fp32": 27.8, "tf32": 27.8, "bf16": 55.6}, 0.768, 24),
+}
+CARDS = ("h100", *SHEETS)
+
+
+def speed_of_card(name: str) -> Speed:
+    """Return what is known of a card's speed; UserError for one that is not in the table."""
+    if name == "h100":
+        return H100
+    if name not in SHEETS:
+        raise UserError(f"found --device {name}; wanted one of {', '.join(CARDS)}; {suggestion(name, CARDS)}")
+    sheet = SHEETS[name]
+    slower = OWN.bandwidth / sheet.bandwidth
+    return replace(
+        H100,
+        device=f"an {sheet.name} by its data sheet beside that of an H100",
+        costs={
+            precision: _scaled(costs, OWN.tflops[precision] / sheet.tflops[precision], slower)
+            for precision, costs in H100.costs.items()
+        },
+        products={},
+        augment=H100.augment * slower,
+        memory=sheet.memory * GB,
+    )
+
+
+def _scaled(costs: Costs, products: float, bandwidth: float) -> Costs:
+    return replace(
+        costs,
+        flop=costs.flop * products,
+        weight=costs.weight * bandwidth,
+        activation=costs.activation * bandwidth,
+        input=costs.input * bandwidth,
+    )
