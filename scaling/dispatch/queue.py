@@ -28,8 +28,8 @@ class Entry:
     forecast_seconds: None where no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
     attempts.jsonl when it was dispatched: only later ones count against its retries; needs: runs that have to be
     settled first; step: that of theirs whose weights it starts from; keeps: steps of its own that others start
-    from; stack_key: that of the runs it may be trained together with, '' for none; steps: that it takes, None where that
-    tells nothing of its length; run: PlannedRun.to_dict().
+    from; stack_key: that of the runs it may be trained together with, '' for none; steps: that it takes, None where
+    that tells nothing of its length; run: PlannedRun.to_dict().
     """
 
     run_id: str
