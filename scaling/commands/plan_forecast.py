@@ -169,7 +169,9 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
-        stacked_gain=gain_of_stacking(plan.runs, threads=threads, partition=partition, kind=kind),
+        stacked_gain=None
+        if card is not None
+        else gain_of_stacking(plan.runs, threads=threads, partition=partition, kind=kind),
     )
 
 
