@@ -12,8 +12,9 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.table.cells import cells, resampled_means
-from analysis.table.columns import as_numbers
+from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
+from analysis.table.roles import refuse_rising
 
 PER_DECADE = 5
 """Compute bins in a decade, for the rule envelope in a table without budgets."""
@@ -114,10 +115,11 @@ def frontier(
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
-    rows = _complete(as_numbers(rows, [x, y]), x)
+    rows = as_numbers(rows, [x, y])
+    refuse_rising(rows, y)
+    require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])
+    rows = _complete(rows, x)
     table = cells(rows, y, x).sort_values(x, kind="stable", ignore_index=True)
-    if (table[[x, y]] <= 0).any(axis=None):
-        raise UserError(f"found a {x} or {y} that is zero or below; a frontier in log-log wants positive numbers")
     bins = _bins(table, x)
     choose = RULES[rule]
     chosen = choose(table[x].to_numpy(float), table[y].to_numpy(float), bins)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal
 from analysis.estimates.crooked import Valley, doubts, noise_of, scatter_words, unequal
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells
-from analysis.table.columns import as_numbers
+from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
+from analysis.table.roles import refuse_rising
 from analysis.table.select import RECIPE
 
 BRACKETED = 0.9
@@ -124,8 +125,8 @@ def isoflop(
     `Refusal` where no budget has three sizes.
     """
     rows = as_numbers(rows, ["N", "C", y])
-    if (rows[["N", "C", y]] <= 0).any(axis=None):
-        raise UserError(f"found an N, C or {y} that is zero or below; valleys in log N want positive numbers")
+    refuse_rising(rows, y)
+    require_positive(rows, ["N", "C", *(["D"] if "D" in rows.columns else []), y])
     if "D" not in rows.columns:
         rows = rows.assign(D=rows["C"] / (6 * rows["N"]))
     rows = rows.assign(budget=budgets(rows))

@@ -166,7 +166,7 @@ def search(
     if not np.isfinite(solution.value).any():
         raise Refusal(f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points")
     certificate, found = judge(few, solution, weights)
-    _refuse_bounds(problem, certificate)
+    _refuse_bounds(problem, certificate, points)
     if few is not problem:
         polished = solve(problem, np.stack(found, axis=1), weights=points.weights, anneal=False)
         order = np.argsort(polished.value)
@@ -176,10 +176,16 @@ def search(
     return certificate, found
 
 
-def _refuse_bounds(problem: Problem, certificate: Certificate) -> None:
+def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -> None:
     """Refuse where the best place, found by all starts, is the edge of what an exponent or a coefficient may be."""
     stuck = [name for name in certificate.at_bound if problem.law.bounds[name].vital]
     if stuck and certificate.share_at_best > 0.5:
+        size = np.sum([np.argsort(np.argsort(x)) for x in points.inputs.values()], axis=0)
+        if np.corrcoef(size, np.argsort(np.argsort(points.y)))[0, 1] > 0.5:
+            raise Refusal(
+                f"the response rises with {' and '.join(points.columns.values())}, and the law {problem.law.name} "
+                'falls; of an accuracy take the error, --derive "error = 1 - accuracy" --y error'
+            )
         raise Refusal(
             f"the data do not determine {' and '.join(stuck)} of the law {problem.law.name}: every good fit puts it "
             "at the edge of what is allowed; take a law with fewer parameters, or add runs over a wider range"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis.errors import Refusal, UserError
+from analysis.laws import LAWS
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
 from analysis.wording import counted, listed
@@ -80,10 +81,11 @@ class Points:
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
-    from analysis.table.columns import as_numbers
+    from analysis.table.columns import as_numbers, require_positive
     from analysis.table.conduct import conduct_of
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
+    from analysis.table.roles import refuse_rising
     from analysis.table.select import RECIPE, origins, select_rows
 
     columns = input_columns(table, law, x)
@@ -92,10 +94,13 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     free = (*selection.pool, *(column for column in columns.values() if column in RECIPE))
     chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
     chosen = as_numbers(chosen, list(columns.values()))
+    require_positive(chosen, list(columns.values()))
+    if law.name in LAWS:  # one of the user's own may rise
+        refuse_rising(chosen, y)
     chosen, repeated = _without_repeats(chosen, [*columns.values(), y])
     if repeated:
         left_out = [*left_out, f"{counted(repeated, 'row')} that repeat another"]
-    values = {name: _positive(chosen, column) for name, column in columns.items()}
+    values = {name: chosen[column].to_numpy(dtype=float) for name, column in columns.items()}
     response = _response(chosen, y, space)
     points = Points(
         inputs=values,
@@ -196,17 +201,6 @@ def _without_repeats(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.Dat
     names = [*dict.fromkeys([*columns, *(name for name in ("run_id", "seed", "step") if name in rows.columns)])]
     twice = rows.duplicated(subset=names)
     return (rows[~twice].reset_index(drop=True), int(twice.sum())) if twice.any() else (rows, 0)
-
-
-def _positive(rows: pd.DataFrame, column: str) -> Array:
-    values = rows[column].to_numpy(dtype=float)
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        raise UserError(
-            f"found {int(bad.sum())} of {len(values)} rows whose {column} is not a positive number (such as "
-            f'{values[bad][0]}); wanted positive numbers; leave them out (where="{column} > 0")'
-        )
-    return values
 
 
 def _flops_per_nd(rows: pd.DataFrame) -> float:

@@ -48,6 +48,20 @@ def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `UserError` where one of these columns holds something that has no logarithm, with how to leave it out."""
+    for column in columns:
+        values = table[column].to_numpy(float)
+        bad = ~(np.isfinite(values) & (values > 0))
+        if bad.any():
+            name = column if column.isidentifier() else f"`{column}`"
+            condition = f"{name} > 0" + (f" and {name} < 1e300" if np.isposinf(values).any() else "")
+            raise UserError(
+                f"found {int(bad.sum())} of {len(values)} rows whose {column} is not a positive number (such as "
+                f'{values[bad][0]}); wanted positive numbers; leave them out (where="{condition}")'
+            )
+
+
 def numbers_of(column: pd.Series, name: str) -> np.ndarray:
     """Return a column as floats, NaN where nothing stands. Raises `UserError` where it holds anything but numbers."""
     if pd.api.types.is_numeric_dtype(column):

@@ -183,5 +183,15 @@ def check_names(table: pd.DataFrame) -> None:
         raise UserError(f"found two columns named {twice[0]!r}; wanted one; rename the other")
 
 
+def hashable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with lists and mappings in its cells as words, so that rows can be grouped by them."""
+    odd = [
+        name
+        for name in table.columns
+        if table[name].dtype == object and table[name].map(lambda value: isinstance(value, list | dict | set)).any()
+    ]
+    return table.assign(**{name: table[name].map(str) for name in odd}) if odd else table
+
+
 def _is_index(column: pd.Series) -> bool:
     return pd.api.types.is_integer_dtype(column) and bool((column.to_numpy() == range(len(column))).all())

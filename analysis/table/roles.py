@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.errors import UserError
 from analysis.table.remarks import with_taken
 from analysis.wording import listed
 
@@ -41,6 +42,8 @@ ACCURATE = ("accuracy", "acc", "top1", "top1acc", "top1accuracy", "exactmatch", 
 """Names of a response that rises."""
 FORMULAS = {"C": ("C = 6*N*D", "ND"), "D": ("D = C/(6*N)", "CN"), "N": ("N = C/(6*D)", "CD")}
 """What each count is of the two others in a dense network (Kaplan et al. 2020)."""
+RISING = 0.5
+"""Rank correlation with size from which a response rises."""
 PREFIXES = ("config", "summary", "params", "metrics", "hparams", "data", "values", "stats")
 """What trackers put before a name: config.n_params, summary.val/loss, params.lr, metrics.loss."""
 UNITS = {
@@ -122,8 +125,10 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     if likely:
         return f"{listed(likely)} may be meant: choose one with --columns {column}={_quoted(likely[0])}"
     accurate = [str(name) for name in table.columns if is_accuracy(name)]
+    if column == "loss" and "error" in table.columns:
+        return "take --y error"
     if column in ("loss", "error") and accurate:
-        return f'take --derive "error = 1 - {_ticked(accurate[0])}" --y error'
+        return error_instead(table, accurate[0])
     others = FORMULAS.get(column)
     if others and set(others[1]) <= set(table.columns):
         return f'name it with --columns, or compute it, for a dense network by --derive "{others[0]}"'
@@ -133,6 +138,28 @@ def proposals(table: pd.DataFrame, column: str) -> str:
 def is_accuracy(column: object) -> bool:
     """Tell whether a column is named as a response that rises."""
     return any(words.lower() in ACCURATE for words, _ in _readings(str(column)))
+
+
+def error_instead(table: pd.DataFrame, accuracy: str) -> str:
+    """Return the options that fit an error in place of an accuracy, a share or in per cent."""
+    largest = pd.to_numeric(table[accuracy], errors="coerce").max()  # words such as 95 % are read as shares
+    scale = " / 100" if largest > 1 else ""
+    return f'take --derive "error = 1 - {_ticked(accuracy)}{scale}" --y error'
+
+
+def refuse_rising(rows: pd.DataFrame, y: str) -> None:
+    """Raise `UserError` where the response is named as an accuracy, and rises with size: laws here fall."""
+    if is_accuracy(y) and rises(rows, y):
+        raise UserError(f"{y} rises with size, and laws fall; {error_instead(rows, y)}")
+
+
+def rises(rows: pd.DataFrame, y: str) -> bool:
+    """Tell whether a response rises with N, D and C together, by rank correlation."""
+    sizes = [name for name in ("N", "D", "C") if name in rows.columns]
+    if not sizes or len(rows) < 4:
+        return False
+    size = rows[sizes].apply(pd.to_numeric, errors="coerce").rank().sum(axis=1).rank()
+    return bool(pd.to_numeric(rows[y], errors="coerce").rank().corr(size) > RISING)
 
 
 def _may_be(name: object, column: str) -> bool:

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import fit
 from analysis.errors import UserError
+from analysis.estimates.frontier import frontier
+from analysis.estimates.isoflop import isoflop
 from analysis.table.columns import numbers_of
-from analysis.table.read import load_table
+from analysis.table.read import derive_column, load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import role_of
 from analysis.table.select import select_rows
@@ -261,3 +264,30 @@ def test_names_of_trackers_stand_in_conditions_as_they_are():
     assert (
         len(selected(table.assign(val=[1, 2, 4], acc=2), where="val/acc >= 1")[0]) == 2
     )  # arithmetic, where it may be
+
+
+def test_lists_in_cells_are_words(tmp_path):
+    table = pd.DataFrame({**TABLE, "tags": [["a"], ["a"], ["b"]], "config": [{"lr": 1}] * 3})
+    assert len(selected(table)[0]) == 3
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({**row, "tags": ["a"]}) for row in ROWS))
+    assert load_table(tmp_path / "t.jsonl")["tags"].tolist() == ["['a']"] * 3
+
+
+@pytest.mark.parametrize("accuracies", [["55 %", "60 %", "62 %", "70 %"], [0.55, 0.6, 0.62, 0.7]])
+def test_an_accuracy_is_turned_round(accuracies):
+    size = [1.0, 2.0, 4.0, 8.0]
+    table = pd.DataFrame({"N": size, "D": size, "C": size, "top1": accuracies})
+    assert derive_column(table, "error = 1 - top1")["error"].tolist() == pytest.approx([0.45, 0.4, 0.38, 0.3])
+    with pytest.raises(UserError, match='top1 rises with size, and laws fall; take --derive "error = 1 - top1" --y'):
+        fit(table, "power", x="N", y="top1")
+    per_cent = pd.DataFrame({"N": size, "C": size, "accuracy": [55.0, 60.0, 62.0, 70.0]})
+    with pytest.raises(UserError, match='"error = 1 - accuracy / 100" --y error'):
+        frontier(per_cent, y="accuracy")
+
+
+@pytest.mark.parametrize(("bad", "condition"), [(np.nan, "N > 0"), (-1.0, "N > 0"), (np.inf, "N > 0 and N < 1e300")])
+def test_sizes_without_a_logarithm_are_named_by_every_verb(bad, condition):
+    table = pd.DataFrame({"N": [1e6, bad, 4e6, 8e6], "C": [1e12, 2e12, 4e12, 8e12], "loss": [3.0, 2.8, 2.6, 2.5]})
+    for find in (frontier, isoflop, lambda rows: fit(rows, "power", x="N")):
+        with pytest.raises(UserError, match=f"1 of 4 rows whose N is not a positive number.*{condition}"):
+            find(table)
