@@ -57,7 +57,7 @@ MOST_FILES, MOST_LINES, P90_LINES = 16, 300, 16
 FOREIGN = ("torch", "hydra", "omegaconf", "submitit", "optuna", "scaling")  # that analysis does without
 
 PUBLIC = {  # what documents tell users to import, and what configs and old records name
-    "analysis": ["Fit", "fit", "load_table"],
+    "analysis": ["Fit", "Suggestion", "fit", "load_table", "suggest"],
     "analysis.laws": ["own_law"],
     "scaling.analysis": [
         *(

@@ -1,0 +1,1 @@
+"""What to run next: the candidates that narrow an interval most for their cost."""

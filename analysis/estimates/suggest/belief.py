@@ -1,0 +1,145 @@
+"""What is believed of a law after a fit: how its parameters, and so all responses, vary together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import UserError
+from analysis.estimates.suggest.quantity import slopes_of
+from analysis.fitting.result import Fit
+from analysis.laws.base import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REACH = 1.0
+"""How far one parameter alone may move log y over runs, candidates and targets, before any run is seen: a ridge for
+what the runs do not determine."""
+GUESS, TRUST = 3e-3, 2.0
+"""Noise of log y that is expected before the runs have said theirs, and how many runs that guess is worth."""
+WAVES = 48
+"""Random waves (Rahimi and Recht 2007) that stand for a law's own error, smooth in the logarithms of its inputs."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Features of candidates and targets after what was seen (R, m), (R, t), and the log y expected at both.
+
+    noise: variance of log y of one run. slopes_…: of the quantity that is asked for, by the parameters (p, …), and
+    their covariance: without the law's own error, as the fit's interval is told.
+    """
+
+    candidates: Array
+    targets: Array
+    expected: Array
+    noise: float
+    slopes: Array
+    of_target: Array
+    covariance: Array
+
+    def half_width(self, chosen: list[int], z: float) -> float:
+        """Return the half-width of the interval at the targets (root mean square) once candidates are run as well."""
+        seen = self.slopes[:, chosen]
+        after = np.linalg.inv(np.linalg.inv(self.covariance) + seen @ seen.T / self.noise)
+        variance = np.einsum("pt,pq,qt->t", self.of_target, after, self.of_target)
+        return z * float(np.sqrt(variance.mean()))
+
+
+def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str) -> Belief:
+    """Linearise a law about its fit.
+
+    The parameters have a wide normal prior (`REACH`, and the law's box); the law's own error is a smooth function of
+    the noise's size, so that one corner of the pool cannot tell of another what the law alone would claim.
+    """
+    problem, theta = found.engine.problem, found.engine.theta
+    known, free = problem.inputs, inputs_of(found, pool)
+    wanted = inputs_of(found, target) if of == found.y else None
+    noise = noise_of(found)
+    seen, slopes = curve_slopes(found, known), curve_slopes(found, free)
+    of_target = slopes_of(found, target, of) if wanted is None else curve_slopes(found, wanted)
+    low, high = problem.law.box()
+    every = np.concatenate([seen, slopes] if wanted is None else [seen, slopes, of_target], axis=1)
+    width = np.minimum((high - low) / 4, REACH / np.maximum(np.sqrt((every**2).mean(axis=1)), 1e-12))
+    F = [np.concatenate([S * width[:, None], E]) for S, E in zip(
+        (seen, slopes, of_target), own_errors((known, free, wanted), of_target.shape[1], noise), strict=True
+    )]  # fmt: skip
+    root = np.linalg.cholesky(posterior(F[0], found.engine.points.weights, noise)).T
+    covariance = width[:, None] * posterior(F[0][: len(theta)], found.engine.points.weights, noise) * width
+    with np.errstate(all="ignore"):
+        h = problem.law.evaluate(theta[:, None], {n: np.append(free[n], wanted[n] if wanted else []) for n in free}).h
+    return Belief(root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance)
+
+
+def posterior(features: Array, weights: Array, noise: float) -> Array:
+    """Return the covariance (R, R) of unit sources after responses with these features (R, n)."""
+    inverse = np.eye(len(features)) + (features * weights) @ features.T / noise
+    return np.linalg.inv((inverse + inverse.T) / 2)
+
+
+def noise_of(found: Fit) -> float:
+    """Return the variance of log y of one run: of the residuals, with a guess worth two runs, for the objective used.
+
+    A fit by Huber's loss with a small width is wider than one by least squares: E psi^2 / (E psi')^2 (Huber 1964).
+    """
+    rest, goal = found.engine.residuals, found.engine.problem.objective
+    free = max(0.0, len(rest) - len(found.params))
+    variance = (TRUST * GUESS**2 + float((rest**2).sum())) / (TRUST + free)
+    if goal.name == "lsq":
+        return variance
+    scale = float(np.sqrt(variance))
+    width = goal.delta if goal.name == "huber" else 1e-9
+    return variance * huber_variance(width / scale)
+
+
+def huber_variance(width: float) -> float:
+    """Return the variance of Huber's estimate of a normal mean, over that of the mean; width over one sd."""
+    from scipy.stats import norm
+
+    inside = 2 * norm.cdf(width) - 1
+    if inside < 1e-6:
+        return float(np.pi / 2)
+    square = inside - 2 * width * norm.pdf(width) + width**2 * (1 - inside)
+    return float(square / inside**2)
+
+
+def inputs_of(found: Fit, rows: pd.DataFrame) -> dict[str, Array]:
+    """Return the law's inputs of rows as centred logarithms (m,). Raises `UserError`."""
+    units, out = found.engine.problem.units, {}
+    for name, column in found.engine.points.columns.items():
+        if column not in rows.columns:
+            raise UserError(f"found no column {column!r} among {', '.join(map(str, rows.columns))}; the law needs it")
+        values = rows[column].to_numpy(dtype=float)
+        if not (np.isfinite(values).all() and (values > 0).all()):
+            raise UserError(
+                f"found {column} that is not a positive number; wanted positive numbers; take such rows out"
+            )
+        out[name] = np.log(values) - units.log_inputs[name]
+    return out
+
+
+def curve_slopes(found: Fit, inputs: Mapping[str, Array]) -> Array:
+    """Return d log y / d inner parameter at inputs, (p, m)."""
+    with np.errstate(all="ignore"):
+        evaluation = found.engine.problem.law.evaluate(found.engine.theta[:, None], inputs)
+        rows = [np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()]
+    return np.nan_to_num(np.stack(rows))
+
+
+def own_errors(sets: tuple[Mapping[str, Array] | None, ...], targets: int, noise: float) -> list[Array]:
+    """Return features (WAVES, …) of the law's own error: a smooth function of the noise's size, one sd of each input
+    long; none at a target that is no response."""
+    spans = {
+        name: max(1e-6, float(np.std(np.concatenate([one[name] for one in sets if one])))) for name in sets[0] or ()
+    }
+    rng = np.random.default_rng(0)
+    directions, shift = rng.standard_normal((WAVES, len(spans))), rng.uniform(0, 2 * np.pi, (WAVES, 1))
+    size = np.sqrt(2 * noise / WAVES)
+    return [
+        np.zeros((WAVES, targets)) if one is None
+        else size * np.cos(directions @ np.stack([one[name] / span for name, span in spans.items()]) + shift)
+        for one in sets
+    ]  # fmt: skip

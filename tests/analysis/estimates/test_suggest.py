@@ -1,0 +1,136 @@
+"""What to run next: within the limit, better than guessing, and as telling as it says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit, suggest
+from analysis.errors import Refusal, UserError
+from tests.analysis.worlds import SKEWED, World, small
+
+QUIET = World(noise=0.003)
+TARGET = pd.DataFrame({"N": [6e4], "D": [2e6], "C": [1e12]})
+
+
+def candidates(count: int = 60, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    N, C = (np.exp(rng.uniform(*np.log(ends), count)) for ends in ((200, 6e4), (1e9, 5e11)))
+    names = [f"run {i}" for i in range(count)]
+    return pd.DataFrame({"N": N, "D": C / (6 * N), "cost": C}, index=names)
+
+
+def made(rows: pd.DataFrame, world: World, seed: int) -> pd.DataFrame:
+    """Run some candidates: their losses in the world, with its noise."""
+    noise = world.noise * np.random.default_rng(seed).standard_normal(len(rows))
+    return pd.DataFrame({"N": rows.N, "D": rows.D, "loss": world.loss(rows.N, rows.D) * np.exp(noise)})
+
+
+def bare(world: World = QUIET) -> pd.DataFrame:
+    return small(world)[["N", "D", "loss"]]
+
+
+def half_width(table: pd.DataFrame) -> float:
+    low, high = fit(table, resamples=200, starts=8).interval(TARGET)
+    return float(np.log(high / low)[0] / 2)
+
+
+def test_a_batch_keeps_to_its_limits_and_comes_true():
+    table, pool = bare(), candidates()
+    found = suggest(table, pool=pool, target=TARGET, limit=1e12, most=5)
+    assert 0 < len(found.rows) <= 5
+    assert found.cost == pytest.approx(pool.cost[list(found.rows)].sum())
+    assert found.cost <= 1e12
+    assert found.interval_now == pytest.approx(half_width(table), rel=0.35)
+    after = half_width(pd.concat([table, made(pool.loc[list(found.rows)], QUIET, 1)]))
+    assert found.interval_after == pytest.approx(after, rel=0.35)
+    assert list(found.after) == sorted(found.after, reverse=True)
+    said = json.loads(found.to_json())
+    assert said["interval_after"] == found.after[-1]
+    assert said["laws"] == {"chinchilla": 1.0}
+
+
+def test_a_batch_tells_more_than_batches_drawn_at_random():
+    table, pool, limit = bare(SKEWED), candidates(seed=1), 6e11
+    found = suggest(table, pool=pool, target=TARGET, limit=limit, most=4)
+    rng, others = np.random.default_rng(3), []
+    for _ in range(6):
+        order = pool.sample(frac=1, random_state=rng)
+        drawn = order[order.cost.cumsum() <= limit].head(4)
+        others.append(suggest(table, pool=drawn, target=TARGET, limit=limit, most=4).interval_after)
+    assert found.interval_after <= min(others)
+
+
+def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_pool():
+    table, pool = bare(), candidates()
+    found = suggest(table, pool=pool, target=TARGET, limit=4e11)
+    assert suggest(table, pool=pool[::-1], target=TARGET, limit=4e11).rows == found.rows
+
+
+def test_a_setting_twice_in_the_pool_may_be_run_twice():
+    one = pd.DataFrame({"N": [5e4], "D": [1.5e6], "cost": [4.5e11]})
+    found = suggest(bare(), pool=pd.concat([one, one], ignore_index=True), target=TARGET, limit=1e12)
+    assert sorted(found.rows) == [0, 1]
+    assert found.next_gain is None
+
+
+@pytest.mark.parametrize("of", ["N_star", "N_exponent", "alpha"])
+def test_other_things_than_the_response_can_be_asked_for(of: str):
+    pool = candidates()
+    found = suggest(bare(), pool=pool, target=TARGET, limit=1e12, of=of)
+    assert found.of == of
+    assert found.interval_after < found.interval_now
+    assert found.rows != suggest(bare(), pool=pool, target=TARGET, limit=1e12).rows
+
+
+def test_laws_are_weighted_by_their_backtests():
+    found = suggest(bare(), ["chinchilla", "kaplan"], pool=candidates(), target=TARGET, limit=4e11)
+    assert found.laws["chinchilla"] > 0.9
+    assert sum(found.laws.values()) == pytest.approx(1)
+
+
+def test_nothing_affordable_is_an_empty_batch_with_its_reason():
+    found = suggest(bare(), pool=candidates(), target=TARGET, limit=1.0)
+    assert found.rows == ()
+    assert found.interval_after == found.interval_now
+    assert "more than the limit of 1" in found.reason
+
+
+def test_a_run_that_tells_nothing_is_not_suggested():
+    """A run amid many others says next to nothing of a far target."""
+    many = pd.concat([bare(World(noise=0.003, seed=s)) for s in range(4)], ignore_index=True)
+    idle = pd.DataFrame({"N": [many.N.median()], "D": [many.D.median()], "cost": [1.0]})
+    found = suggest(many, pool=idle, target=TARGET, limit=10.0)
+    assert found.rows == ()
+    assert "no affordable candidate helps" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pool": candidates().drop(columns="cost")}, "no column 'cost'"),
+        ({"pool": candidates().drop(columns="N")}, "no column 'N'"),
+        ({"pool": candidates().head(0)}, "empty pool"),
+        ({"pool": candidates().assign(cost=-1.0)}, "positive number"),
+        ({"pool": candidates().assign(D=0.0)}, "positive number"),
+        ({"target": TARGET.head(0)}, "empty target"),
+        ({"limit": 0.0}, "limit=0"),
+        ({"most": 0}, "most=0"),
+        ({"of": "beauty"}, "of='beauty'"),
+        ({"of": "N_star", "target": TARGET.drop(columns="C")}, "no C in the target"),
+        ({"level": 1.5}, "level 1.5"),
+    ],
+)
+def test_bad_input_is_told(change: dict[str, Any], said: str):
+    asked: dict[str, Any] = {"pool": candidates(), "target": TARGET, "limit": 1e12}
+    with pytest.raises(UserError, match=said):
+        suggest(bare(), **(asked | change))
+
+
+def test_a_table_that_cannot_carry_the_law_is_refused():
+    with pytest.raises(Refusal, match="5 parameters"):
+        suggest(bare().head(4), pool=candidates(), target=TARGET, limit=1e12)
