@@ -40,6 +40,12 @@ class Belief:
     slopes: Array
     of_target: Array
     covariance: Array
+    runs: int
+
+    def forecast(self, i: int) -> tuple[float, float]:
+        """Return log y expected of one run of candidate i, and its variance, noise included."""
+        slope = self.slopes[:, i]
+        return float(self.expected[i]), self.noise + float(slope @ self.covariance @ slope)
 
     def half_width(self, chosen: list[int], z: float) -> float:
         """Return the half-width of the interval at the targets (root mean square) once candidates are run as well."""
@@ -71,7 +77,7 @@ def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str) -> Be
     covariance = width[:, None] * posterior(F[0][: len(theta)], found.engine.points.weights, noise) * width
     with np.errstate(all="ignore"):
         h = problem.law.evaluate(theta[:, None], {n: np.append(free[n], wanted[n] if wanted else []) for n in free}).h
-    return Belief(root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance)
+    return Belief(root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance, found.n_runs)
 
 
 def posterior(features: Array, weights: Array, noise: float) -> Array:

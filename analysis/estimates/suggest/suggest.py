@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,19 @@ if TYPE_CHECKING:
 
 STARTS = 8
 """Starts of each fit: a round is one of many, and costs seconds at the most."""
+CAUTION, ENOUGH = 0.25, 3.0
+"""Share of the limit that one round spends at the most while there are fewer than so many runs a parameter: a law that
+is hardly identified is sure of the wrong things, and what it says changes with the next few runs."""
 LEAST = 1e-3
 """Share by which a batch has to narrow the interval to be worth saying."""
+
+
+class Ahead(NamedTuple):
+    """What one run is expected to give: the response, and the interval in which it falls at the level."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,8 @@ class Suggestion:
 
     interval_…: half-widths of the interval (at `level`) of the logarithm of what is asked for, the root mean square
     over targets; after: that expected after each of the rows and those before it. next_gain: the share by which one
-    more run would narrow it, and next_cost what that run costs (None: none is affordable, or there are none left).
+    more run would narrow it, and next_cost what that run costs (None: there are none left). forecasts: of each row's
+    response, before it is run.
     """
 
     rows: tuple[Any, ...]
@@ -49,6 +61,7 @@ class Suggestion:
     level: float
     laws: dict[str, float]
     reason: str = ""
+    forecasts: tuple[Ahead, ...] = ()
     next_gain: float | None = None
     next_cost: float | None = None
     warnings: tuple[str, ...] = ()
@@ -95,8 +108,9 @@ def suggest(
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
     beliefs, weights, said = _beliefs(frame, laws, y=y, x=x, settings=settings, pool=pool, target=target, of=of or y)
+    cautious = any(belief.runs < ENOUGH * len(belief.slopes) for belief in beliefs)
     seeking = Seeking(beliefs, tuple(weights.values()), costs, NormalDist().inv_cdf((1 + level) / 2))
-    found = seeking.find(limit=limit, most=most)
+    found = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     return replace(
         found, rows=tuple(pool.index[list(found.rows)]), of=of or y, level=level, laws=weights, warnings=said
     )
@@ -111,8 +125,8 @@ class Seeking:
     costs: np.ndarray
     z: float
 
-    def find(self, *, limit: float, most: int) -> Suggestion:
-        """Choose candidates by place; an empty choice has its reason."""
+    def find(self, *, limit: float, within: float, most: int) -> Suggestion:
+        """Choose candidates by place, within less than the limit where one can; an empty choice has its reason."""
         design = self.design()
         cheapest = float(self.costs.min())
         now = self.half_width([])
@@ -120,7 +134,7 @@ class Seeking:
         if cheapest > limit:
             said = f"the cheapest candidate costs {number(cheapest)}, more than the limit of {number(limit)}"
             return replace(nothing, reason=said)
-        chosen = choose(design, limit=limit, most=most)
+        chosen = choose(design, limit=max(within, cheapest), most=most)
         after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
         if not chosen or after[-1] > now * (1 - LEAST):
             gain = percent(1 - after[-1] / now) if chosen else percent(0)
@@ -128,7 +142,17 @@ class Seeking:
             return replace(nothing, reason=said)
         spent = self.costs[chosen]
         found = replace(nothing, rows=tuple(chosen), cost=float(spent.sum()), interval_after=after[-1], after=after)
-        return replace(found, costs=tuple(spent.tolist()), **self.next_run(design, chosen, after[-1]))
+        ahead = tuple(self.forecast(i) for i in chosen)
+        return replace(
+            found, costs=tuple(spent.tolist()), forecasts=ahead, **self.next_run(design, chosen, after[-1])
+        )
+
+    def forecast(self, i: int) -> Ahead:
+        """Forecast a candidate's response: over the laws, the spread between them included."""
+        means, variances = np.array([belief.forecast(i) for belief in self.beliefs]).T
+        middle = float(np.average(means, weights=self.weights))
+        wide = self.z * float(np.sqrt(np.average(variances + (means - middle) ** 2, weights=self.weights)))
+        return Ahead(*np.exp([middle, middle - wide, middle + wide]).tolist())
 
     def design(self) -> Design:
         """Join the beliefs: covariances within laws by weight, and what the laws' curves differ by."""
