@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from analysis.commands.choose import choose
+from analysis.commands.ledger import ledger
 from analysis.commands.tuned import tuned
 from analysis.errors import Refusal, UserError
 from analysis.options import (
@@ -266,6 +268,8 @@ COMMANDS: dict[str, click.Command] = {
     "forecast": forecast,
     "backtest": backtest,
     "tuned": tuned,
+    "choose": choose,
+    "ledger": ledger,
     "report": report,
     "collect": collect,
 }

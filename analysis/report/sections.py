@@ -17,6 +17,7 @@ from analysis.report.law_results import GroupResults, Resampling
 from analysis.report.paper_figures import paper_figures, task_frontiers
 from analysis.report.tables.accuracy_table import efficiency_table, results_of
 from analysis.report.tables.convention_table import convention_table
+from analysis.report.tables.ledger_table import ledger_table
 from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK, tasks_of
 from analysis.wording import listed
@@ -94,7 +95,8 @@ def read_sections(
     cases = cases_of(table, source, resampling)
     found = tuple(_section(case, figures, many=len(cases) > 1, say=say) for case in cases)
     side_by_side = tuple(picture(drawing, figures) for drawing in task_frontiers(cases))
-    tables = [efficiency_table(source / "efficiency.csv") if source.is_dir() else None, results_of(cases)]
+    efficiency = efficiency_table(source / "efficiency.csv") if source.is_dir() else None
+    tables = [efficiency, results_of(cases), ledger_table(source, table)]
     return Sections(found, side_by_side, tuple(one for one in tables if one is not None))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,9 @@ REACH = 1.0
 what the runs do not determine."""
 GUESS, TRUST = 3e-3, 2.0
 """Noise of log y that is expected before the runs have said theirs, and how many runs that guess is worth."""
+OWN = 2.0
+"""A law's own error over the noise of a run, as it is guarded against: on the runs of Farseer twice was better than
+once (docs/coverage.md)."""
 WAVES = 48
 """Random waves (Rahimi and Recht 2007) that stand for a law's own error, smooth in the logarithms of its inputs."""
 
@@ -55,14 +58,16 @@ class Belief:
         return z * float(np.sqrt(variance.mean()))
 
 
-def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str) -> Belief:
-    """Linearise a law about its fit.
+def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str, theta: Array | None = None) -> Belief:
+    """Linearise a law about its fit, or about other inner parameters (p,).
 
     The parameters have a wide normal prior (`REACH`, and the law's box); the law's own error is a smooth function of
-    the noise's size, so that one corner of the pool cannot tell of another what the law alone would claim.
+    `OWN` times the noise's size, so that one corner of the pool cannot tell of another what the law alone would claim.
     """
+    if theta is not None:
+        found = replace(found, engine=replace(found.engine, theta=theta))
     problem, theta = found.engine.problem, found.engine.theta
-    known, free = problem.inputs, inputs_of(found, pool)
+    known, free, target = problem.inputs, inputs_of(found, pool), completed(found, target)
     wanted = inputs_of(found, target) if of == found.y else None
     noise = noise_of(found)
     seen, slopes = curve_slopes(found, known), curve_slopes(found, free)
@@ -77,7 +82,17 @@ def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str) -> Be
     covariance = width[:, None] * posterior(F[0][: len(theta)], found.engine.points.weights, noise) * width
     with np.errstate(all="ignore"):
         h = problem.law.evaluate(theta[:, None], {n: np.append(free[n], wanted[n] if wanted else []) for n in free}).h
-    return Belief(root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance, found.n_runs)
+    return Belief(
+        root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance, found.n_runs
+    )
+
+
+def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
+    """Return the target with the optimal N and D where it has C alone, for a law that says."""
+    if found.allocation is None or "C" not in target.columns or {"N", "D"} & set(target.columns):
+        return target
+    N, D = found.split(target["C"].to_numpy(dtype=float))
+    return target.assign(N=N, D=D)
 
 
 def posterior(features: Array, weights: Array, noise: float) -> Array:
@@ -136,14 +151,14 @@ def curve_slopes(found: Fit, inputs: Mapping[str, Array]) -> Array:
 
 
 def own_errors(sets: tuple[Mapping[str, Array] | None, ...], targets: int, noise: float) -> list[Array]:
-    """Return features (WAVES, …) of the law's own error: a smooth function of the noise's size, one sd of each input
+    """Return features (WAVES, …) of the law's own error: a smooth function, one sd of each input
     long; none at a target that is no response."""
     spans = {
         name: max(1e-6, float(np.std(np.concatenate([one[name] for one in sets if one])))) for name in sets[0] or ()
     }
     rng = np.random.default_rng(0)
     directions, shift = rng.standard_normal((WAVES, len(spans))), rng.uniform(0, 2 * np.pi, (WAVES, 1))
-    size = np.sqrt(2 * noise / WAVES)
+    size = OWN * np.sqrt(2 * noise / WAVES)
     return [
         np.zeros((WAVES, targets)) if one is None
         else size * np.cos(directions @ np.stack([one[name] / span for name, span in spans.items()]) + shift)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
@@ -13,10 +13,11 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.suggest.belief import Belief, believe
-from analysis.estimates.suggest.design import Design, choose
+from analysis.estimates.suggest.design import Design, View, choose
 from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
-from analysis.fitting.result import plain
+from analysis.fitting.resample import refit
+from analysis.fitting.result import Fit, plain
 from analysis.fitting.settings import Settings, fit_law, settings_of
 from analysis.laws import Law, get_law
 from analysis.numbers import number, percent
@@ -29,6 +30,8 @@ STARTS = 8
 CAUTION, ENOUGH = 0.25, 3.0
 """Share of the limit that one round spends at the most while there are fewer than so many runs a parameter: a law that
 is hardly identified is sure of the wrong things, and what it says changes with the next few runs."""
+RIVALS = 4
+"""Refits about which such a law is looked at as well."""
 LEAST = 1e-3
 """Share by which a batch has to narrow the interval to be worth saying."""
 
@@ -107,20 +110,32 @@ def suggest(
     _check(target, limit, most)
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
-    beliefs, weights, said = _beliefs(frame, laws, y=y, x=x, settings=settings, pool=pool, target=target, of=of or y)
-    cautious = any(belief.runs < ENOUGH * len(belief.slopes) for belief in beliefs)
-    seeking = Seeking(beliefs, tuple(weights.values()), costs, NormalDist().inv_cdf((1 + level) / 2))
-    found = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
-    return replace(
-        found, rows=tuple(pool.index[list(found.rows)]), of=of or y, level=level, laws=weights, warnings=said
-    )
+    fits, said = _fits(frame, laws, y=y, x=x, settings=settings)
+    weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
+    beliefs = {name: believe(found, pool, target, of or y) for name, found in fits.items()}
+    views, cautious = [(weights[name], belief) for name, belief in beliefs.items()], False
+    for name, found in fits.items():
+        if found.n_runs < ENOUGH * len(found.params):
+            rivals = [believe(found, pool, target, of or y, theta) for theta in rivals_of(found, seed)]
+            views, cautious = [*views, *((weights[name], rival) for rival in rivals)], True
+    total = sum(weight for weight, _ in views)
+    shares = tuple((weight / total, view) for weight, view in views)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    seeking = Seeking(tuple(beliefs.values()), shares, tuple(weights.values()), costs, z)
+    chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
+    rows = tuple(pool.index[list(chosen.rows)].tolist())
+    return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=said)
 
 
 @dataclass(frozen=True)
 class Seeking:
-    """Beliefs by law with their weights, the candidates' costs (m,), and z of the interval's level."""
+    """Beliefs by law with their weights, the candidates' costs (m,), and z of the interval's level.
+
+    views: what the choice is made by, with weights that add up to 1: the beliefs, and those about rival parameters.
+    """
 
     beliefs: Sequence[Belief]
+    views: Sequence[tuple[float, Belief]]
     weights: tuple[float, ...]
     costs: np.ndarray
     z: float
@@ -143,9 +158,7 @@ class Seeking:
         spent = self.costs[chosen]
         found = replace(nothing, rows=tuple(chosen), cost=float(spent.sum()), interval_after=after[-1], after=after)
         ahead = tuple(self.forecast(i) for i in chosen)
-        return replace(
-            found, costs=tuple(spent.tolist()), forecasts=ahead, **self.next_run(design, chosen, after[-1])
-        )
+        return replace(found, costs=tuple(spent.tolist()), forecasts=ahead, **self.next_run(design, chosen, after[-1]))
 
     def forecast(self, i: int) -> Ahead:
         """Forecast a candidate's response: over the laws, the spread between them included."""
@@ -155,69 +168,61 @@ class Seeking:
         return Ahead(*np.exp([middle, middle - wide, middle + wide]).tolist())
 
     def design(self) -> Design:
-        """Join the beliefs: covariances within laws by weight, and what the laws' curves differ by."""
-        scales = np.sqrt(np.array(self.weights) / sum(self.weights))
-        pairs = list(zip(scales, self.beliefs, strict=True))
-        candidates = np.concatenate([scale * belief.candidates for scale, belief in pairs])
-        targets = np.concatenate([scale * belief.targets for scale, belief in pairs])
-        curves, m = np.stack([belief.expected for belief in self.beliefs]), len(self.costs)
-        apart = scales[:, None] * (curves - (scales**2) @ curves)
-        if len(pairs) > 1 and apart.shape[1] == m + targets.shape[1]:
-            candidates, targets = np.concatenate([candidates, apart[:, :m]]), np.concatenate([targets, apart[:, m:]])
-        noise = float((scales**2) @ [belief.noise for belief in self.beliefs])
-        return Design(candidates, targets, self.costs, noise)
+        """Return what the choice is made on."""
+        views = tuple(View(one.candidates, one.targets, one.noise, weight) for weight, one in self.views)
+        return Design(views, self.costs)
 
     def half_width(self, chosen: list[int]) -> float:
-        """Return the half-width at the targets after candidates, over the laws."""
-        squares = [belief.half_width(chosen, self.z) ** 2 for belief in self.beliefs]
-        return float(np.sqrt(np.average(squares, weights=self.weights)))
+        """Return the half-width at the targets after candidates: the geometric mean over the views."""
+        logs = [weight * np.log(max(one.half_width(chosen, self.z), 1e-300)) for weight, one in self.views]
+        return float(np.exp(sum(logs)))
 
     def next_run(self, design: Design, chosen: list[int], now: float) -> dict[str, Any]:
         """Return what one more run would bring, whatever the limit."""
         if len(chosen) == len(self.costs):
             return {}
-        V = np.eye(len(design.candidates))
+        V = design.start()
         for i in chosen:
             V = design.see(V, i)
-        score = design.score(V)[1]
+        score = design.score(V)
         score[chosen] = -1
         best = int(np.argmax(score))
         return {"next_gain": 1 - self.half_width([*chosen, best]) / now, "next_cost": float(self.costs[best])}
 
 
-def _beliefs(
-    frame: pd.DataFrame,
-    laws: Sequence[Law],
-    *,
-    y: str,
-    x: str | None,
-    settings: Settings,
-    pool: pd.DataFrame,
-    target: pd.DataFrame,
-    of: str,
-) -> tuple[list[Belief], dict[str, float], tuple[str, ...]]:
-    """Fit each law, and weigh it by its backtest; laws that refuse are left out, with the sentence."""
-    beliefs, said = {}, []
+def _fits(
+    frame: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
+) -> tuple[dict[str, Fit], tuple[str, ...]]:
+    """Fit each law; those that refuse are left out, with the sentence. Raises `Refusal` where all do."""
+    fits, said = {}, []
     for law in laws:
         found, refused = attempt(partial(fit_law, frame, law, y=y, x=x, settings=settings))
         if found is None:
             said.append(refused)
             continue
-        beliefs[law.name] = believe(found, pool, target, of)
+        fits[law.name] = found
         said += [f"{law.name}: {text}" if len(laws) > 1 else text for text in found.warnings]
-    if not beliefs:
+    if not fits:
         raise Refusal(said[0])
-    kept = [law for law in laws if law.name in beliefs]
-    weights = backtest_weights(frame, kept, y=y, x=x, settings=settings) if len(kept) > 1 else {kept[0].name: 1.0}
-    return list(beliefs.values()), weights, tuple(dict.fromkeys(said))
+    return fits, tuple(dict.fromkeys(said))
+
+
+def rivals_of(found: Fit, seed: int) -> Iterator[np.ndarray]:
+    """Yield inner parameters (p,) that fit resampled runs: what a law may be that is hardly identified."""
+    engine = found.engine
+    at = engine.theta[:, None]
+    yield from refit(engine.problem, engine.points, at, count=RIVALS, resample="runs", seed=seed).theta.T
 
 
 def backtest_weights(
-    frame: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
+    frame: pd.DataFrame, fits: Mapping[str, Fit], laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
 ) -> dict[str, float]:
-    """Return each law's weight: the inverse square of its error ahead of its data; equal where unknown."""
+    """Return each fitted law's weight: the inverse square of its error ahead of its data; equal where unknown."""
     from analysis.table.select import select_rows
 
+    laws = [law for law in laws if law.name in fits]
+    if len(laws) == 1:
+        return {laws[0].name: 1.0}
     rows, _ = select_rows(frame, y=y, **vars(settings.selection))
     by = size_column(rows, x)
     if by not in rows.columns and {"N", "D"} <= set(rows.columns):

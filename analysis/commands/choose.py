@@ -1,0 +1,90 @@
+"""`scaling choose`: which of some candidates to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analysis.errors import Refusal
+from analysis.options import LawOption, TableChoice, X, Y, answer, json_option, parse_setting, table_options, words
+
+if TYPE_CHECKING:
+    from analysis.estimates.suggest.suggest import Suggestion
+
+EXAMPLES = """\b
+Example:
+  scaling choose table.csv --candidates candidates.csv --target N=1e9,D=2e10 --limit 1e20 --cost flops
+"""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@table_options
+@click.option("--candidates", required=True, metavar="FILE",
+              help="Runs that could be made: the law's inputs and what each costs.")  # fmt: skip
+@click.option("--target", "targets", multiple=True, required=True, metavar="C=1e18|N=…,D=…",
+              help="Where the law shall be known; may be repeated. C alone: at its optimal N and D.")  # fmt: skip
+@click.option("--limit", type=click.FloatRange(0, min_open=True), required=True, help="No more than this in all.")
+@click.option("--cost", default="cost", show_default=True, metavar="COLUMN", help="What a candidate costs.")
+@click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="What shall be known there.  [the response]")
+@click.option("--most", type=click.IntRange(1), default=4, show_default=True, help="Runs in this round.")
+@click.option("--law", "laws", cls=LawOption, multiple=True, default=["chinchilla"], metavar="LAW,…",
+              help="The law, or several, weighted by their backtests: {laws}, or module:NAME.")  # fmt: skip
+@Y
+@X
+@click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the fit's starts.")
+@json_option
+def choose(
+    chosen: TableChoice,
+    candidates: str,
+    targets: Sequence[str],
+    laws: Sequence[str],
+    json_path: str | None,
+    **asked: Any,
+) -> None:
+    """Choose from a file of candidates the runs that narrow the interval at a target most for their cost.
+
+    For a sweep of one's own `scaling suggest` makes the candidates, and the sweep file of those chosen.
+    """
+    import pandas as pd
+
+    from analysis.estimates.suggest.suggest import suggest
+    from analysis.table.read import load_table
+
+    pool, target = load_table(candidates), pd.DataFrame([parse_setting(text) for text in targets])
+    selection = {**chosen.selection, "recipes": chosen.selection["pool"]}
+    del selection["pool"]
+    found = suggest(chosen.table(), words(laws), pool=pool, target=target, **asked, **selection)
+    answer(found.to_dict(), json_path, lambda: show_suggestion(found))
+    if not found.rows:
+        raise Refusal(found.reason)
+
+
+def show_suggestion(found: Suggestion) -> None:
+    """Print the runs chosen, what each costs, brings and is expected to give, and the interval before and after."""
+    from analysis.numbers import interval, measured, number, percent
+    from analysis.terminal import console, notes, table
+
+    out, before = console(), found.interval_now
+    rows = []
+    for row, cost, after, ahead in zip(found.rows, found.costs, found.after, found.forecasts, strict=True):
+        share = (percent(1 - after / before), percent(after))
+        rows.append(
+            (str(row), number(cost), *share, measured(ahead.value), interval((ahead.low, ahead.high), measured))
+        )
+        before = after
+    if rows:
+        heads = ("candidate", "cost", "narrower by", "half-width then", "expected", f"{percent(found.level)} of a run")
+        out.print(table(heads, rows, right=[1, 2, 3, 4]))
+    out.print(
+        f"{percent(found.level)} interval of {found.of} at the target: ±{percent(found.interval_now)} now", end=""
+    )
+    out.print(f", ±{percent(found.interval_after)} after {number(found.cost)}" if rows else "")
+    if rows and found.next_gain is not None:
+        out.print(f"one more run would cost {number(found.next_cost)} and narrow it by {percent(found.next_gain)}")
+    if len(found.laws) > 1:
+        weights = ", ".join(f"{name} {percent(weight)}" for name, weight in found.laws.items())
+        out.print(f"laws by weight: {weights}")
+    notes(out, found.warnings)

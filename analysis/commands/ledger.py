@@ -1,0 +1,38 @@
+"""`scaling ledger`: how forecasts that were made before runs fared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from analysis.options import answer, json_option
+
+if TYPE_CHECKING:
+    from analysis.estimates.ledger import Ledger
+
+EXAMPLE = "\b\nExample:\n  scaling ledger results/quickstart"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLE)
+@click.argument("results", metavar="results/NAME")
+@json_option
+def ledger(results: str, json_path: str | None) -> None:
+    """Show what was forecast of the runs of each round, before they were made, and what they gave."""
+    from analysis.estimates.ledger import read_ledger
+
+    found = read_ledger(results)
+    answer(found.to_dict(), json_path, lambda: show_ledger(found))
+
+
+def show_ledger(found: Ledger) -> None:
+    """Print forecasts beside what came of them, and the share that held, round by round."""
+    from analysis.numbers import percent
+    from analysis.report.tables.ledger_table import HEADS, ledger_rows, summary
+    from analysis.terminal import console, table
+
+    out = console()
+    out.print(table(HEADS, ledger_rows(found), right=[2, 4, 5]))
+    for name, runs, share in found.over_time():
+        out.print(f"up to round {int(name)}: {percent(share)} of {runs} inside")
+    out.print(summary(found))

@@ -1,0 +1,118 @@
+"""How forecasts fared: what was said of runs before they were made, beside what they gave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.errors import UserError
+from analysis.fitting.result import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One run that was forecast. actual, error (log actual over forecast), inside: None until it has finished."""
+
+    round: str
+    run_id: str
+    forecast: float
+    interval: tuple[float, float]
+    actual: float | None
+    error: float | None
+    inside: bool | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One round: what was asked to be known, its half-width before and as it was expected after the round's runs."""
+
+    round: str
+    of: str
+    y: str
+    targets: tuple[str, ...]
+    runs: int
+    cost: float
+    unit: str
+    interval_now: float
+    interval_after: float
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The forecasts of a sweep's rounds, oldest first, and how they fared."""
+
+    rounds: tuple[Kept, ...]
+    runs: tuple[Scored, ...]
+    level: float
+
+    @property
+    def scored(self) -> list[Scored]:
+        """The runs that have finished."""
+        return [run for run in self.runs if run.error is not None]
+
+    @property
+    def inside(self) -> float | None:
+        """Share of finished runs inside their interval; None before any has finished."""
+        return float(np.mean([bool(run.inside) for run in self.scored])) if self.scored else None
+
+    @property
+    def error(self) -> float | None:
+        """Root mean square of log actual over forecast; None before any run has finished."""
+        return float(np.sqrt(np.mean([float(run.error or 0) ** 2 for run in self.scored]))) if self.scored else None
+
+    def over_time(self) -> Iterator[tuple[str, int, float]]:
+        """Yield each round with runs that have finished, how many up to then, and the share of them inside."""
+        seen: list[bool] = []
+        for one in self.rounds:
+            new = [bool(run.inside) for run in self.scored if run.round == one.round]
+            seen += new
+            if new:
+                yield one.round, len(seen), float(np.mean(seen))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        over_time = [{"round": name, "runs": n, "inside": share} for name, n, share in self.over_time()]
+        return {**plain(self), "inside": self.inside, "error": self.error, "over_time": over_time}
+
+
+def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger:
+    """Score the forecasts in FOLDER/rounds against the sweep's table. Raises `UserError` where there are none."""
+    from analysis.table.read import load_table
+
+    found = sorted((Path(folder) / "rounds").glob("*/suggestion.json"))
+    if not found:
+        raise UserError(f"found no rounds in {folder}; wanted forecasts that were kept; `scaling suggest` keeps them")
+    raw = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    rows = load_table(folder) if table is None else table
+    ends = rows[rows["final"].fillna(True).astype(bool)] if "final" in rows.columns else rows
+    ends = ends.drop_duplicates("run_id").set_index("run_id")
+    kept = tuple(_kept(name, one) for name, one in raw.items())
+    runs = tuple(scored for name, one in raw.items() for scored in _scored(name, one, ends))
+    return Ledger(kept, runs, float(next(iter(raw.values()))["level"]))
+
+
+def _kept(name: str, one: dict[str, Any]) -> Kept:
+    wish, runs = one["wish"], len(one["runs"])
+    now, after = float(one["interval_now"]), float(one["interval_after"])
+    return Kept(name, one["of"], wish["y"], tuple(wish["targets"]), runs, one["cost"], wish["unit"], now, after)
+
+
+def _scored(name: str, one: dict[str, Any], ends: pd.DataFrame) -> Iterator[Scored]:
+    for run_id, (value, low, high) in zip(one["runs"], one["forecasts"], strict=True):
+        row = ends.loc[run_id] if run_id in ends.index else None
+        actual = float("nan") if row is None else float(row.get(one["wish"]["y"], float("nan")))
+        status = "missing" if row is None else str(row.get("status", "finished"))
+        if status != "finished" or not (np.isfinite(actual) and actual > 0):
+            yield Scored(name, run_id, value, (low, high), None, None, None, status)
+            continue
+        error = float(np.log(actual / value))
+        yield Scored(name, run_id, value, (low, high), actual, error, low <= actual <= high, status)

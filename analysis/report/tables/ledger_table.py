@@ -1,0 +1,46 @@
+"""How the forecasts of a sweep's rounds fared, as a table of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import attempt
+from analysis.estimates.ledger import Ledger, read_ledger
+from analysis.numbers import interval, measured, percent
+from analysis.report.tables.text_table import TextTable
+
+HEADS = ("round", "run", "forecast", "interval", "came out", "off by", "inside")
+
+
+def ledger_table(source: Path, table: pd.DataFrame) -> TextTable | None:
+    """Show each run that was forecast and what it gave; None where the sweep has no rounds."""
+    if not (source / "rounds").is_dir() or "run_id" not in table.columns:
+        return None
+    found, _ = attempt(lambda: read_ledger(source, table))
+    if found is None:
+        return None
+    return TextTable(
+        "ledger", "Forecasts before runs, and what they gave", HEADS, ledger_rows(found), (2, 4, 5), summary(found)
+    )
+
+
+def ledger_rows(found: Ledger) -> tuple[tuple[str, ...], ...]:
+    """Return the cells of a ledger, a row a run."""
+    rows = []
+    for run in found.runs:
+        actual = (run.status, "") if run.error is None else (measured(run.actual), percent(run.error))
+        inside = "" if run.inside is None else "yes" if run.inside else "no"
+        rows.append((run.round, run.run_id, measured(run.forecast), interval(run.interval, measured), *actual, inside))
+    return tuple(rows)
+
+
+def summary(found: Ledger) -> str:
+    """Return a sentence: how many forecasts held, and how far off they were."""
+    if found.inside is None or found.error is None:
+        return "None of these runs has finished."
+    n, level = len(found.scored), percent(found.level)
+    return (
+        f"{percent(found.inside)} of {n} runs came out inside their {level} interval; rms error {percent(found.error)}."
+    )

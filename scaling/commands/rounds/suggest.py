@@ -1,0 +1,210 @@
+"""`scaling suggest`: what to run next, as a sweep file that `scaling run` takes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scaling.commands.options import json_option, sweep_folder, write_json
+from scaling.commands.rounds.kept import Suggested, keep_round
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    from scaling.commands.rounds.candidates import Candidate
+    from scaling.folders import SweepFolder
+    from scaling.plan.plan import Plan
+
+EPILOG = """\b
+Examples:
+  scaling suggest results/quickstart --target C=1e12 --limit flops=1e11
+  scaling suggest results/quickstart --target C=1e12 --of N_star --limit gpu_hours=0.1 --bounds model.width=8:256
+"""
+UNITS = ("flops", "gpu_hours")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What shall be known, for how much. unit: of the limit, flops or gpu_hours."""
+
+    targets: tuple[str, ...]
+    of: str | None
+    unit: str
+    limit: float
+    most: int
+    laws: tuple[str, ...]
+    y: str
+    seed: int
+    task: str | None
+
+    def options(self, left: float) -> list[str]:
+        """Return the options of `scaling choose` that say the same, with what is left of the limit."""
+        words = [part for target in self.targets for part in ("--target", target)]
+        words += ["--limit", repr(left), "--most", str(self.most), "--y", self.y, "--seed", str(self.seed)]
+        words += [part for law in self.laws for part in ("--law", law)]
+        words += ["--of", self.of] if self.of else []
+        return words + (["--task", self.task] if self.task else [])
+
+
+WISH_OPTIONS = (
+    click.option("--target", "targets", multiple=True, required=True, metavar="C=1e18|N=…,D=…",
+                 help="Where the law shall be known; may be repeated. C alone: at its optimal N and D."),
+    click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="What shall be known there.  [the response]"),
+    click.option("--limit", required=True, metavar="flops=…|gpu_hours=…", help="No more than this in all."),
+    click.option("--most", type=click.IntRange(1), default=4, show_default=True, help="Runs in a round."),
+    click.option("--law", "laws", multiple=True, default=["chinchilla"], metavar="LAW,…",
+                 help="The law, or several, weighted by their backtests.  [chinchilla]"),
+    click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response."),
+    click.option("--bounds", multiple=True, metavar="KEY=LOW:HIGH",
+                 help="How far an axis is carried on; may be repeated.  [half its least to four times its largest]"),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the fit's starts."),
+    click.option("--task", help="The task, where the sweep has several."),
+)  # fmt: skip
+
+
+def wish_options(command: Any) -> Any:
+    """Take what shall be known, for how much, and how far axes may be carried on."""
+    for option in reversed(WISH_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("results", metavar="results/NAME")
+@wish_options
+@click.option(
+    "--pool", "pool", metavar="FILE", help="Choose from this table of candidates (with a column cost) instead."
+)
+@click.option("-o", "--out", metavar="sweeps/x.yaml", help="The sweep file to write.  [sweeps/NAME-next.yaml]")
+@json_option
+def suggest(results: str, pool: str | None, out: str | None, json_path: str | None, **asked: Any) -> None:
+    """Say which runs would narrow the interval at a target most for their cost, and write a sweep file of them.
+
+    Candidates are the sweep's own axes, carried on, with new seeds, priced as they would be run (parents that are not
+    trained yet included). With --pool they are the rows of a file, and no sweep file is written.
+    """
+    folder = sweep_folder(results)
+    wish, bounds = read_wish(asked)
+    if pool is not None:
+        choice = choose(folder, Path(pool), wish.options(wish.limit))
+        if json_path is not None:
+            write_json(choice, json_path)
+        return
+    path = Path(out or f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
+    found = suggest_round(folder, wish, bounds, left=wish.limit, out=path)
+    keep_round(folder, found, by="suggest")
+    click.echo(f"{path} has them: {found.facts['command']}")
+    if json_path is not None:
+        write_json(found.facts, json_path)
+
+
+def read_wish(asked: Mapping[str, Any]) -> tuple[Wish, dict[str, tuple[float, float]]]:
+    """Check the options of a wish; UserError for a limit or bounds that are none."""
+    unit, _, value = str(asked["limit"]).partition("=")
+    limit = _positive(value)
+    if unit not in UNITS or limit is None:
+        raise UserError(
+            f"found --limit {asked['limit']}; wanted flops=1e12 or gpu_hours=2, a positive number; change it"
+        )
+    bounds = {}
+    for text in asked["bounds"]:
+        key, _, ends = text.partition("=")
+        low, high = (_positive(end) for end in (ends.partition(":")[0], ends.partition(":")[2]))
+        if low is None or high is None or low > high:
+            raise UserError(f"found --bounds {text}; wanted KEY=LOW:HIGH, such as model.width=8:256; change it")
+        bounds[key] = (low, high)
+    wish = Wish(tuple(asked["targets"]), asked["of"], unit, limit, asked["most"], tuple(asked["laws"]), asked["y"],
+                asked["seed"], asked["task"])  # fmt: skip
+    return wish, bounds
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None
+
+
+def suggest_round(
+    folder: SweepFolder, wish: Wish, bounds: Mapping[str, tuple[float, float]], *, left: float, out: Path
+) -> Suggested:
+    """Make candidates, let the analysis choose, and write down the sweep of those chosen; nothing is kept yet.
+
+    left: of the limit; out: where the sweep file shall lie.
+    """
+    from scaling.commands.rounds.candidates import candidates, command_of
+    from scaling.commands.rounds.sweep_file import sweep_name_of, sweep_text
+    from scaling.compose.session import session
+    from scaling.config import read_group
+    from scaling.plan.expand import expand
+    from scaling.plan.request import read_request
+
+    with session() as loader:
+        made = expand(loader, command_of(folder))
+        request = read_request(loader, made.arguments)
+        threads = read_group("launcher", made.launcher).threads
+        pool = candidates(loader, made, bounds=bounds, threads=threads, task=wish.task)
+    listed = write_candidates(folder.path / "next" / "candidates.csv", pool, wish.unit)
+    choice = choose(folder, listed, wish.options(left))
+    chosen = [pool[int(place)] for place in choice["rows"]]
+    limit = {wish.unit: price_of(made, wish.unit, threads) + left}
+    text = sweep_text(made, request, [one.run for one in chosen], limit=limit, head=head_of(folder, wish, choice))
+    command = f"scaling run sweep={sweep_name_of(out)}"
+    facts = {"wish": asdict(wish), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
+    return Suggested({**choice, **facts, "candidates": len(pool)}, text)
+
+
+def price_of(made: Plan, unit: str, threads: int) -> float:
+    """Return what the runs of a plan cost, settled or not, as the plan's own limit counts them."""
+    from scaling.forecast.estimate import forecast_all
+
+    if unit == "flops":
+        return float(sum(run.quantities.C for run in made.runs))
+    return sum(one.seconds for one in forecast_all(made.runs, threads=threads).values()) / 3600
+
+
+def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:
+    """Say at the head of a sweep file what it is for, what it costs and what is expected of it."""
+    of, targets = choice["of"], ", ".join(wish.targets)
+    return [
+        f"{folder.name}, and the runs that narrow the interval of {of} at {targets} most for their cost",
+        "",
+        f"Cost      {len(choice['rows'])} runs, {choice['cost']:.3g} {wish.unit}",
+        f"Expect    a half-width of {choice['interval_after']:.2%}, where it is {choice['interval_now']:.2%} now",
+    ]
+
+
+def write_candidates(path: Path, pool: Sequence[Candidate], unit: str) -> Path:
+    """Write candidates as a table with a column cost; UserError where there are none, or their time is not known."""
+    if not pool:
+        raise UserError("found no candidate that is not settled; wanted some; give --bounds that leave more room")
+    rows = [one.row(unit) for one in pool]
+    if any(row["cost"] is None for row in rows):
+        raise UserError(
+            "found no speed to price runs in gpu_hours; wanted one; give --limit flops=… or `scaling probe`"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def choose(folder: SweepFolder, pool: Path, options: Sequence[str]) -> dict[str, Any]:
+    """Let the analysis choose from a table of candidates; it prints what it chose, and refuses where none helps."""
+    context = click.get_current_context().find_root()
+    assert isinstance(context.command, click.Group), "every verb belongs to the command line"
+    verb = context.command.get_command(context, "choose")
+    assert verb is not None, "the analysis has it"
+    written = folder.path / "next" / "choice.json"
+    words = [str(folder.path), "--candidates", str(pool), *options, "--json", str(written)]
+    verb.main(words, standalone_mode=False)
+    found: dict[str, Any] = json.loads(written.read_text())
+    return found

@@ -1,0 +1,50 @@
+"""The sweep file of a next round: what the sweep was, and a list block of the runs that were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from scaling.commands.rounds.candidates import extra_overrides
+from scaling.errors import UserError
+from scaling.folders import write_aside
+from scaling.plan.plan import Plan
+from scaling.plan.planned import PlannedRun
+from scaling.plan.request import Request
+
+
+def sweep_text(
+    made: Plan, request: Request, chosen: Sequence[PlannedRun], *, limit: Mapping[str, float], head: Sequence[str]
+) -> str:
+    """Return a sweep file that holds the runs of a plan and those chosen, in the plan's own results folder.
+
+    A plan made by a sweep file alone keeps its blocks; one made with further overrides is listed run by run.
+    """
+    raw: Any = OmegaConf.to_container(OmegaConf.load(made.folder.sweep), resolve=False) or {}
+    sweep: dict[str, Any] = dict(raw.pop("sweep", None) or {})
+    fixed = {key: value for key, value in request.fixed.items() if extra_overrides([f"{key}="])}
+    plain = made.sweep is not None and not extra_overrides(made.arguments)
+    before = sweep.pop("grid", []) if plain else [{"list": [{**fixed, **run.overrides} for run in made.runs]}]
+    sweep |= {"grid": [*before, {"list": [{**fixed, **run.overrides} for run in chosen]}], "limit": dict(limit)}
+    body = yaml.safe_dump(
+        {**raw, "name": made.name, "sweep": sweep}, sort_keys=False, default_flow_style=None, width=118
+    )
+    return "".join(f"# {line}\n" for line in head) + body
+
+
+def write_sweep(path: Path, text: str) -> None:
+    """Write a sweep file; UserError where it does not lie in a folder `sweeps`, in which alone sweeps are found."""
+    if path.suffix != ".yaml" or "sweeps" not in path.parent.parts:
+        raise UserError(f"found {path}; wanted a YAML file in the folder sweeps, such as sweeps/mine-next.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, text)
+
+
+def sweep_name_of(path: Path) -> str:
+    """Return what follows `sweep=` for a file in a folder `sweeps`."""
+    parts = path.with_suffix("").parts
+    return "/".join(parts[len(parts) - parts[::-1].index("sweeps") :])
