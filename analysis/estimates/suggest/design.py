@@ -17,6 +17,9 @@ from analysis.laws.base import Array
 COST_POWER = 0.4
 """Gain over cost to this power is what a choice maximises (Li et al. 2026, arXiv 2604.22753): with 1, runs that are
 cheap and tell next to nothing win; with 0, the first one takes the whole limit."""
+LEAST = 0.01
+"""Share of the variance at the target that a run has to take away to be worth its cost: half of that of the interval's
+width. What is cheap enough for the rest of a limit, and tells less, only adds what the law misses in its corner."""
 PASSES = 3
 """Rounds of exchange at the most."""
 Covariances = list[Array]
@@ -91,10 +94,11 @@ def choose(design: Design, *, limit: float, most: int) -> list[int]:
 
 
 def _best(design: Design, V: Covariances, taken: list[int], left: float) -> int | None:
-    """Return the affordable candidate with the best score; None where there is none."""
+    """Return the affordable candidate with the best score, of those that tell enough; None where there is none."""
     able = design.cost <= left * (1 + 1e-12)
     able[taken] = False
-    score = np.where(able, design.score(V), -np.inf)
+    gain = design.gain(V)
+    score = np.where(able & (gain >= LEAST), gain / design.cost**COST_POWER, -np.inf)
     i = int(np.argmax(score))
     return i if score[i] > 0 else None
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.suggest.belief import Belief, believe
-from analysis.estimates.suggest.design import Design, View, choose
+from analysis.estimates.suggest.design import LEAST, Design, View, choose
 from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.resample import refit
@@ -32,8 +32,6 @@ CAUTION, ENOUGH = 0.25, 3.0
 is hardly identified is sure of the wrong things, and what it says changes with the next few runs."""
 RIVALS = 4
 """Refits about which such a law is looked at as well."""
-LEAST = 1e-3
-"""Share by which a batch has to narrow the interval to be worth saying."""
 
 
 class Ahead(NamedTuple):
@@ -149,12 +147,11 @@ class Seeking:
         if cheapest > limit:
             said = f"the cheapest candidate costs {number(cheapest)}, more than the limit of {number(limit)}"
             return replace(nothing, reason=said)
-        chosen = choose(design, limit=max(within, cheapest), most=most)
-        after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
-        if not chosen or after[-1] > now * (1 - LEAST):
-            gain = percent(1 - after[-1] / now) if chosen else percent(0)
-            said = f"no affordable candidate helps: the best {most} within the limit narrow the interval by {gain}"
+        chosen = choose(design, limit=within, most=most) or choose(design, limit=limit, most=most)
+        if not chosen:
+            said = f"no affordable candidate helps: none would narrow the interval by {percent(LEAST / 2)}"
             return replace(nothing, reason=said)
+        after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
         spent = self.costs[chosen]
         found = replace(nothing, rows=tuple(chosen), cost=float(spent.sum()), interval_after=after[-1], after=after)
         ahead = tuple(self.forecast(i) for i in chosen)

@@ -145,6 +145,7 @@ def suggest_round(
     from scaling.plan.expand import expand
     from scaling.plan.request import read_request
 
+    command = f"scaling run sweep={sweep_name_of(out)}"
     with session() as loader:
         made = expand(loader, command_of(folder))
         request = read_request(loader, made.arguments)
@@ -155,7 +156,6 @@ def suggest_round(
     chosen = [pool[int(place)] for place in choice["rows"]]
     limit = {wish.unit: price_of(made, wish.unit, threads) + left}
     text = sweep_text(made, request, [one.run for one in chosen], limit=limit, head=head_of(folder, wish, choice))
-    command = f"scaling run sweep={sweep_name_of(out)}"
     facts = {"wish": asdict(wish), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
     return Suggested({**choice, **facts, "candidates": len(pool)}, text)
 

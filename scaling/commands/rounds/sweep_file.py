@@ -37,14 +37,14 @@ def sweep_text(
 
 
 def write_sweep(path: Path, text: str) -> None:
-    """Write a sweep file; UserError where it does not lie in a folder `sweeps`, in which alone sweeps are found."""
-    if path.suffix != ".yaml" or "sweeps" not in path.parent.parts:
-        raise UserError(f"found {path}; wanted a YAML file in the folder sweeps, such as sweeps/mine-next.yaml")
+    """Write a sweep file, its folder too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, text)
 
 
 def sweep_name_of(path: Path) -> str:
-    """Return what follows `sweep=` for a file in a folder `sweeps`."""
+    """Return what follows `sweep=` for a file; UserError where it does not lie in a folder `sweeps`."""
     parts = path.with_suffix("").parts
+    if path.suffix != ".yaml" or "sweeps" not in parts[:-1]:
+        raise UserError(f"found {path}; wanted a YAML file in the folder sweeps, such as sweeps/mine-next.yaml")
     return "/".join(parts[len(parts) - parts[::-1].index("sweeps") :])
