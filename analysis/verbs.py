@@ -20,7 +20,9 @@ from analysis.estimates.frontier import frontier as frontier_of_rows
 from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.isoflop import IsoFlop
 from analysis.estimates.isoflop import isoflop as isoflop_of_rows
+from analysis.estimates.ledger import Ledger, read_ledger
 from analysis.estimates.selected import fit_selected
+from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import own_law
@@ -40,6 +42,8 @@ __all__ = [
     "Forecast",
     "Frontier",
     "IsoFlop",
+    "Ledger",
+    "Suggestion",
     "allocate",
     "backtest",
     "columns",
@@ -51,7 +55,9 @@ __all__ = [
     "load_table",
     "own_law",
     "plot",
+    "read_ledger",
     "report",
+    "suggest",
 ]
 
 

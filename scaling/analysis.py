@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from analysis.verbs import Forecast as Forecast
     from analysis.verbs import Frontier as Frontier
     from analysis.verbs import IsoFlop as IsoFlop
+    from analysis.verbs import Ledger as Ledger
+    from analysis.verbs import Suggestion as Suggestion
     from analysis.verbs import allocate as allocate
     from analysis.verbs import backtest as backtest
     from analysis.verbs import columns as columns
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from analysis.verbs import load_table as load_table
     from analysis.verbs import own_law as own_law
     from analysis.verbs import plot as plot
+    from analysis.verbs import read_ledger as read_ledger
     from analysis.verbs import report as report
+    from analysis.verbs import suggest as suggest
 
 __all__ = [
     "ApproachComparison",
@@ -37,6 +41,8 @@ __all__ = [
     "Forecast",
     "Frontier",
     "IsoFlop",
+    "Ledger",
+    "Suggestion",
     "allocate",
     "backtest",
     "columns",
@@ -48,7 +54,9 @@ __all__ = [
     "load_table",
     "own_law",
     "plot",
+    "read_ledger",
     "report",
+    "suggest",
 ]
 
 
