@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Splits
-from scaling.data.chance import constant_predictor
+from scaling.data.chance import constant_predictor, mean_and_error
 from scaling.data.check import checked
 from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.seeds import streams_of
@@ -51,7 +51,7 @@ class FiniteSet(DataSet):
         unsized = replace(self, size=None)
         whole = MEMORY.get(unsized, "whole", unsized.read_checked)
         size = len(whole.train) if D_unique is None else D_unique
-        chance, chance_se = constant_predictor(np.bincount(whole.train.y, minlength=self.classes), whole.test.y)
+        chance, chance_se = self._chance(whole)
         return Splits(
             train=self._first(whole, size),
             validation=whole.validation,
@@ -64,6 +64,12 @@ class FiniteSet(DataSet):
             published=whole.published,
             digest=whole.digest,
         )
+
+    def _chance(self, whole: Whole) -> tuple[float, float | None]:
+        """Return the loss of the constant predictor on the test set, and its standard error."""
+        if self.metric == "cross_entropy":
+            return constant_predictor(np.bincount(whole.train.y, minlength=self.classes), whole.test.y)
+        return mean_and_error((whole.test.y.astype(np.float64) - whole.train.y.mean(dtype=np.float64)) ** 2)
 
     def _first(self, whole: Whole, size: int) -> Arrays | Picked:
         if whole.ordered == self.seed:

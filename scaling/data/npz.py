@@ -75,8 +75,6 @@ class Npz(FiniteSet):
         self._check_hash()
         found = _arrays(self.path)
         splits = {name: self._split(found, name) for name in SPLITS if f"x_{name}" in found or name == "train"}
-        for name, arrays in splits.items():
-            check_labels(arrays.y, f"y_{name}", self.path)  # before the lacking splits are dealt by class
         train = splits["train"]
         share = max(1, len(train) // HELD_OUT_SHARE)
         for name in SPLITS[1:]:
@@ -95,16 +93,22 @@ class Npz(FiniteSet):
                 f"found {len(x)} rows in x_{name} and {len(y)} in y_{name} of {self.path}; wanted the same number of "
                 f"each, at least one; mend them"
             )
-        if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
-            raise UserError(
-                f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "
-                f"one an example; change it"
-            )
+        y = self._labels(y, name)
         if x.dtype != np.uint8:
             x = x.astype(np.float32)
             if not np.isfinite(x).all():
                 raise UserError(f"found x_{name} with numbers that are not finite in {self.path}; mend them")
-        return Arrays(self._channels_first(x), y.astype(np.int64))
+        return Arrays(self._channels_first(x), y)
+
+    def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
+        """Return the labels of a split, (n,) int64; UserError where they are no classes counted from 0."""
+        if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
+            raise UserError(
+                f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "
+                f"one an example; change it, or take data=npz_regression where they are targets"
+            )
+        check_labels(y, f"y_{name}", self.path)  # before the lacking splits are dealt by class
+        return y.astype(np.int64)
 
     def _channels_first(self, x: np.ndarray) -> np.ndarray:
         if self.image_size is None:

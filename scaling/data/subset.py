@@ -19,8 +19,12 @@ SLOTS = 1 << 20  # positions computed at a time, so that sets of many millions t
 
 
 def subset_order(labels: np.ndarray, *, seed: int, size: int | None = None) -> np.ndarray:
-    """Return the first `size` example indices (all by default) of the seeded order of a labelled set, (size,) int64."""
+    """Return the first `size` example indices (all by default) of the seeded order of a labelled set, (size,) int64.
+
+    Targets of a regression, which are no whole numbers, are of one class.
+    """
     size = len(labels) if size is None else size
+    labels = labels if labels.dtype.kind in "iu" else np.zeros(len(labels), dtype=np.int64)
     shuffled = permutation(len(labels), "subset", seed)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     counts = np.bincount(labels)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from scaling.data.digits import Digits
 from scaling.data.fashion_mnist import DEBIAN, SHA256, FashionMnist
 from scaling.data.memory import MEMORY
 from scaling.data.npz import Npz
+from scaling.data.npz_regression import NpzRegression
 from scaling.errors import UserError
 
 here = pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
@@ -195,3 +197,28 @@ def test_chance_by_hand_and_for_a_class_unseen_in_training() -> None:
     chance, se = constant_predictor(counts, labels)
     assert chance == pytest.approx(losses.mean())
     assert se == pytest.approx(losses.std(ddof=1) / 2)
+
+
+def test_targets_of_a_regression_are_learnt_in_units_of_their_variance(tmp_path: Path, scaling) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((600, 5)).astype(np.float32)
+    y = 40 + 7 * x[:, 0]
+    np.savez(scaling.folder / "mine.npz", x_train=x, y_train=y)
+    data = NpzRegression(file="mine.npz", root=str(scaling.folder), examples=480, features=5)
+    splits = data.load(100)
+    assert len(splits.train) == 100
+    assert splits.chance == pytest.approx(1.0, abs=0.4)
+    whole = data.load(None)
+    assert float(whole.train.y.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(whole.train.y.std()) == pytest.approx(1, abs=1e-6)
+    assert whole.facts["target_mean"] == pytest.approx(40, abs=1)
+    assert whole.facts["target_std"] == pytest.approx(7, abs=1)
+    told = ["data=npz_regression", "data.file=mine.npz", "data.examples=480", "data.features=5", "train.epochs=20"]
+    said = json.loads(scaling("run", *told, "model.width=16", "train.batch=32", "optim.lr=1e-2", "--json", "-"))
+    assert said["point"]["loss"] < 0.1
+    np.savez(scaling.folder / "mine.npz", x_train=x, y_train=np.full(600, 3.0))
+    with pytest.raises(UserError, match="targets that are all 3"):
+        data.read()
+    np.savez(scaling.folder / "mine.npz", x_train=x, y_train=np.where(y > 40, np.nan, y))
+    with pytest.raises(UserError, match="one finite number an example"):
+        data.read()

@@ -1,0 +1,53 @@
+"""A user's own targets, from an .npz file like that of data=npz: a regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from pydantic import PositiveInt
+
+from scaling.data.base import Arrays, Metric
+from scaling.data.finite import Whole
+from scaling.data.npz import Npz
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpzRegression(Npz):
+    """Regress one number an example, y_train of shape (n,) or (n, 1); the rest is as in data=npz.
+
+    Targets are brought to mean 0 and variance 1 on the training examples, so that a loss is in units of Var(y); their
+    mean and deviation stand in the record.
+    """
+
+    name: ClassVar[str] = "npz_regression"
+    metric: ClassVar[Metric] = "squared_error"
+
+    classes: PositiveInt = 1
+
+    def read(self) -> Whole:
+        """Read the file, and scale the targets of all splits by those of the training examples."""
+        whole = super().read()
+        y = whole.train.y.astype(np.float64)
+        mean, std = float(y.mean()), float(y.std())
+        if not std > 0:
+            raise UserError(f"found targets that are all {mean:g} in {self.path}; wanted some that differ; mend them")
+
+        def scaled(arrays: Arrays) -> Arrays:
+            return Arrays(arrays.x, ((arrays.y.astype(np.float64) - mean) / std).astype(np.float32))
+
+        train, validation, test = map(scaled, (whole.train, whole.validation, whole.test))
+        facts = {**whole.facts, "target_mean": mean, "target_std": std}
+        return replace(whole, train=train, validation=validation, test=test, facts=facts)
+
+    def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
+        """Return the targets of a split, (n,) float64; UserError where they are not one finite number an example."""
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.ndim != 1 or y.dtype.kind not in "fiu" or not np.isfinite(y).all():
+            raise UserError(
+                f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted one finite number an "
+                f"example; change it"
+            )
+        return y.astype(np.float64)
