@@ -73,8 +73,10 @@ def compare(shape: Shape, *, turns: int = TURNS, steps: int = STEPS) -> Timed:
     return Timed(min(ours), min(plain))
 
 
-def plain_steps(module: nn.Module, loader: Any, optimizer: torch.optim.Optimizer, steps: int) -> int:
-    """Train epoch after epoch for at least `steps` steps and return how many they were."""
+def plain_steps(
+    module: nn.Module, loader: Any, optimizer: torch.optim.Optimizer, steps: int, *, exactly: bool = False
+) -> int:
+    """Train epoch after epoch for at least, or exactly, `steps` steps and return how many they were."""
     criterion, done, total = nn.CrossEntropyLoss(), 0, 0.0
     module.train()
     while done < steps:
@@ -85,6 +87,8 @@ def plain_steps(module: nn.Module, loader: Any, optimizer: torch.optim.Optimizer
             optimizer.step()
             total += loss.item()
             done += 1
+            if exactly and done == steps:
+                break
     return done
 
 

@@ -19,7 +19,9 @@ def stacked(keys: Keys, *, engine: str = "stacked") -> PlannedRun:
     return planned({**keys.get("train", {}), "engine": engine}, **{k: v for k, v in keys.items() if k != "train"})
 
 
-def together(runs: Sequence[PlannedRun], results: Path, *, stops: Mapping[str, Any] | None = None) -> list[Ending]:
+def together(
+    runs: Sequence[PlannedRun], results: Path, *, stops: Mapping[str, Any] | None = None, device: str = "cpu"
+) -> list[Ending]:
     """Train runs in one stack and return how each left it; stops: whether to stop, by run."""
     ends: dict[str, Ending] = {}
     members = [
@@ -31,23 +33,23 @@ def together(runs: Sequence[PlannedRun], results: Path, *, stops: Mapping[str, A
         )
         for run in runs
     ]
-    train_stack(members, device="cpu")
+    train_stack(members, device=device)
     return [ends[run.run_id] for run in runs]
 
 
-def records(runs: Sequence[PlannedRun], results: Path) -> list[Any]:
+def records(runs: Sequence[PlannedRun], results: Path, *, device: str = "cpu") -> list[Any]:
     """Train runs in one stack and return their records; what one of them raised is raised."""
-    found = [ending.result for ending in together(runs, results)]
+    found = [ending.result for ending in together(runs, results, device=device)]
     for result in found:
         if isinstance(result, Exception):
             raise result
     return found
 
 
-def alone(keys: Keys, results: Path) -> Any:
+def alone(keys: Keys, results: Path, *, device: str = "cpu") -> Any:
     """Return the record of the run that engine=eager trains of the same keys."""
     run = stacked(keys, engine="eager")
-    return train_run(run, folder_of(run, results), device="cpu")
+    return train_run(run, folder_of(run, results), device=device)
 
 
 def losses(record: Any) -> list[float]:
