@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from scaling.config import RunConfig
 from scaling.forecast.estimate import device_kind, forecast_all, work
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
@@ -19,12 +18,16 @@ LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
 PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
 
 
-def stack_size(config: RunConfig, kind: str) -> int:
+def stack_size(run: PlannedRun, kind: str) -> int:
     """Return the most runs of this shape that are trained together on a kind of device: cpu or cuda."""
+    config = run.config
     if config.train.stack is not None:
         return config.train.stack
+    layers = config.model.layers(run.input_shape, config.data.outputs)
+    if config.stage.featured:
+        layers = [layer for layer in layers if layer.role == "head"]
     kind = kind if kind in NUMBERS else "cpu"  # one that is not known is refused where the run begins
-    step = work(config, batch=config.train.batch)
+    step = work(config, batch=config.train.batch, layers=layers)
     numbers = PER_WEIGHT * step.weight + PER_ACTIVATION * step.activation + step.input
     return max(1, min(MOST[kind], NUMBERS[kind] // numbers))
 
@@ -41,8 +44,8 @@ def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[st
             groups.setdefault(key, []).append(run)
     found: dict[str, float] = {}
     for group in groups.values():
-        config, lengths = group[0].config, [run.quantities.steps for run in group]
-        most = stack_size(config, kind or device_kind(config))
+        lengths = [run.quantities.steps for run in group]
+        most = stack_size(group[0], kind or device_kind(group[0].config))
         shared = {steps: sum(min(other, steps) for other in lengths) / steps for steps in set(lengths)}
         found |= {run.run_id: min(float(most), shared[run.quantities.steps]) for run in group}
     return found

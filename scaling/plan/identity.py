@@ -84,7 +84,7 @@ def stack_key(config: RunConfig, quantities: Quantities) -> str:
 
 def is_stackable(config: RunConfig) -> bool:
     """Say whether a run is of a kind that can be trained together with others, whatever its engine is."""
-    return bool(config.stage.begins and config.stage.trains and config.optim.name in STACKED_OPTIMISERS)
+    return bool(config.stage.stackable and config.optim.name in STACKED_OPTIMISERS)
 
 
 def identity_keys(part: Any) -> dict[str, Any]:

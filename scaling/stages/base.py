@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scaling.train.callbacks import Progress
     from scaling.train.evaluation import Evaluation
     from scaling.train.feed.sets import Sets
+    from scaling.train.learner import Learner
 
 Watch = Callable[["Progress"], None] | None
 Stop = Callable[[], bool] | None
@@ -31,7 +32,7 @@ class Stage:
 
     trains: it takes steps with an optimiser, so that the recipe of training is part of its identity; begins: it
     starts from no other run; fits: it fits something to training examples; featured: it reads its data only as the
-    features of a frozen body.
+    features of a frozen body; stackable: its steps may be taken together with those of other runs (see docs/stacks.md).
     """
 
     name: ClassVar[str]
@@ -39,10 +40,15 @@ class Stage:
     begins: ClassVar[bool] = False
     fits: ClassVar[bool] = True
     featured: ClassVar[bool] = False
+    stackable: ClassVar[bool] = False
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Return what the stage will do; UserError where it cannot start from its parent."""
         raise TypeError(f"{type(self).__name__} computes no quantities")
+
+    def learner(self, attempt: Attempt) -> Learner | None:
+        """Return what is trained; None where that is the config's model, from its initialisation."""
+        return None
 
     def metric(self, data: DataSet) -> Metric:
         """Return the name of the loss that the stage reports."""

@@ -20,7 +20,7 @@ from scaling.config import RunConfig
 from scaling.content.digest import digest_of, joined
 from scaling.content.of_run import code_of
 from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
-from scaling.data.memory import load_array
+from scaling.data.memory import MEMORY, load_array
 from scaling.folders import folder_aside
 from scaling.global_streams import own_streams
 from scaling.plan.identity import asked_precision
@@ -85,8 +85,9 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     if found is None:
         raise OSError(f"found features under {cached} that were changed while they were written; delete the folder")
     if "train" not in found:
-        found["train"] = _of_few(placed, splits, _body(placed))
-    return found
+        return {**found, "train": _of_few(placed, splits, _body(placed))}
+    held = found
+    return MEMORY.get(("features", str(cached)), names, lambda: held)  # one copy for the probes of a worker
 
 
 def content_of_features(placed: PlacedRun, splits: Splits) -> str:

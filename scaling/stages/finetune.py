@@ -15,6 +15,7 @@ from scaling.stages.parents import check_parent, features_of, layers_of
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt
     from scaling.train.evaluation import Evaluation
+    from scaling.train.learner import Learner
 
 
 def trains_head_alone(config: RunConfig) -> bool:
@@ -33,6 +34,7 @@ class FineTune(Stage):
 
     name: ClassVar[str] = "finetune"
     trains: ClassVar[bool] = True
+    stackable: ClassVar[bool] = True
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Count the network with its new head at the size that it reads."""
@@ -41,10 +43,14 @@ class FineTune(Stage):
         layers = layers_of(parent, config.data.outputs)
         return compute_quantities(config, counts=count(head_alone(layers) if trains_head_alone(config) else layers))
 
+    def learner(self, attempt: Attempt) -> Learner:
+        """Return the network with its new head."""
+        from scaling.stages.learners import network_learner
+
+        return network_learner(attempt, head_alone=trains_head_alone(attempt.run.config))
+
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step."""
-        from scaling.stages.learners import network_learner
         from scaling.train.stepping import train_by_steps
 
-        learner = network_learner(attempt, head_alone=trains_head_alone(attempt.run.config))
-        return train_by_steps(attempt, watch=watch, stop=stop, learner=learner)
+        return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

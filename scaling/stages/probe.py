@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.evaluation import Evaluation
     from scaling.train.feed.sets import Sets
+    from scaling.train.learner import Learner
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Probe(Stage):
     name: ClassVar[str] = "probe"
     trains: ClassVar[bool] = True
     featured: ClassVar[bool] = True
+    stackable: ClassVar[bool] = True
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Count the head's training and one pass of the body; UserError where the features would change."""
@@ -47,9 +49,14 @@ class Probe(Stage):
 
         return feature_sets(placed)
 
+    def learner(self, attempt: Attempt) -> Learner:
+        """Return the head."""
+        from scaling.stages.learners import head_learner
+
+        return head_learner(attempt)
+
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train the head step by step."""
-        from scaling.stages.learners import head_learner
         from scaling.train.stepping import train_by_steps
 
-        return train_by_steps(attempt, watch=watch, stop=stop, learner=head_learner(attempt))
+        return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

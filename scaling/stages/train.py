@@ -24,6 +24,7 @@ class FromScratch(Stage):
     name: ClassVar[str] = "train"
     trains: ClassVar[bool] = True
     begins: ClassVar[bool] = True
+    stackable: ClassVar[bool] = True
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Turn the length that is given into steps, examples and FLOPs; UserError where a parent is given."""

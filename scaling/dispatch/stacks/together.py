@@ -101,7 +101,7 @@ def _most(leader: Entry) -> int:
 
     try:
         run = leader.planned_run()
-        return stack_size(run.config, find_device(run.config.train.device).type)
+        return stack_size(run, find_device(run.config.train.device).type)
     except Exception as error:
         log.warning("run %s: %s", leader.run_id, one_line(error))
         return 1  # what is wrong with it is told where it is tried alone

@@ -85,7 +85,8 @@ def _seat(member: Member, where: torch.device, clock: SharedClock, members: int)
             sets = run.config.stage.load(PlacedRun(run, folder, where))
             attempt = Attempt(run, folder, where, sets, journal, how={"stack": members})
             hooks = Hooks(_ended(member, attempt, content), member.watch, member.stop)
-            return take_seat(attempt, None, begin(attempt, None), hooks, again=again)
+            learner = run.config.stage.learner(attempt)
+            return take_seat(attempt, learner, begin(attempt, learner), hooks, again=again)
     except OSError:
         raise
     except Exception as error:
