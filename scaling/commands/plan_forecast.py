@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.dispatch.launcher import Settings, launcher_of
+from scaling.dispatch.launcher import Capacity, Settings, launcher_of
+from scaling.dispatch.local.capacity import workers_a_gpu
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import stale_runs
@@ -15,6 +16,7 @@ from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast, forecast_all
 from scaling.forecast.stacks import companies, gain_of_stacking
+from scaling.plan.identity import stack_key
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.stages.feature_cache import cached_splits, feature_bytes, feature_key
@@ -155,16 +157,16 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     done = [] if capacity.speed_name else _trained_here(plan.runs, states)
     threads, partition = settings.threads, capacity.speed_name
     kind = None if partition is None else "cuda" if getattr(settings, "gpus", 0) else "cpu"
+    members = companies(plan.runs, kind=kind)
+    known = forecast_all(plan.runs, threads=threads, done=done, partition=partition, members=members)
+    forecasts = known if card is None else _on_card(plan.runs, card)
+    workers = _workers(plan.runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
         plan=plan,
         settled=settled,
         status=status,
-        forecasts=_on_card(plan.runs, card)
-        if card is not None
-        else forecast_all(
-            plan.runs, threads=threads, done=done, partition=partition, members=companies(plan.runs, kind=kind)
-        ),
-        workers=1 if card is not None else min(capacity.workers, max(1, len(plan.runs))),
+        forecasts=forecasts,
+        workers=min(workers, max(1, len(plan.runs))),
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
@@ -172,6 +174,19 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         stacked_gain=None
         if card is not None
         else gain_of_stacking(plan.runs, threads=threads, partition=partition, kind=kind),
+    )
+
+
+def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capacity: Capacity, threads: int) -> int:
+    """Return how many workers there will be: of those that may share a GPU, as many as pay."""
+    if not capacity.gpus:
+        return capacity.workers
+    known = [(run.C_spent, forecasts[run.run_id]) for run in runs if run.run_id in forecasts]
+    return capacity.gpus * workers_a_gpu(
+        threads,
+        work=[(C, forecast.seconds) for C, forecast in known],
+        memory=[forecast.memory_bytes for _, forecast in known],
+        stacked=any(stack_key(run.config, run.quantities) for run in runs),
     )
 
 

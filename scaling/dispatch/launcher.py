@@ -41,10 +41,14 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many runs are trained at a time, and where: speed_name is None on this machine, whose own probe holds."""
+    """How many runs are trained at a time, and where: speed_name is None on this machine, whose own probe holds.
+
+    gpus: that the workers have one each and may share: then as many more are started as pay.
+    """
 
     workers: int
     speed_name: str | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pick
 class Local:
     """This machine: a queue in front of a fixed number of workers.
 
-    workers: null for one a GPU, or on the CPU one for each `threads` cores; threads: of torch in each worker;
+    workers: null for as many a GPU as the probe saw to pay (one without a probe), or on the CPU one for each `threads`
+    cores; threads: of torch in each worker;
     retries: further tries of a run that crashed; beat_seconds: between two signs of life of a worker;
     stuck_minutes: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
     grace_seconds: for the checkpoints after Ctrl-C.

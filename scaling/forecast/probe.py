@@ -26,6 +26,7 @@ from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import work
+from scaling.forecast.sharing import measured_sharing
 from scaling.forecast.speed import Costs, Speed
 from scaling.global_streams import kept_streams
 from scaling.models.bottleneck import Bottleneck
@@ -100,6 +101,7 @@ SHAPES = (
     Shape(Bottleneck(width=64, depth=1), 1024, 64),
     Shape(Bottleneck(width=192, depth=2), 256, 784),
 )
+SHARED = SHAPES[2]  # what processes train that share a device, to see what that gains
 LARGE = (  # for a GPU, which small shapes leave idle
     Shape(MLP(width=4096, depth=4), 4096, 3072),
     Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
@@ -125,6 +127,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         run_seconds = _run_seconds(where)
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
         augment = _augment_seconds(where)
+        sharing = _sharing(where)
     _check(fits)
     sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
     return Speed(
@@ -139,6 +142,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         probed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         products=products,
         augment=augment,
+        sharing=sharing,
         memory=torch.cuda.get_device_properties(where).total_memory if where.type == "cuda" else 0,
     )
 
@@ -207,6 +211,18 @@ def _product_rate(where: torch.device, precision: str) -> float:
     return best
 
 
+def _sharing(where: torch.device) -> dict[str, float]:
+    """Return what several processes gain on a GPU; nothing on a CPU, whose workers have a core each."""
+    if where.type == "cpu":
+        return {}
+    log.info("timing processes that share the GPU")
+    try:
+        return measured_sharing(str(where))
+    except (OSError, ValueError, ZeroDivisionError) as error:
+        log.warning("processes that share the GPU could not be timed (%s): each GPU gets one", error)
+        return {}
+
+
 def _augment_seconds(where: torch.device) -> float:
     """Return the seconds of cropping, mirroring and mixing one number of an image."""
     shape, generator = (64, 3, 64, 64), torch.Generator(where).manual_seed(0)
@@ -237,14 +253,22 @@ def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> Pl
 
 def _step_seconds(run: PlannedRun, where: torch.device) -> float:
     """Return the seconds of one step of the real loop, the fastest of some slices."""
-    feed = load_sets(run.config, run.quantities, where).feed
-    cut = batches(feed, batch=run.quantities.batch, features=run.config.data.shape[0], device=where)
-    trainer = Trainer(run, cut, where)
+    trainer = _trainer(run, where)
     with matmul_precision(computed_precision(run.config, where)):
         _advance(trainer, 2)
         each = _advance(trainer, 3) / 3
         count = max(1, round(SLICE_SECONDS / each))
         return min(_advance(trainer, count) for _ in range(SLICES if each < SLICE_SECONDS else 2)) / count
+
+
+def small_trainer(shape: Shape, where: torch.device) -> Trainer:
+    """Return what trains a shape on a device."""
+    return _trainer(planned_shape(shape, "auto"), where)
+
+
+def _trainer(run: PlannedRun, where: torch.device) -> Trainer:
+    feed, features = load_sets(run.config, run.quantities, where).feed, run.config.data.shape[0]
+    return Trainer(run, batches(feed, batch=run.quantities.batch, features=features, device=where), where)
 
 
 def _advance(trainer: Trainer, count: int) -> float:

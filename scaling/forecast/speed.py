@@ -39,7 +39,7 @@ class Speed:
     that does not depend on its length; error: relative error of the costs on three in four of the shapes they were
     fitted to;
     products: FLOP/s of large products, by precision; augment: seconds a number of an augmented image; memory: bytes
-    of a GPU, 0 where it is not known.
+    of a GPU, 0 where it is not known; sharing: steps a second of so many processes on it, over those of one.
     """
 
     device: str
@@ -54,6 +54,7 @@ class Speed:
     products: Mapping[str, float] = field(default_factory=dict)
     augment: float = 0.0
     memory: int = 0
+    sharing: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, precision: str) -> Costs:
         """Return the costs in a precision; those of fp32 where it was not measured."""

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from scaling import devices
 from scaling.dispatch.launchers import Local
 from scaling.errors import UserError
+from scaling.forecast.sharing import processes_that_pay
+from scaling.forecast.speed import known_speed
 
 
-def workers_for(settings: Local, *, gpus: int, most: int | None = None) -> int:
-    """Return how many workers to start: what is set, or one a GPU, or one for each `threads` cores."""
+def workers_for(settings: Local, *, gpus: int, most: int | None = None, a_gpu: int = 1) -> int:
+    """Return how many workers to start: what is set, or `a_gpu` a GPU, or one for each `threads` cores."""
     if settings.threads < 1 or (settings.workers is not None and settings.workers < 1):
         raise UserError(
             f"found launcher.workers={settings.workers} and launcher.threads={settings.threads}; "
             f"wanted at least 1 of each; change it"
         )
-    natural = gpus or max(1, devices.cores() // settings.threads)
+    natural = gpus * a_gpu or max(1, devices.cores() // settings.threads)
     wanted = settings.workers or natural
     return wanted if most is None else max(1, min(wanted, most))
+
+
+def workers_a_gpu(
+    threads: int, *, work: Iterable[tuple[float, float | None]], memory: Iterable[float], stacked: bool
+) -> int:
+    """Return how many workers a GPU is best shared by, as far as the probe has seen; a stack has it for itself.
+
+    work: FLOPs and forecast seconds of each run; memory: forecast bytes of each.
+    """
+    speed = None if stacked else known_speed("cuda", threads)
+    if speed is None:
+        return 1
+    products = max(speed.products.values(), default=0.0)
+    return processes_that_pay(speed.sharing, products=products, card=speed.memory, work=work, memory=memory)

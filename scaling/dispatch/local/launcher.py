@@ -62,7 +62,8 @@ class LocalLauncher:
         from scaling.dispatch.local.capacity import workers_for
 
         gpus = devices.gpus() if set(devices_named) - {"cpu"} else ()
-        return Capacity(workers_for(self._settings, gpus=len(gpus), most=max(1, runs)))
+        shared = len(gpus) if self._settings.workers is None else 0
+        return Capacity(workers_for(self._settings, gpus=len(gpus), most=max(1, runs)), gpus=shared)
 
     def submit(self, order: Order, view: View) -> Dispatched:
         """Train the runs and return how it ended."""

@@ -10,7 +10,7 @@ from scaling import devices
 from scaling.dispatch import limits as guard
 from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.capacity import workers_for
+from scaling.dispatch.local.capacity import workers_a_gpu, workers_for
 from scaling.dispatch.local.forkserver import fork_server
 from scaling.dispatch.local.worker import LocalWorker
 from scaling.dispatch.order import Order
@@ -84,6 +84,16 @@ def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
         train=order.train,
     )
     pool = Pool(settings, dispatch, task, gpus)
-    for index in range(workers_for(settings, gpus=len(gpus), most=most)):
+    each = (
+        1
+        if not gpus
+        else workers_a_gpu(
+            settings.threads,
+            work=[(entry.C, entry.forecast_seconds) for entry in order.open_entries],
+            memory=order.memory.values(),
+            stacked=any(entry.stack_key for entry in order.entries),
+        )
+    )
+    for index in range(workers_for(settings, gpus=len(gpus), most=most, a_gpu=each)):
         pool.start(index)
     return pool

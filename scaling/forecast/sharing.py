@@ -1,0 +1,75 @@
+"""Processes that share a GPU: how much more they train together than one alone, and how many of them pay."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from scaling.devices import cores, thread_environment
+
+COUNTS = (1, 2, 4, 8)
+SECONDS = 0.7  # that so many train at a time
+GAIN = 1.15  # of twice as many processes: less does not pay for their memory and their start
+BUSY = 0.5  # of the rate of large products: a GPU that does so much has nothing left to share
+HELD = 0.9  # of a GPU's memory
+
+
+def measured_sharing(device: str) -> dict[str, float]:
+    """Return the steps a second of 1, 2, 4 and 8 processes that train small models, over those of one, by number."""
+    environment = {**os.environ, **thread_environment(1)}
+    command = [sys.executable, "-m", "scaling.forecast.sharing_worker", device]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    workers = [subprocess.Popen(command, **pipes) for _ in range(max(COUNTS))]  # type: ignore[call-overload]
+    try:
+        for worker in workers:
+            worker.stdout.readline()  # it is ready
+        rates = {count: sum(_steps(workers[:count])) for count in COUNTS}
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    return {str(count): rate / rates[1] for count, rate in rates.items()}
+
+
+def _steps(workers: list[subprocess.Popen[str]]) -> list[int]:
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(f"{SECONDS}\n")
+        worker.stdin.flush()
+    return [int(worker.stdout.readline()) for worker in workers if worker.stdout is not None]
+
+
+def processes_that_pay(
+    sharing: Mapping[str, float],
+    *,
+    products: float,
+    card: int,
+    work: Iterable[tuple[float, float | None]],
+    memory: Iterable[float],
+) -> int:
+    """Return how many processes a GPU is best shared by.
+
+    sharing: as measured; products: FLOP/s of large products; card: bytes of its memory; work: FLOPs and forecast
+    seconds of each run; memory: forecast bytes of each. One where nothing is known.
+    """
+    known = [(C, seconds) for C, seconds in work if seconds]
+    if not sharing or not known:
+        return 1
+    rate = sum(C for C, _ in known) / sum(seconds for _, seconds in known)
+    room = HELD * card / max([*memory, 1.0]) if card else 1.0
+    busy = BUSY * products / rate if products and rate else float("inf")
+    return max(1, int(min(_best(sharing), busy, room, cores())))
+
+
+def _best(sharing: Mapping[str, float]) -> int:
+    """Return the number up to which each doubling has paid."""
+    counts = sorted(int(count) for count in sharing)
+    best = counts[0]
+    for before, count in pairwise(counts):
+        if sharing[str(count)] < GAIN * sharing[str(before)]:
+            break
+        best = count
+    return best

@@ -1,0 +1,32 @@
+"""One of the processes that share a device for the probe: python -m scaling.forecast.sharing_worker DEVICE
+
+It trains small steps for as many seconds as each line of its input says, and answers how many they were.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+
+import torch
+
+from scaling.forecast.probe import SHARED, small_trainer
+
+AT_ONCE = 16  # steps between two looks at the clock
+
+
+def main(device: str) -> None:
+    """Train as each line says."""
+    torch.set_num_threads(1)
+    trainer = small_trainer(SHARED, torch.device(device))
+    trainer.advance(trainer.step + 4 * AT_ONCE, lambda: True)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        until, begun = perf_counter() + float(line), trainer.step
+        while perf_counter() < until:
+            trainer.advance(trainer.step + AT_ONCE, lambda: True)
+        print(trainer.step - begun, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

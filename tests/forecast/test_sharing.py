@@ -1,0 +1,67 @@
+"""How many processes share a GPU: as many as were seen to gain, fit into its memory, and find it idle."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.capacity import workers_a_gpu, workers_for
+from scaling.forecast import sharing
+from scaling.forecast.sharing import measured_sharing, processes_that_pay
+from scaling.forecast.speed import Speed, keep_speed
+
+SEEN = {"1": 1.0, "2": 1.9, "4": 3.1, "8": 3.2}
+GB = 10**9
+IDLE = [(1e9, 2.0)] * 10  # FLOPs and seconds: launches and little else
+SPEED = Speed("a card", "cuda", 1, "2", {}, {}, 0.1, 0.1, "2026", products={"tf32": 4e14}, memory=80 * GB, sharing=SEEN)
+
+
+@pytest.fixture(autouse=True)
+def many_cores(monkeypatch):
+    monkeypatch.setattr(sharing, "cores", lambda: 16)
+
+
+def pays(seen=SEEN, *, work=IDLE, memory=GB, card=80 * GB):
+    return processes_that_pay(seen, products=4e14, card=card, work=work, memory=[memory])
+
+
+def test_processes_are_added_while_twice_as_many_pay():
+    assert pays() == 4
+    assert pays({"1": 1.0, "2": 1.05, "4": 4.0}) == 1
+    assert pays({"1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0}) == 8
+
+
+def test_they_fit_into_memory_and_leave_a_busy_gpu_alone(monkeypatch):
+    assert pays(memory=30 * GB) == 2
+    assert pays(memory=75 * GB) == 1
+    assert pays(work=[(1e14, 1.0)]) == 2  # a quarter of what it can
+    assert pays(work=[(3e14, 1.0)]) == 1
+    monkeypatch.setattr(sharing, "cores", lambda: 3)
+    assert pays() == 3
+
+
+def test_where_nothing_is_known_a_gpu_has_one():
+    assert pays({}) == pays(work=[(1e9, None)]) == pays(card=0) == 1
+
+
+def test_workers_are_as_many_as_set_or_as_pay(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = {"work": IDLE, "memory": [GB], "stacked": False}
+    assert workers_a_gpu(1, **asked) == 1  # not probed
+    keep_speed(SPEED)
+    assert workers_a_gpu(1, **asked) == 4
+    assert workers_a_gpu(1, **{**asked, "stacked": True}) == 1
+    assert workers_for(Local(), gpus=2, a_gpu=4) == 8
+    assert workers_for(Local(workers=3), gpus=2, a_gpu=4) == 3
+    assert workers_for(Local(), gpus=2, a_gpu=4, most=5) == 5
+
+
+@pytest.mark.slow
+def test_processes_are_timed_together(monkeypatch):
+    monkeypatch.setattr(sharing, "COUNTS", (1, 2))
+    found = measured_sharing("cpu")
+    assert found.keys() == {"1", "2"}
+    assert found["1"] == 1.0
+    assert 0 < found["2"] < math.inf
