@@ -44,10 +44,11 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
     from analysis.estimates.multiverse import multiverse as vary
     from analysis.fitting.fit import fit as fit_law
-    from analysis.terminal import show_card, show_fit, show_multiverse
+    from analysis.terminal import show_card, show_fit, show_multiverse, working
 
     table = chosen.table()
-    law = fit_law(table, **how, **chosen.selection)
+    with working(f"fitting {how['law']} to {len(table):,} rows …"):
+        law = fit_law(table, **how, **chosen.selection)
     worlds = (
         vary(table, found=law, **{**how, "law": law.law if how["law"] == "auto" else how["law"]}, **chosen.selection)
         if multiverse
@@ -142,10 +143,11 @@ def allocate(chosen: TableChoice, y: str, at: Sequence[str], json_path: str | No
 def forecast(chosen: TableChoice, at: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
     from analysis.estimates.forecast import forecasts
-    from analysis.terminal import show_forecasts
+    from analysis.terminal import show_forecasts, working
 
     settings = [parse_setting(text) for text in at]
-    found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
+    with working(f"fitting {how['law']} and testing how far ahead it holds …"):
+        found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
     every = [one.to_dict() for one in found]
     answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))
 
@@ -168,11 +170,12 @@ def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **
     """Leave the largest runs out and rank laws by how well they predict them."""
     from analysis.estimates.backtest import backtest as test
     from analysis.estimates.backtest import check_laws
-    from analysis.terminal import show_backtest
+    from analysis.terminal import show_backtest, working
 
     names = words(laws)
     check_laws([name for name in names if ":" not in name])
-    found = test(chosen.table(), names, **how, **chosen.selection)
+    with working("fitting laws to the smaller runs …"):
+        found = test(chosen.table(), names, **how, **chosen.selection)
     answer(found.to_dict(), json_path, lambda: show_backtest(found))
 
 

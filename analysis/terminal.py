@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,13 @@ COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", 
 def console() -> Console:
     """Make a console on stdout: as wide as the terminal, or 132 columns where there is none."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 132)
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal what is being done, while it is done; nothing elsewhere."""
+    with Console(stderr=True).status(escape(text)):
+        yield
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[int] = ()) -> Table:

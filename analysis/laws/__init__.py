@@ -14,9 +14,10 @@ from analysis.laws.broken import BNSL1, BNSL2
 from analysis.laws.coupled import COUPLED
 from analysis.laws.custom import own_law
 from analysis.laws.farseer import FARSEER
-from analysis.laws.joint import CHINCHILLA, KAPLAN, REPEATED, WIDTH_DEPTH
+from analysis.laws.joint import CHINCHILLA, KAPLAN, WIDTH_DEPTH
 from analysis.laws.one import POWER, SATURATING, SHIFTED
 from analysis.laws.overfit import OVERFIT
+from analysis.laws.repeated import REPEATED
 from analysis.laws.steps import STEPS
 
 _ONE = (POWER, SATURATING, SHIFTED, M3, M4, BNSL1, BNSL2)

@@ -67,7 +67,7 @@ class AdditiveLaw(Law):
             p = len(self.params)
             matrix = np.zeros((p, p, theta.shape[1]))
             for term, share in zip(terms, shares, strict=True):
-                _add_curvature(matrix, term, v * share)
+                add_curvature(matrix, term, v * share)
             return matrix, -1.0
 
         return Evaluation(np.log(total), gradient, curvature)
@@ -140,7 +140,7 @@ def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, w
     return np.clip(theta, low[:, None], high[:, None])
 
 
-def _add_curvature(matrix: Array, term: Term, weight: Array) -> None:
+def add_curvature(matrix: Array, term: Term, weight: Array) -> None:
     """Add sum_i weight_i (du du^T + d2u) to the block of a term's parameters; weight (B, n)."""
     for k, i in enumerate(term.which):
         for m, j in enumerate(term.which[: k + 1]):

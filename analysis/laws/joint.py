@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power, Term, solve_linear
+from analysis.laws.additive import AdditiveLaw, Power
 from analysis.laws.base import (
     COEFFICIENT,
     EXPONENT,
@@ -20,7 +20,6 @@ from analysis.laws.base import (
     Law,
     Units,
     between,
-    differenced,
     spread,
 )
 
@@ -95,83 +94,6 @@ class KaplanLaw(Law):
             return params["Nc"] ** ratio, params["Dc"], ratio, np.ones_like(ratio)
 
 
-@dataclass(frozen=True)
-class RepeatedLaw(AdditiveLaw):
-    """E + A N'^-alpha + B D'^-beta, where repeated data and surplus parameters count less and less.
-
-    D' = U (1 + R* (1 - exp(-R / R*))), U = min(D, D_unique), R = D / U - 1, and likewise N' with U_N = min(N, the
-    compute-optimal N for U). Inner: R*_D and R*_N as logarithms.
-    """
-
-    @property
-    def centred_with(self) -> Mapping[str, str]:
-        """Let D_unique share the centre of D."""
-        return {"D_unique": "D"}
-
-    def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
-        """Return both terms with first derivatives (second ones come from differences)."""
-        _, a, b, alpha, beta, log_rd, log_rn = (row[:, None] for row in theta)
-        unique = np.minimum(inputs["D"], inputs["D_unique"])
-        eff_D, _, by_rd = _effective(inputs["D"], unique, log_rd)
-        enough = (np.log(alpha / beta) + a - b + beta * unique) / alpha
-        surplus = enough < inputs["N"]
-        unique_N = np.where(surplus, enough, inputs["N"])
-        eff_N, by_unique, by_rn = _effective(inputs["N"], unique_N, log_rn)
-        pull = np.where(surplus, -by_unique, 0.0)
-        du_N = (
-            1.0 + pull,
-            -pull,
-            -eff_N + pull * (1 / alpha - enough),
-            pull * (unique - 1 / beta),
-            -alpha * by_rn,
-        )
-        return [
-            Term((1, 2, 3, 4, 6), a - alpha * eff_N, du_N, {}),
-            Term((2, 4, 5), b - beta * eff_D, (1.0, -eff_D, -beta * by_rd), {}),
-        ]
-
-    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
-        """Return log f with first derivatives, and second ones by differences of those."""
-        h, gradient, _ = AdditiveLaw.evaluate(self, theta, inputs)
-        return Evaluation(h, gradient, lambda v: differenced(self, theta, inputs, v))
-
-    def unscale(self, theta: Array, units: Units) -> Array:
-        """Turn inner vectors into physical parameters."""
-        outer = AdditiveLaw.unscale(self, theta, units)
-        outer[5:] = np.exp(theta[5:])
-        return outer
-
-    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
-        """Turn physical parameters into the inner vector."""
-        inner = AdditiveLaw.scale(self, params, units)
-        inner[5:] = np.log(inner[5:])
-        return inner
-
-    def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return the optimum's parameters while data are not repeated."""
-        return params["A"], params["B"], params["alpha"], params["beta"]
-
-    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw exponents and half-lives; the linear part is solved for as if no parameter were surplus."""
-        u = spread(count, 4, rng)
-        theta = np.zeros((7, count))
-        theta[3], theta[4] = between(u[0], 0.05, 2.0), between(u[1], 0.05, 2.0)
-        theta[5], theta[6] = np.log(between(u[2], 1.0, 50.0)), np.log(between(u[3], 1.0, 50.0))
-        plain = solve_linear(CHINCHILLA, theta[:5], inputs, log_y, weights)
-        return np.concatenate([plain, theta[5:]])
-
-
-def _effective(total: Array, unique: Array, log_r: Array) -> tuple[Array, Array, Array]:
-    """Return log of unique (1 + R* (1 - exp(-R / R*))), with its derivatives by log unique and by log R*."""
-    repeats = np.maximum(np.expm1(total - unique), 0.0)
-    r = np.exp(log_r)
-    z = repeats / r
-    fade = np.exp(-z)
-    growth = 1 + r * -np.expm1(-z)
-    by_unique = 1 - (repeats + 1) * fade / growth
-    return unique + np.log(growth), by_unique, r * (1 - fade - z * fade) / growth
-
-
 CHINCHILLA = ChinchillaLaw(
     name="chinchilla",
     params=("E", "A", "B", "alpha", "beta"),
@@ -196,25 +118,6 @@ KAPLAN = KaplanLaw(
         "alpha_D": Bound(1e-3, 10.0, by_factor=True),
     },
     exponents={"alpha_N": "N", "alpha_D": "D"},
-)
-
-REPEATED = RepeatedLaw(
-    name="repeated",
-    params=("E", "A", "B", "alpha", "beta", "R_D", "R_N"),
-    inputs=("N", "D", "D_unique"),
-    formula="E + A N'^-alpha + B D'^-beta, D' = U (1 + R_D (1 - exp(-(D/U - 1)/R_D))), U = min(D, D_unique)",
-    source="Muennighoff et al. 2023, arXiv 2305.16264",
-    bounds={
-        "E": FLOOR,
-        "A": COEFFICIENT,
-        "B": COEFFICIENT,
-        "alpha": Bound(1e-3, 10.0, by_factor=True),
-        "beta": Bound(1e-3, 10.0, by_factor=True),
-        "R_D": Bound(-5.0, 9.0),
-        "R_N": Bound(-5.0, 9.0),
-    },
-    exponents={"alpha": "N", "beta": "D"},
-    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D")),
 )
 
 WIDTH_DEPTH = AdditiveLaw(
