@@ -2,11 +2,12 @@
 # make test         lint, types and the default tests          make test-all     the slow ones too
 # make test-slurm   fault tests on a real SLURM (root)         make bench        speed, as ratios in one run
 # make test-gpu    what only a GPU can show
+# make docs         site/ from docs/, searched without network
 # make test-page    the report's page in a headless Chromium, which apt installs (root)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-slurm test-gpu test-page lint bench clean
+.PHONY: quickstart test test-all test-slurm test-gpu test-page lint bench docs clean
 .DELETE_ON_ERROR:
 
 .venv/.stamp: pyproject.toml constraints.txt
@@ -35,6 +36,10 @@ test-slurm: .venv/.stamp
 	bash tests/slurm/cluster.sh install --acct
 	$(BIN)/pytest -m '' tests/slurm
 	SCALING_SLURM_ACCOUNTING=1 $(BIN)/pytest -m '' tests/slurm
+
+docs: .venv/.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 test-page: .venv/.stamp
 	command -v chromium >/dev/null || apt-get install -y -qq --no-install-recommends chromium

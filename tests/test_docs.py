@@ -1,0 +1,36 @@
+"""The pages of docs/: all are in the site's navigation, and the sweep that they begin with can be planned."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def pages(nav: object) -> list[str]:
+    if isinstance(nav, str):
+        return [nav]
+    parts = nav.values() if isinstance(nav, dict) else nav
+    return [page for part in parts for page in pages(part)]
+
+
+def test_every_page_is_in_the_navigation_once():
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert sorted(pages(site["nav"])) == sorted(path.name for path in DOCS.glob("*.md"))
+    assert site["strict"]
+
+
+def test_the_first_sweep_of_real_data_can_be_planned(scaling):
+    [text] = re.findall(r"```yaml\n# sweeps/mine.yaml:.*?\n(.*?)```", (DOCS / "first_data.md").read_text(), re.DOTALL)
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps" / "mine.yaml").write_text(text)
+    rng = np.random.default_rng(0)
+    np.savez(scaling.folder / "mine.npz", x_train=rng.standard_normal((50, 20)), y_train=rng.integers(0, 3, 50))
+    said = scaling("plan", "sweep=mine")
+    assert "54 runs" in said
+    assert "model.width=256" in scaling("plan", "sweep=mine", "--all")
