@@ -207,7 +207,7 @@ ROWS = [dict(zip(TABLE.columns, row, strict=True)) for row in TABLE.to_numpy().t
         ("nested.json", json.dumps([{"name": "a", "config": {"lr": 1e-3}, **row} for row in ROWS])),
         ("lines.json", "\n".join(map(json.dumps, ROWS))),
         ("t.ndjson", "\n".join(map(json.dumps, ROWS))),
-        ("t.csv.gz", gzip.compress(LINES.encode())),
+        ("t.csv.gz", gzip.compress(LINES.encode(), mtime=0)),
         ("t.jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode())),
     ],
 )
