@@ -208,7 +208,7 @@ ROWS = [dict(zip(TABLE.columns, row, strict=True)) for row in TABLE.to_numpy().t
         ("lines.json", "\n".join(map(json.dumps, ROWS))),
         ("t.ndjson", "\n".join(map(json.dumps, ROWS))),
         ("t.csv.gz", gzip.compress(LINES.encode(), mtime=0)),
-        ("t.jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode())),
+        ("t.jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode(), mtime=0)),
     ],
 )
 def test_files_are_read_in_the_forms_that_people_save_them(tmp_path, name, content):
