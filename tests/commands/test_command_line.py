@@ -344,3 +344,22 @@ def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
     assert len(told.read_text().splitlines()) == 1
     failing = swept("run", "sweep=tiny", "name=fails", "model.width=14", "on_end='exit 3'")
     assert "on_end: `exit 3` failed with exit code 3" in failing
+
+
+def test_a_plan_for_a_card_that_is_not_here(scaling):
+    plan = json.loads(scaling("plan", "model.width=64,128", "train.budget=1e13", "--device", "h100", "--json", "-"))
+    assert plan["total"]["workers"] == 1
+    assert plan["total"]["basis"] == "an NVIDIA H100 as one was measured"
+    slower = json.loads(scaling("plan", "model.width=64,128", "train.budget=1e13", "--device=a5000", "--json", "-"))
+    assert plan["total"]["forecast_seconds"] < slower["total"]["forecast_seconds"]
+    assert "did you mean h100?" in scaling("plan", "train.steps=5", "--device", "h10", code=2)
+
+
+def test_a_probe_finds_products_and_augmentation(scaling, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("scaling.forecast.probe._step_seconds", lambda run, where: 1e-3)
+    monkeypatch.setattr("scaling.forecast.probe.MOST_ERROR", 99.0)
+    found = json.loads(scaling("probe", "--device", "cpu", "--json", "-"))
+    assert set(found["products"]) == {"fp32", "bf16"}
+    assert found["augment"] > 0
+    assert found["sharing"] == {}

@@ -133,3 +133,32 @@ def test_no_step_is_wrapped_but_to_turn_gradients_off(optim):
     internals.skip_dynamo_import()
     step = type(optim.build(torch.nn.Linear(2, 2))).step
     assert not hasattr(step.__wrapped__, "__wrapped__")
+
+
+SHAPES = """
+import torch
+from scaling.internals.torch import compile_every_shape
+
+made = []
+
+def count(graph, examples):
+    made.append(examples[-1].shape)
+    return graph.forward
+
+compile_every_shape()
+step = torch.compile(lambda x: (x * 2).sum(), dynamic=False, backend=count)
+for n in range(1, 21):
+    assert step(torch.ones(n)) == 2 * n
+print(len(made))
+"""
+
+
+@pytest.mark.slow
+def test_every_shape_is_compiled_and_none_is_taken_eagerly():
+    """By itself torch makes eight and then goes on eagerly: other bits under the same name."""
+    done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "20"
+    without = SHAPES.replace("compile_every_shape()\n", "", 1).replace("compile_every_shape()\n", "")
+    assert "compile_every_shape()" not in without
+    eager = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=True)
+    assert int(eager.stdout) < 20

@@ -9,6 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,24 @@ class Saver:
 
 def snapshot(value: Any) -> Any:
     """Copy nested plain values, with every tensor in the host's memory and apart from the one it was copied from."""
+    copy = _apart(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()  # the tensors of a GPU were on their way all at once
+    return copy
+
+
+def _apart(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
+        return _copied(value.detach())
     if isinstance(value, Mapping):
-        return {key: snapshot(item) for key, item in value.items()}
+        return {key: _apart(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(snapshot(item) for item in value)
+        return type(value)(_apart(item) for item in value)
     return value
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    if tensor.device.type != "cuda":
+        return tensor.to("cpu", copy=True)
+    # Into memory that the device writes to by itself, at several times the speed of any other.
+    return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)
