@@ -355,6 +355,7 @@ def test_a_plan_for_a_card_that_is_not_here(scaling):
     assert "did you mean h100?" in scaling("plan", "train.steps=5", "--device", "h10", code=2)
 
 
+@pytest.mark.slow
 def test_a_probe_finds_products_and_augmentation(scaling, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("scaling.forecast.probe._step_seconds", lambda run, where: 1e-3)
