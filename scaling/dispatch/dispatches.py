@@ -29,7 +29,8 @@ class Dispatch:
     """One dispatch of a sweep.
 
     kind, target, launcher: name, class and keys of the launcher's settings; process: the dispatcher's own;
-    jobs: ids of a scheduler, groups: the same by group; user: whose it is ('' in dispatches of version 0.1.0).
+    jobs: ids of a scheduler, groups: the same by group; user: whose it is ('' in dispatches of version 0.1.0);
+    since: how long the files of the index were when its queue was made.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Dispatch:
     ended: bool = False
     target: str = ""
     user: str = ""
+    since: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class DispatchFolder:
             limits=limits,
             before=offer.before,
             held=offer.held,
+            since=offer.since,
         )
 
     def write(self, dispatch: Dispatch) -> None:
@@ -148,5 +151,5 @@ def bounded(task: Task, dispatch: DispatchFolder) -> Task:
     facts = dispatch.read()
     if facts is None:
         return task
-    workers = task.workers or facts.workers
-    return replace(task, limits=facts.limits, before=facts.before, workers=workers)
+    known = {"limits": facts.limits, "before": facts.before, "since": facts.since}
+    return replace(task, **known, workers=task.workers or facts.workers)

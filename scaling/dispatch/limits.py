@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scaling.dispatch.claims.claim import read_claim
@@ -23,6 +23,9 @@ class Spent:
     gpu_hours: float = 0.0
     flops: float = 0.0
 
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.gpu_hours + other.gpu_hours, self.flops + other.flops)
+
     def plus(self, entry: Entry, gpus: int) -> Spent:
         """Add a run at its forecast."""
         return Spent(self.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600, self.flops + entry.C)
@@ -31,15 +34,13 @@ class Spent:
 NOTHING = Spent()
 
 
-def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, without: str = "") -> Spent:
-    """Add up what the runs of a sweep have cost, those in flight at their full forecast; without: a run left out."""
+def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, flying: bool = True) -> Spent:
+    """Add up what the runs of a sweep have cost, those in flight at their full forecast; flying: count these."""
     gpu_seconds = flops = 0.0
     for entry in queue:
         files = folder.run(entry.run_id)
         gpu_seconds += sum(float(attempt.get("gpu_seconds") or 0.0) for attempt in read_attempts(files))
-        if entry.run_id == without:
-            continue
-        in_flight = _in_flight(files, entry, gpus)
+        in_flight = _in_flight(files, entry, gpus) if flying else None
         gpu_seconds += in_flight or 0.0
         if in_flight is not None or files.record.exists():
             flops += entry.C
@@ -71,13 +72,15 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
 class Offer:
     """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back.
 
-    blocked: runs left out because what they start from diverged too early.
+    before: what all runs had spent when it was made, but for what others of its queue were at; blocked: runs left out
+    because what they start from diverged too early; since: how long the files of the index were then.
     """
 
     queue: tuple[Entry, ...]
     before: Spent = NOTHING
     held: str = ""
     blocked: int = 0
+    since: Mapping[str, int] | None = None
 
 
 def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
@@ -103,18 +106,18 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
         held = len(todo) - len(kept)
         said += [f"{held} of {len(order.entries)} runs are not started: {why}"] if held else []
         todo = [entry for entry in todo if entry.run_id in kept]
-    return Offer(tuple(todo), before, "; ".join(said), len(blocked))
+    return Offer(tuple(todo), before, "; ".join(said), len(blocked), order.since)
 
 
 def _paid_for(
     order: Order, todo: Sequence[Entry], queued: Sequence[Entry], *, gpus: int
 ) -> tuple[Spent, set[str], str]:
-    """Return what runs outside the queue have spent, the runs that still fit the limits, and why the others do not."""
+    """Return what all runs have spent, the runs that still fit the limits, and why the others do not."""
     folder, waiting = order.folder, {entry.run_id for entry in todo}
     others: list[Entry | Planned] = [*order.others, *(entry for entry in order.entries if entry.run_id not in waiting)]
-    before = spent(folder, others, gpus=gpus)
-    everything: list[Entry | Planned] = [*order.others, *order.entries]
-    so_far = spent(folder, everything, gpus=gpus)
+    outside = spent(folder, others, gpus=gpus)
+    so_far = outside + spent(folder, todo, gpus=gpus)
+    before = outside + spent(folder, todo, gpus=gpus, flying=False)
     for entry in queued:
         if read_claim(folder.run(entry.run_id).claim) is None:
             so_far = so_far.plus(entry, gpus)

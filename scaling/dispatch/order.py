@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.dispatch.queue import Entry, entries
 from scaling.dispatch.states.cancelled import cancelled_runs
+from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
@@ -29,7 +30,8 @@ class Order:
     others: runs of the same sweep that are not asked for now, whose cost counts against the limits;
     cancelled: runs that were cancelled by name, and are left out;
     memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
-    train: module:function that settles one run; on_end: a command for when all have ended.
+    train: module:function that settles one run; on_end: a command for when all have ended;
+    since: how long the files of the index were when this was made.
     """
 
     folder: SweepFolder
@@ -42,6 +44,7 @@ class Order:
     single: bool = False
     train: str = TRAIN
     on_end: str = ""
+    since: Mapping[str, int] | None = None
 
     @property
     def open_entries(self) -> list[Entry]:
@@ -68,6 +71,7 @@ def order_of(
     """Write planned runs down as an order; forecasts: by run_id; settled: where the caller has read them already."""
     folder = SweepFolder(folder.results.resolve(), folder.name)
     settled = settled or SettledRuns(folder)
+    since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
     made = entries(folder, runs, settled, forecast=seconds)
@@ -80,4 +84,4 @@ def order_of(
         tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()
     )
     cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
-    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train)
+    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since)

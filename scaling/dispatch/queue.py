@@ -105,7 +105,7 @@ def entries(
 ) -> list[Entry]:
     """Return the queue of `runs`: what others need comes first, then the longest (by forecast, else by FLOPs).
 
-    Runs that have killed a worker before go last.
+    Runs that have killed a worker before, or may just have, go last.
     """
     from scaling.plan.identity import stack_key  # a reader of queues does without its imports
 
@@ -114,6 +114,7 @@ def entries(
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
     tried = {run.run_id: [] if run.run_id in done else read_attempts(folder.run(run.run_id)) for run in runs}
     killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
+    killers |= {run.run_id for run in runs if run.run_id not in done and folder.run(run.run_id).claim.exists()}
     made = [
         Entry(
             run_id=run.run_id,
@@ -172,9 +173,64 @@ def _depths(made: Iterable[Entry]) -> dict[str, int]:
     return {run_id: depth(run_id) for run_id in needs}
 
 
+@dataclass(frozen=True)
+class QueueFile:
+    """A queue on disk, with the place of each line beside it (.places), so that a worker reads what it takes alone."""
+
+    path: Path
+
+    @property
+    def places(self) -> Path:
+        """One line a run: its id, its group, and the bytes of its line."""
+        return self.path.with_suffix(".places")
+
+    def write(self, queue: Sequence[Entry]) -> None:
+        """Write it, whole or not at all; the queue itself last, for workers wait for it."""
+        start, lines, places = 0, [], []
+        for entry in queue:
+            line = (entry.line() + "\n").encode()
+            lines.append(line)
+            places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\n")
+            start += len(line)
+        write_aside(self.places, "".join(places))
+        write_aside(self.path, b"".join(lines))
+
+
+class LazyQueue:
+    """The runs of a queue that belong to one group, each read when it is asked for."""
+
+    def __init__(self, path: Path, group: str = ALL) -> None:
+        self._path = path
+        self._places: dict[str, tuple[int, int]] = {}
+        self._read: dict[str, Entry] = {}
+        try:
+            text = QueueFile(path).places.read_text()
+        except FileNotFoundError:  # a queue of an older version
+            self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
+            return
+        for line in text.splitlines():
+            run_id, own, start, size = line.split("\t")
+            if group in (ALL, own):
+                self._places[run_id] = (int(start), int(size))
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The runs, in their order."""
+        return list(self._places or self._read)
+
+    def get(self, run_id: str) -> Entry | None:
+        """Read one run, None for one of another queue."""
+        if run_id not in self._read and run_id in self._places:
+            start, size = self._places[run_id]
+            with self._path.open("rb") as file:
+                file.seek(start)
+                self._read[run_id] = Entry.read(json.loads(file.read(size)))
+        return self._read.get(run_id)
+
+
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:
     """Write a queue, whole or not at all."""
-    write_aside(path, "".join(entry.line() + "\n" for entry in queue))
+    QueueFile(path).write(queue)
 
 
 def read_queue(path: Path, *, group: str = ALL) -> list[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
@@ -39,7 +39,8 @@ class Task:
     gpus: held by this worker; before: what runs outside the queue have spent; deadline: Unix seconds when its time is
     up; patience: seconds to wait for space on a full disk; stuck_minutes: without a step, and beyond several times the
     forecast, after which the worker ends itself; train: module:function that settles one run; train_stack: that
-    settles several together; workers: that share the queue (0: as many as the dispatch has).
+    settles several together; workers: that share the queue (0: as many as the dispatch has); place: where in it this
+    one starts; since: how long the files of the index were when the queue was made.
     """
 
     folder: SweepFolder
@@ -58,6 +59,8 @@ class Task:
     train: str = TRAIN
     train_stack: str = "scaling.train.stacked.run:train_stack"
     workers: int = 0
+    place: int = 0
+    since: Mapping[str, int] | None = None
 
 
 @dataclass

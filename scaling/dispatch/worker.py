@@ -9,13 +9,18 @@ from functools import partial
 
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
+from scaling.dispatch.claims.ledger import Ledger
+from scaling.dispatch.claims.notes import note_attempt, note_claim
 from scaling.dispatch.claims.stop import Stop
-from scaling.dispatch.limits import Spent, beyond, spent
-from scaling.dispatch.queue import Entry, read_queue
+from scaling.dispatch.claims.walk import Walk
+from scaling.dispatch.limits import Spent, beyond
+from scaling.dispatch.queue import Entry, LazyQueue
+from scaling.dispatch.stacks.share import LOOKED_AT
 from scaling.dispatch.stacks.together import look_together
-from scaling.dispatch.states import attempts
+from scaling.dispatch.states import attempts, index
 from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line, passing
-from scaling.dispatch.states.settled import clear_for_training, is_settled
+from scaling.dispatch.states.index import Index
+from scaling.dispatch.states.settled import clear_for_training, is_settled, note_settled
 from scaling.dispatch.task import Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
 
@@ -36,50 +41,77 @@ class Worker:
         self.heartbeat = heartbeat
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
-        self._queue: list[Entry] = []
+        self._index = Index(task.folder.results, since=task.since)
+        if task.since is None:
+            self._index.pass_over()
+        self._queue: LazyQueue | None = None
+        self._walk: Walk | None = None
+        self._ledger: Ledger | None = None
+        self._needs: dict[tuple[str, int | None], Step | None] = {}
+        self._tokens: dict[str, str] = {}  # of the claims that are held
         self._train: Train | None = None
         self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
 
     def work(self) -> Report:
         """Take runs until none is left that can be taken; leave those that other workers train."""
-        self._queue = read_queue(self.task.queue, group=self.task.group)
-        waiting = sorted(self._queue, key=self._risky)  # a run that took a worker down goes last: bystanders first
-        while waiting and not self.stop.reason:
-            waiting, steps = self._pass(waiting)
-            if Step.SETTLED in steps or Step.AGAIN in steps or Step.FAILED in steps:
-                continue
-            if not steps & {Step.UNSURE, Step.EARLY}:
+        queue = self._queue = LazyQueue(self.task.queue, self.task.group)
+        ledger = self._ledger = Ledger(frozenset(queue.run_ids)) if self.task.limits else None
+        walk = self._walk = Walk(
+            queue.run_ids,
+            self._index,
+            place=self.task.place,
+            dispatch=self.task.queue.parent.name,
+            hear=None if ledger is None else ledger.hear,
+        )
+        while walk.left and not self.stop.reason:
+            self._until_none_is_free(walk, queue)
+            if not self.stop.reason and not walk.check(of=max(1, self.task.workers)):
                 break
-            time.sleep(TICK)
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
 
-    def _risky(self, entry: Entry) -> bool:
-        """Return whether a worker has died under a run, or may just have."""
-        files = self.task.folder.run(entry.run_id)
-        return files.claim.exists() or any(tried.get("cause") == "killed" for tried in attempts.read_attempts(files))
+    def _until_none_is_free(self, walk: Walk, queue: LazyQueue) -> None:
+        """Take runs until others train all that are left, or nobody can."""
+        pause = TICK
+        while walk.left and not self.stop.reason:
+            steps = self._pass(walk, queue)
+            if Step.SETTLED in steps or Step.AGAIN in steps or Step.FAILED in steps:
+                pause = TICK
+                continue
+            if not steps & {Step.UNSURE, Step.EARLY}:
+                return
+            self.stop.wait(pause)
+            pause = min(2 * pause, max(TICK, self.task.beat_seconds))
 
-    def _pass(self, waiting: list[Entry]) -> tuple[list[Entry], set[Step]]:
+    def _pass(self, walk: Walk, queue: LazyQueue) -> set[Step]:
+        """Look once at every run that is left, those first that nobody holds; return what became of them."""
         seen: dict[str, Step] = {}
-        for index, entry in enumerate(waiting):
-            if self.stop.reason:
+        self._needs.clear()
+        for run_id in walk.round():
+            entry = queue.get(run_id)
+            if self.stop.reason or entry is None:
                 break
-            if entry.run_id not in seen:
-                seen |= self._looked(entry, waiting[index:])
+            found = self._looked(entry, walk, queue)
+            seen |= found
+            for each, step in found.items():
+                walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
+                if step is Step.FAILED and each not in self.report.out_of_reach:
+                    self._index.append(index.FAILED, each, {"in": self.task.queue.parent.name})
         self.report.later = sum(step is Step.LATER for step in seen.values())
-        done = (Step.SETTLED, Step.FAILED, Step.HELD)
-        return [entry for entry in waiting if seen.get(entry.run_id) not in done], set(seen.values())
+        return set(seen.values())
 
-    def _looked(self, entry: Entry, rest: list[Entry]) -> dict[str, Step]:
+    def _looked(self, entry: Entry, walk: Walk, queue: LazyQueue) -> dict[str, Step]:
         """Look at one run, and at those that may be trained together with it."""
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
+            rest = [entry, *filter(None, map(queue.get, walk.ahead(LOOKED_AT)))]
             return {entry.run_id: self._patiently(entry, lambda: look_together(self, entry, rest, found)), **found}
         return {entry.run_id: self._patiently(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Step:
         """Settle one run alone, with as many tries as it has; wait until it is clear whether a claim of it is dead."""
         while True:
+            self._needs.clear()
             step = self._patiently(entry, lambda: self.look(entry))
             if self.stop.reason or step not in (Step.UNSURE, Step.AGAIN):
                 return step
@@ -120,7 +152,19 @@ class Worker:
         try:
             return self._attempt(entry, self.task.folder.run(entry.run_id))
         finally:
-            self.heartbeat.drop(entry.run_id)
+            self.drop(entry.run_id)
+
+    def drop(self, run_id: str) -> None:
+        """Release the claim of a run, if it is held."""
+        token = self._tokens.pop(run_id, None)
+        if token is not None:
+            self._index.append(index.DROPPED, run_id, {"token": token})
+        self.heartbeat.drop(run_id)
+
+    def note(self, run_id: str, attempt: attempts.Attempt) -> None:
+        """Write down an attempt at a run that is held."""
+        attempt.append(self.task.folder.run(run_id))
+        note_attempt(self._index, run_id, attempt, self._tokens.get(run_id, ""))
 
     def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
         """Claim a run to train it now; return why not, None where it is held.
@@ -152,12 +196,14 @@ class Worker:
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step | None:
         """Look again at a run that is held now; return why it is let go, None where it is ready."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
+        self._tokens[entry.run_id] = held.claim.token
+        note_claim(self._index, entry, held.claim)
         step: Step | None = Step.AGAIN
         try:
             step = self._after_claim(entry, files, dead)
         finally:
             if step is not None:
-                self.heartbeat.drop(entry.run_id)
+                self.drop(entry.run_id)
         return step
 
     def _after_claim(self, entry: Entry, files: RunFolder, dead: Claim | None) -> Step | None:
@@ -202,8 +248,9 @@ class Worker:
             log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))
         step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
         attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
-        attempt.append(files)
+        self.note(entry.run_id, attempt)
         if status in attempts.SETTLED:
+            note_settled(files, self._index)
             self.report.settled += 1
             return Step.SETTLED
         if status == "file_error" and not self._used_up(files, entry):
@@ -241,15 +288,24 @@ class Worker:
         attempt = dead_attempt(dead, self.cause_of_death(dead))
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
         attempt.append(files)
+        note_attempt(self._index, entry.run_id, attempt, dead.token)
 
     def _early(self, entry: Entry) -> Step | None:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
-        for files in map(self.task.folder.run, entry.needs):
-            life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
-            if is_settled(files) and (entry.step is None or files.kept_weights(entry.step).is_file()):
-                continue
-            return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
+        for need in entry.needs:
+            key = (need, entry.step)
+            if key not in self._needs:
+                self._needs[key] = self._parent(self.task.folder.run(need), entry.step)
+            if self._needs[key] is not None:
+                return self._needs[key]
         return self._before_fork(entry)
+
+    def _parent(self, files: RunFolder, step: int | None) -> Step | None:
+        """Return None for a run that others can start from at a step, else EARLY, or BLOCKED where nobody is at it."""
+        life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
+        if is_settled(files) and (step is None or files.kept_weights(step).is_file()):
+            return None
+        return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
 
     def _before_fork(self, entry: Entry) -> Step | None:
         """Return EARLY or BLOCKED while the run that this one forks from may still get there.
@@ -264,7 +320,7 @@ class Worker:
             return None
         if life in (Life.ALIVE, Life.UNSURE):
             return Step.EARLY
-        its = next((other for other in self._queue if other.run_id == entry.fork[0]), None)
+        its = None if self._queue is None else self._queue.get(entry.fork[0])
         return None if its is None or self._used_up(trunk, its) else Step.BLOCKED
 
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
@@ -287,10 +343,11 @@ class Worker:
 
     def _beyond_limit(self, entry: Entry) -> bool:
         bounds = self.task.limits
-        if not bounds:
+        if self._walk is None or self._ledger is None:
             return False
-        here = spent(self.task.folder, self._queue, gpus=self.task.gpus, without=entry.run_id)
-        so_far = Spent(here.gpu_hours + self.task.before.gpu_hours, here.flops + self.task.before.flops)
+        self._walk.refresh(now=True)  # others write down what they take, as we have
+        gpu_seconds, flops = self._ledger.spent(without=entry.run_id)
+        so_far = Spent(gpu_seconds / 3600, flops) + self.task.before
         why = beyond(bounds, so_far, entry, gpus=self.task.gpus)
         if why:
             self.report.held.append(entry.run_id)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from scaling.dispatch.states.state import Status
     from scaling.folders import SweepFolder
 
-WATCH_SECONDS = 2.0  # between two looks
+WATCH_SECONDS = 2.0  # between two looks, or
+SPARE = 20  # times as long as a look takes
 
 EPILOG = """\b
 Examples:
@@ -58,8 +59,10 @@ def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
     reader = Reader(sweep, read_plan(sweep))
     with view(console, as_typed(sweep.path)) as shown:
         while True:
+            began = time.monotonic()
             seen = reader.read()
+            took = time.monotonic() - began
             shown.update(seen)
             if not seen.of(State.RUNNING, State.PENDING):
                 return seen
-            time.sleep(WATCH_SECONDS)
+            time.sleep(max(WATCH_SECONDS, SPARE * took))

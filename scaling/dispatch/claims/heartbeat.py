@@ -17,7 +17,8 @@ from scaling.dispatch.claims.stop import Stop
 from scaling.folders import Place
 
 log = logging.getLogger(__name__)
-TICK = 0.2  # seconds between two looks at the reasons to leave
+TICK = 0.2  # seconds between two looks at the reasons to leave, at the least
+LOOKS = 5  # between two beats of a claim
 
 
 @dataclass
@@ -93,12 +94,17 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Look and beat until the end."""
-        while not self._end.wait(TICK):
+        while not self._end.wait(self._tick()):
             with self._lock:
                 self._look()
                 for run_id, hold in self._holds.items():
                     self._beat(run_id, hold)
                     self._end_if_stuck(run_id, hold)
+
+    def _tick(self) -> float:
+        """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""
+        held = self._held
+        return TICK if held is None else max(TICK, held.claim.period / LOOKS)
 
     def end(self) -> None:
         """Stop the thread."""

@@ -44,7 +44,7 @@ class Pool:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[index % len(self.gpus)]
         server = fork_server(self.task.train, self.settings.threads)
         executor = Workers(self.dispatch.path, server, environment)
-        task = replace(self.task, name=f"worker {index}")
+        task = replace(self.task, name=f"worker {index}", place=index)
         self.jobs.append(executor.submit(LocalWorker(task, self.dispatch, this_process())))
 
     def give(self, offer: guard.Offer, limits: Limits) -> None:

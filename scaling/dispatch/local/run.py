@@ -39,7 +39,7 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
     elif pool is not None:
         pool.close()
     return replace(
-        outcome_of(reader.read(), out_of_reach),
+        outcome_of(reader.read(afresh=True), out_of_reach),
         found=found,
         held=held,
         stopped=stopped,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from scaling.dispatch.show import View
 
 POLL = 0.02  # seconds between two looks at the workers
-LOOK = 0.5  # seconds between two looks at the runs
+LOOK = 0.5  # seconds between two looks at the runs, or
+SPARE = 20  # times as long as a look takes
 DEATHS = 3  # workers replaced, for each one started: a machine that kills them all is not fought for ever
 HALVINGS = 10  # and as many more until the run stands alone under which a stack dies
 
@@ -53,7 +54,7 @@ class Supervisor:
         return bool(self._stop.reason) or any(report.reason == "cancelled" for report in self._reports)
 
     def _wait(self) -> None:
-        looked = 0.0
+        look = 0.0
         while self._alive:
             if self._home.gone:
                 raise UserError(
@@ -64,9 +65,10 @@ class Supervisor:
                 self._leave()
                 return
             self._reap()
-            if time.monotonic() - looked > LOOK:
-                looked = time.monotonic()
+            if time.monotonic() > look:
+                began = time.monotonic()
                 self._show()
+                look = time.monotonic() + max(LOOK, SPARE * (time.monotonic() - began))
             time.sleep(POLL)
         self._show()
 

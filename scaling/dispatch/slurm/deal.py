@@ -52,13 +52,15 @@ def deal(
     memory: forecast bytes by run_id; limit: minutes that the partition allows.
     """
     families = _families(queue)
-    grouped = [replace(entry, group=_group(families[entry.run_id], launcher, memory or {})) for entry in queue]
+    each = {id(family): family for family in families.values()}
+    groups = {key: _group(family, launcher, memory or {}) for key, family in each.items()}
+    grouped = [replace(entry, group=groups[id(families[entry.run_id])]) for entry in queue]
     names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
     parallel = max(1, launcher.max_jobs // max(1, len(names)))  # max_jobs holds for all groups together
-    shares = [
-        replace(_share(name, [entry for entry in grouped if entry.group == name], launcher, limit), parallel=parallel)
-        for name in names
-    ]
+    members: dict[str, list[Entry]] = {name: [] for name in names}
+    for entry in grouped:
+        members[entry.group].append(entry)
+    shares = [replace(_share(name, members[name], launcher, limit), parallel=parallel) for name in names]
     return Deal(tuple(grouped), tuple(shares))
 
 

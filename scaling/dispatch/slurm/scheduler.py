@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from scaling.folders import write_aside
+
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
-FRESH = 5.0  # seconds that an answer of squeue is used again
+FRESH = 10.0  # seconds that an answer of squeue is used again, by all jobs of a sweep
+OLD = 60.0  # seconds after which an answer is none any more, and who asked has died
 WORDS = {  # of slurmstepd, where a job is ended
     "DUE TO PREEMPTION": "preempted",
     "DUE TO JOB REQUEUE": "requeued",
@@ -99,18 +104,66 @@ def waiting_for(users: Collection[str] = ()) -> dict[str, str] | None:
 
 
 class Known:
-    """Whether SLURM has a job at work: asked at most once in FRESH seconds; None where it does not answer."""
+    """Whether SLURM has a job at work, asked at most once in FRESH seconds by all the jobs of a sweep together.
 
-    def __init__(self) -> None:
+    answer: the file in which the jobs leave each other what it said; None where it does not answer.
+    """
+
+    def __init__(self, answer: Path) -> None:
+        self._answer = answer
         self._states: dict[str, str] | None = None
-        self._asked = float("-inf")
+        self._looked = float("-inf")
 
     def __call__(self, job: str) -> bool | None:
         """Return whether the job runs."""
-        now = time.monotonic()
-        if now - self._asked > FRESH:
-            self._states, self._asked = all_states(), now
+        if time.monotonic() - self._looked > FRESH:
+            self._states, self._looked = self._shared(), time.monotonic()
         return None if self._states is None else self._states.get(job) in ALIVE
+
+    def _shared(self) -> dict[str, str] | None:
+        """Return an answer that another job has just had; else ask, if no other job is asking."""
+        age = _age(self._answer)
+        turn = self._answer.with_suffix(".asking")
+        if age > FRESH and self._take(turn):
+            try:
+                states = all_states()
+                with suppress(OSError):
+                    write_aside(self._answer, json.dumps(states))
+                return states
+            finally:
+                with suppress(OSError):
+                    turn.rmdir()
+        return _said(self._answer) if _age(self._answer) < OLD else None
+
+    def _take(self, turn: Path) -> bool:
+        """Return whether it is this job's turn to ask; one that has died while it asked is passed over."""
+        try:
+            turn.mkdir()
+        except FileExistsError:
+            if _age(turn) < OLD:
+                return False
+            with suppress(OSError):
+                turn.rmdir()
+            return False
+        except OSError:  # nowhere to leave an answer: each for itself
+            return True
+        return True
+
+
+def _age(path: Path) -> float:
+    """Return how many seconds ago a file was written, infinity where there is none."""
+    try:
+        return abs(time.time() - path.stat().st_mtime)
+    except OSError:
+        return float("inf")
+
+
+def _said(path: Path) -> dict[str, str] | None:
+    try:
+        found: dict[str, str] | None = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def seconds_left(job: str) -> float | None:

@@ -134,12 +134,14 @@ def _submitted(order: Order) -> set[str]:
         alive = {job.split("_")[0] for job, state in states.items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
         for entry in read_queue(files.queue):
+            if order.settled.get(entry.run_id) is not None:
+                continue
             tried = read_attempts(folder.run(entry.run_id))
             retries = int(dispatch.launcher.get("retries", 0))
             ended = failed_for_good(tried[entry.tried :], retries=retries, before=tried[: entry.tried])
             if entry.group in groups and not ended:
                 found.add(entry.run_id)
-    return {run_id for run_id in found if order.settled.get(run_id) is None}
+    return found
 
 
 class Submitter:

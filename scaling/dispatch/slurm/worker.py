@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
-from scaling.dispatch.queue import read_queue
+from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
@@ -49,8 +50,8 @@ class SlurmJob:
         job = scheduler.own_job()
         heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),), home=Place(self.task.folder.results))
         heartbeat.start()
-        task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job))
-        observer = Observer(job=job, knows=scheduler.Known())
+        task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
+        observer = Observer(job=job, knows=scheduler.Known(self.task.folder.jobs / "squeue.json"))
         report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
@@ -104,10 +105,17 @@ class SlurmJob:
         request = read_stop_request(self.dispatch.stop)
         if request is not None and request.runs is None:
             return True
-        queue = read_queue(self.task.queue, group=self.task.group)
-        return all(is_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
+        queue = LazyQueue(self.task.queue, self.task.group)
+        return all(self._is_settled(queue, run_id) for run_id in queue.run_ids)
+
+    def _is_settled(self, queue: LazyQueue, run_id: str) -> bool:
+        entry = queue.get(run_id)
+        return entry is not None and is_settled(self.task.folder.run(run_id), entry.keeps)
 
     def _deadline(self, job: str) -> float | None:
+        told = os.environ.get("SLURM_JOB_END_TIME", "")  # by SLURM 22.05 and later: a thousand jobs need not ask
+        if told.isdigit():
+            return int(told) - self.signal_seconds
         left = scheduler.seconds_left(job)
         return None if left is None else time.time() + left - self.signal_seconds
 
@@ -130,6 +138,12 @@ class SlurmWorker(Worker):
         if claim.job and claim.job == self.task.job:
             return scheduler.accounted(claim.job, claim.since) or "requeued"
         return scheduler.accounted(claim.job, claim.since) or "killed"
+
+
+def place() -> int:
+    """Return which of its array this job is: where in the queue it starts."""
+    index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    return int(index) if index.isdigit() else 0
 
 
 def ended_by_slurm() -> str:

@@ -17,6 +17,7 @@ from scaling.dispatch.queue import Entry
 from scaling.dispatch.stacks.share import fair_share
 from scaling.dispatch.states.attempts import (
     STACK_DIED,
+    Attempt,
     disk_full,
     ended_attempt,
     largest_stack,
@@ -46,6 +47,12 @@ class Claimer(Protocol):
     def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
         """Claim a run; return why not, None where it is held."""
 
+    def drop(self, run_id: str) -> None:
+        """Release the claim of a run, if it is held."""
+
+    def note(self, run_id: str, attempt: Attempt) -> None:
+        """Write down an attempt at a run that is held."""
+
     def conclude(
         self, entry: Entry, started: float, *, status: str, failure: BaseException | None, share: float, stack: int
     ) -> Step:
@@ -67,7 +74,7 @@ def look_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: 
             Team(worker, team, steps).train()
     finally:
         for entry in team:
-            worker.heartbeat.drop(entry.run_id)
+            worker.drop(entry.run_id)
     if len(team) == 1:
         steps[team[0].run_id] = worker.look(team[0])
     if not team and leader.run_id not in steps:  # it is settled, or can only be trained alone
@@ -87,7 +94,7 @@ def _team(worker: Claimer, share: Sequence[Entry], steps: dict[str, Step]) -> li
             continue
         own = largest_stack(read_attempts(task.folder.run(entry.run_id))) or most
         if len(team) >= own:
-            worker.heartbeat.drop(entry.run_id)
+            worker.drop(entry.run_id)
             continue
         team.append(entry)
         most, seconds = min(most, own), seconds + (entry.forecast_seconds or 0.0)
@@ -166,7 +173,7 @@ class Team:
         self.steps[entry.run_id] = self.worker.conclude(
             entry, self.started, status=status, failure=failure, share=share, stack=self.size
         )
-        self.worker.heartbeat.drop(entry.run_id)
+        self.worker.drop(entry.run_id)
         del self.left[entry.run_id]
 
     def _died(self, error: BaseException) -> None:
@@ -184,5 +191,5 @@ class Team:
                 failure=error,
                 stack=size,
             )
-            attempt.append(task.folder.run(run_id))
+            worker.note(run_id, attempt)
             self.steps[run_id] = Step.AGAIN

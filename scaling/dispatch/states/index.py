@@ -1,4 +1,4 @@
-"""What has happened to the runs of a results folder: results/runs/.index, one file a machine, only ever appended to.
+"""What has happened to the runs of a results folder: results/.index, one file a machine, only ever appended to.
 
 So that nobody has to open a hundred thousand records to know which runs are settled, taken or spent. Lines are hints:
 records and claims stay the truth, and a line that is lost or cut costs one look at them. No machine appends to
@@ -40,8 +40,8 @@ class Event(NamedTuple):
 class Index:
     """The index of a results folder; since: how many bytes of each file are passed over, by its name."""
 
-    def __init__(self, runs: Path, since: Mapping[str, int] | None = None) -> None:
-        self._folder = runs / ".index"
+    def __init__(self, results: Path, since: Mapping[str, int] | None = None) -> None:
+        self._folder = results / ".index"
         self._read = dict(since or {})
 
     def append(self, kind: bytes, run_id: str, facts: Any) -> None:
@@ -66,6 +66,10 @@ class Index:
     def sizes(self) -> dict[str, int]:
         """Return how long each file is now."""
         return {entry.name: entry.stat().st_size for entry in self._files()}
+
+    def pass_over(self) -> None:
+        """Take all that is there for read."""
+        self._read = self.sizes()
 
     def news(self) -> Iterator[Event]:
         """Yield the whole lines that have come since the last call."""

@@ -15,6 +15,7 @@ from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status
@@ -22,6 +23,8 @@ from scaling.dispatch.states.time_left import eta
 from scaling.folders import RunFolder, SweepFolder
 
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
+ALL_SECONDS = 30.0  # between two looks at every run: one whose line in the index was lost is found then
+JOBS_SECONDS = 10.0  # between two questions to a scheduler
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
 Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
 
@@ -63,13 +66,25 @@ class Reader:
         self._ask = ask
         self._settled: dict[str, RunState] = {}
         self._silent = ""
+        self._news = Index(folder.results)
+        self._news.pass_over()
+        self._before: dict[str, RunState] = {}
+        self._looked: tuple[float, Any] = (float("-inf"), None)
+        self._asked: tuple[float, JobStates | None] = (float("-inf"), None)
 
-    def read(self) -> Status:
-        """Look once at everything that is not settled yet."""
+    def read(self, *, afresh: bool = False) -> Status:
+        """Look at what is not settled yet: at all of it now and then, or afresh, else at what runs or was told."""
         jobs, alive = self._dispatches()
-        states: dict[str, RunState] = {}
+        named = {event.run_id for event in self._news.news()}
+        told = (None if jobs is None else len(jobs), [dispatch.id for dispatch in alive])
+        if afresh or told != self._looked[1] or time.monotonic() - self._looked[0] > ALL_SECONDS:
+            self._looked = (time.monotonic(), told)
+            self._before.clear()
+        before, states = self._before, dict[str, RunState]()
         for planned in self._planned:  # what a run needs stands before it
-            state = self._one(planned, jobs, alive)
+            state = before.get(planned.run_id)
+            if state is None or state.state is State.RUNNING or planned.run_id in named:
+                state = before[planned.run_id] = self._one(planned, jobs, alive)
             states[planned.run_id] = self._perhaps_blocked(planned, state, states)
         runs = tuple(states.values())
         return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes()))
@@ -112,7 +127,11 @@ class Reader:
     def _states(self, queued: Sequence[Dispatch]) -> JobStates | None:
         if self._ask is not None:
             return self._ask([job for dispatch in queued for job in dispatch.jobs])
-        return launcher_of_dispatch(queued[-1]).job_states(queued)
+        when, states = self._asked
+        if time.monotonic() - when > JOBS_SECONDS:
+            states = launcher_of_dispatch(queued[-1]).job_states(queued)
+            self._asked = (time.monotonic(), states)
+        return states
 
     def _one(self, planned: Planned, jobs: JobStates | None, alive: Sequence[Dispatch]) -> RunState:
         known = self._settled.get(planned.run_id)

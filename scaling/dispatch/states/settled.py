@@ -89,7 +89,7 @@ class SettledRuns:
     def __init__(self, folder: SweepFolder) -> None:
         self._folder = folder
         self._runs = str(folder.results / "runs")
-        self._index = Index(folder.results / "runs")
+        self._index = Index(folder.results)
         self._lines: dict[str, dict[Stamp, list[Any]]] | None = None
         self._found: dict[str, Settled] = {}
         self._unlisted: dict[str, tuple[Stamp, Settled]] = {}

@@ -72,7 +72,7 @@ def test_a_copy_of_the_results_elsewhere_is_read_again(folder, runs, opened):
 
 def test_lines_that_are_cut_or_foreign_cost_a_look_and_no_more(folder, runs, opened):
     indexed(folder, runs)
-    [path] = (folder.results / "runs/.index").glob("*.log")
+    [path] = (folder.results / ".index").glob("*.log")
     whole = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(whole[0][:40] + b"\n\xff\xfe nonsense\ns x [1,\n" + b"".join(whole[1:4]) + whole[4][:-30])
     opened.clear()
@@ -81,7 +81,7 @@ def test_lines_that_are_cut_or_foreign_cost_a_look_and_no_more(folder, runs, ope
 
 
 def test_news_are_whole_lines_of_all_machines_once(folder):
-    runs = folder.results / "runs"
+    runs = folder.results
     mine, reader = Index(runs), Index(runs)
     mine.append(index.CLAIMED, "a", {"token": "1"})
     (runs / ".index" / "other.log").write_bytes(b'c b {"token":"2"}\nt b {"tok')
@@ -97,8 +97,8 @@ def test_news_are_whole_lines_of_all_machines_once(folder):
 
 def test_a_link_in_the_place_of_the_index_is_not_written_through(folder, runs, tmp_path):
     indexed(folder, runs)
-    [path] = (folder.results / "runs/.index").glob("*.log")
+    [path] = (folder.results / ".index").glob("*.log")
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere")
-    note_settled(folder.run(runs[0]), Index(folder.results / "runs"))
+    note_settled(folder.run(runs[0]), Index(folder.results))
     assert not (tmp_path / "elsewhere").exists()

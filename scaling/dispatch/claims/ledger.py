@@ -1,0 +1,47 @@
+"""What the runs of a queue have cost since it was made, by the index: nobody scans the queue before a start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container
+from typing import Any
+
+from scaling.dispatch.states import index
+from scaling.dispatch.states.index import Event
+
+
+class Ledger:
+    """Adds up GPU-seconds of attempts, and FLOPs of settled runs; those in flight at their forecast, at the least.
+
+    runs: of the queue; those of others are paid for elsewhere.
+    """
+
+    def __init__(self, runs: Container[str]) -> None:
+        self._runs = runs
+        self._ended = 0.0
+        self._in_flight: dict[str, dict[str, Any]] = {}
+        self._flops: dict[str, float] = {}
+        self._settled: set[str] = set()
+
+    def hear(self, event: Event) -> None:
+        """Take in a line of the index."""
+        if event.run_id not in self._runs:
+            return
+        if event.kind == index.SETTLED:
+            self._settled.add(event.run_id)
+            return
+        facts = event.read()
+        if event.kind == index.CLAIMED:
+            self._in_flight[facts["token"]] = {**facts, "run_id": event.run_id}
+            self._flops[event.run_id] = facts["C"]
+        elif event.kind in (index.TRIED, index.DROPPED):
+            self._in_flight.pop(facts["token"], None)
+            self._ended += facts.get("gpu_seconds") or 0.0
+
+    def spent(self, *, without: str) -> tuple[float, float]:
+        """Return GPU-seconds and FLOPs; without: a run that is held and left out, but for its earlier attempts."""
+        others = [facts for facts in self._in_flight.values() if facts["run_id"] != without]
+        now = time.time()
+        held = sum(max(now - facts["since"], facts["seconds"] or 0.0) * facts["gpus"] for facts in others)
+        bought = self._settled | {facts["run_id"] for facts in others}
+        return self._ended + held, sum(self._flops.get(run_id, 0.0) for run_id in bought)

@@ -1,0 +1,97 @@
+"""Which run a worker looks at next, in a queue that a thousand workers share, without looking at all of them.
+
+The index of the results says what others have taken or settled since the queue was made. Workers of one dispatch start
+at different places of the queue, and go on with the first run that is free; what others hold comes last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from scaling.dispatch.states import index
+from scaling.dispatch.states.index import Event, Index
+
+FRESH = 1.0  # seconds that what was read of the index is gone by
+
+
+class Walk:
+    """The runs of a queue that may be left.
+
+    place: where in it this worker starts; dispatch: whose failures count; hear: is given every line of the index.
+    """
+
+    def __init__(
+        self,
+        runs: Iterable[str],
+        news: Index,
+        *,
+        place: int = 0,
+        dispatch: str = "",
+        hear: Callable[[Event], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.left = dict.fromkeys(runs)
+        self._todo: dict[str, None] = {}
+        self._index, self._place, self._dispatch, self._hear, self._clock = news, place, dispatch, hear, clock
+        self._taken: dict[str, str] = {}
+        self._heard = float("-inf")
+
+    def round(self) -> Iterator[str]:
+        """Yield each run that is left once, those first that nobody holds; drop those that others settle meanwhile."""
+        self._todo = dict(self.left)
+        while True:
+            self.refresh()
+            if not self._todo:
+                return
+            run_id = self._next()
+            del self._todo[run_id]
+            yield run_id
+
+    def _next(self) -> str:
+        """Return the first free run, or at the start that at this worker's place; one that is held where all are."""
+        skip, self._place = self._place, 0
+        first = None
+        for run_id in self._todo:
+            if run_id not in self._taken:
+                first = first or run_id
+                if skip == 0:
+                    return run_id
+                skip -= 1
+        return first or next(iter(self._todo))
+
+    def ahead(self, most: int) -> list[str]:
+        """Return the runs that come next in the queue, those that others hold among them."""
+        return list(islice(self._todo, most))
+
+    def visited(self, run_id: str, *, done: bool) -> None:
+        """Pass a run over in this round; done: leave it out of what is left as well."""
+        self._todo.pop(run_id, None)
+        if done:
+            self.left.pop(run_id, None)
+
+    def done(self, run_id: str) -> None:
+        """Leave a run out of what is left."""
+        self.left.pop(run_id, None)
+        self._todo.pop(run_id, None)
+
+    def refresh(self, *, now: bool = False) -> None:
+        """Read what is new in the index, if what is known is not fresh."""
+        if now or self._clock() - self._heard >= FRESH:
+            self._heard = self._clock()
+            for event in self._index.news():
+                self._take_in(event)
+
+    def _take_in(self, event: Event) -> None:
+        if self._hear is not None:
+            self._hear(event)
+        if event.kind == index.SETTLED:
+            self.done(event.run_id)
+        elif event.kind == index.FAILED:
+            if event.read().get("in") == self._dispatch:
+                self.done(event.run_id)
+        elif event.kind == index.CLAIMED:
+            self._taken[event.run_id] = event.read().get("token", "")
+        elif self._taken.get(event.run_id) == event.read().get("token"):
+            del self._taken[event.run_id]

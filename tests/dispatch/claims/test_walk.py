@@ -1,0 +1,101 @@
+"""Workers share a long queue without looking at all of it: each takes the first run that is free."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.dispatch.claims.ledger import Ledger
+from scaling.dispatch.claims.walk import Walk
+from scaling.dispatch.states import index
+from scaling.dispatch.states.index import Event, Index
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def claim(news, run_id, token="1"):
+    news.append(index.CLAIMED, run_id, {"token": token, "since": 0.0, "gpus": 1, "seconds": 9.0, "C": 5.0})
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def walks(results, runs, clock, count):
+    return [Walk(runs, Index(results), place=place, dispatch="d", clock=clock) for place in range(count)]
+
+
+def test_workers_start_at_different_places_and_go_on_with_the_first_free_run(tmp_path, clock):
+    runs, news = list("abcdef"), Index(tmp_path)
+    first, second, third = (walk.round() for walk in walks(tmp_path, runs, clock, 3))
+    assert [next(first), next(second), next(third)] == ["a", "b", "c"]
+    for run_id in "abc":
+        claim(news, run_id, run_id)
+    clock.now += 2
+    assert next(second) == "d"
+    claim(news, "d")
+    news.append(index.SETTLED, "a", [0, 0])
+    clock.now += 2
+    assert list(first) == ["e", "f", "b", "c", "d"]  # what others hold comes last, what is settled never
+
+
+def test_more_workers_than_runs_all_find_one(tmp_path, clock):
+    assert [next(walk.round()) for walk in walks(tmp_path, ["a", "b"], clock, 4)] == ["a", "b", "a", "a"]
+
+
+def test_what_was_tried_or_let_go_is_free_again_and_what_failed_here_is_left(tmp_path, clock):
+    news, [walk] = Index(tmp_path), walks(tmp_path, list("abcd"), clock, 1)
+    for run_id in "abc":
+        claim(news, run_id, run_id)
+    news.append(index.TRIED, "a", {"token": "a"})
+    news.append(index.TRIED, "b", {"token": "of another claim"})
+    news.append(index.FAILED, "c", {"in": "d"})
+    news.append(index.FAILED, "d", {"in": "another dispatch"})
+    assert list(walk.round()) == ["a", "d", "b"]
+
+
+def test_a_thousand_workers_look_at_each_run_a_few_times(tmp_path, clock):
+    """Each takes a run, looks at nothing else, and is done with it before it takes the next."""
+    runs, news, looks, taken = [f"{n:04}" for n in range(1000)], Index(tmp_path), 0, set()
+    rounds = [walk.round() for walk in walks(tmp_path, runs, clock, 50)]
+    while len(taken) < len(runs):
+        for worker, found in enumerate(rounds):
+            for run_id in found:
+                looks += 1
+                if run_id not in taken:
+                    taken.add(run_id)
+                    claim(news, run_id, str(worker))
+                    news.append(index.SETTLED, run_id, [0, 0])
+                    break
+        clock.now += 2
+    assert looks < 2 * len(runs)
+
+
+def test_the_ledger_counts_attempts_settled_runs_and_those_in_flight_at_their_forecast(tmp_path):
+    ledger, news = Ledger({"a", "b", "c"}), Index(tmp_path)
+    reader = Index(tmp_path)
+
+    def spent(without=""):
+        for event in reader.news():
+            ledger.hear(event)
+        return ledger.spent(without=without)
+
+    far = 4e9  # seconds: a claim of the future has not lasted yet
+    for run_id, token in (("a", "1"), ("b", "2"), ("other", "3")):
+        news.append(index.CLAIMED, run_id, {"token": token, "since": far, "gpus": 2, "seconds": 9.0, "C": 5.0})
+    assert spent() == (36.0, 10.0)
+    assert spent(without="b") == (18.0, 5.0)
+    news.append(index.TRIED, "a", {"token": "1", "gpu_seconds": 100.0})
+    assert spent() == (118.0, 5.0)  # an attempt that failed has cost time, and no FLOPs that are of use
+    news.append(index.SETTLED, "b", [0, 0])
+    news.append(index.TRIED, "b", {"token": "2", "gpu_seconds": 50.0})
+    news.append(index.DROPPED, "b", {"token": "2"})
+    assert spent() == (150.0, 5.0)
+    assert Event(index.DROPPED, "b", b"{}").read() == {}
