@@ -151,5 +151,5 @@ def bounded(task: Task, dispatch: DispatchFolder) -> Task:
     facts = dispatch.read()
     if facts is None:
         return task
-    known = {"limits": facts.limits, "before": facts.before, "since": facts.since}
-    return replace(task, **known, workers=task.workers or facts.workers)
+    workers = task.workers or facts.workers
+    return replace(task, limits=facts.limits, before=facts.before, since=facts.since, workers=workers)

@@ -84,4 +84,4 @@ def order_of(
         tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()
     )
     cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
-    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since)
+    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since=since)

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.ledger import Ledger
-from scaling.dispatch.claims.notes import note_attempt, note_claim
+from scaling.dispatch.claims.needs import Needs
+from scaling.dispatch.claims.notes import Notes
+from scaling.dispatch.claims.patience import Patience
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.claims.walk import Walk
 from scaling.dispatch.limits import Spent, beyond
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.stacks.share import LOOKED_AT
 from scaling.dispatch.stacks.together import look_together
-from scaling.dispatch.states import attempts, index
-from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line, passing
+from scaling.dispatch.states import attempts
+from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line
 from scaling.dispatch.states.index import Index
-from scaling.dispatch.states.settled import clear_for_training, is_settled, note_settled
+from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.dispatch.task import Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
-PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the moment
 PASSING_PAUSE = 2.0  # seconds before a run goes on that such a file has ended
 STUCK_FORECASTS = 20  # forecasts without a step after which a run is stuck
-SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 
 class Worker:
@@ -41,14 +40,15 @@ class Worker:
         self.heartbeat = heartbeat
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
-        self._index = Index(task.folder.results, since=task.since)
+        news = Index(task.folder.results, since=task.since)
         if task.since is None:
-            self._index.pass_over()
+            news.pass_over()
+        self.notes = Notes(news)
+        self._patiently = Patience(task, stop, self.report)
+        self._needs = Needs(task.folder, self.observer)
         self._queue: LazyQueue | None = None
         self._walk: Walk | None = None
         self._ledger: Ledger | None = None
-        self._needs: dict[tuple[str, int | None], Step | None] = {}
-        self._tokens: dict[str, str] = {}  # of the claims that are held
         self._train: Train | None = None
         self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
 
@@ -58,7 +58,7 @@ class Worker:
         ledger = self._ledger = Ledger(frozenset(queue.run_ids)) if self.task.limits else None
         walk = self._walk = Walk(
             queue.run_ids,
-            self._index,
+            self.notes.index,
             place=self.task.place,
             dispatch=self.task.queue.parent.name,
             hear=None if ledger is None else ledger.hear,
@@ -86,7 +86,7 @@ class Worker:
     def _pass(self, walk: Walk, queue: LazyQueue) -> set[Step]:
         """Look once at every run that is left, those first that nobody holds; return what became of them."""
         seen: dict[str, Step] = {}
-        self._needs.clear()
+        self._needs.forget()
         for run_id in walk.round():
             entry = queue.get(run_id)
             if self.stop.reason or entry is None:
@@ -96,7 +96,7 @@ class Worker:
             for each, step in found.items():
                 walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
                 if step is Step.FAILED and each not in self.report.out_of_reach:
-                    self._index.append(index.FAILED, each, {"in": self.task.queue.parent.name})
+                    self.notes.failed(each, self.task.queue.parent.name)
         self.report.later = sum(step is Step.LATER for step in seen.values())
         return set(seen.values())
 
@@ -111,38 +111,11 @@ class Worker:
     def settle(self, entry: Entry) -> Step:
         """Settle one run alone, with as many tries as it has; wait until it is clear whether a claim of it is dead."""
         while True:
-            self._needs.clear()
+            self._needs.forget()
             step = self._patiently(entry, lambda: self.look(entry))
             if self.stop.reason or step not in (Step.UNSURE, Step.AGAIN):
                 return step
             time.sleep(TICK if step is Step.UNSURE else 0)
-
-    def _patiently(self, entry: Entry, look: Callable[[], Step]) -> Step:
-        """Look at one run; wait where the disk is full, or where its files cannot be reached for the moment."""
-        waited = 0.0
-        for pause in (*SPACE_TRIES, 0):
-            try:
-                return look()
-            except OSError as error:
-                full = disk_full(error)
-                patience = self.task.patience if full else PASSING_SECONDS if passing(error) else 0.0
-                if pause == 0 or waited + pause > patience:
-                    return self._disk_full(error) if full else self._out_of_reach(entry, error)
-                log.warning("%s under %s; trying again in %d s", error.strerror, self.task.folder.results, pause)
-                time.sleep(pause)
-                waited += pause
-        return Step.AGAIN
-
-    def _disk_full(self, error: OSError) -> Step:
-        self.stop.say("disk_full")
-        self.report.sentence = f"found no space left under {self.task.folder.results} ({error.strerror})"
-        return Step.AGAIN
-
-    def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
-        """Leave a run whose files cannot be read or written, and go on with the others."""
-        self.report.out_of_reach[entry.run_id] = f"{error.strerror or error}: {error.filename or entry.run_id}"
-        log.warning("run %s (%s) is left: %s", entry.run_id, entry.label, self.report.out_of_reach[entry.run_id])
-        return Step.FAILED
 
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
@@ -156,15 +129,8 @@ class Worker:
 
     def drop(self, run_id: str) -> None:
         """Release the claim of a run, if it is held."""
-        token = self._tokens.pop(run_id, None)
-        if token is not None:
-            self._index.append(index.DROPPED, run_id, {"token": token})
+        self.notes.dropped(run_id)
         self.heartbeat.drop(run_id)
-
-    def note(self, run_id: str, attempt: attempts.Attempt) -> None:
-        """Write down an attempt at a run that is held."""
-        attempt.append(self.task.folder.run(run_id))
-        note_attempt(self._index, run_id, attempt, self._tokens.get(run_id, ""))
 
     def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
         """Claim a run to train it now; return why not, None where it is held.
@@ -174,7 +140,7 @@ class Worker:
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
             return Step.SETTLED
-        early = self._early(entry)
+        early = self._needs.early(entry, self._comes)
         if early is not None:
             return early
         life, _ = self.observer.look(files.claim)
@@ -196,8 +162,7 @@ class Worker:
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step | None:
         """Look again at a run that is held now; return why it is let go, None where it is ready."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
-        self._tokens[entry.run_id] = held.claim.token
-        note_claim(self._index, entry, held.claim)
+        self.notes.claimed(entry, held.claim)
         step: Step | None = Step.AGAIN
         try:
             step = self._after_claim(entry, files, dead)
@@ -248,9 +213,9 @@ class Worker:
             log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))
         step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
         attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
-        self.note(entry.run_id, attempt)
+        self.notes.tried(files, attempt)
         if status in attempts.SETTLED:
-            note_settled(files, self._index)
+            self.notes.settled(files)
             self.report.settled += 1
             return Step.SETTLED
         if status == "file_error" and not self._used_up(files, entry):
@@ -287,41 +252,12 @@ class Worker:
         remove_asides(files.path, dead.process.pid)
         attempt = dead_attempt(dead, self.cause_of_death(dead))
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
-        attempt.append(files)
-        note_attempt(self._index, entry.run_id, attempt, dead.token)
+        self.notes.tried(files, attempt, token=dead.token)
 
-    def _early(self, entry: Entry) -> Step | None:
-        """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin."""
-        for need in entry.needs:
-            key = (need, entry.step)
-            if key not in self._needs:
-                self._needs[key] = self._parent(self.task.folder.run(need), entry.step)
-            if self._needs[key] is not None:
-                return self._needs[key]
-        return self._before_fork(entry)
-
-    def _parent(self, files: RunFolder, step: int | None) -> Step | None:
-        """Return None for a run that others can start from at a step, else EARLY, or BLOCKED where nobody is at it."""
-        life, _ = self.observer.look(files.claim)  # before the record: what is settled in between is ready
-        if is_settled(files) and (step is None or files.kept_weights(step).is_file()):
-            return None
-        return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
-
-    def _before_fork(self, entry: Entry) -> Step | None:
-        """Return EARLY or BLOCKED while the run that this one forks from may still get there.
-
-        None once its state is there, or never will be: then the run is trained from its start.
-        """
-        if entry.fork is None or self.task.folder.run(entry.run_id).checkpoint.exists():
-            return None
-        trunk = self.task.folder.run(entry.fork[0])
-        life, _ = self.observer.look(trunk.claim)
-        if trunk.fork(entry.fork[1]).is_file() or is_settled(trunk):
-            return None
-        if life in (Life.ALIVE, Life.UNSURE):
-            return Step.EARLY
-        its = None if self._queue is None else self._queue.get(entry.fork[0])
-        return None if its is None or self._used_up(trunk, its) else Step.BLOCKED
+    def _comes(self, run_id: str) -> bool:
+        """Return whether a run of the queue has tries left."""
+        entry = None if self._queue is None else self._queue.get(run_id)
+        return entry is not None and not self._used_up(self.task.folder.run(run_id), entry)
 
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
         if not files.attempts.exists():

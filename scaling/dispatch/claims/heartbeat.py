@@ -103,8 +103,8 @@ class Heartbeat(threading.Thread):
 
     def _tick(self) -> float:
         """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""
-        held = self._held
-        return TICK if held is None else max(TICK, held.claim.period / LOOKS)
+        held = next(iter(self._holds.values()), None)
+        return TICK if held is None else max(TICK, held.held.claim.period / LOOKS)
 
     def end(self) -> None:
         """Stop the thread."""

@@ -7,14 +7,39 @@ from scaling.dispatch.queue import Entry
 from scaling.dispatch.states import index
 from scaling.dispatch.states.attempts import Attempt
 from scaling.dispatch.states.index import Index
+from scaling.dispatch.states.settled import note_settled
+from scaling.folders import RunFolder
 
 
-def note_claim(to: Index, entry: Entry, claim: Claim) -> None:
-    """Note that a run is taken, and what it is forecast to cost."""
-    facts = {"token": claim.token, "since": claim.since, "gpus": claim.gpus, "C": entry.C}
-    to.append(index.CLAIMED, entry.run_id, {**facts, "seconds": entry.forecast_seconds})
+class Notes:
+    """One worker's notes: of the claims that it holds, by run, and of what came of them."""
 
+    def __init__(self, to: Index) -> None:
+        self.index = to
+        self._tokens: dict[str, str] = {}
 
-def note_attempt(to: Index, run_id: str, attempt: Attempt, token: str) -> None:
-    """Note that an attempt has ended, which the claim with this token was of, and what it has cost."""
-    to.append(index.TRIED, run_id, {"token": token, "gpu_seconds": attempt.gpu_seconds})
+    def claimed(self, entry: Entry, claim: Claim) -> None:
+        """Note that a run is taken, and what it is forecast to cost."""
+        self._tokens[entry.run_id] = claim.token
+        facts = {"token": claim.token, "since": claim.since, "gpus": claim.gpus, "C": entry.C}
+        self.index.append(index.CLAIMED, entry.run_id, {**facts, "seconds": entry.forecast_seconds})
+
+    def tried(self, files: RunFolder, attempt: Attempt, *, token: str | None = None) -> None:
+        """Write an attempt down, and note what it has cost; token: of the claim that it was of, by default ours."""
+        attempt.append(files)
+        facts = {"token": token or self._tokens.get(files.run_id, ""), "gpu_seconds": attempt.gpu_seconds}
+        self.index.append(index.TRIED, files.run_id, facts)
+
+    def settled(self, files: RunFolder) -> None:
+        """Note what the new record says."""
+        note_settled(files, self.index)
+
+    def failed(self, run_id: str, dispatch: str) -> None:
+        """Note that a run's tries are used up in this dispatch."""
+        self.index.append(index.FAILED, run_id, {"in": dispatch})
+
+    def dropped(self, run_id: str) -> None:
+        """Note that a run is let go, if it was held."""
+        token = self._tokens.pop(run_id, None)
+        if token is not None:
+            self.index.append(index.DROPPED, run_id, {"token": token})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 from scaling.dispatch.process import Process
+
+NAP = 0.2  # seconds between two looks at whether to leave, while there is nothing to do
 
 
 class Signals:
@@ -48,6 +51,12 @@ class Stop:
     def of(self, run_id: str) -> Callable[[], bool]:
         """Return what tells whether to leave a run."""
         return lambda: bool(self.reason or self.runs.get(run_id))
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, until asked to leave."""
+        until = time.monotonic() + seconds
+        while not self.reason and (left := until - time.monotonic()) > 0:
+            time.sleep(min(NAP, left))
 
     def say(self, reason: str) -> None:
         """Ask the worker to leave; the first reason stays."""

@@ -7,13 +7,15 @@ at different places of the queue, and go on with the first run that is free; wha
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from scaling.dispatch.states import index
-from scaling.dispatch.states.index import Event, Index
+from scaling.dispatch.states.index import Event, Index, Stamp, stamp_in
 
-FRESH = 1.0  # seconds that what was read of the index is gone by
+FRESH = 1.0  # seconds that what was read of the index is gone by, and
+LOOKS = 3  # runs
 
 
 class Walk:
@@ -33,20 +35,23 @@ class Walk:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.left = dict.fromkeys(runs)
+        self._unchecked = dict[str, Stamp]()
         self._todo: dict[str, None] = {}
+        self._own = place
         self._index, self._place, self._dispatch, self._hear, self._clock = news, place, dispatch, hear, clock
         self._taken: dict[str, str] = {}
-        self._heard = float("-inf")
+        self._heard, self._looks = float("-inf"), 0
 
     def round(self) -> Iterator[str]:
         """Yield each run that is left once, those first that nobody holds; drop those that others settle meanwhile."""
         self._todo = dict(self.left)
         while True:
-            self.refresh()
+            self.refresh(now=self._looks >= LOOKS)
             if not self._todo:
                 return
             run_id = self._next()
             del self._todo[run_id]
+            self._looks += 1
             yield run_id
 
     def _next(self) -> str:
@@ -71,6 +76,17 @@ class Walk:
         if done:
             self.left.pop(run_id, None)
 
+    def check(self, *, of: int) -> int:
+        """Put back what the index calls settled though its record has changed or gone since; return how many.
+
+        Each of the `of` workers that share the queue checks its part of it, for all of them together check all.
+        """
+        mine = {run_id: then for run_id, then in self._unchecked.items() if _part(run_id, of) == self._own % of}
+        self._unchecked.clear()
+        lost = [run_id for run_id, then in mine.items() if self._index.stamp_of(run_id) != then]
+        self.left |= dict.fromkeys(lost)
+        return len(lost)
+
     def done(self, run_id: str) -> None:
         """Leave a run out of what is left."""
         self.left.pop(run_id, None)
@@ -79,7 +95,7 @@ class Walk:
     def refresh(self, *, now: bool = False) -> None:
         """Read what is new in the index, if what is known is not fresh."""
         if now or self._clock() - self._heard >= FRESH:
-            self._heard = self._clock()
+            self._heard, self._looks = self._clock(), 0
             for event in self._index.news():
                 self._take_in(event)
 
@@ -87,6 +103,8 @@ class Walk:
         if self._hear is not None:
             self._hear(event)
         if event.kind == index.SETTLED:
+            if event.run_id in self.left:
+                self._unchecked[event.run_id] = stamp_in(event)
             self.done(event.run_id)
         elif event.kind == index.FAILED:
             if event.read().get("in") == self._dispatch:
@@ -95,3 +113,8 @@ class Walk:
             self._taken[event.run_id] = event.read().get("token", "")
         elif self._taken.get(event.run_id) == event.read().get("token"):
             del self._taken[event.run_id]
+
+
+def _part(run_id: str, of: int) -> int:
+    """Return which of so many parts a run is in."""
+    return zlib.crc32(run_id.encode()) % of

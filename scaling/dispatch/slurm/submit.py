@@ -208,7 +208,9 @@ class Submitter:
     def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
         executor = executor_for(share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency)
         task = self._task(share)
-        on_end = self._on_end if dependency else ""  # the closing job's alone
+        on_end = ""
+        if dependency is not None:  # the closing job, which has nobody beside it
+            on_end, task = self._on_end, replace(task, workers=1)
         work = [
             SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, self._groups) for _ in range(count)
         ]

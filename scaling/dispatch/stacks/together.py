@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.notes import Notes
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.stacks.share import fair_share
 from scaling.dispatch.states.attempts import (
     STACK_DIED,
-    Attempt,
     disk_full,
     ended_attempt,
     largest_stack,
@@ -40,6 +40,7 @@ class Claimer(Protocol):
     stop: Stop
     heartbeat: Heartbeat
     singles: set[str]
+    notes: Notes
 
     def look(self, entry: Entry) -> Step:
         """Look at one run alone."""
@@ -49,9 +50,6 @@ class Claimer(Protocol):
 
     def drop(self, run_id: str) -> None:
         """Release the claim of a run, if it is held."""
-
-    def note(self, run_id: str, attempt: Attempt) -> None:
-        """Write down an attempt at a run that is held."""
 
     def conclude(
         self, entry: Entry, started: float, *, status: str, failure: BaseException | None, share: float, stack: int
@@ -191,5 +189,5 @@ class Team:
                 failure=error,
                 stack=size,
             )
-            worker.note(run_id, attempt)
+            worker.notes.tried(task.folder.run(run_id), attempt)
             self.steps[run_id] = Step.AGAIN

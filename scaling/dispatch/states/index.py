@@ -21,6 +21,9 @@ SETTLED, CLAIMED, DROPPED, TRIED, FAILED = b"s", b"c", b"d", b"t", b"f"
 LINE = re.compile(rb"([scdtf]) (\S+) ([\[{].*[\]}])")
 
 
+Stamp = tuple[int, int]  # size and time of a record's file (ns)
+
+
 class Event(NamedTuple):
     """One line: its kind, the run, and the rest as JSON.
 
@@ -37,11 +40,17 @@ class Event(NamedTuple):
         return json.loads(self.facts)
 
 
+def stamp_in(event: Event) -> Stamp:
+    """Return which file a line of a settled run was made of."""
+    size, time = event.facts[1:].split(b",", 2)[:2]
+    return int(size), int(time.rstrip(b"]"))
+
+
 class Index:
     """The index of a results folder; since: how many bytes of each file are passed over, by its name."""
 
     def __init__(self, results: Path, since: Mapping[str, int] | None = None) -> None:
-        self._folder = results / ".index"
+        self._folder, self._runs = results / ".index", str(results / "runs")
         self._read = dict(since or {})
 
     def append(self, kind: bytes, run_id: str, facts: Any) -> None:
@@ -62,6 +71,14 @@ class Index:
                 os.write(descriptor, text)
             finally:
                 os.close(descriptor)
+
+    def stamp_of(self, run_id: str) -> Stamp | None:
+        """Return size and time of a run's record as it is now, None where there is none."""
+        try:
+            facts = os.stat(f"{self._runs}/{run_id}/record.json")  # noqa: PTH116 - Path costs time
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return facts.st_size, facts.st_mtime_ns
 
     def sizes(self) -> dict[str, int]:
         """Return how long each file is now."""

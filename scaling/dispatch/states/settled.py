@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from typing import Any
 from scaling.accounting import COUNT_COLUMNS
 from scaling.content.known import NOTHING_KNOWN, Content
 from scaling.dispatch.states import index
-from scaling.dispatch.states.index import Index
+from scaling.dispatch.states.index import Index, Stamp
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 
 log = logging.getLogger(__name__)
 SUPERSEDED = "record.json.before"  # name of a record whose run is trained again on request
-Stamp = tuple[int, int]  # size and time of a record's file (ns)
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,6 @@ class SettledRuns:
 
     def __init__(self, folder: SweepFolder) -> None:
         self._folder = folder
-        self._runs = str(folder.results / "runs")
         self._index = Index(folder.results)
         self._lines: dict[str, dict[Stamp, list[Any]]] | None = None
         self._found: dict[str, Settled] = {}
@@ -100,7 +97,7 @@ class SettledRuns:
         found = self._found.get(run_id)
         if found is None:
             try:
-                stamp = stamp_of(f"{self._runs}/{run_id}/record.json")
+                stamp = self._index.stamp_of(run_id)
                 found = None if stamp is None else self._settled(run_id, stamp)
             except BrokenRecord as error:
                 self.broken[run_id] = str(error)
@@ -159,18 +156,9 @@ def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
                 yield event.run_id, event.read()
 
 
-def stamp_of(path: str) -> Stamp | None:
-    """Return size and time of a file, None where there is none."""
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - Path costs time
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return facts.st_size, facts.st_mtime_ns
-
-
 def note_settled(files: RunFolder, index_: Index) -> None:
     """Add to the index what a new record says."""
-    stamp, record = stamp_of(str(files.record)), read_record(files)
+    stamp, record = index_.stamp_of(files.run_id), read_record(files)
     if stamp is not None and record is not None:
         index_.append(index.SETTLED, files.run_id, [*stamp, *Settled.of(record).to_list()])
 

@@ -99,3 +99,19 @@ def test_the_ledger_counts_attempts_settled_runs_and_those_in_flight_at_their_fo
     news.append(index.DROPPED, "b", {"token": "2"})
     assert spent() == (150.0, 5.0)
     assert Event(index.DROPPED, "b", b"{}").read() == {}
+
+
+def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, clock, monkeypatch):
+    runs, news = [f"{n:04}" for n in range(100)], Index(tmp_path)
+    both = walks(tmp_path, runs, clock, 3)
+    for run_id in runs:
+        news.append(index.SETTLED, run_id, [5, 7, "finished"])
+    asked = []
+    stamps = {run_id: (5, 7) for run_id in runs if run_id != "0042"}
+    monkeypatch.setattr(Index, "stamp_of", lambda _, run_id: asked.append(run_id) or stamps.get(run_id))
+    for walk in both:
+        assert list(walk.round()) == []
+    assert sorted(walk.check(of=3) for walk in both) == [0, 0, 1]
+    assert sorted(asked) == runs
+    assert sorted(list(walk.round()) for walk in both) == [[], [], ["0042"]]
+    assert sum(walk.check(of=3) for walk in both) == 0

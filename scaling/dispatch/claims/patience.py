@@ -1,0 +1,50 @@
+"""Waiting where the disk is full, or where a file server does not answer for the moment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from scaling.dispatch.claims.stop import Stop
+from scaling.dispatch.queue import Entry
+from scaling.dispatch.states.attempts import disk_full, passing
+from scaling.dispatch.task import Report, Step, Task
+
+log = logging.getLogger(__name__)
+PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the moment
+SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
+
+
+class Patience:
+    """A worker's looks at runs, repeated where that may help."""
+
+    def __init__(self, task: Task, stop: Stop, report: Report) -> None:
+        self._task, self._stop, self._report = task, stop, report
+
+    def __call__(self, entry: Entry, look: Callable[[], Step]) -> Step:
+        """Look at one run; wait where the disk is full, or where its files cannot be reached for the moment."""
+        waited = 0.0
+        for pause in (*SPACE_TRIES, 0):
+            try:
+                return look()
+            except OSError as error:
+                full = disk_full(error)
+                patience = self._task.patience if full else PASSING_SECONDS if passing(error) else 0.0
+                if pause == 0 or waited + pause > patience:
+                    return self._disk_full(error) if full else self._out_of_reach(entry, error)
+                log.warning("%s under %s; trying again in %d s", error.strerror, self._task.folder.results, pause)
+                time.sleep(pause)
+                waited += pause
+        return Step.AGAIN
+
+    def _disk_full(self, error: OSError) -> Step:
+        self._stop.say("disk_full")
+        self._report.sentence = f"found no space left under {self._task.folder.results} ({error.strerror})"
+        return Step.AGAIN
+
+    def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
+        """Leave a run whose files cannot be read or written, and go on with the others."""
+        self._report.out_of_reach[entry.run_id] = f"{error.strerror or error}: {error.filename or entry.run_id}"
+        log.warning("run %s (%s) is left: %s", entry.run_id, entry.label, self._report.out_of_reach[entry.run_id])
+        return Step.FAILED
