@@ -16,7 +16,7 @@ from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
-from scaling.dispatch.queue import LazyQueue
+from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
