@@ -26,6 +26,8 @@ MOST_PERIODS = 8
 """Most periods of a wave within the data."""
 PLACES = 4
 """Distinct places along a direction that one period of a wave wants."""
+ODD = 5.0
+"""Standard deviations, by the median, from which a residual counts no more: one odd run is no structure."""
 TINY = 1e-6
 """Share of a column outside the others below which it is one of them."""
 
@@ -64,6 +66,8 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
     with one wave along an input or the size (of which the best counts, its p times those tried). The noise is what is
     left by the likelier; the law's own error is what that takes away, less its share of noise.
     """
+    far = ODD * 1.4826 * float(np.median(np.abs(residuals)))
+    residuals = np.clip(residuals, -far, far)
     law = _orthonormal(slopes, [], len(slopes))
     for direction in law:
         residuals = residuals - (direction * residuals).sum() * direction

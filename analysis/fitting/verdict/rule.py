@@ -35,7 +35,9 @@ LIKELY = 0.5
 """The same where there is a lack of fit too: about one standard deviation."""
 NARROWER = (0.8, 0.65, 0.5)
 """Shares of the distinct sizes, the largest ones, on which a law that misses is tried again; longest first."""
-STARTS = 8
+MORE, MORE_JOINT = 2, 4
+"""Parameters that another law may have more: of one variable, and of N and D."""
+STARTS = 5
 """Starts of the laws and ranges that are tried as a cure: it is named only where one of them passes."""
 
 
@@ -133,10 +135,11 @@ def ahead_words(ahead: Ahead) -> str:
 
 def cure(found: Fit, law: Law, settings: Settings) -> str:
     """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs."""
-    bare = replace(settings, how=replace(settings.how, resamples=0, starts=STARTS))
+    exact = replace(settings, how=replace(settings.how, resamples=0, starts=STARTS, majority=True))
+    bare = replace(exact, goal=replace(settings.goal, name="lsq"))  # whose optimum is found in a third of the steps
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
-        if passing := _passing(found, other, bare, every):
+        if _passing(found, other, bare, every) and (passing := _passing(found, other, exact, every)):
             numbers = ", ".join(f"{name} {entry(name, value)}" for name, value in passing.params.items())
             return f"{other.name} passes ({numbers})"
     size = sizes(found.engine.points)
@@ -151,8 +154,8 @@ def cure(found: Fit, law: Law, settings: Settings) -> str:
 
 
 def _others(found: Fit, law: Law) -> list[Law]:
-    """Return the laws of the same inputs, with at most one parameter more, that so many points can carry."""
-    most = min(len(law.params) + 1, found.n_points // 3)
+    """Return the laws of the same inputs, with a few parameters more at the most, that so many points can carry."""
+    most = min(len(law.params) + (MORE_JOINT if law.joint else MORE), found.n_points // 3)
     able = [
         one for one in LAWS.values() if one.inputs == law.inputs and one.name != law.name and len(one.params) <= most
     ]

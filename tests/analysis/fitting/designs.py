@@ -9,6 +9,8 @@ import pandas as pd
 
 KINDS = ("kink", "chance", "upwards", "wiggle")
 """What no power law follows: a slope steeper from the middle on, a start at chance, a bend upwards, a wave."""
+SHOWN = ("floors", "slopes", "bad seed", "undertrained", "mistuned", "recipes", "repeats", "milestones")
+"""What columns beside N and D show, or only a law that bends in both: see `spoiled`."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,40 @@ def simulate(design: Design, kind: str, rng: np.random.Generator) -> pd.DataFram
     if design.shape == "falling":
         size = design.noise * (table["N"].to_numpy() / 1e8) ** -0.25
     return table.assign(loss=truth(design, kind, table) * np.exp(size * shape))
+
+
+def spoiled(kind: str, rng: np.random.Generator, noise: float = 0.004) -> pd.DataFrame:
+    """Draw a grid of 42 in N and D in which something is wrong, with the columns that show it.
+
+    floors: E falls with N; slopes: beta grows by 3 % a decade of N; bad seed: one run 10 % off; undertrained: few steps
+    of large models; mistuned: three fixed rates, of which the best falls with N; recipes: another optimiser of large
+    ones; repeats: 1e9 examples, beyond which they overfit; milestones: a run's noise in all its rows, a true law.
+    """
+    table = settings(Design(kind, "chinchilla", 42, 1, noise), rng).assign(one=1)
+    large = table["N"] > 1e8
+    if kind == "mistuned":
+        table = table.merge(pd.DataFrame({"one": 1, "lr": [1e-3, 3e-3, 1e-2]}))
+    if kind == "milestones":
+        table = table.assign(run=np.arange(42)).merge(pd.DataFrame({"one": 1, "part": [0.25, 0.5, 1.0]}))
+        table = table.assign(D=table["D"] * table["part"], run_id=table["run"].map("r{}".format))
+    N, D = table["N"].to_numpy(), table["D"].to_numpy()
+    decades = np.log10(N / 1e6)
+    beta, E = 0.28 * (1 + 0.03 * decades * (kind == "slopes")), 1.7 * (1 - 0.04 * decades * (kind == "floors"))
+    loss = E + 400 * N**-0.34 + 900 * D**-beta
+    spread = noise * rng.standard_normal(len(table))
+    if kind == "bad seed":
+        spread[rng.integers(len(table))] += 0.1
+    elif kind == "undertrained":
+        table = table.assign(steps=np.where(large, 60, 5000))
+        loss = loss * (1 + 0.06 * np.maximum(0, decades - 2))
+    elif kind == "mistuned":
+        loss = loss * (1 + 0.03 * np.log(table["lr"].to_numpy() / (1e-2 * (N / 1e6) ** -0.5)) ** 2)
+    elif kind == "recipes":
+        table = table.assign(optimizer=np.where(large, "adam", "sgd"))
+        loss = loss * np.where(large, 0.93, 1.0)
+    elif kind == "repeats":
+        table = table.assign(D_unique=np.minimum(D, 1e9))
+        loss = loss + 0.02 * np.maximum(D / 1e9 - 1, 0) ** 0.8
+    elif kind == "milestones":
+        spread = (noise * rng.standard_normal(42))[table["run"]]
+    return table.drop(columns=["one", "run", "part"], errors="ignore").assign(loss=loss * np.exp(spread))
