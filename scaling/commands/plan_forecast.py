@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.commands.plan_doubts import plan_doubts
 from scaling.dispatch.launcher import Capacity, Settings, launcher_of
 from scaling.dispatch.local.capacity import workers_a_gpu
 from scaling.dispatch.states.read_state import Reader
@@ -94,6 +95,7 @@ class PlanForecast:
                 {"overrides": as_overrides(cell.overrides), "reason": cell.reason} for cell in self.plan.dropped
             ],
             "limit": {"gpu_hours": self.plan.limit.gpu_hours, "flops": self.plan.limit.flops},
+            "doubts": plan_doubts(self.plan.runs),
         }
 
     def _run(self, run: PlannedRun) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling.commands.options import terminal
+from scaling.commands.plan_doubts import plan_doubts
 from scaling.commands.plan_forecast import PlanForecast
 from scaling.config import RECIPE_VERSION
 from scaling.dispatch.states.stale import WAYS_OUT, told
@@ -118,6 +119,7 @@ def summary(view: PlanForecast) -> list[str]:
         )
     if view.stale:
         lines.append(f"{told(view.stale)}; `scaling run` goes on when told: {WAYS_OUT}")
+    lines += [f"doubt: {said}" for said in plan_doubts(view.plan.runs)]
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:

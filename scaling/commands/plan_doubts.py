@@ -1,0 +1,83 @@
+"""What a plan can hardly show, said before a FLOP is spent: short runs, sizes that miss their optimum, few budgets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from scaling.plan.planned import PlannedRun
+
+FEW_STEPS = 300
+"""Steps below which a run mostly shows the start of its training."""
+SIZES = 4
+"""Sizes at one budget from which a curve over N has a minimum with an error."""
+BRACKET = 4.0
+"""Largest over smallest size at a budget: an optimum is known beforehand to a factor of two at best."""
+BUDGETS, BUDGETS_AHEAD = 3, 5
+"""Budgets through which a law N*(C) goes at least, and from which it may be extended."""
+ALIKE = 1.05
+"""Factor between two N that count as one size."""
+
+
+def plan_doubts(runs: Sequence[PlannedRun]) -> list[str]:
+    """Return a sentence, with its cure, for each claim that the runs of a plan cannot carry."""
+    trained = [run for run in runs if run.parent is None]
+    return [*_short(trained), *_of_budgets(trained)]
+
+
+def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    short = [run for run in runs if run.quantities.steps < FEW_STEPS]
+    if short:
+        least = min(run.quantities.steps for run in short)
+        yield (
+            f"{len(short):,} of {len(runs):,} runs take fewer than {FEW_STEPS} steps (as few as {least:,}), which "
+            "mostly shows the start of training: a smaller train.batch, more examples, or where: steps >= 300"
+        )
+
+
+def _of_budgets(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    """Look at the sizes of each budget, where several budgets have several sizes."""
+    sizes: dict[float, set[int]] = defaultdict(set)
+    for run in runs:
+        if run.quantities.budget is not None:
+            sizes[float(run.quantities.budget)].add(run.quantities.counts.N)
+    curves = {budget: sorted(N) for budget, N in sizes.items() if len(N) > 1}
+    if not curves:
+        return
+    few = [budget for budget, N in curves.items() if _distinct(N) < SIZES]
+    if few:
+        yield (
+            f"{len(few)} of {len(curves)} budgets have fewer than {SIZES} sizes ({_listed(few)} FLOPs), too few for "
+            "the minimum of a curve over N: more sizes"
+        )
+    narrow = [budget for budget, N in curves.items() if N[-1] < BRACKET * N[0] and budget not in few]
+    if narrow:
+        yield (
+            f"at {len(narrow)} of {len(curves)} budgets N spans less than {BRACKET:g} times ({_listed(narrow)} FLOPs): "
+            "the best size can hardly be inside; smaller and larger models"
+        )
+    yield from _of_range(curves)
+    if len(curves) < BUDGETS_AHEAD:
+        wanted = f"a law N*(C) wants {BUDGETS}" if len(curves) < BUDGETS else f"one to extend wants {BUDGETS_AHEAD}"
+        yield f"budgets with several sizes: {len(curves)}; {wanted}"
+
+
+def _of_range(curves: dict[float, list[int]]) -> Iterator[str]:
+    """Compare how far the sizes span with how far the best one moves, about as the root of the budget."""
+    moves = (max(curves) / min(curves)) ** 0.5
+    smallest, largest = curves[min(curves)], curves[max(curves)]
+    spans = max(largest[-1], smallest[-1]) / min(largest[0], smallest[0])
+    if spans < moves * BRACKET**0.5:
+        yield (
+            f"sizes span {spans:.3g} times, while the best one moves about {moves:.3g} times over these budgets (as "
+            "the root of C): at the ends it can hardly be inside; sizes that grow with the budget, or a wider range"
+        )
+
+
+def _distinct(sizes: Sequence[int]) -> int:
+    return 1 + sum(b > ALIKE * a for a, b in pairwise(sizes))
+
+
+def _listed(budgets: Sequence[float]) -> str:
+    return ", ".join(f"{budget:.3g}" for budget in sorted(budgets))

@@ -1,0 +1,33 @@
+"""A plan says what it can hardly show before a FLOP is spent."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.commands.plan_doubts import plan_doubts
+from tests.plan.planning import planned
+
+WIDE = "model.width=16,32,64,128,256,512"
+BUDGETS = "train.budget=1e8,4e8,1.6e9,6.4e9,2.56e10"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("model.width=16,32,64", "train.steps=31"), "3 of 3 runs take fewer than 300 steps (as few as 31)"),
+        (("model.width=16,32,64", BUDGETS), "5 of 5 budgets have fewer than 4 sizes"),
+        (("model.width=16,17,18,19,20", BUDGETS), "5 of 5 budgets N spans less than 4 times"),
+        (("model.width=16,17,18,19,20", BUDGETS), "the best one moves about 16 times"),
+        ((WIDE, "train.budget=1e8,4e8"), "budgets with several sizes: 2; a law N*(C) wants 3"),
+        ((WIDE, "train.budget=1e8,4e8,1.6e9"), "budgets with several sizes: 3; one to extend wants 5"),
+    ],
+)
+def test_what_a_plan_cannot_carry_is_said(here, arguments, said):
+    doubts = plan_doubts(planned("data=teacher", "train.batch=16", *arguments).runs)
+    assert any(said in doubt for doubt in doubts)
+
+
+def test_a_plan_that_carries_its_claim_raises_no_doubt(here):
+    budgets = "train.budget=1e11,4e11,1.6e12,6.4e12,2.56e13"
+    assert plan_doubts(planned("data=teacher", "train.batch=16", WIDE, budgets).runs) == []
+    assert plan_doubts(planned("data=teacher", "train.steps=400", WIDE).runs) == []
