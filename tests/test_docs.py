@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -34,3 +38,13 @@ def test_the_first_sweep_of_real_data_can_be_planned(scaling):
     said = scaling("plan", "sweep=mine")
     assert "54 runs" in said
     assert "model.width=256" in scaling("plan", "sweep=mine", "--all")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((DOCS / "examples").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(path, scaling):
+    cells = json.loads(path.read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    done = subprocess.run([sys.executable, "-c", code], cwd=scaling.folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert all(not cell.get("outputs") for cell in cells)
