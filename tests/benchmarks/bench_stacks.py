@@ -1,6 +1,7 @@
-"""Sweeps of small runs, the whole command: stacked, eager, and by a plain loop, one after the other or under joblib.
+"""Sweeps of small runs, the whole command: stacked, eager, and by a plain loop, one run after the other.
 
-Both of two cores are used by all but the one plain loop after the other. Run: python -m tests.benchmarks.bench_stacks
+Of the plain loop every eighth run is timed, in this process and in seconds of CPU; where Hydra's joblib launcher is
+installed, it trains all of them, on as many workers as ours. Run: python -m tests.benchmarks.bench_stacks
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +22,7 @@ from tests.benchmarks import plain
 from tests.benchmarks.bench_dispatch import WORKERS, timed
 
 RUNS = plain.RATES * plain.SEEDS
+EACH = 8  # of how many runs the plain loop trains one
 
 
 def main() -> None:
@@ -43,16 +46,17 @@ def many_small(folder: Path) -> Table:
     keys += [f"train.batch={plain.BATCH}", f"train.steps={plain.STEPS}", "train.device=cpu"]
     keys += [f"optim.lr={','.join(plain.rates())}", f"seed=range({plain.SEEDS})", f"launcher.workers={WORKERS}"]
     ours = [sys.executable, "-m", "scaling", "-m", *keys]
-    loop = [sys.executable, "-m", "tests.benchmarks.plain"]
-    joblib = [*loop, "-m", f"+number=range({RUNS})", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={WORKERS}"]
-    commands = {
-        "stacked": [*ours, "train.engine=stacked", f"results={folder}/stacked"],
-        "eager": [*ours, f"results={folder}/eager"],
-        "a plain loop, one run after the other": [*loop, f"hydra.run.dir={folder}/plain"],
-        "a plain loop, Hydra's joblib launcher": [*joblib, f"hydra.sweep.dir={folder}/joblib"],
+    took = {
+        "stacked": run([*ours, "train.engine=stacked", f"results={folder}/stacked"]),
+        "eager": run([*ours, f"results={folder}/eager"]),
     }
-    title = f"{RUNS} runs of {plain.STEPS} steps, width {plain.WIDTH}, batch {plain.BATCH}"
-    return compared(title, {name: run(command) for name, command in commands.items()})
+    seconds = EACH * sum(plain.train(plain.planned(number)) for number in range(0, RUNS, EACH))
+    took["a plain loop, one run after the other"] = (seconds, seconds)
+    if find_spec("hydra_plugins") and find_spec("hydra_plugins.hydra_joblib_launcher"):
+        command = [sys.executable, "-m", "tests.benchmarks.plain", "-m", f"+number=range({RUNS})"]
+        command += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={WORKERS}", f"hydra.sweep.dir={folder}/joblib"]
+        took["a plain loop, Hydra's joblib launcher"] = run(command)
+    return compared(f"{RUNS} runs of {plain.STEPS} steps, width {plain.WIDTH}, batch {plain.BATCH}", took)
 
 
 def quickstart(folder: Path) -> Table:

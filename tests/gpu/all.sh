@@ -27,9 +27,10 @@ part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds, keep what 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/card.txt"
 part tests    180 "$PYTHON" -m pytest -q -ra tests/gpu
 part steps     90 "$PYTHON" -m tests.benchmarks.bench_gpu
-part images    90 "$PYTHON" -m tests.benchmarks.bench_images cuda
+part images    60 "$PYTHON" -m tests.benchmarks.bench_images cuda
 part probe     45 "$PYTHON" -m scaling probe
 part sweep     75 "$PYTHON" -m scaling run sweep=quickstart results="$OUT/results"
+part stacks    30 "$PYTHON" -m scaling run sweep=quickstart train.engine=stacked results="$OUT/stacked"
 
 {
   printf '%-8s %6s %5s  %s\n' part seconds exit "what it said last"
