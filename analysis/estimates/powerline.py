@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class PowerLine:
     n: int
     x_range: tuple[float, float]
     centre: float
-    draws: np.ndarray
+    draws: np.ndarray = field(repr=False)
     warnings: tuple[str, ...]
 
     @property
