@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.kinds import ALONE, refuse_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.table.cells import cells, resampled_means
 from analysis.table.columns import as_numbers, require_positive
@@ -130,15 +128,12 @@ def frontier(
         raise Refusal(f"the frontier has {len(points)} points; wanted {MIN_POINTS} or more, at different {x}")
     draws = _draws(table, resampled_means(rows, table, y, resamples, seed, x), bins, choose, (x, y))
     warnings = (*remarks_of(rows), *_warnings(points, len(draws), resamples))
-    line = _line(points, "y", [d[0] for d in draws], level)
-    again = partial(frontier, y=y, x=x, rule=rule, resamples=min(resamples, ALONE), level=level, seed=seed)
-    refuse_kinds(rows, line, lambda some: again(some).line, f"the exponent of the best {y}")
     return Frontier(
         rule=rule,
         y=y,
         x=x,
         points=points,
-        line=line,
+        line=_line(points, "y", [d[0] for d in draws], level),
         N_line=None if x == "N" else _line([p for p in points if not p.edge], "N", [d[1] for d in draws], level),
         D_line=None if x == "D" else _line([p for p in points if not p.edge], "D", [d[2] for d in draws], level),
         n_cells=len(table),

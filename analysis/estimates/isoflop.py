@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import Refusal
 from analysis.estimates.crooked import Valley, doubts, noise_of, scatter_words, unequal
-from analysis.estimates.kinds import ALONE, refuse_kinds
+from analysis.estimates.kinds import refuse_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.numbers import count, flops, percent
@@ -147,8 +146,7 @@ def isoflop(
     minima = tuple(minimum for minimum, _ in found)
     draws = [draw for _, draw in found]
     N_law, D_law, y_law = _laws(minima, draws, level)
-    again = partial(isoflop, y=y, shape=shape, resamples=min(resamples, ALONE), level=level, seed=seed)
-    refuse_kinds(rows, N_law, lambda some: again(some).N_law, "the exponent of N*")
+    refuse_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, "the exponent of N*")
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
     reasons = doubts(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
     reasons += (scatter_words(wide),) if wide else ()

@@ -1,4 +1,4 @@
-"""Refuse what was found over runs of several kinds (data sets, optimisers) where one kind alone says otherwise."""
+"""Refuse optima found over runs of several kinds (data sets, optimisers) where one kind alone says otherwise."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 LITTLE = 0.1
 """Share of an exponent by which a kind's own differs at least."""
-ALONE = 100
-"""Resamples for the interval of a kind alone."""
 FEWEST = 8
 """Rows from which a kind is looked at alone."""
 
@@ -59,7 +57,10 @@ def _words(line: PowerLine) -> str:
 
 
 def _apart(one: PowerLine, other: PowerLine) -> bool:
+    """Tell whether two exponents lie apart, by resampled intervals: the scatter about a line knows no luck."""
     here, there = one.exponent_interval, other.exponent_interval
+    if {one.interval_from, other.interval_from} != {"resamples"}:
+        return False
     if here is None or there is None or abs(one.exponent - other.exponent) < LITTLE * abs(other.exponent):
         return False
     return here[1] < there[0] or here[0] > there[1]
