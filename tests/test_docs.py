@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+import scaling.analysis
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
@@ -25,8 +27,14 @@ def pages(nav: object) -> list[str]:
 
 def test_every_page_is_in_the_navigation_once():
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
-    assert sorted(pages(site["nav"])) == sorted(path.name for path in DOCS.glob("*.md"))
+    written = [path.name for path in DOCS.glob("*.md")]
+    assert sorted(pages(site["nav"])) == sorted([*written, "changelog.md", "contributing.md"])
     assert site["strict"]
+
+
+def test_every_name_for_notebooks_is_on_the_page_of_python():
+    shown = re.findall(r"^::: .*\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    assert set(scaling.analysis.__all__) <= set(shown)
 
 
 def test_the_first_sweep_of_real_data_can_be_planned(scaling):
