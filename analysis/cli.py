@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from analysis.commands.choose import choose
+from analysis.commands.compare import compare
 from analysis.commands.ledger import ledger
 from analysis.commands.tuned import tuned
 from analysis.errors import Refusal, UserError
@@ -272,6 +273,7 @@ COMMANDS: dict[str, click.Command] = {
     "backtest": backtest,
     "tuned": tuned,
     "choose": choose,
+    "compare": compare,
     "ledger": ledger,
     "report": report,
     "collect": collect,

@@ -33,6 +33,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "suggest": ("scaling.commands.rounds.suggest:suggest", "Say what to run next, and write the sweep of it."),
     "extend": ("scaling.commands.rounds.extend:extend", "Run what tells most, round by round, until it is known."),
     "ledger": ("analysis.cli:ledger", "Show how forecasts made before runs fared."),
+    "compare": ("analysis.cli:compare", "Say whether B is better than A, and by how much compute."),
     "choose": ("analysis.cli:choose", "Choose from candidates the runs that tell most for their cost."),
     "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict what was left out."),
     "tuned": ("analysis.cli:tuned", "Find the best value of a tuned key at each size and length, and its law."),

@@ -1,0 +1,269 @@
+"""Is B better than A: how much more compute A needs for B's loss, along both fitted frontiers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.errors import Refusal, UserError
+from analysis.fitting.allocation import log_loss, optimal_n
+from analysis.fitting.intervals import percentile
+from analysis.fitting.result import Fit, plain
+from analysis.fitting.settings import fit_law, settings_of
+from analysis.laws import get_law
+from analysis.laws.base import Array
+from analysis.laws.bound import constrained
+from analysis.numbers import flops
+from analysis.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.laws import Law
+
+Interval = tuple[float, float]
+GRID = 25
+"""Computes, evenly spaced in log C over the common range, at which the frontiers are compared."""
+FAR = 1e4
+"""Times beyond the common range up to which a turn of the order is looked for."""
+POWER = 0.8
+"""Probability of telling a multiplier with which the runs needed are counted."""
+TOLD = (1.05, 1.1, 1.2, 1.5)
+
+
+@dataclass(frozen=True)
+class Point:
+    """The multiplier at one compute of B, with its interval, and the loss that both reach."""
+
+    C: float
+    multiplier: float
+    interval: Interval
+    y: float
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """An exponent of both: values, B less A with its interval, and the p of no difference (two-sided, from refits)."""
+
+    name: str
+    first: float
+    second: float
+    difference: Interval
+    p: float
+
+    @property
+    def shared(self) -> bool:
+        """Tell whether the data allow one exponent for both."""
+        return self.difference[0] <= 0 <= self.difference[1]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much more compute the first needs for the second's loss: the geometric mean over their common range.
+
+    trend: d log multiplier / d log C. turns: the least C beyond the common range from which the interval holds 1 (None:
+    not within `FAR` times). runs_for: of each multiplier, times the runs there are that would tell it from 1 with
+    probability `POWER`.
+    """
+
+    first: str
+    second: str
+    y: str
+    law: str
+    multiplier: float
+    interval: Interval
+    trend: float
+    trend_interval: Interval
+    C_range: Interval
+    points: tuple[Point, ...]
+    exponents: tuple[Exponent, ...]
+    turns: float | None
+    runs_for: dict[float, float]
+    runs: tuple[int, int]
+    level: float
+    warnings: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Say in a sentence which one is better, if the interval can tell."""
+        low, high = self.interval
+        if low > 1:
+            return f"{self.second} is better than {self.first}"
+        return f"{self.first} is better than {self.second}" if high < 1 else "the runs do not tell which one is better"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        shared = {one.name: one.shared for one in self.exponents}
+        return {**plain(self), "verdict": self.verdict, "shared": shared}
+
+    def to_json(self) -> str:
+        """Return to_dict as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def compare(
+    groups: Mapping[str, pd.DataFrame],
+    law: str | Law = "chinchilla",
+    *,
+    y: str = "loss",
+    x: str | None = None,
+    level: float = 0.95,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Comparison:
+    """Fit a law to each of two groups of runs and compare their frontiers at equal loss.
+
+    groups: the rows of both by name, the first the one to be beaten. law: one that says how to share C between N and D,
+    or one of one variable in C. options: those of fit. Raises `UserError` unless there are two, and `Refusal` where
+    their computes or losses do not overlap.
+    """
+    if len(groups) != 2:
+        raise UserError(
+            f"found {counted(len(groups), 'group')} ({', '.join(groups)}); wanted two to compare; choose two"
+        )
+    settings = settings_of(level=level, **options)
+    if not settings.how.resamples:
+        raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
+    form = constrained(get_law(law), fix, tie)
+    fits = [fit_law(rows, form, y=y, x=x, settings=settings) for rows in groups.values()]
+    ranges = [_range(found, rows) for found, rows in zip(fits, groups.values(), strict=True)]
+    names = tuple(groups)
+    low, high = max(ends[0] for ends in ranges), min(ends[1] for ends in ranges)
+    if not low < high:
+        raise Refusal(
+            f"{names[0]} was run from {flops(ranges[0][0])} to {flops(ranges[0][1])} FLOPs and {names[1]} from "
+            f"{flops(ranges[1][0])} to {flops(ranges[1][1])}; wanted runs over the same range"
+        )
+    grid = np.linspace(np.log(low), np.log(high), GRID)
+    best, samples = log_multipliers(fits, grid, ranges[0])
+    inside = np.isfinite(best) & (grid + best >= np.log(ranges[0][0])) & (grid + best <= np.log(ranges[0][1]))
+    if inside.sum() < 2:
+        raise Refusal(
+            f"{names[0]} reaches none of the losses of {names[1]} within its own range; wanted losses of both"
+        )
+    return _comparison(fits, names, level, grid[inside], best[inside], samples[:, inside], ranges[0])
+
+
+def log_multipliers(fits: list[Fit], grid: Array, first: Interval) -> tuple[Array, Array]:
+    """Return log of the multiplier at each log C of the second, (k,), and that of pairs of refits, (R, k).
+
+    first: the range of C of the first, about which its frontier is inverted.
+    """
+    wide = np.linspace(np.log(first[0] / FAR), np.log(first[1] * FAR), 8 * GRID)
+
+    def pairs(first: Array, second: Array) -> Array:
+        known, wanted = frontier_of(fits[0], first, wide), frontier_of(fits[1], second, grid)
+        return np.stack([_inverted(wide, a, b) - grid for a, b in zip(known, wanted, strict=True)])
+
+    samples = [found.engine.samples for found in fits]
+    assert samples[0] is not None
+    assert samples[1] is not None
+    return pairs(*(found.engine.theta[:, None] for found in fits))[0], pairs(samples[0], samples[1])
+
+
+def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
+    """Return the least log y that each inner vector (p, R) says of each log C (k,): (R, k)."""
+    problem = found.engine.problem
+    law, units = problem.law, problem.units
+    if law.of_one_variable:
+        return np.asarray(law.evaluate(theta, {"x": log_C - units.log_inputs["x"]}).h + units.log_y)
+    if found.allocation is None:
+        raise Refusal(f"the law {law.name} does not say how to share C between N and D; compare by another law")
+    product = log_C - np.log(found.allocation.flops_per_nd)
+    with np.errstate(all="ignore"):
+        N = np.log(
+            np.stack([optimal_n(law, units, theta, np.exp(np.full(theta.shape[1], p))) for p in product], axis=1)
+        )
+    return np.nan_to_num(log_loss(law, units, theta, N, product - N), nan=np.inf)
+
+
+def _inverted(log_C: Array, log_y: Array, wanted: Array) -> Array:
+    """Return the log C at which a falling frontier reaches each log y; infinite where it never does."""
+    falling = np.minimum.accumulate(log_y)
+    found = np.interp(-wanted, -falling, log_C)
+    return np.where(wanted < falling[-1], np.inf, np.where(wanted > falling[0], -np.inf, found))
+
+
+def _range(found: Fit, rows: pd.DataFrame) -> Interval:
+    """Return the least and the largest C of the runs that a fit used."""
+    inputs = found.engine.points.inputs
+    if "x" in inputs:
+        if found.engine.points.columns["x"] != "C":
+            raise UserError(
+                f"found x={found.engine.points.columns['x']}; wanted C, which is what is compared; leave x out"
+            )
+        C = inputs["x"]
+    else:
+        C = inputs["N"] * inputs["D"] * found.engine.points.flops_per_nd
+    return float(C.min()), float(C.max())
+
+
+def _comparison(
+    fits: list[Fit], names: tuple[str, ...], level: float, grid: Array, best: Array, samples: Array, first: Interval
+) -> Comparison:
+    """Say what the multipliers at log C (k,) come to: the mean, the trend, the turn, the power."""
+    samples = np.clip(samples, -50.0, 50.0)
+    mean, spread = best.mean(), samples.mean(axis=1)
+    centred = grid - grid.mean()
+    slopes = np.append(best[None], samples, axis=0) @ centred / (centred @ centred)
+    ends = np.exp(percentile(samples.T, level))
+    curve = np.exp(frontier_of(fits[1], fits[1].engine.theta[:, None], grid)[0])
+    points = zip(np.exp(grid), np.exp(best), ends, curve, strict=True)
+    z = NormalDist()
+    reach = (z.inv_cdf((1 + level) / 2) + z.inv_cdf(POWER)) * float(np.std(spread))
+    return Comparison(
+        first=names[0],
+        second=names[1],
+        y=fits[0].y,
+        law=fits[0].law,
+        multiplier=float(np.exp(mean)),
+        interval=_pair(np.exp(percentile(spread[None], level)[0])),
+        trend=float(slopes[0]),
+        trend_interval=_pair(percentile(slopes[None, 1:], level)[0]),
+        C_range=(float(np.exp(grid[0])), float(np.exp(grid[-1]))),
+        points=tuple(Point(float(C), float(m), _pair(e), float(y)) for C, m, e, y in points),
+        exponents=tuple(_exponents(fits, level)),
+        turns=_turn(fits, level, float(grid[-1]), first, np.sign(mean)),
+        runs_for={told: (reach / float(np.log(told))) ** 2 for told in TOLD},
+        runs=(fits[0].n_runs, fits[1].n_runs),
+        level=level,
+        warnings=tuple(f"{name}: {text}" for name, found in zip(names, fits, strict=True) for text in found.warnings),
+    )
+
+
+def _exponents(fits: list[Fit], level: float) -> list[Exponent]:
+    """Compare the laws' exponents, and that of the optimal N, by pairs of refits."""
+    law = fits[0].engine.problem.law
+    params = [found.params_of(found.engine.samples) for found in fits if found.engine.samples is not None]
+    rows = [
+        (name, fits[0].params[name], fits[1].params[name], params[1][name] - params[0][name]) for name in law.exponents
+    ]
+    if {"alpha", "beta"} <= set(law.params):
+        share = [one["beta"] / (one["alpha"] + one["beta"]) for one in params]
+        at = [one.params["beta"] / (one.params["alpha"] + one.params["beta"]) for one in fits]
+        rows.append(("N* exponent", at[0], at[1], share[1] - share[0]))
+    found = []
+    for name, first, second, apart in rows:
+        share_above = (float(np.mean(apart > 0)) + float(np.mean(apart >= 0))) / 2
+        p = min(1.0, 2 * min(share_above, 1 - share_above) + 1 / len(apart))
+        found.append(Exponent(name, first, second, _pair(percentile(apart[None], level)[0]), p))
+    return found
+
+
+def _turn(fits: list[Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
+    """Return the least C beyond the common range from which the multiplier's interval holds 1."""
+    grid = np.linspace(last, last + np.log(FAR), 4 * GRID)
+    _, samples = log_multipliers(fits, grid, first)
+    ends = percentile(np.clip(samples, -50, 50).T, level)
+    unsure = (ends[:, 0] <= 0) if sign > 0 else (ends[:, 1] >= 0)
+    return float(np.exp(grid[np.argmax(unsure)])) if unsure.any() else None
+
+
+def _pair(ends: Array) -> Interval:
+    return float(ends[0]), float(ends[1])

@@ -1,0 +1,95 @@
+"""Is B better than A: the multiplier that was put in comes out, and what cannot be compared is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.multiplier import compare
+from tests.analysis.worlds import World
+from tests.benchmarks.multipliers import pair
+
+QUICK = {"resamples": 100, "starts": 6}
+
+
+def test_the_multiplier_that_was_put_in_comes_out():
+    found = compare(pair(1.3, np.random.default_rng(1)), **QUICK)
+    assert found.interval[0] < 1.3 < found.interval[1]
+    assert found.interval[1] < 1.4
+    assert "b is better than a" in found.verdict
+    assert found.trend_interval[0] < 0 < found.trend_interval[1]
+    assert all(one.shared for one in found.exponents)
+    assert {one.name for one in found.exponents} == {"alpha", "beta", "N* exponent"}
+    assert found.runs_for[1.05] > found.runs_for[1.5]
+    assert found.turns is None or found.turns > found.C_range[1]
+    said = json.loads(found.to_json())
+    assert said["multiplier"] == found.multiplier
+    assert said["shared"]["alpha"] is True
+
+
+def test_the_other_way_round_it_is_the_inverse():
+    groups = pair(1.3, np.random.default_rng(2))
+    found = compare(groups, **QUICK)
+    turned = compare({name: groups[name] for name in ("b", "a")}, **QUICK)
+    assert turned.multiplier == pytest.approx(1 / found.multiplier, rel=0.01)
+    assert "b is better than a" in turned.verdict
+
+
+def test_two_of_a_kind_are_not_told_apart():
+    found = compare(pair(1.0, np.random.default_rng(3), World(noise=0.02)), **QUICK)
+    assert found.verdict == "the runs do not tell which one is better"
+
+
+def test_another_exponent_shows_as_a_trend():
+    groups = pair(1.0, np.random.default_rng(4))
+    other = World(alpha=0.36)
+    b = groups["b"]
+    noise = np.exp(other.noise * np.random.default_rng(5).standard_normal(len(b)))
+    found = compare({"a": groups["a"], "b": b.assign(loss=other.loss(b.N, b.D) * noise)}, **QUICK)
+    assert found.trend_interval[0] > 0
+    assert not next(one for one in found.exponents if one.name == "alpha").shared
+
+
+def test_a_law_of_compute_alone_will_do():
+    groups = pair(1.3, np.random.default_rng(6), World(noise=1e-4))
+    best = {name: rows.loc[rows.groupby("C").loss.idxmin()] for name, rows in groups.items()}
+    found = compare(best, "power", x="C", **QUICK)
+    assert found.multiplier == pytest.approx(1.3, rel=0.05)
+
+
+def test_what_does_not_overlap_is_refused():
+    groups = pair(1.1, np.random.default_rng(7))
+    far = groups["b"].assign(D=groups["b"].D * 1e3, C=groups["b"].C * 1e3)
+    with pytest.raises(Refusal, match="wanted runs over the same range"):
+        compare({"a": groups["a"], "b": far}, **QUICK)
+    with pytest.raises(Refusal, match="reaches none of the losses"):
+        compare({"a": groups["a"], "b": groups["b"].assign(loss=groups["b"].loss / 10)}, **QUICK)
+
+
+def test_bad_input_is_told():
+    groups = pair(1.1, np.random.default_rng(8))
+    with pytest.raises(UserError, match="found 1 group"):
+        compare({"a": groups["a"]}, **QUICK)
+    with pytest.raises(UserError, match="resamples=0"):
+        compare(groups, resamples=0)
+
+
+def test_on_the_command_line(scaling):
+    groups = pair(1.3, np.random.default_rng(9))
+    both = [rows.assign(family=name) for name, rows in groups.items()]
+    pd.concat(both).to_csv(scaling.folder / "both.csv", index=False)
+    for name, rows in groups.items():
+        rows.to_csv(scaling.folder / f"{name}.csv", index=False)
+    quick = ("--resamples", "60", "--json", "-")
+    by = json.loads(scaling("compare", "both.csv", "--by", "family", *quick))
+    beside = json.loads(scaling("compare", "a.csv", "--with", "b.csv", *quick))
+    assert by["multiplier"] == pytest.approx(beside["multiplier"])
+    assert (by["first"], by["second"]) == ("a", "b")
+    assert "for the same loss: b is better than a" in scaling("compare", "both.csv", "--by", "family", *quick[:2])
+    assert "wanted two of a, b" in scaling("compare", "both.csv", "--by", "family", "--values", "a,c", code=2)
+    assert "no column 'colour'" in scaling("compare", "both.csv", "--by", "colour", code=2)
+    assert "--by or --with" in scaling("compare", "both.csv", code=2)

@@ -1,0 +1,82 @@
+"""Measure `suggest`: on the runs of Farseer as ScaleBench packs them, and how long a round takes.
+
+Run: SCALING_REFERENCE_DIR=… python -m tests.benchmarks.suggestions [--repeats 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis import fit, suggest
+from tests.analysis.worlds import World, isoflop
+
+SHARES = (0.01, 0.05, 0.1)
+START, CHEAPEST, MOST = 12, 60, 4
+COUNT = 2_000
+"""Candidates of the round that is timed."""
+
+
+def farseer() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the pool, with its cost 6 N D, and the target."""
+    folder = Path(os.environ["SCALING_REFERENCE_DIR"]) / "scalebench_farseer"
+    pool, target = (pd.read_csv(folder / f"farseer_{part}.csv") for part in ("train", "test"))
+    return pool.assign(cost=6 * pool.N * pool.D), target
+
+
+def r2(truth: np.ndarray, said: np.ndarray) -> float:
+    """Return R2 clipped to [-1, 1], as ScaleBench does."""
+    return float(np.clip(1 - ((truth - said) ** 2).sum() / ((truth - truth.mean()) ** 2).sum(), -1, 1))
+
+
+def repeat(seed: int) -> Iterator[float]:
+    """Choose within each share of the pool's cost, starting from rows of the cheapest, and yield R2 at the target."""
+    pool, target = farseer()
+    cheapest = pool.sort_values("cost").index[:CHEAPEST]
+    have = list(np.random.default_rng(seed).choice(cheapest, START, replace=False))
+    for share in SHARES:
+        while True:
+            left = share * pool.cost.sum() - pool.cost[have].sum()
+            rest = pool.drop(index=have)
+            found = suggest(pool.loc[have], "farseer", pool=rest, target=target, limit=left, most=MOST, seed=seed)
+            have += list(found.rows)
+            if not found.rows:
+                break
+        assert pool.cost[have].sum() <= share * pool.cost.sum()
+        law = fit(pool.loc[have], "farseer", resamples=0)
+        yield r2(target.loss.to_numpy(), law.predict(target))
+
+
+def seconds_of_a_round() -> float:
+    """Return the CPU seconds of one round over many candidates, 180 runs known."""
+    rng, table = np.random.default_rng(0), isoflop(World())
+    N, C = (np.exp(rng.uniform(*np.log(ends), COUNT)) for ends in ((100, 1e5), (1e8, 1e11)))
+    pool, target = pd.DataFrame({"N": N, "D": C / (6 * N), "cost": C}), pd.DataFrame({"N": [6e4], "D": [2e6]})
+    began = time.process_time()
+    suggest(table, pool=pool, target=target, limit=2e11, most=8)
+    return time.process_time() - began
+
+
+def main() -> None:
+    """Print the seconds of a round, and R2 at each share: of each repeat, and the mean."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=10)
+    repeats = parser.parse_args().repeats
+    sys.stdout.write(f"a round over {COUNT:,} candidates: {seconds_of_a_round():.2f} s of CPU\n")
+    found = []
+    for seed in range(repeats):
+        found.append(list(repeat(seed)))
+        sys.stdout.write(f"{seed}: {', '.join(f'{value:.3f}' for value in found[-1])}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"mean of {repeats}: {', '.join(f'{value:.3f}' for value in np.mean(found, axis=0))}\n")
+
+
+if __name__ == "__main__":
+    main()
