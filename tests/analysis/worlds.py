@@ -206,3 +206,16 @@ def record(rows: pd.DataFrame) -> dict[str, object]:
 def _plain(value: object) -> float | None:
     number = float(value)  # type: ignore[arg-type]
     return number if np.isfinite(number) else None
+
+
+def pair(multiplier: float, rng: np.random.Generator, world: World | None = None) -> dict[str, pd.DataFrame]:
+    """Simulate two isoFLOP sweeps; the second acts as if N and D were each the root of `multiplier` times larger."""
+    world = world or World()
+    budgets, sizes = np.geomspace(2e8, 1e10, 6), np.geomspace(150, 15_000, 8)
+    C, N, _ = (axis.ravel() for axis in np.meshgrid(budgets, sizes, range(2), indexing="ij"))
+    D, found = C / (6 * N), {}
+    for name, times in (("a", 1.0), ("b", multiplier)):
+        noise = np.exp(world.noise * rng.standard_normal(len(N)))
+        loss = world.loss(N * times**0.5, D * times**0.5) * noise
+        found[name] = pd.DataFrame({"N": N, "D": D, "C": C, "loss": loss})
+    return found

@@ -9,25 +9,11 @@ import argparse
 import sys
 
 import numpy as np
-import pandas as pd
 
 from analysis.estimates.multiplier import compare
-from tests.analysis.worlds import World
+from tests.analysis.worlds import pair
 
 TRUE = (1.05, 1.1, 1.2, 1.5)
-BUDGETS, SIZES, SEEDS = np.geomspace(2e8, 1e10, 6), np.geomspace(150, 15_000, 8), 2
-
-
-def pair(multiplier: float, rng: np.random.Generator, world: World | None = None) -> dict[str, pd.DataFrame]:
-    """Simulate two isoFLOP sweeps; the second acts as if N and D were each the root of `multiplier` times larger."""
-    world = world or World()
-    C, N, _ = (axis.ravel() for axis in np.meshgrid(BUDGETS, SIZES, range(SEEDS), indexing="ij"))
-    D, found = C / (6 * N), {}
-    for name, times in (("a", 1.0), ("b", multiplier)):
-        noise = np.exp(world.noise * rng.standard_normal(len(N)))
-        loss = world.loss(N * times**0.5, D * times**0.5) * noise
-        found[name] = pd.DataFrame({"N": N, "D": D, "C": C, "loss": loss})
-    return found
 
 
 def main() -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.multiplier import compare
-from tests.analysis.worlds import World
-from tests.benchmarks.multipliers import pair
+from tests.analysis.worlds import World, pair
 
 QUICK = {"resamples": 100, "starts": 6}
 
