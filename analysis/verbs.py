@@ -20,8 +20,8 @@ from analysis.estimates.frontier import frontier as frontier_of_rows
 from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.isoflop import IsoFlop
 from analysis.estimates.isoflop import isoflop as isoflop_of_rows
-from analysis.estimates.ledger import Ledger, read_ledger
 from analysis.estimates.selected import fit_selected
+from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit

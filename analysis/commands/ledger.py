@@ -9,7 +9,7 @@ import click
 from analysis.options import answer, json_option
 
 if TYPE_CHECKING:
-    from analysis.estimates.ledger import Ledger
+    from analysis.estimates.suggest.ledger import Ledger
 
 EXAMPLE = "\b\nExample:\n  scaling ledger results/quickstart"
 
@@ -19,7 +19,7 @@ EXAMPLE = "\b\nExample:\n  scaling ledger results/quickstart"
 @json_option
 def ledger(results: str, json_path: str | None) -> None:
     """Show what was forecast of the runs of each round, before they were made, and what they gave."""
-    from analysis.estimates.ledger import read_ledger
+    from analysis.estimates.suggest.ledger import read_ledger
 
     found = read_ledger(results)
     answer(found.to_dict(), json_path, lambda: show_ledger(found))

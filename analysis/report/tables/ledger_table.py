@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.ledger import Ledger, read_ledger
+from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.numbers import interval, measured, percent
 from analysis.report.tables.text_table import TextTable
 
