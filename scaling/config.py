@@ -7,6 +7,7 @@ The dataclasses are the schema. A group whose members differ (model, data, optim
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -217,6 +218,8 @@ def _is_open(kind: Any) -> bool:
 def load_class(target: str) -> type:
     """Import the class named by a dotted path such as scaling.models.mlp.MLP."""
     module, _, name = target.rpartition(".")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise UserError(f"found _target_ {target!r}, of Python's own library; wanted a frozen dataclass of yours")
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

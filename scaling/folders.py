@@ -221,7 +221,8 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one JSON line in a single write; non-finite numbers are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(entry, allow_nan=False) + "\n"
-    with path.open("ab") as file:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody's else
+    with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
         file.write(line.encode())
 
 
@@ -242,6 +243,9 @@ def check_writable(folder: SweepFolder) -> None:
     """Raise UserError where results cannot be written."""
     probe = folder.path / f".writable.{os.uname().nodename}.{os.getpid()}"
     try:
+        folder.results.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.results.mkdir(mode=0o700)  # what is written there is run as its reader: others' rights are given
         folder.path.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:

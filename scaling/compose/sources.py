@@ -11,6 +11,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from scaling.compose.bounds import check_size
 from scaling.compose.roots import roots, shipped
 from scaling.errors import UserError
 
@@ -74,6 +75,7 @@ class SweepSource(ConfigSource):
 
 def _load(file: Path) -> Any:
     try:
+        check_size(file)
         found = OmegaConf.load(file)
     except UnicodeDecodeError as error:
         raise UserError(f"found {file}, which is not UTF-8 text; wanted YAML; save it as UTF-8") from error

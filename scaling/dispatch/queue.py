@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
+from scaling.errors import UserError
 from scaling.folders import SweepFolder, read_lines, write_aside
 
 if TYPE_CHECKING:
@@ -226,6 +228,15 @@ class LazyQueue:
                 file.seek(start)
                 self._read[run_id] = Entry.read(json.loads(file.read(size)))
         return self._read.get(run_id)
+
+
+def check_owner(path: Path) -> None:
+    """Refuse a queue that somebody else has written: what it names is run as the reader; UserError."""
+    if path.exists() and (path.is_symlink() or path.stat().st_uid != os.getuid()):
+        raise UserError(
+            f"found {path}, which is not yours; wanted a queue that you have written, for what it names is run as you; "
+            f"give `scaling run` again"
+        )
 
 
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer
+from scaling.content.modules import own_source
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 
@@ -89,6 +91,8 @@ class Custom:
 def load_factory(path: str) -> Callable[..., Any]:
     """Import the class or function of a dotted path; UserError where there is none."""
     module, _, name = path.rpartition(".")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise _not_a_model(path)
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -98,8 +102,26 @@ def load_factory(path: str) -> Callable[..., Any]:
         ) from error
     if not callable(found):
         raise UserError(f"found model.module={path}, which cannot be called; wanted a class or a function; change it")
+    if not _may_be_called(found):
+        raise _not_a_model(path)
     factory: Callable[..., Any] = found
     return factory
+
+
+def _may_be_called(found: Any) -> bool:
+    """Say whether a sweep may name this: a torch module's class, or what the user's own file defines."""
+    from torch import nn
+
+    if isinstance(found, type) and issubclass(found, nn.Module):
+        return True
+    return own_source(getattr(found, "__module__", None) or "") is not None
+
+
+def _not_a_model(path: str) -> UserError:
+    return UserError(
+        f"found model.module={path}, neither a class of torch modules nor defined in a file of your own; a sweep may "
+        f"call nothing else, wherever it comes from; wrap it in a function of a file of yours and name that"
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -20,7 +20,7 @@ from scaling.internals.hydra import group_options
 from scaling.limits import Limits
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
 from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
-from scaling.plan.grid import Block, Cell, read_grid
+from scaling.plan.grid import Block, Cell, check_cells, read_grid
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, hold, overlap, read_request
@@ -88,6 +88,7 @@ def _graph(
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
     blocks = hold(request, given, rules, config, is_group)
+    check_cells(blocks)
     _check_one_plan(config, blocks, rules)
     configs = GroupConfigs(composer, request.lines, config)
     graph = _plan_cells(blocks, configs, is_group, rules, _parents(request, results))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from scaling.errors import UserError
 
 Cell = dict[str, Any]  # config keys to values, one run of the grid
+MOST_CELLS = 1_000_000  # of a grid, and values of a range
 KINDS = ("product", "zip", "list")
 RANGE_KEYS = {"from", "to", "num", "step", "spacing", "round"}
 
@@ -31,6 +32,13 @@ class Block:
         combine = itertools.product(*self.axes.values()) if self.kind == "product" else zip(*self.axes.values())  # noqa: B905
         for values in combine:
             yield dict(zip(self.axes, values, strict=True))
+
+    def count(self) -> int:
+        """Return how many cells it has, without making them."""
+        if self.kind == "list":
+            return len(self.items)
+        lengths = [len(values) for values in self.axes.values()]
+        return math.prod(lengths) if self.kind == "product" else min(lengths, default=0)
 
     def keys(self) -> list[str]:
         """Return the keys that the block gives values to."""
@@ -156,8 +164,26 @@ def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> l
                 f"found step: {spec['step']} for {where}; wanted one that leads from one end to the other "
                 f"(a factor where spacing is log); change it"
             )
-        return [start + i * step for i in range(math.floor((stop - start) / step + 1e-9) + 1)]
+        count = math.floor((stop - start) / step + 1e-9) + 1
+        _check_count(count, where)
+        return [start + i * step for i in range(count)]
     num = spec["num"]
     if not isinstance(num, int) or isinstance(num, bool) or num < 1:
         raise UserError(f"found num={num!r} for {where}; wanted a whole number of values; change it")
+    _check_count(num, where)
     return [start + (stop - start) * i / max(1, num - 1) for i in range(num)]
+
+
+def _check_count(count: int, where: str) -> None:
+    """Refuse a range of more values than a plan can have runs, before it is made; UserError."""
+    if count > MOST_CELLS:
+        raise UserError(f"found a range of {count:.3g} values for {where}; wanted at most {MOST_CELLS:,}; narrow it")
+
+
+def check_cells(blocks: Sequence[Block]) -> None:
+    """Refuse a grid of more cells than can be planned, before they are made; UserError."""
+    count = sum(block.count() for block in blocks)
+    if count > MOST_CELLS:
+        raise UserError(
+            f"found a grid of {count:.3g} cells; wanted at most {MOST_CELLS:,}; narrow it, or split the sweep"
+        )

@@ -131,6 +131,8 @@ def _marker(path: Path, token: str) -> Path:
 
 
 def _create(path: Path, claim: Claim) -> int | None:
+    if path.parent.is_symlink():  # what it leads to is somebody's else
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path.parent))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{claim.token}.aside")
     descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)

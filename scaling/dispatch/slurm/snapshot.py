@@ -44,7 +44,8 @@ def take_snapshot(target: Path, queue: Iterable[Entry]) -> None:
     commit = _git("rev-parse", "HEAD")
     if commit:
         write_aside(target / "COMMIT", commit)
-        write_aside(target / "DIFF", _git("diff", "HEAD"))
+        write_aside(target / "DIFF", _git("diff", "HEAD", "--", "."))
+        (target / "DIFF").chmod(0o600)
 
 
 def import_path(target: Path | None) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from scaling.folders import set_aside, write_aside
 
 MAGIC = b"scaling checkpoint 1\n"
 DIGEST = hashlib.sha256().digest_size
+SMALL = 1 << 20  # bytes that a checkpoint may grow by when it is read
 log = logging.getLogger(__name__)
 
 
@@ -35,7 +37,15 @@ def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:
         return None
     try:
         return _read(path.read_bytes(), run_id)
-    except (ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
         log.warning(
             "found no use in %s (%s); set aside as %s, the run starts afresh", path, error, set_aside(path).name
         )
@@ -46,6 +56,9 @@ def _read(data: bytes, run_id: str) -> dict[str, Any]:
     digest, body = data[len(MAGIC) : len(MAGIC) + DIGEST], data[len(MAGIC) + DIGEST :]
     if not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
         raise ValueError("not a whole checkpoint")
+    grown = sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(body)).infolist())
+    if grown > 2 * len(body) + SMALL:
+        raise ValueError(f"it would grow from {len(body):,} to {grown:,} bytes; ours are not compressed")
     found = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     if found["run_id"] != run_id:
         raise ValueError(f"it belongs to run {found['run_id']}")
