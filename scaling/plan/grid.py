@@ -184,6 +184,4 @@ def check_cells(blocks: Sequence[Block]) -> None:
     """Refuse a grid of more cells than can be planned, before they are made; UserError."""
     count = sum(block.count() for block in blocks)
     if count > MOST_CELLS:
-        raise UserError(
-            f"found a grid of {count:.3g} cells; wanted at most {MOST_CELLS:,}; narrow it, or split the sweep"
-        )
+        raise UserError(f"found a grid of {count:.3g} cells; wanted at most {MOST_CELLS:,}; split the sweep")
