@@ -62,12 +62,14 @@ def gain_of_stacking(
     able = [run.config.train.engine == "eager" and is_stackable(run.config) for run in runs]
     if not any(able):
         return None
-    others = [_stacked(run) if can else run for run, can in zip(runs, able, strict=True)]
     alone = forecast_all(runs, threads=threads, partition=partition)
+    if len(alone) < len(runs):
+        return None
+    others = [_stacked(run) if can else run for run, can in zip(runs, able, strict=True)]
     found = companies(others, kind=kind)
     together = forecast_all(others, threads=threads, partition=partition, members=found)
     seconds = [sum(each.seconds for each in forecasts.values()) for forecasts in (alone, together)]
-    return seconds[0] / seconds[1] if seconds[1] else None
+    return seconds[0] / seconds[1]
 
 
 def _stacked(run: PlannedRun) -> PlannedRun:
