@@ -9,7 +9,6 @@ import click
 
 from analysis.errors import UserError
 from analysis.options import TableChoice, answer, fit_options, interval_options, json_option, table_options
-from analysis.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +55,8 @@ def compare(
 
 def split(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return the rows of each of two values of a column; `UserError` where there are not two."""
+    from analysis.wording import listed
+
     if by not in table.columns:
         raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; change --by")
     words = table[by].astype(str)
