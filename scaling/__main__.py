@@ -22,7 +22,7 @@ if __name__ == "__main__":  # before anything is imported that a file there coul
 
 import click  # noqa: E402
 
-from scaling.errors import UserError  # noqa: E402
+from scaling.errors import UserError, printable  # noqa: E402
 
 RARELY = (100_000, 20, 50)  # new objects before garbage is looked for: a plan of 100,000 runs has millions, all of use
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
@@ -108,7 +108,7 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _say(sentence: str, code: int) -> int:
-    click.echo(f"error: {' '.join(sentence.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(sentence.split()))}", err=True)
     return code
 
 

@@ -14,7 +14,7 @@ from scaling.compose.bounds import check_size
 from scaling.config import load_class
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.queue import check_owner
-from scaling.errors import UserError
+from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.models.custom import load_factory
 from scaling.plan.grid import Block, check_cells, spaced
@@ -120,3 +120,8 @@ def test_results_are_made_for_their_owner_alone_and_existing_ones_keep_their_rig
     (tmp_path / "shared").chmod(0o2770)
     check_writable(SweepFolder(tmp_path / "shared", "a"))
     assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) == 0o2770
+
+
+def test_what_others_wrote_does_not_steer_the_terminal(scaling):
+    assert printable("a\x1b[2Jb\tc\n") == "a\N{REPLACEMENT CHARACTER}[2Jb\tc\n"
+    assert "\x1b" not in scaling("status", "results/\x1b[2J", code=2)

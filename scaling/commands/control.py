@@ -10,7 +10,7 @@ import click
 
 from scaling.commands.completion import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, write_json
-from scaling.errors import UserError
+from scaling.errors import UserError, printable
 from scaling.folders import SweepFolder
 
 
@@ -129,4 +129,4 @@ def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:
 
     sweep = sweep_folder(folder)
     for line in (follow_log if follow else read_log)(sweep, named_run(sweep, run)):
-        click.echo(line)
+        click.echo(printable(line))

@@ -123,7 +123,7 @@ def summary(view: PlanForecast) -> list[str]:
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:
-        said = [f"{limit.gpu_hours:g} device hours"] if limit.gpu_hours is not None else []
+        said = [f"{limit.gpu_hours:g} device hour{'s' * (limit.gpu_hours != 1)}"] if limit.gpu_hours is not None else []
         said += [f"{limit.flops:g} FLOPs"] if limit.flops is not None else []
         lines.append(f"limit: {' and '.join(said)}")
     if view.plan.on_end:

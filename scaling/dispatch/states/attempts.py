@@ -185,19 +185,28 @@ def failed_for_good(
 ) -> bool:
     """Return whether these attempts use up a run's tries.
 
-    Crashes are counted against retries, a final cause ends it at once. A run that killed its worker has KILLED_TRIES in
-    all, those of earlier dispatches (before) included, but at least one in each dispatch. Other causes are free, unless
-    the run gained no step in FRUITLESS_TRIES of them in a row.
+    Crashes are counted against retries, a final cause ends it at once. A run that killed its worker has KILLED_TRIES
+    without progress in all, those of earlier dispatches (before) included, but at least one in each dispatch. Other
+    causes are free, unless the run gained no step in FRUITLESS_TRIES of them in a row.
     """
     found = list(attempts)
     causes = [str(attempt.get("cause")) for attempt in found]
     if any(cause in FINAL for cause in causes):
         return True
-    killed = causes.count("killed")
-    earlier = sum(attempt.get("cause") == "killed" for attempt in before)
-    if killed and killed + earlier >= KILLED_TRIES:
+    past = list(before)
+    if "killed" in causes and _killed_in_vain([*past, *found]) >= KILLED_TRIES:
         return True
     return causes.count("crashed") > retries or _fruitless(found)
+
+
+def _killed_in_vain(attempts: Iterable[Mapping[str, Any]]) -> int:
+    """Count the attempts under which a worker died no further than the run had been before."""
+    reached = killed = 0
+    for attempt in attempts:
+        step = int(attempt.get("step") or 0)
+        killed += attempt.get("cause") == "killed" and step <= reached
+        reached = max(reached, step)
+    return killed
 
 
 def _fruitless(attempts: list[Mapping[str, Any]]) -> bool:
