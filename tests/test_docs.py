@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +35,11 @@ def test_every_page_is_in_the_navigation_once():
 
 
 def test_every_name_for_notebooks_is_on_the_page_of_python():
-    shown = re.findall(r"^::: .*\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
-    assert set(scaling.analysis.__all__) <= set(shown)
+    shown = re.findall(r"^::: (.*)\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    places = {name: place for place, name in shown}
+    assert set(scaling.analysis.__all__) <= set(places)
+    for name in scaling.analysis.__all__:
+        assert getattr(import_module(places[name]), name) is getattr(scaling.analysis, name)
 
 
 def test_the_first_sweep_of_real_data_can_be_planned(scaling):
@@ -56,3 +61,21 @@ def test_a_notebook_runs_from_top_to_bottom(path, scaling):
     done = subprocess.run([sys.executable, "-c", code], cwd=scaling.folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert all(not cell.get("outputs") for cell in cells)
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_becomes_a_law_by_the_page(scaling):
+    """Every command of its section, as it stands there: 5,000 images, 30 runs, the law of the error."""
+    section = (DOCS / "first_data.md").read_text().partition("## A folder of images")[2].partition("\n## ")[0]
+    for kind, name, text in re.findall(r"```(python|yaml)\n# ([\w./]+):.*?\n(.*?)```", section, re.DOTALL):
+        path = scaling.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        if kind == "python":
+            subprocess.run([sys.executable, name], cwd=scaling.folder, check=True)
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("scaling ")]
+    said = {words[0]: scaling(*words) for words in commands}
+    assert list(said) == ["data", "plan", "run", "report", "fit"]
+    assert "30 runs" in said["plan"]
+    assert "certificate ok" in said["fit"]
