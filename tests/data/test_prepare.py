@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import multiprocessing
@@ -20,6 +21,7 @@ from pyarrow import parquet
 from scaling.data.base import Arrays, Picked
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
+from scaling.data.prepare.alone import alone
 from scaling.data.prepare.pictures import decoded
 from scaling.data.prepare.survey import prepare, read_set, survey
 from scaling.dispatch.local.jobs import process_of
@@ -477,3 +479,16 @@ def test_what_needs_no_preparing_is_opened_and_checked() -> None:
     ready = prepare("digits")
     assert (ready.n_train, ready.n_test, ready.where) == (1_197, 300, "inside scikit-learn")
     assert prepare("teacher").n_train is None
+
+
+def test_where_nothing_can_be_locked_one_sentence_says_so(tmp_path, monkeypatch):
+    def refuse(lock, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("scaling.data.prepare.alone.fcntl.flock", refuse)
+    with (
+        pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"),
+        alone(tmp_path / "l", doing="at it"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []

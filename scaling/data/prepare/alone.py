@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scaling.errors import UserError
+
 log = logging.getLogger(__name__)
 
 
@@ -25,6 +27,12 @@ def alone(path: Path, *, doing: str) -> Iterator[None]:
                     log.warning("another process is %s; waiting for it", doing)
                 told = True
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                raise UserError(
+                    f"found that files in {path.parent} cannot be locked ({error.strerror}); wanted a file system with "
+                    f"locks, for no two processes may be {doing}; give data.root=FOLDER on another one"
+                ) from error
             if not _is_still(lock.fileno(), path):  # the one before has removed it: a third may hold a new one
                 continue
             try:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 
 from scaling.dispatch.slurm.scheduler import ask
+from scaling.errors import UserError
 
 ARRAY_DEFAULT = 1001  # SLURM's own MaxArraySize where its config does not answer
 
@@ -62,6 +63,17 @@ def read_cluster() -> Cluster | None:
         max_array=int(size.group(1)) if size else ARRAY_DEFAULT,
         accounting=bool(storage and "none" not in storage.group(1)) and shutil.which("sacct") is not None,
     )
+
+
+def needed_cluster() -> Cluster:
+    """Ask SLURM; UserError where there is none, or it does not answer."""
+    cluster = read_cluster()
+    if cluster is None:
+        raise UserError(
+            "found no SLURM that answers (sbatch, sinfo); wanted a login node of a cluster; "
+            "go there, or take launcher=local"
+        )
+    return cluster
 
 
 def _partition(line: str) -> Partition:

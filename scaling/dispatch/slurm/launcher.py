@@ -26,7 +26,10 @@ class SlurmLauncher:
         self._settings = settings
 
     def check(self, configs: Collection[RunConfig]) -> None:
-        """Look for nothing: devices and data are those of the nodes."""
+        """Look for SLURM alone: devices and data are those of the nodes."""
+        from scaling.dispatch.slurm.cluster import needed_cluster
+
+        needed_cluster()
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return how many jobs run at a time, and the name under which their nodes' speed is kept."""

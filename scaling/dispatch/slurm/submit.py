@@ -15,7 +15,7 @@ from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.slurm import scheduler
-from scaling.dispatch.slurm.cluster import Cluster, read_cluster
+from scaling.dispatch.slurm.cluster import Cluster, needed_cluster, read_cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare, deal
 from scaling.dispatch.slurm.sbatch import TooMany, executor_for, ignored_settings, patiently, sheet
 from scaling.dispatch.slurm.snapshot import take_snapshot
@@ -68,7 +68,7 @@ class Submission:
 
 def submit(order: Order, settings: Slurm) -> Submission:
     """Submit what is neither settled nor in the queue already, and return at once; UserError where SLURM refuses."""
-    cluster = _cluster()
+    cluster = needed_cluster()
     check_writable(order.folder)
     covered, offer, dealt = _dealt(order, settings, cluster)
     facts = Submission(
@@ -242,13 +242,3 @@ def _long_runs(queue: Sequence[Entry], dealt: Deal) -> list[str]:
     return [
         f"{len(long):,} runs are forecast to outlast a job's time limit: they go on from checkpoints, job after job"
     ]
-
-
-def _cluster() -> Cluster:
-    cluster = read_cluster()
-    if cluster is None:
-        raise UserError(
-            "found no SLURM that answers (sbatch, sinfo); wanted a login node of a cluster; "
-            "go there, or take launcher=local"
-        )
-    return cluster
