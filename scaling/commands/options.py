@@ -7,8 +7,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -45,6 +45,25 @@ def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--recipe", type=int, metavar="N", help=text)(with_recipe)
 
 
+@contextmanager
+def _for_json_alone() -> Iterator[TextIO]:
+    """Give what stdout was; whatever else is written there meanwhile, by C code too, goes to stderr."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # no file, as in a notebook
+        yield sys.stdout
+        return
+    sys.stdout.flush()
+    own = os.dup(descriptor)
+    os.dup2(2, descriptor)
+    try:
+        with os.fdopen(os.dup(own), "w", encoding="utf-8") as machine:
+            yield machine
+    finally:
+        os.dup2(own, descriptor)
+        os.close(own)
+
+
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Write the same content for machines; what else is printed beside JSON on stdout goes to stderr."""
 
@@ -52,12 +71,13 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
         if json_path != "-":
             return command(*arguments, json_path=json_path, **options)
-        token = _machine.set(sys.stdout)
-        try:
-            with redirect_stdout(sys.stderr):  # a user's modules may print when they are imported
-                return command(*arguments, json_path=json_path, **options)
-        finally:
-            _machine.reset(token)
+        with _for_json_alone() as machine:
+            token = _machine.set(machine)
+            try:
+                with redirect_stdout(sys.stderr):  # a user's modules may print when they are imported
+                    return command(*arguments, json_path=json_path, **options)
+            finally:
+                _machine.reset(token)
 
     text = "Write JSON to PATH (- for stdout alone)."
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)

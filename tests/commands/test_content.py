@@ -121,3 +121,10 @@ def test_a_helper_of_one_s_own_module_that_is_edited_is_other_code(scaling, monk
 
 def test_redo_takes_no_other_word(scaling):
     assert "wanted --redo stale, --redo milestones, or --redo alone" in scaling("run", "--redo=all_", *ONE, code=2)
+
+
+def test_what_c_code_prints_is_no_part_of_the_json(scaling):
+    (scaling.folder / "loud_net.py").write_text("import os\nos.write(1, b'from C')\n" + NET)
+    (scaling.folder / "helper_of_mine.py").write_text("SLOPE = 0.1\n")
+    model = ("model=custom", "model.module=loud_net.Net", "data=teacher", "train.steps=3", "model.width=4")
+    assert json.loads(scaling.outside("plan", *model, "--json", "-"))["total"]["runs"] == 1

@@ -213,7 +213,7 @@ def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
     from scaling.dispatch.slurm import submit as module
 
     real = read_cluster()
-    monkeypatch.setattr(module, "read_cluster", lambda: replace(real, max_array=4))
+    monkeypatch.setattr(module, "needed_cluster", lambda: replace(real, max_array=4))
     flight = sweep(tmp_path, 8, "steps", launcher=replace(LAUNCHER, jobs=7))
     submission = flight.submit()
     assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job
