@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import click
 
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, write_json
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 EPILOG = """\b
 Examples:
@@ -48,7 +52,8 @@ def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *,
 
     pairs = [argument.partition("=") for argument in only_overrides(arguments)]
     settings = {key.removeprefix("data."): yaml.safe_load(value) for key, _, value in pairs}
-    ready = prepare(name, settings, watch=_progress, force=force)
+    with _ImageProgress() as progress:
+        ready = prepare(name, settings, watch=progress.tell, force=force)
     if json_path is not None:
         write_json(dataclasses.asdict(ready), json_path)
     if json_path != "-":
@@ -60,6 +65,33 @@ def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *,
         )
 
 
-def _progress(split: str, done: int, total: int) -> None:
-    if done == total or done % 10_000 == 0:
-        click.echo(f"  {split}: {done:,} of {total:,} images", err=True)
+class _ImageProgress:
+    """Says on stderr how many images of a split are done: a bar on a terminal, elsewhere a line at every tenth."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=Console(stderr=True))
+        self._split_bars: dict[str, TaskID] = {}
+        self._tenths: dict[str, int] = {}
+
+    def __enter__(self) -> _ImageProgress:
+        if self._bars.console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars.console.is_terminal:
+            self._bars.stop()
+
+    def tell(self, split: str, done: int, total: int) -> None:
+        """Show that `done` images of `total` are in arrays."""
+        if self._bars.console.is_terminal:
+            if split not in self._split_bars:
+                self._split_bars[split] = self._bars.add_task(split, total=total)
+            self._bars.update(self._split_bars[split], completed=done)
+        elif (tenth := 10 * done // total) > self._tenths.get(split, 0):
+            self._tenths[split] = tenth
+            click.echo(f"  {split}: {done:,} of {total:,} images", err=True)

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from scaling.commands.data import data as data_command
 from scaling.data.base import Arrays, Picked
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
@@ -308,6 +309,17 @@ class TestChangedOriginals:
         assert (ready.n_train, ready.n_validation, ready.classes) == (39, 6, 3)
 
 
+def test_each_tenth_of_a_split_is_told_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("scaling.data.prepare.pictures.AT_A_TIME", 2)
+    keys = [f"data.{key}={value}" for key, value in pets(tmp_path).items()]
+    with pytest.raises(SystemExit, match="0"):
+        data_command(["prepare", "imagenet1k", *keys])
+    told = [line.split()[:2] for line in capsys.readouterr().err.splitlines()]
+    trained = [int(done) for split, done in told if split == "train:"]
+    assert trained == [4, 8, 12, 16, 20, 24, 28, 32, 36, 39]
+    assert told[-1] == ["validation:", "12"]
+
+
 def prepare_until(settings: dict[str, Any], count: int) -> None:
     """Prepare with notes at every block of five pictures, in a process that is killed at its `count`-th block."""
     from scaling.data.prepare import arrays, pictures
@@ -335,7 +347,8 @@ class TestKilled:
         assert not read_set("imagenet1k", settings).source().ready
         told: list[tuple[str, int, int]] = []
         prepare("imagenet1k", settings, watch=lambda *news: told.append(news))
-        assert sum(split == "train" for split, *_ in told) == (0 if count >= 8 else 1)
+        assert told[0] == ("train", min(5 * count, 39), 39)
+        assert sum(split == "train" for split, *_ in told) == (1 if count >= 8 else 2)
         folders = [tmp_path / name / "prepared-8px-3ch" for name in ("straight", "killed")]
         assert contents(folders[0]) == contents(folders[1])
         assert [path.name for path in (tmp_path / "killed").glob(".*")] == []

@@ -248,6 +248,8 @@ def _write_split(
         arrays.append(np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape))
         np.save(partial.folder / f"{name}-labels.npy", pictures.labels[rows])
     noted = monotonic()
+    if done:  # by a process before
+        watch(done, total)
     for start, images in pixels(pictures, size=size, channels=channels, start=done) if done < total else ():
         done = start + len(images)
         if done > total:
