@@ -17,12 +17,13 @@ FILES = {
     for path in sorted((ROOT / top).rglob("*.py"))
     if not path.is_relative_to(ROOT / "scaling" / "internals")
 }
+NAMED_TUPLES = ("_replace", "_asdict", "_fields")  # public names of theirs, whatever stands in front
 STANDARD = ("os._exit", "atexit._run_exitfuncs")  # of Python itself: how a fork ends
 IN_TEXT = re.compile(r"\b(?!scaling|analysis)\w+(\.\w+)*\._[a-z]\w*")
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name not in NAMED_TUPLES
 
 
 def imported(node: ast.AST) -> list[str]:
