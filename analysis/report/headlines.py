@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
+from analysis.estimates.tuning.tries import tuned_rates
 from analysis.fitting.result import Fit
-from analysis.numbers import exponent, interval, number
+from analysis.numbers import exponent, interval, number, percent
 from analysis.report.fit_groups import JOINT
 from analysis.report.law_results import GroupResults, LawResult
 
@@ -52,6 +55,18 @@ def answer(lines: Sequence[Headline]) -> str:
         said.append(f"{line.what} <b>{line.value}{doubt}</b>{verdict}")
     text = ", and the ".join(said)
     return f"The {text}." if text else ""
+
+
+def tuned_headlines(table: pd.DataFrame) -> list[Headline]:
+    """Return how the best learning rate moves with size and length, where a table is of tries of it; else nothing."""
+    rates = tuned_rates(table)
+    law = rates[0].laws[0] if rates else None
+    if rates is None or law is None:
+        return []
+    value = ", ".join(f"{name}<sup>{exponent(slope)}</sup>" for name, slope in law.exponents.items())
+    ends = ", ".join(interval(law.intervals.get(name), exponent) for name in law.exponents)
+    cost = f"; a factor of two costs {percent(rates[0].cost[0])}" if rates[0].cost else ""
+    return [Headline("best learning rate moves as", value, ends, "", f"{law.n} optima{cost}")]
 
 
 def _of_frontiers(group: GroupResults, name: str) -> Iterator[Headline]:

@@ -18,7 +18,7 @@ from analysis.fitting.result import plain
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 from analysis.report.charts.curves import curves_of
 from analysis.report.drawing import Picture
-from analysis.report.headlines import answer, headlines
+from analysis.report.headlines import answer, headlines, tuned_headlines
 from analysis.report.law_results import GroupResults, LawResult
 from analysis.report.sections import Sections, anchor
 from analysis.report.summary import conventions, summarise, versions
@@ -78,7 +78,7 @@ def render(page: Contents) -> str:
         report=f"scaling report {source} {page.again}".rstrip(),
         summary=summary,
         sections=sections,
-        headlines=(found := headlines(sections.groups)),
+        headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
         answer=answer(found),
         ran=page.ran,
         conventions=conventions(responses, stages=of_stages),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.tuning.optima import Tuned, tuned
+from analysis.estimates.tuning.optima import Tuned
 from analysis.estimates.tuning.plane import VARIES
-from analysis.estimates.tuning.tries import are_tries, tries
+from analysis.estimates.tuning.tries import tuned_rates
 from analysis.figures.activations import activation_numbers, draw_activations, read_activations
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
@@ -192,12 +192,9 @@ def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
 
 def figures_of_tries(table: pd.DataFrame) -> Iterator[Drawing]:
     """Yield the figures of the learning rate where a table is of tries of it."""
-    if not are_tries(table):
-        return
-    names, rows = tries(table, ["lr"])
-    found, _ = attempt(partial(tuned, rows, keys=names))
-    if found is not None:
-        yield from tuned_figures(found, rows)
+    rates = tuned_rates(table)
+    if rates is not None:
+        yield from tuned_figures(*rates)
 
 
 def figures_of_activations(source: Path) -> Iterator[Drawing]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.errors import UserError
-from analysis.estimates.tuning.optima import size_and_length
+from analysis.errors import UserError, attempt
+from analysis.estimates.tuning.optima import Tuned, size_and_length, tuned
 from analysis.table.select import RECIPE, select_rows
 from analysis.wording import listed
 
@@ -45,6 +45,15 @@ def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:
         return False
     values = rows.groupby(size_and_length(rows))[key].transform("nunique")
     return bool((values >= ENOUGH).mean() > 0.5)
+
+
+def tuned_rates(table: pd.DataFrame) -> tuple[Tuned, pd.DataFrame] | None:
+    """Return the optima of the learning rate and the rows they come from, None where a table is not of tries of it."""
+    if not are_tries(table):
+        return None
+    names, rows = tries(table, ["lr"])
+    found, _ = attempt(lambda: tuned(rows, keys=names))
+    return None if found is None else (found, rows)
 
 
 def _from_overrides(table: pd.DataFrame, key: str) -> pd.Series:

@@ -15,6 +15,7 @@ from analysis.estimates.tuning.mistuning import mistuning
 from analysis.estimates.tuning.optima import tuned
 from analysis.estimates.tuning.plane import power_plane
 from analysis.estimates.tuning.tries import are_tries, tries
+from analysis.report.headlines import tuned_headlines
 
 HEIGHT, B, C = 0.01, -0.3, -0.1  # lr* = HEIGHT (N / 10^4)^B (D / 4 10^5)^C
 CURVATURE = 0.02
@@ -148,6 +149,15 @@ def test_what_wrong_rates_do_to_exponents_is_found_and_undone():
 def test_without_a_law_of_the_key_nothing_is_said_of_its_cost():
     with pytest.raises(Refusal, match="tune it at more"):
         mistuning(sweep(best_lr), tuned(table(offset=3.0), resamples=0))
+
+
+def test_a_report_of_tries_answers_how_the_rate_moves():
+    rows = table(lengths=1).assign(run_id="x")
+    [line] = tuned_headlines(rows)
+    assert line.what == "best learning rate moves as"
+    assert line.value.startswith("N<sup>−0.")
+    assert line.interval
+    assert tuned_headlines(rows.assign(lr=0.1)) == []
 
 
 @pytest.mark.slow
