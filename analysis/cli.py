@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from analysis.commands.allocate import allocate
 from analysis.commands.choose import choose
 from analysis.commands.compare import compare
 from analysis.commands.ledger import ledger
 from analysis.commands.tuned import tuned
-from analysis.errors import Refusal, UserError
+from analysis.errors import UserError
 from analysis.options import (
     OBJECTIVE,
     LawOption,
@@ -25,7 +26,6 @@ from analysis.options import (
     fit_options,
     interval_options,
     json_option,
-    parse_compute,
     parse_setting,
     table_options,
     words,
@@ -110,28 +110,6 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
     of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
     found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
-
-
-@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling allocate results/quickstart --at 1e12")
-@table_options
-@Y
-@click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
-@interval_options
-@json_option
-def allocate(chosen: TableChoice, y: str, at: Sequence[str], json_path: str | None, **how: Any) -> None:
-    """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
-    from analysis.estimates.allocate import allocate as compare
-    from analysis.table.select import select_rows
-    from analysis.terminal import show_allocation
-
-    table = chosen.table()
-    selection = {**chosen.selection, "rows": "final"}
-    rows, left_out = select_rows(table, y=y, **selection)
-    milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
-    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, **how)
-    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_allocation(found))
-    if found.refusal:
-        raise Refusal(found.refusal)
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling forecast results/quickstart --at C=1e12")

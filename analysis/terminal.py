@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from analysis.estimates.powerline import PowerLine
     from analysis.estimates.tuning.mistuning import Mistuning
     from analysis.estimates.tuning.optima import Tuned
+    from analysis.estimates.use.lifetime import Lifetime
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 
@@ -210,7 +211,26 @@ def show_allocation(found: ApproachComparison) -> None:
     if found.bias:
         bias = shift(found.bias.N_exponent)
         out.print(f"bias of the parabola, if the fitted law is the truth: {bias} in the exponent of N*")
-    notes(out, (text for a in found.approaches if a.status == "ok" for text in a.warnings))
+    for one in found.lifetimes:
+        _show_lifetime(out, one, found.y)
+    said = (text for a in found.approaches if a.status == "ok" for text in a.warnings)
+    notes(out, (*said, *(text for one in found.lifetimes for text in one.warnings)))
+
+
+def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
+    """Print the training-optimal model and the one that is cheapest over training and use."""
+    named = ("training-optimal", found.trained, None, None), (
+        "cheapest", found.best, found.N_interval, found.D_interval)  # fmt: skip
+    rows = [
+        (name, count(m.N), interval(N, count), count(m.D), interval(D, count), flops(m.training), flops(m.total))
+        for name, m, N, D in named
+    ]
+    target = f"{y} {measured(found.value)}" + (f", as C = {flops(found.at)} buys" if found.at else "")
+    out.print(f"\n[bold]{count(found.inference)} examples of use[/] at {escape(target)} ({escape(found.law)})")
+    heads = ("model", "N", "interval", "D", "interval", "training", "with use")
+    out.print(table(heads, rows, right=[1, 3, 5, 6]))
+    ends = interval(found.saved_interval, percent)
+    out.print(f"saved: {percent(found.saved)} {ends} of the FLOPs of training and use")
 
 
 def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None = None) -> None:

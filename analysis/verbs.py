@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.errors import UserError
-from analysis.estimates.allocate import ApproachComparison, shape_of
+from analysis.estimates.allocate import ApproachComparison, Use, shape_of
 from analysis.estimates.allocate import allocate as allocate_rows
 from analysis.estimates.backtest import Backtest, backtest
 from analysis.estimates.forecast import Forecast, forecast
@@ -25,7 +25,7 @@ from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
-from analysis.laws import own_law
+from analysis.laws import Law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.select import select_rows
 
@@ -114,6 +114,9 @@ def allocate(
     *,
     at: float | Sequence[float] = (),
     y: str = "loss",
+    inference: float | None = None,
+    reach: float | None = None,
+    law: str | Law = "chinchilla",
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -121,14 +124,17 @@ def allocate(
 ) -> ApproachComparison:
     """Say how to split compute between N and D: three approaches side by side, and whether they agree.
 
-    at: target C in FLOPs. An approach that cannot say is refused with its reason.
+    at: target C in FLOPs. An approach that cannot say is refused with its reason. inference: examples of use, for
+    which `lifetimes` are the models that are cheapest over training and use, by the law, each of the response that a
+    C buys, or of one to reach.
     """
     targets = tuple(at) if isinstance(at, Sequence) else (at,)
     frame = load_table(table)
     rows = _rows(frame, y, {**selection, "rows": "final"})
     milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
     how = {"resamples": resamples, "level": level, "seed": seed}
-    return allocate_rows(rows, y=y, at=targets, milestones=milestones, **how)  # type: ignore[arg-type]
+    use = None if inference is None else Use(inference, reach, law)
+    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, **how)  # type: ignore[arg-type]
 
 
 def report(

@@ -14,11 +14,13 @@ from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
+from analysis.estimates.use.lifetime import Lifetime, lifetimes
 from analysis.estimates.valley import Shape
 from analysis.numbers import exponent, interval
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
+    from analysis.laws import Law
 
 Interval = tuple[float, float]
 
@@ -76,10 +78,20 @@ NOTHING = Found()
 
 
 @dataclass(frozen=True)
+class Use:
+    """What a model is for: examples (tokens) of inference; a response to reach beside what C buys; the law."""
+
+    inference: float
+    reach: float | None = None
+    law: str | Law = "chinchilla"
+
+
+@dataclass(frozen=True)
 class ApproachComparison:
     """The approaches side by side, the verdict on their exponents, and the bias of approach 2.
 
-    agree: None where fewer than two approaches have an exponent with an interval.
+    agree: None where fewer than two approaches have an exponent with an interval. lifetimes: the models that are
+    cheapest over training and use, where examples of use were named; lifetimes_reason: why there are none.
     """
 
     y: str
@@ -89,16 +101,21 @@ class ApproachComparison:
     bias: Bias | None
     bias_reason: str
     level: float
+    lifetimes: tuple[Lifetime, ...] = ()
+    lifetimes_reason: str = ""
 
     @property
     def refusal(self) -> str:
-        """Return the sentence for the case that every approach is refused; empty where one is not."""
+        """Return the sentence for the case that every approach is refused, or use; empty where neither is."""
+        if self.lifetimes_reason:
+            return f"no cheapest model over training and use: {self.lifetimes_reason}"
         if any(approach.status == "ok" for approach in self.approaches):
             return ""
         return "no approach can say how to split compute between N and D; each gives its reason"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
+        used = {"lifetimes": [asdict(one) for one in self.lifetimes]} if self.lifetimes else {}
         return {
             "y": self.y,
             "level": self.level,
@@ -107,7 +124,7 @@ class ApproachComparison:
             "verdict": self.verdict,
             "bias_of_isoflop": asdict(self.bias) if self.bias else None,
             "bias_reason": self.bias_reason,
-        }
+        } | used
 
 
 def allocate(
@@ -117,6 +134,7 @@ def allocate(
     at: Sequence[float] = (),
     milestones: pd.DataFrame | None = None,
     found: Found = NOTHING,
+    use: Use | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -125,6 +143,7 @@ def allocate(
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
     the envelope and the law, where there are any. found: what was found in these rows already, with the same options.
+    use: also find the models that are cheapest over training and use, for the response that each C buys.
     An approach that cannot say is refused with its reason; the others stand.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
@@ -147,7 +166,21 @@ def allocate(
     )
     agree, verdict = _verdict(approaches)
     bias, bias_reason = _bias(rows, y, law, why)
-    return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level)
+    lived, no_use = ((), "") if use is None else _lifetimes(use, every, law, why, at, how)
+    return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level, lived, no_use)
+
+
+def _lifetimes(
+    use: Use, rows: pd.DataFrame, law: Fit | None, why: str, at: Sequence[float], how: dict[str, Any]
+) -> tuple[tuple[Lifetime, ...], str]:
+    """Find the cheapest models by the law that is asked for, with the one that is fitted already where it is that."""
+    if use.law != "chinchilla":
+        law, why = attempt(lambda: fit_selected(rows, use.law, **how))
+    if law is None:
+        return (), why
+    fitted = law
+    found, reason = attempt(lambda: lifetimes(fitted, inference=use.inference, at=at, reach=use.reach))
+    return found or (), reason
 
 
 def shape_of(law: Fit) -> Shape:

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.fitting.result import Fit
+    from analysis.laws import Law
 
 
-def fit_selected(rows: pd.DataFrame, law: str, *, y: str, x: str | None = None, **resampling: Any) -> Fit:
+def fit_selected(rows: pd.DataFrame, law: str | Law, *, y: str, x: str | None = None, **resampling: Any) -> Fit:
     """Fit a law to all of these rows. resampling: resamples, level and seed, as for fit."""
     from analysis.fitting.fit import fit
 

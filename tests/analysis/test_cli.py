@@ -84,6 +84,9 @@ def test_isoflop_and_allocation_find_the_world(capsys, folder):
     split = run_json(capsys, "allocate", folder, "--resamples", 100, "--at", "C=1e12,1e13")
     assert [t["C"] for t in split["approaches"][-1]["targets"]] == [1e12, 1e13]
     assert split["agree"] is True
+    assert "lifetimes" not in split
+    (used,) = run_json(capsys, "allocate", folder, "--resamples", 0, "--inference", "1e9", "--reach", 0.9)["lifetimes"]
+    assert used["best"]["total"] < used["trained"]["total"]
 
 
 def test_frontier_carries_its_law(capsys, folder):
@@ -199,6 +202,8 @@ def test_figures_are_saved_where_asked(capsys, tmp_path):
         (["frontier", "{folder}", "--rule", "best"], 2, "envelope"),
         (["allocate", "{folder}", "--at", "many"], 2, "C=1e18"),
         (["allocate", "{folder}", "--at", "-5"], 2, "POSITIVE"),
+        (["allocate", "{folder}", "--reach", "0.9"], 2, "--inference"),
+        (["allocate", "{folder}", "--inference", "1e9", "--resamples", "0"], 2, "--at C or --reach"),
         (["forecast", "{folder}"], 2, "--at"),
         (["forecast", "{folder}", "--at", "N=1e6"], 2, "forecasts at N, D"),
         (["forecast", "{folder}", "--at", "C=0"], 2, "POSITIVE"),

@@ -1,0 +1,65 @@
+"""`scaling allocate`: how to split compute between N and D, and what is cheapest over training and use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from analysis.errors import Refusal, UserError
+from analysis.options import (
+    LawOption,
+    TableChoice,
+    Y,
+    answer,
+    interval_options,
+    json_option,
+    parse_compute,
+    table_options,
+)
+
+EXAMPLES = """\b
+Examples:
+  scaling allocate results/quickstart --at 1e12
+  scaling allocate results/quickstart --at 1e12 --inference 1e9
+"""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@table_options
+@Y
+@click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
+@click.option("--inference", type=float, metavar="D_INF", help="Examples (tokens) that the model will be used on: also "
+              "find the N and D that are cheapest over training and use.")  # fmt: skip
+@click.option("--reach", type=float, metavar="VALUE", help="With --inference: a response to reach; --at: what C buys.")
+@click.option("--law", cls=LawOption, metavar="LAW", help="With --inference: the law in N and D (chinchilla): {laws}.")
+@interval_options
+@json_option
+def allocate(
+    chosen: TableChoice,
+    y: str,
+    at: Sequence[str],
+    inference: float | None,
+    reach: float | None,
+    law: str | None,
+    json_path: str | None,
+    **how: Any,
+) -> None:
+    """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
+    from analysis.estimates.allocate import Use
+    from analysis.estimates.allocate import allocate as compare
+    from analysis.table.select import select_rows
+    from analysis.terminal import show_allocation
+
+    if inference is None and (reach is not None or law is not None):
+        raise UserError(f"found --{'law' if reach is None else 'reach'} alone; wanted --inference D_INF with it")
+    use = None if inference is None else Use(inference, reach, law or "chinchilla")
+    table = chosen.table()
+    selection = {**chosen.selection, "rows": "final"}
+    rows, left_out = select_rows(table, y=y, **selection)
+    milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
+    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, **how)
+    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_allocation(found))
+    if found.refusal:
+        raise Refusal(found.refusal)

@@ -1,0 +1,83 @@
+"""The N and D that reach a response at the least cost of training and use together, by search on any law in N and D."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from analysis.fitting.allocation import log_loss, optimal_n
+from analysis.laws import Law
+from analysis.laws.base import Array, Units
+
+SMALLEST = 16.0
+"""Distance in log N below the training-optimal N down to which a cheaper model is looked for."""
+LONGEST = 25.0
+"""Distance in log D above the training-optimal D up to which a smaller model is trained."""
+GRID, ZOOMED, ZOOMS = 65, 17, 5
+HALVINGS = 40
+PRODUCTS = 49
+"""Values of N D at which the training-optimal response is looked at, before one is closed in on."""
+
+
+def trained_to(law: Law, units: Units, theta: Array, target: Array, around: tuple[float, float]) -> tuple[Array, Array]:
+    """Return log N and log D (R,) of the least training that reaches log responses (R,); nan where none near does.
+
+    theta: inner vectors (p, R). around: the ends of log(N D) in which it is looked for.
+    """
+
+    def reached(log_product: Array) -> Array:
+        log_N = np.log(optimal_n(law, units, theta, np.exp(log_product)))
+        return log_loss(law, units, theta, log_N[:, None], (log_product - log_N)[:, None])[:, 0] <= target
+
+    grid = np.linspace(*around, PRODUCTS)
+    found = np.stack([reached(np.full(len(target), one)) for one in grid])
+    first = np.argmax(found, axis=0)
+    high = np.where(first > 0, grid[first], np.nan)
+    low = high - (grid[1] - grid[0])
+    low, high = _closed_in(reached, low, high)
+    log_N = np.log(optimal_n(law, units, theta, np.exp(high)))
+    return log_N, high - log_N
+
+
+def cheapest(
+    law: Law, units: Units, theta: Array, target: Array, trained: tuple[Array, Array], use: float
+) -> tuple[Array, Array]:
+    """Return log N and log D (R,) that minimise N (D + use) where the law reaches log responses (R,).
+
+    theta: inner vectors (p, R). trained: log N and log D of the least training; a cost that grows with N only moves
+    the optimum to smaller N (Sardana et al. 2024, arXiv 2401.00448, equation 3). nan where there is none.
+    """
+    most, least = (values[:, None] for values in trained)
+    rows = np.arange(len(target))
+
+    def longer(log_N: Array) -> Array:
+        def reached(log_D: Array) -> Array:
+            return log_loss(law, units, theta, log_N, log_D) <= target[:, None]
+
+        low, high = (np.broadcast_to(least + by, log_N.shape) for by in (-1.0, LONGEST))
+        return np.where(reached(high), _closed_in(reached, low, high)[1], np.inf)
+
+    with np.errstate(divide="ignore"):
+        log_use = np.log(use)
+    width, steps = SMALLEST, np.linspace(-1.0, 0.0, GRID)
+    centre, inside = most, np.isfinite(most[:, 0])
+    for zoom in range(ZOOMS + 1):
+        grid = np.minimum(centre + width * steps, most)
+        log_D = longer(grid)
+        cost = np.where(np.isfinite(log_D), grid + np.logaddexp(log_D, log_use), np.inf)
+        best = np.argmin(cost, axis=1)
+        if zoom == 0:
+            inside &= (best > 0) & np.isfinite(cost[rows, best])
+        centre, width = grid[rows, best][:, None], width * (steps[1] - steps[0])
+        steps = np.linspace(-1.0, 1.0, ZOOMED)
+    return np.where(inside, centre[:, 0], np.nan), np.where(inside, log_D[rows, best], np.nan)
+
+
+def _closed_in(reached: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array, Array]:
+    """Halve the ranges from low, which does not reach, to high, which does."""
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        there = reached(middle)
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    return low, high

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.allocate import Use, allocate
+from analysis.estimates.use.cheapest import cheapest, trained_to
+from analysis.estimates.use.lifetime import lifetimes
+from analysis.fitting.fit import fit
+from analysis.laws import LAWS
+from analysis.laws.base import Units
+from tests.analysis import worlds
+from tests.analysis.worlds import World
+
+
+@pytest.fixture(scope="module")
+def table():
+    return worlds.isoflop(World(), seeds=1)
+
+
+@pytest.fixture(scope="module")
+def law(table):
+    return fit(table, "chinchilla", resamples=40)
+
+
+def test_the_published_example():
+    """13 billion parameters and 2 trillion tokens of use: 7 billion are cheaper by 1.7e22 FLOPs, 17 %."""
+    E, A, B, alpha, beta = 1.69, 406.4, 410.7, 0.336, 0.283
+    chinchilla, units = LAWS["chinchilla"], Units({"N": np.log(1e9), "D": np.log(1e11)}, np.log(2.5))
+    values = dict(zip("EAB", ([E], [A], [B]), strict=True)) | {"alpha": [alpha], "beta": [beta]}
+    theta = chinchilla.scale({name: np.array(value) for name, value in values.items()}, units)
+    N = 13e9
+    D = (beta * B / (alpha * A) * N**alpha) ** (1 / beta)
+    target = np.log([E + A * N**-alpha + B * D**-beta])
+    trained = trained_to(chinchilla, units, theta, target, (np.log(1e18), np.log(1e25)))
+    assert np.exp(np.ravel(trained)) == pytest.approx([N, D], rel=1e-6)
+    (best_N,), (best_D,) = np.exp(cheapest(chinchilla, units, theta, target, trained, 2e12 / 3))
+    costs = [6 * n * d + 2 * n * 2e12 for n, d in ((N, D), (best_N, best_D))]
+    assert best_N == pytest.approx(7e9, rel=0.01)
+    assert costs[0] - costs[1] == pytest.approx(1.7e22, rel=0.01)
+    assert 1 - costs[1] / costs[0] == pytest.approx(0.17, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "kaplan"])
+def test_the_optimum_is_the_best_of_a_fine_grid(table, name):
+    found = fit(table, name, resamples=0)
+    (one,) = lifetimes(found, inference=1e8, at=[1e11])
+    N, D = np.meshgrid(np.geomspace(one.trained.N / 50, 2 * one.trained.N, 600), np.geomspace(1e5, 1e9, 1500))
+    loss = found.predict({"N": N.ravel(), "D": D.ravel()}).reshape(N.shape)
+    cost = np.where(loss <= one.value, 6 * N * D + 2 * N * 1e8, np.inf)
+    assert one.best.total == pytest.approx(cost.min(), rel=0.01)
+    assert one.best.total <= cost.min()
+    assert pytest.approx(N.ravel()[cost.argmin()], rel=0.1) == one.best.N
+    assert found.predict({"N": one.best.N, "D": one.best.D})[0] == pytest.approx(one.value, rel=1e-6)
+    assert one.saved == pytest.approx(1 - one.best.total / one.trained.total)
+    assert one.best.N < one.trained.N
+
+
+def test_without_use_it_is_the_training_optimal_split(law):
+    by_C, by_loss = lifetimes(law, inference=0, at=[1e11], reach=float(law.allocate(1e11).loss))
+    best = law.allocate(1e11)
+    for one in (by_C, by_loss):
+        assert pytest.approx((best.N, best.D), rel=1e-3) == (one.best.N, one.best.D)
+        assert one.trained.training == pytest.approx(1e11, rel=1e-6)
+        assert one.saved == pytest.approx(0, abs=1e-6)
+    assert by_C.N_interval == pytest.approx(best.N_interval, rel=1e-3)
+
+
+def test_intervals_hold_the_world_and_more_use_wants_a_smaller_model(law):
+    sizes = []
+    for use in (1e6, 1e7, 1e8):
+        (one,) = lifetimes(law, inference=use, at=[1e10])
+        assert one.N_interval[0] < one.best.N < one.N_interval[1]
+        assert one.saved_interval[0] < one.saved < one.saved_interval[1]
+        sizes.append(one.best.N)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_far_from_the_runs_it_says_so_or_refuses(law):
+    (far,) = lifetimes(law, inference=1e12, at=[1e11])
+    assert any("D/N" in text for text in far.warnings)
+    with pytest.raises(Refusal, match="no cheapest model"):
+        lifetimes(law, inference=1e8, reach=World().E / 2)
+    with pytest.raises(UserError, match="no target"):
+        lifetimes(law, inference=1e8)
+    with pytest.raises(UserError, match="zero or more"):
+        lifetimes(law, inference=-1.0, at=[1e10])
+
+
+def test_a_target_that_only_some_refits_reach_is_said(law):
+    (near,) = lifetimes(law, inference=1e8, reach=float(law.allocate(5e18).loss))
+    assert 0 < near.never < 1
+    assert near.N_interval is None
+    assert any("of the refits" in text for text in near.warnings)
+
+
+def test_allocate_carries_it_and_says_why_it_cannot(table):
+    found = allocate(table, at=[1e11], use=Use(1e8), resamples=0).to_dict()
+    assert json.loads(json.dumps(found))["lifetimes"][0]["at"] == 1e11
+    refused = allocate(table, at=[1e11], use=Use(1e8, law="power"), resamples=0)
+    assert "a law in N and D" in refused.refusal
+    assert "lifetimes" not in refused.to_dict()
