@@ -219,15 +219,15 @@ def show_allocation(found: ApproachComparison) -> None:
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
     """Print the training-optimal model and the one that is cheapest over training and use."""
-    named = ("training-optimal", found.trained, None, None), (
-        "cheapest", found.best, found.N_interval, found.D_interval)  # fmt: skip
+    named = ("train", found.trained, None, None), (
+        "train and use", found.best, found.N_interval, found.D_interval)  # fmt: skip
     rows = [
         (name, count(m.N), interval(N, count), count(m.D), interval(D, count), flops(m.training), flops(m.total))
         for name, m, N, D in named
     ]
     target = f"{y} {measured(found.value)}" + (f", as C = {flops(found.at)} buys" if found.at else "")
     out.print(f"\n[bold]{count(found.inference)} examples of use[/] at {escape(target)} ({escape(found.law)})")
-    heads = ("model", "N", "interval", "D", "interval", "training", "with use")
+    heads = ("cheapest to", "N", "interval", "D", "interval", "training", "with use")
     out.print(table(heads, rows, right=[1, 3, 5, 6]))
     ends = interval(found.saved_interval, percent)
     out.print(f"saved: {percent(found.saved)} {ends} of the FLOPs of training and use")

@@ -32,7 +32,9 @@ Examples:
 @click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
 @click.option("--inference", type=float, metavar="D_INF", help="Examples (tokens) that the model will be used on: also "
               "find the N and D that are cheapest over training and use.")  # fmt: skip
-@click.option("--reach", type=float, metavar="VALUE", help="With --inference: a response to reach; --at: what C buys.")
+@click.option(
+    "--reach", type=float, metavar="VALUE", help="With --inference: a response to reach, instead of what --at buys."
+)
 @click.option("--law", cls=LawOption, metavar="LAW", help="With --inference: the law in N and D (chinchilla): {laws}.")
 @interval_options
 @json_option

@@ -14,7 +14,7 @@ from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
-from analysis.estimates.use.lifetime import Lifetime, lifetimes
+from analysis.estimates.use.lifetime import Lifetime, check_use, lifetimes
 from analysis.estimates.valley import Shape
 from analysis.numbers import exponent, interval
 
@@ -149,6 +149,8 @@ def allocate(
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
         raise UserError(f"found the target C {bad[0]}; wanted a positive number of FLOPs")
+    if use is not None:
+        check_use(use.inference, at, use.reach)
     how: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
     largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
     every = rows if milestones is None else milestones

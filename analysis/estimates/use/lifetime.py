@@ -67,18 +67,23 @@ def lifetimes(
     inference: examples (tokens) of use. at: C in FLOPs; each refit takes the response that C buys by itself.
     Raises `Refusal` for a law without N and D, a refused fit, or a response that is never reached.
     """
-    if not (np.isfinite(inference) and inference >= 0):
-        raise UserError(f"found {inference:g} examples of use; wanted a number, zero or more")
-    if not at and reach is None:
-        raise UserError("found examples of use and no target; wanted --at C or --reach VALUE as well")
-    if reach is not None and not (np.isfinite(reach) and reach > 0):
-        raise UserError(f"found the response {reach:g} to reach; wanted a positive number")
+    check_use(inference, at, reach)
     if law.allocation is None:
         raise Refusal(f"the law {law.law} does not say how to share C between N and D; take a law in N and D")
     if law.certificate.status == "refused":
         raise Refusal("; ".join(law.certificate.reasons))
     found = [_lifetime(law, inference, C, None) for C in at]
     return tuple(found if reach is None else [*found, _lifetime(law, inference, None, reach)])
+
+
+def check_use(inference: float, at: Sequence[float], reach: float | None) -> None:
+    """Refuse what is no use of a model, or has no target, by `UserError`."""
+    if not (np.isfinite(inference) and inference >= 0):
+        raise UserError(f"found {inference:g} examples of use; wanted a number, zero or more")
+    if not at and reach is None:
+        raise UserError("found examples of use and no target; wanted --at C or --reach VALUE as well")
+    if reach is not None and not (np.isfinite(reach) and reach > 0):
+        raise UserError(f"found the response {reach:g} to reach; wanted a positive number")
 
 
 def _lifetime(law: Fit, inference: float, C: float | None, value: float | None) -> Lifetime:
