@@ -20,6 +20,8 @@ from analysis.estimates.frontier import frontier as frontier_of_rows
 from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.isoflop import IsoFlop
 from analysis.estimates.isoflop import isoflop as isoflop_of_rows
+from analysis.estimates.multiplier import Comparison
+from analysis.estimates.multiplier import compare as compare_groups
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
@@ -27,17 +29,19 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import Law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
-from analysis.table.select import select_rows
+from analysis.table.select import select_rows, two_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from analysis.laws import Law
     from analysis.report.page import Report
 
 __all__ = [
     "ApproachComparison",
     "Backtest",
+    "Comparison",
     "Fit",
     "Forecast",
     "Frontier",
@@ -47,6 +51,7 @@ __all__ = [
     "allocate",
     "backtest",
     "columns",
+    "compare",
     "fit",
     "fit_frontier",
     "forecast",
@@ -137,6 +142,32 @@ def allocate(
     return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, **how)  # type: ignore[arg-type]
 
 
+def compare(
+    table: pd.DataFrame | str | Path,
+    other: pd.DataFrame | str | Path | None = None,
+    *,
+    by: str | None = None,
+    values: Sequence[str] = (),
+    law: str | Law = "chinchilla",
+    y: str = "loss",
+    **options: Any,
+) -> Comparison:
+    """Say how much more compute the first of two needs for the second's loss, along their fitted frontiers.
+
+    by: the column whose two values are compared (values: which two, the one to be beaten first); or other: a second
+    table, the second of the two. options: those of `fit`. Raises `Refusal` where computes or losses do not overlap.
+    """
+    if (by is None) == (other is None):
+        raise UserError("found no by or other, or both; wanted one of them: a column, or a second table; give one")
+    if other is not None:
+        groups = {_name(table, "first"): load_table(table), _name(other, "second"): load_table(other)}
+    else:
+        groups = two_of(load_table(table), str(by), values)
+        pool = options.get("pool", ())
+        options["pool"] = (*((pool,) if isinstance(pool, str) else pool), str(by))
+    return compare_groups(groups, law, y=y, **options)
+
+
 def report(
     source: str | Path,
     *,
@@ -160,19 +191,25 @@ def report(
     )
 
 
-def plot(found: Fit | Frontier | IsoFlop, ax: Axes | None = None) -> Axes:
-    """Draw what was found, on new axes unless some are given: a fit, a frontier or isoFLOP valleys."""
+def plot(found: Fit | Frontier | IsoFlop | Comparison, ax: Axes | None = None) -> Axes:
+    """Draw what was found, on new axes unless some are given: a fit, a frontier, isoFLOP valleys, a comparison."""
     from analysis.figures import fitted
 
     drawn: Mapping[type, Callable[[Any, Axes | None], Axes]] = {
         Fit: fitted.plot_fit,
         Frontier: fitted.plot_frontier,
         IsoFlop: fitted.plot_isoflop,
+        Comparison: fitted.plot_comparison,
     }
     for kind, draw in drawn.items():
         if isinstance(found, kind):
             return draw(found, ax)
     raise UserError(f"found a {type(found).__name__}; wanted a {', '.join(kind.__name__ for kind in drawn)} to draw")
+
+
+def _name(table: pd.DataFrame | str | Path, otherwise: str) -> str:
+    """Return what a table is called: its path, where it is one."""
+    return str(table).rstrip("/") if isinstance(table, str | Path) else otherwise
 
 
 def _rows(table: pd.DataFrame | str | Path, y: str, selection: Mapping[str, Any]) -> pd.DataFrame:

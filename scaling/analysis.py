@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.verbs import ApproachComparison as ApproachComparison
     from analysis.verbs import Backtest as Backtest
+    from analysis.verbs import Comparison as Comparison
     from analysis.verbs import Fit as Fit
     from analysis.verbs import Forecast as Forecast
     from analysis.verbs import Frontier as Frontier
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.verbs import allocate as allocate
     from analysis.verbs import backtest as backtest
     from analysis.verbs import columns as columns
+    from analysis.verbs import compare as compare
     from analysis.verbs import fit as fit
     from analysis.verbs import fit_frontier as fit_frontier
     from analysis.verbs import forecast as forecast
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApproachComparison",
     "Backtest",
+    "Comparison",
     "Fit",
     "Forecast",
     "Frontier",
@@ -46,6 +49,7 @@ __all__ = [
     "allocate",
     "backtest",
     "columns",
+    "compare",
     "fit",
     "fit_frontier",
     "forecast",

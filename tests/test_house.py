@@ -63,6 +63,7 @@ PUBLIC = {  # what documents tell users to import, and what configs and old reco
         *(
             "ApproachComparison",
             "Backtest",
+            "Comparison",
             "Fit",
             "Forecast",
             "Frontier",
@@ -72,6 +73,7 @@ PUBLIC = {  # what documents tell users to import, and what configs and old reco
             "allocate",
             "backtest",
             "columns",
+            "compare",
         ),
         *(
             "fit",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analysis.errors import UserError
-from analysis.options import TableChoice, answer, fit_options, interval_options, json_option, table_options
+from analysis.options import TableChoice, answer, fit_options, interval_options, json_option, table_options, words
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.estimates.multiplier import Comparison
 
 EXAMPLES = """\b
 Examples:
-  scaling compare results/mine --by family
+  scaling compare results/mine --by family --figures
   scaling compare results/plain --with results/better
 """
 
@@ -27,11 +26,18 @@ Examples:
 @click.option("--by", metavar="COLUMN", help="The column whose two values are compared, such as family or optim.")
 @click.option("--with", "other", metavar="TABLE", help="Compare with this table instead: the second of the two.")
 @click.option("--values", metavar="A,B", help="The two values of --by, the one to be beaten first.")
+@click.option("--figures", is_flag=True, help="Draw it: figures/comparison….png and .pdf in the results folder.")
 @fit_options
 @interval_options
 @json_option
 def compare(
-    chosen: TableChoice, by: str | None, other: str | None, values: str | None, json_path: str | None, **how: Any
+    chosen: TableChoice,
+    by: str | None,
+    other: str | None,
+    values: str | None,
+    figures: bool,
+    json_path: str | None,
+    **how: Any,
 ) -> None:
     """Say how much more compute the first of two needs for the second's loss, along their fitted frontiers.
 
@@ -41,36 +47,26 @@ def compare(
     from dataclasses import replace
 
     from analysis.estimates.multiplier import compare as find
+    from analysis.report.drawing import picture
+    from analysis.report.law_figures import comparison_figure
+    from analysis.table.select import two_of
 
     if (by is None) == (other is None):
         raise UserError("found no --by or --with, or both; wanted one of them: a column, or a second table; give one")
     if other is not None:
         groups = {chosen.source.rstrip("/"): chosen.table(), other.rstrip("/"): replace(chosen, source=other).table()}
     else:
-        groups = split(chosen.table(), str(by), values.split(",") if values else ())
+        groups = two_of(chosen.table(), str(by), words([values] if values else ()))
     selection = {**chosen.selection, "pool": (*chosen.selection["pool"], *([by] if by else []))}
     found = find(groups, **how, **selection)
-    answer(found.to_dict(), json_path, lambda: show_comparison(found))
+    folder, suffix = Path(chosen.source if Path(chosen.source).is_dir() else ".") / "figures", f"_{by}" if by else ""
+    drawn = [str(p) for p in picture(comparison_figure(found), folder, suffix=suffix).files] if figures else []
+    content = {**found.to_dict(), **({"figures": drawn} if figures else {})}
+    answer(content, json_path, lambda: show_comparison(found, drawn))
 
 
-def split(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return the rows of each of two values of a column; `UserError` where there are not two."""
-    from analysis.wording import listed
-
-    if by not in table.columns:
-        raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; change --by")
-    words = table[by].astype(str)
-    known = list(dict.fromkeys(words[table[by].notna()]))
-    wanted = list(values) or known
-    unknown = [value for value in wanted if value not in known]
-    if unknown or len(wanted) != 2:
-        said = f"found {', '.join(unknown or wanted) or 'no value'} in --values or {by}"
-        raise UserError(f"{said}; wanted two of {', '.join(known)}; choose them with --values A,B")
-    return {value: table[words == value].reset_index(drop=True) for value in wanted}
-
-
-def show_comparison(found: Comparison) -> None:
-    """Print the multiplier, its trend, the exponents and what it would take to tell more."""
+def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
+    """Print the multiplier, its trend, the exponents, what it would take to tell more, and where it was drawn."""
     from analysis.numbers import exponent, flops, interval, measured, number, percent, times
     from analysis.terminal import console, notes, table
 
@@ -79,8 +75,7 @@ def show_comparison(found: Comparison) -> None:
     out.print(
         table((f"C of {found.second}", found.y, f"{found.first} needs", f"{percent(found.level)} interval"), rows)
     )
-    mean = f"{times(found.multiplier)} {interval(found.interval, times)}"
-    out.print(f"{found.first} needs {mean} the compute of {found.second} for the same {found.y}: {found.verdict}")
+    out.print(found.sentence)
     out.print(f"trend: multiplier ~ C^{exponent(found.trend)} {interval(found.trend_interval, exponent)}")
     for one in found.exponents:
         said = "may be shared" if one.shared else "differs"
@@ -89,6 +84,8 @@ def show_comparison(found: Comparison) -> None:
         out.print(f"{one.name}: {values}, {said} (difference {ends}, p {number(one.p, 1)})")
     needs = ", ".join(f"{times(told)}: {number(factor, 2)}" for told, factor in found.runs_for.items())
     out.print(f"times the {sum(found.runs)} runs that would tell a multiplier of {needs}")
-    turn = f"from {flops(found.turns)} FLOPs on" if found.turns else "not within 10,000 times these computes"
-    out.print(f"beyond the runs the order may turn {turn}")
+    turn = f"may turn from {flops(found.turns)} FLOPs on" if found.turns else "stays up to 10,000 times these computes"
+    out.print(f"beyond the runs the order {turn}")
     notes(out, found.warnings)
+    for path in drawn:
+        out.print(path)

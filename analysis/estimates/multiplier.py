@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
 from analysis.laws.base import Array
 from analysis.laws.bound import constrained
-from analysis.numbers import flops
+from analysis.numbers import flops, interval, percent, times
 from analysis.wording import counted
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Comparison:
     runs: tuple[int, int]
     level: float
     warnings: tuple[str, ...]
+    fits: tuple[Fit, Fit] = field(repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -96,10 +97,19 @@ class Comparison:
             return f"{self.second} is better than {self.first}"
         return f"{self.first} is better than {self.second}" if high < 1 else "the runs do not tell which one is better"
 
+    @property
+    def sentence(self) -> str:
+        """Say how much less compute the better one needs, with the interval, and whether that is told from luck."""
+        better, worse, factor, ends = self.second, self.first, self.multiplier, self.interval
+        if factor < 1:
+            better, worse, factor, ends = worse, better, 1 / factor, (1 / ends[1], 1 / ends[0])
+        said = f"{better} needs {times(factor)} less compute {interval(ends, times)} than {worse}"
+        return f"{said} for the same {self.y} ({percent(self.level)} interval): {self.verdict}"
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        shared = {one.name: one.shared for one in self.exponents}
-        return {**plain(self), "verdict": self.verdict, "shared": shared}
+        """Return plain data, without the fits."""
+        own = {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name != "fits"}
+        return {**own, "verdict": self.verdict, "shared": {one.name: one.shared for one in self.exponents}}
 
     def to_json(self) -> str:
         """Return to_dict as JSON text."""
@@ -128,12 +138,17 @@ def compare(
             f"found {counted(len(groups), 'group')} ({', '.join(groups)}); wanted two to compare; choose two"
         )
     settings = settings_of(level=level, **options)
-    if not settings.how.resamples:
-        raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
     form = constrained(get_law(law), fix, tie)
-    fits = [fit_law(rows, form, y=y, x=x, settings=settings) for rows in groups.values()]
-    ranges = [_range(found, rows) for found, rows in zip(fits, groups.values(), strict=True)]
-    names = tuple(groups)
+    return compare_fits({name: fit_law(rows, form, y=y, x=x, settings=settings) for name, rows in groups.items()})
+
+
+def compare_fits(found: Mapping[str, Fit]) -> Comparison:
+    """Compare two fits of one law by name, as `compare` does, each with refits at the same level."""
+    names, (one, two) = tuple(found), found.values()
+    if one.engine.samples is None or two.engine.samples is None:
+        raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
+    fits = (one, two)
+    ranges = [(float(C.min()), float(C.max())) for C in map(computes, fits)]
     low, high = max(ends[0] for ends in ranges), min(ends[1] for ends in ranges)
     if not low < high:
         raise Refusal(
@@ -147,10 +162,10 @@ def compare(
         raise Refusal(
             f"{names[0]} reaches none of the losses of {names[1]} within its own range; wanted losses of both"
         )
-    return _comparison(fits, names, level, grid[inside], best[inside], samples[:, inside], ranges[0])
+    return _comparison(fits, names, grid[inside], best[inside], samples[:, inside], ranges[0])
 
 
-def log_multipliers(fits: list[Fit], grid: Array, first: Interval) -> tuple[Array, Array]:
+def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tuple[Array, Array]:
     """Return log of the multiplier at each log C of the second, (k,), and that of pairs of refits, (R, k).
 
     first: the range of C of the first, about which its frontier is inverted.
@@ -190,25 +205,21 @@ def _inverted(log_C: Array, log_y: Array, wanted: Array) -> Array:
     return np.where(wanted < falling[-1], np.inf, np.where(wanted > falling[0], -np.inf, found))
 
 
-def _range(found: Fit, rows: pd.DataFrame) -> Interval:
-    """Return the least and the largest C of the runs that a fit used."""
-    inputs = found.engine.points.inputs
-    if "x" in inputs:
-        if found.engine.points.columns["x"] != "C":
-            raise UserError(
-                f"found x={found.engine.points.columns['x']}; wanted C, which is what is compared; leave x out"
-            )
-        C = inputs["x"]
-    else:
-        C = inputs["N"] * inputs["D"] * found.engine.points.flops_per_nd
-    return float(C.min()), float(C.max())
+def computes(found: Fit) -> Array:
+    """Return C of each of the runs that a fit used; `UserError` where its one variable is another."""
+    points = found.engine.points
+    if "x" not in points.inputs:
+        return np.asarray(points.inputs["N"] * points.inputs["D"] * points.flops_per_nd)
+    if points.columns["x"] != "C":
+        raise UserError(f"found x={points.columns['x']}; wanted C, which is what is compared; leave x out")
+    return points.inputs["x"]
 
 
 def _comparison(
-    fits: list[Fit], names: tuple[str, ...], level: float, grid: Array, best: Array, samples: Array, first: Interval
+    fits: tuple[Fit, Fit], names: tuple[str, ...], grid: Array, best: Array, samples: Array, first: Interval
 ) -> Comparison:
     """Say what the multipliers at log C (k,) come to: the mean, the trend, the turn, the power."""
-    samples = np.clip(samples, -50.0, 50.0)
+    samples, level = np.clip(samples, -50.0, 50.0), fits[0].level
     mean, spread = best.mean(), samples.mean(axis=1)
     centred = grid - grid.mean()
     slopes = np.append(best[None], samples, axis=0) @ centred / (centred @ centred)
@@ -234,10 +245,11 @@ def _comparison(
         runs=(fits[0].n_runs, fits[1].n_runs),
         level=level,
         warnings=tuple(f"{name}: {text}" for name, found in zip(names, fits, strict=True) for text in found.warnings),
+        fits=fits,
     )
 
 
-def _exponents(fits: list[Fit], level: float) -> list[Exponent]:
+def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
     """Compare the laws' exponents, and that of the optimal N, by pairs of refits."""
     law = fits[0].engine.problem.law
     params = [found.params_of(found.engine.samples) for found in fits if found.engine.samples is not None]
@@ -256,7 +268,7 @@ def _exponents(fits: list[Fit], level: float) -> list[Exponent]:
     return found
 
 
-def _turn(fits: list[Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
+def _turn(fits: tuple[Fit, Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
     """Return the least C beyond the common range from which the multiplier's interval holds 1."""
     grid = np.linspace(last, last + np.log(FAR), 4 * GRID)
     _, samples = log_multipliers(fits, grid, first)

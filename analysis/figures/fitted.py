@@ -1,4 +1,4 @@
-"""One finding drawn for a notebook: a fit and its runs, its residuals, a frontier, isoFLOP valleys."""
+"""One finding drawn for a notebook: a fit and its runs, its residuals, a frontier, isoFLOP valleys, a comparison."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
+from analysis.figures.compared import comparison_numbers, draw_multiplier
 from analysis.figures.equation import curve_of_fit, curve_of_line, draw_curve, symbol_of
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.style import INK, LAW, colours, label, legend_above, log_axes, look, margins, value_bar
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from analysis.estimates.frontier import Frontier
     from analysis.estimates.isoflop import IsoFlop
+    from analysis.estimates.multiplier import Comparison
     from analysis.fitting.result import Fit
 
 
@@ -72,6 +74,14 @@ def plot_isoflop(found: IsoFlop, ax: Axes | None = None) -> Axes:
         ax.set_xlabel(label("N"))
         ax.set_ylabel(label(found.y))
         value_bar(ax, colour, label("C"))
+    return ax
+
+
+def plot_comparison(found: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw the compute multiplier of a comparison over compute."""
+    with look():
+        ax = ax or plt.subplots(layout="constrained")[1]
+        draw_multiplier(ax, comparison_numbers(found))
     return ax
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import attempt
+from analysis.estimates.multiplier import Comparison
 from analysis.estimates.tuning.optima import Tuned
 from analysis.estimates.tuning.plane import VARIES
 from analysis.estimates.tuning.tries import tuned_rates
 from analysis.figures.activations import activation_numbers, draw_activations, read_activations
+from analysis.figures.compared import comparison_numbers, draw_both, draw_multiplier
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
@@ -164,6 +166,18 @@ def _curve(group: GroupResults, y: str, along: Slice, *, beyond: float) -> Curve
     if result is None or result.fit is None:
         return None
     return curve_of_fit(result.fit, along.x, float(x.min()), float(x.max()) * beyond)
+
+
+def comparison_figure(found: Comparison) -> Drawing:
+    """Return the figure of a comparison: both frontiers, and the compute multiplier over compute."""
+    numbers = comparison_numbers(found)
+    caption = (
+        f"{found.sentence}. Left: all runs, and the least {found.y} at each compute by the law {found.law}; right: at "
+        f"equal {found.y}, how much more compute {found.first} needs than {found.second}. Bands: intervals; dashed: "
+        "beyond the runs."
+    )
+    draw = [partial(draw_both, numbers=numbers), partial(draw_multiplier, numbers=numbers)]
+    return Drawing("comparison", f"{found.first} and {found.second} at equal {found.y}", caption, draw)
 
 
 def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:

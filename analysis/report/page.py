@@ -79,6 +79,8 @@ def write_report(
         write_table(whole, folder / "table.parquet")
         groups, refused = sections.groups, sections.refused
         said = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
+        if sections.comparisons:
+            said["comparisons"] = [one.to_dict() for one in sections.comparisons]
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
         tuning = (*figures_of_tries(whole), *figures_of_activations(path))
         drawings = (*tuning, *learning_figures(table), *cost_figures(whole))

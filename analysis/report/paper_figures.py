@@ -15,10 +15,10 @@ from analysis.estimates.conventions import OURS, Convention, compare_exponents, 
 from analysis.estimates.frontier import MIN_POINTS, frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import AllocationNumbers, allocation_numbers, draw_allocation
-from analysis.figures.frontiers import draw_frontiers, frontier_numbers
 from analysis.figures.paper.ablation import ablation_numbers, draw_ablation
 from analysis.figures.paper.batches import batch_numbers, draw_batches
 from analysis.figures.paper.filters import draw_locality, draw_mosaic, locality_lines, mosaics
+from analysis.figures.paper.frontiers import draw_frontiers, frontier_numbers
 from analysis.figures.paper.locality import Filters, filters_of, locality_of_noise
 from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers

@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.estimates.multiplier import Comparison
 from analysis.report.case import Case, cases_of
+from analysis.report.compared import side_by_side
 from analysis.report.drawing import Drawing, Picture, picture
 from analysis.report.fit_groups import fit_groups
-from analysis.report.law_figures import group_figures
+from analysis.report.law_figures import comparison_figure, group_figures
 from analysis.report.law_results import GroupResults, Resampling
 from analysis.report.paper_figures import paper_figures, task_frontiers
 from analysis.report.tables.accuracy_table import efficiency_table, results_of
@@ -36,6 +38,7 @@ class Section:
     figures: tuple[Picture, ...]
     group_figures: tuple[tuple[Picture, ...], ...]
     tables: tuple[TextTable, ...]
+    comparison: Comparison | None
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -61,6 +64,11 @@ class Sections:
         """Return all that could not be analysed, in sentences."""
         named = ((f"{section.task}: " if section.task else "", section.refused) for section in self.tasks)
         return tuple(f"{task}{sentence}" for task, sentences in named for sentence in sentences)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Return the comparisons of two groups side by side."""
+        return tuple(section.comparison for section in self.tasks if section.comparison)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -94,10 +102,10 @@ def read_sections(
     """Analyse and draw task by task. figures: the folder to save figures in; None: they are not saved as files."""
     cases = cases_of(table, source, resampling)
     found = tuple(_section(case, figures, many=len(cases) > 1, say=say) for case in cases)
-    side_by_side = tuple(picture(drawing, figures) for drawing in task_frontiers(cases))
+    of_tasks = tuple(picture(drawing, figures) for drawing in task_frontiers(cases))
     efficiency = efficiency_table(source / "efficiency.csv") if source.is_dir() else None
     tables = [efficiency, results_of(cases), ledger_table(source, table)]
-    return Sections(found, side_by_side, tuple(one for one in tables if one is not None))
+    return Sections(found, of_tasks, tuple(one for one in tables if one is not None))
 
 
 def _section(case: Case, figures: Path | None, *, many: bool, say: Callable[[str], None]) -> Section:
@@ -116,7 +124,11 @@ def _section(case: Case, figures: Path | None, *, many: bool, say: Callable[[str
         for i, group in enumerate(groups, 1)
     ]
     own, tables = drawn(paper_figures(case)), _conventions(case, task, suffix)
-    return Section(task, tuple(groups), tuple(refused), own, tuple(of_groups), tables)
+    found, why = side_by_side(groups)
+    if found:
+        own = (*drawn([comparison_figure(found)]), *own)
+    refused += [why] if why else []
+    return Section(task, tuple(groups), tuple(refused), own, tuple(of_groups), tables, found)
 
 
 def _conventions(case: Case, task: str, suffix: str) -> tuple[TextTable, ...]:

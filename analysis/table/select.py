@@ -213,6 +213,20 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
         )
 
 
+def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return the rows of each of two values of a column; `UserError` where there are not two."""
+    if by not in table.columns:
+        raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; name another")
+    words = table[by].astype(str)
+    known = list(dict.fromkeys(words[table[by].notna()]))
+    wanted = list(values) or known
+    unknown = [value for value in wanted if value not in known]
+    if unknown or len(wanted) != 2:
+        said = f"found {', '.join(unknown or wanted) or 'no value'} as the values of {by} to compare"
+        raise UserError(f"{said}; wanted two of {', '.join(known)}; name two (--values A,B)")
+    return {value: table[words == value].reset_index(drop=True) for value in wanted}
+
+
 def is_usable(rows: pd.DataFrame, y: str) -> bool:
     """Tell whether a response was measured in all rows and is positive, so that it can stand on a log axis."""
     return y in rows.columns and bool(rows[y].notna().all()) and bool((rows[y] > 0).all())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import pickle
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import verbs
 from analysis.errors import Refusal, UserError
 from analysis.estimates.multiplier import compare
+from analysis.figures.compared import comparison_numbers
 from tests.analysis.worlds import World, pair
 
 QUICK = {"resamples": 100, "starts": 6}
@@ -25,6 +29,7 @@ def test_the_multiplier_that_was_put_in_comes_out():
     assert {one.name for one in found.exponents} == {"alpha", "beta", "N* exponent"}
     assert found.runs_for[1.05] > found.runs_for[1.5]
     assert found.turns is None or found.turns > found.C_range[1]
+    assert re.match(r"b needs 1\.\d+× less compute \[1\.\d+×, 1\.\d+×\] than a for the same loss", found.sentence)
     said = json.loads(found.to_json())
     assert said["multiplier"] == found.multiplier
     assert said["shared"]["alpha"] is True
@@ -36,6 +41,27 @@ def test_the_other_way_round_it_is_the_inverse():
     turned = compare({name: groups[name] for name in ("b", "a")}, **QUICK)
     assert turned.multiplier == pytest.approx(1 / found.multiplier, rel=0.01)
     assert "b is better than a" in turned.verdict
+    assert turned.sentence.startswith("b needs 1.")
+    for one in (found, turned):
+        numbers = comparison_numbers(one)
+        assert [side.name for side in numbers.sides] == [one.first, one.second]
+        assert len(numbers.sides[0].C) == len(groups["a"])
+        assert numbers.multiplier.y[0] == pytest.approx(one.points[0].multiplier)
+        assert numbers.multiplier.x[-1] >= 9 * one.C_range[1]
+        assert numbers.turns is None or numbers.turns < numbers.multiplier.x[-1]
+
+
+def test_a_column_and_a_second_table_say_the_same_in_python():
+    groups = pair(1.3, np.random.default_rng(2))
+    both = pd.concat([rows.assign(optim=name) for name, rows in groups.items()])
+    by = verbs.compare(both, by="optim", values=("b", "a"), **QUICK)
+    assert (by.first, by.second) == ("b", "a")
+    beside = verbs.compare(groups["b"], groups["a"], **QUICK)
+    assert (beside.first, beside.multiplier) == ("first", pytest.approx(by.multiplier))
+    assert pickle.loads(pickle.dumps(by)).to_dict() == by.to_dict()
+    assert "b over a" in verbs.plot(by).get_ylabel()
+    with pytest.raises(UserError, match="no by or other"):
+        verbs.compare(both)
 
 
 def test_two_of_a_kind_are_not_told_apart():
@@ -88,7 +114,17 @@ def test_on_the_command_line(scaling):
     beside = json.loads(scaling("compare", "a.csv", "--with", "b.csv", *quick))
     assert by["multiplier"] == pytest.approx(beside["multiplier"])
     assert (by["first"], by["second"]) == ("a", "b")
-    assert "for the same loss: b is better than a" in scaling("compare", "both.csv", "--by", "family", *quick[:2])
+    text = scaling("compare", "both.csv", "--by", "family", *quick[:2])
+    assert "for the same loss (95 % interval): b is better than a" in " ".join(text.split())
     assert "wanted two of a, b" in scaling("compare", "both.csv", "--by", "family", "--values", "a,c", code=2)
     assert "no column 'colour'" in scaling("compare", "both.csv", "--by", "colour", code=2)
     assert "--by or --with" in scaling("compare", "both.csv", code=2)
+
+
+@pytest.mark.slow
+def test_it_is_drawn(scaling):
+    rows = [rows.assign(family=name) for name, rows in pair(1.3, np.random.default_rng(9)).items()]
+    pd.concat(rows).to_csv(scaling.folder / "both.csv", index=False)
+    scaling("compare", "both.csv", "--by", "family", "--figures", "--resamples", "60")
+    drawn = {path.name for path in (scaling.folder / "figures").iterdir()}
+    assert drawn == {"comparison_family.png", "comparison_family.pdf"}

@@ -1,0 +1,117 @@
+"""Two frontiers side by side, and how much more compute the one needs for the other's loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.estimates.multiplier import FAR, Comparison, computes, frontier_of, log_multipliers
+from analysis.figures.equation import Curve, draw_curve
+from analysis.figures.style import GREY, HUES, INK, MARKERS, label, legend_above, legend_below, log_axes, margins
+from analysis.fitting.intervals import percentile
+from analysis.numbers import flops, interval, percent, times
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from analysis.fitting.result import Fit
+    from analysis.laws.base import Array
+
+AHEAD, BEYOND = 3.0, 10.0
+"""Times the largest C up to which a frontier, and the multiplier, are drawn (the latter past its turn at least)."""
+WIDEST = 1e3
+"""Beyond it, and below its inverse, a multiplier is known too badly to be drawn."""
+LONGEST = 40
+"""Characters of both names that stand beside the axis; longer ones are told by the legend of the frontiers."""
+ROOM = 1.3
+"""Times the interval where there are runs, up to which the limits follow it beyond them."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The runs of one of the two, its frontier by the law, and the computes that it was run at."""
+
+    name: str
+    C: Array
+    y: Array
+    frontier: Curve
+    known: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ComparisonNumbers:
+    """What is drawn: both sides, the multiplier over C, where runs know it, its mean, and where the order may turn."""
+
+    sides: tuple[Side, Side]
+    multiplier: Curve
+    known: tuple[float, float]
+    turns: float | None
+    y: str
+
+    @property
+    def axis(self) -> str:
+        """Return what the multiplier is."""
+        of = " over ".join(side.name for side in self.sides)
+        return f"compute multiplier at equal {self.y}" + (f"\n{of}" if len(of) <= LONGEST else "")
+
+
+def comparison_numbers(found: Comparison) -> ComparisonNumbers:
+    """Collect the figure's numbers from a comparison and its fits."""
+    one, two = found.fits
+    sides = (_side(found.first, one), _side(found.second, two))
+    low, high = found.C_range
+    told = found.interval[0] > 1 or found.interval[1] < 1
+    turns = found.turns if told else None
+    grid = np.geomspace(low, min(max(BEYOND * high, AHEAD * (turns or high)), FAR * high), 200)
+    best, samples = log_multipliers(found.fits, np.log(grid), sides[0].known)
+    ends = np.exp(np.clip(percentile(np.clip(samples, -50, 50).T, found.level), -np.log(WIDEST), np.log(WIDEST)))
+    values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -50, 50)), np.nan)
+    said = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
+    curve = Curve(grid, values, ends[:, 0], ends[:, 1], said, f"({percent(found.level)})")
+    return ComparisonNumbers(sides, curve, found.C_range, turns, found.y)
+
+
+def _side(name: str, fit: Fit) -> Side:
+    """Compute the frontier of one fit with its band, over its own computes and a little beyond."""
+    C, points, samples = computes(fit), fit.engine.points, fit.engine.samples
+    assert samples is not None
+    known = (float(C.min()), float(C.max()))
+    grid = np.geomspace(known[0], AHEAD * known[1], 100)
+    best, refits = (frontier_of(fit, theta, np.log(grid)) for theta in (fit.engine.theta[:, None], samples))
+    ends = percentile(refits.T, fit.level)
+    low, high = (np.where(np.isfinite(side), np.exp(side), np.nan) for side in ends.T)
+    return Side(name, C, np.asarray(points.y), Curve(grid, np.exp(best[0]), low, high, name, ""), known)
+
+
+def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
+    """Draw the runs of both faint, and each frontier with its interval, dashed beyond the runs."""
+    for side, hue, marker in zip(numbers.sides, HUES, MARKERS, strict=False):
+        ax.plot(side.C, side.y, marker, color=hue, alpha=0.25, ms=3, ls="none", mew=0, zorder=2)
+        draw_curve(ax, side.frontier, hue, known=side.known)
+    C = np.concatenate([np.append(side.C, side.frontier.x) for side in numbers.sides])
+    margins(ax, C, np.concatenate([np.append(side.y, side.frontier.y) for side in numbers.sides]))
+    legend_below(ax, room=0.1)
+    log_axes(ax)
+    ax.set_xlabel(label("C"))
+    ax.set_ylabel(label(numbers.y))
+
+
+def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:
+    """Draw the multiplier over the compute of the second with its interval, dashed beyond the runs, and the turn."""
+    curve, (_, high) = numbers.multiplier, numbers.known
+    assert curve.low is not None
+    assert curve.high is not None
+    ax.axhline(1.0, color=INK, lw=0.9, zorder=1)
+    draw_curve(ax, curve, HUES[3], known=numbers.known)  # the colour of neither side
+    if numbers.turns is not None:
+        said = f"the order may turn from {flops(numbers.turns)}"
+        ax.axvline(numbers.turns, color=GREY, lw=1.0, ls=":", zorder=3, label=said)
+    ends, inside = np.stack([curve.low, curve.high]), curve.x <= high
+    least, most = ends[:, inside].min() / ROOM, ends[:, inside].max() * ROOM
+    margins(ax, curve.x, np.concatenate([np.clip([curve.y, *ends], least, most).ravel(), [0.97, 1.03]]))
+    log_axes(ax)
+    ax.set_xlabel(f"compute C of {numbers.sides[1].name} (FLOPs)")
+    ax.set_ylabel(numbers.axis)
+    legend_above(ax)
