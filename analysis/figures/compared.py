@@ -54,7 +54,7 @@ class ComparisonNumbers:
     def axis(self) -> str:
         """Return what the multiplier is."""
         of = " over ".join(side.name for side in self.sides)
-        return f"compute multiplier at equal {self.y}" + (f"\n{of}" if len(of) <= LONGEST else "")
+        return "compute multiplier" + (f"\n{of}" if len(of) <= LONGEST else "")
 
 
 def comparison_numbers(found: Comparison) -> ComparisonNumbers:

@@ -172,8 +172,8 @@ def comparison_figure(found: Comparison) -> Drawing:
     """Return the figure of a comparison: both frontiers, and the compute multiplier over compute."""
     numbers = comparison_numbers(found)
     caption = (
-        f"{found.sentence}. Left: all runs, and the least {found.y} at each compute by the law {found.law}; right: at "
-        f"equal {found.y}, how much more compute {found.first} needs than {found.second}. Bands: intervals; dashed: "
+        f"{found.sentence}. Left: all runs, and the least {found.y} at each compute by the law {found.law}; right: the "
+        f"compute that {found.first} needs over that of {found.second}, at equal {found.y}. Bands: intervals; dashed: "
         "beyond the runs."
     )
     draw = [partial(draw_both, numbers=numbers), partial(draw_multiplier, numbers=numbers)]
