@@ -12,6 +12,7 @@ import click
 from analysis.commands.allocate import allocate
 from analysis.commands.choose import choose
 from analysis.commands.compare import compare
+from analysis.commands.forecast import forecast
 from analysis.commands.ledger import ledger
 from analysis.commands.tuned import tuned
 from analysis.errors import UserError
@@ -26,7 +27,6 @@ from analysis.options import (
     fit_options,
     interval_options,
     json_option,
-    parse_setting,
     table_options,
     words,
 )
@@ -110,25 +110,6 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
     of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
     found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
-
-
-@click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling forecast results/quickstart --at C=1e12")
-@table_options
-@fit_options
-@click.option("--at", multiple=True, required=True, metavar="C=1e18|N=…,D=…", help="A setting; may be repeated.")
-@click.option("--check/--no-check", default=True, help="Backtest how far ahead such fits have held.  [default: check]")
-@interval_options
-@json_option
-def forecast(chosen: TableChoice, at: Sequence[str], json_path: str | None, **how: Any) -> None:
-    """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
-    from analysis.estimates.forecast import forecasts
-    from analysis.terminal import show_forecasts, working
-
-    settings = [parse_setting(text) for text in at]
-    with working(f"fitting {how['law']} and testing how far ahead it holds …"):
-        found = forecasts(chosen.table(), at=settings, **how, **chosen.selection)
-    every = [one.to_dict() for one in found]
-    answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling backtest results/quickstart --by C")

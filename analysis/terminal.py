@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from analysis.estimates.tuning.mistuning import Mistuning
     from analysis.estimates.tuning.optima import Tuned
     from analysis.estimates.use.lifetime import Lifetime
+    from analysis.estimates.via.chained import Chained
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 
@@ -117,6 +118,20 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
     what, level = f"{found[0].y} ({found[0].law})", percent(found[0].level)
     heads = ("at", what, f"{level} of the mean", "of a new run", "largest run", "backtested")
     out.print(table(heads, rows, right=[1]))
+    notes(out, (text for one in found for text in one.warnings))
+
+
+def show_chained(found: Sequence[Chained]) -> None:
+    """Print forecasts in two steps, one a line."""
+    out = console()
+    rows = []
+    for one in found:
+        at = ", ".join(f"{name} = {entry(name, value)}" for name, value in one.at.items())
+        first = measured(one.via.value), interval(one.via.mean_interval, measured)
+        rows.append((at, *first, measured(one.value), interval(one.interval, measured)))
+    one, level = found[0], percent(found[0].level)
+    heads = ("at", f"{one.via.y} ({one.via.law})", level, f"{one.y} by it ({one.link})", level)
+    out.print(table(heads, rows, right=[1, 3]))
     notes(out, (text for one in found for text in one.warnings))
 
 

@@ -95,6 +95,11 @@ def forecasts(
     return [forecast_from(found, point, supported=supported, said=said) for point in points]
 
 
+def forecasts_of(found: Fit, at: Sequence[Mapping[str, float]]) -> list[Forecast]:
+    """Read forecasts at settings off a fit, without a backtest; C alone is completed to its optimum."""
+    return [forecast_from(found, _point(found, one)) for one in at]
+
+
 def forecast_from(
     found: Fit, point: dict[str, float], *, supported: float | None = None, said: Sequence[str] = ()
 ) -> Forecast:

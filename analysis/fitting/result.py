@@ -93,6 +93,10 @@ class Fit(Shown):
         ends = np.exp(percentile(curves, self.level))
         return ends[:, 0], ends[:, 1]
 
+    def refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
+        """Return the curve of each refit at inputs, (m, R), as predict names them."""
+        return np.exp(self._log_curve(self._inputs(at), self._samples()).T)
+
     def allocate(self, C: float) -> Optimum:
         """Return the optimal N and D for C FLOPs, with intervals, for laws in N and D. Raises `Refusal` for others."""
         if not (isinstance(C, Real) and np.isfinite(C) and C > 0):

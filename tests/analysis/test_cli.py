@@ -95,6 +95,13 @@ def test_frontier_carries_its_law(capsys, folder):
     assert run_json(capsys, "frontier", folder, "--resamples", 0, "--law", "none")["fit"] is None
 
 
+def test_forecast_in_two_steps(capsys, folder):
+    at = ("--at", "C=3e10", "--y", "error", "--via", "loss", "--resamples", 50)
+    (found,) = run_json(capsys, "forecast", folder, *at)["forecasts"]
+    assert found["interval"][0] < found["value"] < found["interval"][1]
+    assert found["via"]["y"] == "loss"
+
+
 def test_forecast_holds_the_truth_and_says_how_far_it_looks(capsys, folder):
     at = ("--at", "C=3e10", "--at", "N=2e4,D=2e5")
     found = run_json(capsys, "forecast", folder, *at, "--resamples", 50, "--no-check")
@@ -202,6 +209,7 @@ def test_figures_are_saved_where_asked(capsys, tmp_path):
         (["frontier", "{folder}", "--rule", "best"], 2, "envelope"),
         (["allocate", "{folder}", "--at", "many"], 2, "C=1e18"),
         (["allocate", "{folder}", "--at", "-5"], 2, "POSITIVE"),
+        (["forecast", "{folder}", "--at", "1e9", "--link", "power"], 2, "--via"),
         (["allocate", "{folder}", "--reach", "0.9"], 2, "--inference"),
         (["allocate", "{folder}", "--inference", "1e9", "--resamples", "0"], 2, "--at C or --reach"),
         (["forecast", "{folder}"], 2, "--at"),

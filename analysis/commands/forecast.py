@@ -1,0 +1,66 @@
+"""`scaling forecast`: the response at a setting that was not run, by one law, or by way of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from analysis.errors import UserError
+from analysis.options import (
+    LawOption,
+    TableChoice,
+    answer,
+    fit_options,
+    interval_options,
+    json_option,
+    parse_setting,
+    table_options,
+)
+
+EXAMPLES = """\b
+Examples:
+  scaling forecast results/quickstart --at C=1e12
+  scaling forecast results/NAME --task TASK --y error --via loss --at C=1e12
+"""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@table_options
+@fit_options
+@click.option("--at", multiple=True, required=True, metavar="C=1e18|N=…,D=…", help="A setting; may be repeated.")
+@click.option("--check/--no-check", default=True, help="Backtest how far ahead such fits have held.  [default: check]")
+@click.option("--via", metavar="loss|COLUMN", help="In two steps: this of the (training) run by the law, then the "
+              "response by it.")  # fmt: skip
+@click.option("--link", cls=LawOption, metavar="LAW", help="With --via: the law of the second step in x = 1/via "
+              "(power): {laws}.")  # fmt: skip
+@interval_options
+@json_option
+def forecast(
+    chosen: TableChoice,
+    at: Sequence[str],
+    via: str | None,
+    link: str | None,
+    check: bool,
+    json_path: str | None,
+    **how: Any,
+) -> None:
+    """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
+    from analysis.estimates.forecast import forecasts
+    from analysis.estimates.via.chained import chained
+    from analysis.terminal import show_chained, show_forecasts, working
+
+    settings = [parse_setting(text) for text in at]
+    if via is None and link is not None:
+        raise UserError("found --link alone; wanted --via COLUMN with it")
+    if via is not None:
+        with working(f"fitting {how['law']} to {via}, then {how['y']} to {via} …"):
+            steps = chained(chosen.table(), at=settings, via=via, link=link or "power", **how, **chosen.selection)
+        content = [one.to_dict() for one in steps]
+        answer({**content[0], "forecasts": content}, json_path, lambda: show_chained(steps))
+        return
+    with working(f"fitting {how['law']} and testing how far ahead it holds …"):
+        found = forecasts(chosen.table(), at=settings, check=check, **how, **chosen.selection)
+    every = [one.to_dict() for one in found]
+    answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))

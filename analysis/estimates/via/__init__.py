@@ -1,0 +1,1 @@
+"""Forecasts in two steps: the loss of a run, then a task by its loss."""

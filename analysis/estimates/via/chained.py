@@ -1,0 +1,148 @@
+"""Forecast a task in two steps: a law of the loss, and a law of the task's response in that loss (the link)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.forecast import Forecast, forecasts_of
+from analysis.estimates.selected import fit_selected
+from analysis.fitting.intervals import percentile
+from analysis.fitting.result import plain
+from analysis.laws import get_law
+from analysis.numbers import number
+from analysis.table.roles import is_accuracy
+from analysis.table.select import OWN_TASK, select_rows, tasks_of
+from analysis.wording import counted
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+    from analysis.laws import Law
+    from analysis.laws.base import Array
+
+
+CLEARLY = 1.01
+"""Times below the least via that was seen, from which a forecast lies beyond it."""
+
+
+@dataclass(frozen=True)
+class Chained:
+    """A task's response at one setting by way of another response of the same run.
+
+    via: the forecast of the first step. interval: of the curve, of both steps' refits in pairs. times: the largest
+    run's distance to go, via's least value among the link's rows over the forecast one (above 1: beyond them).
+    """
+
+    y: str
+    task: str | None
+    link: str
+    link_params: dict[str, float]
+    at: dict[str, float]
+    value: float
+    interval: tuple[float, float]
+    level: float
+    via: Forecast
+    times: float
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return plain(self)
+
+
+def chained(
+    table: pd.DataFrame,
+    law: str | Law = "chinchilla",
+    *,
+    at: Sequence[Mapping[str, float]],
+    via: str = "loss",
+    link: str | Law = "power",
+    y: str = "loss",
+    task: str | None = None,
+    **options: Any,
+) -> list[Chained]:
+    """Forecast y at settings: via by a law of its own, then y by the link, a law of one variable in 1 / via.
+
+    Where the table has tasks of stages, y is the task's and via that of the training run it started from, at the same
+    D; else both stand in the same row. Refits of the two steps are drawn independently and paired. options: those of
+    fit. Raises `Refusal` where y does not fall with via.
+    """
+    from analysis.fitting.fit import fit
+
+    selection = {name: options.pop(name) for name in ("rows", "where", "pool", "keep", "run_column") if name in options}
+    staged = task not in (None, OWN_TASK) and OWN_TASK in tasks_of(table)
+    if not staged and via == y:
+        raise UserError(f"found --via {via} and the response {y} in one row; wanted two columns, or --task of a stage")
+    if not (second_law := get_law(link)).of_one_variable:
+        raise UserError(
+            f"found the link {second_law.name}, a law in {', '.join(second_law.inputs)}; wanted one of one variable"
+        )
+    how = {"resamples": 1000, "level": 0.95, "seed": 0} | options
+    first = fit(table, law, y=via, task=OWN_TASK if staged else task, **selection, **how)
+    rows = select_rows(table, y=y, task=task, **selection)[0]
+    origins = select_rows(table, y=via, task=OWN_TASK, **selection)[0] if staged else None
+    linked = _linked(rows, origins, y, via)
+    resampling = {"resamples": how["resamples"], "level": how["level"], "seed": how["seed"] + 1}
+    second = fit_selected(linked, second_law, y=y, x=f"1/{via}", **resampling)
+    if second.certificate.status == "refused":
+        raise Refusal(f"{y} is no {second.law} law of {via}: {'; '.join(second.certificate.reasons)}")
+    lost = len(rows) - len(linked)
+    said = [f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []
+    return [_chain(first, second, one, task, said) for one in forecasts_of(first, at)]
+
+
+def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) -> pd.DataFrame:
+    """Return the rows that have a via, with its inverse: their own, or that of the training run (origins) at their D.
+
+    Raises `Refusal` where y does not fall with via, by rank; an accuracy is refused by the fit, with what to do.
+    """
+    inverse = f"1/{via}"
+    if origins is None:
+        rows = rows.assign(**{inverse: 1 / pd.to_numeric(rows[via], errors="coerce")})
+    else:
+        if "origin" not in rows.columns:
+            raise UserError("found stages without the column origin; wanted the training run that each started from")
+        means = origins.groupby(["run_id", "D"])[via].mean().rename_axis(index={"run_id": "origin"})
+        rows = rows.merge((1 / means).rename(inverse).reset_index(), on=["origin", "D"], how="left")
+    linked = rows[np.isfinite(rows[inverse]) & (rows[inverse] > 0)]
+    if linked.empty:
+        raise Refusal(f"no row of {y} has a {via} of its run at the same D")
+    if not is_accuracy(y) and not linked[y].rank().corr(linked[inverse].rank()) < 0:
+        raise Refusal(f"{y} does not fall as the {via} falls; wanted an error, such as --derive 'error = 1 - {y}'")
+    return linked
+
+
+def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Sequence[str]) -> Chained:
+    least = 1 / float(second.engine.points.inputs["x"].max())
+    said = [
+        *via.warnings,
+        *lost,
+        "neither step was backtested",
+        *(f"{second.y} by {via.y}: {text}" for text in second.warnings),
+    ]
+    times = least / via.value
+    if times > CLEARLY:
+        said.append(f"the forecast {via.y} lies {number(times, 3)} times below the least that {second.y} was seen at")
+    value = float(second.predict({f"1/{via.y}": 1 / via.value})[0])
+    at = {name: via.at[name] for name in first.engine.points.columns.values()}
+    ends = _interval(first, second, at)
+    return Chained(second.y, task, second.law, second.params, via.at, value, ends, first.level, via, times, tuple(said))
+
+
+def _interval(first: Fit, second: Fit, at: Mapping[str, float]) -> tuple[float, float]:
+    """Draw a refit of each step, evaluate one in the other, and return the percentiles."""
+    if second.engine.samples is None:
+        raise Refusal(f"found no interval of {second.y} by way of it: most refits failed; take a simpler --link")
+    of_via = first.refits(at)[0]
+    count = min(len(of_via), second.engine.samples.shape[1])
+    law, units = second.engine.problem.law, second.engine.problem.units
+    x: Array = -np.log(of_via[:count, None]) - units.log_inputs["x"]
+    with np.errstate(all="ignore"):
+        h = law.evaluate(second.engine.samples[:, :count], {"x": x}).h[:, 0] + units.log_y
+    low, high = np.exp(percentile(h[None], first.level))[0].tolist()
+    return low, high
