@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 from statistics import median
 
@@ -16,13 +18,18 @@ Guess = Callable[[RunState], float | None]  # seconds of a whole run, None where
 
 
 def eta(runs: Sequence[RunState]) -> float | None:
-    """Return the seconds until the last run ends; None where nothing runs, or nothing is known to go by."""
+    """Return the seconds until the last run ends; None where nothing runs, or nothing is known to go by.
+
+    Runs that one worker trains together share its time, as the seconds in their records do.
+    """
     running = [run for run in runs if run.state is State.RUNNING]
     open_runs = running + [run for run in runs if run.state is State.PENDING]
     if not open_runs or not running:
         return 0.0 if not open_runs else None
+    together = Counter(map(_lane, running))
+    runs, open_runs = ([_with_own_seconds(run, together) for run in each] for each in (runs, open_runs))
     guess = _best(runs)
-    left = []
+    left, longest = [], 0.0
     for run in open_runs:
         if run.share > BEGUN and run.seconds:
             left.append(run.seconds * (1 / run.share - 1))
@@ -30,7 +37,20 @@ def eta(runs: Sequence[RunState]) -> float | None:
             return None
         else:
             left.append(max(0.0, whole - (run.seconds or 0.0)))
-    return round(max(sum(left) / len(running), max(left)), 1)
+        longest = max(longest, left[-1] * together.get(_lane(run), 1))
+    return round(max(sum(left) / len(together), longest), 1)
+
+
+def _lane(run: RunState) -> tuple[str, ...]:
+    """Return what tells the worker of a running run from others; the run itself where it is not known."""
+    return (run.host, run.job, run.worker) if run.worker else (run.run_id,)
+
+
+def _with_own_seconds(run: RunState, together: Counter[tuple[str, ...]]) -> RunState:
+    """Return a running run with its share of the seconds since its claim."""
+    if run.state is not State.RUNNING or not run.seconds:
+        return run
+    return replace(run, seconds=run.seconds / together[_lane(run)])
 
 
 def _best(runs: Sequence[RunState]) -> Guess:

@@ -141,8 +141,8 @@ def test_no_plan_is_one_sentence(folder):
         read_status(folder)
 
 
-def one(state, **facts):
-    return RunState("x", "x", state, **facts)
+def one(state, *, run_id="x", **facts):
+    return RunState(run_id, "x", state, **facts)
 
 
 def test_eta_learns_from_settled_runs():
@@ -153,7 +153,8 @@ def test_eta_learns_from_settled_runs():
     assert eta([done, waiting]) is None  # nothing runs
     assert eta([done, running]) == 10.0
     assert eta([done, running, waiting]) == 30.0
-    assert eta([done, running, running, waiting, waiting]) == 30.0
+    other = one(State.RUNNING, run_id="other", seconds=30.0, step=3, steps=4)
+    assert eta([done, running, other, waiting, waiting]) == 30.0
     assert eta([running, one(State.PENDING)]) is None
 
 

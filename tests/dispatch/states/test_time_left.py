@@ -58,6 +58,16 @@ def test_from_a_quarter_on_it_is_within_a_quarter_of_the_truth(share, forecast):
     assert found == pytest.approx(left, rel=0.25)
 
 
+def test_runs_that_a_worker_trains_together_share_its_time():
+    """Two workers, each with ten of forty runs of 2 s of its time: half of a stack's 20 s gone, 10 + 20 s are left."""
+    facts = {"steps": 100, "C": 1e9, "forecast_seconds": 2.0}
+    states = [
+        RunState(str(n), "", State.RUNNING, seconds=10.0, step=50, worker=f"w{n % 2}", **facts) for n in range(20)
+    ] + [RunState(str(n), "", State.PENDING, **facts) for n in range(20, 40)]
+    assert eta(states) == pytest.approx(30.0)
+    assert eta(states[:20]) == pytest.approx(10.0)
+
+
 def test_seconds_are_split_between_steps_and_flops():
     told = [RunState("x", "", State.FINISHED, seconds=seconds(s, C), steps=s, C=C) for s, C in work()[::9]]
     guess = by_work(told)
