@@ -48,7 +48,7 @@ class PowerLine:
         log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
         values = self.draws[:, :1] + self.draws[:, 1:] * (log_x - self.centre)[None]
         with np.errstate(over="ignore"):
-            low, high = np.exp(_ends(values, self.level))
+            low, high = np.exp(ends_of(values, self.level))
         return low, high
 
     def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
@@ -77,7 +77,7 @@ def power_line(
     residual = v - design @ np.array([height, slope])
     total = float(((v - v.mean()) ** 2).sum())
     resampled, origin = _refit(design, draws) if draws is not None else np.empty((0, 2)), "resamples"
-    excess = n >= 4 and _excess(residual, draws)
+    excess = n >= 4 and draws is not None and exceeds(residual, draws, n - 2)
     if excess or (n >= 4 and not len(resampled)):
         resampled, origin = _from_scatter(design, height, slope, residual, seed), "scatter"
     return PowerLine(
@@ -95,7 +95,7 @@ def power_line(
     )
 
 
-def _ends(values: np.ndarray, level: float) -> np.ndarray:
+def ends_of(values: np.ndarray, level: float) -> np.ndarray:
     """Return the quantiles (2, …) of values (k, …) between which a share of them lies."""
     tail = (1 - level) / 2
     return np.quantile(values, [tail, 1 - tail], axis=0)
@@ -105,7 +105,7 @@ def _exponent_interval(draws: np.ndarray, level: float) -> tuple[float, float] |
     """Return the interval of the exponents of drawn lines (k, 2); None without draws."""
     if not len(draws):
         return None
-    low, high = _ends(draws[:, 1], level)
+    low, high = ends_of(draws[:, 1], level)
     return float(low), float(high)
 
 
@@ -122,13 +122,11 @@ def _refit(design: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.stack([(s2 * r0 - s1 * r1) / determinant, (s0 * r1 - s1 * r0) / determinant], axis=1)
 
 
-def _excess(residual: np.ndarray, draws: np.ndarray | None) -> bool:
-    if draws is None:
-        return False
+def exceeds(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
+    """Tell whether residuals (n,) with so many degrees of freedom exceed what draws (k, n) explain (F test at 5 %)."""
     from scipy.special import gammaincinv
 
     known = float(np.nanvar(draws, axis=0).mean())
-    free = len(residual) - 2
     most = 2 * float(gammaincinv(free / 2, 0.95))  # the 95 % quantile of chi-squared
     return float((residual**2).sum()) / free > known * most / free
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.errors import Refusal
 from analysis.estimates.isoflop import isoflop
+from analysis.estimates.powerline import ends_of
 from analysis.estimates.tuning.optima import Tuned
 from analysis.estimates.tuning.plane import PowerPlane
 from analysis.table.columns import require_columns
@@ -116,8 +117,7 @@ def _exponents(rows: pd.DataFrame, y: str) -> tuple[float, float]:
 def _interval(values: list[float], level: float) -> tuple[float, float] | None:
     if not values:
         return None
-    tail = (1 - level) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = ends_of(np.array(values), level)
     return float(low), float(high)
 
 

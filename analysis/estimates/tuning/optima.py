@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.powerline import ends_of
 from analysis.estimates.tuning.bowl import Bowl, fit_bowl, parameters
 from analysis.estimates.tuning.plane import PowerPlane, power_plane
 from analysis.numbers import number, percent
@@ -227,8 +228,7 @@ def _status(
 
 
 def _interval(draws: np.ndarray, level: float) -> tuple[tuple[float, float], ...]:
-    tail = (1 - level) / 2
-    low, high = np.exp(np.nanquantile(draws, [tail, 1 - tail], axis=0))
+    low, high = np.exp(ends_of(draws[np.isfinite(draws).all(axis=1)], level))
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 

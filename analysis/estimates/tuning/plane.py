@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from analysis.estimates.powerline import ends_of, exceeds
+
 VARIES = 1.5
 """Largest over smallest value from which the optima say how the key moves with a size or a length."""
 
@@ -44,8 +46,7 @@ class PowerPlane:
         if not len(self.draws):
             return None
         values = np.stack([self._log(draw, inputs) for draw in self.draws])
-        tail = (1 - self.level) / 2
-        low, high = np.exp(np.quantile(values, [tail, 1 - tail], axis=0))
+        low, high = np.exp(ends_of(values, self.level))
         return low, high
 
     def _log(self, coefficients: np.ndarray, inputs: Mapping[str, np.ndarray | float]) -> np.ndarray:
@@ -86,11 +87,11 @@ def power_plane(
     residual = log_key - design @ coefficients
     complete = draws[np.isfinite(draws).all(axis=1)] if draws.size else np.empty((0, n))
     resampled, origin = complete @ np.linalg.pinv(design).T, "resamples"
-    if n > p + 1 and (not len(complete) or _excess(residual, complete, n - p)):
+    if n > p + 1 and (not len(complete) or exceeds(residual, complete, n - p)):
         warnings += (SCATTERED,) if len(complete) else ()
         resampled, origin = _from_scatter(design, coefficients, residual, seed), "scatter"
     names = ["height", *chosen]
-    ends = _ends(resampled, level)
+    ends = ends_of(resampled, level) if len(resampled) else np.zeros((2, p))
     ends[:, 0] = np.exp(ends[:, 0])
     return PowerPlane(
         height=float(np.exp(coefficients[0])),
@@ -128,14 +129,6 @@ def _design(chosen: Mapping[str, np.ndarray], n: int) -> tuple[np.ndarray, dict[
     return np.stack([np.ones(n), *columns], axis=1), pivots
 
 
-def _excess(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
-    """Tell whether residuals exceed what draws explain (F test at 5 %)."""
-    from scipy.special import gammaincinv
-
-    known = float(draws.var(axis=0).mean())
-    return float((residual**2).sum()) > known * 2 * float(gammaincinv(free / 2, 0.95))
-
-
 def _from_scatter(
     design: np.ndarray, coefficients: np.ndarray, residual: np.ndarray, seed: int, k: int = 4000
 ) -> np.ndarray:
@@ -146,9 +139,3 @@ def _from_scatter(
     rng = np.random.default_rng(seed)
     normal = rng.standard_normal((k, p)) @ root.T
     return coefficients + scale * normal * np.sqrt((n - p) / rng.chisquare(n - p, size=(k, 1)))
-
-
-def _ends(draws: np.ndarray, level: float) -> np.ndarray:
-    """Return the quantiles (2, p) between which a share of the draws lies; zeros without draws."""
-    tail = (1 - level) / 2
-    return np.quantile(draws, [tail, 1 - tail], axis=0) if len(draws) else np.zeros((2, draws.shape[1]))
