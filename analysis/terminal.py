@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from analysis.estimates.forecast import Forecast
     from analysis.estimates.frontier import Frontier
     from analysis.estimates.isoflop import IsoFlop
+    from analysis.estimates.lifetime_cost.lifetime import Lifetime
     from analysis.estimates.multiverse import Multiverse
     from analysis.estimates.powerline import PowerLine
+    from analysis.estimates.task_forecast.chained import Chained
     from analysis.estimates.tuning.mistuning import Mistuning
     from analysis.estimates.tuning.optima import Tuned
-    from analysis.estimates.use.lifetime import Lifetime
-    from analysis.estimates.via.chained import Chained
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 

@@ -48,7 +48,7 @@ def forecast(
 ) -> None:
     """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
     from analysis.estimates.forecast import forecasts
-    from analysis.estimates.via.chained import chained
+    from analysis.estimates.task_forecast.chained import chained
     from analysis.terminal import show_chained, show_forecasts, working
 
     settings = [parse_setting(text) for text in at]

@@ -12,9 +12,9 @@ import pandas as pd
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
+from analysis.estimates.lifetime_cost.lifetime import Lifetime, check_use, lifetimes
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
-from analysis.estimates.use.lifetime import Lifetime, check_use, lifetimes
 from analysis.estimates.valley import Shape
 from analysis.numbers import exponent, interval
 

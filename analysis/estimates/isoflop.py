@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal
-from analysis.estimates.crooked import Valley, doubts, noise_of, scatter_words, unequal
 from analysis.estimates.kinds import refuse_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
+from analysis.estimates.valley_misfit import Valley, doubts, noise_of, scatter_words, unequal
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells
 from analysis.table.columns import as_numbers, require_positive

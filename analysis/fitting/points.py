@@ -37,7 +37,7 @@ class Selection:
 class Points:
     """The rows of one fit: raw inputs and response (n,), the run and the seed each belongs to, a weight.
 
-    aside: what the table tells of how the runs were conducted (see `analysis.table.conduct.conduct_of`).
+    aside: what the table tells of how the runs were conducted (see `analysis.table.run_quality.conduct_of`).
     """
 
     inputs: dict[str, Array]
@@ -82,10 +82,10 @@ class Points:
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
     from analysis.table.columns import as_numbers, require_positive
-    from analysis.table.conduct import conduct_of
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
     from analysis.table.roles import refuse_rising
+    from analysis.table.run_quality import conduct_of
     from analysis.table.select import RECIPE, origins, select_rows
 
     columns = input_columns(table, law, x)

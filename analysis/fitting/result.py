@@ -13,9 +13,9 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import Allocation, Optimum, log_loss, optimal_n
 from analysis.fitting.certificate import Certificate
+from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
-from analysis.fitting.shown.shown import Shown
 from analysis.laws.base import Array
 from analysis.numbers import number
 

@@ -12,8 +12,8 @@ from scaling.dispatch.claims.ledger import Ledger
 from scaling.dispatch.claims.needs import Needs
 from scaling.dispatch.claims.notes import Notes
 from scaling.dispatch.claims.patience import Patience
+from scaling.dispatch.claims.queue_walk import Walk
 from scaling.dispatch.claims.stop import Stop
-from scaling.dispatch.claims.walk import Walk
 from scaling.dispatch.limits import Spent, beyond
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.stacks.share import LOOKED_AT

@@ -22,7 +22,7 @@ from rich.table import Table
 from scaling.compose.session import session
 from scaling.config import plain
 from scaling.dispatch.claims.claim import acquire
-from scaling.dispatch.claims.walk import Walk
+from scaling.dispatch.claims.queue_walk import Walk
 from scaling.dispatch.queue import Entry, LazyQueue, write_queue
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Index

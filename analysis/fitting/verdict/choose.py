@@ -10,9 +10,9 @@ from analysis.fitting.holdout import UNTESTED, candidates, score_laws, size_colu
 from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law
-from analysis.fitting.verdict.conduct import conduct
 from analysis.fitting.verdict.pooling import with_pooling
 from analysis.fitting.verdict.rule import with_reasons, with_verdict
+from analysis.fitting.verdict.run_quality import conduct
 from analysis.laws import Law, get_law
 from analysis.numbers import percent
 

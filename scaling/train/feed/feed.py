@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
 from scaling.devices import cores
-from scaling.train.feed.ahead import Ahead, Kept
+from scaling.train.feed.draw_ahead import Ahead, Kept
 from scaling.train.feed.mapped import GATHERERS, Gathered, Mapped, prefetch
 from scaling.train.feed.resident import Examples, Resident, bring
 from scaling.train.feed.scale import Scale

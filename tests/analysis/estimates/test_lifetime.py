@@ -7,8 +7,8 @@ import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.allocate import Use, allocate
-from analysis.estimates.use.cheapest import cheapest, trained_to
-from analysis.estimates.use.lifetime import lifetimes
+from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
+from analysis.estimates.lifetime_cost.lifetime import lifetimes
 from analysis.fitting.fit import fit
 from analysis.laws import LAWS
 from analysis.laws.base import Units

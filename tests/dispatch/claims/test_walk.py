@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.dispatch.claims.ledger import Ledger
-from scaling.dispatch.claims.walk import Walk
+from scaling.dispatch.claims.queue_walk import Walk
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 

@@ -12,7 +12,7 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.global_streams import stream_states
 from scaling.train.feed import feed as feeds
-from scaling.train.feed.ahead import Ahead, Kept
+from scaling.train.feed.draw_ahead import Ahead, Kept
 from scaling.train.feed.sets import load_sets
 from scaling.train.run import train_run
 from tests.train.runs import TARGETS, essence, folder_of, planned

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.via.chained import chained
+from analysis.estimates.task_forecast.chained import chained
 from tests.analysis import worlds
 from tests.analysis.worlds import World
 

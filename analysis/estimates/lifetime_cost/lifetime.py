@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.use.cheapest import cheapest, trained_to
+from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.intervals import percentile
 from analysis.numbers import number, percent
