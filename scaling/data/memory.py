@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,28 +35,46 @@ class Memory:
 
     def __init__(self, limit: int):
         self.limit = limit
-        self._lock = RLock()  # a thread draws ahead
+        self._lock = Lock()  # threads draw ahead
+        self._making: dict[tuple[Hashable, Hashable], RLock] = {}
         self.used = 0
         self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only."""
-        with self._lock:
-            return self._get(group, key, make)
+        """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only.
 
-    def _get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        held = self._groups.get(group, {})
-        if key in held:
+        Threads may make values at the same time, but each value is made by one of them while others wait for it.
+        """
+        with self._lock:
+            found = self._found(group, key)
+            if found is not None:
+                return found[0]
+            making = self._making.setdefault((group, key), RLock())
+        with making:
+            with self._lock:
+                found = self._found(group, key)
+            return self._make(group, key, make) if found is None else found[0]
+
+    def _found(self, group: Hashable, key: Hashable) -> tuple[Any, int] | None:
+        held = self._groups.get(group, {}).get(key)
+        if held is not None:
             self._groups.move_to_end(group)
-            return held[key][0]
-        value = make()
-        arrays = list(arrays_in(value))
-        for array in arrays:
-            array.flags.writeable = False
-        size = sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
-        if size <= self.limit:
-            self._keep(group, key, value, size)
-        return value
+        return held
+
+    def _make(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        try:
+            value = make()
+            arrays = list(arrays_in(value))
+            for array in arrays:
+                array.flags.writeable = False
+            size = sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
+            with self._lock:
+                if size <= self.limit:
+                    self._keep(group, key, value, size)
+            return value
+        finally:
+            with self._lock:
+                self._making.pop((group, key), None)
 
     def _keep(self, group: Hashable, key: Hashable, value: Any, size: int) -> None:
         self._groups.setdefault(group, {})

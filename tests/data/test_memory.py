@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from threading import Barrier
 
 import numpy as np
+import pytest
 
 from scaling.data.memory import Memory
 
@@ -37,3 +40,26 @@ def test_what_is_too_large_is_handed_on_and_drives_nothing_out() -> None:
     kept = memory.get("small", 0, lambda: KILO.copy())
     assert len(memory.get("large", 0, lambda: np.zeros(3_000, dtype=np.uint8))) == 3_000
     assert memory.get("small", 0, lambda: KILO.copy()) is kept
+
+
+def test_threads_make_values_at_the_same_time_but_each_once() -> None:
+    """The two of "a" wait for each other; who asks for one that is being made waits for it."""
+    memory, both, made = Memory(10_000), Barrier(2, timeout=10), list[int]()
+
+    def make(i: int) -> np.ndarray:
+        both.wait()
+        made.append(i)
+        return KILO.copy()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: memory.get("a", i, lambda: make(i)), (0, 0, 1, 1)))
+    assert sorted(made) == [0, 1]
+    assert found[0] is found[1]
+    assert found[2] is found[3]
+
+
+def test_what_cannot_be_made_is_tried_again() -> None:
+    memory = Memory(2_500)
+    with pytest.raises(ZeroDivisionError):
+        memory.get("a", 0, lambda: 1 // 0)
+    assert memory.get("a", 0, lambda: 7) == 7

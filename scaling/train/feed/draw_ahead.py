@@ -1,4 +1,4 @@
-"""Values by number, asked for one after the other: a thread makes the next one while the last one is used."""
+"""Values by number, asked for one after the other: threads make the next ones while the last one is used."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ T = TypeVar("T")
 
 
 class Ahead(Generic[T]):
-    """make(i) for whole numbers i, of which the last two asked for are kept, and the one after them is made ahead.
+    """make(i) for whole numbers i, of which the last two asked for are kept, and those after them are made ahead.
 
-    until: the first number that will never be asked for, None where there is none. `make` is called by one thread at a
-    time, and an error of it is raised where its value is asked for. The thread ends with this object.
+    until: the first number that will never be asked for, None where there is none; threads: that call `make` at the
+    same time, on as many of the numbers that follow. An error of it is raised where its value is asked for. The threads
+    end with this object.
     """
 
-    def __init__(self, make: Callable[[int], T], *, until: int | None = None) -> None:
-        self._make, self._until = make, until
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
+    def __init__(self, make: Callable[[int], T], *, until: int | None = None, threads: int = 1) -> None:
+        self._make, self._until, self._threads = make, until, threads
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="ahead")
         self._held: dict[int, Future[T]] = {}
 
     def __call__(self, i: int) -> T:
         """Return make(i); waits for it where it is not there yet."""
-        value = self._future(i).result()
-        following = i + 1
-        if self._until is None or following < self._until:
+        wanted, last = self._future(i), i + self._threads
+        if self._until is not None:
+            last = min(last, self._until - 1)
+        for following in range(i + 1, last + 1):
             self._future(following)
-        for number in [number for number in self._held if number not in (i - 1, i, following)]:
+        value = wanted.result()
+        for number in [number for number in self._held if not i - 1 <= number <= max(i, last)]:
             self._held.pop(number).cancel()
         return value
 

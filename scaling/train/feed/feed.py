@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -24,6 +24,7 @@ BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 LONG_ORDER = 1 << 17  # examples: their order takes milliseconds, and is drawn ahead
+DRAWERS = {"cpu": 1, "cuda": 4}  # threads that draw fresh examples: a GPU takes them faster than one core makes them
 
 
 class Feed(Protocol):
@@ -89,8 +90,9 @@ class Chunks:
         def draw(i: int) -> Arrays:
             return fresh.draw(i) if i else first
 
+        threads, last = min(DRAWERS[device.type], max(1, cores())), -(-until // fresh.chunk)
         # A stream that draws from the global random streams may not be drawn from while a run draws from them as well.
-        drawn = Ahead(draw, until=-(-until // fresh.chunk)) if fresh.apart else Kept(draw)
+        drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else Kept(draw)
         self._draw: Kept[Examples] = Kept(lambda i: bring(drawn(i), scale, device, reads=fresh.chunk))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -129,4 +131,11 @@ class Batches:
 
 def batches(feed: Feed, *, batch: int, features: int, device: torch.device) -> Batches:
     """Cut a feed into batches; as many are gathered together as is fastest on the device."""
-    return Batches(feed, batch, max(1, BLOCK_BYTES[device.type] // (4 * features * batch)))
+    return Batches(feed, batch, batches_at_once([feed], batch=batch, features=features, device=device))
+
+
+def batches_at_once(feeds: Sequence[Feed], *, batch: int, features: int, device: torch.device) -> int:
+    """Return how many batches of each feed are gathered together: of fresh examples no more than are drawn together."""
+    most = BLOCK_BYTES[device.type] // (4 * features * len(feeds))
+    chunks = [feed.chunk for feed in feeds if isinstance(feed, Chunks)]
+    return max(1, min([most, *chunks]) // batch)

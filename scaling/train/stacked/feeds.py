@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from scaling.train.feed.feed import BLOCK_BYTES, Epochs, Feed
+from scaling.train.feed.feed import Epochs, Feed, batches_at_once
 from scaling.train.feed.resident import Resident
 
 
@@ -40,7 +40,8 @@ class StackedFeed:
     def batches(self, count: int, *, batch: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield x (K, batch, *shape) and y (K, batch) of the next `count` steps."""
         device, each = self.followed.device, len(self.orders) < len(self.followed)
-        at_once = max(1, BLOCK_BYTES[device.type] // (4 * prod(shape) * batch * len(self.orders)))
+        feeds = [order.feed for order in self.orders]
+        at_once = batches_at_once(feeds, batch=batch, features=prod(shape), device=device)
         for start in range(0, count, at_once):
             stop = min(start + at_once, count)
             x, y = self._read(start, stop, batch)

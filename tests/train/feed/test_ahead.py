@@ -41,6 +41,19 @@ def test_the_next_is_made_meanwhile_and_each_once():
     wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name == "ahead_0"])
 
 
+def test_several_threads_make_as_many_of_the_next():
+    together, made = threading.Barrier(3, timeout=10), []
+
+    def make(i):
+        together.wait()  # three at a time, or nobody goes on
+        made.append(i)
+        return i * i
+
+    ahead = Ahead(make, until=9, threads=3)
+    assert [ahead(i) for i in range(9)] == [i * i for i in range(9)]
+    assert sorted(made) == list(range(9))
+
+
 def test_an_error_is_raised_where_its_value_is_asked_for():
     ahead = Ahead(lambda i: 1 // (2 - i))
     assert [ahead(0), ahead(1)] == [0, 1]
@@ -61,7 +74,7 @@ def test_a_run_on_fresh_examples_is_the_same_whoever_draws_them(name, tmp_path, 
     monkeypatch.setattr(kind, "chunk", 256)
     run = planned({"steps": 60, "batch": 32}, data=name, model={"is": "mlp", "width": 8, "depth": 1, "dropout": 0.1})
     ahead = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
-    monkeypatch.setattr(feeds, "Ahead", lambda make, until: Kept(make))
+    monkeypatch.setattr(feeds, "Ahead", lambda make, until, threads: Kept(make))
     assert essence(train_run(run, folder_of(run, tmp_path / "b"), device="cpu")) == essence(ahead)
 
 
