@@ -158,10 +158,17 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
     done = [] if capacity.speed_name else _trained_here(plan.runs, states)
     threads, partition = settings.threads, capacity.speed_name
-    kind = None if partition is None else "cuda" if getattr(settings, "gpus", 0) else "cpu"
-    members = companies(plan.runs, kind=kind)
-    known = forecast_all(plan.runs, threads=threads, done=done, partition=partition, members=members)
-    forecasts = known if card is None else _on_card(plan.runs, card)
+    elsewhere = card is not None or partition is not None
+    kind = ("cuda" if card is not None or bool(getattr(settings, "gpus", 0)) else "cpu") if elsewhere else None
+
+    def forecasts_of(
+        runs: Sequence[PlannedRun], members: Mapping[str, float], *, done: Sequence[tuple[PlannedRun, float]] = ()
+    ) -> dict[str, Forecast]:
+        if card is not None:
+            return _on_card(runs, card, members)
+        return forecast_all(runs, threads=threads, done=done, partition=partition, members=members)
+
+    forecasts = forecasts_of(plan.runs, companies(plan.runs, kind=kind), done=done)
     workers = _workers(plan.runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
         plan=plan,
@@ -173,9 +180,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
-        stacked_gain=None
-        if card is not None
-        else gain_of_stacking(plan.runs, threads=threads, partition=partition, kind=kind),
+        stacked_gain=gain_of_stacking(plan.runs, forecasts_of, kind=kind),
     )
 
 
@@ -192,12 +197,11 @@ def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capa
     )
 
 
-def _on_card(runs: Sequence[PlannedRun], card: str) -> dict[str, Forecast]:
-    """Forecast runs on a GPU that need not be here."""
+def _on_card(runs: Sequence[PlannedRun], card: str, members: Mapping[str, float]) -> dict[str, Forecast]:
+    """Forecast runs on a GPU that need not be here; members: of the stacks that runs are trained in, by run_id."""
     from scaling.forecast.cards import speed_of_card
 
     speed = speed_of_card(card)
-    members = companies(runs, kind=speed.kind)
     return {run.run_id: forecast(run, speed, members=members.get(run.run_id, 1.0)) for run in runs}
 
 

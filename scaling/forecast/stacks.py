@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from scaling.forecast.estimate import device_kind, forecast_all, work
+from scaling.forecast.estimate import Forecast, device_kind, work
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
@@ -15,6 +15,7 @@ from scaling.plan.planned import PlannedRun
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
 LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
+Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, float]], Mapping[str, Forecast]]
 PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
 
 
@@ -51,24 +52,22 @@ def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[st
     return found
 
 
-def gain_of_stacking(
-    runs: Sequence[PlannedRun], *, threads: int, partition: str | None = None, kind: str | None = None
-) -> float | None:
-    """Return how many times less of the device's time runs of engine=eager would take by engine=stacked, by the probe.
+def gain_of_stacking(runs: Sequence[PlannedRun], forecasts: Forecasting, *, kind: str | None = None) -> float | None:
+    """Return how many times less of the device's time runs of engine=eager would take by engine=stacked.
 
-    None where none of them can be stacked, or no speed is known.
+    forecasts: of runs, by run_id, that are trained in stacks of so many members; kind: of the device, where it is not
+    this machine's. None where none of the runs can be stacked, or no speed is known.
     """
     runs = [run for run in runs[:LOOKED_AT] if run.fork is None]
     able = [run.config.train.engine == "eager" and is_stackable(run.config) for run in runs]
     if not any(able):
         return None
-    alone = forecast_all(runs, threads=threads, partition=partition)
+    alone = forecasts(runs, {})
     if len(alone) < len(runs):
         return None
     others = [_stacked(run) if can else run for run, can in zip(runs, able, strict=True)]
-    found = companies(others, kind=kind)
-    together = forecast_all(others, threads=threads, partition=partition, members=found)
-    seconds = [sum(each.seconds for each in forecasts.values()) for forecasts in (alone, together)]
+    together = forecasts(others, companies(others, kind=kind))
+    seconds = [sum(each.seconds for each in found.values()) for found in (alone, together)]
     return seconds[0] / seconds[1]
 
 

@@ -347,10 +347,12 @@ def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
 
 
 def test_a_plan_for_a_card_that_is_not_here(scaling):
-    plan = json.loads(scaling("plan", "model.width=64,128", "train.budget=1e13", "--device", "h100", "--json", "-"))
+    asked = ("plan", "model.width=64,128", "train.budget=1e13", "seed=0,1")
+    plan = json.loads(scaling(*asked, "--device", "h100", "--json", "-"))
     assert plan["total"]["workers"] == 1
+    assert 1 < plan["total"]["stacked_gain"] <= 2  # two seeds of a width
     assert plan["total"]["basis"] == "an NVIDIA H100 as one was measured"
-    slower = json.loads(scaling("plan", "model.width=64,128", "train.budget=1e13", "--device=a5000", "--json", "-"))
+    slower = json.loads(scaling(*asked, "--device=a5000", "--json", "-"))
     assert plan["total"]["forecast_seconds"] < slower["total"]["forecast_seconds"]
     assert "did you mean h100?" in scaling("plan", "train.steps=5", "--device", "h10", code=2)
 

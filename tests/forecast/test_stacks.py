@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.forecast.estimate import estimate, forecast, memory_bytes, work
+from scaling.forecast.cards import speed_of_card
+from scaling.forecast.estimate import estimate, forecast, forecast_all, memory_bytes, work
 from scaling.forecast.speed import keep_speed
 from scaling.forecast.stacks import MOST, companies, gain_of_stacking, stack_size
 from scaling.plan.identity import stack_key
@@ -72,11 +73,27 @@ def test_members_share_what_a_step_costs_anyhow():
     assert forecast(run, SPEED, members=4).seconds < forecast(run, SPEED).seconds
 
 
+def here(runs, members):
+    return forecast_all(runs, members=members)
+
+
 def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
     runs = [planned({"steps": 500, **CPU}, seed=seed) for seed in range(8)]
-    assert gain_of_stacking(runs, threads=1) is None
+    assert gain_of_stacking(runs, here) is None
     keep_speed(SPEED)
-    gain = gain_of_stacking(runs, threads=1)
+    gain = gain_of_stacking(runs, here)
     assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, members=8))
     assert gain > 1.5
-    assert gain_of_stacking([stacked(BASE)], threads=1) is None
+    assert gain_of_stacking([stacked(BASE)], here) is None
+
+
+def test_the_gain_on_a_gpu_is_that_of_the_stacks_that_fill_it():
+    """Beyond what a stack holds on this machine's kind of device."""
+    runs = [planned({"steps": 500, **CPU}, seed=seed) for seed in range(2 * MOST["cpu"])]
+    speed = speed_of_card("h100")
+
+    def on_card(runs, members):
+        return {run.run_id: forecast(run, speed, members=members.get(run.run_id, 1.0)) for run in runs}
+
+    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, members=len(runs))
+    assert gain_of_stacking(runs, on_card, kind="cuda") == pytest.approx(wanted)
