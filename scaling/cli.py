@@ -21,6 +21,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "cancel": ("scaling.commands.control:cancel", "Stop a sweep or some of its runs."),
     "retry": ("scaling.commands.control:retry", "Let failed or cancelled runs be tried again."),
     "logs": ("scaling.commands.control:logs", "Show what a run has written."),
+    "clean": ("scaling.commands.tools.clean:clean", "Remove what of a sweep nothing needs any more."),
     "data": ("scaling.commands.data:data", "Say where data sets are and prepare them."),
     "schema": ("scaling.commands.tools.schema:schema", "Write JSON schemas of sweeps and configs, for editors."),
     "doctor": ("scaling.commands.tools.doctor:doctor", "Say what this machine has."),

@@ -1,0 +1,111 @@
+"""`scaling clean`: what of a sweep nothing needs any more, and away with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scaling.commands.completion import complete_results
+from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
+from scaling.errors import UserError
+from scaling.numbers import size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scaling.dispatch.leftovers.find import Leftover
+
+EPILOG = """\b
+Examples:
+  scaling clean results/mine                      show what can go, and ask
+  scaling clean results/mine --only features,asides --yes
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
+@click.option("--only", metavar="KIND,…", help="Of these kinds alone: runs, asides, checkpoints, features, temporary, "
+              "weights. (All but weights that train.keep asked for.)")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@json_option
+def clean(folder: str, only: str | None, yes: bool, json_path: str | None) -> None:
+    """Show what of a sweep nothing needs any more, by kind and size, and remove it if you agree.
+
+    No run that a plan of these results names loses its record. Without a terminal and without --yes it only shows.
+    """
+    from scaling.dispatch.leftovers.find import find_leftovers
+    from scaling.dispatch.leftovers.remove import refuse_at_work, remove
+
+    sweep, console = sweep_folder(folder), terminal(stderr=json_path == "-")
+    found = find_leftovers(sweep)
+    going = _chosen(found, only)
+    show(console, found if only is None else going, going)
+    left: list[Leftover] = []
+    agreed = bool(going) and (yes or (json_path != "-" and sys.stdin.isatty() and click.confirm("remove them?")))
+    if agreed:
+        refuse_at_work(sweep)
+        left = remove(sweep, going)
+    _say(console, going, left, agreed=agreed, path=as_typed(sweep.path))
+    if json_path is not None:
+        removed = [one for one in going if one not in left] if agreed else []
+        write_json({"found": told(found), "removed": told(removed)}, json_path)
+
+
+def _chosen(found: Sequence[Leftover], only: str | None) -> list[Leftover]:
+    from scaling.dispatch.leftovers.find import ASKED_FOR, KINDS
+
+    if only is None:
+        return [one for one in found if one.kind not in ASKED_FOR]
+    kinds = [word.strip() for word in only.split(",")]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise UserError(f"found --only {unknown[0]!r}; wanted some of {', '.join(KINDS)}")
+    return [one for one in found if one.kind in kinds]
+
+
+def told(found: Sequence[Leftover]) -> dict[str, Any]:
+    """Return the leftovers of each kind: their number, files, bytes and paths."""
+    kinds: dict[str, Any] = {}
+    for one in found:
+        kind = kinds.setdefault(one.kind, {"count": 0, "files": 0, "bytes": 0, "paths": []})
+        kind["count"] += 1
+        kind["files"] += one.files
+        kind["bytes"] += one.bytes
+        kind["paths"].append(str(one.path))
+    return kinds
+
+
+def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover]) -> None:
+    """Print a line a kind, with its size, and say which kinds stay."""
+    from scaling.dispatch.leftovers.find import KINDS
+    from scaling.terminal_table import Column, print_table
+
+    columns = (Column("kind"), Column("number", right=True), Column("files", rank=1, right=True),
+               Column("size", right=True), Column("what", wraps=True))  # fmt: skip
+    goes = {one.kind for one in going}
+    rows = [
+        [name, f"{kind['count']:,}", f"{kind['files']:,}", size(kind["bytes"]),
+         KINDS[name] + ("" if name in goes else f"; they stay (--only {name} removes them)")]
+        for name, kind in told(found).items()
+    ]  # fmt: skip
+    if rows:
+        print_table(console, columns, rows)
+
+
+def _say(
+    console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str
+) -> None:
+    """Say what was done."""
+    gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
+    if not going:
+        console.print(f"nothing of {path} can go")
+    elif not agreed:
+        console.print(f"nothing was removed; --yes removes {size(gone)} without asking")
+    else:
+        console.print(f"removed {size(gone)} of {path}")
+    if left:
+        held = sorted({one.run_id for one in left})
+        console.print(f"left {len(left):,} of {len(held):,} runs that somebody has claimed: {', '.join(held[:3])}")

@@ -1,0 +1,120 @@
+"""What of a sweep can go, and how large it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.leftovers.named import Wanted, read_named
+from scaling.dispatch.queue import LazyQueue
+from scaling.dispatch.states.settled import SUPERSEDED, SettledRuns
+from scaling.folders import RunFolder, SweepFolder
+from scaling.plan.rows import read_columns
+
+KINDS = {  # in the order in which they are shown
+    "runs": "once of this sweep, in no plan of these results now",
+    "asides": "set aside: broken, or trained again since",
+    "checkpoints": "of settled runs; no run to come starts from them",
+    "features": "cached, for all sweeps here; computed again if needed",
+    "temporary": "left half written by killed processes",
+    "weights": "kept as train.keep asked; no plan starts from them",
+}
+ASKED_FOR = ("weights",)  # kinds that somebody wanted kept: they go where they are named alone
+BROKEN = re.compile(r".+\.broken\d+")
+HALF_WRITTEN = re.compile(r"\..+\.\d+(\.\d+)?|\.claim\.json\..+")  # see folders.write_aside, claims
+REMOVED = "removed.0"  # ending of the hidden name under which a folder is removed
+OLD_SECONDS = 3600.0  # after which nobody is still writing such a file
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder that can go; run_id: whose it is, '' where it is no run's; files, bytes: in it."""
+
+    kind: str
+    path: Path
+    run_id: str
+    files: int
+    bytes: int
+
+
+def find_leftovers(folder: SweepFolder) -> list[Leftover]:
+    """Return what can go of a sweep; nothing of it is part of a run that a plan names and that is not settled."""
+    named, settled = read_named(folder.results), SettledRuns(folder)
+    planned = [run_id for run_id, _ in read_columns(folder, ("run_id", "overrides"))]
+    wanted = Wanted(named, settled)
+    found = [one for run_id in _former(folder) - named.runs for one in _whole_run(folder.run(run_id))]
+    for run_id in planned:
+        files = folder.run(run_id)
+        if files.path.is_symlink() or not files.path.is_dir():
+            continue
+        found += _beside(files.path, run_id)
+        if settled.get(run_id) is not None:
+            found += _of_settled(files, wanted)
+    found += _beside(folder.path, "")
+    found += [sized("features", path, "") for path in _entries(folder.results / "features")]
+    found += [sized("temporary", path, "") for path in sorted(folder.results.glob(f"runs/.*.{REMOVED}"))]
+    return sorted(found, key=lambda one: (list(KINDS).index(one.kind), str(one.path)))
+
+
+def _former(folder: SweepFolder) -> set[str]:
+    """Return all runs that the sweep's dispatches were to train."""
+    return {run_id for files, _ in dispatches(folder) for run_id in LazyQueue(files.queue).run_ids}
+
+
+def _whole_run(files: RunFolder) -> Iterator[Leftover]:
+    if files.path.is_dir() and not files.path.is_symlink():
+        yield sized("runs", files.path, files.run_id)
+
+
+def _of_settled(files: RunFolder, wanted: Wanted) -> Iterator[Leftover]:
+    """Yield what a settled run has left that no run to come starts from."""
+    if files.checkpoint.is_file():
+        yield sized("checkpoints", files.checkpoint, files.run_id)
+    for path in _numbered(files.fork(0).parent):
+        if not wanted.fork(files.run_id, int(path.name)):
+            yield sized("checkpoints", path, files.run_id)
+    for path in _numbered(files.kept_weights(0).parent):
+        if not wanted.weights(files.run_id, int(path.name)):
+            kind = "checkpoints" if wanted.once(files.run_id, int(path.name)) else "weights"
+            yield sized(kind, path, files.run_id)
+
+
+def _beside(folder: Path, run_id: str) -> Iterator[Leftover]:
+    """Yield what was set aside, or left half written, in a folder and the folders of weights and states in it."""
+    for place in (folder, *(path for path in _entries(folder) if path.name in ("checkpoints", "forks"))):
+        for path in _entries(place):
+            if path.name == SUPERSEDED or BROKEN.fullmatch(path.name):
+                yield sized("asides", path, run_id)
+            elif HALF_WRITTEN.fullmatch(path.name) and time.time() - path.stat().st_mtime > OLD_SECONDS:
+                yield sized("temporary", path, run_id)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.name.isdigit()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return the files and folders in a folder, no links; none where there is no such folder, or it is one."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.is_symlink())
+
+
+def sized(kind: str, path: Path, run_id: str) -> Leftover:
+    """Return a leftover with its size; links in it count as they are, and are not followed."""
+    sizes = list(_sizes([path]))
+    return Leftover(kind, path, run_id, len(sizes), sum(sizes))
+
+
+def _sizes(paths: Iterable[Path]) -> Iterator[int]:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            for parent, _, files in os.walk(path):
+                yield from ((Path(parent) / name).lstat().st_size for name in files)
+        else:
+            yield path.lstat().st_size

@@ -1,0 +1,79 @@
+"""What the plans of a results folder name: their runs, and the weights and states that runs to come start from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.dispatch.states.settled import SettledRuns
+from scaling.folders import SweepFolder
+from scaling.plan.rows import read_columns
+
+COLUMNS = ("run_id", "parent", "parent_step", "origin", "trunk", "trunk_step")
+NO_SWEEPS = ("runs", "features", "jobs", "figures", "tables", "rounds", "export")  # folders without plans in them
+
+
+@dataclass(frozen=True)
+class Named:
+    """runs: all that a plan has or starts from; children: of a run and its step, the runs that start from its weights
+    there; forks: likewise, those that go on from its whole state."""
+
+    runs: frozenset[str]
+    children: Mapping[tuple[str, int], frozenset[str]]
+    forks: Mapping[tuple[str, int], frozenset[str]]
+
+
+def plan_folders(results: Path) -> Iterator[SweepFolder]:
+    """Yield every sweep of a results folder that has a plan."""
+    for path, folders, files in os.walk(results):
+        folders[:] = sorted(name for name in folders if name not in NO_SWEEPS and not name.startswith("."))
+        if "plan.csv" in files:
+            yield SweepFolder(results, Path(path).relative_to(results).as_posix())
+
+
+def read_named(results: Path) -> Named:
+    """Read all plans of a results folder; BrokenPlan where one cannot be read, for then nobody knows what it names."""
+    runs: set[str] = set()
+    children: dict[tuple[str, int], set[str]] = {}
+    forks: dict[tuple[str, int], set[str]] = {}
+    for folder in plan_folders(results):
+        for run_id, parent, parent_step, origin, trunk, trunk_step in read_columns(folder, COLUMNS):
+            runs |= {name for name in (run_id, parent, origin, trunk) if name}
+            if parent and parent_step:
+                children.setdefault((parent, int(float(parent_step))), set()).add(run_id)
+            if trunk and trunk_step:
+                forks.setdefault((trunk, int(float(trunk_step))), set()).add(run_id)
+    return Named(frozenset(runs), _frozen(children), _frozen(forks))
+
+
+def _frozen(found: Mapping[tuple[str, int], set[str]]) -> dict[tuple[str, int], frozenset[str]]:
+    return {key: frozenset(runs) for key, runs in found.items()}
+
+
+class Wanted:
+    """Which kept weights and states runs to come start from."""
+
+    def __init__(self, named: Named, settled: SettledRuns) -> None:
+        self._named, self._settled = named, settled
+        self._kept: dict[str, list[int]] = {}
+        for run_id, step in named.children:
+            self._kept.setdefault(run_id, []).append(step)
+
+    def weights(self, run_id: str, step: int) -> bool:
+        """Return whether a run that is to be trained starts from these weights."""
+        return any(not self._done(child) for child in self._named.children.get((run_id, step), ()))
+
+    def once(self, run_id: str, step: int) -> bool:
+        """Return whether any planned run starts, or has started, from these weights."""
+        return (run_id, step) in self._named.children
+
+    def fork(self, run_id: str, step: int) -> bool:
+        """Return whether a run that is to be trained goes on from this state."""
+        return any(self._settled.get(child) is None for child in self._named.forks.get((run_id, step), ()))
+
+    def _done(self, run_id: str) -> bool:
+        """Return whether a run is settled and has what others start from: else it will be trained again."""
+        steps = [step for step in self._kept.get(run_id, ()) if self.weights(run_id, step)]
+        return self._settled.done(run_id, steps)

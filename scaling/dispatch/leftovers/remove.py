@@ -1,0 +1,70 @@
+"""Removing what can go: each run's under a claim of its own, so that no worker finds half of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+
+from scaling.dispatch.claims.claim import Observer, acquire, read_claim, take
+from scaling.dispatch.leftovers.find import REMOVED, Leftover
+from scaling.dispatch.states.read_state import claim_lives, read_status
+from scaling.dispatch.states.state import State
+from scaling.errors import UserError
+from scaling.folders import RunFolder, SweepFolder
+
+
+def refuse_at_work(folder: SweepFolder) -> None:
+    """Raise UserError where runs of these results are being trained, or wait in a queue."""
+    status = read_status(folder)
+    busy = [run.run_id for run in status.of(State.RUNNING, State.PENDING)] or _claimed(folder.results)
+    if busy:
+        raise UserError(
+            f"found {len(busy):,} runs in {folder.results} that are trained, or about to be ({', '.join(busy[:3])}"
+            f"{', …' if len(busy) > 3 else ''}); wanted nobody at work; wait, or stop it with `scaling cancel`"
+        )
+
+
+def _claimed(results: Path) -> list[str]:
+    """Return the runs that somebody holds, of whatever sweep."""
+    found = []
+    for path in sorted(results.glob("runs/*/claim.json")):
+        files, claim = RunFolder(path.parent), read_claim(path)
+        if claim is not None and claim_lives(files, claim, None):
+            found.append(files.run_id)
+    return found
+
+
+def remove(folder: SweepFolder, found: Sequence[Leftover]) -> list[Leftover]:
+    """Remove what was found and return what was left: of runs that somebody has claimed meanwhile."""
+    left: list[Leftover] = []
+    for run_id, own in groupby(sorted(found, key=lambda one: one.run_id), key=lambda one: one.run_id):
+        left += _of_run(folder.run(run_id), list(own)) if run_id else _plainly(own)
+    return left
+
+
+def _of_run(files: RunFolder, own: Sequence[Leftover]) -> list[Leftover]:
+    """Remove what is of one run. A dead worker's claim on a run to come stays: it tells why that worker died."""
+    known = files.record.exists() or any(one.kind == "runs" for one in own)
+    held = take(files.claim, Observer())[0] if known else acquire(files.claim)
+    if held is None:
+        return list(own)
+    try:
+        return _plainly(own)
+    finally:
+        held.release()
+        with suppress(OSError):  # of a run that is gone, the claim's folder goes with it
+            files.path.rmdir()
+
+
+def _plainly(own: Iterable[Leftover]) -> list[Leftover]:
+    for one in own:
+        if one.path.is_dir():
+            gone = one.path.with_name(f".{one.path.name}.{REMOVED}")  # first out of sight, whole
+            one.path.rename(gone)
+            shutil.rmtree(gone)
+        else:
+            one.path.unlink(missing_ok=True)
+    return []
