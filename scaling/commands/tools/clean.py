@@ -95,9 +95,7 @@ def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover])
         print_table(console, columns, rows)
 
 
-def _say(
-    console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str
-) -> None:
+def _say(console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str) -> None:
     """Say what was done."""
     gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
     if not going:

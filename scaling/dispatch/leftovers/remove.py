@@ -40,8 +40,9 @@ def _claimed(results: Path) -> list[str]:
 def remove(folder: SweepFolder, found: Sequence[Leftover]) -> list[Leftover]:
     """Remove what was found and return what was left: of runs that somebody has claimed meanwhile."""
     left: list[Leftover] = []
-    for run_id, own in groupby(sorted(found, key=lambda one: one.run_id), key=lambda one: one.run_id):
-        left += _of_run(folder.run(run_id), list(own)) if run_id else _plainly(own)
+    for run_id, group in groupby(sorted(found, key=lambda one: one.run_id), key=lambda one: one.run_id):
+        own = list(group)
+        left += _of_run(folder.run(run_id), own) if run_id else _plainly(own)
     return left
 
 

@@ -194,7 +194,9 @@ def test_it_shows_first_and_removes_when_told(folder, scaling):
     assert scaling("clean", "results/sweep", "--only", "weight", code=2).startswith("error: found --only 'weight'")
     told = json.loads(scaling("clean", "results/sweep", "--yes", "--json", "-"))
     assert told["removed"]["checkpoints"] == {
-        **{"count": 1, "files": 1, "bytes": 100},
+        "count": 1,
+        "files": 1,
+        "bytes": 100,
         "paths": ["results/runs/a/checkpoint"],
     }
     assert "weights" in told["found"]
