@@ -77,7 +77,7 @@ def stack_key(config: RunConfig, quantities: Quantities) -> str:
     for group, keys in OWN.items():
         shape[group] = {name: value for name, value in shape[group].items() if name not in keys}
     train = config.train
-    how = {"device": train.device, "micro_batch": train.micro_batch, "stack": train.stack}
+    how = {"device": train.device, "micro_batch": train.micro_batch, "stack": train.stack, "graph": train.graph}
     text = json.dumps({**shape, **how}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 

@@ -1,29 +1,39 @@
-"""A step of training on a GPU: launched kernel by kernel, and replayed from a graph; the same numbers.
+"""A step of training on a GPU, of one run and of a stack: launched kernel by kernel, and replayed from a graph.
 
-Run: python -m tests.benchmarks.bench_gpu
+Run: python -m tests.benchmarks.bench_gpu; with `kernels`, the kernels of a step of a stack and their times
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from scaling.folders import RunFolder
 from scaling.forecast.probe import Shape, planned_shape
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun, plan_run
+from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import batches
+from scaling.train.feed.resident import shared_examples
 from scaling.train.feed.sets import load_sets
-from scaling.train.loop import Trainer
+from scaling.train.loop import CHECK_STEPS, Trainer
+from scaling.train.output.journal import Journal
 from scaling.train.precision import computed_precision, matmul_precision
+from scaling.train.stacked.seat import Hooks, Seat, take_seat
+from scaling.train.stacked.stack import Stack
 
-TURNS, STEPS, WARM_STEPS = 5, 512, 64
+TURNS, STEPS, WARM_STEPS = 3, 256, 64
 CASES = {
     "mlp 64 x 2, 16 inputs": Shape(MLP(width=64, depth=2), 128, 16),
     "mlp 64 x 6, 64 inputs": Shape(MLP(width=64, depth=6), 128, 64),
@@ -33,6 +43,11 @@ CASES = {
     "bottleneck 256 x 6, 784 inputs": Shape(Bottleneck(width=256, depth=6), 128, 784),
 }
 PRECISIONS = ("auto", "bf16")
+STACKED = {
+    "mlp 64 x 2, 256 inputs, batch 128": Shape(MLP(width=64, depth=2), 128, 256),
+    "mlp 32 x 2, 16 inputs, batch 32": Shape(MLP(width=32, depth=2), 32, 16),
+}
+MEMBERS = (1, 8, 64, 256, 512)
 
 
 def launched(run: PlannedRun, graph: str) -> PlannedRun:
@@ -47,20 +62,88 @@ def step_seconds(run: PlannedRun, where: torch.device) -> float:
     cut = batches(sets.feed, batch=run.quantities.batch, features=prod(run.config.data.shape), device=where)
     trainer = Trainer(run, cut, where)
     trainer.advance(WARM_STEPS, lambda: True)
+    return timed(lambda: trainer.advance(trainer.step + STEPS, lambda: True)) / STEPS
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the median of some turns, in seconds."""
     took = []
     for _ in range(TURNS):
         started = perf_counter()
-        trainer.advance(trainer.step + STEPS, lambda: True)
-        took.append((perf_counter() - started) / STEPS)
+        work()
+        took.append(perf_counter() - started)
     return median(took)
 
 
+def seats_of(shape: Shape, members: int, where: torch.device, folder: Path) -> list[Seat]:
+    """Return runs of a shape, of different seeds and rates, each with an order of its own on a set that they share."""
+    first, seats = planned_shape(shape, "auto").config, list[Seat]()
+    with shared_examples():
+        for seed in range(members):
+            optim = replace(first.optim, lr=1e-4 * (1 + seed))
+            run = plan_run(replace(first, seed=seed, optim=optim), overrides={})
+            at = RunFolder(folder / str(seed))
+            attempt = Attempt(run, at, where, load_sets(run.config, run.quantities, where), Journal(at))
+            cut = batches(attempt.sets.feed, batch=shape.batch, features=shape.features, device=where)
+            seats.append(take_seat(attempt, None, Trainer(run, cut, where), Hooks(print), again=False))
+    return seats
+
+
+def stack_seconds(seats: Sequence[Seat], where: torch.device) -> tuple[float, float]:
+    """Return the seconds of the first steps, with the capture, and of one after them; looked at as in a sweep."""
+    stack = Stack(seats, where)
+
+    def advance() -> None:
+        for _ in range(STEPS // CHECK_STEPS):
+            stack.advance(CHECK_STEPS, lambda: True)
+            stack.read_totals()
+
+    started = perf_counter()
+    advance()
+    first = perf_counter() - started
+    return first, timed(advance) / STEPS
+
+
+def stacks(where: torch.device) -> Table:
+    """Return the table of stacks."""
+    table = Table("stack", "members", "s to begin with", "us a step", "us a member-step", title_justify="left")
+    for name, shape in STACKED.items():
+        with TemporaryDirectory(prefix="scaling-bench-") as folder:
+            seats = seats_of(shape, max(MEMBERS), where, Path(folder))
+        for members in MEMBERS:
+            first, step = stack_seconds(seats[:members], where)
+            cells = (f"{first:.2f}", f"{step * 1e6:.0f}", f"{step * 1e6 / members:.2f}")
+            table.add_row(name, str(members), *cells)
+    return table
+
+
+def kernels(where: torch.device) -> None:
+    """Print the kernels of a step of each stack, launched one by one."""
+    for name, shape in STACKED.items():
+        with TemporaryDirectory(prefix="scaling-bench-") as folder:
+            seats = seats_of(shape, 16, where, Path(folder))
+        for seat in seats:
+            seat.attempt = replace(seat.attempt, run=launched(seat.attempt.run, "off"))
+        stack = Stack(seats, where)
+        stack.advance(8, lambda: True)
+        with torch.profiler.profile(activities=list(torch.profiler.supported_activities())) as found:
+            stack.advance(8, lambda: True)
+            torch.cuda.synchronize()
+        print(name, "16 members, 8 steps")
+        print(found.key_averages().table(sort_by="cuda_time_total", row_limit=60, max_name_column_width=80))
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     if not torch.cuda.is_available():
         print("left out: it wants a GPU, and torch finds none")
         return
     where = torch.device("cuda", 0)
+    if "kernels" in sys.argv[1:]:
+        kernels(where)
+        return
+    with matmul_precision("tf32"):
+        Console(width=110).print(torch.cuda.get_device_name(where), stacks(where))
     table = Table("batch of 128", "precision", "kernels, us a step", "graph, us a step", "ratio")
     for name, shape in CASES.items():
         for precision in PRECISIONS:
@@ -68,7 +151,7 @@ def main() -> None:
             with matmul_precision(computed_precision(run.config, where)):
                 eager, graph = (step_seconds(launched(run, way), where) for way in ("off", "auto"))
             table.add_row(name, precision, f"{eager * 1e6:.0f}", f"{graph * 1e6:.0f}", f"{eager / graph:.1f}")
-    Console(width=110).print(torch.cuda.get_device_name(where), table)
+    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

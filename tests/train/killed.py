@@ -13,7 +13,7 @@ from scaling.dispatch.local.jobs import process_of
 from scaling.train.output.journal import Journal
 from scaling.train.run import train_run
 from scaling.train.stacked.run import Member, train_stack
-from scaling.train.stacked.stack import Stack
+from scaling.train.stacked.steps.step import StackedStep
 from scaling.train.step.prepared import Step
 from tests.forked import forked
 from tests.train.runs import folder_of
@@ -25,7 +25,7 @@ def renames(name: str) -> Callable[..., bool]:
 
 
 PLACES: dict[str, tuple[type, str, Callable[..., bool]]] = {
-    "stacked step": (Stack, "_step", lambda *_: True),
+    "stacked step": (StackedStep, "_take_gradients", lambda *_: True),
     "step": (Step, "_gradients", lambda *_: True),  # between its batch and its gradients
     "point": (Journal, "add", lambda *_: True),  # taken, and not yet written down
     "checkpoint": (Path, "replace", renames("checkpoint")),  # written aside, and not yet in its place

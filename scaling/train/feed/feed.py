@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
@@ -34,25 +34,37 @@ class Feed(Protocol):
         """Return the examples at positions `start` up to `stop`, on the device and normalised."""
 
 
+class Order:
+    """A seeded permutation of `n` examples for each epoch, one epoch after the other, on a device."""
+
+    def __init__(self, n: int, seed: int, device: torch.device) -> None:
+        self._n = n
+        permutation = partial(_permutation, n, seed, device)  # no method: it would keep what holds this object alive
+        self._epoch = Ahead(permutation) if n >= LONG_ORDER else Kept(permutation)
+
+    def index(self, start: int, stop: int) -> Tensor:
+        """Return the examples at positions `start` up to `stop`, (stop - start,) int64."""
+        n, blocks = self._n, _blocks(start, stop, self._n)
+        parts = [self._epoch(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in blocks]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 class Epochs:
     """A seeded permutation of the training subset for each epoch, one epoch after the other."""
 
     def __init__(self, subset: Examples, *, seed: int) -> None:
-        self.subset = subset
+        self.subset, self._seed = subset, seed
         device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
-        # Not a method: what holds this object would keep the data alive after the run.
-        order = partial(_permutation, len(subset), seed, device)
-        self._order = Ahead(order) if len(subset) >= LONG_ORDER else Kept(order)
+        self.index = Order(len(subset), seed, device).index  # of positions from one up to another
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
         return self.subset.take(self.index(start, stop))
 
-    def index(self, start: int, stop: int) -> Tensor:
-        """Return the index in the subset of positions `start` up to `stop`, (stop - start,) int64."""
-        n = len(self.subset)
-        parts = [self._order(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in _blocks(start, stop, n)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    @cached_property
+    def index_on_host(self) -> Callable[[int, int], Tensor]:
+        """The same as `index`, in the host's memory."""
+        return Order(len(self.subset), self._seed, torch.device("cpu")).index
 
 
 def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:

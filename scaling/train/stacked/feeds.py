@@ -24,43 +24,51 @@ class Order:
 
 @dataclass(frozen=True)
 class StackedFeed:
-    """The different orders of the members, and which of them each member follows, (K,) int64."""
+    """The different orders of the members, and which of them each member follows; batch: examples of a step."""
 
     orders: tuple[Order, ...]
-    followed: Tensor
+    followed: tuple[int, ...]
+    batch: int
 
     @classmethod
-    def of(cls, feeds: Sequence[Feed], steps: Sequence[int], device: torch.device) -> StackedFeed:
+    def of(cls, feeds: Sequence[Feed], steps: Sequence[int], batch: int) -> StackedFeed:
         """Put members together that read the same feed and stand at the same step."""
         keys = [(id(feed), step) for feed, step in zip(feeds, steps, strict=True)]
         orders = {key: Order(feed, key[1]) for key, feed in zip(keys, feeds, strict=True)}
         places = {key: place for place, key in enumerate(orders)}
-        return cls(tuple(orders.values()), torch.tensor([places[key] for key in keys], device=device))
+        return cls(tuple(orders.values()), tuple(places[key] for key in keys), batch)
 
-    def batches(self, count: int, *, batch: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, count: int, device: torch.device, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield x (K, batch, *shape) and y (K, batch) of the next `count` steps."""
-        device, each = self.followed.device, len(self.orders) < len(self.followed)
-        feeds = [order.feed for order in self.orders]
+        batch, each, feeds = self.batch, len(self.orders) < len(self.followed), [order.feed for order in self.orders]
+        followed = torch.tensor(self.followed, device=device)
         at_once = batches_at_once(feeds, batch=batch, features=prod(shape), device=device)
         for start in range(0, count, at_once):
             stop = min(start + at_once, count)
-            x, y = self._read(start, stop, batch)
+            x, y = self.examples(start, stop)
             for first in range(0, (stop - start) * batch, batch):
                 part = x[:, first : first + batch], y[:, first : first + batch]
-                yield (part[0].index_select(0, self.followed), part[1].index_select(0, self.followed)) if each else part
+                yield (part[0].index_select(0, followed), part[1].index_select(0, followed)) if each else part
 
-    def _read(self, start: int, stop: int, batch: int) -> tuple[Tensor, Tensor]:
+    def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples of the steps from `start` up to `stop` of each order, (orders, n, *shape) and labels."""
-        spans = [((order.step + start) * batch, (order.step + stop) * batch) for order in self.orders]
-        shared = self._shared()
+        shared = self.shared()
         if shared is not None:
-            index = [cast("Epochs", order.feed).index(*span) for order, span in zip(self.orders, spans, strict=True)]
+            index = [cast("Epochs", order.feed).index(*self._span(order, start, stop)) for order in self.orders]
             x, y = shared.take(torch.cat(index))
-            return x.unflatten(0, (len(spans), -1)), y.unflatten(0, (len(spans), -1))
-        parts = [order.feed.examples(*span) for order, span in zip(self.orders, spans, strict=True)]
+            return x.unflatten(0, (len(index), -1)), y.unflatten(0, (len(index), -1))
+        parts = [order.feed.examples(*self._span(order, start, stop)) for order in self.orders]
         return torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
 
-    def _shared(self) -> Resident | None:
+    def indices(self, start: int, stop: int) -> tuple[Tensor]:
+        """Return where in the set that all orders share these examples are, (orders, n) int64 in the host's memory."""
+        orders = [(cast("Epochs", order.feed), order) for order in self.orders]
+        return (torch.stack([feed.index_on_host(*self._span(order, start, stop)) for feed, order in orders]),)
+
+    def _span(self, order: Order, start: int, stop: int) -> tuple[int, int]:
+        return (order.step + start) * self.batch, (order.step + stop) * self.batch
+
+    def shared(self) -> Resident | None:
         """Return the examples that all orders read, None where they read different ones."""
         subsets = [order.feed.subset if type(order.feed) is Epochs else None for order in self.orders]
         first = subsets[0]

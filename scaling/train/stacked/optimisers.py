@@ -7,7 +7,7 @@ trained alone by rounding only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,7 +32,6 @@ class Steps:
     def __init__(self, layout: Layout, optims: Sequence[Any], like: Tensor) -> None:
         self.layout, self.optims = layout, list(optims)
         self.state = {name: torch.zeros_like(like) for name in self.moments}
-        self.tables: dict[str, Tensor] = {}
         self._make_columns(like)
 
     def _make_columns(self, like: Tensor) -> None:
@@ -50,32 +49,33 @@ class Steps:
         self.state = {name: value.index_select(0, kept) for name, value in self.state.items()}
         self._make_columns(like)
 
-    def prepare(self, rates: np.ndarray, taken: np.ndarray, like: Tensor) -> None:
-        """Compute what the coming steps multiply by: `rates` (S, K) of each step, `taken` (K,) steps before them."""
-        self.tables = {
-            name: torch.from_numpy(np.ascontiguousarray(table, dtype=np.float32)).to(like.device).unsqueeze(2)
-            for name, table in self._tables(rates, taken).items()
-        }
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The numbers that a step multiplies by, each one a member: the rate, and by group what decay leaves."""
+        return ("rate", *(f"kept {i}" for i, group in enumerate(self.layout.groups) if self.decays and group.decay))
+
+    def table(self, rates: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """Return the numbers of coming steps, (S, T, K) float32, T of `names`.
+
+        rates (S, K) of each step; taken (K,): steps before them.
+        """
+        found = self._tables(rates, taken)
+        return np.stack([found[name] for name in self.names], axis=1).astype(np.float32)
 
     def _tables(self, rates: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
         decays = np.array([optim.weight_decay for optim in self.optims])
-        kept = {
-            f"kept {i}": 1 - rates * (group.share * group.decay) * decays for i, group in enumerate(self.layout.groups)
-        }
-        return {"rate": rates, **(kept if self.decays else {})}
+        groups = enumerate(self.layout.groups)
+        return {"rate": rates, **{f"kept {i}": 1 - rates * (group.share * group.decay) * decays for i, group in groups}}
 
-    def step(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
-        """Take the s-th of the steps that were prepared; gradients (K, width) may be written to."""
-        self._decay(parameters, s)
-        self._move(parameters, gradients, s)
+    def step(self, parameters: Tensor, gradients: Tensor, numbers: Tensor) -> None:
+        """Take a step; gradients (K, width) may be written to; numbers (T, K, 1): its part of `table`."""
+        named = dict(zip(self.names, numbers, strict=True))
+        for i, group in enumerate(self.layout.groups):
+            if f"kept {i}" in named:
+                parameters[:, group.start : group.stop].mul_(named[f"kept {i}"])
+        self._move(parameters, gradients, named)
 
-    def _decay(self, parameters: Tensor, s: int) -> None:
-        if self.decays:
-            for i, group in enumerate(self.layout.groups):
-                if group.decay:
-                    parameters[:, group.start : group.stop].mul_(self.tables[f"kept {i}"][s])
-
-    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         raise TypeError(f"{type(self).__name__} takes no step")
 
     def _go(self, parameters: Tensor, direction: Tensor, rate: Tensor) -> None:
@@ -99,6 +99,11 @@ class AdamWSteps(Steps):
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
         self.eps = self.column(like, *(optim.eps for optim in self.optims))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The numbers of a step; scale: of the root of v."""
+        return (*super().names, "scale")
+
     def _tables(self, rates: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
         t = taken + np.arange(1, len(rates) + 1)[:, None]
         correction1, correction2 = (
@@ -106,13 +111,13 @@ class AdamWSteps(Steps):
         )
         return {**super()._tables(rates, taken), "rate": rates / correction1, "scale": correction2**-0.5}
 
-    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
         below, squared = self.room
         mean.lerp_(gradients, self.new1)
         square.lerp_(torch.mul(gradients, gradients, out=squared), self.new2)
-        torch.sqrt(square, out=below).mul_(self.tables["scale"][s]).add_(self.eps)
-        self._go(parameters, torch.div(mean, below, out=below), self.tables["rate"][s])
+        torch.sqrt(square, out=below).mul_(numbers["scale"]).add_(self.eps)
+        self._go(parameters, torch.div(mean, below, out=below), numbers["rate"])
 
 
 class LionSteps(Steps):
@@ -125,11 +130,11 @@ class LionSteps(Steps):
         self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
 
-    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         momentum, direction = self.state["momentum"], self.room[0]
         torch.lerp(momentum, gradients, self.new1, out=direction).sign_()
         momentum.lerp_(gradients, self.new2)
-        self._go(parameters, direction, self.tables["rate"][s])
+        self._go(parameters, direction, numbers["rate"])
 
 
 class SGDSteps(Steps):
@@ -137,7 +142,7 @@ class SGDSteps(Steps):
 
     moments = ("momentum_buffer",)
 
-    def _move(self, parameters: Tensor, gradients: Tensor, s: int) -> None:
+    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         optim = self.optims[0]  # momentum and nesterov are those of all
         if optim.momentum:
             buffer = self.state["momentum_buffer"].mul_(optim.momentum).add_(gradients)
@@ -145,7 +150,7 @@ class SGDSteps(Steps):
                 gradients.add_(buffer, alpha=optim.momentum)
             else:
                 gradients.copy_(buffer)
-        self._go(parameters, gradients, self.tables["rate"][s])
+        self._go(parameters, gradients, numbers["rate"])
 
 
 STEPS: dict[type, type[Steps]] = {AdamW: AdamWSteps, Lion: LionSteps, SGD: SGDSteps}

@@ -11,12 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.augment.mixed import Mixed
-from scaling.config import Train
 from scaling.optim.sgd import SGD
 from scaling.plan.identity import asked_precision
 from scaling.train import loop
-from scaling.train.losses import Labels
 from scaling.train.stacked.augmentation import stacked_augment
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
@@ -24,18 +21,24 @@ from scaling.train.stacked.losses import stacked_objective
 from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.seat import Seat, optimizer_state, streams_state
+from scaling.train.stacked.steps.inputs import Block
+from scaling.train.stacked.steps.launch import Launch, launch_of
+from scaling.train.stacked.steps.step import StackedStep
 from scaling.train.stacked.vmapped import check_mapped, map_module
-
-CLIP_EPS = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
 class Stack:
-    """The members that are trained now, in the order of their rows; NotStackable where their modules forbid it."""
+    """The members that are trained now; NotStackable where their modules forbid it.
+
+    places: the row of each seat; where a step is replayed from a graph there are other rows, of members that have left,
+    until half of them are.
+    """
 
     def __init__(self, seats: Sequence[Seat], device: torch.device) -> None:
         first = seats[0]
-        self.seats, self.device, self.config = list(seats), device, first.attempt.run.config
-        self.batch = first.attempt.run.quantities.batch
+        self.seats, self.places, self.device = list(seats), list(range(len(seats))), device
+        self.config = first.attempt.run.config
+        self.shape = tuple(first.attempt.sets.test.x.shape[1:])
         self.micro_batch = loop.checked_micro_batch(self.config.train, first.module)
         optim = self.config.optim
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
@@ -45,7 +48,7 @@ class Stack:
         self.totals = torch.tensor([seat.total for seat in seats], dtype=torch.float64, device=device)
         self._load_moments()
         self._check_mapped()
-        self._bind()
+        self._launch: Launch | None = None
         self._next_tick = monotonic() + loop.TICK_SECONDS
 
     def _load_moments(self) -> None:
@@ -70,47 +73,68 @@ class Stack:
         try:
             stack_layers(module, Stacking(self.rows.values, []))
         except UnknownLayer:
-            shape = tuple(self.seats[0].attempt.sets.test.x.shape[1:])
             modules = [seat.module for seat in self.seats]
-            check_mapped(modules, self.rows.leaves, self.rows.fixed, shape)
+            check_mapped(modules, self.rows.leaves, self.rows.fixed, self.shape)
 
-    def _bind(self) -> None:
-        """Make what depends on who the members are."""
+    def _step(self) -> StackedStep:
+        """Make the step of the members that are in the stack now."""
         configs = [seat.attempt.run.config for seat in self.seats]
-        trains: list[Train] = [config.train for config in configs]
-        learner, generators = self.seats[0].learner, [seat.augmentation for seat in self.seats]
-        self.forward = self._forward()
-        self.measure = stacked_objective(
-            self.config.data.metric, [train.label_smoothing for train in trains], self.device
-        )
-        self.augment = stacked_augment(configs, generators, learner.size if learner else None)
+        trains, learner = [config.train for config in configs], self.seats[0].learner
+        generators, smoothing = [seat.augmentation for seat in self.seats], [train.label_smoothing for train in trains]
         clips = [inf if train.clip is None else train.clip for train in trains]
-        self.clip = None if min(clips) == inf else torch.tensor(clips, device=self.device)
-        self.gradients = torch.empty_like(self.rows.trained)
+        return StackedStep(
+            forward=self._forward(),
+            measure=stacked_objective(self.config.data.metric, smoothing, self.device),
+            augment=stacked_augment(configs, generators, learner.size if learner else None),
+            clip=None if min(clips) == inf else torch.tensor(clips, device=self.device),
+            micro_batch=self.micro_batch,
+            bf16=asked_precision(self.config) == "bf16",
+            rows=self.rows,
+            optimiser=self.optimiser,
+            totals=self.totals,
+            gradients=torch.empty_like(self.rows.trained),
+        )
+
+    def _launched(self, block: Block) -> Launch:
+        """Return how steps are launched, chosen before those of a block, for as long as the rows stay the same."""
+        if self._launch is None:
+            step, module = self._step(), self.seats[0].module
+            drawn = [] if step.augment is None else [seat.augmentation for seat in self.seats]
+            if any(isinstance(part, loop.DROPOUTS) and part.p > 0 for part in module.modules()):
+                drawn += [seat.dropout for seat in self.seats]
+            own, shape = [one for one in drawn if one.device.type == self.device.type], self.shape
+            self._launch = launch_of(self.config.train, step, block, module, self.device, generators=own, shape=shape)
+            for seat in self.seats:
+                seat.attempt.how["launch"] = self._launch.name
+        return self._launch
 
     def select(self, kept: Sequence[int]) -> None:
-        """Go on with the members at these rows alone."""
-        index = torch.tensor(kept, dtype=torch.int64, device=self.device)
-        self.seats = [self.seats[row] for row in kept]
+        """Go on with these of the members alone."""
+        self.seats, self.places = [self.seats[i] for i in kept], [self.places[i] for i in kept]
+        stays = self._launch is not None and self._launch.holds_rows and 2 * len(kept) > len(self.totals)
+        if not stays:
+            self._narrow()
+
+    def _narrow(self) -> None:
+        """Let the rows of members go that have left."""
+        self._launch = None  # first of all: a graph holds memory
+        index = torch.tensor(self.places, dtype=torch.int64, device=self.device)
+        self.places = list(range(len(self.seats)))
         self.totals = self.totals.index_select(0, index)
         self.rows.select(index)
         self.optimiser.select(index, self.rows.trained)
-        if self.seats:
-            self._bind()
 
     def advance(self, count: int, tick: Callable[[], bool]) -> None:
         """Take up to `count` steps together; fewer where `tick`, called from time to time, has returned False."""
-        started, done = monotonic(), 0
-        rates, begun = self._prepare(count), [seat.step for seat in self.seats]
-        shape = tuple(self.seats[0].attempt.sets.test.x.shape[1:])
-        feed = StackedFeed.of([seat.feed for seat in self.seats], begun, self.device)
+        started, done, begun = monotonic(), 0, [seat.step for seat in self.seats]
+        rates = self._rates(count)
+        block = self._block(rates)
 
         def stand() -> None:
-            for row, seat in enumerate(self.seats):
-                seat.step, seat.lr = begun[row] + done, float(rates[done - 1, row])
+            for row, place, seat in zip(range(len(begun)), self.places, self.seats, strict=True):
+                seat.step, seat.lr = begun[row] + done, float(rates[done - 1, place])
 
-        for x, y in feed.batches(count, batch=self.batch, shape=shape):
-            self._step(x, y, done)
+        for _ in self._launched(block).steps(block):
             done += 1
             if monotonic() >= self._next_tick:
                 stand()
@@ -122,55 +146,47 @@ class Stack:
         for seat in self.seats:
             seat.seconds += share
 
-    def _prepare(self, count: int) -> np.ndarray:
-        """Compute the members' rates of the coming steps, (count, K) float64, and what else depends on the step."""
+    def _rates(self, count: int) -> np.ndarray:
+        """Compute the rates of the coming steps, (count, rows) float64, 0 in rows of members that have left."""
         factors: dict[tuple[int, int], np.ndarray] = {}
         schedule = self.config.schedule
         for at in {(seat.step, seat.steps) for seat in self.seats}:
             factors[at] = np.array([schedule.factor(at[0] + i, at[1]) for i in range(count)])
-        bases = [optim.lr for optim in self.optimiser.optims]
-        rates = np.stack([lr * factors[s.step, s.steps] for lr, s in zip(bases, self.seats, strict=True)], axis=1)
-        self.optimiser.prepare(rates, np.array([seat.step for seat in self.seats]), self.rows.trained)
+        rates = np.zeros((count, len(self.totals)))
+        for place, seat in zip(self.places, self.seats, strict=True):
+            rates[:, place] = seat.attempt.run.config.optim.lr * factors[seat.step, seat.steps]
         return rates
 
-    def _step(self, x: Tensor, y: Tensor, s: int) -> None:
-        labels: Labels = y
-        if self.augment is not None:
-            x, labels = self.augment(x, y)
-        losses = self._take_gradients(x, labels)
-        if self.clip is not None:
-            norms = self.gradients.norm(dim=1)
-            self.gradients.mul_((self.clip / (norms + CLIP_EPS)).clamp_(max=1.0).unsqueeze(1))
-        self.optimiser.step(self.rows.trained, self.gradients, s)
-        self.totals.add_(losses)
+    def _block(self, rates: np.ndarray) -> Block:
+        """Put together what the coming steps read; rows of members that have left read what the first one does."""
+        sitting = [self.seats[0]] * len(self.totals)
+        for place, seat in zip(self.places, self.seats, strict=True):
+            sitting[place] = seat
+        steps, batch = [seat.step for seat in sitting], self.seats[0].attempt.run.quantities.batch
+        feed = StackedFeed.of([seat.feed for seat in sitting], steps, batch)
+        return Block(self.optimiser.table(rates, np.array(steps)), feed)
 
-    def _take_gradients(self, x: Tensor, y: Labels) -> Tensor:
-        """Compute the members' gradients of their batches, (K, width), and return their mean losses (K,), detached."""
-        leaves, size = list(self.rows.leaves.values()), self.micro_batch
-        total, summed = torch.zeros(len(x), device=self.device), list[Tensor]()
-        for start in range(0, self.batch, size):
-            part = x[:, start : start + size]
-            losses = self._losses(part, _cut(y, start, start + size)) * (part.shape[1] / self.batch)
-            gradients = torch.autograd.grad(losses.sum(), leaves)
-            summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else list(gradients)
-            total += losses.detach()
-        torch.cat([gradient.reshape(len(x), -1) for gradient in summed], dim=1, out=self.gradients)
-        return total
+    def read_totals(self) -> list[float]:
+        """Return the sums of the members' losses so far; waits for the device."""
+        totals = self.totals.tolist()
+        return [totals[place] for place in self.places]
 
-    def _losses(self, x: Tensor, y: Labels) -> Tensor:
-        if asked_precision(self.config) != "bf16":
-            return self.measure(self.forward(x), y)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            return self.measure(self.forward(x), y)
+    def write_to_module(self, number: int) -> None:
+        """Copy a member's values into its module."""
+        self.rows.write_to(self.seats[number].module, self.places[number])
 
     def states(self) -> list[dict[str, Any]]:
         """Return each member's state as a trainer of it alone keeps it, in the host's memory."""
         trained, totals = self.rows.trained.cpu(), self.totals.cpu()
         moments = {name: rows.cpu() for name, rows in self.optimiser.state.items()}
-        return [self._state(row, trained[row], totals[row], moments) for row in range(len(self.seats))]
+        return [
+            self._state(seat, place, trained[place], totals[place], moments)
+            for seat, place in zip(self.seats, self.places, strict=True)
+        ]
 
-    def _state(self, row: int, trained: Tensor, total: Tensor, moments: dict[str, Tensor]) -> dict[str, Any]:
-        seat = self.seats[row]
+    def _state(
+        self, seat: Seat, row: int, trained: Tensor, total: Tensor, moments: dict[str, Tensor]
+    ) -> dict[str, Any]:
         own = {
             column.name: {name: column.of(rows)[row] for name, rows in moments.items()}
             for column in self.rows.layout.columns
@@ -184,10 +200,3 @@ class Stack:
             "augmentation": seat.augmentation.get_state(),
             "global": streams_state(seat),
         }
-
-
-def _cut(y: Labels, start: int, stop: int) -> Labels:
-    """Return the labels of a part of each member's batch."""
-    if isinstance(y, Mixed):
-        return Mixed(y.first[:, start:stop], y.second[:, start:stop], y.share)
-    return y[:, start:stop]

@@ -81,7 +81,7 @@ class Together:
         return [row for row, seat in enumerate(self.stack.seats) if seat.hooks.stop is not None and seat.hooks.stop()]
 
     def _watch(self, now: float) -> None:
-        totals = self.stack.totals.tolist()
+        totals = self.stack.read_totals()
         for seat, total in zip(self.stack.seats, totals, strict=True):
             if seat.hooks.watch is not None:
                 seat.hooks.watch(_progress(seat, total, now - self._watched))
@@ -111,7 +111,7 @@ class Together:
         turn = [row for row, seat in enumerate(self.stack.seats) if seat.step % CHECK_STEPS == 0 or _is_due(seat)]
         if not turn:
             return
-        totals, ends = self.stack.totals.tolist(), dict[int, Evaluation | Exception]()
+        totals, ends = self.stack.read_totals(), dict[int, Evaluation | Exception]()
         for row in turn:
             seat = self.stack.seats[row]
             if not isfinite(totals[row]):
@@ -126,7 +126,7 @@ class Together:
         """Evaluate a member at its milestone; return how it ended, None where it goes on."""
         seat = self.stack.seats[row]
         try:
-            self.stack.rows.write_to(seat.module, row)
+            self.stack.write_to_module(row)
             evaluation = take_point(seat.attempt, seat.module, seat.learner, step=seat.step, lr=seat.lr)
         except OSError:
             raise

@@ -15,7 +15,7 @@ from scaling.train.step.graph import NotCaptured, capture
 from scaling.train.step.inputs import Inputs, inputs_of
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
-from scaling.train.step.restore import Restorer
+from scaling.train.step.restore import StepRestorer
 
 log = logging.getLogger(__name__)
 Capture = Callable[..., Callable[[], None]]
@@ -91,7 +91,7 @@ def replayed(
     """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
     if not getattr(step.optimizer, "captures", False):
         raise NotCaptured(f"it is not known whether steps of {type(step.optimizer).__name__} can be")
-    inputs, restorer = inputs_of(batches, at), Restorer(step, module, device)
+    inputs, restorer = inputs_of(batches, at), StepRestorer(step, module, device)
     inputs.fill(next(iter(inputs.between(at, at + 1))))
     numbers = on_host(rates.values(0.0), device).to(device)
     rates.bind(numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -16,14 +17,17 @@ OF_ANY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 
 
 class Restorer:
-    """Keeps weights, running statistics, moments, sums, counters and random streams; `restore` puts them back."""
+    """Keeps tensors, the attributes of a module and random streams; `restore` puts them back, in place.
 
-    def __init__(self, step: Step, module: nn.Module, device: torch.device) -> None:
-        self._step, self._module = step, module
-        self._devices = [device] if device.type == "cuda" else []
-        self._tensors = [(kept, kept.detach().clone()) for kept in _tensors_of(step, module)]
-        self._moments = {id(p): _copied(step.optimizer.state.get(p, {})) for p in step.parameters}
-        self._generator = step.generator.get_state()
+    tensors: that steps change; generators: that they draw from, beside the global streams.
+    """
+
+    def __init__(
+        self, tensors: Iterable[Tensor], generators: Sequence[torch.Generator], module: nn.Module, device: torch.device
+    ) -> None:
+        self._module, self._devices = module, [device] if device.type == "cuda" else []
+        self._tensors = [(kept, kept.detach().clone()) for kept in tensors]
+        self._generators = [(generator, generator.get_state()) for generator in generators]
         self._streams = stream_states(self._devices)
         self._attributes = _plain_attributes(module)
 
@@ -43,23 +47,34 @@ class Restorer:
         with torch.no_grad():
             for kept, before in self._tensors:
                 kept.copy_(before)
-            for parameter in self._step.parameters:
-                moments = self._moments[id(parameter)]
-                for name, value in self._step.optimizer.state.get(parameter, {}).items():
-                    if isinstance(value, Tensor):  # what was not there starts at zero
-                        value.copy_(moments[name]) if name in moments else value.zero_()
         changed = _plain_attributes(self._module)
         for part, now, then in zip(self._module.modules(), changed, self._attributes, strict=True):
             for name in now.keys() - then.keys():
                 delattr(part, name)
             vars(part).update(then)
-        self._step.generator.set_state(self._generator)
+        for generator, state in self._generators:
+            generator.set_state(state)
         set_stream_states(self._streams, self._devices)
 
 
-def _tensors_of(step: Step, module: nn.Module) -> list[Tensor]:
-    state = module.state_dict(keep_vars=True).values()
-    return [*(value for value in state if isinstance(value, Tensor)), step.total]
+class StepRestorer(Restorer):
+    """Keeps what a run's step changes: weights, running statistics, sums, and moments, which may not be there yet."""
+
+    def __init__(self, step: Step, module: nn.Module, device: torch.device) -> None:
+        state = module.state_dict(keep_vars=True).values()
+        tensors = [*(value for value in state if isinstance(value, Tensor)), step.total]
+        super().__init__(tensors, [step.generator], module, device)
+        self._step = step
+        self._moments = {id(p): _copied(step.optimizer.state.get(p, {})) for p in step.parameters}
+
+    def restore(self) -> None:
+        """Put everything back, in place."""
+        super().restore()
+        for parameter in self._step.parameters:
+            moments = self._moments[id(parameter)]
+            for name, value in self._step.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):  # what was not there starts at zero
+                    value.copy_(moments[name]) if name in moments else value.zero_()
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Tensor]:

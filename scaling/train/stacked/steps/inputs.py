@@ -1,0 +1,86 @@
+"""What the steps of a stack read: rates and examples of a block of steps, and the buffers of a captured step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scaling.train.stacked.feeds import StackedFeed
+from scaling.train.step.graph import WARM_UPS
+
+STEPS = 64  # that the buffers hold
+BYTES = 1 << 28  # 256 MiB: of the buffers of examples, which hold fewer steps where these are large
+
+
+@dataclass(frozen=True)
+class Block:
+    """The steps until the stack is looked at; numbers (steps, T, K) float32: of `Steps.table`."""
+
+    numbers: np.ndarray
+    feed: StackedFeed
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def members(self) -> int:
+        """The members, K."""
+        return self.numbers.shape[2]
+
+    def table(self, device: torch.device, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return the numbers of some steps (steps, T, K, 1) in memory that the device copies from without waiting."""
+        part = torch.from_numpy(self.numbers[start:stop]).unsqueeze(3)
+        return part.pin_memory() if device.type == "cuda" else part
+
+
+class Buffers:
+    """What a captured step reads: the numbers and examples of some steps, of which `turn` is the next one's place.
+
+    Where all orders are of one set on the device, the indices of the examples, else the examples; each order's steps
+    lie one after the other.
+    """
+
+    def __init__(self, block: Block, device: torch.device) -> None:
+        feed, (_, kinds, members) = block.feed, block.numbers.shape
+        self.device, self._shared = device, feed.shared()
+        sample = feed.indices(0, 1) if self._shared is not None else feed.examples(0, 1)
+        each = sum(part.nbytes for part in sample)
+        self.steps = max(WARM_UPS, min(STEPS, BYTES // each))
+        self._parts = [_room(part, self.steps, feed.batch, device) for part in sample]
+        self.turn = torch.zeros(1, dtype=torch.int64, device=device)
+        self._first = torch.zeros(members, dtype=torch.int64, device=device)
+        self._numbers = torch.zeros((self.steps, kinds, members, 1), device=device)
+
+    def fill(self, block: Block, start: int, stop: int) -> None:
+        """Put in what the steps of a block from `start` up to `stop` read, `steps` of them at most."""
+        count, feed = stop - start, block.feed
+        self._copy(self._numbers[:count], block.table(self.device, start, stop))
+        self._copy(self._first, torch.tensor(feed.followed) * self.steps)
+        parts = feed.indices(start, stop) if self._shared is not None else feed.examples(start, stop)
+        for room, part in zip(self._parts, parts, strict=True):
+            self._copy(room[: len(part), :count], part.unflatten(1, (count, feed.batch)))
+        self.turn.zero_()
+
+    def _copy(self, buffer: Tensor, value: Tensor) -> None:
+        if value.device.type == "cpu" and self.device.type == "cuda":
+            value = value.pin_memory()
+        buffer.copy_(value, non_blocking=True)
+
+    def read(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x (K, batch, *shape), y (K, batch) and numbers (T, K, 1) of the next step, which is then the last."""
+        place = self._first + self.turn
+        numbers = self._numbers.index_select(0, self.turn).squeeze(0)
+        found = [part.flatten(0, 1).index_select(0, place) for part in self._parts]
+        self.turn.add_(1)
+        if self._shared is None:
+            return found[0], found[1], numbers
+        x, y = self._shared.take(found[0].flatten())
+        return x.unflatten(0, found[0].shape), y.unflatten(0, found[0].shape), numbers
+
+
+def _room(part: Tensor, steps: int, batch: int, device: torch.device) -> Tensor:
+    """Return zeros (orders, steps, batch, *shape) for what is (orders, batch, *shape) of one step."""
+    return torch.zeros((len(part), steps, batch, *part.shape[2:]), dtype=part.dtype, device=device)

@@ -1,0 +1,84 @@
+"""One step of all members of a stack: everything that it needs, put together once for those that are in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scaling.augment.mixed import Mixed
+from scaling.train.losses import Labels
+from scaling.train.stacked.augmentation import StackedAugment
+from scaling.train.stacked.layers import Forward
+from scaling.train.stacked.losses import StackedObjective
+from scaling.train.stacked.optimisers import Steps
+from scaling.train.stacked.rows import Rows
+
+CLIP_EPS = 1e-6  # as in torch.nn.utils.clip_grad_norm_
+
+
+@dataclass(frozen=True)
+class StackedStep:
+    """Augment, gradients, clip, update, running sums; nothing in it waits for the device.
+
+    clip (K,): largest norms of the members' gradients, None where there is none; micro_batch: examples of a member that
+    pass through its model at a time; totals (K,): float64 sums of the members' losses so far.
+    """
+
+    forward: Forward
+    measure: StackedObjective
+    augment: StackedAugment | None
+    clip: Tensor | None
+    micro_batch: int
+    bf16: bool
+    rows: Rows
+    optimiser: Steps
+    totals: Tensor
+    gradients: Tensor
+
+    def __call__(self, x: Tensor, y: Tensor, numbers: Tensor) -> None:
+        """Take one step on examples x (K, n, *shape) and y (K, n); numbers (T, K, 1): see `Steps.table`."""
+        labels: Labels = y
+        if self.augment is not None:
+            x, labels = self.augment(x, y)
+        losses = self._take_gradients(x, labels)
+        if self.clip is not None:
+            norms = self.gradients.norm(dim=1)
+            self.gradients.mul_((self.clip / (norms + CLIP_EPS)).clamp_(max=1.0).unsqueeze(1))
+        self.optimiser.step(self.rows.trained, self.gradients, numbers)
+        self.totals.add_(losses)
+
+    def _take_gradients(self, x: Tensor, y: Labels) -> Tensor:
+        """Compute the members' gradients of their batches, (K, width), and return their mean losses (K,), detached."""
+        leaves, size, batch = list(self.rows.leaves.values()), self.micro_batch, x.shape[1]
+        if batch <= size:
+            losses = self._losses(x, y)
+            self._gather(torch.autograd.grad(losses.sum(), leaves))
+            return losses.detach()
+        total, summed = torch.zeros(len(x), device=x.device), list[Tensor]()
+        for start in range(0, batch, size):
+            part = x[:, start : start + size]
+            losses = self._losses(part, _cut(y, start, start + size)) * (part.shape[1] / batch)
+            gradients = torch.autograd.grad(losses.sum(), leaves)
+            summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else list(gradients)
+            total += losses.detach()
+        self._gather(summed)
+        return total
+
+    def _gather(self, gradients: tuple[Tensor, ...] | list[Tensor]) -> None:
+        flat = [gradient.reshape(len(self.gradients), -1) for gradient in gradients]
+        torch.cat(flat, dim=1, out=self.gradients)
+
+    def _losses(self, x: Tensor, y: Labels) -> Tensor:
+        if not self.bf16:
+            return self.measure(self.forward(x), y)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return self.measure(self.forward(x), y)
+
+
+def _cut(y: Labels, start: int, stop: int) -> Labels:
+    """Return the labels of a part of each member's batch."""
+    if isinstance(y, Mixed):
+        return Mixed(y.first[:, start:stop], y.second[:, start:stop], y.share)
+    return y[:, start:stop]

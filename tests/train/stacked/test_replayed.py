@@ -1,0 +1,89 @@
+"""The step of a stack through the buffers of a graph: bit for bit the one launched kernel by kernel.
+
+What only a GPU can show, that a captured step is replayed to the same bits, is in tests/gpu.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.train.stacked import stack
+from scaling.train.stacked.steps import inputs
+from scaling.train.stacked.steps.launch import replayed
+from tests.train.runs import essence, folder_of, stopped_after
+from tests.train.stacked.stacks import records, stacked, together
+from tests.train.stacked.test_against_single import CHEAP, DEAR, PIXELS, seeded
+from tests.train.step.test_step import without_capturing
+
+NORMED = seeded({"steps": 40}, model={"is": "mlp", "width": 12, "depth": 2, "norm": "batch"}, data=PIXELS)
+HALF = seeded({"steps": 40, "precision": "bf16"})
+LENGTHS = [
+    {"train": {"steps": steps, "milestones": 3}, "seed": seed} for seed, steps in enumerate((20, 50, 90, 160, 400))
+]
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """Let each step read from buffers, as if it were captured; the widths of the stacks for which one was."""
+    widths = []
+
+    def launch(train, step, block, module, device, *, generators, shape):
+        widths.append(block.members)
+        return replayed(step, block, module, device, generators=generators, capture=without_capturing)
+
+    def use():
+        monkeypatch.setattr(stack, "launch_of", launch)
+        return widths
+
+    return use
+
+
+def check(members, tmp_path, captured) -> list[int]:
+    runs = [stacked(keys) for keys in members]
+    wanted = records(runs, tmp_path / "kernels")
+    widths = captured()
+    found = records(runs, tmp_path / "buffers")
+    assert [essence(record) for record in found] == [essence(record) for record in wanted]
+    assert {record.how["launch"] for record in found} == {"graph"}
+    return widths
+
+
+@pytest.mark.parametrize("case", CHEAP)
+def test_a_stack_through_buffers_has_the_same_bits(case, tmp_path, captured):
+    check(CHEAP[case], tmp_path, captured)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*DEAR, "normed", "bf16"])
+def test_these_too(case, tmp_path, captured):
+    check({**DEAR, "normed": NORMED, "bf16": HALF}[case], tmp_path, captured)
+
+
+def test_it_is_captured_again_only_where_half_of_the_members_have_left(tmp_path, captured):
+    assert check(LENGTHS, tmp_path, captured) == [5, 2, 1]
+
+
+def test_large_examples_fill_the_buffers_more_often(tmp_path, captured, monkeypatch):
+    monkeypatch.setattr(inputs, "BYTES", 3 * 2 * 32 * (6 * 4 + 8))  # two steps of three members
+    check(seeded({"steps": 41}), tmp_path, captured)
+
+
+def test_one_that_is_lost_and_one_that_is_stopped_disturb_no_other(tmp_path, captured, every_step):
+    keys = [{"train": {"steps": 200}, "optim": {"is": "sgd", "lr": lr}, "seed": 3} for lr in (0.1, 1e30, 0.05, 0.2)]
+    runs = [stacked(each) for each in keys]
+
+    def ends(results):
+        found = together(runs, results, stops={runs[3].run_id: stopped_after(77)})
+        assert [end.result.status if end.result else None for end in found] == [
+            "finished",
+            "diverged",
+            "finished",
+            None,
+        ]
+        return [essence(end.result) for end in found[:3]], folder_of(runs[3], results).checkpoint.read_bytes()
+
+    wanted, kept = ends(tmp_path / "kernels")
+    captured()
+    found, here = ends(tmp_path / "buffers")
+    assert found == wanted
+    assert len(here) == len(kept)
