@@ -101,7 +101,7 @@ def test_a_member_is_the_run_trained_alone_here_too(case, tmp_path):
 )
 def test_batch_norms_have_the_statistics_of_their_own_member(model, tmp_path):
     """They divide by the deviations of a batch of 32, so that rounding grows."""
-    check(seeded({"steps": 40}, model=model, data=PIXELS), tmp_path, rel=2e-3)
+    check(seeded({"steps": 40}, model=model, data=PIXELS), tmp_path, rel=5e-3)
 
 
 def test_bf16_is_the_same_to_its_own_rounding(tmp_path):
