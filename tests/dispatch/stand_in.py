@@ -119,6 +119,7 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     if act == "die":
         os.kill(os.getpid(), 9)
     done, weights = read_checkpoint(folder)
+    settled = [path.parent.name for path in folder.path.parent.glob("*/record.json")]
     for step in range(done, STEPS):
         if stop is not None and stop():
             return None
@@ -128,7 +129,7 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
             watch(Progress(step + 1, STEPS, 32 * (step + 1), 2.0 - step / STEPS, 1000.0))
         if act == "hold" and step + 1 == HELD:
             hold(folder, stop)
-    facts = {"pid": os.getpid(), "from": done, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    facts = {"pid": os.getpid(), "from": done, "found": settled, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
     place = {"threads": os.environ.get("OMP_NUM_THREADS"), "job": own_job(), "node": host()}
     append_line(folder.path / "trained.txt", {**facts, **place})
     status = "diverged" if act == "diverge" else "finished"
