@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from analysis.estimates.lifetime_cost.bill import FLOPS
 from analysis.fitting.card import card_text, parameter_rows, write_parameter
-from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
+from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
 
 if TYPE_CHECKING:
     from analysis.estimates.allocate import ApproachComparison
@@ -236,16 +237,20 @@ def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
     """Print the training-optimal model and the one that is cheapest over training and use."""
     named = ("train", found.trained, None, None), (
         "train and use", found.best, found.N_interval, found.D_interval)  # fmt: skip
+    write = flops if found.unit == FLOPS else duration
     rows = [
-        (name, count(m.N), interval(N, count), count(m.D), interval(D, count), flops(m.training), flops(m.total))
+        (name, count(m.N), interval(N, count), count(m.D), interval(D, count), write(m.training), write(m.total))
         for name, m, N, D in named
     ]
     target = f"{y} {measured(found.value)}" + (f", as C = {flops(found.at)} buys" if found.at else "")
-    out.print(f"\n[bold]{count(found.inference)} examples of use[/] at {escape(target)} ({escape(found.law)})")
+    out.print(
+        f"\n[bold]{count(found.inference)} examples of use[/] at {escape(target)} "
+        f"({escape(found.law)}; costs in {found.unit})"
+    )
     heads = ("cheapest to", "N", "interval", "D", "interval", "training", "with use")
     out.print(table(heads, rows, right=[1, 3, 5, 6]))
     ends = interval(found.saved_interval, percent)
-    out.print(f"saved: {percent(found.saved)} {ends} of the FLOPs of training and use")
+    out.print(f"saved: {percent(found.saved)} {ends} of training and use, in {found.unit}")
 
 
 def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None = None) -> None:

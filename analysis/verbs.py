@@ -122,6 +122,7 @@ def allocate(
     inference: float | None = None,
     reach: float | None = None,
     law: str | Law = "chinchilla",
+    measured: str | Path | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -131,14 +132,14 @@ def allocate(
 
     at: target C in FLOPs. An approach that cannot say is refused with its reason. inference: examples of use, for
     which `lifetimes` are the models that are cheapest over training and use, by the law, each of the response that a
-    C buys, or of one to reach.
+    C buys, or of one to reach. measured: the efficiency.csv of `scaling measure`, for the cheapest in seconds as well.
     """
     targets = tuple(at) if isinstance(at, Sequence) else (at,)
     frame = load_table(table)
     rows = _rows(frame, y, {**selection, "rows": "final"})
     milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
     how = {"resamples": resamples, "level": level, "seed": seed}
-    use = None if inference is None else Use(inference, reach, law)
+    use = None if inference is None else Use(inference, reach, law, measured)
     return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, **how)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   scaling allocate results/quickstart --at 1e12
   scaling allocate results/quickstart --at 1e12 --inference 1e9
+  scaling measure sweep=quickstart && scaling allocate results/quickstart --at 1e12 --inference 1e9   # in seconds too
 """
 
 
@@ -36,6 +38,9 @@ Examples:
     "--reach", type=float, metavar="VALUE", help="With --inference: a response to reach, instead of what --at buys."
 )
 @click.option("--law", cls=LawOption, metavar="LAW", help="With --inference: the law in N and D (chinchilla): {laws}.")
+@click.option("--measured", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CSV",
+              help="With --inference: find it in seconds too, by what `scaling measure` wrote.  "
+              "[results/NAME/efficiency.csv]")  # fmt: skip
 @interval_options
 @json_option
 def allocate(
@@ -45,6 +50,7 @@ def allocate(
     inference: float | None,
     reach: float | None,
     law: str | None,
+    measured: Path | None,
     json_path: str | None,
     **how: Any,
 ) -> None:
@@ -54,9 +60,12 @@ def allocate(
     from analysis.table.select import select_rows
     from analysis.terminal import show_allocation
 
-    if inference is None and (reach is not None or law is not None):
-        raise UserError(f"found --{'law' if reach is None else 'reach'} alone; wanted --inference D_INF with it")
-    use = None if inference is None else Use(inference, reach, law or "chinchilla")
+    alone = [name for name, value in (("reach", reach), ("law", law), ("measured", measured)) if value is not None]
+    if inference is None and alone:
+        raise UserError(f"found --{alone[0]} alone; wanted --inference D_INF with it")
+    if measured is None and (beside := Path(chosen.source) / "efficiency.csv").is_file():
+        measured = beside
+    use = None if inference is None else Use(inference, reach, law or "chinchilla", measured)
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
+from analysis.estimates.lifetime_cost.bill import Bill, in_seconds
 from analysis.estimates.lifetime_cost.lifetime import Lifetime, check_use, lifetimes
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
@@ -79,11 +81,15 @@ NOTHING = Found()
 
 @dataclass(frozen=True)
 class Use:
-    """What a model is for: examples (tokens) of inference; a response to reach beside what C buys; the law."""
+    """What a model is for: examples (tokens) of inference; a response to reach beside what C buys; the law.
+
+    measured: an efficiency.csv of `scaling measure`, to find the cheapest in seconds as well.
+    """
 
     inference: float
     reach: float | None = None
     law: str | Law = "chinchilla"
+    measured: Path | str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,20 +174,32 @@ def allocate(
     )
     agree, verdict = _verdict(approaches)
     bias, bias_reason = _bias(rows, y, law, why)
-    lived, no_use = ((), "") if use is None else _lifetimes(use, every, law, why, at, how)
+    lived, no_use = ((), "") if use is None else _lifetimes(use, rows, every, law, why, at, how)
     return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level, lived, no_use)
 
 
 def _lifetimes(
-    use: Use, rows: pd.DataFrame, law: Fit | None, why: str, at: Sequence[float], how: dict[str, Any]
+    use: Use,
+    rows: pd.DataFrame,
+    every: pd.DataFrame,
+    law: Fit | None,
+    why: str,
+    at: Sequence[float],
+    how: dict[str, Any],
 ) -> tuple[tuple[Lifetime, ...], str]:
-    """Find the cheapest models by the law that is asked for, with the one that is fitted already where it is that."""
+    """Find the cheapest models by the law that is asked for, with the one that is fitted already where it is that.
+
+    rows: final rows, whose seconds of training are taken; every: those that the law is fitted to.
+    """
     if use.law != "chinchilla":
-        law, why = attempt(lambda: fit_selected(rows, use.law, **how))
+        law, why = attempt(lambda: fit_selected(every, use.law, **how))
     if law is None:
         return (), why
-    fitted = law
-    found, reason = attempt(lambda: lifetimes(fitted, inference=use.inference, at=at, reach=use.reach))
+    fitted, seconds = law, tuple[Bill, ...]()
+    if use.measured is not None:
+        size = fitted.engine.points.columns.get("N", "N")
+        seconds = in_seconds(use.measured, rows, size=size, inference=use.inference)
+    found, reason = attempt(lambda: lifetimes(fitted, inference=use.inference, at=at, reach=use.reach, seconds=seconds))
     return found or (), reason
 
 

@@ -10,6 +10,8 @@ from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.laws import Law
 from analysis.laws.base import Array, Units
 
+Cost = Callable[[Array, Array], Array]
+"""The logarithm of what a model costs in all, from its log N and log D."""
 SMALLEST = 16.0
 """Distance in log N below the training-optimal N down to which a cheaper model is looked for."""
 LONGEST = 25.0
@@ -41,34 +43,41 @@ def trained_to(law: Law, units: Units, theta: Array, target: Array, around: tupl
 
 
 def cheapest(
-    law: Law, units: Units, theta: Array, target: Array, trained: tuple[Array, Array], use: float
+    law: Law,
+    units: Units,
+    theta: Array,
+    target: Array,
+    trained: tuple[Array, Array],
+    cost: Cost,
+    *,
+    larger: float = 0.0,
 ) -> tuple[Array, Array]:
-    """Return log N and log D (R,) that minimise N (D + use) where the law reaches log responses (R,).
+    """Return log N and log D (R,) that minimise a cost where the law reaches log responses (R,).
 
-    theta: inner vectors (p, R). trained: log N and log D of the least training; a cost that grows with N only moves
-    the optimum to smaller N (Sardana et al. 2024, arXiv 2401.00448, equation 3). nan where there is none.
+    theta: inner vectors (p, R). trained: log N and log D of the least training; use in FLOPs only moves the optimum to
+    smaller N (Sardana et al. 2024, arXiv 2401.00448, equation 3). larger: distance in log N above it up to which a
+    model is looked for, for costs that are not in step with N. nan where there is none.
     """
-    most, least = (values[:, None] for values in trained)
+    most, least = trained[0][:, None] + larger, trained[1][:, None]
     rows = np.arange(len(target))
 
     def longer(log_N: Array) -> Array:
         def reached(log_D: Array) -> Array:
             return log_loss(law, units, theta, log_N, log_D) <= target[:, None]
 
-        low, high = (np.broadcast_to(least + by, log_N.shape) for by in (-1.0, LONGEST))
+        low, high = (np.broadcast_to(least + by, log_N.shape) for by in (-1.0 - 2 * larger, LONGEST))
         return np.where(reached(high), _closed_in(reached, low, high)[1], np.inf)
 
-    with np.errstate(divide="ignore"):
-        log_use = np.log(use)
-    width, steps = SMALLEST, np.linspace(-1.0, 0.0, GRID)
+    width, steps = SMALLEST + larger, np.linspace(-1.0, 0.0, GRID)
     centre, inside = most, np.isfinite(most[:, 0])
     for zoom in range(ZOOMS + 1):
         grid = np.minimum(centre + width * steps, most)
         log_D = longer(grid)
-        cost = np.where(np.isfinite(log_D), grid + np.logaddexp(log_D, log_use), np.inf)
-        best = np.argmin(cost, axis=1)
+        total = np.where(np.isfinite(log_D), cost(grid, log_D), np.inf)
+        best = np.argmin(total, axis=1)
         if zoom == 0:
-            inside &= (best > 0) & np.isfinite(cost[rows, best])
+            inside &= (best > 0) & np.isfinite(total[rows, best])
+            inside &= (best < GRID - 1) | (larger == 0)
         centre, width = grid[rows, best][:, None], width * (steps[1] - steps[0])
         steps = np.linspace(-1.0, 1.0, ZOOMED)
     return np.where(inside, centre[:, 0], np.nan), np.where(inside, log_D[rows, best], np.nan)

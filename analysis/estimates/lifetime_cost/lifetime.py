@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.lifetime_cost.bill import FLOPS, Bill, in_flops
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.intervals import percentile
@@ -20,15 +21,13 @@ if TYPE_CHECKING:
     from analysis.laws.base import Array
 
 Interval = tuple[float, float]
-SHARE = 1 / 3
-"""Of a training step's FLOPs, what a forward pass takes: 2 N of 6 N an example."""
 BEFORE, BEYOND = 1e3, 1e9
 """Times below the smallest and above the largest run's N D in which training that reaches a response is looked for."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A size and a length, and what they cost in FLOPs: of training, of use, of both."""
+    """A size and a length, and what they cost: of training, of use, of both, in the unit of the lifetime."""
 
     N: float
     D: float
@@ -41,8 +40,9 @@ class Model:
 class Lifetime:
     """The cheapest model over training and use against the training-optimal one of the same response.
 
-    value: the response of both; at: the C whose training-optimal split reaches it (None: it was asked for). saved: of
-    the training-optimal model's total. never: the share of refits that have no such model.
+    value: the response of both; at: the C whose training-optimal split reaches it (None: it was asked for). unit: of
+    costs, FLOPs or seconds as measured. saved: of the total of the model that takes the fewest FLOPs to train. never:
+    the share of refits that have no such model.
     """
 
     law: str
@@ -57,14 +57,21 @@ class Lifetime:
     saved_interval: Interval | None = None
     never: float = 0.0
     warnings: tuple[str, ...] = ()
+    unit: str = FLOPS
 
 
 def lifetimes(
-    law: Fit, *, inference: float, at: Sequence[float] = (), reach: float | None = None
+    law: Fit,
+    *,
+    inference: float,
+    at: Sequence[float] = (),
+    reach: float | None = None,
+    seconds: Sequence[Bill] = (),
 ) -> tuple[Lifetime, ...]:
     """Find the cheapest model for the response that each training compute buys, and for one that is asked for.
 
-    inference: examples (tokens) of use. at: C in FLOPs; each refit takes the response that C buys by itself.
+    inference: examples (tokens) of use. at: C in FLOPs; each refit takes the response that C buys by itself. seconds:
+    bills to find the cheapest by as well, beside that in FLOPs.
     Raises `Refusal` for a law without N and D, a refused fit, or a response that is never reached.
     """
     check_use(inference, at, reach)
@@ -72,8 +79,9 @@ def lifetimes(
         raise Refusal(f"the law {law.law} does not say how to share C between N and D; take a law in N and D")
     if law.certificate.status == "refused":
         raise Refusal("; ".join(law.certificate.reasons))
-    found = [_lifetime(law, inference, C, None) for C in at]
-    return tuple(found if reach is None else [*found, _lifetime(law, inference, None, reach)])
+    bills = (in_flops(law.engine.points.flops_per_nd, inference), *seconds)
+    wanted = [*((C, None) for C in at), *(() if reach is None else ((None, reach),))]
+    return tuple(_lifetime(law, bill, inference, C, value) for C, value in wanted for bill in bills)
 
 
 def check_use(inference: float, at: Sequence[float], reach: float | None) -> None:
@@ -86,13 +94,12 @@ def check_use(inference: float, at: Sequence[float], reach: float | None) -> Non
         raise UserError(f"found the response {reach:g} to reach; wanted a positive number")
 
 
-def _lifetime(law: Fit, inference: float, C: float | None, value: float | None) -> Lifetime:
-    k = law.engine.points.flops_per_nd
-    target, trained, best = (one[..., 0] for one in _both(law, law.engine.theta[:, None], inference, C, value))
+def _lifetime(law: Fit, bill: Bill, inference: float, C: float | None, value: float | None) -> Lifetime:
+    target, trained, best = (one[..., 0] for one in _both(law, law.engine.theta[:, None], bill, C, value))
     asked = f"{law.y} = {number(value)}" if value else f"C = {number(C)}"
     if not np.isfinite([*trained, *best]).all():
         raise Refusal(f"the fitted law {law.law} has no cheapest model near the runs for {asked}; ask nearer to them")
-    cheap, usual = (_model(*np.exp(one).tolist(), k=k, inference=inference) for one in (best, trained))
+    cheap, usual = (_model(one, bill) for one in (best, trained))
     found = Lifetime(
         law=law.law,
         value=float(np.exp(target)),
@@ -101,16 +108,17 @@ def _lifetime(law: Fit, inference: float, C: float | None, value: float | None) 
         best=cheap,
         trained=usual,
         saved=1 - cheap.total / usual.total,
-        warnings=(*law.warnings, *_outside(law, cheap)),
+        warnings=(*law.warnings, *_outside(law, cheap, bill)),
+        unit=bill.unit,
     )
-    return _with_intervals(found, law, asked, value)
+    return _with_intervals(found, law, bill, asked, value)
 
 
-def _with_intervals(found: Lifetime, law: Fit, asked: str, value: float | None) -> Lifetime:
+def _with_intervals(found: Lifetime, law: Fit, bill: Bill, asked: str, value: float | None) -> Lifetime:
     """Add what the refits say: none where more of them than the interval leaves out have no such model."""
     if law.engine.samples is None:
         return found
-    _, usual, cheap = _both(law, law.engine.samples, found.inference, found.at, value)
+    _, usual, cheap = _both(law, law.engine.samples, bill, found.at, value)
     there = np.isfinite([*usual, *cheap]).all(axis=0)
     never = float(1 - there.mean())
     if never:
@@ -118,12 +126,12 @@ def _with_intervals(found: Lifetime, law: Fit, asked: str, value: float | None) 
         found = replace(found, never=never, warnings=(*found.warnings, said))
     if never > 1 - law.level:
         return found
-    saved = 1 - _total(cheap, found.inference) / _total(usual, found.inference)
+    saved = 1 - np.exp(bill.total(*cheap) - bill.total(*usual))
     N, D, share = percentile(np.stack([*np.exp(cheap), saved])[:, there], law.level).tolist()
     return replace(found, N_interval=tuple(N), D_interval=tuple(D), saved_interval=tuple(share))
 
 
-def _both(law: Fit, theta: Array, inference: float, C: float | None, value: float | None) -> tuple[Array, Array, Array]:
+def _both(law: Fit, theta: Array, bill: Bill, C: float | None, value: float | None) -> tuple[Array, Array, Array]:
     """Return log responses (R,), and log N and log D (2, R) of the least training and of the cheapest model."""
     problem, inputs = law.engine.problem, law.engine.points.inputs
     how = (problem.law, problem.units, theta)
@@ -138,24 +146,23 @@ def _both(law: Fit, theta: Array, inference: float, C: float | None, value: floa
             assert value is not None
             target = np.full(theta.shape[1], np.log(value))
             trained = trained_to(*how, target, (product.min() - np.log(BEFORE), product.max() + np.log(BEYOND)))
-        best = cheapest(*how, target, trained, inference * SHARE)
+        best = cheapest(*how, target, trained, bill.total, larger=bill.larger)
     return target, np.stack(trained), np.stack(best)
 
 
-def _total(sizes: Array, inference: float) -> Array:
-    """Return what log N and log D (2, R) cost, in FLOPs per k."""
-    return np.exp(sizes[0]) * (np.exp(sizes[1]) + SHARE * inference)
-
-
-def _model(N: float, D: float, *, k: float, inference: float) -> Model:
-    training, use = k * N * D, k * SHARE * N * inference
+def _model(sizes: Array, bill: Bill) -> Model:
+    """Return a model of log N and log D (2,) with its costs."""
+    training, use = (float(np.exp(one)) for one in (bill.training(*sizes), bill.use(sizes[0])))
+    N, D = np.exp(sizes).tolist()
     return Model(N, D, training, use, training + use)
 
 
-def _outside(law: Fit, best: Model) -> list[str]:
-    """Say where the cheapest model lies beyond the runs."""
+def _outside(law: Fit, best: Model, bill: Bill) -> list[str]:
+    """Say where the cheapest model lies beyond the runs, or beyond the sizes whose seconds were measured."""
     N, D = (law.engine.points.inputs[name] for name in ("N", "D"))
-    said = []
+    said = list(bill.remarks)
+    if bill.measured is not None and not bill.measured[0] <= best.N <= bill.measured[1]:
+        said.append(f"the cheapest N in {bill.unit} lies beyond the sizes that were measured")
     if N.min() > best.N:
         said.append(f"the cheapest N lies below the smallest run's ({number(best.N / N.min(), 3)} of it)")
     if D.max() < best.D:

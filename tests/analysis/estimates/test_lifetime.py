@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.allocate import Use, allocate
+from analysis.estimates.lifetime_cost.bill import IN_BATCHES, ONE_BY_ONE, in_flops
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
 from analysis.estimates.lifetime_cost.lifetime import lifetimes
 from analysis.fitting.fit import fit
@@ -37,7 +39,7 @@ def test_the_published_example():
     target = np.log([E + A * N**-alpha + B * D**-beta])
     trained = trained_to(chinchilla, units, theta, target, (np.log(1e18), np.log(1e25)))
     assert np.exp(np.ravel(trained)) == pytest.approx([N, D], rel=1e-6)
-    (best_N,), (best_D,) = np.exp(cheapest(chinchilla, units, theta, target, trained, 2e12 / 3))
+    (best_N,), (best_D,) = np.exp(cheapest(chinchilla, units, theta, target, trained, in_flops(6, 2e12).total))
     costs = [6 * n * d + 2 * n * 2e12 for n, d in ((N, D), (best_N, best_D))]
     assert best_N == pytest.approx(7e9, rel=0.01)
     assert costs[0] - costs[1] == pytest.approx(1.7e22, rel=0.01)
@@ -103,3 +105,43 @@ def test_allocate_carries_it_and_says_why_it_cannot(table):
     refused = allocate(table, at=[1e11], use=Use(1e8, law="power"), resamples=0)
     assert "a law in N and D" in refused.refusal
     assert "lifetimes" not in refused.to_dict()
+
+
+def measured_models(tmp_path, **columns):
+    """Write an efficiency.csv: latency with an overhead of .1 ms, throughput in step with N."""
+    N = np.array([300, 3_000, 30_000])
+    made = {"family": "mlp", "N": N, "latency_ms": 0.1 + N / 1e5, "throughput": 1e9 / N, "device": "cpu"} | columns
+    pd.DataFrame(made).to_csv(tmp_path / "efficiency.csv", index=False)
+    return tmp_path / "efficiency.csv"
+
+
+def test_in_seconds_it_is_the_best_of_a_fine_grid(table, tmp_path):
+    use = Use(1e6, measured=measured_models(tmp_path))
+    found = {one.unit: one for one in allocate(table, at=[1e10], use=use, resamples=0).lifetimes}
+    law = fit(table, "chinchilla", resamples=0)
+    N, D = np.meshgrid(np.geomspace(300, 30_000, 500), np.geomspace(1e4, 1e7, 1500))
+    near = law.predict({"N": N.ravel(), "D": D.ravel()}).reshape(N.shape) <= found[ONE_BY_ONE].value
+    alone, together = found[ONE_BY_ONE].best, found[IN_BATCHES].best
+    one_by_one = np.where(near, 6 * N * D / 1e9 + 1e6 * (0.1 + N / 1e5) / 1e3, np.inf)
+    in_batches = np.where(near, 6 * N * D / 1e9 + 1e6 * N / 1e9, np.inf)
+    assert together.total == pytest.approx(in_batches.min(), rel=0.02)
+    assert alone.total == pytest.approx(one_by_one.min(), rel=0.1)  # straight lines between three sizes
+    assert alone.total > together.total
+    assert alone.use == pytest.approx(1e6 * (0.1 + alone.N / 1e5) / 1e3, rel=0.5)
+    assert together.training == pytest.approx(6 * together.N * together.D / 1e9, rel=0.02)
+
+
+def test_seconds_that_do_not_fit_the_runs_are_said(table, tmp_path):
+    here = measured_models(tmp_path, device="gpu")
+    found = allocate(table, at=[1e10], use=Use(1e6, measured=here), resamples=0)
+    assert any("trained on cpu, measured on gpu" in text for one in found.lifetimes for text in one.warnings)
+    for change, said in (
+        ({"family": "bottleneck"}, "no model of mlp"),
+        ({"latency_ms": 0.0}, "positive times"),
+        ({"throughput": "fast"}, "throughput"),
+    ):
+        with pytest.raises(UserError, match=said):
+            allocate(table, at=[1e10], use=Use(1e6, measured=measured_models(tmp_path, **change)), resamples=0)
+    lost = table.drop(columns="seconds")
+    with pytest.raises(UserError, match="no seconds of training"):
+        allocate(lost, at=[1e10], use=Use(1e6, measured=measured_models(tmp_path)), resamples=0)

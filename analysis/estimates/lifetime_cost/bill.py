@@ -1,0 +1,137 @@
+"""What a model costs by its size and length, of training and of use: in FLOPs, or in seconds as they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import UserError
+from analysis.table.columns import require_columns
+from analysis.wording import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.laws.base import Array
+
+FLOPS, ONE_BY_ONE, IN_BATCHES = "FLOPs", "seconds, one by one", "seconds, in batches"
+SHARE = 1 / 3
+"""Of a training step's FLOPs, what a forward pass takes: 2 N of 6 N an example."""
+LARGER = 4.0
+"""Distance in log N above the training-optimal model up to which the cheapest in seconds is looked for: a small model's
+seconds are mostly overhead, so that a larger one may take no longer."""
+SIZES = ("N", "N_total")
+"""The counts of parameters that efficiency.csv has."""
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Logarithms of what a model costs: training by log N and log D, use by log N. measured: the sizes it rests on."""
+
+    unit: str
+    training: Callable[[Array, Array], Array]
+    use: Callable[[Array], Array]
+    larger: float = 0.0
+    measured: tuple[float, float] | None = None
+    remarks: tuple[str, ...] = ()
+
+    def total(self, log_N: Array, log_D: Array) -> Array:
+        """Return the logarithm of both together."""
+        return np.logaddexp(self.training(log_N, log_D), self.use(log_N))
+
+
+def in_flops(k: float, inference: float) -> Bill:
+    """Return the bill in FLOPs: k N D of training, a third of it for each example of use."""
+    with np.errstate(divide="ignore"):
+        used = np.log(SHARE * k) + np.log(inference)
+    return Bill(FLOPS, lambda log_N, log_D: np.log(k) + log_N + log_D, lambda log_N: used + log_N)
+
+
+def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: float) -> tuple[Bill, ...]:
+    """Return the bills in seconds, one by one and in batches: of training as the runs took, of use as was measured.
+
+    path: an efficiency.csv of `scaling measure`. rows: final rows of runs with N, D and seconds. size: the column that
+    the law calls N. Raises `UserError` where either does not say.
+    """
+    measured = _measured(Path(path), rows, size)
+    if "seconds" not in rows.columns or not (rows["seconds"] > 0).any():
+        raise UserError(f"found no seconds of training in the table; wanted them, to set those of {path} beside them")
+    require_columns(rows, [size, "D"])
+    taken = rows[rows["seconds"] > 0]
+    training = _curve(taken[size], taken["seconds"] / taken["D"])
+    ways = {ONE_BY_ONE: measured["latency_ms"] / 1e3, IN_BATCHES: 1 / measured["throughput"]}
+    with np.errstate(divide="ignore"):
+        log_use = np.log(inference)
+    sizes = (float(measured[size].min()), float(measured[size].max()))
+    remarks = _remarks(taken, measured)
+    return tuple(
+        Bill(unit, partial(_training, training), partial(_use, _curve(measured[size], each), log_use), LARGER, sizes,
+             remarks)
+        for unit, each in ways.items()
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Log seconds an example at log N, both (k,), rising in N.
+
+    Straight lines between; below the smallest size constant, as overhead is, above the largest in step with N.
+    """
+
+    log_N: Array
+    log_seconds: Array
+
+    def at(self, log_N: Array) -> Array:
+        """Return log seconds an example."""
+        beyond = np.maximum(0.0, log_N - self.log_N[-1])
+        return np.asarray(np.interp(log_N, self.log_N, self.log_seconds) + beyond)
+
+
+def _training(curve: Curve, log_N: Array, log_D: Array) -> Array:
+    return curve.at(log_N) + log_D
+
+
+def _use(curve: Curve, log_use: float, log_N: Array) -> Array:
+    return curve.at(log_N) + log_use
+
+
+def _curve(sizes: pd.Series, seconds: pd.Series) -> Curve:
+    """Return the medians of seconds an example at each size."""
+    medians = seconds.groupby(sizes.astype(float)).median().sort_index()
+    return Curve(np.log(medians.index.to_numpy(float)), np.log(medians.to_numpy(float)))
+
+
+def _measured(path: Path, rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """Read what `scaling measure` wrote, of the family that the runs have."""
+    import pandas as pd
+
+    if size not in SIZES:
+        raise UserError(f"found {size} as the law's N; {path} has {listed(SIZES)}; take one of them, or FLOPs alone")
+    try:
+        found = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"found no measured models in {path}; wanted what `scaling measure` writes; run it") from error
+    require_columns(found, [size, "latency_ms", "throughput"])
+    families = sorted(set(rows["family"].dropna())) if "family" in rows.columns else []
+    if families and "family" in found.columns:
+        found = found[found["family"].isin(families)]
+    if found.empty or not (found[[size, "latency_ms", "throughput"]] > 0).all(axis=None):
+        raise UserError(f"found no model of {listed(families)} in {path}; wanted positive times of some; measure them")
+    return found
+
+
+def _remarks(rows: pd.DataFrame, measured: pd.DataFrame) -> tuple[str, ...]:
+    """Say where runs and measurement are of different devices."""
+    if "device" not in rows.columns or "device" not in measured.columns:
+        return ()
+    trained, used = (_names(one["device"].dropna()) for one in (rows, measured))
+    return () if trained == used else (f"trained on {listed(trained)}, measured on {listed(used)}",)
+
+
+def _names(devices: Iterable[str]) -> list[str]:
+    return sorted({str(device).partition(",")[0] for device in devices})  # without how many threads it used
