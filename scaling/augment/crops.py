@@ -21,22 +21,6 @@ class Boxes(NamedTuple):
     width: Tensor
 
 
-def draw_boxes(
-    n: int,
-    size: tuple[int, int],
-    generator: torch.Generator,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-) -> Boxes:
-    """Draw boxes in an image of `size` (height, width) as Inception did (arXiv 1409.4842, section 6).
-
-    The area is uniform within `scale` x the image's, the logarithm of width / height uniform within `ratio`, both
-    before rounding to pixels; the position is uniform among those inside the image.
-    """
-    return boxes_at(draw_uniform(n, generator), size, scale=scale, ratio=ratio)
-
-
 def draw_uniform(n: int, generator: torch.Generator) -> Tensor:
     """Draw the numbers within [0, 1) that `n` boxes are made of, (4, n, TRIES)."""
     return torch.rand((4, n, TRIES), generator=generator, device=generator.device)
@@ -45,7 +29,11 @@ def draw_uniform(n: int, generator: torch.Generator) -> Tensor:
 def boxes_at(
     uniform: Tensor, size: tuple[int, int], *, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Boxes:
-    """Return the boxes that numbers within [0, 1) stand for, see `draw_boxes`."""
+    """Return the boxes in an image of `size` (height, width) that numbers within [0, 1) stand for, see `draw_uniform`.
+
+    As Inception did (arXiv 1409.4842, section 6): the area is uniform within `scale` x the image's, the logarithm of
+    width / height uniform within `ratio`, both before rounding to pixels; the position is uniform among those inside.
+    """
     height, width = size
     area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform[0])
     aspect = torch.exp(log(ratio[0]) + (log(ratio[1]) - log(ratio[0])) * uniform[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -52,42 +51,64 @@ class Standard:
                 f"set augment.mixup=0"
             )
 
-    def build(
-        self, shape: tuple[int, ...], outputs: int
-    ) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]:
-        """Return the function that augments a batch; it returns `Mixed` labels where it mixes."""
+    def build(self, shape: tuple[int, ...], outputs: int) -> StandardBatch:
+        """Return what augments a batch; it returns `Mixed` labels where it mixes."""
         return self.build_at(shape, outputs, None)
 
-    def build_at(
-        self, shape: tuple[int, ...], outputs: int, size: tuple[int, int] | None
-    ) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]:
+    def build_at(self, shape: tuple[int, ...], outputs: int, size: tuple[int, int] | None) -> StandardBatch:
         """Return the same for a network that reads images of `size` (height, width): its crops are sampled at that."""
+        return StandardBatch(self, size)
 
-        def augment(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
-            if self.scale is not None or self.flip:
-                x = self._sampled(x, generator, size)
-            return self._mixed(x, y, generator) if self.mixup else (x, y)
 
-        return augment
+@dataclass(frozen=True)
+class StandardBatch:
+    """Augments batches in two steps: numbers are drawn, then applied; size: (height, width) that the network reads."""
 
-    def _sampled(self, x: Tensor, generator: torch.Generator, size: tuple[int, int] | None) -> Tensor:
+    setting: Standard
+    size: tuple[int, int] | None = None
+
+    def __call__(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
+        """Draw and apply."""
+        return self.apply(x, y, self.draw(len(x), generator))
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Draw within [0, 1) for `n` examples: whether to mirror (n,), what boxes are made of (4, n, TRIES), and the
+        share of the first image (); None for what is not done."""
         import torch
 
-        from scaling.augment.crops import draw_boxes, resample
-
-        flipped = torch.rand(len(x), generator=generator, device=x.device) < self.flip if self.flip else None
-        if self.scale is not None:
-            own = (x.shape[2], x.shape[3])
-            boxes = draw_boxes(len(x), own, generator, scale=self.scale, ratio=self.ratio)
-            return resample(x, boxes, flipped, size or own)
-        return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(3), x)
-
-    def _mixed(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
-        import torch
-
-        from scaling.augment.mixed import Mixed
+        from scaling.augment.crops import draw_uniform
         from scaling.internals.torch import draw_beta
 
-        share = draw_beta(self.mixup, generator)
-        # The order of a batch is random already, so that a neighbour is a random partner.
-        return torch.lerp(x.roll(1, 0), x, share), Mixed(y, y.roll(1, 0), share)
+        flip = torch.rand(n, generator=generator, device=generator.device) if self.setting.flip else None
+        uniform = draw_uniform(n, generator) if self.setting.scale is not None else None
+        return flip, uniform, draw_beta(self.setting.mixup, generator) if self.setting.mixup else None
+
+    def apply(
+        self, x: Tensor, y: Tensor, drawn: tuple[Tensor | None, Tensor | None, Tensor | None]
+    ) -> tuple[Tensor, Any]:
+        """Change a batch x (n, *shape), y (n,) as the numbers drawn say."""
+        flip, uniform, share = drawn
+        x = self.sampled(x, flip, uniform)
+        return (x, y) if share is None else _mixed(x, y, share)
+
+    def sampled(self, x: Tensor, flip: Tensor | None, uniform: Tensor | None) -> Tensor:
+        """Crop and mirror images x (n, channels, height, width)."""
+        import torch
+
+        from scaling.augment.crops import boxes_at, resample
+
+        flipped = None if flip is None else flip < self.setting.flip
+        if uniform is not None and self.setting.scale is not None:
+            own = (x.shape[2], x.shape[3])
+            boxes = boxes_at(uniform, own, scale=self.setting.scale, ratio=self.setting.ratio)
+            return resample(x, boxes, flipped, self.size or own)
+        return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(3), x)
+
+
+def _mixed(x: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Any]:
+    import torch
+
+    from scaling.augment.mixed import Mixed
+
+    # The order of a batch is random already, so that a neighbour is a random partner.
+    return torch.lerp(x.roll(1, 0), x, share), Mixed(y, y.roll(1, 0), share)

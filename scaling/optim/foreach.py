@@ -28,22 +28,22 @@ class LionSteps(torch.optim.Optimizer):
         kept = [{**group, "keep": 1 - lr * group["weight_decay"]} for group in params]
         super().__init__(kept, {"lr": lr, "betas": betas})
 
+        self._move = _lion
+
+    def compile(self) -> None:
+        """Let torch.compile make one kernel of a group's step; its rates are to be tensors then."""
+        self._move = torch.compile(_lion, dynamic=False)
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients."""
         for group in self.param_groups:
-            parameters = _with_gradients(group)
-            if not parameters:
-                continue
-            gradients = [p.grad for p in parameters]
-            momenta = [self._momentum(p) for p in parameters]
-            beta1, beta2 = group["betas"]
-            direction = lerp(momenta, gradients, 1 - beta1)
-            sign_(direction)
-            if group["weight_decay"]:
-                mul_(parameters, group["keep"])
-            _subtract_signs(parameters, direction, group["lr"])
-            lerp_(momenta, gradients, 1 - beta2)
+            if parameters := _with_gradients(group):
+                gradients = [p.grad for p in parameters]
+                keep = group["keep"] if group["weight_decay"] else None
+                self._move(
+                    parameters, gradients, [self._momentum(p) for p in parameters], group["lr"], keep, group["betas"]
+                )
 
     def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -89,6 +89,23 @@ class DecoupledSGD(torch.optim.SGD):
 
     def _momentum(self, parameter: Tensor) -> Tensor | None:
         return self.state[parameter].get("momentum_buffer")
+
+
+def _lion(
+    parameters: list[Tensor],
+    gradients: list[Tensor | None],
+    momenta: list[Tensor],
+    lr: float | Tensor,
+    keep: float | Tensor | None,
+    betas: tuple[float, float],
+) -> None:
+    """Move parameters and momenta; keep: what weights are multiplied by first, None for 1."""
+    direction = lerp(momenta, gradients, 1 - betas[0])
+    sign_(direction)
+    if keep is not None:
+        mul_(parameters, keep)
+    _subtract_signs(parameters, direction, lr)
+    lerp_(momenta, gradients, 1 - betas[1])
 
 
 def _subtract_signs(parameters: list[Tensor], signs: list[Tensor], lr: float | Tensor) -> None:

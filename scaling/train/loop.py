@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
-from scaling.internals.torch import compile_every_shape, skip_dynamo_import
+from scaling.internals.torch import skip_dynamo_import
+from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
+from scaling.train.step.compiled import compiled_parts
 from scaling.train.step.launch import Launch, launch_of
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
@@ -112,11 +114,7 @@ class Trainer:
             with torch.autocast(kind, torch.bfloat16):
                 return measure(module(x), y)
 
-        chosen = loss_bf16 if asked_precision(self.run.config) == "bf16" else loss
-        if train.engine != "compile":
-            return chosen
-        compile_every_shape()
-        return torch.compile(chosen, dynamic=False)
+        return loss_bf16 if asked_precision(self.run.config) == "bf16" else loss
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
         """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.
@@ -143,11 +141,18 @@ class Trainer:
         """Return how steps are launched, chosen before the first one of this attempt."""
         if self._launch is None:
             config, parameters = self.run.config, list(self.module.parameters())
-            drawn, parts = (self.augment, self.augmentation), self.micro_batch
-            step = Step(self._loss, self.optimizer, parameters, *drawn, config.train.clip, parts, self.total)
+            parts, feed, augment, loss = self.micro_batch, self.batches, self.augment, self._loss
+            if config.train.engine == "compile":
+                feed, scale = feed.stored()
+                augment, loss = compiled_parts(loss, augment, scale, whole=parts >= config.train.batch)
+                if isinstance(self.optimizer, LionSteps):
+                    self.optimizer.compile()
+            step = Step(
+                loss, self.optimizer, parameters, augment, self.augmentation, config.train.clip, parts, self.total
+            )
             # A GPU reads rates of float32 where steps are replayed, so that it computes with them in any case.
             rates = Rates(self.optimizer, rounded=self.device.type == "cuda" and config.recipe_version > 1)
-            self._launch = launch_of(config, step, self.batches, rates, self.module, self.device, at=self.step)
+            self._launch = launch_of(config, step, feed, rates, self.module, self.device, at=self.step)
             self.launched = self._launch.name
         return self._launch
 

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import ks_2samp
 from torch.nn import functional
 
-from scaling.augment.crops import Boxes, draw_boxes, resample
+from scaling.augment.crops import Boxes, boxes_at, draw_uniform, resample
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.augment.standard import Standard
 from scaling.errors import UserError
@@ -32,7 +32,7 @@ def augment(x, y, *, seed=0, **keys):
 
 @pytest.mark.parametrize("size", [(64, 64), (20, 50), (7, 5)])
 def test_boxes_lie_within_the_image(size):
-    boxes = draw_boxes(20_000, size, generator(), scale=SCALE, ratio=RATIO)
+    boxes = boxes_at(draw_uniform(20_000, generator()), size, scale=SCALE, ratio=RATIO)
     for start, length, side in ((boxes.top, boxes.height, size[0]), (boxes.left, boxes.width, size[1])):
         assert torch.equal(start, start.floor())
         assert torch.equal(length, length.floor())
@@ -44,7 +44,7 @@ def test_boxes_lie_within_the_image(size):
 def test_area_and_ratio_are_distributed_as_torchvision_draws_them():
     """Its rule in NumPy: up to ten boxes, the first that fits."""
     n, side = 100_000, 64
-    boxes = draw_boxes(n, (side, side), generator(), scale=SCALE, ratio=RATIO)
+    boxes = boxes_at(draw_uniform(n, generator()), (side, side), scale=SCALE, ratio=RATIO)
     rng = np.random.default_rng(0)
     area, ratio = side * side * rng.uniform(*SCALE, (n, 10)), np.exp(rng.uniform(*np.log(RATIO), (n, 10)))
     widths, heights = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
@@ -56,7 +56,7 @@ def test_area_and_ratio_are_distributed_as_torchvision_draws_them():
 
 
 def test_places_are_uniform_among_those_inside():
-    boxes = draw_boxes(40_000, (12, 12), generator(), scale=(0.25, 0.25), ratio=(1.0, 1.0))
+    boxes = boxes_at(draw_uniform(40_000, generator()), (12, 12), scale=(0.25, 0.25), ratio=(1.0, 1.0))
     assert set(boxes.height.tolist()) == {6.0}
     counts = torch.bincount(boxes.top.long(), minlength=7)
     assert counts.min() > 0.95 * 40_000 / 7
@@ -65,7 +65,7 @@ def test_places_are_uniform_among_those_inside():
 
 
 def test_a_ratio_that_never_fits_takes_the_whole_image():
-    boxes = draw_boxes(5, (8, 8), generator(), scale=(1.0, 1.0), ratio=(2.0, 3.0))
+    boxes = boxes_at(draw_uniform(5, generator()), (8, 8), scale=(1.0, 1.0), ratio=(2.0, 3.0))
     assert boxes.height.tolist() == boxes.width.tolist() == [8.0] * 5
     assert boxes.top.tolist() == boxes.left.tolist() == [0.0] * 5
 
@@ -73,7 +73,7 @@ def test_a_ratio_that_never_fits_takes_the_whole_image():
 @pytest.mark.parametrize("size", [(16, 16), (24, 40), (5, 7)])
 def test_sampling_is_cropping_and_then_resizing_once(size):
     x = images(40, size=16)
-    boxes = draw_boxes(40, (16, 16), generator(3), scale=SCALE, ratio=RATIO)
+    boxes = boxes_at(draw_uniform(40, generator(3)), (16, 16), scale=SCALE, ratio=RATIO)
     flipped = torch.rand(40, generator=generator(4)) < 0.5
     found = resample(x, boxes, flipped, size)
     for image, ours, flip, *box in zip(x, found, flipped, *(side.long().tolist() for side in boxes), strict=True):

@@ -1,8 +1,9 @@
 """Pre-training at 64 pixels from a uint8 file: the share of the matrix-product rate that is left for the model.
 
-Synthetic images are written on the spot and mapped into memory; each batch is gathered in a thread, normalised and
-augmented on the device. The share is the FLOPs of the model's own products, forward and backward, over those of square
-products of 1,024 timed in the same minute. Run: python -m tests.benchmarks.bench_images [cpu|cuda]
+Synthetic images are written on the spot and mapped into memory: each batch is gathered in threads, normalised and
+augmented on the device. On a GPU the images are held in its memory as well, and steps are compiled besides. The share
+is the FLOPs of the model's own products, forward and backward, over those of large square products timed in the same
+minute. Run: python -m tests.benchmarks.bench_images [cpu|cuda]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as for the workers of a sw
 
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -22,7 +24,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from scaling.augment.none import Unchanged
 from scaling.augment.standard import Standard
@@ -35,6 +36,7 @@ from scaling.optim.lion import Lion
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 from scaling.stages.train import FromScratch
+from scaling.train.device import hardware_name
 from scaling.train.feed import mapped
 from scaling.train.feed.feed import batches
 from scaling.train.feed.sets import load_sets
@@ -46,7 +48,8 @@ MODELS = {"S-6/Wi-1024": MLP(width=1024, depth=6), "B-6/Wi-1024": Bottleneck(wid
 AUGMENTATIONS = {"none": Unchanged(), "crop, flip": Standard(mixup=0), "crop, flip, MixUp": Standard()}
 BATCH = {"cpu": 1_024, "cuda": 16_384}
 PRECISION = {"cpu": "fp32", "cuda": "bf16"}
-STEPS, TURNS = {"cpu": 1, "cuda": 10}, 3
+WAYS = {"cpu": [("mapped", "eager")], "cuda": [("held", "eager"), ("held", "compile"), ("mapped", "compile")]}
+STEPS, TURNS = {"cpu": 1, "cuda": 20}, 3
 SQUARE = {"cpu": 1_024, "cuda": 8_192}
 
 
@@ -78,10 +81,10 @@ def write_images(path: Path) -> None:
     images.flush()
 
 
-def planned(file: Path, model: Any, augment: Any, device: str) -> PlannedRun:
+def planned(file: Path, model: Any, augment: Any, device: str, engine: Any) -> PlannedRun:
     """Plan a run on the file."""
     batch = BATCH[device]
-    train = Train(steps=1_000_000, batch=batch, label_smoothing=0.3, precision=PRECISION[device])
+    train = Train(steps=1_000_000, batch=batch, label_smoothing=0.3, precision=PRECISION[device], engine=engine)
     data = Noise(size=IMAGES, file=str(file))
     return plan_run(
         RunConfig(model, data, Lion(lr=1e-5), Constant(), augment, train, seed=0, stage=FromScratch()), overrides={}
@@ -92,7 +95,7 @@ def step_seconds(run: PlannedRun, where: torch.device) -> tuple[float, float]:
     """Return the seconds of a step and the rate of square products in FLOP/s, the best of turns of both."""
     sets, batch = load_sets(run.config, run.quantities, where), run.quantities.batch
     trainer = Trainer(run, batches(sets.feed, batch=batch, features=3 * PIXELS**2, device=where), where)
-    trainer.advance(1, lambda: True)
+    trainer.advance(2, lambda: True)
     took, rates = [], []
     for _ in range(TURNS):
         rates.append(product_rate(where))
@@ -114,23 +117,23 @@ def product_rate(where: torch.device) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, a row when it is measured."""
     where = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    memory.MAPPED_BYTES, mapped.HELD_SHARE = 0, 0.0  # as if it were too large for either
-    title = f"batch of {BATCH[where.type]:,}, {PIXELS} pixels, {PRECISION[where.type]}, {where}"
-    table = Table("model", "augmentation", "images/s", "GFLOP/s", "of products", title=title, title_justify="left")
+    console = Console(width=110)
+    console.print(f"batch of {BATCH[where.type]:,}, {PIXELS} pixels, {PRECISION[where.type]}, {hardware_name(where)}")
     with TemporaryDirectory(prefix="scaling-bench-") as folder, matmul_precision(PRECISION[where.type]):
         file = Path(folder) / "images.npy"
         write_images(file)
-        for name, model in MODELS.items():
-            for said, augment in AUGMENTATIONS.items():
-                run = planned(file, model, augment, where.type)
+        for (name, model), (said, augment) in product(MODELS.items(), AUGMENTATIONS.items()):
+            for place, engine in WAYS[where.type]:
+                memory.MAPPED_BYTES, mapped.HELD_SHARE = 0, 0.0 if place == "mapped" else 0.5  # as if it were too large
+                run = planned(file, model, augment, where.type, engine)
                 seconds, products = step_seconds(run, where)
                 rate = run.quantities.counts.C_counted(run.quantities.batch) / seconds
                 images = run.quantities.batch / seconds
-                table.add_row(name, said, f"{images:,.0f}", f"{rate / 1e9:,.0f}", f"{rate / products:.0%}")
-    Console().print(table)
+                words = f"{name:12} {said:18} {place:6} {engine:8}"
+                console.print(f"{words} {images:11,.0f} images/s {rate / 1e9:9,.0f} GFLOP/s {rate / products:5.0%}")
 
 
 if __name__ == "__main__":

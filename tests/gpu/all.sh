@@ -1,19 +1,20 @@
 #!/bin/bash
 # All that wants a GPU, in under eight minutes on a bare machine: tests, step times, large images, a sweep; one table at the end.
 # Needs torch; what else is missing is installed from $WHEELS (default: wheels/ beside this checkout), without network:
-#   pip download -d wheels -c constraints.txt hydra-core submitit optuna pydantic scikit-learn pandas pyarrow matplotlib pytest hypothesis
+#   pip download -d wheels --no-deps -c constraints.txt hydra-core omegaconf antlr4-python3-runtime submitit optuna \
+#     alembic colorlog sqlalchemy mako cloudpickle pydantic pydantic-core annotated-types typing-inspection click
 # Usage: bash tests/gpu/all.sh [PYTHON]; what it prints is also in $OUT (default: gpu-results).
 cd "$(dirname "$0")/../.." || exit 1
 PYTHON=${1:-python3}
 OUT=${OUT:-gpu-results}
 WHEELS=${WHEELS:-wheels}
 mkdir -p "$OUT"
-export PYTHONPATH=$PWD OMP_NUM_THREADS=1
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=1
 if ! "$PYTHON" -c 'import hydra, submitit, optuna, pydantic, sklearn, pandas, pyarrow, matplotlib, pytest, hypothesis' 2>/dev/null; then
   [ -d "$WHEELS" ] || { echo "found no folder $WHEELS of wheels; wanted what scaling depends on; see the head of $0"; exit 2; }
-  "$PYTHON" -m venv --system-site-packages "$OUT/venv" && PYTHON=$OUT/venv/bin/python
-  "$PYTHON" -m pip install --quiet --no-index --find-links "$WHEELS" \
-    hydra-core submitit optuna pydantic scikit-learn pandas pyarrow matplotlib pytest hypothesis || exit 1
+  # Beside the packages that are there, torch among them, whichever kind of environment holds them.
+  "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$OUT/site" "$WHEELS"/*.whl || exit 1
+  export PYTHONPATH=$PYTHONPATH:$OUT/site
 fi
 "$PYTHON" -c 'import torch; assert torch.cuda.is_available()' || { echo "found no GPU that torch can use; wanted one"; exit 2; }
 

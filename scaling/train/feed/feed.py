@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -53,7 +54,8 @@ class Epochs:
     """A seeded permutation of the training subset for each epoch, one epoch after the other."""
 
     def __init__(self, subset: Examples, *, seed: int) -> None:
-        self.subset, self._seed = subset, seed
+        self.subset: Examples = subset
+        self._seed = seed
         device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
         self.index = Order(len(subset), seed, device).index  # of positions from one up to another
 
@@ -66,6 +68,12 @@ class Epochs:
         """The same as `index`, in the host's memory."""
         return Order(len(self.subset), self._seed, torch.device("cpu")).index
 
+    def stored(self) -> Self:
+        """Return the feed of the same examples as they are stored."""
+        twin = copy(self)
+        twin.subset = replace(self.subset, scale=None)
+        return twin
+
 
 def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
     order = torch.randperm(n, generator=stream(seed, "order", epoch))
@@ -75,14 +83,19 @@ def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
 class MappedEpochs(Epochs):
     """The same for examples that stay on the host: gathered there, then brought to the device."""
 
+    subset: Mapped
+
     def __init__(self, subset: Mapped, *, seed: int) -> None:
         super().__init__(subset, seed=seed)
-        self.to_device, self.threads = subset.to_device, min(GATHERERS[subset.device.type], max(1, cores()))
-        self._gather = subset.gather
+        self.threads = min(GATHERERS[subset.device.type], max(1, cores()))
 
     def gather(self, start: int, stop: int) -> Gathered:
         """Gather the examples at positions `start` up to `stop` on the host."""
-        return self._gather(self.index(start, stop))
+        return self.subset.gather(self.index(start, stop))
+
+    def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
+        """Copy them to the device."""
+        return self.subset.to_device(rows)
 
 
 def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
@@ -127,6 +140,12 @@ class Batches:
     feed: Feed
     batch: int
     at_once: int
+
+    def stored(self) -> tuple[Batches, Scale | None]:
+        """Return the batches of the examples as they are stored, and what normalises them."""
+        if not isinstance(self.feed, Epochs):
+            return self, None
+        return replace(self, feed=self.feed.stored()), self.feed.subset.scale
 
     def between(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of the steps from `start` up to `stop`."""

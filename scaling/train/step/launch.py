@@ -17,6 +17,8 @@ from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from scaling.train.step.restore import StepRestorer
 
+NO_GRAPH = "the steps are launched kernel by kernel, for they cannot be captured as a graph: %s"
+
 log = logging.getLogger(__name__)
 Capture = Callable[..., Callable[[], None]]
 
@@ -46,36 +48,61 @@ class Eager:
         self._step(*values)
 
 
-class Replayed:
-    """Each step is a replay of one that was captured; its rates and its examples come through buffers."""
+class Buffered:
+    """Each step reads its rates and its examples from buffers, which are filled before it.
 
-    name = "graph"
+    work: takes the step that the buffers hold: a replay of a captured one, or one of compiled kernels.
+    """
 
-    def __init__(self, inputs: Inputs, rates: Rates, numbers: Tensor, replay: Callable[[], None]) -> None:
-        self.between, self._inputs, self._rates = inputs.between, inputs, rates
-        self._numbers, self._replay = numbers, replay
+    def __init__(self, name: str, inputs: Inputs, rates: Rates, numbers: Tensor, work: Callable[[], None]) -> None:
+        self.name, self.between, self._inputs, self._rates = name, inputs.between, inputs, rates
+        self._numbers, self._work = numbers, work
 
     def take(self, values: Sequence[Any], lr: float) -> None:
-        """Fill the buffers and replay the step."""
+        """Fill the buffers and take the step."""
         self._numbers.copy_(on_host(self._rates.values(lr), self._numbers.device), non_blocking=True)
         self._inputs.fill(values)
-        self._replay()
+        self._work()
 
 
 def launch_of(
     config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
 ) -> Launch:
     """Return how the steps from `at` on are launched: from a graph on a GPU, where the step can be captured."""
+    if config.train.engine == "compile":
+        return _compiled(config, step, batches, rates, module, device, at=at)
     if device.type != "cuda" or config.train.graph == "off":
         return Eager(step, batches, rates)
-    if config.recipe_version == 1 or config.train.engine == "compile":
-        why = "recipe 1" if config.recipe_version == 1 else "engine compile"
-        return Eager(step, batches, rates, why=f"no graph: {why}")
+    if config.recipe_version == 1:
+        return Eager(step, batches, rates, why="no graph: recipe 1")
     try:
         return replayed(step, batches, rates, module, device, at=at)
     except NotCaptured as reason:
-        log.warning("the steps are launched kernel by kernel, for they cannot be captured as a graph: %s", reason)
+        log.warning(NO_GRAPH, reason)
         return Eager(step, batches, rates, why=f"no graph: {reason}")
+
+
+def _compiled(
+    config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
+) -> Launch:
+    """Return how compiled steps are launched: their rates are tensors, which no step is compiled anew for."""
+    if not getattr(step.optimizer, "captures", False):
+        return Eager(step, batches, rates, why="compiled")
+    name = "compiled"
+    if device.type == "cuda" and config.train.graph != "off":
+        try:
+            return replayed(step, batches, rates, module, device, at=at)
+        except NotCaptured as reason:
+            log.warning(NO_GRAPH, reason)
+            name = f"compiled (no graph: {reason})"
+    inputs, numbers = inputs_of(batches, at), on_host(rates.values(0.0), device).to(device)
+
+    def work() -> None:
+        rates.bind(numbers)
+        step(*inputs.examples())
+        rates.set(0.0)  # numbers again, for checkpoints
+
+    return Buffered(name, inputs, rates, numbers, work)
 
 
 def replayed(
@@ -87,7 +114,7 @@ def replayed(
     *,
     at: int,
     capture: Capture = capture,
-) -> Replayed:
+) -> Buffered:
     """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
     if not getattr(step.optimizer, "captures", False):
         raise NotCaptured(f"it is not known whether steps of {type(step.optimizer).__name__} can be")
@@ -111,7 +138,7 @@ def replayed(
         restorer.restore()
         raise
     rates.set(0.0)  # numbers again, for checkpoints; a replay reads the buffer
-    return Replayed(inputs, rates, numbers, replay)
+    return Buffered("graph", inputs, rates, numbers, replay)
 
 
 def on_host(values: Sequence[float], device: torch.device) -> Tensor:

@@ -20,7 +20,7 @@ from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
 from scaling.train.run import train_run
 from scaling.train.step.graph import NotCaptured
-from scaling.train.step.launch import Eager, Replayed, replayed
+from scaling.train.step.launch import Buffered, Eager, replayed
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from tests.train.runs import folder_of, planned
@@ -112,7 +112,7 @@ def without_capturing(work, device, *, generators, check):
     return work
 
 
-def through_buffers(trainer) -> Replayed:
+def through_buffers(trainer) -> Buffered:
     rates = Rates(trainer.optimizer, rounded=True)
     step = step_of(trainer)
     return replayed(step, trainer.batches, rates, trainer.module, CPU, at=trainer.step, capture=without_capturing)

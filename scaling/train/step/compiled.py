@@ -1,0 +1,77 @@
+"""The step of `train.engine=compile`: normalise, augment, forward and loss as one function that torch.compile fuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from scaling.internals.torch import compile_every_shape
+from scaling.train.feed.scale import Scale
+from scaling.train.losses import Labels
+
+Loss = Callable[[Tensor, Labels], Tensor]
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]
+
+
+@runtime_checkable
+class TwoPart(Protocol):
+    """An augmentation that first draws its numbers, which torch.compile cannot, and then applies them."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Any:
+        """Draw the numbers of `n` examples."""
+
+    def apply(self, x: Tensor, y: Tensor, drawn: Any) -> tuple[Tensor, Labels]:
+        """Change a batch as they say."""
+
+
+class Nothing:
+    """No augmentation, in two parts."""
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[()]:
+        """Draw nothing."""
+        return ()
+
+    def apply(self, x: Tensor, y: Tensor, drawn: tuple[()]) -> tuple[Tensor, Labels]:
+        """Return a batch as it is."""
+        return x, y
+
+
+def compiled_parts(
+    loss: Loss, augment: Augment | None, scale: Scale | None, *, whole: bool
+) -> tuple[Augment, Callable[[Tensor, Any], Tensor]]:
+    """Return the augmentation and the loss of a step on examples as stored, compiled.
+
+    An augmentation in two parts is fused with the rest, others are called as they are. whole: a batch passes through
+    the model at once; else it is prepared as a whole, and then cut.
+    """
+    compile_every_shape()
+    fuse = partial(torch.compile, dynamic=False)
+    parts: Any = Nothing() if augment is None else augment
+    if not isinstance(parts, TwoPart):
+        return _normalising(parts, scale), fuse(loss)
+
+    def prepared(x: Tensor, y: Tensor, drawn: Any) -> tuple[Tensor, Labels]:
+        return parts.apply(x if scale is None else scale(x), y, drawn)
+
+    def from_stored(x: Tensor, labels: tuple[Tensor, Any]) -> Tensor:
+        return loss(*prepared(x, *labels))
+
+    def drawing(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
+        return x, (y, parts.draw(len(x), generator))
+
+    if whole:
+        return drawing, fuse(from_stored)
+    front = fuse(prepared)
+
+    def preparing(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
+        return front(x, y, parts.draw(len(x), generator))
+
+    return preparing, fuse(loss)
+
+
+def _normalising(augment: Augment, scale: Scale | None) -> Augment:
+    return augment if scale is None else lambda x, y, generator: augment(scale(x), y, generator)
