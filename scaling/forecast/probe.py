@@ -48,6 +48,7 @@ MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
 FASTER = 1.25  # than large products: what those of a step can be, in the cache
 EXAMPLES = 4_096
+DRAWN = 1 << 20  # random numbers: more would take longer to draw than a large step
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class Noise(DataSet):
         rng = np.random.default_rng(self.seed)
 
         def draw(n: int) -> Arrays:
-            return Arrays(rng.standard_normal((n, self.features), dtype=np.float32), rng.integers(self.classes, size=n))
+            numbers = rng.standard_normal(min(n * self.features, DRAWN), dtype=np.float32)  # and those over and over
+            return Arrays(np.resize(numbers, (n, self.features)), rng.integers(self.classes, size=n))
 
         return Splits(draw(D_unique or EXAMPLES), draw(64), draw(64), chance=float(np.log(self.classes)), chance_se=0.0)
 

@@ -16,7 +16,6 @@ from time import perf_counter
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from scaling.folders import RunFolder
 from scaling.forecast.probe import Shape, planned_shape
@@ -104,17 +103,15 @@ def stack_seconds(seats: Sequence[Seat], where: torch.device) -> tuple[float, fl
     return first, timed(advance) / STEPS
 
 
-def stacks(where: torch.device) -> Table:
-    """Return the table of stacks."""
-    table = Table("stack", "members", "s to begin with", "us a step", "us a member-step", title_justify="left")
+def stacks(where: torch.device, console: Console) -> None:
+    """Print what a step of stacks takes, a line when it is measured."""
     for name, shape in STACKED.items():
         with TemporaryDirectory(prefix="scaling-bench-") as folder:
             seats = seats_of(shape, max(MEMBERS), where, Path(folder))
         for members in MEMBERS:
             first, step = stack_seconds(seats[:members], where)
-            cells = (f"{first:.2f}", f"{step * 1e6:.0f}", f"{step * 1e6 / members:.2f}")
-            table.add_row(name, str(members), *cells)
-    return table
+            words = f"{name:30} {members:4} members, {first:5.2f} s to begin with"
+            console.print(f"{words}, {step * 1e6:6.0f} us a step, {step * 1e6 / members:7.2f} a member-step")
 
 
 def kernels(where: torch.device) -> None:
@@ -134,7 +131,7 @@ def kernels(where: torch.device) -> None:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print what steps take, a line when it is measured."""
     if not torch.cuda.is_available():
         print("left out: it wants a GPU, and torch finds none")
         return
@@ -142,16 +139,17 @@ def main() -> None:
     if "kernels" in sys.argv[1:]:
         kernels(where)
         return
+    console = Console(width=110)
+    console.print(torch.cuda.get_device_name(where))
     with matmul_precision("tf32"):
-        Console(width=110).print(torch.cuda.get_device_name(where), stacks(where))
-    table = Table("batch of 128", "precision", "kernels, us a step", "graph, us a step", "ratio")
+        stacks(where, console)
     for name, shape in CASES.items():
         for precision in PRECISIONS:
             run = planned_shape(shape, precision)
             with matmul_precision(computed_precision(run.config, where)):
                 eager, graph = (step_seconds(launched(run, way), where) for way in ("off", "auto"))
-            table.add_row(name, precision, f"{eager * 1e6:.0f}", f"{graph * 1e6:.0f}", f"{eager / graph:.1f}")
-    Console(width=110).print(table)
+            took = f"kernels {eager * 1e6:5.0f}, graph {graph * 1e6:5.0f} us a step: {eager / graph:4.1f}x"
+            console.print(f"{name:30} batch of 128, {precision:5} {took}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from scaling.train.loop import Trainer
 from scaling.train.precision import matmul_precision
 
 IMAGES, PIXELS, CLASSES = 16_384, 64, 1_000
-MODELS = {"S-6/Wi-1024": MLP(width=1024, depth=6), "B-6/Wi-1024": Bottleneck(width=1024, depth=6)}
+MODELS = {"B-6/Wi-1024": Bottleneck(width=1024, depth=6), "S-6/Wi-1024": MLP(width=1024, depth=6)}
 AUGMENTATIONS = {"none": Unchanged(), "crop, flip": Standard(mixup=0), "crop, flip, MixUp": Standard()}
 BATCH = {"cpu": 1_024, "cuda": 16_384}
 PRECISION = {"cpu": "fp32", "cuda": "bf16"}

@@ -68,6 +68,7 @@ def test_what_cannot_be_captured_is_launched_as_before_and_it_is_said(net, gpu, 
     tried = train_run(auto, folder_of(auto, tmp_path / "a"), device="cuda")
     assert tried.how["launch"].startswith("eager (no graph: ")
     assert "kernel by kernel" in caplog.text
-    assert essence(tried) == essence(train_run(off, folder_of(off, tmp_path / "b"), device="cuda"))
+    launched = train_run(off, folder_of(off, tmp_path / "b"), device="cuda")
+    assert {**essence(tried), "config": {}} == {**essence(launched), "config": {}}  # which say train.graph
     after = planned({"steps": 60}, model={**MLP, "dropout": 0.1})  # and the next run can be captured
     assert train_run(after, folder_of(after, tmp_path / "c"), device="cuda").how["launch"] == "graph"

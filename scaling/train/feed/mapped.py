@@ -19,7 +19,7 @@ from scaling.train.feed.rows import RowFile
 from scaling.train.feed.scale import Scale
 from scaling.train.sizes import HELD_SHARE
 
-GATHERERS = {"cpu": 2, "cuda": 4}  # threads that gather: one fetches from the disk while another copies
+GATHERERS = {"cpu": 2, "cuda": 8}  # threads that gather: one fetches from the disk while another copies
 
 
 def stays_on_host(arrays: Arrays | Picked, device: torch.device) -> bool:

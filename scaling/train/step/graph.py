@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -26,8 +28,9 @@ def capture(
     The work is done twice first, beside what the GPU does; check: called after that, puts back what it changed, and may
     raise NotCaptured. generators: of the device, from which the work draws beside torch's own.
     """
+    stream = _capture_stream(device)
     try:
-        with _beside(device):
+        with _beside(stream, device):
             for number in range(WARM_UPS):
                 with _no_waiting(number == WARM_UPS - 1):
                     work()
@@ -36,7 +39,7 @@ def capture(
         for generator in generators:
             graph.register_generator_state(generator)
         # Other threads go on as they like: they draw examples, gather them, write checkpoints.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             work()
     except NotCaptured:
         raise
@@ -47,10 +50,16 @@ def capture(
     return graph.replay
 
 
+@cache
+def _capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream of all captures on a device: cuBLAS keeps 32 MiB for each stream that it has worked on."""
+    return torch.cuda.Stream(device)
+
+
 @contextmanager
-def _beside(device: torch.device) -> Iterator[None]:
-    """Let work be queued on a stream of its own, after what was queued before and before what is queued later."""
-    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+def _beside(stream: torch.cuda.Stream, device: torch.device) -> Iterator[None]:
+    """Let work be queued on another stream, after what was queued before and before what is queued later."""
+    current = torch.cuda.current_stream(device)
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         yield
@@ -61,11 +70,17 @@ def _beside(device: torch.device) -> Iterator[None]:
 def _no_waiting(wanted: bool) -> Iterator[None]:
     """Raise RuntimeError where torch would wait for the device."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error" if wanted else before)
+    _set_debug_mode("error" if wanted else before)
     try:
         yield
     finally:
-        torch.cuda.set_sync_debug_mode(before)
+        _set_debug_mode(before)
+
+
+def _set_debug_mode(mode: int | str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype")
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def _free_generators(device: torch.device, generators: Sequence[torch.Generator]) -> None:
