@@ -202,6 +202,7 @@ def _settled(facts: Mapping[str, Any], found: Settled) -> RunState:
 def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
     progress = claim.progress
     known = {"steps": int(progress["steps"])} if "steps" in progress else {}
+    examples, speed, step = (progress.get(name) for name in ("D", "examples_per_second", "step"))
     return RunState(
         **{**facts, **known},
         state=State.RUNNING,
@@ -209,9 +210,10 @@ def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
         host=claim.process.host,
         job=claim.job,
         worker=claim.worker,
-        step=int(progress["step"]) if "step" in progress else None,
+        step=None if step is None else int(step),
         loss=progress.get("loss"),
-        speed=progress.get("examples_per_second"),
+        speed=speed,
+        step_seconds=examples / step / speed if examples and step and speed else None,
     )
 
 

@@ -43,7 +43,7 @@ class Planned:
 class RunState:
     """One run; seconds: trained, or since its claim; steps: in all, None where it is not known.
 
-    step, loss, speed (examples/s): while it runs.
+    step, loss, speed (examples/s), step_seconds: while it runs, of now.
     """
 
     run_id: str
@@ -59,6 +59,7 @@ class RunState:
     steps: int | None = None
     loss: float | None = None
     speed: float | None = None
+    step_seconds: float | None = None
     cause: str = ""
     error: str = ""
     attempts: int = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from math import inf
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import heapify, heapreplace
+from math import ceil, inf, prod
 from statistics import median
 
 from scaling.dispatch.states.state import RunState, State
@@ -15,6 +15,7 @@ TELLING = 0.1  # of a run that is under way: from there on it tells of others
 FEWEST = 3  # runs on which two ways of guessing are compared
 
 Guess = Callable[[RunState], float | None]  # seconds of a whole run, None where it cannot be told
+Lane = tuple[str, ...]
 
 
 def eta(runs: Sequence[RunState]) -> float | None:
@@ -23,40 +24,120 @@ def eta(runs: Sequence[RunState]) -> float | None:
     Runs that one worker trains together share its time, as the seconds in their records do.
     """
     running = [run for run in runs if run.state is State.RUNNING]
-    open_runs = running + [run for run in runs if run.state is State.PENDING]
-    if not open_runs or not running:
-        return 0.0 if not open_runs else None
-    together = Counter(map(_lane, running))
-    runs, open_runs = ([_with_own_seconds(run, together) for run in each] for each in (runs, open_runs))
-    guess = _best(runs)
-    left, longest = [], 0.0
-    for run in open_runs:
-        if run.share > BEGUN and run.seconds:
-            left.append(run.seconds * (1 / run.share - 1))
-        elif (whole := guess(run)) is None:
+    pending = [run for run in runs if run.state is State.PENDING]
+    if not running:
+        return None if pending else 0.0
+    lanes: dict[Lane, list[RunState]] = {}
+    for run in running:
+        lanes.setdefault(_lane(run), []).append(run)
+    shared = _shared(runs, workers=len(lanes)) if any(len(members) > 1 for members in lanes.values()) else {}
+    runs = [_with_own_seconds(run, lanes) for run in runs]
+    work = by_work(runs, shared)
+    guess = _best(runs, work)
+    left = [_of_lane(members, work, guess) for members in lanes.values()]
+    pieces = _pieces(pending, guess, running if shared else None)
+    if pieces is None or None in left:
+        return None
+    free = [seconds or 0.0 for seconds in left]
+    heapify(free)
+    for seconds in sorted(pieces, reverse=True):  # the longest to whoever is free first
+        heapreplace(free, free[0] + seconds)
+    return round(max(free), 1)
+
+
+def _pieces(pending: Sequence[RunState], guess: Guess, beside: Sequence[RunState] | None) -> list[float] | None:
+    """Return the seconds of what workers take at a time: a run, or where runs are trained together those of a shape.
+
+    beside: runs under way, None where each is trained alone. Of a shape a worker takes no more than its part of all
+    that is left. None where nothing tells of a run.
+    """
+    found = [(run, seconds) for run in pending if (seconds := guess(run)) is not None]
+    if len(found) < len(pending):
+        return None
+    if beside is None:
+        return [seconds for _, seconds in found]
+    left = sum(run.C * (1 - run.share) for run in (*pending, *beside))
+    part = left / len({_lane(run) for run in beside}) or 1.0
+    shapes: dict[float, list[tuple[float, float]]] = {}
+    for run, seconds in found:
+        shapes.setdefault(run.C / run.steps if run.steps else 0.0, []).append((run.C / part, seconds))
+    pieces = []
+    for runs in shapes.values():
+        parts, seconds = (sum(values) for values in zip(*runs, strict=True))
+        pieces += [seconds / parts * min(1.0, parts - n) for n in range(ceil(parts))] if parts else [seconds]
+    return pieces
+
+
+def _of_lane(members: Sequence[RunState], work: Work | None, guess: Guess) -> float | None:
+    """Return the seconds that a worker still needs for the runs that it trains together, or for its one run."""
+    if all(run.share > BEGUN and run.seconds for run in members):
+        return _at_own_pace(members, work)
+    left = 0.0
+    for run in members:
+        whole = guess(run)
+        if whole is None:
             return None
-        else:
-            left.append(max(0.0, whole - (run.seconds or 0.0)))
-        longest = max(longest, left[-1] * together.get(_lane(run), 1))
-    return round(max(sum(left) / len(together), longest), 1)
+        left += max(0.0, whole - (run.seconds or 0.0) / len(members))
+    return left
 
 
-def _lane(run: RunState) -> tuple[str, ...]:
+def _at_own_pace(members: Sequence[RunState], work: Work | None) -> float:
+    """Go on at the pace of now, or of the mean where that is faster; a step costs less as members end."""
+    begun = min(run.step or 0 for run in members)  # of them some may have been taken up where they stood
+    mean = max(run.seconds or 0.0 for run in members) / begun
+    pace = min([mean, *(run.step_seconds for run in members if run.step_seconds and len(members) > 1)])
+    now, left, before = len(members), 0.0, 0
+    for gone, steps in enumerate(sorted((run.steps or 0) - (run.step or 0) for run in members)):
+        left += (steps - before) * _relative(members[0], now - gone, now, work)
+        before = steps
+    return pace * left
+
+
+def _relative(run: RunState, members: int, before: int, work: Work | None) -> float:
+    """Return what a step of so many runs like this one costs beside one of those before."""
+    if work is None or not run.steps:
+        return 1.0
+    each = work.flop * run.C / run.steps
+    return (work.step + members * each) / (work.step + before * each)
+
+
+def _shared(runs: Sequence[RunState], *, workers: int) -> dict[str, float]:
+    """Return each run's part of the steps that it is taken to take together with others, by run_id.
+
+    Runs whose steps have as many FLOPs are taken to be of one shape, and to begin together; a shape that is more than a
+    worker's part of all is dealt among several.
+    """
+    shapes: dict[float, list[RunState]] = {}
+    for run in runs:
+        if run.steps and run.C:
+            shapes.setdefault(run.C / run.steps, []).append(run)
+    part, found = sum(run.C for run in runs) / workers, dict[str, float]()
+    for alike in shapes.values():
+        teams = max(1.0, sum(run.C for run in alike) / part)
+        before, paid = 0, 0.0
+        for gone, run in enumerate(sorted(alike, key=lambda run: run.steps or 0)):
+            steps = run.steps or 0
+            paid += (steps - before) / max(1.0, (len(alike) - gone) / teams)
+            before, found[run.run_id] = steps, paid
+    return found
+
+
+def _lane(run: RunState) -> Lane:
     """Return what tells the worker of a running run from others; the run itself where it is not known."""
     return (run.host, run.job, run.worker) if run.worker else (run.run_id,)
 
 
-def _with_own_seconds(run: RunState, together: Counter[tuple[str, ...]]) -> RunState:
+def _with_own_seconds(run: RunState, lanes: Mapping[Lane, Sequence[RunState]]) -> RunState:
     """Return a running run with its share of the seconds since its claim."""
     if run.state is not State.RUNNING or not run.seconds:
         return run
-    return replace(run, seconds=run.seconds / together[_lane(run)])
+    return replace(run, seconds=run.seconds / len(lanes[_lane(run)]))
 
 
-def _best(runs: Sequence[RunState]) -> Guess:
+def _best(runs: Sequence[RunState], work: Work | None) -> Guess:
     """Return the way of guessing that is nearest to what runs took; where few are done, forecasts come first."""
     done = [run for run in runs if run.state is State.FINISHED and run.seconds]
-    ways = [way for way in (_by_forecast(done), by_work(runs)) if way is not None]
+    ways: list[Guess] = [_by_forecast(done), *([] if work is None else [work])]
     took = [(run, each) for run in runs if (each := _whole(run)) is not None]
     if len(ways) > 1 and len(took) >= FEWEST:
         ways.sort(key=lambda way: _error(way, took))
@@ -87,25 +168,52 @@ def _by_forecast(done: Sequence[RunState]) -> Guess:
     return lambda run: factor * run.forecast_seconds if run.forecast_seconds else None
 
 
-def by_work(runs: Sequence[RunState]) -> Guess | None:
-    """Return seconds = a x steps + b x C, fitted to what is done by relative least squares, a and b not negative."""
-    told = [found for run in runs if (found := _told(run)) is not None]
-    if not told:
+@dataclass(frozen=True)
+class Work:
+    """Seconds of each step and of each FLOP that a run takes; shared: its part of steps that are taken by several."""
+
+    step: float
+    flop: float
+    shared: Mapping[str, float]
+
+    def __call__(self, run: RunState) -> float | None:
+        """Return the seconds of a whole run; None where its work is not known."""
+        if not (run.steps and run.C):
+            return None
+        return self.step * self.shared.get(run.run_id, run.steps) + self.flop * run.C
+
+
+def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None) -> Work | None:
+    """Fit the costs of steps and of FLOPs, neither negative, to what is done, by least squares of relative errors.
+
+    Long runs weigh by the square root of their seconds: relative errors alone would say little of the sum. shared: see
+    `Work`; where runs are trained together those that have ended count, if there are some.
+    """
+    shared = shared or {}
+    ended = [run for run in runs if run.state is State.FINISHED] if shared else []
+    rows = [found for run in ended or runs if (found := _told(run, shared)) is not None]
+    if not rows:
         return None
-    x, y = ([row[i] / row[2] for row in told] for i in (0, 1))
-    xx, xy, yy = (sum(p * q for p, q in zip(*pair, strict=True)) for pair in ((x, x), (x, y), (y, y)))
-    a, b = _non_negative(xx, xy, yy, sum(x), sum(y))
-    return lambda run: a * run.steps + b * run.C if run.steps and run.C else None
+    weights = [seconds**0.5 for *_, seconds in rows]
+    x, y = ([row[i] / row[2] for row in rows] for i in (0, 1))
+    xx, xy, yy = (_sum(weights, p, q) for p, q in ((x, x), (x, y), (y, y)))
+    step, flop = _non_negative(xx, xy, yy, _sum(weights, x), _sum(weights, y))
+    return Work(step, flop, shared)
 
 
-def _told(run: RunState) -> tuple[float, float, float] | None:
+def _sum(*factors: Sequence[float]) -> float:
+    return sum(prod(each) for each in zip(*factors, strict=True))
+
+
+def _told(run: RunState, shared: Mapping[str, float]) -> tuple[float, float, float] | None:
     """Return the steps and FLOPs that a run has done, and the seconds that they took."""
     if not (run.seconds and run.steps and run.C):
         return None
+    steps = shared.get(run.run_id, run.steps)
     if run.state is State.FINISHED:
-        return run.steps, run.C, run.seconds
+        return steps, run.C, run.seconds
     if run.state is State.RUNNING and run.share >= TELLING:
-        return run.share * run.steps, run.share * run.C, run.seconds
+        return run.share * steps, run.share * run.C, run.seconds
     return None
 
 
