@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from analysis.cli import cli
-from analysis.errors import Refusal, UserError, usage_sentence
+from analysis.errors import Refusal, UserError, printable, usage_sentence
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 """Exit codes."""
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: str, code: int) -> int:
-    click.echo(f"error: {' '.join(sentence.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(sentence.split()))}", err=True)
     return code
 
 

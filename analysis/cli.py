@@ -43,9 +43,10 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 @json_option
 def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
+    from analysis.console import working
     from analysis.estimates.multiverse import multiverse as vary
     from analysis.fitting.fit import fit as fit_law
-    from analysis.terminal import show_card, show_fit, show_multiverse, working
+    from analysis.terminal import show_card, show_fit, show_multiverse
 
     table = chosen.table()
     with working(f"fitting {how['law']} to {len(table):,} rows …"):
@@ -128,9 +129,10 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
 @json_option
 def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Leave the largest runs out and rank laws by how well they predict them."""
+    from analysis.console import working
     from analysis.estimates.backtest import backtest as test
     from analysis.estimates.backtest import check_laws
-    from analysis.terminal import show_backtest, working
+    from analysis.terminal import show_backtest
 
     names = words(laws)
     check_laws([name for name in names if ":" not in name])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from analysis.console import console
 from analysis.estimates.lifetime_cost.bill import FLOPS
 from analysis.fitting.card import card_text, parameter_rows, write_parameter
 from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
@@ -33,18 +32,6 @@ if TYPE_CHECKING:
     from analysis.laws import Law
 
 COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", "few": "yellow", "refused": "red"}
-
-
-def console() -> Console:
-    """Make a console on stdout: as wide as the terminal, or 132 columns where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 132)
-
-
-@contextmanager
-def working(text: str) -> Iterator[None]:
-    """Show on a terminal what is being done, while it is done; nothing elsewhere."""
-    with Console(stderr=True).status(escape(text)):
-        yield
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[int] = ()) -> Table:

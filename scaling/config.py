@@ -7,7 +7,6 @@ The dataclasses are the schema. A group whose members differ (model, data, optim
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +26,7 @@ from pydantic import (
 )
 
 from scaling.errors import UserError, suggestion
+from scaling.own.trust import check_trusted
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
@@ -214,12 +214,17 @@ def _is_open(kind: Any) -> bool:
     return isinstance(found, type) and issubclass(found, Mapping)
 
 
-@cache
 def load_class(target: str) -> type:
-    """Import the class named by a dotted path such as scaling.models.mlp.MLP."""
+    """Import the class named by a dotted path such as scaling.models.mlp.MLP; UserError where it may not be."""
+    check_trusted(target.rpartition(".")[0], named=f"_target_ {target!r}")
+    found = _class(target)
+    check_trusted(found.__module__, named=f"_target_ {target!r}")
+    return found
+
+
+@cache
+def _class(target: str) -> type:
     module, _, name = target.rpartition(".")
-    if module.partition(".")[0] in sys.stdlib_module_names:
-        raise UserError(f"found _target_ {target!r}, of Python's own library; wanted a frozen dataclass of yours")
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.own.rights import GROUP_FOLDER
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,16 @@ class Place:
         return found.st_dev, found.st_ino
 
 
-def write_aside(path: Path, data: bytes | memoryview | str) -> None:
-    """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`."""
+def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666) -> None:
+    """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`.
+
+    mode: its rights, before the process's own umask.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
     try:
-        with aside.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW  # what a link leads to is somebody else's
+        with os.fdopen(os.open(aside, flags, mode), "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
@@ -221,7 +226,7 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one JSON line in a single write; non-finite numbers are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(entry, allow_nan=False) + "\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody's else
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody else's
     with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
         file.write(line.encode())
 
@@ -239,13 +244,15 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def check_writable(folder: SweepFolder) -> None:
-    """Raise UserError where results cannot be written."""
+def check_writable(folder: SweepFolder, *, group: bool = False) -> None:
+    """Make the folders of a sweep; UserError where results cannot be written. group: new results are a group's."""
     probe = folder.path / f".writable.{os.uname().nodename}.{os.getpid()}"
     try:
         folder.results.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.results.mkdir(mode=0o700)  # what is written there is run as its reader: others' rights are given
+            if group:
+                folder.results.chmod(GROUP_FOLDER)
         folder.path.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from scaling.errors import printable
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import ConsoleOptions, RenderableType
 
 GAP = 2  # blanks between columns
 LEAST = 20  # width down to which a column that may wrap is narrowed before another one leaves
@@ -25,6 +29,15 @@ class Column:
     rank: int = 0
     right: bool = False
     wraps: bool = False
+
+
+class HarmlessConsole(Console):
+    """Prints what others may have written without what steers a terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render anything: all that is printed, and each part of it, comes by here."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(printable(part.text), part.style)
 
 
 def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:

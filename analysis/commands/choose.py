@@ -64,8 +64,9 @@ def choose(
 
 def show_suggestion(found: Suggestion) -> None:
     """Print the runs chosen, what each costs, brings and is expected to give, and the interval before and after."""
+    from analysis.console import console
     from analysis.numbers import interval, measured, number, percent
-    from analysis.terminal import console, notes, table
+    from analysis.terminal import notes, table
 
     out, before = console(), found.interval_now
     rows = []

@@ -67,8 +67,9 @@ def compare(
 
 def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
     """Print the multiplier, its trend, the exponents, what it would take to tell more, and where it was drawn."""
+    from analysis.console import console
     from analysis.numbers import exponent, flops, interval, measured, number, percent, times
-    from analysis.terminal import console, notes, table
+    from analysis.terminal import notes, table
 
     out = console()
     rows = [(flops(p.C), measured(p.y), times(p.multiplier), interval(p.interval, times)) for p in found.points[::6]]

@@ -47,9 +47,10 @@ def forecast(
     **how: Any,
 ) -> None:
     """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
+    from analysis.console import working
     from analysis.estimates.forecast import forecasts
     from analysis.estimates.task_forecast.chained import chained
-    from analysis.terminal import show_chained, show_forecasts, working
+    from analysis.terminal import show_chained, show_forecasts
 
     settings = [parse_setting(text) for text in at]
     if via is None and link is not None:

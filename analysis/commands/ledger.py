@@ -27,9 +27,10 @@ def ledger(results: str, json_path: str | None) -> None:
 
 def show_ledger(found: Ledger) -> None:
     """Print forecasts beside what came of them, and the share that held, round by round."""
+    from analysis.console import console
     from analysis.numbers import percent
     from analysis.report.tables.ledger_table import HEADS, ledger_rows, summary
-    from analysis.terminal import console, table
+    from analysis.terminal import table
 
     out = console()
     out.print(table(HEADS, ledger_rows(found), right=[2, 4, 5]))

@@ -70,7 +70,7 @@ def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: 
             f"go on with {again}"
         )
         for other in cancelled.others:
-            click.echo(f"not cancelled: dispatch {other}, who alone can do it")
+            click.echo(printable(f"not cancelled: dispatch {other}, who alone can do it"))
 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
@@ -94,19 +94,22 @@ def retry(
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.forecast.estimate import forecast_all
+    from scaling.own.rights import shared_as
+    from scaling.own.trust import trusting
 
     sweep = sweep_folder(folder)
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
     refuse_stale(stale_in(sweep), ways_out="`scaling run` says how to go on")
-    runs = [entry.planned_run() for entry in entries_to_retry(sweep, wanted)]
-    last = last_dispatch(sweep)
-    launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
-    change_cancelled(sweep, remove=wanted)
-    order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
-    again = shlex.join(["scaling", "retry", folder])
-    settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
+    entries, last = entries_to_retry(sweep, wanted), last_dispatch(sweep)
+    with trusting(True), shared_as(sweep.results):  # both are one's own, and were looked at when they were planned
+        runs = [entry.planned_run() for entry in entries]
+        launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
+        change_cancelled(sweep, remove=wanted)
+        order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
+        again = shlex.join(["scaling", "retry", folder])
+        settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 
 
 LOGS = """\b

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, write_json
+from scaling.commands.options import OVERRIDES, json_option, only_overrides, terminal, trust_option, write_json
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -43,6 +43,7 @@ def list_sets(json_path: str | None) -> None:
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[data.KEY=VALUE]...")
 @click.option("--force", is_flag=True, help="Prepare it again even if its originals have not changed.")
+@trust_option
 @json_option
 def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *, force: bool) -> None:
     """Find a data set, check it and, where it needs that, turn it into arrays, again if its originals changed."""
@@ -69,11 +70,10 @@ class _ImageProgress:
     """Says on stderr how many images of a split are done: a bar on a terminal, elsewhere a line at every tenth."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=Console(stderr=True))
+        self._bars = Progress(*columns, console=terminal(stderr=True))
         self._split_bars: dict[str, TaskID] = {}
         self._tenths: dict[str, int] = {}
 

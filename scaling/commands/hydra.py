@@ -15,6 +15,7 @@ from scaling.commands.sweeper import register_sweeper
 from scaling.compose.roots import shipped
 from scaling.compose.session import register, said_in_one_sentence
 from scaling.errors import UserError
+from scaling.own.trust import trusting
 from scaling.plan.expand import expand
 
 
@@ -23,7 +24,9 @@ def hydra_main(arguments: Sequence[str]) -> None:
     asked = {argument.split("=")[0] for argument in arguments}
     if asked & {"-m", "--multirun"} and asked & {"-c", "--cfg", "-i", "--info"}:
         raise UserError("found -m beside --cfg or --info, which show one config; wanted one of the two; leave out -m")
-    with said_in_one_sentence():
+    trust = "--trust" in arguments
+    arguments = [argument for argument in arguments if argument != "--trust"]
+    with said_in_one_sentence(), trusting(trust):
         register()
         register_sweeper()
         sys.argv = ["scaling", *arguments]

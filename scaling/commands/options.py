@@ -18,6 +18,7 @@ import click
 from scaling.commands.completion import complete_override
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+from scaling.own.trust import trusting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,8 +30,20 @@ OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names"
 def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
     """Take Hydra overrides, with options anywhere among them."""
     given: dict[str, Any] = {"type": click.UNPROCESSED, "shell_complete": complete_override}
-    command = click.argument("arguments", nargs=-1, metavar="[OVERRIDES]...", **given)(command)
+    command = click.argument("arguments", nargs=-1, metavar="[OVERRIDES]...", **given)(trust_option(command))
     return click.option("-m", "--multirun", is_flag=True, hidden=True, help="Accepted, and not needed.")(command)
+
+
+def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take --trust, which lets configs name code from anywhere while the command runs."""
+
+    @functools.wraps(command)
+    def with_trust(*given: Any, trust: bool, **options: Any) -> Any:
+        with trusting(trust):
+            return command(*given, **options)
+
+    text = "Let configs name code from anywhere (see docs/security.md)."
+    return click.option("--trust", is_flag=True, help=text)(with_trust)
 
 
 def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,10 +97,10 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Make a console that prints what users wrote as it is: square brackets are no markup."""
-    from rich.console import Console
+    """Make a console that prints what users wrote as it is: brackets are no markup, and nothing steers the terminal."""
+    from scaling.terminal_table import HarmlessConsole
 
-    return Console(stderr=stderr, width=width, markup=False, highlight=False)
+    return HarmlessConsole(stderr=stderr, width=width, markup=False, highlight=False)
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:

@@ -109,6 +109,7 @@ def execute(
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
     from scaling.forecast.estimate import forecast_rows
+    from scaling.own.rights import shared_as
     from scaling.plan.files import write_plan
     from scaling.plan.graph import check_parents
 
@@ -120,10 +121,11 @@ def execute(
         forecast = _train_again(forecast, settings, REDO[redo])
     if not keep_stale:
         refuse_stale(forecast.stale)
-    check_writable(plan.folder)
+    check_writable(plan.folder, group=plan.group)
     launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
-    extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
+    with shared_as(plan.results):
+        extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
         _say_still_queued(plan.folder, console)
@@ -131,8 +133,9 @@ def execute(
         for line in summary(forecast):
             console.print(line, soft_wrap=True)
     again = shlex.join(["scaling", "run", *plan.arguments])
-    order = replace(_order(forecast), on_end=plan.on_end)
-    ended = settle(order, launcher, console=console, again=again, wait=wait)
+    with shared_as(plan.results):
+        order = replace(_order(forecast), on_end=plan.on_end)
+        ended = settle(order, launcher, console=console, again=again, wait=wait)
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:

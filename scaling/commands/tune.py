@@ -150,21 +150,25 @@ def _search(
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
+    from scaling.own.rights import shared_as
 
     settings = read_group("launcher", plan.launcher)
-    check_writable(plan.folder)
+    check_writable(plan.folder, group=plan.group)
     launcher_of(settings).check([run.config for run in plan.runs])
     refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
     groups = tuning.group_runs(plan.runs, by, [one.key for one in ranges])
-    studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
-    while True:
-        proposals = tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
-        if not proposals:
-            return tuning.best(studies, groups)
-        console.print(f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths")
-        _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
-        for proposal in proposals:
-            tuning.tell(studies[proposal.group], proposal, plan.folder)
+    with shared_as(plan.results):
+        studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
+        while True:
+            proposals = tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
+            if not proposals:
+                return tuning.best(studies, groups)
+            console.print(
+                f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths"
+            )
+            _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
+            for proposal in proposals:
+                tuning.tell(studies[proposal.group], proposal, plan.folder)
 
 
 def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> None:

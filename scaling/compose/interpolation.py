@@ -15,7 +15,15 @@ from scaling.compose.session import said_in_one_sentence
 MARK = "${"
 KEY = re.compile(r"\$\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}")  # ${optim.lr}
 ROOT = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*[.}\[]")  # the first name in it; no resolver (${oc.env:X}), none relative
-PLAN_KEYS = ("launcher", "results", "name", "on_end", "sweep", "hydra")  # of the plan as a whole, not of one run
+PLAN_KEYS = (
+    "launcher",
+    "results",
+    "group",
+    "name",
+    "on_end",
+    "sweep",
+    "hydra",
+)  # of the plan as a whole, not of one run
 RULES = ("set", "where")  # of a sweep and of its stages: expressions
 
 

@@ -81,6 +81,11 @@ def _load(file: Path) -> Any:
         raise UserError(f"found {file}, which is not UTF-8 text; wanted YAML; save it as UTF-8") from error
     if not isinstance(found, DictConfig) or not isinstance(found.get("defaults", OmegaConf.create([])), ListConfig):
         raise UserError(f"found {file} without keys, or with defaults that are not a list; mend the file")
+    if "hydra" in found or any("hydra" in str(default) for default in found.get("defaults", ())):
+        raise UserError(
+            f"found hydra settings in {file}, which can name code that Hydra runs; wanted keys of runs; take them "
+            f"out, or put them into a conf of your own"
+        )
     return found
 
 

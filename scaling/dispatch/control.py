@@ -13,7 +13,7 @@ from scaling.dispatch.claims.stop import StopRequest, read_stop_request
 from scaling.dispatch.dispatches import DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.process import this_user
-from scaling.dispatch.queue import Entry, check_owner, read_queue
+from scaling.dispatch.queue import Entry, read_queue
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_plan import read_plan
@@ -22,6 +22,7 @@ from scaling.dispatch.states.settled import SettledRuns, is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
+from scaling.own.rights import check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.states.stale import Stale
@@ -110,7 +111,7 @@ def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
     """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
     found: dict[str, Entry] = {}
     for files, _ in reversed(dispatches(folder)):
-        check_owner(files.queue)
+        check_own(files.queue)
         for entry in read_queue(files.queue):
             if entry.run_id in runs and entry.run_id not in found:
                 found[entry.run_id] = entry

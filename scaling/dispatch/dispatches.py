@@ -19,6 +19,7 @@ from scaling.dispatch.process import Process, this_process, this_user
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.limits import UNLIMITED, Limits
+from scaling.own.rights import OWN_FILE, OWN_FOLDER, check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.task import Task
@@ -97,7 +98,7 @@ class DispatchFolder:
 
     def write(self, dispatch: Dispatch) -> None:
         """Write down what the dispatch is."""
-        write_aside(self.facts, json.dumps(asdict(dispatch), indent=1))
+        write_aside(self.facts, json.dumps(asdict(dispatch), indent=1), mode=OWN_FILE)
 
     def read(self) -> Dispatch | None:
         """Read it back, None where it has not been written whole."""
@@ -116,14 +117,15 @@ class DispatchFolder:
 
     def ask_to_stop(self, request: StopRequest) -> None:
         """Ask the workers to leave."""
-        write_aside(self.stop, request.dump())
+        write_aside(self.stop, request.dump(), mode=OWN_FILE)
 
 
 def new_dispatch(folder: SweepFolder) -> DispatchFolder:
     """Make a folder whose name sorts by time and is nobody else's."""
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
     path = folder.jobs / name
-    path.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=OWN_FOLDER)  # others may look, and write nothing that its jobs read
     return DispatchFolder(path)
 
 
@@ -139,11 +141,14 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
 
 
 def last_dispatch(folder: SweepFolder) -> Dispatch:
-    """Return the latest dispatch of a sweep; UserError where it was never dispatched."""
+    """Return the latest dispatch of a sweep; UserError where it was never dispatched, or where others may write it."""
     found = dispatches(folder)
     if not found:
         raise UserError(f"found no dispatch in {folder.jobs}; wanted a sweep that was started; give `scaling run`")
-    return found[-1][1]
+    files, last = found[-1]
+    check_own(files.path)
+    check_own(files.facts)
+    return last
 
 
 def bounded(task: Task, dispatch: DispatchFolder) -> Task:

@@ -16,6 +16,7 @@ from scaling.dispatch.launchers import LAUNCHERS
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome
 from scaling.folders import SweepFolder
+from scaling.own.trust import check_trusted
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
@@ -126,4 +127,5 @@ def settings_class(dispatch: Dispatch) -> Any:
     if not dispatch.target:
         return LAUNCHERS[dispatch.kind]
     module, _, name = dispatch.target.rpartition(".")
+    check_trusted(module, named=f"the launcher {dispatch.target!r} of an earlier dispatch")
     return getattr(import_module(module), name)

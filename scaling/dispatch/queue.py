@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
-from scaling.errors import UserError
 from scaling.folders import SweepFolder, read_lines, write_aside
+from scaling.own.rights import OWN_FILE
 
 if TYPE_CHECKING:
     from scaling.plan.planned import PlannedRun
@@ -183,7 +182,7 @@ class QueueFile:
 
     @property
     def places(self) -> Path:
-        """One line a run: its id, its group, and the bytes of its line."""
+        """One line a run: its id, its group, the bytes of its line, and the steps whose weights are kept."""
         return self.path.with_suffix(".places")
 
     def write(self, queue: Sequence[Entry]) -> None:
@@ -192,10 +191,11 @@ class QueueFile:
         for entry in queue:
             line = (entry.line() + "\n").encode()
             lines.append(line)
-            places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\n")
+            keeps = " ".join(map(str, entry.keeps))
+            places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\n")
             start += len(line)
-        write_aside(self.places, "".join(places))
-        write_aside(self.path, b"".join(lines))
+        write_aside(self.places, "".join(places), mode=OWN_FILE)
+        write_aside(self.path, b"".join(lines), mode=OWN_FILE)
 
 
 class LazyQueue:
@@ -205,20 +205,28 @@ class LazyQueue:
         self._path = path
         self._places: dict[str, tuple[int, int]] = {}
         self._read: dict[str, Entry] = {}
+        self._keeps: dict[str, tuple[int, ...]] = {}
         try:
             text = QueueFile(path).places.read_text()
         except FileNotFoundError:  # a queue of an older version
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
             return
         for line in text.splitlines():
-            run_id, own, start, size = line.split("\t")
+            run_id, own, start, size, *keeps = line.split("\t")  # one of an older version lacks the last
             if group in (ALL, own):
                 self._places[run_id] = (int(start), int(size))
+                if "".join(keeps):
+                    self._keeps[run_id] = tuple(map(int, keeps[0].split()))
 
     @property
     def run_ids(self) -> list[str]:
         """The runs, in their order."""
         return list(self._places or self._read)
+
+    def keeps(self, run_id: str) -> tuple[int, ...]:
+        """Return the steps of a run from whose weights others start."""
+        read = self._read.get(run_id)
+        return self._keeps.get(run_id, ()) if read is None else read.keeps
 
     def get(self, run_id: str) -> Entry | None:
         """Read one run, None for one of another queue."""
@@ -228,15 +236,6 @@ class LazyQueue:
                 file.seek(start)
                 self._read[run_id] = Entry.read(json.loads(file.read(size)))
         return self._read.get(run_id)
-
-
-def check_owner(path: Path) -> None:
-    """Refuse a queue that somebody else has written: what it names is run as the reader; UserError."""
-    if path.exists() and (path.is_symlink() or path.stat().st_uid != os.getuid()):
-        raise UserError(
-            f"found {path}, which is not yours; wanted a queue that you have written, for what it names is run as you; "
-            f"give `scaling run` again"
-        )
 
 
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:

@@ -62,6 +62,7 @@ class Worker:
             place=self.task.place,
             dispatch=self.task.queue.parent.name,
             hear=None if ledger is None else ledger.hear,
+            whole=partial(self._has_weights, queue),
         )
         while walk.left and not self.stop.reason:
             self._until_none_is_free(walk, queue)
@@ -69,6 +70,11 @@ class Worker:
                 break
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
+
+    def _has_weights(self, queue: LazyQueue, run_id: str) -> bool:
+        """Return whether a run that was settled, perhaps by another dispatch, has the weights that others need."""
+        keeps = queue.keeps(run_id)
+        return not keeps or is_settled(self.task.folder.run(run_id), keeps)
 
     def _until_none_is_free(self, walk: Walk, queue: LazyQueue) -> None:
         """Take runs until others train all that are left, or nobody can."""

@@ -10,7 +10,9 @@ from typing import Any
 
 from submitit.core.utils import JobPaths
 from submitit.local.local import LocalExecutor, LocalJob
-from submitit.slurm.slurm import _make_sbatch_string
+from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+
+START = "scaling.own.job"  # the module that begins our jobs, in the place of submitit's own
 
 
 class LaunchingExecutor(LocalExecutor):
@@ -24,6 +26,24 @@ class LaunchingExecutor(LocalExecutor):
         return self.launch(command)
 
 
+class StartingExecutor(SlurmExecutor):
+    """submitit's executor for SLURM, whose jobs begin with a module of ours."""
+
+    @classmethod
+    def name(cls) -> str:
+        """submitit's name of the job environment."""
+        return "slurm"
+
+    @property
+    def _submitit_command_str(self) -> str:
+        return job_command(self.python, self.folder)
+
+
+def job_command(python: str, folder: Path) -> str:
+    """Return the command of the jobs of a folder."""
+    return f"{python} -u -m {START} {shlex.quote(str(folder))}"
+
+
 def process_of(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
     """Return the process of a job that this program started."""
     process = job._process
@@ -32,9 +52,10 @@ def process_of(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
 
 
 def sbatch_text(folder: Path, python: str, *, jobs: int | None, **parameters: Any) -> str:
-    """Return the file that SlurmExecutor(folder, python=python) would give to sbatch; touches nothing.
+    """Return the file that StartingExecutor(folder, python=python) would give to sbatch; touches nothing.
 
     jobs: number of jobs of an array, None for a single job; parameters: those of SlurmExecutor.update_parameters.
     """
-    command = f"{python} -u -m submitit.core._submit {shlex.quote(str(folder))}"
-    return _make_sbatch_string(command=command, folder=JobPaths(folder).folder, map_count=jobs, **parameters)
+    return _make_sbatch_string(
+        command=job_command(python, folder), folder=JobPaths(folder).folder, map_count=jobs, **parameters
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer
-from scaling.content.modules import own_source
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
+from scaling.own.trust import WANTED, check_trusted, is_own
 
 if TYPE_CHECKING:
     import torch
@@ -91,8 +90,7 @@ class Custom:
 def load_factory(path: str) -> Callable[..., Any]:
     """Import the class or function of a dotted path; UserError where there is none."""
     module, _, name = path.rpartition(".")
-    if module.partition(".")[0] in sys.stdlib_module_names:
-        raise _not_a_model(path)
+    check_trusted(module, named=f"model.module={path}")
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -103,25 +101,18 @@ def load_factory(path: str) -> Callable[..., Any]:
     if not callable(found):
         raise UserError(f"found model.module={path}, which cannot be called; wanted a class or a function; change it")
     if not _may_be_called(found):
-        raise _not_a_model(path)
+        raise UserError(f"found model.module={path}, neither a class of torch modules nor code of your own; {WANTED}")
     factory: Callable[..., Any] = found
     return factory
 
 
 def _may_be_called(found: Any) -> bool:
-    """Say whether a sweep may name this: a torch module's class, or what the user's own file defines."""
+    """Say whether a config may name this: a torch module's class, or what a file of trusted code itself defines."""
     from torch import nn
 
     if isinstance(found, type) and issubclass(found, nn.Module):
         return True
-    return own_source(getattr(found, "__module__", None) or "") is not None
-
-
-def _not_a_model(path: str) -> UserError:
-    return UserError(
-        f"found model.module={path}, neither a class of torch modules nor defined in a file of your own; a sweep may "
-        f"call nothing else, wherever it comes from; wrap it in a function of a file of yours and name that"
-    )
+    return is_own(getattr(found, "__module__", None) or "")
 
 
 @lru_cache(maxsize=4096)

@@ -48,6 +48,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
         results=results,
         launcher=config.of_plan("launcher"),
+        group=_group(config),
         limit=_limit(sweep.get("limit") or {}),
         runs=tuple(graph.runs.values()),
         dropped=tuple(graph.dropped),
@@ -57,6 +58,13 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         single=single,
         on_end=_command(config.of_plan("on_end")),
     )
+
+
+def _group(config: Composed) -> bool:
+    found = config.of_plan("group") if "group" in config.written else False  # a user's own config may be older
+    if not isinstance(found, bool):
+        raise UserError(f"found group={found!r}; wanted true or false; change it")
+    return found
 
 
 def _command(value: Any) -> str:

@@ -11,8 +11,9 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.cli import COMMANDS
+from analysis.console import console
 from analysis.options import parse_columns
-from analysis.terminal import console, status, table
+from analysis.terminal import status, table
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
 from tests.imported import imported

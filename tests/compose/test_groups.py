@@ -14,7 +14,6 @@ SWEEP = """\
 defaults:
   - override /model: bottleneck
   - override /recipe: pretrain
-  - override /hydra/help: default
 model: {depth: 3}
 optim: {lr: 0.5}
 sweep: {grid: [{product: {data: [digits, mnist1d]}}]}
@@ -26,6 +25,7 @@ CHOICES = [
     ["recipe=finetune", "stage=finetune", "parent.run_id=abc"],
     ["train.steps=10", "model=named"],
     ["model.width=16", "hydra.verbose=true"],
+    ["sweep=mine", "hydra/help=default"],
 ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaling.commands.options import json_option, sweep_folder, write_json
+from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
 from scaling.commands.rounds.kept import Suggested, keep_round
 from scaling.errors import UserError
 
@@ -76,6 +76,7 @@ def wish_options(command: Any) -> Any:
 
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("results", metavar="results/NAME")
+@trust_option
 @wish_options
 @click.option(
     "--pool", "pool", metavar="FILE", help="Choose from this table of candidates (with a column cost) instead."

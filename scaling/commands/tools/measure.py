@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.errors import printable
 from scaling.plan.planned import as_overrides
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def _activations(plan: Plan, *, steps: int, device: str, quiet: bool) -> list[di
         last = {one.layer: one for one in found}
         if not quiet:
             moved = ", ".join(f"{layer} {one.change:.3g}" for layer, one in last.items())
-            click.echo(f"{' '.join(as_overrides(run.overrides)) or run.run_id}: outputs moved by {moved} (rms)")
+            label = printable(" ".join(as_overrides(run.overrides)) or run.run_id)
+            click.echo(f"{label}: outputs moved by {moved} (rms)")
     return rows
 
 

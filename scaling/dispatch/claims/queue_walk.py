@@ -21,7 +21,8 @@ LOOKS = 3  # runs
 class Walk:
     """The runs of a queue that may be left.
 
-    place: where in it this worker starts; dispatch: whose failures count; hear: is given every line of the index.
+    place: where in it this worker starts; dispatch: whose failures count; hear: is given every line of the index;
+    whole: whether a run that it calls settled has all that this queue asks of it.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Walk:
         place: int = 0,
         dispatch: str = "",
         hear: Callable[[Event], None] | None = None,
+        whole: Callable[[str], bool] = lambda run_id: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.left = dict.fromkeys(runs)
@@ -39,6 +41,7 @@ class Walk:
         self._todo: dict[str, None] = {}
         self._own = place
         self._index, self._place, self._dispatch, self._hear, self._clock = news, place, dispatch, hear, clock
+        self._whole = whole
         self._taken: dict[str, str] = {}
         self._heard, self._looks = float("-inf"), 0
 
@@ -103,6 +106,9 @@ class Walk:
         if self._hear is not None:
             self._hear(event)
         if event.kind == index.SETTLED:
+            if event.run_id in self.left and not self._whole(event.run_id):
+                self._taken.pop(event.run_id, None)
+                return
             if event.run_id in self.left:
                 self._unchecked[event.run_id] = stamp_in(event)
             self.done(event.run_id)

@@ -170,8 +170,7 @@ def _reap(answers: int) -> None:
 
 def _import(train: str) -> None:
     with suppress(Exception):  # a worker that meets the same error says so in its own log
-        import submitit.core.submission  # noqa: F401
-
+        import scaling.own.job  # noqa: F401
         from scaling.dispatch.worker import load
 
         load(train)
@@ -192,9 +191,9 @@ def _become(order: ForkOrder, told: int) -> NoReturn:
         os.environ.update(order.environment)
         os.chdir(order.directory)
         sys.path[:] = order.path
-        from submitit.core.submission import process_job
+        from scaling.own.job import run_job
 
-        process_job(order.folder)
+        run_job(order.folder)
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

@@ -19,6 +19,7 @@ from scaling.dispatch.queue import write_queue
 from scaling.dispatch.task import Task
 from scaling.folders import check_writable
 from scaling.limits import Limits
+from scaling.own.rights import kept_to_oneself
 
 if TYPE_CHECKING:
     from submitit.local.local import LocalJob
@@ -45,7 +46,8 @@ class Pool:
         server = fork_server(self.task.train, self.settings.threads)
         executor = Workers(self.dispatch.path, server, environment)
         task = replace(self.task, name=f"worker {index}", place=index)
-        self.jobs.append(executor.submit(LocalWorker(task, self.dispatch, this_process())))
+        with kept_to_oneself():
+            self.jobs.append(executor.submit(LocalWorker(task, self.dispatch, this_process())))
 
     def give(self, offer: guard.Offer, limits: Limits) -> None:
         """Give the workers their queue."""

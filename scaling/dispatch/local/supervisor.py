@@ -11,6 +11,7 @@ from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import Report
 from scaling.errors import UserError
 from scaling.folders import Place
+from scaling.own.rights import check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.local.pool import Pool
@@ -123,7 +124,10 @@ class Supervisor:
 
 def report_of(job: Any) -> Report | None:
     """Return what a worker reported, None where it died."""
-    if not job.paths.result_pickle.exists() or job.exception() is not None:
+    if not job.paths.result_pickle.exists():
+        return None
+    check_own(job.paths.result_pickle)
+    if job.exception() is not None:
         return None
     result = job.result()
     return result if isinstance(result, Report) else None

@@ -14,6 +14,8 @@ from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process
 from scaling.dispatch.worker import Report, Task, Worker, load
 from scaling.folders import Place
+from scaling.own.rights import shared_as
+from scaling.own.trust import trust_all
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class LocalWorker:
 
     def __call__(self) -> Report:
         """Work until nothing is left."""
+        trust_all()  # what its queue names was looked at when it was planned
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         stop = Stop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the dispatcher's: it asks by the stop file
@@ -40,4 +43,5 @@ class LocalWorker:
         if not self.task.queue.exists():
             return Report(reason=stop.reason)
         task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
-        return Worker(bounded(task, self.dispatch), stop=stop, heartbeat=heartbeat).work()
+        with shared_as(task.folder.results):
+            return Worker(bounded(task, self.dispatch), stop=stop, heartbeat=heartbeat).work()

@@ -12,6 +12,7 @@ from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.sbatch import executor_for, patiently
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
+from scaling.own.rights import kept_to_oneself
 
 if TYPE_CHECKING:
     from scaling.forecast.speed import Speed
@@ -36,7 +37,8 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
     dispatch = new_dispatch(folder)
     share = JobShare("probe", 1, 0, 0.0, minutes=math.ceil(launcher.min_minutes), memory_gb=launcher.min_memory_gb)
     executor = executor_for(share, replace(launcher, snapshot=False), dispatch, name="scaling-probe")
-    job = patiently(lambda: executor.submit(ProbeHere(launcher.threads)))
+    with kept_to_oneself():
+        job = patiently(lambda: executor.submit(ProbeHere(launcher.threads)))
     try:
         speed: Speed = job.result()
     except Exception as error:

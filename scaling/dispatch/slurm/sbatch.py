@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from submitit.core.utils import FailedJobError
-from submitit.slurm.slurm import SlurmExecutor
 
 from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
@@ -20,7 +19,7 @@ from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.scheduler import CHANGES_ANSWERS
 from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
-from scaling.internals.submitit import sbatch_text
+from scaling.internals.submitit import StartingExecutor, sbatch_text
 
 TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
 PYTHON = f"exec {shlex.quote(sys.executable)}"  # in place of the batch shell, so that SLURM's warning reaches it
@@ -84,9 +83,9 @@ def _refusal(said: str) -> str:
 
 def executor_for(
     share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
-) -> SlurmExecutor:
+) -> StartingExecutor:
     """Return submitit's executor for one kind of job."""
-    executor = SlurmExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON)
+    executor = StartingExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON)
     executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
     return executor
 

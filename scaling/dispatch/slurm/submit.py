@@ -25,6 +25,7 @@ from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import check_writable
 from scaling.limits import Limits
+from scaling.own.rights import kept_to_oneself
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,8 @@ class Submitter:
         work = [
             SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, self._groups) for _ in range(count)
         ]
-        submitted = patiently(lambda: executor.submit_array(work))
+        with kept_to_oneself():
+            submitted = patiently(lambda: executor.submit_array(work))
         return str(submitted[0].job_id).split("_")[0]
 
     def _task(self, share: JobShare) -> Task:

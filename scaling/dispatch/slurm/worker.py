@@ -23,6 +23,8 @@ from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
+from scaling.own.rights import shared_as
+from scaling.own.trust import trust_all
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
@@ -41,6 +43,7 @@ class SlurmJob:
 
     def __call__(self) -> Report:
         """Work; asked back into the queue if its time ended before its runs."""
+        trust_all()  # what its queue names was looked at when it was planned
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         stop = Stop()
         requeue = self._listen(stop)
@@ -52,7 +55,8 @@ class SlurmJob:
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
         observer = Observer(job=job, knows=scheduler.Known(self.task.folder.jobs / "squeue.json"))
-        report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
+        with shared_as(task.folder.results):
+            report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")

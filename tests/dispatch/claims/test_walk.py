@@ -6,6 +6,7 @@ import pytest
 
 from scaling.dispatch.claims.ledger import Ledger
 from scaling.dispatch.claims.queue_walk import Walk
+from scaling.dispatch.queue import Entry, LazyQueue, QueueFile
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 
@@ -115,3 +116,18 @@ def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, 
     assert sorted(asked) == runs
     assert sorted(list(walk.round()) for walk in both) == [[], [], ["0042"]]
     assert sum(walk.check(of=3) for walk in both) == 0
+
+
+def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp_path, clock):
+    """As where stages are added to a sweep while what they start from is in other jobs."""
+    queue, news = QueueFile(tmp_path / "queue.jsonl"), Index(tmp_path)
+    queue.write([Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
+    lazy = LazyQueue(queue.path)
+    assert [lazy.keeps(run_id) for run_id in lazy.run_ids] == [(60, 119), (), ()]
+    walk = Walk(lazy.run_ids, news, clock=clock, whole=lambda run_id: not lazy.keeps(run_id))
+    claim(news, "a")
+    news.append(index.SETTLED, "a", [0, 0])
+    news.append(index.SETTLED, "b", [0, 0])
+    clock.now += 2
+    assert list(walk.round()) == ["a", "c"]
+    assert list(walk.left) == ["a", "c"]

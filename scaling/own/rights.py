@@ -1,0 +1,81 @@
+"""Who may write what: files whose content is run as their reader, and results that a group shares.
+
+What a dispatch tells its jobs is one's own; what runs leave is everybody's who may write into the results folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scaling.errors import UserError
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+OWN_FILE, OWN_FOLDER, GROUP_FOLDER = 0o644, 0o755, 0o2770
+
+
+@contextmanager
+def kept_to_oneself() -> Iterator[None]:
+    """Let others write nothing of what this process makes for a while, and what it starts."""
+    before = os.umask(0o777)
+    os.umask(before | OTHERS_WRITE)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def shared_as(folder: Path) -> Iterator[None]:
+    """Let a folder's group write what this process makes for a while, where it may write into the folder."""
+    before = os.umask(0o777)
+    try:
+        os.umask(before & ~stat.S_IRWXG if _is_shared(folder) else before)
+        yield
+    finally:
+        os.umask(before)
+
+
+def _is_shared(folder: Path) -> bool:
+    try:
+        return bool(folder.stat().st_mode & stat.S_IWGRP)
+    except OSError:
+        return False
+
+
+def check_own(path: Path) -> None:
+    """Refuse what others have written or may write, for what it names is run as its reader; UserError.
+
+    Said of a file or of a folder; where the file system keeps neither owners nor rights, nothing can be told.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    wrong = _wrong(found)
+    if wrong and _keeps_rights(path.parent):
+        raise UserError(
+            f"found {path}, which {wrong}; wanted what you have written alone, for what it names is run as you; "
+            f"give `scaling run` again"
+        )
+
+
+def _wrong(found: os.stat_result) -> str:
+    if stat.S_ISLNK(found.st_mode):
+        return "is a link"
+    if found.st_uid != os.getuid():
+        return "is not yours"
+    return "others may write" if found.st_mode & OTHERS_WRITE else ""
+
+
+def _keeps_rights(folder: Path) -> bool:
+    """Say whether a new file of one's own in a folder is seen as that: not so on some shares of other systems."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".rights") as made:
+            return not _wrong(Path(made.name).lstat())
+    except OSError:
+        return True
