@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def trusting(everything: bool) -> Iterator[None]:
 
 def check_trusted(module: str, *, named: str) -> None:
     """Raise UserError where a module's code may not be run, before it is imported; named: what a config says."""
-    if not is_trusted(module):
+    if not is_trusted(module) and _is_somewhere(module.partition(".")[0]):
         raise UserError(f"found {named}, code of others; {WANTED}")
 
 
@@ -61,11 +62,19 @@ def is_own(module: str) -> bool:
 
 def _lies_here(module: str) -> bool:
     if module not in _own:
-        path = own_source(module)
+        path = own_source(module) or own_source(module.partition(".")[0])  # of a part that is not there: says so
         if path is None or not path.absolute().is_relative_to(Path.cwd()):
             return False
         _own.add(module)
     return True
+
+
+def _is_somewhere(top: str) -> bool:
+    """Say whether there is such a module at all: importing one that is not there says so, and runs nothing."""
+    try:
+        return bool(top) and find_spec(top) is not None
+    except (ImportError, ValueError):  # of one that was made without a file, which is there
+        return True
 
 
 def listed() -> frozenset[str]:
