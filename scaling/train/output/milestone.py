@@ -15,12 +15,19 @@ from scaling.train.output.kept_weights import keep_weights
 
 def take_point(attempt: Attempt, module: nn.Module, learner: Learner | None, *, step: int, lr: float) -> Evaluation:
     """Evaluate a module at a step, keep the weights of the network it is part of, and add the point to the journal."""
+    evaluation = evaluate(attempt.run, attempt.sets, module)
+    note_point(attempt, evaluation, module, learner, step=step, lr=lr)
+    return evaluation
+
+
+def note_point(
+    attempt: Attempt, evaluation: Evaluation, module: nn.Module, learner: Learner | None, *, step: int, lr: float
+) -> None:
+    """Keep the weights of a module that was evaluated at a step, and add the point to the journal."""
     run = attempt.run
-    evaluation = evaluate(run, attempt.sets, module)
     if step in run.kept_steps and isfinite(evaluation.test.loss):
         keep_weights(attempt.folder, run.run_id, step, learner.whole() if learner else module)
     attempt.journal.add(make_point(run, evaluation, step=step, lr=lr, final=step == run.quantities.steps))
-    return evaluation
 
 
 def finish(attempt: Attempt, module: nn.Module, learner: Learner | None, *, seconds: float, examples: int) -> None:

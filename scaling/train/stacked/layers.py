@@ -25,9 +25,9 @@ class UnknownLayer(TypeError):
 
 
 class Stacking:
-    """The values of the members, and the generators that their dropout draws from."""
+    """The values of the members, and the generators that their dropout draws from, None in evaluation."""
 
-    def __init__(self, values: Values, generators: Sequence[torch.Generator]) -> None:
+    def __init__(self, values: Values, generators: Sequence[torch.Generator] | None) -> None:
         self.values, self.generators = values, generators
 
     def get(self, name: str, key: str) -> Tensor | None:
@@ -67,21 +67,25 @@ def _layer_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 
 
 def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    """Normalise each member over its own batch: to torch, members are so many more features."""
+    """Normalise each member over its own batch, in evaluation by its running statistics.
+
+    To torch, members are so many more features.
+    """
     norm = cast("nn.BatchNorm1d", module)
     mean, var, seen = (stacking.get(name, key) for key in ("running_mean", "running_var", "num_batches_tracked"))
     gain, shift = stacking.get(name, "weight"), stacking.get(name, "bias")
     if mean is None or var is None or seen is None or norm.momentum is None:
         raise UnknownLayer("BatchNorm1d without running statistics")
 
-    momentum, eps = norm.momentum, norm.eps
+    momentum, eps, training = norm.momentum, norm.eps, stacking.generators is not None
 
     def forward(x: Tensor) -> Tensor:
-        seen.add_(1)
+        if training:
+            seen.add_(1)
         flat = x.transpose(0, 1).reshape(x.shape[1], -1)
         own = [None if part is None else part.reshape(-1) for part in (gain, shift)]
         out = functional.batch_norm(
-            flat, mean.view(-1), var.view(-1), own[0], own[1], training=True, momentum=momentum, eps=eps
+            flat, mean.view(-1), var.view(-1), own[0], own[1], training=training, momentum=momentum, eps=eps
         )
         return out.view(x.shape[1], x.shape[0], -1).transpose(0, 1)
 
@@ -91,6 +95,8 @@ def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 def _dropout(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     """Leave numbers out by each member's own stream; on a CPU with the masks of the member trained alone."""
     kept, generators = 1 - cast("nn.Dropout", module).p, stacking.generators
+    if generators is None:
+        return lambda x: x
 
     def forward(x: Tensor) -> Tensor:
         mask = torch.empty_like(x)

@@ -61,6 +61,12 @@ class Seat:
         """The steps of the whole run."""
         return self.attempt.run.quantities.steps
 
+    @property
+    def reads_module(self) -> bool:
+        """Whether what is kept at the step where it stands is read from its module."""
+        train, at_end = self.attempt.run.config.train, self.step == self.steps
+        return self.step in self.attempt.run.kept_steps or (at_end and bool(train.filters))
+
     def examples_trained(self) -> int:
         """Return how many examples this attempt has trained on."""
         return (self.step - self.began) * self.attempt.run.quantities.batch

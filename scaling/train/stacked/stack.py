@@ -14,7 +14,9 @@ from torch import Tensor
 from scaling.optim.sgd import SGD
 from scaling.plan.identity import asked_precision
 from scaling.train import loop
+from scaling.train.evaluation import Evaluation
 from scaling.train.stacked.augmentation import stacked_augment
+from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.losses import stacked_objective
@@ -171,9 +173,13 @@ class Stack:
         totals = self.totals.tolist()
         return [totals[place] for place in self.places]
 
-    def write_to_module(self, number: int) -> None:
-        """Copy a member's values into its module."""
-        self.rows.write_to(self.seats[number].module, self.places[number])
+    def evaluate(self, numbers: Sequence[int]) -> list[Evaluation | Exception]:
+        """Evaluate some of the members; what is raised for one alone takes the place of its scores."""
+        seats, places = [self.seats[number] for number in numbers], [self.places[number] for number in numbers]
+        for seat, place in zip(seats, places, strict=True):
+            if seat.reads_module:
+                self.rows.write_to(seat.module, place)
+        return evaluate_together(seats, places, self.rows)
 
     def states(self) -> list[dict[str, Any]]:
         """Return each member's state as a trainer of it alone keeps it, in the host's memory."""

@@ -12,11 +12,10 @@ import torch
 
 from scaling.folders import RunFolder
 from scaling.train.callbacks import MILESTONE_SECONDS, WATCH_SECONDS, Progress, pause
-from scaling.train.errors import is_out_of_memory
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.loop import CHECK_STEPS
 from scaling.train.output.checkpoint import write_checkpoint
-from scaling.train.output.milestone import finish, take_point
+from scaling.train.output.milestone import finish, note_point
 from scaling.train.output.saver import Saver, snapshot
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.seat import Seat
@@ -111,28 +110,30 @@ class Together:
         turn = [row for row, seat in enumerate(self.stack.seats) if seat.step % CHECK_STEPS == 0 or _is_due(seat)]
         if not turn:
             return
-        totals, ends = self.stack.read_totals(), dict[int, Evaluation | Exception]()
+        totals, ends, due = self.stack.read_totals(), dict[int, Evaluation | Exception](), list[int]()
         for row in turn:
             seat = self.stack.seats[row]
             if not isfinite(totals[row]):
                 point = make_point(seat.attempt.run, NOT_FINITE, step=seat.step, lr=seat.lr, final=True)
                 seat.attempt.journal.add(point)
                 ends[row] = NOT_FINITE
-            elif _is_due(seat) and (end := self._evaluated(row)) is not None:
+            elif _is_due(seat):
+                due.append(row)
+        for row, evaluation in zip(due, self.stack.evaluate(due), strict=True):
+            end = self._noted(self.stack.seats[row], evaluation)
+            if end is not None:
                 ends[row] = end
         self._settle(ends)
 
-    def _evaluated(self, row: int) -> Evaluation | Exception | None:
-        """Evaluate a member at its milestone; return how it ended, None where it goes on."""
-        seat = self.stack.seats[row]
+    def _noted(self, seat: Seat, evaluation: Evaluation | Exception) -> Evaluation | Exception | None:
+        """Note a member's milestone; return how it ended, None where it goes on."""
+        if isinstance(evaluation, Exception):
+            return evaluation
         try:
-            self.stack.write_to_module(row)
-            evaluation = take_point(seat.attempt, seat.module, seat.learner, step=seat.step, lr=seat.lr)
+            note_point(seat.attempt, evaluation, seat.module, seat.learner, step=seat.step, lr=seat.lr)
         except OSError:
             raise
         except Exception as error:
-            if is_out_of_memory(error):
-                raise
             return error
         return evaluation if seat.step == seat.steps else None
 

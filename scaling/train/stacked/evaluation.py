@@ -1,0 +1,126 @@
+"""Evaluating members of a stack at a milestone, all at once: each has the scores of its own, but for rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from scaling.config import RunConfig
+from scaling.plan.identity import asked_precision
+from scaling.train.errors import is_out_of_memory
+from scaling.train.evaluation import Evaluation, evaluate
+from scaling.train.feed.resident import Examples
+from scaling.train.losses import Score
+from scaling.train.sizes import EVALUATED_ROWS
+from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
+from scaling.train.stacked.losses import log_probabilities, missed
+from scaling.train.stacked.rows import Rows
+from scaling.train.stacked.seat import Seat
+
+# Of the widest layer, all members together, that are computed at a time: on a CPU what its caches hold.
+NUMBERS = {"cpu": 1 << 17, "cuda": 1 << 26}
+LEAST_ROWS = 512  # examples at a time: of fewer, products are slow
+
+
+def evaluate_together(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
+    """Evaluate members whose values lie in these rows; one by one a user's modules, and what knows its expected loss.
+
+    What is raised for one that is evaluated by itself takes the place of its scores.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, seat in enumerate(seats):
+        groups.setdefault(tuple(map(len, _sets(seat))), []).append(i)
+    found: dict[int, Evaluation | Exception] = {}
+    most = max(1, _numbers(rows) // (LEAST_ROWS * _widest(rows)))
+    for group in groups.values():
+        for start in range(0, len(group), most):
+            numbers = group[start : start + most]
+            members, at = [seats[i] for i in numbers], [places[i] for i in numbers]
+            found |= dict(zip(numbers, _evaluated(members, at, rows), strict=True))
+    return [found[i] for i in range(len(seats))]
+
+
+def _evaluated(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
+    """Evaluate members whose sets are of one size."""
+    forward = None if seats[0].attempt.sets.splits.population_loss else _forward(seats, places, rows)
+    if forward is None:
+        return [_alone(seat, place, rows) for seat, place in zip(seats, places, strict=True)]
+    config, most = seats[0].attempt.run.config, max(1, _numbers(rows) // (len(seats) * _widest(rows)))
+    most = min(most, EVALUATED_ROWS[rows.trained.device.type])
+    parts = [_scores(forward, sets, config, most) for sets in zip(*map(_sets, seats), strict=True)]
+    return [Evaluation(*scores) for scores in zip(*parts, strict=True)]
+
+
+def _sets(seat: Seat) -> tuple[Examples, Examples, Examples]:
+    sets = seat.attempt.sets
+    return sets.test, sets.validation, sets.train
+
+
+def _forward(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forward | None:
+    """Return the function of the members' models in evaluation, None of modules that have no stacked form."""
+    index = torch.tensor(places, device=rows.trained.device)
+    values = {name: value.detach() for name, value in rows.values.items()}
+    if list(places) != list(range(len(rows.trained))):
+        values = {name: value.index_select(0, index) for name, value in values.items()}
+    try:
+        return stack_layers(seats[0].module, Stacking(values, None))
+    except UnknownLayer:
+        return None
+
+
+def _alone(seat: Seat, place: int, rows: Rows) -> Evaluation | Exception:
+    rows.write_to(seat.module, place)
+    try:
+        return evaluate(seat.attempt.run, seat.attempt.sets, seat.module)
+    except OSError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return error
+
+
+def _numbers(rows: Rows) -> int:
+    return NUMBERS[rows.trained.device.type]
+
+
+def _widest(rows: Rows) -> int:
+    """Return the most features that a layer reads or makes."""
+    return max(size for column in rows.layout.columns for size in column.shape)
+
+
+@torch.no_grad()
+def _scores(forward: Forward, sets: Sequence[Examples], config: RunConfig, most: int) -> list[Score]:
+    """Score members on sets of one size, which may be one and the same."""
+    losses, wrong, metric = list[Tensor](), list[Tensor](), config.data.metric
+    with torch.autocast(sets[0].device.type, torch.bfloat16, enabled=asked_precision(config) == "bf16"):
+        for start in range(0, len(sets[0]), most):
+            x, y = _between(sets, start, start + most)
+            outputs = forward(x)
+            if metric == "squared_error":
+                losses.append((outputs.double().squeeze(2) - y.double()).square())
+                continue
+            losses.append(missed(log_probabilities(outputs), y).double())
+            wrong.append(outputs.argmax(2) != y)
+    errors = _means(torch.cat(wrong, dim=1).double()) if wrong else [(None, None)] * len(sets)
+    return [Score(*loss, *error) for loss, error in zip(_means(torch.cat(losses, dim=1)), errors, strict=True)]
+
+
+def _between(sets: Sequence[Examples], start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Return the examples from `start` up to `stop` of each member's set, x (K, n, *shape) and y (K, n)."""
+    if all(each is sets[0] for each in sets):
+        x, y = sets[0].between(start, stop)
+        return x.expand(len(sets), *x.shape), y.expand(len(sets), *y.shape)
+    parts = [each.between(start, stop) for each in sets]
+    return torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
+
+
+def _means(values: Tensor) -> list[tuple[float, float | None]]:
+    """Return each member's mean of values (K, n) and its standard error, as `mean_and_error` does for one."""
+    n, mean = values.shape[1], values.mean(1, keepdim=True)
+    squares = (values - mean).square().sum(1).tolist()
+    errors = [sqrt(each / (n - 1) / n) if n > 1 else None for each in squares]
+    return list(zip(mean.squeeze(1).tolist(), errors, strict=True))
