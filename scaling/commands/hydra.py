@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -30,8 +31,16 @@ def hydra_main(arguments: Sequence[str]) -> None:
         register()
         register_sweeper()
         sys.argv = ["scaling", *arguments]
-        hydra.main(config_path=str(shipped("conf")), config_name="config", version_base="1.3")(_one)()
+        failed: list[Exception] = []
+        one = partial(_one, failed=failed)
+        hydra.main(config_path=str(shipped("conf")), config_name="config", version_base="1.3")(one)()
+        if failed:
+            raise failed[0]
 
 
-def _one(_: DictConfig) -> None:
-    execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))
+def _one(_: DictConfig, *, failed: list[Exception]) -> None:
+    """Do the run; an error is kept for outside of Hydra, which would repeat the command line to it."""
+    try:
+        execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))
+    except Exception as error:
+        failed.append(error)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils import flop_counter
 
+from scaling.errors import UserError
+
 Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
 
 # AdamW's kernel for a list of parameters; None where torch has none of that name (then torch's own step is taken).
@@ -73,17 +75,33 @@ def skip_dynamo_import() -> None:
             kind.step = torch.no_grad()(inner)  # type: ignore[method-assign]
 
 
-def compile_every_shape() -> None:
-    """Let torch.compile make a step for each shape, however many; where it would go on eagerly, it raises instead.
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let torch.compile make a function of each shape that it is called with, however many.
 
-    By default torch makes eight and takes every further shape eagerly, with a warning. Names of torch 2.4 to 2.13.
+    Where it would go on eagerly it raises instead; UserError where it cannot compile at all, as without a compiler.
     """
     from torch._dynamo import config
+    from torch._dynamo.exc import TorchDynamoException
 
+    # By default torch makes eight and takes every further shape eagerly, with a warning. Names of torch 2.4 to 2.13.
     limits = dict.fromkeys(("recompile_limit", "cache_size_limit", "accumulated_cache_size_limit"), 1 << 30)
     for name, value in {**limits, "fail_on_cache_limit_hit": True, "fail_on_recompile_limit_hit": True}.items():
         if hasattr(config, name):
             setattr(config, name, value)
+    made = torch.compile(function, dynamic=False)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return made(*arguments)
+        except TorchDynamoException as error:
+            lines = [line for line in str(error).splitlines() if line and not line.startswith("Set TORCH")]
+            said = " ".join(lines[:2]).rstrip(".")
+            raise UserError(
+                f"found train.engine=compile where torch.compile fails: {said}; wanted a C++ compiler (on a GPU "
+                f"Triton too) and a model that torch.compile can read; install one, or set train.engine=eager"
+            ) from error
+
+    return call
 
 
 @cache

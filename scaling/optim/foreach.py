@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from scaling.internals.torch import for_each, unhooked
+from scaling.internals.torch import compiled, for_each, unhooked
 
 add_, sub_, mul_, sign_ = for_each("add_"), for_each("sub_"), for_each("mul_"), for_each("sign_")
 lerp, lerp_ = for_each("lerp"), for_each("lerp_")
@@ -32,7 +32,7 @@ class LionSteps(torch.optim.Optimizer):
 
     def compile(self) -> None:
         """Let torch.compile make one kernel of a group's step; its rates are to be tensors then."""
-        self._move = torch.compile(_lion, dynamic=False)
+        self._move = compiled(_lion)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

@@ -1,7 +1,8 @@
 """Sweeps of small runs, the whole command: stacked, eager, and by a plain loop, one run after the other.
 
-Of the plain loop every eighth run is timed, in this process and in seconds of CPU; where Hydra's joblib launcher is
-installed, it trains all of them, on as many workers as ours. Run: python -m tests.benchmarks.bench_stacks
+Of the plain loop every eighth run is timed, in this process and in seconds of CPU (on a GPU: of the wall); Hydra's
+joblib launcher, where it is installed, trains all of them on as many workers as ours. On a GPU the same sweeps are
+trained on the CPU cores beside it as well. Run: python -m tests.benchmarks.bench_stacks [cpu|cuda]
 """
 
 from __future__ import annotations
@@ -17,65 +18,58 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.compose.session import session
+from scaling.devices import cores
 from scaling.plan.expand import expand
 from tests.benchmarks import plain
 from tests.benchmarks.bench_dispatch import WORKERS, timed
 
+OURS = [sys.executable, "-m", "scaling"]
 RUNS = plain.RATES * plain.SEEDS
 EACH = 8  # of how many runs the plain loop trains one
 
 
 def main() -> None:
     """Print both tables."""
+    device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     console = Console()
     with tempfile.TemporaryDirectory(prefix="scaling-bench-") as folder:
-        console.print(many_small(Path(folder)))
-        console.print(quickstart(Path(folder)))
+        console.print(many_small(Path(folder), device))
+        console.print(quickstart(Path(folder), device))
 
 
-def many_small(folder: Path) -> Table:
-    """Time 64 runs: 16 rates, 4 seeds, width 32, batch of 32, 400 steps."""
-    keys = [
-        "model=mlp",
-        "data=teacher",
-        "optim=adamw",
-        "schedule=cosine",
-        f"model.width={plain.WIDTH}",
-        "model.depth=2",
-    ]
-    keys += [f"train.batch={plain.BATCH}", f"train.steps={plain.STEPS}", "train.device=cpu"]
-    keys += [f"optim.lr={','.join(plain.rates())}", f"seed=range({plain.SEEDS})", f"launcher.workers={WORKERS}"]
-    ours = [sys.executable, "-m", "scaling", "-m", *keys]
+def ways(command: list[str], device: str, folder: Path, *, workers: int) -> dict[str, tuple[float, float]]:
+    """Time a command of ours: stacked and eager on the device, and on a GPU stacked on the CPU cores beside it."""
+    here = [f"train.device={device}", *([f"launcher.workers={workers}"] if device == "cpu" else [])]
     took = {
-        "stacked": run([*ours, "train.engine=stacked", f"results={folder}/stacked"]),
-        "eager": run([*ours, f"results={folder}/eager"]),
+        engine: run([*command, *here, f"train.engine={engine}", f"results={folder}/{engine}"])
+        for engine in ("stacked", "eager")
     }
-    seconds = EACH * sum(plain.train(plain.planned(number)) for number in range(0, RUNS, EACH))
+    if device == "cuda":
+        beside = ["train.device=cpu", "train.engine=stacked", f"launcher.workers={cores()}", f"results={folder}/beside"]
+        took[f"stacked on {cores()} CPU cores"] = run([*command, *beside])
+    return took
+
+
+def many_small(folder: Path, device: str) -> Table:
+    """Time 64 runs: 16 rates, 4 seeds, width 32, batch of 32, 400 steps."""
+    keys = ["model=mlp", "data=teacher", "optim=adamw", "schedule=cosine"]
+    keys += [f"model.width={plain.WIDTH}", "model.depth=2", f"train.batch={plain.BATCH}", f"train.steps={plain.STEPS}"]
+    keys += [f"optim.lr={','.join(plain.rates())}", f"seed=range({plain.SEEDS})"]
+    took = ways([*OURS, "-m", *keys], device, folder / "small", workers=WORKERS)
+    seconds = EACH * sum(plain.train(plain.planned(number, device)) for number in range(0, RUNS, EACH))
     took["a plain loop, one run after the other"] = (seconds, seconds)
-    if find_spec("hydra_plugins") and find_spec("hydra_plugins.hydra_joblib_launcher"):
+    if device == "cpu" and find_spec("hydra_plugins") and find_spec("hydra_plugins.hydra_joblib_launcher"):
         command = [sys.executable, "-m", "tests.benchmarks.plain", "-m", f"+number=range({RUNS})"]
         command += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={WORKERS}", f"hydra.sweep.dir={folder}/joblib"]
         took["a plain loop, Hydra's joblib launcher"] = run(command)
     return compared(f"{RUNS} runs of {plain.STEPS} steps, width {plain.WIDTH}, batch {plain.BATCH}", took)
 
 
-def quickstart(folder: Path) -> Table:
-    """Time sweep=quickstart; of the plain loop some steps of each run, which is told in seconds of CPU."""
-    ours = [
-        sys.executable,
-        "-m",
-        "scaling",
-        "run",
-        "sweep=quickstart",
-        "train.device=cpu",
-        f"launcher.workers={WORKERS}",
-    ]
-    took = {
-        engine: run([*ours, f"train.engine={engine}", f"results={folder}/quickstart-{engine}"])
-        for engine in ("stacked", "eager")
-    }
+def quickstart(folder: Path, device: str) -> Table:
+    """Time sweep=quickstart; of the plain loop some steps of each run."""
+    took = ways([*OURS, "run", "sweep=quickstart"], device, folder / "quickstart", workers=WORKERS)
     with session() as loader:
-        runs = expand(loader, ["sweep=quickstart"]).runs
+        runs = expand(loader, ["sweep=quickstart", f"train.device={device}"]).runs
     first = {(each.config.model, each.quantities.steps): each for each in runs if each.config.seed == 0}
     seconds = 3 * sum(map(plain.train, first.values()))  # three seeds of each
     took["a plain loop, one run after the other"] = (seconds, seconds)

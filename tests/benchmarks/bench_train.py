@@ -78,9 +78,11 @@ def plain_steps(
 ) -> int:
     """Train epoch after epoch for at least, or exactly, `steps` steps and return how many they were."""
     criterion, done, total = nn.CrossEntropyLoss(), 0, 0.0
+    device = next(module.parameters()).device
     module.train()
     while done < steps:
         for x, y in loader:
+            x, y = x.to(device), y.to(device)
             optimizer.zero_grad()
             loss = criterion(module(x), y)
             loss.backward()

@@ -9,7 +9,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from time import process_time
+from time import perf_counter, process_time
 
 import hydra
 import torch
@@ -32,7 +32,7 @@ def rates() -> list[str]:
     return [f"{1e-3 * 100 ** (number / (RATES - 1)):.3g}" for number in range(RATES)]
 
 
-def planned(number: int) -> PlannedRun:
+def planned(number: int, device: str = "cpu") -> PlannedRun:
     """Plan one of the 64 runs of the sweep."""
     raw = {
         "model": {"_target_": "scaling.models.mlp.MLP", "width": WIDTH, "depth": 2},
@@ -40,32 +40,35 @@ def planned(number: int) -> PlannedRun:
         "optim": {"_target_": "scaling.optim.adamw.AdamW", "lr": float(rates()[number // SEEDS])},
         "schedule": {"_target_": "scaling.schedules.cosine.Cosine"},
         "augment": {"_target_": "scaling.augment.none.Unchanged"},
-        "train": {"steps": STEPS, "batch": BATCH, "device": "cpu"},
+        "train": {"steps": STEPS, "batch": BATCH, "device": device},
         "seed": number % SEEDS,
     }
     return plan_run(read_config(raw), overrides={})
 
 
 def train(run: PlannedRun) -> float:
-    """Train a run as a tutorial does, read its loss on the test set, and return the seconds of CPU that it takes.
+    """Train a run as a tutorial does, read its loss on the test set, and return the seconds that it takes: of CPU, or
+    on a GPU of the wall.
 
     Where it is long, some of its steps are timed, and as many more are added as there are.
     """
     torch.set_num_threads(1)
-    began, config, quantities = process_time(), run.config, run.quantities
+    device = torch.device("cuda" if run.config.train.device == "cuda" else "cpu")
+    clock = process_time if device.type == "cpu" else perf_counter
+    began, config, quantities = clock(), run.config, run.quantities
     splits = load_splits(config, min(quantities.D, 1 << 16))
-    module = config.model.build(config.data.shape, config.data.outputs, stream(config.seed, "init"))
+    module = config.model.build(config.data.shape, config.data.outputs, stream(config.seed, "init")).to(device)
     examples = TensorDataset(torch.from_numpy(splits.train.x.copy()), torch.from_numpy(splits.train.y.copy()))
     loader = DataLoader(examples, batch_size=quantities.batch, shuffle=True)
     optimizer = torch.optim.AdamW(module.parameters(), lr=config.optim.lr)
-    stepping, steps = process_time(), quantities.steps
+    stepping, steps = clock(), quantities.steps
     done = plain_steps(module, loader, optimizer, steps if steps <= STEPS else SAMPLED, exactly=True)
-    ended = process_time()
+    ended = clock()
     module.eval()
     with torch.no_grad():
         x, y = torch.from_numpy(splits.test.x.copy()), torch.from_numpy(splits.test.y.copy())
-        nn.functional.cross_entropy(module(x), y).item()
-    return process_time() - began + (ended - stepping) * (steps / done - 1)
+        nn.functional.cross_entropy(module(x.to(device)), y.to(device)).item()
+    return clock() - began + (ended - stepping) * (steps / done - 1)
 
 
 @hydra.main(version_base="1.3", config_path=None)

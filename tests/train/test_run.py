@@ -226,7 +226,7 @@ def test_every_shape_is_compiled_once_however_many_there_are(tmp_path, monkeypat
         return graph.forward
 
     torch.compiler.reset()
-    monkeypatch.setattr("scaling.train.loop.torch.compile", partial(torch.compile, backend=backend))
+    monkeypatch.setattr("torch.compile", partial(torch.compile, backend=backend))
     widths = range(4, 44, 4)
     for width in (*widths, *widths):
         model = {"is": "mlp", "width": width, "depth": 1}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from scaling.internals.torch import compile_every_shape
+from scaling.internals.torch import compiled
 from scaling.train.feed.scale import Scale
 from scaling.train.losses import Labels
 
@@ -48,11 +47,9 @@ def compiled_parts(
     An augmentation in two parts is fused with the rest, others are called as they are. whole: a batch passes through
     the model at once; else it is prepared as a whole, and then cut.
     """
-    compile_every_shape()
-    fuse = partial(torch.compile, dynamic=False)
     parts: Any = Nothing() if augment is None else augment
     if not isinstance(parts, TwoPart):
-        return _normalising(parts, scale), fuse(loss)
+        return _normalising(parts, scale), compiled(loss)
 
     def prepared(x: Tensor, y: Tensor, drawn: Any) -> tuple[Tensor, Labels]:
         return parts.apply(x if scale is None else scale(x), y, drawn)
@@ -64,13 +61,13 @@ def compiled_parts(
         return x, (y, parts.draw(len(x), generator))
 
     if whole:
-        return drawing, fuse(from_stored)
-    front = fuse(prepared)
+        return drawing, compiled(from_stored)
+    front = compiled(prepared)
 
     def preparing(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Any]:
         return front(x, y, parts.draw(len(x), generator))
 
-    return preparing, fuse(loss)
+    return preparing, compiled(loss)
 
 
 def _normalising(augment: Augment, scale: Scale | None) -> Augment:

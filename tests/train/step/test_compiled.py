@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from scaling.augment.standard import StandardBatch
+from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from tests.train.runs import planned
 from tests.train.step.test_step import MLP, PIXELS, outcome, trainer_of
@@ -23,10 +24,13 @@ CASES = [
 ]
 
 
+COMPILE = torch.compile
+
+
 @pytest.fixture(autouse=True)
-def no_compiler(monkeypatch):
+def without_compiling(monkeypatch):
     torch.compiler.reset()
-    monkeypatch.setattr("torch.compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr("torch.compile", partial(COMPILE, backend="eager"))
     with own_streams(1):
         yield
 
@@ -48,3 +52,13 @@ def test_the_step_on_stored_examples_is_the_eager_step(keys, monkeypatch):
     rounded = pytest.approx(found["eager"]["total"], rel=1e-6)  # rates of float32 against those of float64
     assert found["compile"]["total"] == rounded
     assert found["compile"]["draws"] == found["eager"]["draws"]
+
+
+def test_a_compiler_that_fails_is_told_in_one_sentence(monkeypatch):
+    def backend(graph, examples):
+        raise RuntimeError("no compiler here\nand much more")
+
+    monkeypatch.setattr("torch.compile", partial(COMPILE, backend=backend))
+    trainer = trainer_of(planned({"steps": 2, "engine": "compile"}, model=MLP, data="blobs"))
+    with pytest.raises(UserError, match=r"where torch.compile fails: .*no compiler here.*set train.engine=eager"):
+        trainer.advance(2, lambda: True)
