@@ -118,6 +118,16 @@ class SweepFolder:
         return self.path / "cancelled.json"
 
     @property
+    def paused(self) -> Path:
+        """Exists while the sweep is paused: since when, and by whom."""
+        return self.path / "paused.json"
+
+    @property
+    def front(self) -> Path:
+        """The runs that are taken before all others, a JSON list."""
+        return self.path / "front.json"
+
+    @property
     def jobs(self) -> Path:
         """submitit's own folder."""
         return self.path / "jobs"

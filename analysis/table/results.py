@@ -36,7 +36,18 @@ WORDS = (
 SCHEMA = 1
 """The newest form of record.json that is understood here."""
 
-HARMLESS = ("finished", "diverged", "preempted", "requeued", "node_lost", "interrupted", "cancelled", "stopped", "")
+HARMLESS = (
+    "finished",
+    "diverged",
+    "preempted",
+    "requeued",
+    "node_lost",
+    "interrupted",
+    "cancelled",
+    "paused",
+    "stopped",
+    "",
+)
 """Causes of an attempt's end that are not a failure of the run."""
 
 

@@ -1,65 +1,28 @@
-"""`scaling cancel | retry | logs`: to steer a sweep and look into its runs."""
+"""`scaling cancel | retry | logs`: to stop runs, try them again and look into them."""
 
 from __future__ import annotations
 
 import shlex
-from functools import partial
-from typing import Any
 
 import click
 
 from scaling.commands.completion import complete_results
-from scaling.commands.options import json_option, sweep_folder, terminal, write_json
+from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
+from scaling.commands.steer.choice import RUNS, WHERE, chosen
 from scaling.errors import UserError, printable
-from scaling.folders import SweepFolder
 
 
-def chosen(folder: SweepFolder, run_ids: tuple[str, ...], where: str | None) -> list[str] | None:
-    """Return the runs that are named or for which an expression over the plan's columns holds; None for all."""
-    from scaling.dispatch.control import queued_outside_plan
-    from scaling.plan.expressions import parse
-    from scaling.plan.rows import read_rows
-
-    if not run_ids and where is None:
-        return None
-    rows = read_rows(folder)
-    if run_ids:
-        rows += [{"run_id": run_id} for run_id in queued_outside_plan(folder)]
-    unknown = [run_id for run_id in run_ids if not any(row["run_id"].startswith(run_id) for row in rows)]
-    if unknown:
-        raise UserError(f"found no run {unknown[0]} in {folder.plan}; wanted one of its run_ids; see `scaling status`")
-    named = [row for row in rows if not run_ids or row["run_id"].startswith(run_ids)]
-    if where is None:
-        return [row["run_id"] for row in named]
-    expression = parse(where, where="--where")
-    return [row["run_id"] for row in named if expression.evaluate(partial(_column, row))]
-
-
-def _column(row: dict[str, str], name: str) -> Any:
-    if name not in row:
-        raise UserError(f"found the unknown name {name} in --where; wanted one of {', '.join(row)}")
-    try:
-        return float(row[name])
-    except ValueError:
-        return row[name]
-
-
-WHERE = click.option("--where", metavar="EXPR", help="Runs for which this holds, over the columns of plan.csv.")
-
-
-@click.command(
-    epilog="\b\nExamples:\n  scaling cancel results/mine\n  scaling cancel results/mine --where 'width > 64'"
-)
+@click.command(epilog="\b\nExamples:\n  scaling cancel results/mine\n  scaling cancel results/mine model.width=64")
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
-@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@RUNS
 @WHERE
 @json_option
-def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: str | None) -> None:
+def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: str | None) -> None:
     """Stop a sweep or some of its runs, wherever they are trained. Checkpoints stay; nothing comes back by itself."""
     from scaling.dispatch.control import cancel as stop
 
     sweep = sweep_folder(folder)
-    cancelled = stop(sweep, runs=chosen(sweep, run_ids, where))
+    cancelled = stop(sweep, runs=chosen(sweep, words, where))
     if json_path is not None:
         write_json(cancelled.to_dict(), json_path)
     if json_path != "-":
@@ -75,13 +38,13 @@ def cancel(folder: str, run_ids: tuple[str, ...], where: str | None, json_path: 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
-@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@RUNS
 @click.option("--failed", is_flag=True, help="The failed runs (what is done where nothing is named).")
 @WHERE
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
 @json_option
 def retry(
-    folder: str, run_ids: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
+    folder: str, words: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
 ) -> None:
     """Try runs again that failed or were cancelled, with the launcher that had them last."""
     from scaling.commands.settling import settle
@@ -91,6 +54,7 @@ def retry(
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
     from scaling.dispatch.states.cancelled import change_cancelled
+    from scaling.dispatch.states.paused import refuse_paused
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.forecast.estimate import forecast_all
@@ -98,7 +62,8 @@ def retry(
     from scaling.own.trust import trusting
 
     sweep = sweep_folder(folder)
-    wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, run_ids, where))
+    refuse_paused(sweep, path=as_typed(sweep.path))
+    wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, words, where))
     if not wanted:
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
     refuse_stale(stale_in(sweep), ways_out="`scaling run` says how to go on")

@@ -11,6 +11,7 @@ import click
 
 from scaling.commands.options import (
     OVERRIDES,
+    as_typed,
     json_option,
     only_overrides,
     overrides,
@@ -106,6 +107,7 @@ def execute(
     from scaling.commands.settling import settle
     from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
+    from scaling.dispatch.states.paused import refuse_paused
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
     from scaling.forecast.estimate import forecast_rows
@@ -114,6 +116,7 @@ def execute(
     from scaling.plan.graph import check_parents
 
     console = terminal(stderr=json_path == "-")
+    refuse_paused(plan.folder, path=as_typed(plan.folder.path))
     settings = read_group("launcher", plan.launcher)
     launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
     forecast.check_limit()

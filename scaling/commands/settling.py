@@ -38,11 +38,14 @@ class Ended:
 def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wait: bool = False) -> Ended:
     """Train or submit what is not settled; again: the command that goes on; wait: look on until jobs have ended."""
     from scaling.dispatch.show import print_outcome, view
+    from scaling.dispatch.states.paused import paused_words, refuse_paused
     from scaling.on_end import run_at_end
 
     path = as_typed(order.folder.path)
+    refuse_paused(order.folder, path=path)
     shown = view(console, path)
     done = launcher.submit(order, shown)
+    again = f"scaling resume {path}" if paused_words(order.folder) else again
     if done.outcome is not None:
         print_outcome(console, done.outcome, again=again, folder=path, told=shown.told)
         if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:

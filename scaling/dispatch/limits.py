@@ -84,7 +84,7 @@ class Offer:
 
 
 def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
-    """Return the unsettled runs of an order that its limits pay for: as many as possible, the cheapest first.
+    """Return the unsettled runs of an order that its limits pay for: those at its front, then the cheapest.
 
     gpus: of a worker; covered: runs already queued in live jobs; they are not offered again, but have to be paid for.
     """
@@ -126,7 +126,7 @@ def _paid_for(
     depth: dict[str, int] = {}
     for entry in todo:  # what a run needs stands before it
         depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)
-    for entry in sorted(todo, key=lambda entry: (depth[entry.run_id], entry.forecast_seconds or 0.0, entry.C)):
+    for entry in sorted(todo, key=lambda entry: (depth[entry.run_id], *_price(entry, order.front))):
         why = beyond(order.limits, so_far, entry, gpus=gpus)
         if not why and any(need in waiting - kept for need in entry.needs):
             why = "what they start from is not started"
@@ -135,6 +135,11 @@ def _paid_for(
             kept.add(entry.run_id)
             so_far = so_far.plus(entry, gpus)
     return before, kept, sentence
+
+
+def _price(entry: Entry, front: Container[str]) -> tuple[bool, float, float]:
+    """Return what runs are sorted by to be paid for: those at the front of the sweep, then the cheapest."""
+    return entry.run_id not in front, entry.forecast_seconds or 0.0, entry.C
 
 
 def _with_descendants(runs: Container[str], unsettled: Sequence[Entry]) -> set[str]:

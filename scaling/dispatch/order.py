@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.dispatch.queue import Entry, entries
 from scaling.dispatch.states.cancelled import cancelled_runs
+from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import SettledRuns
@@ -31,7 +32,7 @@ class Order:
     cancelled: runs that were cancelled by name, and are left out;
     memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
     train: module:function that settles one run; on_end: a command for when all have ended;
-    since: how long the files of the index were when this was made.
+    since: how long the files of the index were when this was made; front: runs that come before all others.
     """
 
     folder: SweepFolder
@@ -45,6 +46,7 @@ class Order:
     train: str = TRAIN
     on_end: str = ""
     since: Mapping[str, int] | None = None
+    front: frozenset[str] = frozenset()
 
     @property
     def open_entries(self) -> list[Entry]:
@@ -84,4 +86,7 @@ def order_of(
         tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()
     )
     cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
-    return Order(folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since=since)
+    first = frozenset(front_runs(folder))
+    return Order(
+        folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since=since, front=first
+    )

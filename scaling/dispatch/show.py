@@ -122,6 +122,8 @@ def headline(status: Status) -> Text:
     text = Text(f"{status.name}: {status.settled}/{len(status.runs)} settled")
     for words, state, n in counted(status):
         text.append(f", {n} {words}", style=COLOURS[state])
+    if status.paused:
+        text.append("; paused", style="magenta")
     if status.eta_seconds:
         text.append(f"; about {duration(status.eta_seconds)} left")
     return text

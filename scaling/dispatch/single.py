@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
-from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.heartbeat import Heartbeat, Look
 from scaling.dispatch.claims.stop import Signals, Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.attempts import FAILURES, read_attempts
 from scaling.dispatch.states.outcome import Failure, Outcome
+from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.task import Task
 from scaling.dispatch.worker import Step, Worker
 from scaling.errors import UserError
@@ -28,7 +29,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
         return Outcome(1, 1, 1)
     files = order.folder.run(entry.run_id)
     stop = Stop()
-    heartbeat = Watched(stop, watch)
+    heartbeat = Watched(stop, watch, looks=(pause_file(order.folder.paused),))
     task = Task(
         folder=order.folder,
         queue=order.folder.queue,
@@ -73,8 +74,8 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
 class Watched(Heartbeat):
     """A heartbeat that passes the progress on."""
 
-    def __init__(self, stop: Stop, watch: Callable[[Any], None] | None) -> None:
-        super().__init__(stop)
+    def __init__(self, stop: Stop, watch: Callable[[Any], None] | None, *, looks: Sequence[Look] = ()) -> None:
+        super().__init__(stop, looks)
         self._passed_on = watch
 
     def watch(self, run_id: str, progress: Any) -> None:

@@ -20,6 +20,7 @@ from scaling.dispatch.stacks.share import LOOKED_AT
 from scaling.dispatch.stacks.together import look_together
 from scaling.dispatch.states import attempts
 from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line
+from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.dispatch.task import Report, Step, Task, Train, load
@@ -63,6 +64,7 @@ class Worker:
             dispatch=self.task.queue.parent.name,
             hear=None if ledger is None else ledger.hear,
             whole=partial(self._has_weights, queue),
+            front=Front(self.task.folder).news,
         )
         while walk.left and not self.stop.reason:
             self._until_none_is_free(walk, queue)
@@ -110,7 +112,7 @@ class Worker:
         """Look at one run, and at those that may be trained together with it."""
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
-            rest = [entry, *filter(None, map(queue.get, walk.ahead(LOOKED_AT)))]
+            rest = [entry, *filter(None, map(queue.get, walk.ahead(LOOKED_AT, of=entry.run_id)))]
             return {entry.run_id: self._patiently(entry, lambda: look_together(self, entry, rest, found)), **found}
         return {entry.run_id: self._patiently(entry, lambda: self.look(entry))}
 

@@ -19,6 +19,7 @@ from scaling.folders import Place
 log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between two looks at the reasons to leave, at the least
 LOOKS = 5  # between two beats of a claim
+Look = Callable[[str], tuple[str, str]]  # at a run: why its worker should leave, why the run should be left; '' for no
 
 
 @dataclass
@@ -35,9 +36,7 @@ class Hold:
 class Heartbeat(threading.Thread):
     """Beats the claims that are held, and passes on reasons to leave; home: the results, which have to stay."""
 
-    def __init__(
-        self, stop: Stop, looks: Sequence[Callable[[str], tuple[str, str]]] = (), *, home: Place | None = None
-    ) -> None:
+    def __init__(self, stop: Stop, looks: Sequence[Look] = (), *, home: Place | None = None) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._stop_asked = stop
         self._looks = looks

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index, Stamp, stamp_in
@@ -22,7 +22,8 @@ class Walk:
     """The runs of a queue that may be left.
 
     place: where in it this worker starts; dispatch: whose failures count; hear: is given every line of the index;
-    whole: whether a run that it calls settled has all that this queue asks of it.
+    whole: whether a run that it calls settled has all that this queue asks of it;
+    front: returns the runs that come before all others when they have changed, else None.
     """
 
     def __init__(
@@ -34,12 +35,15 @@ class Walk:
         dispatch: str = "",
         hear: Callable[[Event], None] | None = None,
         whole: Callable[[str], bool] = lambda run_id: True,
+        front: Callable[[], Sequence[str] | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.left = dict.fromkeys(runs)
         self._unchecked = dict[str, Stamp]()
         self._todo: dict[str, None] = {}
-        self._own = place
+        self._own, self._front = place, front
+        self._places = {run_id: place for place, run_id in enumerate(self.left)}
+        self._first: dict[str, int] = {}
         self._index, self._place, self._dispatch, self._hear, self._clock = news, place, dispatch, hear, clock
         self._whole = whole
         self._taken: dict[str, str] = {}
@@ -69,9 +73,11 @@ class Walk:
                 skip -= 1
         return first or next(iter(self._todo))
 
-    def ahead(self, most: int) -> list[str]:
-        """Return the runs that come next in the queue, those that others hold among them."""
-        return list(islice(self._todo, most))
+    def ahead(self, most: int, *, of: str) -> list[str]:
+        """Return the runs that come after this one, those that others hold among them; behind one that was put first,
+        only such."""
+        coming = takewhile(self._first.__contains__, self._todo) if of in self._first else self._todo
+        return list(islice(coming, most))
 
     def visited(self, run_id: str, *, done: bool) -> None:
         """Pass a run over in this round; done: leave it out of what is left as well."""
@@ -96,11 +102,22 @@ class Walk:
         self._todo.pop(run_id, None)
 
     def refresh(self, *, now: bool = False) -> None:
-        """Read what is new in the index, if what is known is not fresh."""
+        """Read what is new in the index, if what is known is not fresh, and what comes first, whenever it changed."""
         if now or self._clock() - self._heard >= FRESH:
             self._heard, self._looks = self._clock(), 0
             for event in self._index.news():
                 self._take_in(event)
+        moved = self._front()
+        if moved is not None:
+            self._put_first(moved)
+
+    def _put_first(self, moved: Sequence[str]) -> None:
+        """Order what is left: these runs first, then the others as the queue has them."""
+        self._first = {run_id: place - len(moved) for place, run_id in enumerate(moved)}
+        self.left, self._todo = self._ordered(self.left), self._ordered(self._todo)
+
+    def _ordered(self, runs: Iterable[str]) -> dict[str, None]:
+        return dict.fromkeys(sorted(runs, key=lambda run_id: self._first.get(run_id, self._places[run_id])))
 
     def _take_in(self, event: Event) -> None:
         if self._hear is not None:

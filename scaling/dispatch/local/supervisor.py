@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
+from scaling.dispatch.states.paused import PAUSED
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import Report
@@ -52,7 +53,7 @@ class Supervisor:
         finally:
             self._pool.close()
         self._judge()
-        return bool(self._stop.reason) or any(report.reason == "cancelled" for report in self._reports)
+        return bool(self._stop.reason) or any(report.reason in ("cancelled", PAUSED) for report in self._reports)
 
     def _wait(self) -> None:
         look = 0.0

@@ -12,6 +12,7 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, gone, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process
+from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.worker import Report, Task, Worker, load
 from scaling.folders import Place
 from scaling.own.rights import shared_as
@@ -33,9 +34,9 @@ class LocalWorker:
         stop = Stop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the dispatcher's: it asks by the stop file
         signal.signal(signal.SIGTERM, lambda *_: stop.say("interrupted"))
-        heartbeat = Heartbeat(
-            stop, (stop_file(self.dispatch.stop), gone(self.parent)), home=Place(self.task.folder.results)
-        )
+        folder = self.task.folder
+        looks = (stop_file(self.dispatch.stop), pause_file(folder.paused), gone(self.parent))
+        heartbeat = Heartbeat(stop, looks, home=Place(folder.results))
         heartbeat.start()
         load(self.task.train)  # starts torch while the dispatcher still plans
         while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives

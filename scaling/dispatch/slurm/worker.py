@@ -18,6 +18,7 @@ from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
@@ -51,7 +52,8 @@ class SlurmJob:
             self._close()
             return Report()
         job = scheduler.own_job()
-        heartbeat = Heartbeat(stop, (stop_file(self.dispatch.stop),), home=Place(self.task.folder.results))
+        looks = (stop_file(self.dispatch.stop), pause_file(self.task.folder.paused))
+        heartbeat = Heartbeat(stop, looks, home=Place(self.task.folder.results))
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
         observer = Observer(job=job, knows=scheduler.Known(self.task.folder.jobs / "squeue.json"))
@@ -67,7 +69,7 @@ class SlurmJob:
 
     def _close(self) -> None:
         """Note that a group has ended, and do what is to be done at the end after the last one; once."""
-        if not self.on_end or read_stop_request(self.dispatch.stop) is not None:
+        if not self.on_end or self.task.folder.paused.exists() or read_stop_request(self.dispatch.stop) is not None:
             return
         (self.dispatch.path / f"ended-{self.task.group or 'all'}").touch()
         if len(list(self.dispatch.path.glob("ended-*"))) < self.groups:
@@ -107,7 +109,7 @@ class SlurmJob:
 
     def _nothing_to_do(self) -> bool:
         request = read_stop_request(self.dispatch.stop)
-        if request is not None and request.runs is None:
+        if self.task.folder.paused.exists() or (request is not None and request.runs is None):
             return True
         queue = LazyQueue(self.task.queue, self.task.group)
         return all(self._is_settled(queue, run_id) for run_id in queue.run_ids)

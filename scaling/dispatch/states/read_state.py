@@ -16,6 +16,7 @@ from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
 from scaling.dispatch.states.index import Index
+from scaling.dispatch.states.paused import paused_words
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status
@@ -87,7 +88,9 @@ class Reader:
                 state = before[planned.run_id] = self._one(planned, jobs, alive)
             states[planned.run_id] = self._perhaps_blocked(planned, state, states)
         runs = tuple(states.values())
-        return Status(self._folder.name, runs, eta(runs), jobs or {}, tuple(self._notes()))
+        paused = paused_words(self._folder)
+        notes = (*([f"{paused}; `scaling resume` goes on"] if paused else []), *self._notes())
+        return Status(self._folder.name, runs, eta(runs), jobs or {}, notes, bool(paused))
 
     def _notes(self) -> Iterator[str]:
         if self._silent:

@@ -81,6 +81,7 @@ class Status:
     eta_seconds: float | None = None
     jobs: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    paused: bool = False
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -102,6 +103,7 @@ class Status:
         return {
             "name": self.name,
             "total": len(self.runs),
+            "paused": self.paused,
             "counts": self.counts,
             "eta_seconds": self.eta_seconds,
             "jobs": dict(self.jobs),

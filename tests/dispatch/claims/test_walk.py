@@ -47,6 +47,28 @@ def test_workers_start_at_different_places_and_go_on_with_the_first_free_run(tmp
     assert list(first) == ["e", "f", "b", "c", "d"]  # what others hold comes last, what is settled never
 
 
+def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path, clock):
+    told = [None, ("e", "d"), None, ("c",), ()]
+    walk = Walk("abcdef", Index(tmp_path), clock=clock, front=lambda: told.pop(0) if told else None)
+    run = walk.round()
+    assert next(run) == "a"
+    found = []
+    for _ in range(3):
+        clock.now += 2
+        found.append(next(run))
+        walk.done(found[-1])
+    assert found == ["e", "d", "c"]
+    clock.now += 2
+    assert list(run) == ["b", "f"]
+    assert list(walk.left) == ["a", "b", "f"]
+
+
+def test_behind_a_run_at_the_front_come_only_such(tmp_path, clock):
+    walk = Walk("abcdef", Index(tmp_path), clock=clock, front=lambda: ("e", "d"))
+    assert next(walk.round()) == "e"
+    assert (walk.ahead(9, of="e"), walk.ahead(2, of="a")) == (["d"], ["d", "a"])
+
+
 def test_more_workers_than_runs_all_find_one(tmp_path, clock):
     assert [next(walk.round()) for walk in walks(tmp_path, ["a", "b"], clock, 4)] == ["a", "b", "a", "a"]
 

@@ -1,0 +1,77 @@
+"""Which runs of a sweep a verb is about: by their ids, by overrides, or by an expression over the plan's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import click
+
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+
+RUNS = click.argument("words", nargs=-1, metavar="[RUN_ID|KEY=VALUE]...")
+WHERE = click.option("--where", metavar="EXPR", help="Runs for which this holds, over the columns of plan.csv.")
+
+
+def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list[str] | None:
+    """Return the runs that are named; None for all, where nothing is said.
+
+    words: ids or their first digits, of which each names a run, and overrides, which all have to hold; where: an
+    expression. A run that is still queued though the plan has lost it can be named by its id.
+    """
+    if not words and where is None:
+        return None
+    overrides = [word for word in words if "=" in word]
+    run_ids = tuple(word for word in words if "=" not in word)
+    rows = _rows(folder, run_ids)
+    if overrides:
+        rows = [row for row in rows if _has_all(row, overrides)]
+        if not rows:
+            raise UserError(
+                f"found no run with {' '.join(overrides)} in {folder.plan}; wanted overrides as `scaling status --all` "
+                f"shows them"
+            )
+    return [row["run_id"] for row in rows if where is None or _holds(row, where)]
+
+
+def _rows(folder: SweepFolder, run_ids: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return the plan's rows, or those that are named."""
+    from scaling.dispatch.control import queued_outside_plan
+    from scaling.plan.rows import read_rows
+
+    rows = read_rows(folder)
+    if not run_ids:
+        return rows
+    rows += [{"run_id": run_id} for run_id in queued_outside_plan(folder)]
+    unknown = [run_id for run_id in run_ids if not any(row["run_id"].startswith(run_id) for row in rows)]
+    if unknown:
+        raise UserError(f"found no run {unknown[0]} in {folder.plan}; wanted one of its run_ids; see `scaling status`")
+    return [row for row in rows if row["run_id"].startswith(run_ids)]
+
+
+def _has_all(row: Mapping[str, str], overrides: Sequence[str]) -> bool:
+    """Tell whether a run has all of these overrides; numbers are the same however they are written."""
+    has = dict(word.split("=", 1) for word in row.get("overrides", "").split() if "=" in word)
+    wanted = (word.split("=", 1) for word in overrides)
+    return all(key in has and _number(has[key]) == _number(value) for key, value in wanted)
+
+
+def _holds(row: Mapping[str, str], where: str) -> bool:
+    from scaling.plan.expressions import parse
+
+    return bool(parse(where, where="--where").evaluate(partial(_column, row)))
+
+
+def _column(row: Mapping[str, str], name: str) -> Any:
+    if name not in row:
+        raise UserError(f"found the unknown name {name} in --where; wanted one of {', '.join(row)}")
+    return _number(row[name])
+
+
+def _number(text: str) -> float | str:
+    with suppress(ValueError):
+        return float(text)
+    return text

@@ -1,0 +1,71 @@
+"""`scaling first`: move runs to the front of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from scaling.commands.completion import complete_results
+from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
+from scaling.commands.steer.choice import RUNS, WHERE, chosen
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    from scaling.folders import SweepFolder
+
+EPILOG = """\b
+Examples:
+  scaling first results/mine model.width=64 seed=1
+  scaling first results/mine --where 'N > 1e6'
+  scaling first results/mine --clear
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
+@RUNS
+@WHERE
+@click.option("--clear", is_flag=True, help="Let all runs have their usual places again.")
+@json_option
+def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, json_path: str | None) -> None:
+    """Let runs go before all others of a sweep, with what they start from: workers take them next, here and on SLURM.
+
+    Runs are named by their ids, by overrides, or by --where. What is in training goes on; workers that are at work take
+    one of these as soon as they are free, and later ones begin with them.
+    """
+    from scaling.dispatch.states.front import clear_front, front_runs, move_to_front
+
+    sweep = sweep_folder(folder)
+    runs = chosen(sweep, words, where)
+    if clear == (runs is not None):
+        raise UserError("found no runs named; wanted ids, overrides or --where; or --clear alone")
+    moved: tuple[str, ...] = ()
+    if runs is None:
+        clear_front(sweep)
+        said = f"all runs of {as_typed(sweep.path)} have their usual places again"
+    else:
+        moved = move_to_front(sweep, runs)
+        said = _what_goes_first(sweep, moved)
+    if json_path is not None:
+        write_json({"moved": list(moved), "front": list(front_runs(sweep))}, json_path)
+    if json_path != "-":
+        click.echo(said)
+
+
+def _what_goes_first(sweep: SweepFolder, moved: Sequence[str]) -> str:
+    """Say how many runs were moved, and how many of them need it no more."""
+    from scaling.dispatch.states.read_state import read_status
+    from scaling.dispatch.states.state import State
+
+    status, asked = read_status(sweep), set(moved)
+    settled, running = (
+        sum(run.run_id in asked for run in status.of(*states))
+        for states in ((State.FINISHED, State.DIVERGED), (State.RUNNING,))
+    )
+    left = len(moved) - settled - running
+    beside = [f"{n:,} {words}" for n, words in ((settled, "settled already"), (running, "in training")) if n]
+    return f"{left:,} run{'s' if left != 1 else ''} of {as_typed(sweep.path)} go{'es' if left == 1 else ''} first" + (
+        f" ({', '.join(beside)})" if beside else ""
+    )

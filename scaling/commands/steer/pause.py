@@ -1,0 +1,86 @@
+"""`scaling pause | resume`: let a sweep rest, and go on with it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from scaling.commands.completion import complete_results
+from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    from scaling.folders import SweepFolder
+    from scaling.plan.plan import Plan
+
+COMMAND = "# command: scaling run "  # of the last line of sweep.yaml
+
+
+@click.command(epilog="\b\nExample:\n  scaling pause results/mine")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
+@json_option
+def pause(folder: str, json_path: str | None) -> None:
+    """Let a sweep rest, here and on SLURM: runs in training write a checkpoint and stop, and no run is started.
+
+    Jobs that wait in SLURM's queue keep their place; one that starts meanwhile leaves at once.
+    """
+    from scaling.dispatch.states import paused
+    from scaling.dispatch.states.read_state import read_status
+
+    sweep = sweep_folder(folder)
+    path, new = as_typed(sweep.path), paused.pause(sweep)
+    status = read_status(sweep)
+    running = status.counts["running"]
+    if json_path is not None:
+        write_json({"paused": True, "new": new, "running": running, "settled": status.settled}, json_path)
+    if json_path != "-":
+        now = "paused" if new else f"was {paused.paused_words(sweep)} before"
+        stop = f"; what is in training ({running:,}) writes a checkpoint and stops" if running else ""
+        click.echo(
+            f"{path} {now}, {status.settled:,}/{len(status.runs):,} settled{stop}; scaling resume {path} goes on"
+        )
+
+
+@click.command(epilog="\b\nExample:\n  scaling resume results/mine")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
+@click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@json_option
+def resume(folder: str, wait: bool, json_path: str | None) -> None:
+    """Go on with a paused sweep, by the `scaling run` that planned it: checkpoints are continued, settled runs stay."""
+    from scaling.commands.run import execute
+    from scaling.dispatch.states.paused import lift_pause, paused_words
+
+    sweep = sweep_folder(folder)
+    path = as_typed(sweep.path)
+    if not paused_words(sweep):
+        raise UserError(f"found {path} not paused; wanted a paused sweep; `scaling run` goes on with any other")
+    lift_pause(sweep)
+    plan = _plan_again(sweep)
+    if plan is not None:
+        execute(plan, wait=wait, json_path=json_path)
+        return
+    if json_path is not None:
+        write_json({"paused": False, "started": False}, json_path)
+    if json_path != "-":
+        click.echo(f"{path} is paused no longer; give again the command that started it, in its directory")
+
+
+def _plan_again(sweep: SweepFolder) -> Plan | None:
+    """Plan the sweep by the command that is written beside its plan; None where that is not of this sweep, here."""
+    from scaling.compose.session import session
+    from scaling.dispatch.queue import check_owner
+    from scaling.plan.expand import expand
+
+    check_owner(sweep.sweep)
+    lines = sweep.sweep.read_text().splitlines() if sweep.sweep.is_file() else []
+    said = next((line for line in reversed(lines) if line.startswith(COMMAND)), None)
+    if said is None:
+        return None
+    try:
+        with session() as loader:
+            plan = expand(loader, shlex.split(said.removeprefix(COMMAND)))
+    except UserError as error:
+        raise UserError(f"{as_typed(sweep.path)} is paused no longer, and was not started: {error}") from error
+    return plan if plan.folder.path.resolve() == sweep.path.resolve() else None

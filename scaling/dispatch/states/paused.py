@@ -1,0 +1,51 @@
+"""A pause: while results/NAME/paused.json is there, nothing of the sweep is started, and what is trained stops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scaling.dispatch.process import this_user
+from scaling.errors import UserError
+from scaling.folders import SweepFolder, write_aside
+
+PAUSED = "paused"  # why a worker leaves, and the cause of the attempts that this ends
+
+
+def pause(folder: SweepFolder) -> bool:
+    """Pause a sweep; False where it was paused before, which stays as it is."""
+    if folder.paused.exists():
+        return False
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_aside(folder.paused, json.dumps({"since": now, "user": this_user()}))
+    return True
+
+
+def lift_pause(folder: SweepFolder) -> None:
+    """Let the sweep be trained again."""
+    folder.paused.unlink(missing_ok=True)
+
+
+def paused_words(folder: SweepFolder) -> str:
+    """Return since when a sweep is paused, and by whom; '' where it is not."""
+    if not folder.paused.exists():
+        return ""
+    try:
+        facts = json.loads(folder.paused.read_text())
+        return f"paused since {facts['since']} by {facts['user']}"
+    except (OSError, ValueError, TypeError, KeyError):  # another user's, or of whatever wrote it: there it is
+        return PAUSED
+
+
+def refuse_paused(folder: SweepFolder, *, path: str) -> None:
+    """Raise UserError where a sweep is paused; path: of its folder, as one types it."""
+    words = paused_words(folder)
+    if words:
+        raise UserError(f"found {path} {words}; wanted a sweep that may run; `scaling resume {path}` goes on with it")
+
+
+def pause_file(path: Path) -> Callable[[str], tuple[str, str]]:
+    """Return a look at the file of a pause: (why the worker should leave, ''), empty for no."""
+    return lambda run_id: (PAUSED if path.exists() else "", "")

@@ -1,0 +1,92 @@
+"""`scaling pause | resume | first`, and how runs are named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scaling.commands.steer.choice import chosen
+from scaling.errors import UserError
+from scaling.folders import SweepFolder, write_aside
+from scaling.plan.rows import to_csv
+
+ROWS = [
+    {"run_id": "aa1", "overrides": "model.width=8 train.budget=3e+08 optim=lion", "C": 1, "width": 8},
+    {"run_id": "ab2", "overrides": "model.width=8 train.budget=1e+09 optim=lion", "C": 2, "width": 8},
+    {"run_id": "bb3", "overrides": "model.width=16 train.budget=1e+09 optim=sgd", "C": 3, "width": 16},
+]
+
+
+@pytest.fixture
+def sweep(scaling) -> SweepFolder:
+    folder = SweepFolder(scaling.folder / "results", "mine")
+    write_aside(folder.plan, to_csv(ROWS))
+    (folder.results / "runs").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "found"),
+    [
+        ([], None, None),
+        (["a"], None, ["aa1", "ab2"]),
+        (["aa", "bb3"], None, ["aa1", "bb3"]),
+        (["model.width=8"], None, ["aa1", "ab2"]),
+        (["model.width=8", "train.budget=1e9"], None, ["ab2"]),
+        (["model.width=8.0", "optim=lion"], "C > 1", ["ab2"]),
+        (["a", "train.budget=300000000"], None, ["aa1"]),
+        ([], "width > 8", ["bb3"]),
+    ],
+)
+def test_runs_are_named_by_ids_overrides_and_expressions(sweep, words, where, found):
+    assert chosen(sweep, words, where) == found
+
+
+def test_what_names_no_run_is_one_sentence(sweep):
+    for words in (["model.width=9"], ["model.depth=1"], ["c"]):
+        with pytest.raises(UserError, match="found no run"):
+            chosen(sweep, words, None)
+
+
+def test_first_says_how_many_runs_it_moved(sweep, scaling):
+    assert scaling("first", "results/mine", "optim=sgd") == "1 run of results/mine goes first\n"
+    told = json.loads(scaling("first", "results/mine", "--where", "width < 10", "--json", "-"))
+    assert told == {"moved": ["aa1", "ab2"], "front": ["aa1", "ab2", "bb3"]}
+    assert "usual places" in scaling("first", "results/mine", "--clear")
+    assert json.loads(scaling("first", "results/mine", "aa", "--json", "-"))["front"] == ["aa1"]
+    for words in ([], ["aa", "--clear"]):
+        assert "wanted ids, overrides or --where; or --clear alone" in scaling("first", "results/mine", *words, code=2)
+
+
+def test_a_pause_refuses_and_ends_where_no_command_is_known(sweep, scaling):
+    assert "results/mine paused, 0/3 settled; scaling resume results/mine goes on" in scaling("pause", "results/mine")
+    assert "was paused since" in scaling("pause", "results/mine")
+    assert "; paused" in scaling("status", "results/mine")
+    assert "`scaling resume results/mine` goes on with it" in scaling("retry", "results/mine", code=2)
+    assert "give again the command" in scaling("resume", "results/mine")
+    assert "found results/mine not paused" in scaling("resume", "results/mine", code=2)
+
+
+@pytest.mark.slow
+def test_resume_goes_on_by_the_command_that_planned_the_sweep(scaling):
+    run = ["run", "model.width=8,16", "model.depth=1", "train.steps=2", "train.device=cpu", "name=mine"]
+    scaling(*run)
+    record = next((scaling.folder / "results" / "runs").glob("*/record.json"))
+    before = record.read_bytes()
+    record.unlink()
+    plan = (scaling.folder / "results" / "mine" / "plan.csv").read_bytes()
+    scaling("pause", "results/mine")
+    assert "scaling resume results/mine" in scaling(*run, "model.width=8", code=2)
+    assert (scaling.folder / "results" / "mine" / "plan.csv").read_bytes() == plan
+    assert "2/2 runs settled: 1 now" in scaling("resume", "results/mine")
+    assert json.loads(record.read_bytes())["points"] == json.loads(before)["points"]
+
+
+@pytest.mark.slow
+def test_resume_starts_nothing_of_another_sweep(scaling):
+    scaling("run", "model.width=8,16", "model.depth=1", "train.steps=2", "train.device=cpu", "name=mine")
+    (scaling.folder / "results" / "mine").rename(scaling.folder / "results" / "other")
+    scaling("pause", "results/other")
+    assert "give again the command" in scaling("resume", "results/other")
+    assert not (scaling.folder / "results" / "mine").exists()

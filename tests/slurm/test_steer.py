@@ -1,0 +1,40 @@
+"""A sweep on SLURM that is paused, and runs that go first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scaling.dispatch.states.front import move_to_front
+from scaling.dispatch.states.paused import lift_pause, pause
+from scaling.folders import write_aside
+from scaling.plan.rows import to_csv
+from tests.dispatch.conftest import at_work, causes, trained
+from tests.slurm.sweeps import LAUNCHER, sweep
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
+
+
+def test_running_jobs_take_the_front_leave_in_a_pause_and_new_ones_go_on(tmp_path):
+    flight = sweep(tmp_path, 6, "hold", launcher=replace(LAUNCHER, jobs=1))
+    submission = flight.submit()
+    flight.working()
+    [held] = at_work(flight.folder, flight.runs)
+    write_aside(flight.folder.plan, to_csv([{"run_id": run.run_id, "overrides": "", "C": 1} for run in flight.runs]))
+    last = next(run for run in reversed(flight.runs) if run is not held)
+    move_to_front(flight.folder, [last.run_id])
+    flight.open(held)
+    wait_for(lambda: at_work(flight.folder, [last]))
+    pause(flight.folder)
+    flight.landed()  # the closing job among them, which has found the pause and left
+    assert causes(flight.folder, last) == ["paused"]
+    assert [run for run in flight.runs if causes(flight.folder, run)] == [
+        run for run in flight.runs if run in (held, last)
+    ]
+    lift_pause(flight.folder)
+    flight.open()
+    assert (flight.submit().queued, submission.queued) == (5, 6)
+    flight.landed()
+    assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 6
