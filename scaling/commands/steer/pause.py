@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scaling.commands.completion import complete_results
-from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
+from scaling.commands.options import as_typed, json_option, sweep_folder, trust_option, write_json
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ def pause(folder: str, json_path: str | None) -> None:
     """
     from scaling.dispatch.states import paused
     from scaling.dispatch.states.read_state import read_status
+    from scaling.own.rights import shared_as
 
     sweep = sweep_folder(folder)
-    path, new = as_typed(sweep.path), paused.pause(sweep)
+    with shared_as(sweep.results):
+        path, new = as_typed(sweep.path), paused.pause(sweep)
     status = read_status(sweep)
     running = status.counts["running"]
     if json_path is not None:
@@ -46,6 +48,7 @@ def pause(folder: str, json_path: str | None) -> None:
 @click.command(epilog="\b\nExample:\n  scaling resume results/mine")
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@trust_option
 @json_option
 def resume(folder: str, wait: bool, json_path: str | None) -> None:
     """Go on with a paused sweep, by the `scaling run` that planned it: checkpoints are continued, settled runs stay."""
@@ -70,15 +73,15 @@ def resume(folder: str, wait: bool, json_path: str | None) -> None:
 def _plan_again(sweep: SweepFolder) -> Plan | None:
     """Plan the sweep by the command that is written beside its plan; None where that is not of this sweep, here."""
     from scaling.compose.session import session
-    from scaling.dispatch.queue import check_owner
+    from scaling.own.rights import check_own
     from scaling.plan.expand import expand
 
-    check_owner(sweep.sweep)
     lines = sweep.sweep.read_text().splitlines() if sweep.sweep.is_file() else []
     said = next((line for line in reversed(lines) if line.startswith(COMMAND)), None)
     if said is None:
         return None
     try:
+        check_own(sweep.sweep)
         with session() as loader:
             plan = expand(loader, shlex.split(said.removeprefix(COMMAND)))
     except UserError as error:
