@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,11 +234,16 @@ def remove_asides(folder: Path, pid: int) -> None:
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one JSON line in a single write; non-finite numbers are refused."""
+    append_lines(path, [entry])
+
+
+def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Append JSON lines in a single write; non-finite numbers are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(entry, allow_nan=False) + "\n"
+    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody else's
     with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
-        file.write(line.encode())
+        file.write(lines.encode())
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

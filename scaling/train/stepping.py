@@ -8,6 +8,7 @@ from typing import Any
 from scaling.folders import read_lines
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks, Progress
+from scaling.train.curve import curve_steps, take_curve
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
@@ -63,11 +64,14 @@ def _through_milestones(
     attempt: Attempt, trainer: Trainer, callbacks: Callbacks, learner: Learner | None
 ) -> Evaluation | None:
     run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
-    for step in sorted({*run.quantities.milestones, *run.forks}):
+    curve = curve_steps(run)
+    for step in sorted({*run.quantities.milestones, *run.forks, *curve}):
         if step < trainer.step or step <= journal.last_step:
             continue
         if not trainer.advance(step, callbacks):
             return None
+        if step in curve and step > journal.last_noted:
+            take_curve(attempt, trainer.module, step=step)
         if step in run.forks:
             keep_fork(attempt, trainer)
         if step not in run.quantities.milestones:

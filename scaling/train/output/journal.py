@@ -1,4 +1,4 @@
-"""The points of a run, appended to log.jsonl as they are evaluated."""
+"""The points of a run and of its learning curve, appended to log.jsonl as they are evaluated."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
-from scaling.folders import RunFolder, append_line, read_lines, write_aside
+from scaling.folders import RunFolder, append_lines, read_lines, write_aside
 from scaling.record import Point, finite
+
+WRITE_SECONDS = 1.0  # between two writes of a learning curve: on a network file system each takes a while
 
 
 class Journal:
-    """The points so far and the seconds they took, earlier attempts included; clock: of runs that share a device."""
+    """The points so far and the seconds they took, earlier attempts included; clock: of runs that share a device.
+
+    last_noted: the step of the learning curve's last point, 0 before the first.
+    """
 
     def __init__(self, folder: RunFolder, *, clock: Callable[[], float] | None = None) -> None:
         self.folder, self.points = folder, list[Point]()
         self._clock = clock or monotonic
         self._started, self._before = self._clock(), 0.0
         self.examples_per_second = 0.0
+        self.last_noted = 0
+        self._noted, self._wrote = list[dict[str, Any]](), monotonic()
 
     @property
     def seconds(self) -> float:
@@ -41,15 +48,37 @@ class Journal:
         if state is not None:
             self._before = state["seconds"]
             self.points = [Point(**point) for point in state["points"] if not point["final"]]
+            self.last_noted = state.get("noted", 0)
         if not self.folder.log.exists():
             return
-        kept = [line for line in read_lines(self.folder.log) if line.get("step", 0) <= self.last_step]
+        kept = [line for line in read_lines(self.folder.log) if line.get("step", 0) <= self._last_of(line)]
         write_aside(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _last_of(self, line: dict[str, Any]) -> int:
+        """Return the last step that lines of this kind may have."""
+        return self.last_step if "final" in line else self.last_noted
 
     def add(self, point: Point) -> None:
         """Add a point, and append it to the log."""
         self.points.append(point)
-        append_line(self.folder.log, {**finite(asdict(point)), "seconds": round(self.seconds, 3)})
+        self._write(self._line(asdict(point)))
+
+    def note(self, step: int, train_loss: float, val_loss: float) -> None:
+        """Add a point of the learning curve to the log, which alone has it; a line of one has no `final`.
+
+        It is written with the next one that comes a second later, or with whatever is kept first.
+        """
+        self.last_noted = step
+        self._noted.append(self._line({"step": step, "train_loss": train_loss, "val_loss": val_loss}))
+        if monotonic() - self._wrote >= WRITE_SECONDS:
+            self._write()
+
+    def _line(self, entry: dict[str, Any]) -> dict[str, Any]:
+        return {**finite(entry), "seconds": round(self.seconds, 3)}
+
+    def _write(self, *lines: dict[str, Any]) -> None:
+        append_lines(self.folder.log, [*self._noted, *lines])
+        self._noted, self._wrote = [], monotonic()
 
     def trained(self, seconds: float, examples: int) -> None:
         """Set the speed of this attempt's training, from its seconds without evaluations."""
@@ -57,4 +86,7 @@ class Journal:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return {"seconds": self.seconds, "points": [asdict(point) for point in self.points]}
+        if self._noted:
+            self._write()
+        points = [asdict(point) for point in self.points]
+        return {"seconds": self.seconds, "points": points, "noted": self.last_noted}

@@ -45,7 +45,7 @@ def evaluate_together(seats: Sequence[Seat], places: Sequence[int], rows: Rows) 
 
 def _evaluated(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
     """Evaluate members whose sets are of one size."""
-    forward = None if seats[0].attempt.sets.splits.population_loss else _forward(seats, places, rows)
+    forward = None if seats[0].attempt.sets.splits.population_loss else forward_of(seats, places, rows)
     if forward is None:
         return [_alone(seat, place, rows) for seat, place in zip(seats, places, strict=True)]
     config, most = seats[0].attempt.run.config, max(1, _numbers(rows) // (len(seats) * _widest(rows)))
@@ -59,7 +59,7 @@ def _sets(seat: Seat) -> tuple[Examples, Examples, Examples]:
     return sets.test, sets.validation, sets.train
 
 
-def _forward(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forward | None:
+def forward_of(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forward | None:
     """Return the function of the members' models in evaluation, None of modules that have no stacked form."""
     index = torch.tensor(places, device=rows.trained.device)
     values = {name: value.detach() for name, value in rows.values.items()}

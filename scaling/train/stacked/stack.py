@@ -16,6 +16,7 @@ from scaling.plan.identity import asked_precision
 from scaling.train import loop
 from scaling.train.evaluation import Evaluation
 from scaling.train.stacked.augmentation import stacked_augment
+from scaling.train.stacked.curves import is_on_curve, take_curves
 from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
@@ -180,6 +181,12 @@ class Stack:
             if seat.reads_module:
                 self.rows.write_to(seat.module, place)
         return evaluate_together(seats, places, self.rows)
+
+    def take_curves(self, numbers: Sequence[int]) -> dict[int, Exception]:
+        """Note the losses of those of the members that stand on their learning curves; return what is raised for one."""
+        numbers = [number for number in numbers if is_on_curve(self.seats[number])]
+        seats, places = [self.seats[number] for number in numbers], [self.places[number] for number in numbers]
+        return {numbers[i]: error for i, error in take_curves(seats, places, self.rows).items()}
 
     def states(self) -> list[dict[str, Any]]:
         """Return each member's state as a trainer of it alone keeps it, in the host's memory."""

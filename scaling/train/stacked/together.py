@@ -110,14 +110,15 @@ class Together:
         turn = [row for row, seat in enumerate(self.stack.seats) if seat.step % CHECK_STEPS == 0 or _is_due(seat)]
         if not turn:
             return
-        totals, ends, due = self.stack.read_totals(), dict[int, Evaluation | Exception](), list[int]()
+        totals, due = self.stack.read_totals(), list[int]()
+        ends: dict[int, Evaluation | Exception] = dict(self.stack.take_curves([i for i in turn if isfinite(totals[i])]))
         for row in turn:
             seat = self.stack.seats[row]
             if not isfinite(totals[row]):
                 point = make_point(seat.attempt.run, NOT_FINITE, step=seat.step, lr=seat.lr, final=True)
                 seat.attempt.journal.add(point)
                 ends[row] = NOT_FINITE
-            elif _is_due(seat):
+            elif _is_due(seat) and row not in ends:
                 due.append(row)
         for row, evaluation in zip(due, self.stack.evaluate(due), strict=True):
             end = self._noted(self.stack.seats[row], evaluation)

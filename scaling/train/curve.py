@@ -1,0 +1,81 @@
+"""Learning curves: the losses of a few examples at a few steps, in log.jsonl and nowhere else.
+
+A point takes about as long as a step or two, and there are few. A run is the same bit for bit with and without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from scaling.global_streams import own_streams
+from scaling.plan.identity import asked_precision
+from scaling.plan.planned import PlannedRun
+from scaling.train.attempt import Attempt
+from scaling.train.loop import CHECK_STEPS
+from scaling.train.losses import losses
+from scaling.train.streams import derive_seed
+
+ENOUGH = 3  # milestones, of which a run's points are a curve by themselves
+OFTEN = 512  # steps from which there are two points to each doubling, one before
+EXAMPLES = (128, 1024)  # training and validation examples each: a batch, but no fewer and no more than these
+
+
+def curve_steps(run: PlannedRun) -> tuple[int, ...]:
+    """Return the steps (ascending) of a run's learning curve, its end among them; none where it would have two points.
+
+    All but the end are steps at which the loop looks in any case whether the loss is finite.
+    """
+    steps = run.quantities.steps
+    if len(run.quantities.milestones) >= ENOUGH:
+        return ()
+    doubled = [CHECK_STEPS << k for k in range(max(0, (steps - 1) // CHECK_STEPS).bit_length())]
+    between = [step * 3 // 2 for step in doubled if step >= OFTEN]
+    before = sorted(step for step in (*doubled, *between) if step < steps)
+    return (*before, steps) if len(before) > 1 else ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Examples of a run's training (the first `n_train`) and validation sets, one behind the other."""
+
+    x: Tensor
+    y: Tensor
+    n_train: int
+
+    def means(self, losses: Tensor) -> tuple[list[float], list[float]]:
+        """Return each model's mean training and validation loss, of the losses (models, n) of its examples."""
+        return losses[:, : self.n_train].mean(1).tolist(), losses[:, self.n_train :].mean(1).tolist()
+
+
+def sample_of(attempt: Attempt) -> Sample:
+    """Return the examples on which a run's curve is taken, the same at every step."""
+    least, most = EXAMPLES
+    n = min(max(attempt.run.quantities.batch, least), most)
+    train, validation = attempt.sets.train.between(0, n), attempt.sets.validation.between(0, n)
+    x, y = (torch.cat(both) for both in zip(train, validation, strict=True))
+    return Sample(x, y, len(train[1]))
+
+
+@torch.no_grad()
+def take_curve(attempt: Attempt, module: nn.Module, *, step: int) -> None:
+    """Note the losses of a module at a step of its run's curve; it stays in the mode it was in."""
+    run, sample, training = attempt.run, sample_of(attempt), module.training
+    bf16 = asked_precision(run.config) == "bf16"
+    module.eval()
+    with (
+        own_streams(derive_seed(run.config.seed, "evaluation")),
+        torch.autocast(sample.x.device.type, torch.bfloat16, enabled=bf16),
+    ):
+        found = losses(run.config.data.metric, module(sample.x), sample.y)
+    module.train(training)
+    [train_loss], [val_loss] = sample.means(found[None])
+    attempt.journal.note(step, train_loss, val_loss)
+
+
+def is_alike(samples: Sequence[Sample]) -> bool:
+    """Say whether samples have the same sizes, so that models may be evaluated on them together."""
+    return len({(sample.x.shape, sample.n_train) for sample in samples}) == 1
