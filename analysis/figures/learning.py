@@ -27,14 +27,14 @@ class LearningPanel:
     curves: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
 
 
-def learning_numbers(table: pd.DataFrame) -> list[LearningPanel]:
-    """Collect the panels from the rows of runs with three points or more; empty where there are none."""
-    needed = {"run_id", "step", "train_loss", "N"}
-    if not needed <= set(table.columns):
+def learning_numbers(table: pd.DataFrame, curves: pd.DataFrame) -> list[LearningPanel]:
+    """Collect the panels of a table's runs from their curves (see table/curves.py); empty where there are none."""
+    if curves.empty or "N" not in table.columns:
         return []
-    rows = table[table["train_loss"].notna() & (table["step"] > 0)]
-    rows = rows[rows.groupby("run_id")["step"].transform("size") >= 3]
-    sizes = sorted(rows["N"].unique())
+    known = [name for name in ("N", "width") if name in table.columns]
+    rows = curves[curves["train_loss"].notna()]
+    rows = rows.merge(table[["run_id", *known]].drop_duplicates("run_id"), on="run_id")
+    sizes = sorted(rows["N"].dropna().unique())
     return [_panel(rows[rows["N"] == size], float(size)) for size in _some(sizes, MOST_PANELS)]
 
 
@@ -43,8 +43,7 @@ def _panel(rows: pd.DataFrame, N: float) -> LearningPanel:
     curves = []
     for run in _some(list(ranked), MOST_RUNS):
         own = rows[rows["run_id"] == run].sort_values("step")
-        held = own["val_loss"] if "val_loss" in own.columns else pd.Series(np.nan, index=own.index)
-        curves.append((own["step"].to_numpy(float), own["train_loss"].to_numpy(float), held.to_numpy(float)))
+        curves.append(tuple(own[name].to_numpy(float) for name in ("step", "train_loss", "val_loss")))
     width = rows["width"].iloc[0] if "width" in rows.columns and rows["width"].nunique() == 1 else None
     said = f"N = {count(N)}" if width is None or width != width else f"width {width:.0f} (N = {count(N)})"
     return LearningPanel(said, tuple(curves))

@@ -32,8 +32,8 @@ from analysis.table.select import OWN_TASK
 class Contents:
     """What a page is made of.
 
-    ran: figures of the runs themselves. tables: all that can be copied. again: options that chose the table, which lies
-    as it was chosen in `chosen`.
+    ran: figures of the runs themselves. curves: their learning curves. tables: all that can be copied. again: options
+    that chose the table, which lies as it was chosen in `chosen`.
     """
 
     table: pd.DataFrame
@@ -41,6 +41,7 @@ class Contents:
     sections: Sections
     ran: tuple[Picture, ...]
     runs: RunTable
+    curves: pd.DataFrame
     tables: tuple[TextTable, ...]
     level: float
     again: str
@@ -53,7 +54,7 @@ class Contents:
         said = {
             "charts": {picture.name: picture.charts for picture in pictures if picture.charts},
             "runs": self.runs.to_dict(),
-            "curves": curves_of(self.table),
+            "curves": curves_of(self.curves),
             "tables": {table.name: table.texts() for table in self.tables},
         }
         text = json.dumps(plain(said), separators=(",", ":"), ensure_ascii=False)

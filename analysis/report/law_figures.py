@@ -68,13 +68,13 @@ def cost_figures(table: pd.DataFrame) -> Iterator[Drawing]:
         yield Drawing("cost", "Forecast against actual cost", caption, [partial(draw_cost, numbers=cost)])
 
 
-def learning_figures(table: pd.DataFrame) -> Iterator[Drawing]:
-    """Yield the learning curves, where runs have some points."""
-    found = learning_numbers(table)
+def learning_figures(table: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Drawing]:
+    """Yield the learning curves of runs; curves: see table/curves.py."""
+    found = learning_numbers(table, curves)
     if found:
         caption = (
-            "Training and validation loss over the steps at each point of the log; of each model up to "
-            f"{MOST_RUNS} runs, from the shortest to the longest."
+            "Training and validation loss over the steps: of each run's points or, where these are few, of a few "
+            f"examples as its log has them; of each model up to {MOST_RUNS} runs, from the shortest to the longest."
         )
         draw = [partial(draw_learning, panel=panel) for panel in found]
         columns = min(4, len(found))

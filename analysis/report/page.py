@@ -22,6 +22,7 @@ from analysis.report.sections import choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
+from analysis.table.curves import learning_curves
 from analysis.table.read import load_table, write_table
 
 
@@ -83,9 +84,21 @@ def write_report(
             said["comparisons"] = [one.to_dict() for one in sections.comparisons]
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
         tuning = (*figures_of_tries(whole), *figures_of_activations(path))
-        drawings = (*tuning, *learning_figures(table), *cost_figures(whole))
+        curves = learning_curves(table, path)
+        drawings = (*tuning, *learning_figures(table, curves), *cost_figures(whole))
         ran = tuple(picture(drawing, into) for drawing in drawings)
-        page = Contents(table, path, sections, ran, runs, tables, resampling.level, again, folder / "table.parquet")
+        page = Contents(
+            table=table,
+            source=path,
+            sections=sections,
+            ran=ran,
+            runs=runs,
+            curves=curves,
+            tables=tables,
+            level=resampling.level,
+            again=again,
+            chosen=folder / "table.parquet",
+        )
         write_aside(folder / "report.html", render(page))
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
