@@ -33,6 +33,7 @@ GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class
 PLAIN = (str, int, float, bool, type(None))
 MOST_READ = 4096  # groups that are remembered
 _read: dict[str, Any] = {}
+MIRRORS = ("wandb", "tensorboard", "mlflow")  # tools that can show runs while they are trained
 FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config that names none
 RECIPE_VERSION = 2  # raised whenever a default changes or the same config would train to other weights
 UNNUMBERED = 1  # the recipe of configs that were written down before they said theirs

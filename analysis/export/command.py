@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from threading import Event, Thread
 
 import click
 
@@ -13,6 +15,7 @@ EPILOG = """\b
 Examples:
   scaling export results/quickstart --to tensorboard
   scaling export results/quickstart --to wandb -o mirrored
+  scaling export results/mine --to mlflow --follow       while it runs; `scaling run … mirror=mlflow` does so by itself
 """
 NEXT = {
     "wandb": "wandb sync {into}/wandb/offline-run-*",
@@ -26,24 +29,57 @@ NEXT = {
 @click.argument("source", metavar="results/NAME")
 @click.option("--to", "target", type=click.Choice(sorted(NEXT)), required=True, help="The tool.")
 @click.option("-o", "--out", metavar="DIR", help="Where to write (results/NAME/export/TOOL).")
+@click.option(
+    "--follow", is_flag=True, help="Go on while the sweep runs, and add what is new, until all runs have ended."
+)
+@click.option("--until-stdin-ends", "held", is_flag=True, hidden=True)
 @json_option
-def export(source: str, target: str, out: str | None, json_path: str | None) -> None:
+def export(source: str, target: str, out: str | None, follow: bool, held: bool, json_path: str | None) -> None:
     """Write the runs of a sweep in another tool's offline format: curves, config, final numbers, fits as artifacts.
 
     The tool itself writes: pip install 'scaling[wandb]', 'scaling[tensorboard]' or 'scaling[mlflow]'.
     """
-    from analysis.export.mlflow import write_mlflow
-    from analysis.export.runs import artifacts, exported
-    from analysis.export.tensorboard import write_tensorboard
-    from analysis.export.wandb import write_wandb
+    from analysis.export.follow import follow as write_as_they_come
+    from analysis.export.runs import artifacts, exported, write_all
+    from analysis.export.writers import writer_of
     from analysis.table.read import load_table
+    from analysis.table.results import find_runs, read_logs
     from analysis.wording import counted
 
-    write: Any = {"wandb": write_wandb, "tensorboard": write_tensorboard, "mlflow": write_mlflow}[target]
     folder = Path(source)
     into = Path(out) if out else folder / "export" / target
     name = folder.resolve().name
-    n = write(exported(load_table(source)), artifacts(folder), into, name)
+    table = load_table(source)
+    writer = writer_of(target, into, name)
+    if follow:
+        n = write_as_they_come(folder, writer, _rest(until_stdin_ends=held))
+    else:
+        runs = find_runs(folder) if folder.is_dir() else None
+        settled = table.loc[table["step"].notna(), "run_id"] if {"step", "run_id"} <= set(table.columns) else ()
+        logs = read_logs(runs, list(dict.fromkeys(map(str, settled)))) if runs else {}
+        n = write_all(writer, exported(table, logs), artifacts(folder))
     then = NEXT[target].format(into=into, name=name)
     content = {"to": target, "path": str(into), "runs": n, "next": then}
     answer(content, json_path, lambda: click.echo(f"{counted(n, 'run')} in {into}; next: {then}"))
+
+
+def _rest(*, until_stdin_ends: bool) -> Callable[[float, int], bool]:
+    """Return what waits, and tells the end: that of stdin, or else that no run is left, or Ctrl-C."""
+    ended = Event()
+
+    def read() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    if until_stdin_ends:
+        Thread(target=read, daemon=True).start()
+
+    def rest(seconds: float, left: int) -> bool:
+        if not left and not until_stdin_ends:
+            return True
+        try:
+            return ended.wait(seconds)
+        except KeyboardInterrupt:
+            return True
+
+    return rest

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,13 +23,21 @@ FINAL = ("loss", "loss_se", "error", "error_se", "val_loss", "val_error", "train
 NO_CONFIG = (*CURVES, *FINAL, "run_id", "final", "step", "flags", "reason", "status", "finished_at")
 """Columns that are no setting of a run."""
 
+TAGS = {"train_loss": "curve/train_loss", "val_loss": "curve/val_loss"}
+"""Losses of the few examples on which a log's curve is taken."""
+
+RUNNING = "running"
+
 ARTIFACTS = ("fit.json", "report.html", "plan.csv", "sweep.yaml")
 """Files of a sweep that go with its runs, where they are there."""
 
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """One run: its settings and counts, its points as (step, numbers), and how it ended; ended: Unix seconds."""
+    """One run: its settings and counts, its points as (step, numbers), and how it ended; ended: Unix seconds.
+
+    Of a run under way the status is running, and ended when it was looked at.
+    """
 
     run_id: str
     name: str
@@ -39,26 +47,88 @@ class ExportedRun:
     status: str
     ended: float
 
+    @property
+    def over(self) -> bool:
+        """Tell whether it has come to its end."""
+        return self.status != RUNNING
 
-def exported(table: pd.DataFrame) -> Iterator[ExportedRun]:
-    """Yield the runs that have points; `UserError` where the table names no runs."""
+
+Logs = Mapping[str, Sequence[dict[str, Any]]]
+
+
+class Writer(Protocol):
+    """Writes runs in a tool's own format; a run may be given again, and what is new of it is added."""
+
+    def write(self, run: ExportedRun) -> None: ...  # noqa: D102
+
+    def close(self, files: Iterable[Path]) -> None:
+        """Write the files of the sweep beside its runs, and end."""
+
+
+class News:
+    """Tells what of a run was not written before."""
+
+    def __init__(self) -> None:
+        self._written: dict[str, set[tuple[int, str]]] = {}
+
+    def of(self, run: ExportedRun) -> list[tuple[int, dict[str, float]]]:
+        """Return the new numbers of a run as (step, numbers), and take them as written."""
+        known = self._written.setdefault(run.run_id, set())
+        found = [
+            (step, {tag: v for tag, v in numbers.items() if (step, tag) not in known}) for step, numbers in run.points
+        ]
+        known.update((step, tag) for step, numbers in run.points for tag in numbers)
+        return [(step, numbers) for step, numbers in found if numbers]
+
+
+def write_all(writer: Writer, runs: Iterable[ExportedRun], files: Iterable[Path]) -> int:
+    """Write runs and the files of their sweep; return the number of runs."""
+    n = 0
+    for n, run in enumerate(runs, 1):  # noqa: B007
+        writer.write(run)
+    writer.close(files)
+    return n
+
+
+def exported(table: pd.DataFrame, logs: Logs | None = None, *, now: float = 0.0) -> Iterator[ExportedRun]:
+    """Yield the runs that have points, or something in their logs; `UserError` where the table names no runs.
+
+    logs: their lines, by run (see `read_logs`). now: Unix seconds, for runs under way.
+    """
     if "run_id" not in table.columns:
         raise UserError("found a table without run_id; wanted the results folder of a sweep, such as results/NAME")
     settings = [name for name in table.columns if name not in NO_CONFIG]
     for run_id, rows in table.groupby("run_id", sort=False):
-        last = rows.iloc[-1]
-        if pd.isna(last.get("step")):
+        last, points = rows.iloc[-1], dict[int, dict[str, float]]()
+        for line in (logs or {}).get(str(run_id), ()):
+            points.setdefault(int(line["step"]), {}).update(_logged(line))
+        for row in rows[rows["step"].notna()].to_dict("records") if "step" in rows.columns else ():
+            points.setdefault(int(row["step"]), {}).update(_numbers(row, CURVES))
+        if not points:
             continue
-        points = tuple((int(row["step"]), _numbers(row, CURVES)) for row in rows.to_dict("records"))
+        settled = pd.notna(last.get("step"))
         config = {name: plain for name in settings if (plain := _plain(last[name])) is not None}
-        name = str(last.get("overrides") or run_id)
-        status = str(last.get("status", "finished"))
-        yield ExportedRun(str(run_id), name, config, points, _numbers(last, FINAL), status, _ended(last))
+        yield ExportedRun(
+            run_id=str(run_id),
+            name=str(last.get("overrides") or run_id),
+            config=config,
+            points=tuple(sorted(points.items())),
+            final=_numbers(last, FINAL) if settled else {},
+            status=str(last.get("status", "finished")) if settled else RUNNING,
+            ended=_ended(last, now),
+        )
 
 
 def _numbers(row: Any, names: tuple[str, ...]) -> dict[str, float]:
     found = {name: row.get(name) for name in names}
     return {name: float(value) for name, value in found.items() if value is not None and np.isfinite(float(value))}
+
+
+def _logged(line: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers of a line of a log: of a point, or of the learning curve under tags of their own."""
+    if "final" in line:
+        return _numbers(line, CURVES)
+    return {tag: float(line[name]) for name, tag in TAGS.items() if line.get(name) is not None}
 
 
 def _plain(value: Any) -> Any:
@@ -68,11 +138,11 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _ended(row: Any) -> float:
+def _ended(row: Any, now: float) -> float:
     try:
         return datetime.fromisoformat(str(row.get("finished_at"))).timestamp()
     except ValueError:
-        return 0.0
+        return now
 
 
 def artifacts(source: Path) -> list[Path]:

@@ -1,8 +1,13 @@
-"""Learning curves: training and validation loss over the steps, a small panel for each model."""
+"""Learning curves: training and validation loss over the steps, a small panel for each model.
+
+A run whose points are a curve has those; of others, the log holds some of a few examples.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +16,16 @@ from matplotlib.axes import Axes
 
 from analysis.figures.style import GREY, HUES, legend, log_axes, margins
 from analysis.numbers import count
+from analysis.table.results import find_runs, read_logs
+
+LOSSES = ("train_loss", "val_loss", "loss")
+"""Of the training examples, the validation and the test set; a log has the first two, of a few examples."""
+
+ENOUGH = 3
+"""Points that are a curve."""
+
+MOST_LOGS = 5_000
+"""Logs that are read; runs beyond them have their curve in their log alone."""
 
 MOST_PANELS = 12
 """Models that are shown; of more, that many from the smallest to the largest."""
@@ -27,8 +42,35 @@ class LearningPanel:
     curves: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
 
 
+def learning_curves(table: pd.DataFrame, source: Path | None) -> pd.DataFrame:
+    """Return run_id, step and losses, a row a point, of the runs of a table that have a curve.
+
+    source: the results folder that the table was read from; None, or a file, for a table without logs.
+    """
+    columns = ["run_id", "step", *LOSSES]
+    if not {"run_id", "step"} <= set(table.columns):
+        return pd.DataFrame(columns=columns)
+    rows = table[table["step"] > 0].reindex(columns=columns)
+    own = rows[rows.groupby("run_id")["step"].transform("size") >= ENOUGH]
+    runs = find_runs(source) if source is not None and source.is_dir() else None
+    if runs is None:
+        return own
+    others = table.loc[table["step"].notna() & ~table["run_id"].isin(own["run_id"]), "run_id"].unique()
+    logs = read_logs(runs, [str(run) for run in others[:MOST_LOGS]])
+    logged = pd.DataFrame(_noted(logs), columns=columns[:-1])
+    return pd.concat([own, logged], ignore_index=True) if len(logged) else own
+
+
+def _noted(logs: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
+    """Yield run_id, step, training and validation loss of each line of a curve."""
+    for run_id, lines in logs.items():
+        found = [line for line in lines if "final" not in line]
+        if len(found) >= ENOUGH:
+            yield from ((run_id, line["step"], line.get("train_loss"), line.get("val_loss")) for line in found)
+
+
 def learning_numbers(table: pd.DataFrame, curves: pd.DataFrame) -> list[LearningPanel]:
-    """Collect the panels of a table's runs from their curves (see table/curves.py); empty where there are none."""
+    """Collect the panels of a table's runs from their curves; empty where there are none."""
     if curves.empty or "N" not in table.columns:
         return []
     known = [name for name in ("N", "width") if name in table.columns]

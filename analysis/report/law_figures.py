@@ -69,7 +69,7 @@ def cost_figures(table: pd.DataFrame) -> Iterator[Drawing]:
 
 
 def learning_figures(table: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Drawing]:
-    """Yield the learning curves of runs; curves: see table/curves.py."""
+    """Yield the learning curves of runs; curves: see figures/learning.py."""
     found = learning_numbers(table, curves)
     if found:
         caption = (

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.figures.learning import learning_curves
 from analysis.fitting.result import plain
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
@@ -22,7 +23,6 @@ from analysis.report.sections import choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
-from analysis.table.curves import learning_curves
 from analysis.table.read import load_table, write_table
 
 

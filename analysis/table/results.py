@@ -154,6 +154,21 @@ def _whole(record: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def read_logs(runs: Path, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the lines of runs/ID/log.jsonl of each run; those of points have `final`, those of a curve have not."""
+    with ThreadPoolExecutor(16) as pool:
+        return dict(zip(ids, pool.map(lambda run_id: _read_log(runs / run_id / "log.jsonl"), ids), strict=True))
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    """Read the lines that have a step; what was cut in half by a crash is left out."""
+    try:
+        texts = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line for text in texts if (line := _parsed(text)) and isinstance(line.get("step"), int)]
+
+
 def _unsettled(run: Path) -> dict[str, Any]:
     """Return the row of a run without a record: failed or missing, by the last line of its attempts."""
     try:

@@ -126,6 +126,8 @@ def summary(view: PlanForecast) -> list[str]:
         said = [f"{limit.gpu_hours:g} device hour{'s' * (limit.gpu_hours != 1)}"] if limit.gpu_hours is not None else []
         said += [f"{limit.flops:g} FLOPs"] if limit.flops is not None else []
         lines.append(f"limit: {' and '.join(said)}")
+    if view.plan.mirror:
+        lines.append(f"while `scaling run` trains here: mirrored to {view.plan.mirror}")
     if view.plan.on_end:
         lines.append(f"at the end of `scaling run`: {view.plan.on_end}")
     return lines

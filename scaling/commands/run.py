@@ -102,6 +102,7 @@ def execute(
     redo: which settled runs are trained again (a key of REDO); keep_stale: leave those trained on other data or code.
     """
 
+    from scaling.commands.mirror import check_mirror
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import summary
     from scaling.commands.settling import settle
@@ -118,6 +119,7 @@ def execute(
     console = terminal(stderr=json_path == "-")
     refuse_paused(plan.folder, path=as_typed(plan.folder.path))
     settings = read_group("launcher", plan.launcher)
+    check_mirror(plan.mirror)
     launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
     forecast.check_limit()
     if redo is not None:
@@ -137,7 +139,7 @@ def execute(
             console.print(line, soft_wrap=True)
     again = shlex.join(["scaling", "run", *plan.arguments])
     with shared_as(plan.results):
-        order = replace(_order(forecast), on_end=plan.on_end)
+        order = replace(_order(forecast), mirror=plan.mirror, on_end=plan.on_end)
         ended = settle(order, launcher, console=console, again=again, wait=wait)
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)

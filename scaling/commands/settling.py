@@ -37,27 +37,42 @@ class Ended:
 
 def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wait: bool = False) -> Ended:
     """Train or submit what is not settled; again: the command that goes on; wait: look on until jobs have ended."""
+    from scaling.commands.mirror import mirrored
     from scaling.dispatch.show import print_outcome, view
     from scaling.dispatch.states.paused import paused_words, refuse_paused
-    from scaling.on_end import run_at_end
 
     path = as_typed(order.folder.path)
     refuse_paused(order.folder, path=path)
     shown = view(console, path)
-    done = launcher.submit(order, shown)
-    again = f"scaling resume {path}" if paused_words(order.folder) else again
-    if done.outcome is not None:
-        print_outcome(console, done.outcome, again=again, folder=path, told=shown.told)
-        if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:
-            facts = {**order.folder.facts, "settled": done.outcome.settled, "failed": len(done.outcome.failures)}
-            console.print(run_at_end(order.on_end, facts), highlight=False, soft_wrap=True)
-        return Ended(done.facts, done.outcome.exit_code, settled_here=True)
-    for line in (*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"):
+    with mirrored(order.folder, order.mirror, console):
+        done = launcher.submit(order, shown)
+        again = f"scaling resume {path}" if paused_words(order.folder) else again
+        if done.outcome is None:
+            return _look_on(done, order, console, again=again, wait=wait)
+    print_outcome(console, done.outcome, again=again, folder=path, told=shown.told)
+    if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:
+        from scaling.on_end import run_at_end
+
+        facts = {**order.folder.facts, "settled": done.outcome.settled, "failed": len(done.outcome.failures)}
+        console.print(run_at_end(order.on_end, facts), highlight=False, soft_wrap=True)
+    return Ended(done.facts, done.outcome.exit_code, settled_here=True)
+
+
+def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wait: bool) -> Ended:
+    """Say what was submitted and, where asked to, show it until its jobs have ended."""
+    from scaling.commands.mirror import mirror_command
+    from scaling.dispatch.show import print_outcome
+
+    path = as_typed(order.folder.path)
+    said = [*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"]
+    if order.mirror and not wait:
+        said.append(f"mirror it on: {mirror_command(order.folder, order.mirror)}")
+    for line in said:
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
         return Ended(done.facts)
     try:
-        outcome = _look_on(done, order, console)
+        outcome = _outcome(done, order, console)
     except KeyboardInterrupt:
         console.print(f"looking on no longer; the jobs go on: scaling status {path}", highlight=False, soft_wrap=True)
         raise
@@ -65,7 +80,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
 
 
-def _look_on(done: Dispatched, order: Order, console: Console) -> Outcome:
+def _outcome(done: Dispatched, order: Order, console: Console) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return how its runs ended."""
     from scaling.commands.look.status import watch_sweep
     from scaling.dispatch.control import was_cancelled

@@ -20,6 +20,7 @@ PLAN_KEYS = (
     "results",
     "group",
     "name",
+    "mirror",
     "on_end",
     "sweep",
     "hydra",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from scaling.compose.members import member, members
-from scaling.config import GROUPS, Train, load_class, schema_of
+from scaling.config import GROUPS, MIRRORS, Train, load_class, schema_of
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -98,6 +98,7 @@ def _sweep(groups: dict[str, Schema]) -> Schema:
         "seed": {"anyOf": [{"type": "integer"}, INTERPOLATION]},
         "name": {"type": ["string", "null"]},
         "results": {"type": "string"},
+        "mirror": {"enum": [*MIRRORS, None]},
         "on_end": {"type": ["string", "null"]},
         "parent": {"type": "object"},
         "recipe_version": {"type": ["integer", "null"]},

@@ -31,7 +31,8 @@ class Order:
     others: runs of the same sweep that are not asked for now, whose cost counts against the limits;
     cancelled: runs that were cancelled by name, and are left out;
     memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
-    train: module:function that settles one run; on_end: a command for when all have ended;
+    train: module:function that settles one run; mirror: a tool that shows them meanwhile;
+    on_end: a command for when all have ended;
     since: how long the files of the index were when this was made; front: runs that come before all others.
     """
 
@@ -44,6 +45,7 @@ class Order:
     memory: Mapping[str, float] = field(default_factory=dict)
     single: bool = False
     train: str = TRAIN
+    mirror: str = ""
     on_end: str = ""
     since: Mapping[str, int] | None = None
     front: frozenset[str] = frozenset()

@@ -40,7 +40,7 @@ class Reports:
     def draw(self, settled: int) -> None:
         """Draw the report of what is settled now."""
         began = time.monotonic()
-        command = [sys.executable, "-m", "analysis", "report", str(self._folder.path), "-o", str(self._into)]
+        command = [sys.executable, "-P", "-m", "analysis", "report", str(self._folder.path), "-o", str(self._into)]
         done = subprocess.run(
             [*command, "--resamples", str(RESAMPLES)], stdin=subprocess.DEVNULL, capture_output=True, text=True
         )

@@ -15,6 +15,7 @@ from hydra.core.config_loader import ConfigLoader
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
+from scaling.config import MIRRORS
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.limits import Limits
@@ -56,6 +57,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         sweep=request.sweep,
         arguments=tuple(arguments),
         single=single,
+        mirror=_mirror(config),
         on_end=_command(config.of_plan("on_end")),
     )
 
@@ -65,6 +67,13 @@ def _group(config: Composed) -> bool:
     if not isinstance(found, bool):
         raise UserError(f"found group={found!r}; wanted true or false; change it")
     return found
+
+
+def _mirror(config: Composed) -> str:
+    value = config.of_plan("mirror") if "mirror" in config.written else None
+    if value not in (None, *MIRRORS):
+        raise UserError(f"found mirror={value!r}; wanted {', '.join(MIRRORS[:-1])} or {MIRRORS[-1]}; change it")
+    return value or ""
 
 
 def _command(value: Any) -> str:

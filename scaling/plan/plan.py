@@ -26,8 +26,8 @@ class Plan:
 
     name: folder under `results`; launcher: the launcher's config, plain; duplicates: cells that turned out to be
     a run already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line;
-    single: one run, here and now. on_end: a command for the end, empty where there is none; group: a new results folder
-    is its group's to write.
+    single: one run, here and now. mirror: a tool of config.MIRRORS; on_end: a command for the end; empty where there
+    is none; group: a new results folder is its group's to write.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Plan:
     sweep: str | None
     arguments: tuple[str, ...]
     single: bool
+    mirror: str = ""
     on_end: str = ""
     group: bool = False
 

@@ -8,11 +8,11 @@ from typing import Any
 from scaling.folders import read_lines
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks, Progress
-from scaling.train.curve import curve_steps, take_curve
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
 from scaling.train.output.checkpoint import write_checkpoint
+from scaling.train.output.curve import curve_steps, take_curve
 from scaling.train.output.milestone import finish, take_point
 from scaling.train.output.resume import begin, keep_fork
 from scaling.train.output.saver import Saver

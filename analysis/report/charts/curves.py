@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.figures.learning import LOSSES
 from analysis.report.charts.axes import numbers
-from analysis.table.curves import LOSSES
 
 MOST_POINTS = 100_000
 """Points of curves that a page carries; runs beyond them have theirs in their log alone."""

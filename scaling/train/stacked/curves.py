@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from scaling.plan.identity import asked_precision
-from scaling.train.curve import Sample, curve_steps, is_alike, sample_of, take_curve
 from scaling.train.errors import is_out_of_memory
 from scaling.train.losses import losses
+from scaling.train.output.curve import Sample, curve_steps, is_alike, sample_of, take_curve
 from scaling.train.stacked.evaluation import forward_of
 from scaling.train.stacked.layers import Forward
 from scaling.train.stacked.rows import Rows

@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from analysis.errors import UserError
-from analysis.export.mlflow import write_mlflow
-from analysis.export.runs import artifacts, exported
-from analysis.export.tensorboard import write_tensorboard
-from analysis.export.wandb import write_wandb
+from analysis.export.command import NEXT
+from analysis.export.runs import artifacts, exported, write_all
+from analysis.export.writers import WRITERS, writer_of
 from analysis.table.read import load_table
+from scaling.config import MIRRORS
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
 
@@ -51,7 +51,7 @@ def test_tensorboard_reads_its_events(sweep, runs, tmp_path):
         "tensorboard.backend.event_processing.event_accumulator", reason="wants tensorboard (extra tensorboard)"
     )
     for _ in range(2):
-        assert write_tensorboard(runs, artifacts(sweep), tmp_path, "mine") == len(runs)
+        assert write_all(writer_of("tensorboard", tmp_path, "mine"), runs, artifacts(sweep)) == len(runs)
     for run in runs:
         events = reader.EventAccumulator(str(tmp_path / "mine" / run.run_id)).Reload()
         assert [(event.step, event.value) for event in events.Scalars("loss")] == [
@@ -65,7 +65,7 @@ def test_tensorboard_reads_its_events(sweep, runs, tmp_path):
 def test_mlflow_reads_its_database(sweep, runs, tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="wants mlflow (extra mlflow)")
     for _ in range(2):
-        assert write_mlflow(runs, artifacts(sweep), tmp_path, "mine") == len(runs)
+        assert write_all(writer_of("mlflow", tmp_path, "mine"), runs, artifacts(sweep)) == len(runs)
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("mine").experiment_id
     found = {run.data.tags.get("run_id"): run for run in client.search_runs([experiment])}
@@ -101,7 +101,8 @@ def offline_records(data: bytes) -> list:
 @pytest.mark.slow
 def test_wandb_reads_its_offline_runs(sweep, runs, tmp_path):
     pytest.importorskip("wandb", reason="wants wandb (extra wandb)")
-    assert write_wandb(runs, artifacts(sweep), tmp_path, "mine") == len(runs)
+    for _ in range(2):
+        assert write_all(writer_of("wandb", tmp_path, "mine"), runs, artifacts(sweep)) == len(runs)
     for run in runs:
         [path] = (tmp_path / "wandb").glob(f"offline-run-*-{run.run_id}/*.wandb")
         records = offline_records(path.read_bytes())
@@ -118,4 +119,8 @@ def test_wandb_reads_its_offline_runs(sweep, runs, tmp_path):
 def test_a_tool_that_is_not_there_is_said(runs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
     with pytest.raises(UserError, match=r"found no tensorboard here; .* pip install 'scaling\[tensorboard\]'"):
-        write_tensorboard(runs, [], tmp_path, "mine")
+        writer_of("tensorboard", tmp_path, "mine")
+
+
+def test_every_tool_has_a_writer_a_next_step_and_may_be_a_mirror():
+    assert set(WRITERS) == set(NEXT) == set(MIRRORS)

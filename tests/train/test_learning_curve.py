@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
-from scaling.train.curve import EXAMPLES, curve_steps
 from scaling.train.loop import CHECK_STEPS
+from scaling.train.output.curve import EXAMPLES, curve_steps
 from scaling.train.run import train_run
 from tests.often import often
 from tests.train.runs import essence, folder_of, planned, stopped_after

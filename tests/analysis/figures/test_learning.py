@@ -6,9 +6,8 @@ import json
 
 import pandas as pd
 
-from analysis.figures.learning import learning_numbers
+from analysis.figures.learning import learning_curves, learning_numbers
 from analysis.report.charts.curves import curves_of
-from analysis.table.curves import learning_curves
 from analysis.table.read import load_table
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results

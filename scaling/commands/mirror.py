@@ -1,0 +1,54 @@
+"""`mirror=`: the runs of a sweep in another tool while they are trained, by a process that only reads their files."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from scaling.commands.options import as_typed
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scaling.folders import SweepFolder
+
+
+def check_mirror(tool: str) -> None:
+    """Raise UserError where the tool is not installed."""
+    if tool and find_spec(tool) is None:
+        raise UserError(f"found no {tool} here; wanted it for mirror={tool}; pip install 'scaling[{tool}]'")
+
+
+def mirror_command(folder: SweepFolder, tool: str) -> str:
+    """Return the command that mirrors a sweep until its runs have ended, for a shell."""
+    return shlex.join(["scaling", "export", as_typed(folder.path), "--to", tool, "--follow"])
+
+
+@contextmanager
+def mirrored(folder: SweepFolder, tool: str, console: Console) -> Iterator[None]:
+    """Mirror a sweep within the block, and say how that ended; what goes wrong with it leaves the sweep as it is."""
+    if not tool:
+        yield
+        return
+    command = [sys.executable, "-P", "-m", "scaling", "export", as_typed(folder.path), "--to", tool, "--follow"]
+    with TemporaryFile() as said:
+        # In a session of its own, so that Ctrl-C is for the sweep alone: it ends when its stdin does, however we end.
+        process = subprocess.Popen(
+            [*command, "--until-stdin-ends"], stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            with suppress(KeyboardInterrupt):
+                process.communicate()
+                said.seek(0)
+                lines = said.read().decode(errors="replace").strip().splitlines()
+                line = lines[-1] if lines else f"ended with exit code {process.returncode}"
+                console.print(f"mirror={tool}: {line}", highlight=False, markup=False, soft_wrap=True)
