@@ -183,7 +183,7 @@ class Stack:
         return evaluate_together(seats, places, self.rows)
 
     def take_curves(self, numbers: Sequence[int]) -> dict[int, Exception]:
-        """Note the losses of those of the members that stand on their learning curves; return what is raised for one."""
+        """Note the losses of those members that are on their learning curves; return what is raised for one alone."""
         numbers = [number for number in numbers if is_on_curve(self.seats[number])]
         seats, places = [self.seats[number] for number in numbers], [self.places[number] for number in numbers]
         return {numbers[i]: error for i, error in take_curves(seats, places, self.rows).items()}
