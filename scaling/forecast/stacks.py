@@ -14,6 +14,7 @@ from scaling.plan.planned import PlannedRun
 # of an H100: 512 members of mlp 64 x 2 and 64 of mlp 256 x 2 at batches of 128 (see docs/speed.md).
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
+SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # stacks at a time: the kernels of small models leave most of a GPU idle
 LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
 Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, float]], Mapping[str, Forecast]]
 PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients

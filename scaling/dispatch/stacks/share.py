@@ -21,8 +21,13 @@ def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
     left = [entry for entry in rest[:LOOKED_AT] if not task.folder.run(entry.run_id).record.exists()]
     same = [entry for entry in left if entry.stack_key == leader.stack_key]
     free = [entry for entry in same if not task.folder.run(entry.run_id).claim.exists()]
-    parts = _parts(free or same, sum(map(_work, left)) / max(1, task.workers) or 1.0)
+    parts = _parts(free or same, work_of(left) / max(1, task.workers) or 1.0)
     return parts[_number(task) % len(parts)] if parts else []
+
+
+def work_of(entries: Sequence[Entry]) -> float:
+    """Return the work of runs: by their forecasts, or their FLOPs where no speed is known."""
+    return sum(map(_work, entries))
 
 
 def _parts(entries: Sequence[Entry], work: float) -> list[list[Entry]]:

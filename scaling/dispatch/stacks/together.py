@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.notes import Notes
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry
-from scaling.dispatch.stacks.share import fair_share
+from scaling.dispatch.stacks.share import LOOKED_AT, fair_share, work_of
 from scaling.dispatch.states.attempts import (
     STACK_DIED,
     disk_full,
@@ -66,23 +67,53 @@ def look_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: 
     rest: the runs from it on, in the order of the queue.
     """
     steps.clear()
-    team = _team(worker, fair_share(leader, rest, worker.task), steps)
+    teams = _teams(worker, leader, rest, steps)
     try:
-        if len(team) > 1:
-            Team(worker, team, steps).train()
+        if len(teams[0]) > 1:
+            Team(worker, teams, steps).train()
     finally:
-        for entry in team:
+        for entry in chain.from_iterable(teams):
             worker.drop(entry.run_id)
-    if len(team) == 1:
-        steps[team[0].run_id] = worker.look(team[0])
-    if not team and leader.run_id not in steps:  # it is settled, or can only be trained alone
+    if len(teams[0]) == 1:
+        steps[teams[0][0].run_id] = worker.look(teams[0][0])
+    if not teams[0] and leader.run_id not in steps:  # it is settled, or can only be trained alone
         return worker.look(leader)
     return steps.pop(leader.run_id, Step.AGAIN)
 
 
-def _team(worker: Claimer, share: Sequence[Entry], steps: dict[str, Step]) -> list[Entry]:
-    """Claim the runs that are trained together."""
-    task, most, team, seconds = worker.task, _most(share[0]) if share else 0, list[Entry](), 0.0
+def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> list[list[Entry]]:
+    """Claim the runs that are trained together, and where more than one stack pays, those of other keys beside them.
+
+    No more stacks than make up the worker's part of the work, and none beside one that has died.
+    """
+    most, at_once, kind = _bounds(leader)
+    teams = [_team(worker, fair_share(leader, rest, worker.task), steps, most=most)]
+    part, keys = work_of(rest[:LOOKED_AT]) / max(1, worker.task.workers), {leader.stack_key, "", *worker.singles}
+    for place, other in enumerate(rest):
+        taken = list(chain.from_iterable(teams))
+        if len(teams) >= at_once or len(teams[0]) < 2 or work_of(taken) >= part or worker.stop.reason:
+            break
+        if other.stack_key in keys:
+            continue
+        keys.add(other.stack_key)
+        most, _, own = _bounds(other)
+        if own != kind or any(_has_died(worker.task, each) for each in (*taken, other)):
+            continue
+        team = _team(worker, fair_share(other, rest[place:], worker.task), steps, most=most, after=taken)
+        if len(team) > 1:
+            teams.append(team)
+        else:
+            for entry in team:  # its turn comes
+                worker.drop(entry.run_id)
+    return teams
+
+
+def _team(
+    worker: Claimer, share: Sequence[Entry], steps: dict[str, Step], *, most: int, after: Sequence[Entry] = ()
+) -> list[Entry]:
+    """Claim the runs that are trained together, `most` at most; after: those that are claimed before."""
+    task, team = worker.task, list[Entry]()
+    seconds = sum(entry.forecast_seconds or 0.0 for entry in after)
     for entry in share:
         if len(team) >= most or worker.stop.reason:
             break
@@ -99,25 +130,33 @@ def _team(worker: Claimer, share: Sequence[Entry], steps: dict[str, Step]) -> li
     return team
 
 
-def _most(leader: Entry) -> int:
-    """Return how many runs of this shape are worth training together on this worker's device."""
-    from scaling.forecast.stacks import stack_size
+def _has_died(task: Task, entry: Entry) -> bool:
+    """Return whether the last stack that a run was in has died."""
+    return largest_stack(read_attempts(task.folder.run(entry.run_id))) is not None
+
+
+def _bounds(leader: Entry) -> tuple[int, int, tuple[str, str]]:
+    """Return how many runs of this shape are worth training together, how many stacks, and on which device and how."""
+    from scaling.forecast.stacks import SIDE_BY_SIDE, stack_size
+    from scaling.plan.identity import asked_precision
     from scaling.train.device import find_device
 
     try:
         run = leader.planned_run()
-        return stack_size(run, find_device(run.config.train.device).type)
+        device = find_device(run.config.train.device)
+        return stack_size(run, device.type), SIDE_BY_SIDE[device.type], (str(device), asked_precision(run.config))
     except Exception as error:
         log.warning("run %s: %s", leader.run_id, one_line(error))
-        return 1  # what is wrong with it is told where it is tried alone
+        return 1, 1, ("", "")  # what is wrong with it is told where it is tried alone
 
 
 class Team:
-    """Runs that are held and trained together."""
+    """Runs that are held and trained together, in a stack or in several."""
 
-    def __init__(self, worker: Claimer, entries: Sequence[Entry], steps: dict[str, Step]) -> None:
-        self.worker, self.steps = worker, steps
-        self.left, self.size, self.started = {entry.run_id: entry for entry in entries}, len(entries), now()
+    def __init__(self, worker: Claimer, teams: Sequence[Sequence[Entry]], steps: dict[str, Step]) -> None:
+        self.worker, self.steps, self.started = worker, steps, now()
+        self.left = {entry.run_id: entry for entry in chain.from_iterable(teams)}
+        self.sizes = {entry.run_id: len(team) for team in teams for entry in team}
 
     def train(self) -> None:
         """Train them; what happens to one is written down when it leaves."""
@@ -169,7 +208,7 @@ class Team:
     def _conclude(self, entry: Entry, *, status: str, failure: BaseException | None, seconds: float) -> None:
         share = min(1.0, seconds / max(now() - self.started, 1e-9))
         self.steps[entry.run_id] = self.worker.conclude(
-            entry, self.started, status=status, failure=failure, share=share, stack=self.size
+            entry, self.started, status=status, failure=failure, share=share, stack=self.sizes[entry.run_id]
         )
         self.worker.drop(entry.run_id)
         del self.left[entry.run_id]

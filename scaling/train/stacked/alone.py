@@ -38,7 +38,7 @@ def train_stack_of_one(
         raise NotStackable(f"{type(attempt.run.config.optim).__name__} has no stacked form")
     seat = take_seat(attempt, learner, trainer, Hooks(ends.append, watch, stop), again=again)
     attempt.how["stack"] = 1
-    train_together([seat], attempt.device, SharedClock(1))
+    train_together([[seat]], attempt.device, SharedClock(1))
     [end] = ends
     if isinstance(end, Exception):
         raise end

@@ -18,7 +18,7 @@ class SharedClock:
         self._at = now
         return self._shared
 
-    def divide(self, members: int) -> None:
-        """Divide what follows among so many."""
+    def leave(self, members: int) -> None:
+        """Divide what follows among so many fewer."""
         self()
-        self._members = max(1, members)
+        self._members = max(1, self._members - members)

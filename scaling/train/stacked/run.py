@@ -12,6 +12,7 @@ from scaling.content.known import Content
 from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams
+from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
 from scaling.train.attempt import Attempt, PlacedRun
@@ -55,23 +56,35 @@ class Member:
 
 
 def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
-    """Do runs of one stack key together, each from its checkpoint if it has one, and write their records.
+    """Do runs together, each from its checkpoint if it has one, and write their records.
 
-    What is wrong with one member alone is told to its `ended`. NotStackable, before the first step, where their module
-    does not allow it; OutOfMemory, UserError and whatever the common step raises end all that are left.
+    Runs of one stack key are one computation; several keys, of one precision, are trained side by side. What is wrong
+    with one member alone is told to its `ended`. NotStackable, when all others are trained, where the module of some
+    does not allow it; OutOfMemory, UserError and whatever a common step raises end all that are left.
     """
     freeze_imports()
     where, config = find_device(device), members[0].run.config
     if where.type == "cuda":
         torch.cuda.init()  # before its streams are looked at
     clock, precision = SharedClock(len(members)), computed_precision(config, where)
+    stacks: dict[str, list[Member]] = {}
+    for member in members:
+        stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
     with explain_memory_errors(config, where), matmul_precision(precision):
         with shared_examples():
-            seats = [seat for member in members if (seat := _seat(member, where, clock, len(members))) is not None]
-        if seats:
-            _share_feeds(seats)
-            clock.divide(len(seats))
-            train_together(seats, where, clock)
+            seats = [_seats(stack, where, clock) for stack in stacks.values()]
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)  # what was brought there is read on several streams
+        train_together([stack for stack in seats if stack], where, clock)
+
+
+def _seats(members: Sequence[Member], where: torch.device, clock: SharedClock) -> list[Seat]:
+    """Begin the attempts of a stack's members."""
+    found = [_seat(member, where, clock, len(members)) for member in members]
+    seats = [seat for seat in found if seat is not None]
+    clock.leave(len(found) - len(seats))
+    _share_feeds(seats)
+    return seats
 
 
 def _seat(member: Member, where: torch.device, clock: SharedClock, members: int) -> Seat | None:

@@ -129,7 +129,7 @@ class Stack:
 
     def advance(self, count: int, tick: Callable[[], bool]) -> None:
         """Take up to `count` steps together; fewer where `tick`, called from time to time, has returned False."""
-        started, done, begun = monotonic(), 0, [seat.step for seat in self.seats]
+        done, begun = 0, [seat.step for seat in self.seats]
         rates = self._rates(count)
         block = self._block(rates)
 
@@ -145,9 +145,6 @@ class Stack:
                     break
                 self._next_tick = monotonic() + loop.TICK_SECONDS
         stand()
-        share = (monotonic() - started) / len(self.seats)
-        for seat in self.seats:
-            seat.seconds += share
 
     def _rates(self, count: int) -> np.ndarray:
         """Compute the rates of the coming steps, (count, rows) float64, 0 in rows of members that have left."""
@@ -168,6 +165,11 @@ class Stack:
         steps, batch = [seat.step for seat in sitting], self.seats[0].attempt.run.quantities.batch
         feed = StackedFeed.of([seat.feed for seat in sitting], steps, batch)
         return Block(self.optimiser.table(rates, np.array(steps)), feed)
+
+    def wait(self) -> None:
+        """Wait until the steps are taken that were launched."""
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
 
     def read_totals(self) -> list[float]:
         """Return the sums of the members' losses so far; waits for the device."""

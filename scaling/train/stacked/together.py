@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache, partial
 from math import isfinite, nan
 from time import monotonic
 from typing import Any
@@ -20,19 +21,50 @@ from scaling.train.output.saver import Saver, snapshot
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.seat import Seat
 from scaling.train.stacked.stack import Stack
+from scaling.train.stacked.vmapped import NotStackable
 
+DONE = object()  # of turns that have ended
 FIRST_COST = 0.01  # seconds a member, of a checkpoint before one was written
 
 
-def train_together(seats: Sequence[Seat], device: torch.device, clock: SharedClock) -> None:
-    """Train members to their ends; each one's `ended` is called when it leaves. NotStackable before the first step.
+def train_together(stacks: Sequence[Sequence[Seat]], device: torch.device, clock: SharedClock) -> None:
+    """Train stacks of members to their ends; each member's `ended` is called when it leaves.
 
-    clock: is told how many there are. An error in the evaluation of one member is its own; what is raised by the
-    common step, or means too little memory or a file that cannot be written, is raised.
+    Several stacks take turns: on a GPU each has a stream of its own, so that the steps of all are taken side by side.
+    clock: is told who leaves. An error in the evaluation of one member is its own; what is raised by the common step,
+    or means too little memory or a file that cannot be written, is raised. So is NotStackable, when the others are
+    trained, for stacks of which no step was taken.
     """
+    refused, turns = list[NotStackable](), list[tuple[torch.cuda.Stream | None, Iterator[None]]]()
+    with ExitStack() as savers:
+        for number, seats in enumerate(stacks):
+            stream = _stream(device, number) if len(stacks) > 1 and device.type == "cuda" else None
+            with torch.cuda.stream(stream):
+                try:
+                    turns.append((stream, _together(seats, device, clock, savers).turns()))
+                except NotStackable as reason:
+                    refused.append(reason)
+        while turns:
+            turns = [(stream, turn) for stream, turn in turns if _goes_on(stream, turn)]
+    if refused:
+        raise refused[0]
+
+
+def _together(seats: Sequence[Seat], device: torch.device, clock: SharedClock, savers: ExitStack) -> Together:
     stack, folders = Stack(seats, device), {seat.attempt.run.run_id: seat.attempt.folder for seat in seats}
-    with Saver(partial(_states, stack), partial(_write, folders)) as saver:
-        Together(stack, clock, saver, folders).train()
+    saver = savers.enter_context(Saver(partial(_states, stack), partial(_write, folders)))
+    return Together(stack, clock, saver, folders)
+
+
+@cache
+def _stream(device: torch.device, number: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
+def _goes_on(stream: torch.cuda.Stream | None, turn: Iterator[None]) -> bool:
+    """Let a stack take its turn; False where it has ended."""
+    with torch.cuda.stream(stream):
+        return next(turn, DONE) is not DONE
 
 
 class Together:
@@ -42,12 +74,17 @@ class Together:
         self.stack, self.clock, self._saver, self._folders = stack, clock, saver, folders
         self._began = self._saved = self._watched = monotonic()
 
-    def train(self) -> None:
-        """Take steps until nobody is left."""
+    def turns(self) -> Iterator[None]:
+        """Take steps until nobody is left; between their launch and the look at them, others may have a turn."""
         while self.stack.seats:
-            count = min(map(_steps_left, self.stack.seats))
+            began, count = self.clock(), min(map(_steps_left, self.stack.seats))
             if count:
                 self.stack.advance(count, self._tick)
+                yield
+                self.stack.wait()
+            seconds = self.clock() - began
+            for seat in self.stack.seats:
+                seat.seconds += seconds
             self._leave(self._stopped())
             self._look()
 
@@ -103,7 +140,7 @@ class Together:
         if rows:
             self._saver.wait()  # it may be writing the checkpoint of one whose record is next
             self.stack.select([row for row in range(len(self.stack.seats)) if row not in rows])
-            self.clock.divide(len(self.stack.seats))
+            self.clock.leave(len(rows))
 
     def _look(self) -> None:
         """Look whether the members whose turn it is are finite, and evaluate those that are at a milestone."""

@@ -28,7 +28,7 @@ def capture(
     The work is done twice first, beside what the GPU does; check: called after that, puts back what it changed, and may
     raise NotCaptured. generators: of the device, from which the work draws beside torch's own.
     """
-    stream = _capture_stream(device)
+    stream = _capture_stream(torch.cuda.current_stream(device))
     try:
         with _beside(stream, device):
             for number in range(WARM_UPS):
@@ -51,9 +51,12 @@ def capture(
 
 
 @cache
-def _capture_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of all captures on a device: cuBLAS keeps 32 MiB for each stream that it has worked on."""
-    return torch.cuda.Stream(device)
+def _capture_stream(current: torch.cuda.Stream) -> torch.cuda.Stream:
+    """Return the stream of all captures whose graphs are replayed on one and the same stream.
+
+    cuBLAS keeps 32 MiB for each stream that it has worked on, which graphs share that were captured on the same.
+    """
+    return torch.cuda.Stream(current.device)
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from scaling.dispatch.local.run import run_local
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, write_queue
 from scaling.dispatch.stacks.share import fair_share
+from scaling.dispatch.stacks.together import look_together
 from scaling.dispatch.states.attempts import largest_stack, read_attempts
 from scaling.dispatch.task import Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import SweepFolder
+from scaling.forecast import stacks
 from scaling.limits import Limits
 from scaling.record import read_record
 from tests.dispatch.stacks.poison import BAD
@@ -61,6 +63,41 @@ def test_a_worker_trains_what_has_one_shape_together(folder, tmp_path):
         assert not files.claim.exists()
     shares = [read_attempts(folder.run(run.run_id))[0] for run in planned[:3]]
     assert sum(each["gpu_seconds"] for each in shares) <= max(each["seconds"] for each in shares) + 0.01
+
+
+def test_stacks_of_several_shapes_are_trained_side_by_side_where_that_pays(folder, tmp_path, monkeypatch):
+    """On a GPU; here the code that takes turns is the same. One that cannot be stacked disturbs no other."""
+    monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
+    wide = {"is": "mlp", "width": 12, "depth": 1}
+    drawing = {"is": "custom", "module": "tests.train.nets.Noisy"}
+    taken = [keys(seed, 30 + seed, model=model) for model in (wide, drawing, "mlp") for seed in range(2)]
+    planned = [
+        stacked(k) for k in (*taken, keys(2), keys(0, train={"steps": 20, "device": "cpu", "precision": "bf16"}))
+    ]
+    worker = worker_of(folder, planned, gpus=1)
+    assert worker.work().settled == 8
+    sizes = [2, 2, 1, 1, 3, 3, 3, 1]
+    assert [causes(folder, run) for run in planned] == [[("finished", size)] for size in sizes]
+    for run, k in zip(planned, [*taken, keys(2)], strict=False):
+        record = read_record(folder.run(run.run_id))
+        assert losses(record) == pytest.approx(losses(alone(k, tmp_path / "alone")), rel=ROUNDING)
+    tried = [read_attempts(folder.run(run.run_id))[0] for run in (*planned[:2], *planned[4:7])]
+    assert sum(each["gpu_seconds"] for each in tried) <= max(each["seconds"] for each in tried) + 0.01
+
+
+def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeypatch):
+    monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
+    planned = [stacked(keys(seed, model={"is": "mlp", "width": w, "depth": 1})) for w in (8, 12) for seed in range(2)]
+    worker, seen = worker_of(folder, planned, workers=2, name="worker 0"), []
+    monkeypatch.setattr("scaling.dispatch.stacks.together.Team", lambda _, teams, steps: seen.append(teams) or Idle())
+    queue = list(order_of(folder, planned).entries)
+    look_together(worker, queue[0], queue, {})
+    assert [[len(team) for team in teams] for teams in seen] == [[2]]
+
+
+class Idle:
+    def train(self):
+        """Train nothing."""
 
 
 def test_the_budget_is_checked_member_by_member(folder):

@@ -138,3 +138,13 @@ def test_the_time_is_divided_among_the_members(tmp_path):
     ends = together(RUNS, tmp_path)
     assert ends[2].seconds < ends[1].seconds < ends[0].seconds
     assert [end.result.how["seconds"] for end in ends] == [pytest.approx(end.seconds, abs=0.1) for end in ends]
+
+
+def test_stacks_that_take_turns_are_each_what_it_is_alone(tmp_path):
+    wide = [stacked({**keys, "model": {**DROPOUT, "width": 16}}) for keys in KEYS.values()]
+    mixed = [run for pair in zip(RUNS, wide, strict=True) for run in pair]
+    found = records(mixed, tmp_path / "turns")
+    each = [*records(RUNS, tmp_path / "a"), *records(wide, tmp_path / "b")]
+    wanted = {record.run_id: essence(record) for record in each}
+    assert [essence(record) for record in found] == [wanted[record.run_id] for record in found]
+    assert {record.how["stack"] for record in found} == {3}
