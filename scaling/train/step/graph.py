@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -47,7 +47,12 @@ def capture(
         said = str(error).strip().splitlines() or [type(error).__name__]
         _free_generators(device, generators)
         raise NotCaptured(said[0]) from None  # without the frames that hold its tensors
-    return graph.replay
+    return partial(_replay, graph, work)
+
+
+def _replay(graph: torch.cuda.CUDAGraph, _: Callable[[], None]) -> None:
+    """Replay a graph; the work that it was captured from keeps the tensors alive that it reads and writes."""
+    graph.replay()
 
 
 @cache
