@@ -92,7 +92,7 @@ class Launcher(Protocol):
     def rehearse(self, order: Order) -> list[Sheet]:
         """Return what `submit` would give to a scheduler; touch nothing."""
 
-    def job_states(self, dispatches: Sequence[Dispatch]) -> Mapping[str, str] | None:
+    def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Mapping[str, str] | None:
         """Return the state of the dispatches' jobs that have not ended, by id; None where the scheduler is silent."""
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:

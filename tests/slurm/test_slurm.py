@@ -93,6 +93,8 @@ def test_named_runs_are_cancelled_and_the_others_go_on(tmp_path):
     running = at_work(flight.folder, flight.runs)[0]
     cancel(flight.folder, runs=[running.run_id])
     wait_for(lambda: causes(flight.folder, running))
+    again = flight.submit()
+    assert (again.queued, again.covered) == (0, 2)  # the others are in the same jobs, and not submitted again
     flight.open()
     flight.landed()
     assert causes(flight.folder, running) == ["cancelled"]

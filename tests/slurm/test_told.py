@@ -13,6 +13,7 @@ from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm.submit import submit
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import read_status
+from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import write_aside
 from tests.dispatch.conftest import order
@@ -55,6 +56,38 @@ def test_what_was_accepted_is_on_disk_before_more_is_asked_for(tmp_path, from_ca
     flight.working()
     assert flight.submit().covered == 3  # seen, and not submitted again
     assert cancel(flight.folder).jobs == dispatch.jobs
+    flight.landed()
+
+
+def test_a_closing_job_that_is_refused_is_said(tmp_path, from_call):
+    flight = sweep(tmp_path / "results", 2, "steps")
+    from_call("sbatch", 2, "sbatch: error: AssocMaxSubmitJobLimit")
+    found = submit(replace(order(flight.folder, flight.runs), on_end="true"), LAUNCHER)
+    assert len(found.job_ids) == 1
+    assert "has no closing job" in found.warnings[-1]
+    assert "on_end is not run" in found.warnings[-1]
+    flight.landed()
+    assert len(flight.settled()) == 2
+
+
+def test_a_command_is_run_once_when_the_last_job_has_ended(tmp_path):
+    flight, told = sweep(tmp_path / "results", 3, "steps"), tmp_path / "told"
+    command = f'echo "$SCALING_NAME $SCALING_SETTLED $SCALING_FAILED" >> {told}'
+    submit(replace(order(flight.folder, flight.runs), on_end=command), LAUNCHER)
+    flight.landed()
+    assert told.read_text() == "sweep 3 0\n"
+
+
+def test_many_who_look_on_ask_squeue_once(tmp_path, from_call):
+    flight = sweep(tmp_path / "results", 2, "hold")
+    flight.submit()
+    flight.working()
+    asked = from_call("squeue", 1000, "")
+    for _ in range(5):
+        assert flight.status().of(State.RUNNING)
+    assert len((asked.parent.parent / "squeue.calls").read_text().split()) <= 1
+    asked.unlink()
+    cancel(flight.folder)
     flight.landed()
 
 

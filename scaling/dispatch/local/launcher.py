@@ -83,7 +83,7 @@ class LocalLauncher:
         """Return nothing: there is no scheduler."""
         return []
 
-    def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str]:
+    def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> dict[str, str]:
         """Return nothing: workers are processes, which claims name."""
         return {}
 

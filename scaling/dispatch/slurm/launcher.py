@@ -48,10 +48,15 @@ class SlurmLauncher:
 
         return rehearse(order, self._settings)
 
-    def job_states(self, dispatches: Sequence[Dispatch]) -> dict[str, str] | None:
-        """Ask squeue."""
-        jobs = [job for dispatch in dispatches for job in dispatch.jobs]
-        return scheduler.job_states(jobs, users={dispatch.user for dispatch in dispatches})
+    def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> dict[str, str] | None:
+        """Return what squeue says, shared with all who ask for this sweep."""
+        from scaling.dispatch.slurm.shared_answer import answer_on
+
+        states = answer_on(dispatches).states
+        if states is None:
+            return None
+        wanted = {job for _, dispatch in dispatches for job in dispatch.jobs}
+        return {job: state for job, state in states.items() if job in wanted or job.split("_")[0] in wanted}
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
         """Return why jobs wait that need not, by squeue, and how jobs ended in which no training began."""

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from scaling.folders import write_aside
-
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
-FRESH = 10.0  # seconds that an answer of squeue is used again, by all jobs of a sweep
-OLD = 60.0  # seconds after which an answer is none any more, and who asked has died
 WORDS = {  # of slurmstepd, where a job is ended
     "DUE TO PREEMPTION": "preempted",
     "DUE TO JOB REQUEUE": "requeued",
@@ -71,99 +64,23 @@ def own_job() -> str:
     return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")
 
 
-def job_states(jobs: Sequence[str], *, users: Collection[str] = ()) -> dict[str, str] | None:
-    """Return the state of the jobs (array elements apart) that SLURM still holds; None where it does not answer.
+def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
+    """Return the state of every job of this user, and of other `users`, that has not ended; None where nobody says."""
+    found = all_jobs(users)
+    return None if found is None else {job: state for job, (state, _) in found.items()}
+
+
+def all_jobs(users: Collection[str] = ()) -> dict[str, tuple[str, str]] | None:
+    """Return the state of every job that has not ended, with what it waits for ('' where it runs).
 
     Asked for all jobs of the users at once: an id that SLURM has forgotten would spoil the answer for the others.
     """
-    everything = all_states(users)
-    if everything is None:
-        return None
-    wanted = set(jobs)
-    return {job: state for job, state in everything.items() if job in wanted or job.split("_")[0] in wanted}
-
-
-def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
-    """Return the state of every job of this user, and of other `users`, that has not ended."""
-    names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
-    said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T"])
-    if said is None:
-        return None
-    lines = (line.strip().partition("|") for line in said.splitlines())
-    return {job: state for job, _, state in lines if job}
-
-
-def waiting_for(users: Collection[str] = ()) -> dict[str, str] | None:
-    """Return the jobs of these users that have not ended, with what they wait for ('' where they run)."""
     names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
     said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T|%r"])
     if said is None:
         return None
-    rows = (line.strip().split("|") for line in said.splitlines() if line.count("|") == 2)
-    return {job: reason if state == "PENDING" else "" for job, state, reason in rows}
-
-
-class Known:
-    """Whether SLURM has a job at work, asked at most once in FRESH seconds by all the jobs of a sweep together.
-
-    answer: the file in which the jobs leave each other what it said; None where it does not answer.
-    """
-
-    def __init__(self, answer: Path) -> None:
-        self._answer = answer
-        self._states: dict[str, str] | None = None
-        self._looked = float("-inf")
-
-    def __call__(self, job: str) -> bool | None:
-        """Return whether the job runs."""
-        if time.monotonic() - self._looked > FRESH:
-            self._states, self._looked = self._shared(), time.monotonic()
-        return None if self._states is None else self._states.get(job) in ALIVE
-
-    def _shared(self) -> dict[str, str] | None:
-        """Return an answer that another job has just had; else ask, if no other job is asking."""
-        age = _age(self._answer)
-        turn = self._answer.with_suffix(".asking")
-        if age > FRESH and self._take(turn):
-            try:
-                states = all_states()
-                with suppress(OSError):
-                    write_aside(self._answer, json.dumps(states))
-                return states
-            finally:
-                with suppress(OSError):
-                    turn.rmdir()
-        return _said(self._answer) if _age(self._answer) < OLD else None
-
-    def _take(self, turn: Path) -> bool:
-        """Return whether it is this job's turn to ask; one that has died while it asked is passed over."""
-        try:
-            turn.mkdir()
-        except FileExistsError:
-            if _age(turn) < OLD:
-                return False
-            with suppress(OSError):
-                turn.rmdir()
-            return False
-        except OSError:  # nowhere to leave an answer: each for itself
-            return True
-        return True
-
-
-def _age(path: Path) -> float:
-    """Return how many seconds ago a file was written, infinity where there is none."""
-    try:
-        return abs(time.time() - path.stat().st_mtime)
-    except OSError:
-        return float("inf")
-
-
-def _said(path: Path) -> dict[str, str] | None:
-    try:
-        found: dict[str, str] | None = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found
+    rows = (line.strip().split("|", 2) for line in said.splitlines() if line.count("|") >= 2)
+    return {job: (state, reason if state == "PENDING" else "") for job, state, reason in rows}
 
 
 def seconds_left(job: str) -> float | None:

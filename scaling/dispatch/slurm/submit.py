@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scaling.dispatch import limits as guard
+from scaling.dispatch.claims.stop import read_stop_request
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
 from scaling.dispatch.launcher import Sheet
 from scaling.dispatch.launchers import Slurm
@@ -88,7 +88,7 @@ def submit(order: Order, settings: Slurm) -> Submission:
     dispatch = new_dispatch(order.folder)
     submitter = Submitter(order, dispatch, settings, cluster)
     jobs = submitter.submit(dealt, offer, order.limits)
-    return replace(facts, jobs=jobs, folder=str(dispatch.path))
+    return replace(facts, jobs=jobs, folder=str(dispatch.path), warnings=(*facts.warnings, *submitter.unclosed()))
 
 
 def rehearse(order: Order, settings: Slurm) -> list[Sheet]:
@@ -123,7 +123,8 @@ def _submitted(order: Order) -> set[str]:
     found: set[str] = set()
     states: dict[str, str] | None = None
     for files, dispatch in dispatches(folder):
-        if not dispatch.jobs or dispatch.ended or files.stop.exists():
+        request = read_stop_request(files.stop)
+        if not dispatch.jobs or dispatch.ended or (request is not None and request.runs is None):
             continue
         if states is None:
             states = scheduler.all_states({dispatch.user for _, dispatch in dispatches(folder)})
@@ -135,7 +136,7 @@ def _submitted(order: Order) -> set[str]:
         alive = {job.split("_")[0] for job, state in states.items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
         for entry in read_queue(files.queue):
-            if order.settled.get(entry.run_id) is not None:
+            if order.settled.get(entry.run_id) is not None or (request and entry.run_id in (request.runs or ())):
                 continue
             tried = read_attempts(folder.run(entry.run_id))
             retries = int(dispatch.launcher.get("retries", 0))
@@ -155,6 +156,7 @@ class Submitter:
         self._settings = settings
         self._cluster = cluster
         self._facts: Dispatch | None = None
+        self._unclosed: list[str] = []  # groups whose closing job was refused
 
     def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
         """Submit every group; what SLURM has accepted is on disk before it is asked for more."""
@@ -203,8 +205,19 @@ class Submitter:
                 continue
             self._accept(share, jobs[-1], workers=now)
             left -= now
-        with suppress(TooMany):
+        try:
             self._accept(share, self._array(share, 1, dependency="afterany:" + ":".join(jobs)))
+        except TooMany:
+            self._unclosed.append(share.group)
+
+    def unclosed(self) -> list[str]:
+        """Say of which groups SLURM has refused the closing job."""
+        lost = ", and the command of on_end is not run" if self._on_end else ""
+        return [
+            f"SLURM takes no more jobs of yours: {group} has no closing job, so what its jobs leave over stays{lost}; "
+            f"give the same command again when they have ended"
+            for group in self._unclosed
+        ]
 
     def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
         executor = executor_for(share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency)

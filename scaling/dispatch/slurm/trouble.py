@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
-from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.shared_answer import answer_on
 
 USUAL = ("None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog")
 MOST = 3  # jobs of a dispatch that are told
@@ -13,7 +13,7 @@ MOST = 3  # jobs of a dispatch that are told
 
 def jobs_in_trouble(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
     """Return a sentence for each job that waits for an unusual reason, or ended before its worker could report."""
-    waiting = scheduler.waiting_for({dispatch.user for _, dispatch in dispatches})
+    waiting = answer_on(dispatches).reasons
     found: list[str] = []
     for files, dispatch in dispatches:
         told = [*_waits(dispatch, waiting or {}), *_ended_early(files, dispatch, waiting)]
@@ -23,13 +23,13 @@ def jobs_in_trouble(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> li
     return found
 
 
-def _waits(dispatch: Dispatch, waiting: dict[str, str]) -> Iterator[str]:
+def _waits(dispatch: Dispatch, waiting: Mapping[str, str]) -> Iterator[str]:
     for job, reason in waiting.items():
         if job.partition("_")[0] in dispatch.jobs and reason and reason.strip("()") not in USUAL:
             yield f"job {job} waits in SLURM's queue: {reason.strip('()')}"
 
 
-def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: dict[str, str] | None) -> Iterator[str]:
+def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str, str] | None) -> Iterator[str]:
     """Look for jobs that SLURM no longer has, and that left no result of their worker."""
     if waiting is None or dispatch.ended:
         return

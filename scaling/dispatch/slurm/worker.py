@@ -19,6 +19,7 @@ from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.states.paused import pause_file
+from scaling.dispatch.slurm.shared_answer import Known
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
@@ -56,7 +57,7 @@ class SlurmJob:
         heartbeat = Heartbeat(stop, looks, home=Place(self.task.folder.results))
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
-        observer = Observer(job=job, knows=scheduler.Known(self.task.folder.jobs / "squeue.json"))
+        observer = Observer(job=job, knows=Known(self.task.folder.jobs))
         with shared_as(task.folder.results):
             report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)

@@ -27,6 +27,7 @@ SILENT = 10.0  # seconds: the least silence of a claim of another machine before
 ALL_SECONDS = 30.0  # between two looks at every run: one whose line in the index was lost is found then
 JOBS_SECONDS = 10.0  # between two questions to a scheduler
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
+Told = tuple[DispatchFolder, Dispatch]  # a dispatch and its folder
 Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
 
 
@@ -40,7 +41,7 @@ def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
 
 def _trouble(folder: SweepFolder) -> list[str]:
     """Return what keeps the jobs of a sweep from training."""
-    queued: dict[str, list[tuple[DispatchFolder, Dispatch]]] = {}
+    queued: dict[str, list[Told]] = {}
     for files, dispatch in dispatches(folder):
         if dispatch.jobs and not dispatch.ended:
             queued.setdefault(dispatch.kind, []).append((files, dispatch))
@@ -115,7 +116,7 @@ class Reader:
         return state
 
     def _dispatches(self) -> tuple[JobStates | None, list[Dispatch]]:
-        every = [dispatch for _, dispatch in dispatches(self._folder)]
+        every = dispatches(self._folder)
         jobs: JobStates | None = {}
         self._silent = ""
         if len(self._settled) < len(self._planned):
@@ -124,15 +125,15 @@ class Reader:
                 if states is None:
                     self._silent = f"{kind} does not answer: states are from the files alone"
                 jobs = None if jobs is None or states is None else {**jobs, **states}
-        alive = [dispatch for dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
+        alive = [dispatch for _, dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
         return jobs, alive
 
-    def _states(self, queued: Sequence[Dispatch]) -> JobStates | None:
+    def _states(self, queued: Sequence[Told]) -> JobStates | None:
         if self._ask is not None:
-            return self._ask([job for dispatch in queued for job in dispatch.jobs])
+            return self._ask([job for _, dispatch in queued for job in dispatch.jobs])
         when, states = self._asked
         if time.monotonic() - when > JOBS_SECONDS:
-            states = launcher_of_dispatch(queued[-1]).job_states(queued)
+            states = launcher_of_dispatch(queued[-1][1]).job_states(queued)
             self._asked = (time.monotonic(), states)
         return states
 
@@ -166,8 +167,8 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
     """Return whether a claim's owner is at work, as far as one look can tell."""
     if claim.process.here:
         return not claim.process.gone
-    if claim.job and jobs and claim.job in jobs:
-        return jobs[claim.job] not in ("PENDING", "REQUEUED")
+    if claim.job and jobs and jobs.get(claim.job, "PENDING") not in ("PENDING", "REQUEUED"):
+        return True  # what waits by an answer of some seconds ago may have begun since
     try:
         silence = time.time() - files.claim.stat().st_mtime
     except FileNotFoundError:
@@ -175,12 +176,12 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
     return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))
 
 
-def _queued(every: Iterable[Dispatch]) -> dict[str, list[Dispatch]]:
+def _queued(every: Iterable[Told]) -> dict[str, list[Told]]:
     """Return the dispatches whose jobs are in a scheduler, by the scheduler's name."""
-    found: dict[str, list[Dispatch]] = {}
-    for dispatch in every:
+    found: dict[str, list[Told]] = {}
+    for files, dispatch in every:
         if dispatch.jobs:
-            found.setdefault(dispatch.kind.upper(), []).append(dispatch)
+            found.setdefault(dispatch.kind.upper(), []).append((files, dispatch))
     return found
 
 

@@ -1,0 +1,132 @@
+"""What squeue says, asked at most once in ten seconds by all the jobs of a sweep and all who look on together."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
+from scaling.dispatch.process import this_user
+from scaling.dispatch.slurm import scheduler
+from scaling.folders import write_aside
+
+FILE = "squeue.json"  # beside the dispatches
+FRESH = 10.0  # seconds that an answer is used again
+OLD = 60.0  # seconds after which an answer is none any more, and who asked has died
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What squeue said; users: whose jobs it was asked for; states, reasons: of each job, None where it was silent."""
+
+    users: tuple[str, ...]
+    states: Mapping[str, str] | None
+    reasons: Mapping[str, str] | None
+
+
+class SharedAnswer:
+    """The answer that lies in a file beside the dispatches of a sweep; its time is that of the question."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._turn = path, path.with_suffix(".asking")
+
+    def get(self, users: Collection[str] = (), *, since: float = 0.0) -> Answer | None:
+        """Return an answer on all jobs of these users, asking if nobody else does; None where there is none to come.
+
+        since: the time of the last thing it has to know of (Unix seconds of the file system): a job's acceptance.
+        """
+        names = tuple(sorted({this_user() if user == "" else user for user in users} or {this_user()}))
+        found = self._read(names, since)
+        if found is not None and _age(self._path) <= FRESH:
+            return found
+        if not self._take():
+            return found
+        try:
+            return self._asked(names)
+        finally:
+            with suppress(OSError):
+                self._turn.rmdir()
+
+    def _asked(self, names: tuple[str, ...]) -> Answer:
+        began = _time(self._turn)
+        found = ask(names)
+        with suppress(OSError):
+            write_aside(self._path, json.dumps(asdict(found)))
+            if began is not None:
+                os.utime(self._path, (began, began))
+        return found
+
+    def _read(self, names: tuple[str, ...], since: float) -> Answer | None:
+        when = _time(self._path)
+        if when is None or when <= since or _age(self._path) > OLD:
+            return None
+        try:
+            raw = json.loads(self._path.read_text())
+            found = Answer(**{**raw, "users": tuple(raw["users"])})
+        except (OSError, ValueError, TypeError, KeyError):  # removed, cut, or of an older version
+            return None
+        return found if set(names) <= set(found.users) else None
+
+    def _take(self) -> bool:
+        """Return whether it is this process's turn to ask; one that has died while it asked is passed over."""
+        try:
+            self._turn.mkdir()
+        except FileExistsError:
+            if _age(self._turn) >= OLD:
+                with suppress(OSError):
+                    self._turn.rmdir()
+            return False
+        except OSError:  # nowhere to leave an answer: each for itself
+            return True
+        return True
+
+
+def ask(users: Collection[str] = ()) -> Answer:
+    """Ask squeue on all jobs of these users."""
+    found = scheduler.all_jobs(users)
+    if found is None:
+        return Answer(tuple(users), None, None)
+    states = {job: state for job, (state, _) in found.items()}
+    return Answer(tuple(users), states, {job: reason for job, (_, reason) in found.items()})
+
+
+def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
+    """Return what squeue says of jobs of one sweep, asked after the last of them was accepted."""
+    users = {dispatch.user for _, dispatch in dispatches}
+    accepted = [_time(files.facts) or 0.0 for files, _ in dispatches]
+    shared = SharedAnswer(dispatches[-1][0].path.with_name(FILE)).get(users, since=max(accepted))
+    return shared or ask(users)
+
+
+class Known:
+    """Whether SLURM has a job at work, as far as the shared answer says; looked at once in FRESH seconds."""
+
+    def __init__(self, jobs: Path) -> None:
+        self._answer = SharedAnswer(jobs / FILE)
+        self._states: Mapping[str, str] | None = None
+        self._looked = float("-inf")
+
+    def __call__(self, job: str) -> bool | None:
+        """Return whether the job runs; None where nobody can say."""
+        if time.monotonic() - self._looked > FRESH:
+            found = self._answer.get()
+            self._states, self._looked = None if found is None else found.states, time.monotonic()
+        return None if self._states is None else self._states.get(job) in scheduler.ALIVE
+
+
+def _time(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _age(path: Path) -> float:
+    """Return how many seconds ago a file was written, infinity where there is none."""
+    when = _time(path)
+    return float("inf") if when is None else abs(time.time() - when)
