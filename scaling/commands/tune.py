@@ -145,6 +145,7 @@ def _search(
     console: Console,
 ) -> list[Best]:
     from scaling import tune as tuning
+    from scaling.commands.candidates import Candidates
     from scaling.config import read_group
     from scaling.dispatch.control import stale_in
     from scaling.dispatch.launcher import launcher_of
@@ -157,10 +158,12 @@ def _search(
     launcher_of(settings).check([run.config for run in plan.runs])
     refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
     groups = tuning.group_runs(plan.runs, by, [one.key for one in ranges])
+    candidates = Candidates(plan, [one.key for one in ranges])
     with shared_as(plan.results):
         studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
         while True:
             proposals = tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
+            proposals = candidates.planned(proposals)
             if not proposals:
                 return tuning.best(studies, groups)
             console.print(

@@ -13,6 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.compose.session import said_in_one_sentence
 
 MARK = "${"
+MISSING = "???"  # OmegaConf's mark of a value that has to be given
+MOST_STEPS = 20  # from one interpolation to the next
 KEY = re.compile(r"\$\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}")  # ${optim.lr}
 ROOT = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*[.}\[]")  # the first name in it; no resolver (${oc.env:X}), none relative
 PLAN_KEYS = (
@@ -57,6 +59,10 @@ class Composed:
             for key, value in wanted.items()
         ):
             return wanted
+        try:
+            return {key: _followed(value, {**self.written, **keys}) for key, value in wanted.items()}
+        except LookupError:  # more than the name of a key: OmegaConf's to say
+            pass
         with said_in_one_sentence():
             tree = self._tree_with(keys)
             return {key: _filled(value, tree, key) for key, value in wanted.items()}
@@ -80,6 +86,42 @@ class Composed:
         _put(self._tree, self._held, wanted)
         self._held = wanted
         return self._tree
+
+
+def _followed(value: Any, keys: Mapping[str, Any], depth: int = 0) -> Any:
+    """Return a value with each interpolation that merely names a key replaced by what lies there, as OmegaConf does.
+
+    LookupError where one is anything else, or leads to nothing. Parsing one takes OmegaConf .3 ms.
+    """
+    if not interpolates(value):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _followed(item, keys, depth) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_followed(item, keys, depth) for item in value]
+    if depth > MOST_STEPS or "\\" in value or value.count(MARK) != len(KEY.findall(value)):
+        raise LookupError(value)
+    named = KEY.fullmatch(value)
+    if named is not None:
+        return _at(named[1], keys, depth)
+    return KEY.sub(lambda found: _text(_at(found[1], keys, depth)), value)
+
+
+def _at(key: str, keys: Mapping[str, Any], depth: int) -> Any:
+    found: Any = keys
+    for step in key.split("."):
+        if not isinstance(found, Mapping) or step not in found:
+            raise LookupError(key)
+        found = found[step]
+    if found == MISSING:
+        raise LookupError(key)
+    return _followed(found, keys, depth + 1)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping | list):
+        raise LookupError(value)
+    return str(value)
 
 
 def _put(tree: Any, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
+from scaling.compose.interpolation import Composed
 from scaling.compose.session import compose, session
 from scaling.errors import UserError
 from tests.plan.planning import of, planned, sweep
@@ -128,3 +129,16 @@ def test_an_interpolation_that_cannot_be_is_one_sentence(here, text, said):
 
 def test_the_plan_s_own_keys_may_follow_what_all_runs_share(here):
     assert planned("model.width=24", "train.steps=5", "seed=0,1", "name=w${model.width}").name == "w24"
+
+
+WRITTEN = ["${a}", "x${a}", "${a} ${b.n}", "${ a }", "${b.m}", "\\${a}", "${a.p}", ["${a}", {"z": "y_${b.n}"}], "${b}"]
+VALUES = [1, 1e-4, 1e20, 0.1 + 0.2, True, None, "x y", "1e3", "", [1, 2], {"p": 1, "q": [None]}, "${b.n}", "n${b.n}"]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_what_is_followed_without_a_parser_is_what_omegaconf_finds(written):
+    for value in VALUES if written != "${a.p}" else [{"p": 1, "q": [None]}]:
+        keys = {"a": value, "b": {"n": 7, "m": "${a}"}, "w": written}
+        theirs = OmegaConf.create(keys).w
+        wanted = OmegaConf.to_container(theirs, resolve=True) if OmegaConf.is_config(theirs) else theirs
+        assert repr(Composed(keys).resolved({"w": written})["w"]) == repr(wanted)

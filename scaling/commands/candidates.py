@@ -1,0 +1,70 @@
+"""The runs that try a value of a tuned key, planned as the command line would plan them with that value.
+
+What depends on the key, by `${…}` or by a rule of `set:`, follows it. Where nothing does, changing the key in each run
+gives the same runs for less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from scaling.compose.session import session
+from scaling.errors import UserError
+from scaling.plan.expand import expand
+from scaling.plan.plan import Plan
+from scaling.plan.planned import PlannedRun, as_overrides
+from scaling.tune import Proposal, label, with_keys
+
+Cell = frozenset[tuple[str, str]]  # keys and values by which a run is told from the others, without the tuned ones
+
+
+class Candidates:
+    """Plans proposals for a plan's runs; keys: those that are tuned."""
+
+    def __init__(self, plan: Plan, keys: Sequence[str]) -> None:
+        self._plan, self._keys = plan, frozenset(keys)
+        self._follows: bool | None = None  # whether anything follows the tuned keys; looked at with the first values
+
+    def planned(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Return the proposals with their runs as they are to be trained; UserError where the sweep has no such run."""
+        if not proposals:
+            return []
+        with session() as loader:
+            plans: dict[str, dict[Cell, PlannedRun]] = {}
+
+            def plan_with(values: Mapping[str, Any]) -> dict[Cell, PlannedRun]:
+                said = as_overrides(values)
+                if str(said) not in plans:
+                    found = expand(loader, [*self._plan.arguments, *said])
+                    plans[str(said)] = {self._cell(run): run for run in found.runs}
+                return plans[str(said)]
+
+            if self._follows is None:
+                self._follows = self._depends(plan_with(proposals[0].values), proposals[0].values)
+            return [self._with(one, plan_with) if self._follows else one for one in proposals]
+
+    def _depends(self, found: Mapping[Cell, PlannedRun], values: Mapping[str, Any]) -> bool:
+        """Say whether runs differ from those whose keys are merely changed."""
+        for run in self._plan.runs:
+            other = found.get(self._cell(run))
+            if other is None or other.run_id != with_keys(run, values).run_id:
+                return True
+        return False
+
+    def _with(self, one: Proposal, plan_with: Callable[[Mapping[str, Any]], Mapping[Cell, PlannedRun]]) -> Proposal:
+        found, runs = plan_with(one.values), []
+        for run in one.runs:
+            other = found.get(self._cell(run))
+            if other is None:
+                tried = ", ".join(as_overrides(one.values))
+                raise UserError(
+                    f"found no run of the sweep with {tried} at {label(one.group)}; wanted each value to be possible; "
+                    f"change --range, or the sweep's where:"
+                )
+            runs.append(other.with_overrides({**other.overrides, **one.values}))
+        return replace(one, runs=tuple(runs))
+
+    def _cell(self, run: PlannedRun) -> Cell:
+        return frozenset((key, str(value)) for key, value in run.overrides.items() if key not in self._keys)

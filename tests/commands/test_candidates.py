@@ -1,0 +1,63 @@
+"""What follows a tuned key follows each value that is tried."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.commands.candidates import Candidates
+from scaling.compose.session import session
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+from scaling.plan.expand import expand
+from scaling.tune import Range, group_runs, next_round, open_studies
+
+SWEEP = """\
+# Widths, tuned.
+optim: {{weight_decay: "{decay}"}}
+sweep:
+  grid: [{{product: {{model.width: [8, 16], train.steps: [2], seed: [0, 1]}}}}]
+  {rules}
+"""
+LR = [Range("optim.lr", 1e-3, 1e-1)]
+
+
+@pytest.fixture
+def proposals(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+
+    def propose(decay, rules=""):
+        (tmp_path / "sweeps" / "mine.yaml").write_text(SWEEP.format(decay=decay, rules=rules))
+        with session() as loader:
+            plan = expand(loader, ["sweep=mine"])
+        groups = group_runs(plan.runs, (), ["optim.lr"])
+        studies = open_studies(SweepFolder(tmp_path, "studies"), LR, groups, seed=0)
+        found = next_round(studies, groups, LR, tries=4, at_once=4, widened=True)
+        return found, Candidates(plan, ["optim.lr"]).planned(found)
+
+    return propose
+
+
+def rates(found):
+    return [(run.config.optim.lr, run.config.optim.weight_decay) for one in found for run in one.runs]
+
+
+@pytest.mark.parametrize(
+    ("decay", "rules", "factor"), [("${optim.lr}", "", 1), ("0.1", "set: {optim.weight_decay: 2 * lr}", 2)]
+)
+def test_what_depends_on_the_key_follows_each_value(proposals, decay, rules, factor):
+    before, found = proposals(decay, rules)
+    assert len({lr for lr, _ in rates(found)}) == 8
+    assert all(weight_decay == pytest.approx(factor * lr) for lr, weight_decay in rates(found))
+    assert [one.trial for one in found] == [one.trial for one in before]
+    assert [run.overrides for one in found for run in one.runs] == [run.overrides for one in before for run in one.runs]
+
+
+def test_where_nothing_depends_on_it_the_runs_are_those_with_the_key_changed(proposals):
+    before, found = proposals("0.1")
+    assert found == before
+
+
+def test_a_value_that_the_sweep_drops_is_named(proposals):
+    with pytest.raises(UserError, match=r"found no run of the sweep with optim.lr=.* at model.width=8"):
+        proposals("${optim.lr}", "where: lr < 0.02 or width > 8")
