@@ -18,8 +18,8 @@ from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
-from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.slurm.shared_answer import Known
+from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
