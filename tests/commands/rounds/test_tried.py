@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.commands.candidates import Candidates
+from scaling.commands.rounds.tried import Candidates
 from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
