@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from scaling.errors import UserError, suggestion
-from scaling.forecast.speed import Costs, Speed
+from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed
 
 GB = 10**9
 H100 = Speed(
@@ -32,6 +32,7 @@ H100 = Speed(
     products={"tf32": 390e12, "bf16": 745e12},
     augment=2.1e-11,
     memory=80 * GB,
+    together=USUAL_TOGETHER["cuda"],
 )
 
 

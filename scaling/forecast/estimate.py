@@ -12,7 +12,7 @@ from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
 from scaling.forecast.learned import Learned, Took, learn
-from scaling.forecast.speed import Costs, Speed, known_speed
+from scaling.forecast.speed import Costs, Speed, Together, known_speed
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
@@ -156,8 +156,7 @@ def device_kind(config: RunConfig) -> str:
 def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
     """Return the seconds of a run by the speed probe alone.
 
-    members: of its stack, which share what a step costs whatever its size; the rest is taken to cost each what it does
-    alone.
+    members: of its stack, which share what a step costs whatever its size.
     """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
@@ -168,11 +167,18 @@ def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
-        step = work(config, batch=quantities.batch)
-        each = step.seconds(costs) - step.fixed(costs) * (1 - 1 / members)
+        each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=members)
         trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     return speed.run + drawn + trained + evaluated
+
+
+def _step_seconds(step: Work, costs: Costs, together: Together, *, members: float) -> float:
+    """Return the seconds of a step, or a member's part of one that it takes with others."""
+    if members <= 1:
+        return step.seconds(costs)
+    fixed = step.fixed(costs)
+    return together.step * fixed / members + together.member + together.sized * (step.seconds(costs) - fixed)
 
 
 def _augmented(run: PlannedRun, speed: Speed) -> float:

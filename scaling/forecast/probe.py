@@ -27,7 +27,8 @@ from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import work
 from scaling.forecast.sharing import measured_sharing
-from scaling.forecast.speed import Costs, Speed
+from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, Together
+from scaling.forecast.together import Stack, measured_together
 from scaling.global_streams import kept_streams
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
@@ -109,6 +110,13 @@ LARGE = (  # for a GPU, which small shapes leave idle
     Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
     Shape(Bottleneck(width=256, depth=6), 16_384, 12_288),
 )
+STACKS = (  # how many of a shape, to see what stacks cost
+    *((SHAPES[0], members) for members in (3, 24)),
+    *((SHAPES[2], members) for members in (3, 16)),
+    *((Shape(MLP(width=192, depth=2), 32, 16), members) for members in (3, 8)),
+    (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
+)
+LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
 NO_COSTS = Costs(*[0.0] * len(fields(Costs)))
 STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 
@@ -131,6 +139,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         augment = _augment_seconds(where)
         sharing = _sharing(where)
     _check(fits)
+    together = _together(where, fits["fp32"][0])
     sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
     return Speed(
         device=hardware_name(where),
@@ -145,6 +154,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         products=products,
         augment=augment,
         sharing=sharing,
+        together=together,
         memory=torch.cuda.get_device_properties(where).total_memory if where.type == "cuda" else 0,
     )
 
@@ -223,6 +233,17 @@ def _sharing(where: torch.device) -> dict[str, float]:
     except (OSError, ValueError, ZeroDivisionError) as error:
         log.warning("processes that share the GPU could not be timed (%s): each GPU gets one", error)
         return {}
+
+
+def _together(where: torch.device, costs: Costs) -> Together:
+    """Time stacks beside runs alone; where nothing explains their times, take what was measured elsewhere."""
+    log.info("timing runs that are trained together")
+    wanted = (*STACKS, *LARGE_STACKS) if where.type == "cuda" else STACKS
+    together, error = measured_together([Stack(planned_shape(shape, "fp32"), n) for shape, n in wanted], where, costs)
+    if error <= MOST_ERROR:
+        return together
+    log.warning("times of runs that are trained together are explained only within %.0f %%: left out", 100 * error)
+    return USUAL_TOGETHER[where.type]
 
 
 def _augment_seconds(where: torch.device) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from scaling.devices import device_name
 from scaling.folders import cache_folder, write_aside
 
-FORMAT = 2  # raised when the meaning of a cost changes: older probes are then no longer read
+FORMAT = 3  # raised when the meaning of a cost changes: older probes are then no longer read
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,25 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Together:
+    """What a step of runs that are trained together costs.
+
+    step: over what a step of one run alone costs whatever its size; member: seconds of each run; sized: over what the
+    sizes of a run cost alone.
+    """
+
+    step: float
+    member: float
+    sized: float
+
+
+USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H100, widths 64 and 256 (docs/speed.md)
+    "cpu": Together(step=2.0, member=1.6e-5, sized=1.5),
+    "cuda": Together(step=1.7, member=0.0, sized=1.4),
+}
+
+
+@dataclass(frozen=True)
 class Speed:
     """What the speed probe measured on one device.
 
@@ -39,7 +58,8 @@ class Speed:
     that does not depend on its length; error: relative error of the costs on three in four of the shapes they were
     fitted to;
     products: FLOP/s of large products, by precision; augment: seconds a number of an augmented image; memory: bytes
-    of a GPU, 0 where it is not known; sharing: steps a second of so many processes on it, over those of one.
+    of a GPU, 0 where it is not known; sharing: steps a second of so many processes on it, over those of one; together:
+    steps of runs that are trained together.
     """
 
     device: str
@@ -55,6 +75,7 @@ class Speed:
     augment: float = 0.0
     memory: int = 0
     sharing: Mapping[str, float] = field(default_factory=dict)
+    together: Together = USUAL_TOGETHER["cpu"]
 
     def of(self, precision: str) -> Costs:
         """Return the costs in a precision; those of fp32 where it was not measured."""
@@ -72,7 +93,8 @@ class Speed:
             raise ValueError("not a probe of this version")
         try:
             values = {f.name: raw[f.name] for f in fields(cls)}
-            return cls(**{**values, "costs": {name: Costs(**costs) for name, costs in raw["costs"].items()}})
+            values["costs"] = {name: Costs(**costs) for name, costs in raw["costs"].items()}
+            return cls(**{**values, "together": Together(**raw["together"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole probe: {error}") from error
 

@@ -35,7 +35,7 @@ def stack_size(run: PlannedRun, kind: str) -> int:
 
 
 def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, float]:
-    """Return for each run that is trained in a stack how many members that has, in the mean over the run's steps.
+    """Return for each run that is trained in a stack how many members share its steps, in the (harmonic) mean.
 
     kind: of the device, cpu or cuda, where it is not this machine's.
     """
@@ -46,10 +46,12 @@ def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[st
             groups.setdefault(key, []).append(run)
     found: dict[str, float] = {}
     for group in groups.values():
-        lengths = [run.quantities.steps for run in group]
         most = stack_size(group[0], kind or device_kind(group[0].config))
-        shared = {steps: sum(min(other, steps) for other in lengths) / steps for steps in set(lengths)}
-        found |= {run.run_id: min(float(most), shared[run.quantities.steps]) for run in group}
+        before, paid = 0, 0.0
+        for gone, run in enumerate(sorted(group, key=lambda run: run.quantities.steps)):
+            steps = run.quantities.steps
+            paid += (steps - before) / min(most, len(group) - gone)
+            before, found[run.run_id] = steps, steps / paid
     return found
 
 

@@ -79,7 +79,8 @@ def test_times_that_no_costs_explain_are_refused(monkeypatch):
         slow = 20.0 if run.config.train.precision == wild.precision and noise.random() < 0.5 else 1.0
         return slow * work(run.config, batch=run.quantities.batch).seconds(COSTS)
 
-    for name, value in {"_step_seconds": wild, "_product_rate": lambda *_: 1e12, "_run_seconds": lambda _: 0.1}.items():
+    known = {"_product_rate": lambda *_: 1e12, "_run_seconds": lambda _: 0.1, "_together": lambda *_: SPEED.together}
+    for name, value in {"_step_seconds": wild, **known}.items():
         monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
     monkeypatch.setattr("scaling.forecast.probe.TURNS", 1)
     wild.precision = "bf16"
@@ -247,6 +248,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     monkeypatch.setattr("scaling.forecast.probe.perf_counter", clock)
     monkeypatch.setattr("scaling.forecast.probe._product_rate", lambda *_: 2 / COSTS.flop)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
+    monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: SPEED.together)
     speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)

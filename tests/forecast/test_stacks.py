@@ -60,15 +60,17 @@ def test_small_shapes_go_in_large_stacks_and_large_ones_alone():
 def test_a_member_has_the_company_of_those_that_last_as_long():
     runs = [stacked({**BASE, "train": {"steps": steps, "device": "cpu"}, "seed": steps}) for steps in (10, 20, 40)]
     found = companies(runs)
-    assert [found[run.run_id] for run in runs] == [3.0, 2.5, 1.75]
+    alone = [10 / 3, 10 / 3 + 10 / 2, 10 / 3 + 10 / 2 + 20]  # steps, of which each pays its part
+    assert [found[run.run_id] for run in runs] == pytest.approx([10 / alone[0], 20 / alone[1], 40 / alone[2]])
     assert companies([stacked(BASE, engine="eager")]) == {}
 
 
 def test_members_share_what_a_step_costs_anyhow():
-    run = planned({"steps": 1000, **CPU})
-    step = work(run.config, batch=32).fixed(SPEED.costs["fp32"])
-    saved = estimate(run, SPEED) - estimate(run, SPEED, members=4)
-    assert saved == pytest.approx(1000 * step * 3 / 4)
+    run, costs, together = planned({"steps": 1000, **CPU}), SPEED.costs["fp32"], SPEED.together
+    step = work(run.config, batch=32)
+    fixed, sized = step.fixed(costs), step.seconds(costs) - step.fixed(costs)
+    member = together.step * fixed / 4 + together.member + together.sized * sized
+    assert estimate(run, SPEED) - estimate(run, SPEED, members=4) == pytest.approx(1000 * (fixed + sized - member))
     assert memory_bytes(run, kind="cpu", members=4) > memory_bytes(run, kind="cpu")
     assert forecast(run, SPEED, members=4).seconds < forecast(run, SPEED).seconds
 
@@ -83,7 +85,7 @@ def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
     keep_speed(SPEED)
     gain = gain_of_stacking(runs, here)
     assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, members=8))
-    assert gain > 1.5
+    assert gain > 1.3
     assert gain_of_stacking([stacked(BASE)], here) is None
 
 

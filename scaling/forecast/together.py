@@ -1,0 +1,80 @@
+"""What a step of runs that are trained together costs, beside that of one trained alone: timed, and fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from scaling.folders import RunFolder
+from scaling.forecast.estimate import work
+from scaling.forecast.speed import Costs, Together
+from scaling.plan.planned import PlannedRun, plan_run
+from scaling.train.stacked.run import Ending, Member, train_stack
+
+WARM_UP, STEPS, TRIES = 8, 64, 2  # steps before the clock and on it; of the tries the fastest counts
+
+
+@dataclass(frozen=True)
+class Stack:
+    """So many runs of one shape."""
+
+    run: PlannedRun
+    members: int
+
+
+def measured_together(stacks: Sequence[Stack], where: torch.device, costs: Costs) -> tuple[Together, float]:
+    """Time stacks and fit what a step of them costs; return it and the relative error that three in four are within.
+
+    costs: of a step of one run alone.
+    """
+    return fit_together(stacks, [_step_seconds(stack, where) for stack in stacks], costs)
+
+
+def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs) -> tuple[Together, float]:
+    """Fit non-negative costs to measured steps of stacks by relative least squares."""
+    rows, times = np.array([_row(stack, costs) for stack in stacks]), np.array(seconds)
+    scale = np.maximum(rows.max(axis=0), 1e-12)
+    weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
+    found = weights / scale
+    errors = np.abs(rows @ found / times - 1)
+    names = [field.name for field in fields(Together)]
+    return Together(**dict(zip(names, found.tolist(), strict=True))), float(np.quantile(errors, 0.75))
+
+
+def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
+    """Return what a stack's step is made of, in the order of the fields of `Together`."""
+    done = work(stack.run.config, batch=stack.run.quantities.batch)
+    fixed = done.fixed(costs)
+    return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
+
+
+def _step_seconds(stack: Stack, where: torch.device) -> float:
+    """Return the seconds of a step: of a longer training less a shorter one."""
+    differences = [_train(stack, WARM_UP + STEPS, where) - _train(stack, WARM_UP, where) for _ in range(TRIES)]
+    return max(min(differences), 1e-9) / STEPS
+
+
+def _train(stack: Stack, steps: int, where: torch.device) -> float:
+    with TemporaryDirectory(prefix="scaling-probe-") as folder:
+        members = [_member(stack.run, steps, seed, Path(folder)) for seed in range(stack.members)]
+        started = perf_counter()
+        train_stack(members, device=str(where))
+        return perf_counter() - started
+
+
+def _member(run: PlannedRun, steps: int, seed: int, folder: Path) -> Member:
+    train = replace(run.config.train, engine="stacked", steps=steps)
+    planned = plan_run(replace(run.config, seed=seed, train=train), overrides={})
+    return Member(planned, RunFolder(folder / planned.run_id), ended=_raise)
+
+
+def _raise(ending: Ending) -> None:
+    if isinstance(ending.result, Exception):
+        raise ending.result

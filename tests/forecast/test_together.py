@@ -1,0 +1,45 @@
+"""What stacks cost: found from the times that they make, and timed for real."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.forecast.estimate import work
+from scaling.forecast.probe import STACKS, planned_shape
+from scaling.forecast.speed import USUAL_TOGETHER, Together
+from scaling.forecast.together import Stack, fit_together, measured_together
+from tests.forecast.test_estimate import COSTS
+
+STACKED = [Stack(planned_shape(shape, "fp32"), members) for shape, members in STACKS]
+
+
+def seconds(stack: Stack, together: Together) -> float:
+    step = work(stack.run.config, batch=stack.run.quantities.batch)
+    fixed = step.fixed(COSTS)
+    sized = step.seconds(COSTS) - fixed
+    return together.step * fixed + stack.members * (together.member + together.sized * sized)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_costs_of_stacks_are_recovered_from_the_times_they_make(kind):
+    together = USUAL_TOGETHER[kind]
+    found, error = fit_together(STACKED, [seconds(stack, together) for stack in STACKED], COSTS)
+    assert error < 1e-6
+    np.testing.assert_allclose(astuple(found), astuple(together), rtol=1e-4, atol=1e-9)
+    noise = np.random.default_rng(0).normal(1.0, 0.05, len(STACKED))
+    near, error = fit_together(
+        STACKED, [seconds(s, together) * by for s, by in zip(STACKED, noise, strict=True)], COSTS
+    )
+    assert error < 0.1
+    assert near.step == pytest.approx(together.step, rel=0.2)
+
+
+@pytest.mark.slow
+def test_real_stacks_share_what_a_step_costs_anyhow():
+    small = [replace(stack, members=members) for stack in STACKED[:1] for members in (2, 16)]
+    found, _ = measured_together(small, torch.device("cpu"), COSTS)
+    assert seconds(small[1], found) < 0.7 * 8 * seconds(small[0], found)
