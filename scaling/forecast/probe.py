@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from scaling.augment.none import Unchanged
 from scaling.augment.standard import Standard
-from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
-from scaling.data.base import Arrays, DataSet, Splits
+from scaling.data.base import DataSet
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import work
+from scaling.forecast.shapes import LARGE, LARGE_STACKS, SHAPES, STACKS, Shape, planned_shape
 from scaling.forecast.sharing import measured_sharing
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, Together
 from scaling.forecast.together import Stack, measured_together
 from scaling.global_streams import kept_streams
-from scaling.models.bottleneck import Bottleneck
-from scaling.models.mlp import MLP
-from scaling.optim.adamw import AdamW
-from scaling.plan.planned import PlannedRun, plan_run
-from scaling.schedules.constant import Constant
+from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
 from scaling.train.feed.feed import batches
 from scaling.train.feed.sets import load_sets
@@ -48,75 +43,11 @@ TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed u
 MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
 FASTER = 1.25  # than large products: what those of a step can be, in the cache
-EXAMPLES = 4_096
-DRAWN = 1 << 20  # random numbers: more would take longer to draw than a large step
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Noise(DataSet):
-    """Random examples and labels, for timing."""
-
-    name: ClassVar[str] = "noise"
-    classes: int = 10
-    features: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example, (features,)."""
-        return (self.features,)
-
-    def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
-        """Draw the splits."""
-        rng = np.random.default_rng(self.seed)
-
-        def draw(n: int) -> Arrays:
-            numbers = rng.standard_normal(min(n * self.features, DRAWN), dtype=np.float32)  # and those over and over
-            return Arrays(np.resize(numbers, (n, self.features)), rng.integers(self.classes, size=n))
-
-        return Splits(draw(D_unique or EXAMPLES), draw(64), draw(64), chance=float(np.log(self.classes)), chance_se=0.0)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A model, a batch size and a number of input features, for timing."""
-
-    model: Any
-    batch: int
-    features: int
-
-
-SHAPES = (
-    Shape(MLP(width=8, depth=1), 32, 16),
-    Shape(MLP(width=16, depth=2), 128, 16),
-    Shape(MLP(width=64, depth=2), 128, 16),
-    Shape(MLP(width=64, depth=6), 128, 64),
-    Shape(MLP(width=64, depth=2), 1024, 784),
-    Shape(MLP(width=128, depth=2), 128, 784),
-    Shape(MLP(width=256, depth=2), 512, 64),
-    Shape(MLP(width=512, depth=3), 256, 256),
-    Shape(MLP(width=1024, depth=2), 128, 64),
-    Shape(MLP(width=1024, depth=2), 512, 64),
-    Shape(Bottleneck(width=16, depth=2), 128, 16),
-    Shape(Bottleneck(width=64, depth=4), 128, 64),
-    Shape(Bottleneck(width=64, depth=1), 1024, 64),
-    Shape(Bottleneck(width=192, depth=2), 256, 784),
-)
-SHARED = SHAPES[2]  # what processes train that share a device, to see what that gains
-LARGE = (  # for a GPU, which small shapes leave idle
-    Shape(MLP(width=4096, depth=4), 4096, 3072),
-    Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
-    Shape(Bottleneck(width=256, depth=6), 16_384, 12_288),
-)
-STACKS = (  # how many of a shape, to see what stacks cost
-    *((SHAPES[0], members) for members in (3, 24)),
-    *((SHAPES[2], members) for members in (3, 16)),
-    *((Shape(MLP(width=192, depth=2), 32, 16), members) for members in (3, 8)),
-    (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
-)
-LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
 NO_COSTS = Costs(*[0.0] * len(fields(Costs)))
 STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 
@@ -257,21 +188,6 @@ def _augment_seconds(where: torch.device) -> float:
         augment(x, y, generator)[0][0, 0, 0, 0].item()
         took.append(perf_counter() - started)
     return min(took) / x.numel()
-
-
-def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
-    """Plan a run of a shape on noise."""
-    config = RunConfig(
-        model=shape.model,
-        data=Noise(size=max(EXAMPLES, shape.batch), features=shape.features),
-        optim=AdamW(lr=1e-4),
-        schedule=Constant(),
-        augment=Unchanged(),
-        train=Train(steps=steps, batch=shape.batch, precision=precision),
-        seed=0,
-        stage=read_group("stage", FROM_SCRATCH),
-    )
-    return plan_run(config, overrides={})
 
 
 def _step_seconds(run: PlannedRun, where: torch.device) -> float:

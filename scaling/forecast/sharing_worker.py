@@ -10,7 +10,8 @@ from time import perf_counter
 
 import torch
 
-from scaling.forecast.probe import SHARED, small_trainer
+from scaling.forecast.probe import small_trainer
+from scaling.forecast.shapes import SHARED
 
 AT_ONCE = 16  # steps between two looks at the clock
 

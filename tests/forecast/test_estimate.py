@@ -12,7 +12,8 @@ import pytest
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
-from scaling.forecast.probe import FASTER, SHAPES, Shape, fit_costs, planned_shape, probe_speed
+from scaling.forecast.probe import FASTER, fit_costs, probe_speed
+from scaling.forecast.shapes import SHAPES, Shape, planned_shape
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.models.bottleneck import Bottleneck
 from scaling.train.sizes import EVALUATED_ROWS

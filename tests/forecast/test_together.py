@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scaling.forecast.estimate import work
-from scaling.forecast.probe import STACKS, planned_shape
+from scaling.forecast.shapes import STACKS, planned_shape
 from scaling.forecast.speed import USUAL_TOGETHER, Together
 from scaling.forecast.together import Stack, fit_together, measured_together
 from tests.forecast.test_estimate import COSTS

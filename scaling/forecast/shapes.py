@@ -1,0 +1,99 @@
+"""The shapes of runs that the speed probe times: models, batches and features of noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from scaling.augment.none import Unchanged
+from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
+from scaling.data.base import Arrays, DataSet, Splits
+from scaling.models.bottleneck import Bottleneck
+from scaling.models.mlp import MLP
+from scaling.optim.adamw import AdamW
+from scaling.plan.planned import PlannedRun, plan_run
+from scaling.schedules.constant import Constant
+
+EXAMPLES = 4_096
+DRAWN = 1 << 20  # random numbers: more would take longer to draw than a large step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(DataSet):
+    """Random examples and labels, for timing."""
+
+    name: ClassVar[str] = "noise"
+    classes: int = 10
+    features: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, (features,)."""
+        return (self.features,)
+
+    def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
+        """Draw the splits."""
+        rng = np.random.default_rng(self.seed)
+
+        def draw(n: int) -> Arrays:
+            numbers = rng.standard_normal(min(n * self.features, DRAWN), dtype=np.float32)  # and those over and over
+            return Arrays(np.resize(numbers, (n, self.features)), rng.integers(self.classes, size=n))
+
+        return Splits(draw(D_unique or EXAMPLES), draw(64), draw(64), chance=float(np.log(self.classes)), chance_se=0.0)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model, a batch size and a number of input features, for timing."""
+
+    model: Any
+    batch: int
+    features: int
+
+
+SHAPES = (
+    Shape(MLP(width=8, depth=1), 32, 16),
+    Shape(MLP(width=16, depth=2), 128, 16),
+    Shape(MLP(width=64, depth=2), 128, 16),
+    Shape(MLP(width=64, depth=6), 128, 64),
+    Shape(MLP(width=64, depth=2), 1024, 784),
+    Shape(MLP(width=128, depth=2), 128, 784),
+    Shape(MLP(width=256, depth=2), 512, 64),
+    Shape(MLP(width=512, depth=3), 256, 256),
+    Shape(MLP(width=1024, depth=2), 128, 64),
+    Shape(MLP(width=1024, depth=2), 512, 64),
+    Shape(Bottleneck(width=16, depth=2), 128, 16),
+    Shape(Bottleneck(width=64, depth=4), 128, 64),
+    Shape(Bottleneck(width=64, depth=1), 1024, 64),
+    Shape(Bottleneck(width=192, depth=2), 256, 784),
+)
+SHARED = SHAPES[2]  # what processes train that share a device, to see what that gains
+LARGE = (  # for a GPU, which small shapes leave idle
+    Shape(MLP(width=4096, depth=4), 4096, 3072),
+    Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
+    Shape(Bottleneck(width=256, depth=6), 16_384, 12_288),
+)
+STACKS = (  # how many of a shape, to see what stacks cost
+    *((SHAPES[0], members) for members in (3, 24)),
+    *((SHAPES[2], members) for members in (3, 16)),
+    *((Shape(MLP(width=192, depth=2), 32, 16), members) for members in (3, 8)),
+    (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
+)
+LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
+
+
+def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
+    """Plan a run of a shape on noise."""
+    config = RunConfig(
+        model=shape.model,
+        data=Noise(size=max(EXAMPLES, shape.batch), features=shape.features),
+        optim=AdamW(lr=1e-4),
+        schedule=Constant(),
+        augment=Unchanged(),
+        train=Train(steps=steps, batch=shape.batch, precision=precision),
+        seed=0,
+        stage=read_group("stage", FROM_SCRATCH),
+    )
+    return plan_run(config, overrides={})
