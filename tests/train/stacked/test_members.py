@@ -12,6 +12,7 @@ from scaling.folders import read_lines
 from scaling.train.output.checkpoint import read_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
+from scaling.train.stacked import alone as single
 from scaling.train.stacked.vmapped import NotStackable
 from tests.train.killed import kill_stack_at
 from tests.train.runs import essence, folder_of, stopped_after
@@ -123,6 +124,7 @@ NPZ = {"classes": 3, "features": 6, "examples": 500}
 def test_modules_that_draw_are_trained_one_by_one_and_it_is_said(name, why, tmp_path, caplog):
     keys = {"train": {"steps": 30}, "model": {"is": "custom", "module": f"tests.train.nets.{name}"}}
     run = stacked(keys)
+    single._say.cache_clear()  # once a process, of which another test may have had its own
     with pytest.raises(NotStackable, match=why):
         together([run, stacked({**keys, "seed": 1})], tmp_path)
     with caplog.at_level(logging.WARNING):
