@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,9 +28,25 @@ class HarmlessConsole(Console):
             yield part if part.control else Segment(printable(part.text), part.style)
 
 
+WIDE = 132
+"""Columns where there is no terminal."""
+_recorder: ContextVar[Console | None] = ContextVar("recorder", default=None)
+
+
 def console() -> Console:
-    """Make a console on stdout: as wide as the terminal, or 132 columns where there is none."""
-    return HarmlessConsole(highlight=False, width=None if sys.stdout.isatty() else 132)
+    """Make a console on stdout, as wide as the terminal; where results are recorded, that of the recording."""
+    return _recorder.get() or HarmlessConsole(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+@contextmanager
+def recorded() -> Iterator[Console]:
+    """Keep what is shown inside instead of printing it; the console that is yielded has it."""
+    out = HarmlessConsole(highlight=False, width=WIDE, record=True, file=io.StringIO(), force_jupyter=False)
+    token = _recorder.set(out)
+    try:
+        yield out
+    finally:
+        _recorder.reset(token)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from analysis.estimates.task_forecast.chained import Chained
     from analysis.estimates.tuning.mistuning import Mistuning
     from analysis.estimates.tuning.optima import Tuned
+    from analysis.fitting.certificate import Certificate
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 
@@ -65,12 +66,19 @@ def show_fit(law: Fit) -> None:
     out.print(
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
         f"{number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
-        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best"
-        f"{certificate.ahead}"
+        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best, {certificate.backtest}"
     )
     if law.engine.points.left_out:
         out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")
     notes(out, law.warnings)
+
+
+def show_certificate(found: Certificate) -> None:
+    """Print a verdict with its reasons, and how far ahead the law's own hold-out held."""
+    out = console()
+    agree = f"{percent(found.share_at_best)} of {found.starts} starts at the best"
+    out.print(f"{status(found.status).markup}: {agree}; {found.backtest}")
+    notes(out, found.reasons)
 
 
 def show_card(law: Fit) -> None:

@@ -18,6 +18,7 @@ from analysis.estimates.lifetime_cost.lifetime import Lifetime, check_use, lifet
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.valley import Shape
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import exponent, interval
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class ApproachComparison:
+class ApproachComparison(InNotebook):
     """The approaches side by side, the verdict on their exponents, and the bias of approach 2.
 
     agree: None where fewer than two approaches have an exponent with an interval. lifetimes: the models that are

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import UserError
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import Score, candidates, score_laws, size_column, with_compute
 from analysis.fitting.points import Selection
 from analysis.fitting.result import plain
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Backtest:
+class Backtest(InNotebook):
     """Laws ranked by how well they predicted what was left out."""
 
     by: str

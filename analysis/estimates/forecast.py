@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import Refusal, UserError
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.result import Fit, plain
 from analysis.numbers import number
 
@@ -24,7 +25,7 @@ EDGE = 1.0001
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(InNotebook):
     """What a law says of one setting."""
 
     law: str

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.table.cells import cells, resampled_means
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
@@ -49,7 +50,7 @@ class FrontierPoint:
 
 
 @dataclass(frozen=True)
-class Frontier:
+class Frontier(InNotebook):
     """The best points by a rule, in order of x, and the lines through them (None where there are too few).
 
     line: y on x; the law of a figure of the best loss against compute, E = 0. N_line, D_line: through the points that

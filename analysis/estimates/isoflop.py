@@ -14,6 +14,7 @@ from analysis.estimates.kinds import refuse_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.estimates.valley_misfit import Valley, doubts, noise_of, scatter_words, unequal
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells
 from analysis.table.columns import as_numbers, require_positive
@@ -68,7 +69,7 @@ class Minimum:
 
 
 @dataclass(frozen=True)
-class IsoFlop:
+class IsoFlop(InNotebook):
     """The minimum of each budget of a table, and the laws through the usable ones (None where these are too few)."""
 
     y: str

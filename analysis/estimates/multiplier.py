@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import log_loss, optimal_n
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.intervals import percentile
 from analysis.fitting.result import Fit, plain
 from analysis.fitting.settings import fit_law, settings_of
@@ -63,7 +64,7 @@ class Exponent:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(InNotebook):
     """How much more compute the first needs for the second's loss: the geometric mean over their common range.
 
     trend: d log multiplier / d log C. turns: the least C beyond the common range from which the interval holds 1 (None:

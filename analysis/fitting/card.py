@@ -101,8 +101,7 @@ def _certificate_lines(fit: Fit) -> list[str]:
         f"certificate  {certificate.status}: {percent(certificate.share_at_best)} of {certificate.starts} starts "
         f"at the best of {certificate.basins}, gradient {number(certificate.gradient_norm, 2)}, "
         f"condition {number(certificate.condition, 3)}, "
-        f"{number(certificate.points_per_parameter, 3)} points a parameter"
-        f"{certificate.ahead}"
+        f"{number(certificate.points_per_parameter, 3)} points a parameter, {certificate.backtest}"
     ]
     if certificate.trade_off:
         where = ", ".join(f"{name} = {entry(name, value)}" for name, value in certificate.next_run.items())

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.objective import Problem
 from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Inputs
@@ -32,7 +33,7 @@ class Basin:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(InNotebook):
     """How far a fit is to be trusted, with the reasons.
 
     supported: times the size of the largest run seen up to which the law's own hold-out held; None: not known to.
@@ -53,9 +54,11 @@ class Certificate:
     supported: float | None = None
 
     @property
-    def ahead(self) -> str:
-        """Go on in a sentence with how far ahead the law's own hold-out held; empty where that is not known."""
-        return f", held {times(self.supported)} ahead" if self.supported else ""
+    def backtest(self) -> str:
+        """Say how far ahead the law's own hold-out supports it, or that none does."""
+        if self.supported is None:
+            return "no backtest supports it ahead"
+        return f"held {times(self.supported)} ahead"
 
 
 def basins(problem: Problem, solution: Solution) -> list[Array]:

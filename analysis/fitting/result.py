@@ -16,6 +16,7 @@ from analysis.fitting.certificate import Certificate
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
+from analysis.fitting.verdict.drift import drifted
 from analysis.laws.base import Array
 from analysis.numbers import number
 
@@ -83,15 +84,18 @@ class Fit(Shown):
     def interval(
         self, at: Mapping[str, Any] | pd.DataFrame, *, kind: Literal["mean", "run"] = "mean"
     ) -> tuple[Array, Array]:
-        """Return (low, high), percentiles: of the curve itself, or of the response of a new run (kind="run")."""
-        samples = self._samples()
-        curves = self._log_curve(self._inputs(at), samples).T
-        if kind == "run":
-            curves = self._with_noise(curves)
-        elif kind != "mean":
+        """Return (low, high), percentiles: of the curve itself, or of the response of a new run (kind="run").
+
+        Beyond the refits' scatter it allows for the slow drifts of the response that the runs leave possible (`drift`).
+        """
+        if kind not in ("mean", "run"):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
-        ends = np.exp(percentile(curves, self.level))
-        return ends[:, 0], ends[:, 1]
+        inputs, engine = self._inputs(at), self.engine
+        curves = self._log_curve(inputs, self._samples()).T
+        known = (engine.problem, engine.points, engine.theta, engine.residuals)
+        both = [curves, drifted(curves, *known, inputs, seed=self.card["seed"])]
+        ends = [percentile(self._with_noise(one) if kind == "run" else one, self.level) for one in both]
+        return np.exp(np.minimum(*ends)[:, 0]), np.exp(np.maximum(*ends)[:, 1])
 
     def refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Return the curve of each refit at inputs, (m, R), as predict names them."""

@@ -125,7 +125,7 @@ def _headline(what: str, result: LawResult, *, sure: bool = True) -> Headline:
     floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
     note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
     certificate = result.fit.certificate
-    note = f"{note}{certificate.ahead}".removeprefix(", ")
+    note = ", ".join(filter(None, (note, certificate.backtest)))
     return Headline(what, value, interval(ends, exponent), certificate.status if sure else "weak", note)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import UserError
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.result import plain
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Ledger(InNotebook):
     """The forecasts of a sweep's rounds, oldest first, and how they fared."""
 
     rounds: tuple[Kept, ...]

@@ -14,6 +14,7 @@ import numpy as np
 from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.suggest.belief import Belief, believe
 from analysis.estimates.suggest.design import LEAST, Design, View, choose
+from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.resample import refit
@@ -43,7 +44,7 @@ class Ahead(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Suggestion:
+class Suggestion(InNotebook):
     """Runs to do next. rows: index labels of the pool, best first; empty where nothing helps, with the reason.
 
     interval_…: half-widths of the interval (at `level`) of the logarithm of what is asked for, the root mean square

@@ -1,1 +1,1 @@
-"""How a fit shows itself in a notebook: its words, its tables, and the figure that is drawn of it."""
+"""How a fit and other results show themselves in a notebook: words, tables, and the figure that is drawn of a fit."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.card import parameter_rows, write_parameter
-from analysis.numbers import number, percent, times
+from analysis.numbers import number, percent
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -59,16 +59,11 @@ def facts(fit: Fit) -> list[tuple[str, str]]:
     """Return the status, the data, the residuals, AIC and BIC, and how far ahead the law's own hold-out held."""
     found, certificate = criteria(fit), fit.certificate
     size = percent(found.rms) if fit.objective.space == "log" else number(found.rms)
-    ahead = (
-        f"its own hold-out of the largest third held, {times(certificate.supported)} ahead"
-        if certificate.supported
-        else "no hold-out of the largest third held, or there is none"
-    )
     said = [
         ("status", f"{certificate.status}; {percent(certificate.share_at_best)} of {certificate.starts} starts agree"),
         ("data", f"{fit.n_points} points of {fit.n_runs} runs"),
         ("residuals", f"{size} (rms); AIC {number(found.aic, 5)}, BIC {number(found.bic, 5)}"),
-        ("backtest", ahead),
+        ("backtest", f"fitted without the largest third: {certificate.backtest}"),
     ]
     left_out = fit.card.get("left_out", [])
     return [*said, ("left out", "; ".join(left_out))] if left_out else said

@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.errors import Refusal
 from analysis.fitting.engine import fit_points
+from analysis.fitting.intervals import percentile
 from analysis.fitting.points import Points, check
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
@@ -64,7 +65,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
 def _compare(inner: Fit, ahead: Points, factor: float) -> Ahead:
     at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
     error = float(np.mean(np.log(ahead.y / inner.predict(at))))
-    low, high = (np.log(end / inner.predict(at)) for end in inner.interval(at))
+    low, high = percentile(np.log(inner.refits(at) / inner.predict(at)[:, None]), inner.level).T
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
     freedom = max(1, inner.n_points - len(inner.engine.theta))
     noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / ahead.n)

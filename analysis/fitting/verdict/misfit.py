@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from math import erfc, sqrt
+from math import sqrt
 from typing import Literal
 
 import numpy as np
 
 from analysis.fitting.points import Points
 from analysis.fitting.seeds import LackOfFit
+from analysis.fitting.verdict.run_residuals import by_run, drawn_in, tail
 from analysis.laws.base import Array
 
 DEGREE = 6
@@ -20,14 +21,14 @@ MOST_TERMS = 14
 """Most terms of them, the lowest degrees first."""
 BROAD = 3
 """Degree up to which all terms come before those of higher degrees, of which the powers of the size come first."""
+UNLIKELY = 0.01
+"""p value of a lack of fit below which it is one."""
 FEWEST = 5
 """Degrees of freedom left to the noise below which nothing is said."""
 MOST_PERIODS = 8
 """Most periods of a wave within the data."""
 PLACES = 4
 """Distinct places along a direction that one period of a wave wants."""
-ODD = 5.0
-"""Standard deviations, by the median, from which a residual counts no more: one odd run is no structure."""
 TINY = 1e-6
 """Share of a column outside the others below which it is one of them."""
 
@@ -54,8 +55,7 @@ def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | No
     if points.n_runs == points.n and lack is not None:
         return Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
     logs = np.stack([np.log(x) for x in points.inputs.values()])
-    count = np.bincount(points.run)
-    rest, slopes, logs = (_by_run(rows, points.run, count) for rows in (residuals[None], slopes, logs))
+    rest, slopes, logs = (by_run(rows, points.run) for rows in (residuals[None], slopes, logs))
     return structure(rest[0], slopes, logs)
 
 
@@ -66,14 +66,31 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
     with one wave along an input or the size (of which the best counts, its p times those tried). The noise is what is
     left by the likelier; the law's own error is what that takes away, less its share of noise.
     """
-    far = ODD * 1.4826 * float(np.median(np.abs(residuals)))
-    residuals = np.clip(residuals, -far, far)
-    law = _orthonormal(slopes, [], len(slopes))
-    for direction in law:
-        residuals = residuals - (direction * residuals).sum() * direction
+    residuals, law = _left(residuals, slopes)
     found = [one for one in (_bends(residuals, law, logs), _waves(residuals, law, logs)) if one]
     best = min(found, key=lambda one: one.p_value, default=None)
     return replace(best, p_value=min(1.0, best.p_value * len(found))) if best else None
+
+
+def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
+    """Return the deviation with which residuals (n,) scatter about a law for a test of one more term of it.
+
+    That of the runs' noise; where polynomials find a lack of fit, that of their terms: one more has to stand out.
+    """
+    residuals, law = _left(residuals, slopes)
+    spare = residuals.size - len(law)
+    found = _bends(residuals, law, logs)
+    if found is None or found.p_value >= UNLIKELY:
+        return sqrt(float((residuals**2).sum()) / max(1, spare))
+    return sqrt(found.noise**2 + residuals.size * found.systematic**2 / min(MOST_TERMS, spare // 3))
+
+
+def _left(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
+    """Return what of residuals (n,), odd ones drawn in, lies outside the law's slopes, and directions of those."""
+    residuals, law = drawn_in(residuals), _orthonormal(slopes, [], len(slopes))
+    for direction in law:
+        residuals = residuals - (direction * residuals).sum() * direction
+    return residuals, law
 
 
 def _bends(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
@@ -134,19 +151,6 @@ def _monomials(unit: Array, degrees: range) -> Iterator[Array]:
     for degree in degrees:
         for chosen in combinations_with_replacement(range(len(unit)), degree):
             yield np.prod(unit[list(chosen)], axis=0)
-
-
-def tail(F: float, over: int, under: int) -> float:
-    """Return the chance of an F at least so large with these degrees of freedom (Paulson 1942: by its cube root)."""
-    if over == 2:
-        return (1 + 2 * F / under) ** (-under / 2)
-    root, a, b = F ** (1 / 3), 2 / (9 * over), 2 / (9 * under)
-    return erfc(((1 - b) * root - (1 - a)) / sqrt(2 * (b * root**2 + a))) / 2
-
-
-def _by_run(rows: Array, run: Array, count: Array) -> Array:
-    """Average rows of values (m, n) over the rows of each run (m, runs)."""
-    return np.stack([np.bincount(run, row) / count for row in rows])
 
 
 def _orthonormal(columns: Iterable[Array], given: list[Array], most: int) -> list[Array]:

@@ -13,7 +13,7 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import information
 from analysis.fitting.objective import Problem, residuals
 from analysis.fitting.solver import solve
-from analysis.fitting.verdict.misfit import tail
+from analysis.fitting.verdict.run_residuals import tail
 from analysis.laws.base import Array, Evaluation, Inputs, Law
 from analysis.numbers import exponent, interval, number
 

@@ -16,15 +16,18 @@ from analysis.fitting.points import check
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.ahead import Ahead, hold_out, sizes
-from analysis.fitting.verdict.misfit import Misfit, misfit
+from analysis.fitting.verdict.drift import drifts, moves
+from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array
 from analysis.numbers import entry, number, percent
 
-UNLIKELY = 0.01
-"""p value of a lack of fit below which it is one."""
 GROSS = 2.0
 """Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; none above `FAR`."""
+AHEAD = 3.0
+"""Times the largest of each input at which it is asked what a drift would do."""
+MOVED = 0.005
+"""What a drift, surely there, has to move the forecast to there to weaken the law (share of y)."""
 SMALL = 1e-3
 """Law's own error (share of y) that matters to nobody: losses are published with three decimals."""
 FAR = 0.01
@@ -62,8 +65,9 @@ def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True
     with np.errstate(all="ignore"):
         verdict = judge_law(found, law, settings)
         if verdict.reasons and cures:
-            cured = f"; {cure(found, law, settings)}"
-            verdict = replace(verdict, reasons=(*verdict.reasons[:-1], verdict.reasons[-1] + cured))
+            last = f"{verdict.reasons[-1]}; {cure(found, law, settings)}"
+            supported = held(hold_out(found, law, settings)) if wrong_in(found) else verdict.supported
+            verdict = replace(verdict, reasons=(*verdict.reasons[:-1], last), supported=supported)
     judged = with_reasons(found, verdict.reasons)
     certificate = replace(judged.certificate, supported=verdict.supported)
     return replace(judged, certificate=certificate, warnings=(*judged.warnings, *verdict.remarks))
@@ -80,22 +84,39 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
     """Weigh a fit's lack of fit; where that alone does not decide, fit again without the largest third."""
+    if wrong := wrong_in(found):
+        return Verdict(reasons=(wrong,))
+    return weigh_hold_out(lack_in(found), hold_out(found, law, settings))
+
+
+def wrong_in(found: Fit) -> str:
+    """Return a sentence on a lack of fit, or a drift, that weakens the law whatever its hold-out says; or ''."""
     lack = lack_in(found)
     if lack and gross(lack):
-        return Verdict(reasons=(lack_words(lack),))
-    return weigh_hold_out(lack, hold_out(found, law, settings))
+        return lack_words(lack)
+    return "" if present(lack) else drift_in(found)
+
+
+def held(ahead: Ahead | None) -> float | None:
+    """Return how many times ahead a hold-out held; None where it did not, or there is none."""
+    return ahead.factor if ahead and abs(ahead.error) <= max(FAR, ahead.reach) else None
 
 
 def weigh_hold_out(lack: Misfit | None, ahead: Ahead | None) -> Verdict:
     """Decide by the hold-out: far off it weakens the law, or less far where there is a lack of fit too."""
-    there = lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
+    there = present(lack)
     remarks = (lack_words(lack),) if lack and there else ()
     if ahead is None:
         return Verdict(remarks=remarks)
     off = abs(ahead.error)
     if off < FAR or off < ahead.reach * (LIKELY if there else SURE):
-        return Verdict(remarks=remarks, supported=ahead.factor if off <= max(FAR, ahead.reach) else None)
+        return Verdict(remarks=remarks, supported=held(ahead))
     return Verdict(reasons=(*remarks, ahead_words(ahead)))
+
+
+def present(lack: Misfit | None) -> bool:
+    """Tell whether there is a lack of fit, large enough to be told."""
+    return lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
 
 
 def gross(lack: Misfit) -> bool:
@@ -110,6 +131,24 @@ def lack_in(found: Fit) -> Misfit | None:
     engine = found.engine
     slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
     return misfit(engine.points, engine.residuals, slopes, found.lack_of_fit)
+
+
+def drift_in(found: Fit) -> str:
+    """Return a sentence on the likeliest drift along an input that is surely there and moves forecasts; or ''."""
+    engine = found.engine
+    seen = drifts(engine.problem, engine.points, engine.theta, engine.residuals)
+    best = min(seen, key=lambda one: one.p_value, default=None)
+    if best is None or best.p_value * len(seen) > UNLIKELY:
+        return ""
+    corner = {name: np.array([x.max() + np.log(AHEAD)]) for name, x in engine.problem.inputs.items()}
+    moved = best.mean * float(moves(best, engine.problem, engine.theta, corner)[0])
+    if abs(moved) < MOVED:
+        return ""
+    column = engine.points.columns[best.name]
+    return (
+        f"beside the law {found.y} drifts by {percent(best.mean)} of its median a decade of {column} "
+        f"(p {number(best.p_value, 1)}): {percent(abs(moved))} at {number(AHEAD)} times the largest {column}"
+    )
 
 
 def lack_words(lack: Misfit) -> str:
@@ -170,8 +209,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
         again = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
     except Refusal:
         return None
-    sound = again.certificate.status == "ok" and not judge_law(again, law, settings).reasons
-    return again if sound else None
+    return again if again.certificate.status == "ok" and not judge_law(again, law, settings).reasons else None
 
 
 def _range(found: Fit, least: float) -> str:

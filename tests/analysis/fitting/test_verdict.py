@@ -12,8 +12,9 @@ import pytest
 
 from analysis import Fit, fit
 from analysis.fitting.verdict.ahead import Ahead
-from analysis.fitting.verdict.misfit import Misfit, structure, tail
+from analysis.fitting.verdict.misfit import Misfit, structure
 from analysis.fitting.verdict.rule import gross, weigh_hold_out
+from analysis.fitting.verdict.run_residuals import tail
 from tests.analysis.fitting.designs import KINDS, Design, simulate
 from tests.often import often
 

@@ -1,0 +1,33 @@
+"""What a notebook shows of a result: the words and tables of the terminal, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from analysis import terminal
+from analysis.commands.choose import show_suggestion
+from analysis.commands.compare import show_comparison
+from analysis.commands.ledger import show_ledger
+from analysis.console import recorded
+
+SHOWN: dict[str, Callable[[Any], None]] = {
+    "ApproachComparison": terminal.show_allocation,
+    "Backtest": terminal.show_backtest,
+    "Certificate": terminal.show_certificate,
+    "Comparison": show_comparison,
+    "Forecast": lambda found: terminal.show_forecasts([found]),
+    "Frontier": lambda found: terminal.show_frontier(found, None),
+    "IsoFlop": terminal.show_isoflop,
+    "Ledger": show_ledger,
+    "Suggestion": show_suggestion,
+}
+"""What prints a result on the terminal, by the name of its class."""
+PAGE = '<pre style="white-space:pre;overflow-x:auto;line-height:1.3">{code}</pre>'
+
+
+def html(found: Any) -> str:
+    """Return what the terminal shows of a result, as one element of HTML."""
+    with recorded() as out:
+        SHOWN[type(found).__name__](found)
+    return out.export_html(inline_styles=True, code_format=PAGE)
