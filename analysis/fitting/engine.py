@@ -164,7 +164,11 @@ def search(
     begin = problem.law.starts(few.inputs, log_y, weights, starts, rng)
     solution = solve(few, begin, weights=weights, majority=majority)
     if not np.isfinite(solution.value).any():
-        raise Refusal(f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points")
+        bound = ", ".join(problem.law.bound_words)
+        raise Refusal(
+            f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points"
+            + (f" with {bound} as given; leave it free, or give a value nearer to a fit without it" if bound else "")
+        )
     certificate, found = judge(few, solution, weights)
     _refuse_bounds(problem, certificate, points)
     if few is not problem:

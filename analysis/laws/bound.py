@@ -30,14 +30,16 @@ class ConstrainedLaw(Law):
         """Remember the units, in which values are fixed; `UserError` for one that the law does not allow."""
         bound = replace(self, base=self.base.bind(units), units=units)
         with np.errstate(all="ignore"):
-            inner = bound.base.scale({name: np.float64(self.fixed.get(name, 1.0)) for name in self.base.params}, units)
+            ones = dict.fromkeys(self.base.params, np.float64(1.0))
+            usual = bound.base.scale(ones, units)
+            inner = bound.base.scale({**ones, **{name: np.float64(x) for name, x in self.fixed.items()}}, units)
         low, high = self.base.box()
         for i, name in enumerate(self.base.params):
-            plain = name == "E" or name in self.base.exponents
-            value = self.fixed.get(name, 1.0)
-            outside = (plain and not low[i] <= inner[i] <= high[i]) or (value <= 0 and not np.isfinite(inner[i]))
+            plain = (name == "E" and self.base.floor) or name in self.base.exponents
+            no_logarithm = not np.isfinite(inner[i]) and np.isfinite(usual[i])
+            outside = (plain and not low[i] <= inner[i] <= high[i]) or no_logarithm
             if name in self.fixed and outside:
-                raise UserError(f"found {name} fixed at {value:g}, which the law {self.name} does not allow")
+                raise UserError(f"found {name} fixed at {self.fixed[name]:g}, which the law {self.name} does not allow")
         return replace(bound, affine=bound.as_affine())
 
     def whole(self, theta: Array) -> Array:
@@ -139,6 +141,11 @@ class ConstrainedLaw(Law):
     def centred_with(self) -> Mapping[str, str]:
         """Return the inputs that share another's centre."""
         return self.base.centred_with
+
+    @property
+    def floor(self) -> bool:
+        """Tell whether the law has an irreducible part, fixed or not, and calls it E."""
+        return self.base.floor
 
     @property
     def closed_optimum(self) -> bool:

@@ -35,7 +35,9 @@ def read_file(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is empty; wanted a line of column names and rows below it") from None
     except ImportError as error:
         package = "openpyxl" if kind == "xlsx" else str(error.name)
-        raise UserError(f"cannot read {path} without the package {package}; install it, or save it as csv") from error
+        raise UserError(
+            f"cannot read {path} without the package {package}; pip install {package}, or save it as csv"
+        ) from error
     except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError, csv.Error, lzma.LZMAError) as error:
         raise UserError(f"{path} cannot be read as {kind}: {one_line(error)}") from error
 

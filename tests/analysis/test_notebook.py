@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,7 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import verbs
+from analysis.commands.notebook import SHOWN
 from analysis.errors import UserError
+from analysis.estimates.forecast import forecasts_of
+from analysis.terminal import show_forecasts
 from scaling.analysis import allocate, backtest, columns, fit, forecast, frontier, isoflop, plot
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
@@ -107,6 +112,22 @@ def test_a_fit_gives_its_numbers_as_tables(law):
     assert not re.search("[−×⁰-⁹]", text)
 
 
+def test_every_result_shows_itself_as_on_the_terminal(law, capsys):
+    shown = [getattr(verbs, name) for name in verbs.__all__ if isinstance(getattr(verbs, name), type)]
+    assert {kind.__name__ for kind in shown} == {*SHOWN, "Fit"} - {"Certificate"}
+    assert all(hasattr(kind, "_repr_html_") for kind in shown)
+    page = law.certificate._repr_html_()
+    assert page.startswith("<pre")
+    assert law.certificate.backtest in page
+    ahead = forecasts_of(law, [{"C": 1e11}])[0]
+    capsys.readouterr()
+    show_forecasts([ahead])
+    printed = capsys.readouterr().out
+    shown = unescape(re.sub("<[^>]*>", "", ahead._repr_html_()))
+    assert [line.rstrip() for line in shown.splitlines()] == [line.rstrip() for line in printed.splitlines()]
+    assert "of a new run" in shown
+
+
 def test_residuals_are_of_the_response_as_it_was_fitted():
     rows = worlds.small()
     for space, response in (("log", np.log), ("raw", np.asarray)):
@@ -140,6 +161,7 @@ def test_results_pickle_and_are_drawn(law):
         backtest(rows, ["kaplan"], resamples=0),
     ):
         assert pickle.loads(pickle.dumps(one)).to_dict() == one.to_dict()
+        assert "</pre>" in one._repr_html_()
         with pytest.raises(UserError, match="wanted a Fit, Frontier, IsoFlop"):
             plot(one)
 

@@ -68,6 +68,8 @@ def drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> 
     follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): the law's part of anything
     rest, logs = (by_run(rows, points.run) for rows in (residuals[None], np.stack(list(problem.inputs.values()))))
     noise, rest = scatter(rest[0], slopes, logs), drawn_in(rest[0])
+    if noise <= 0:
+        return ()
     found = []
     for name in (name for name in problem.inputs if name != "D_unique"):
         middle = float(problem.inputs[name].mean())

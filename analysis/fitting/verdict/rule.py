@@ -13,9 +13,10 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import information
 from analysis.fitting.engine import fit_points
 from analysis.fitting.points import check
+from analysis.fitting.points import settings as settings_of_rows
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
-from analysis.fitting.verdict.ahead import Ahead, hold_out, sizes
+from analysis.fitting.verdict.ahead import RESAMPLES, Ahead, hold_out, sizes
 from analysis.fitting.verdict.drift import drifts, moves
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit
 from analysis.laws import LAWS, Law
@@ -38,8 +39,10 @@ LIKELY = 0.5
 """The same where there is a lack of fit too: about one standard deviation."""
 NARROWER = (0.8, 0.65, 0.5)
 """Shares of the distinct sizes, the largest ones, on which a law that misses is tried again; longest first."""
-MORE, MORE_JOINT = 2, 4
-"""Parameters that another law may have more: of one variable, and of N and D."""
+MORE, MORE_JOINT = 6, 4
+"""Parameters that another law may have more: of one variable (from a floor to two breaks), and of N and D."""
+SETTINGS = 3
+"""Settings that another law wants for each of its parameters."""
 STARTS = 5
 """Starts of the laws and ranges that are tried as a cure: it is named only where one of them passes."""
 
@@ -174,8 +177,9 @@ def ahead_words(ahead: Ahead) -> str:
 
 def cure(found: Fit, law: Law, settings: Settings) -> str:
     """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs."""
-    exact = replace(settings, how=replace(settings.how, resamples=0, starts=STARTS, majority=True))
-    bare = replace(exact, goal=replace(settings.goal, name="lsq"))  # whose optimum is found in a third of the steps
+    how = replace(settings.how, resamples=0, starts=STARTS, majority=True)
+    bare = replace(settings, how=how, goal=replace(settings.goal, name="lsq"))  # found in a third of the steps
+    exact = replace(settings, how=replace(how, resamples=RESAMPLES, resample="runs", interval="percentile"))
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
         if _passing(found, other, bare, every) and (passing := _passing(found, other, exact, every)):
@@ -194,7 +198,8 @@ def cure(found: Fit, law: Law, settings: Settings) -> str:
 
 def _others(found: Fit, law: Law) -> list[Law]:
     """Return the laws of the same inputs, with a few parameters more at the most, that so many points can carry."""
-    most = min(len(law.params) + (MORE_JOINT if law.joint else MORE), found.n_points // 3)
+    distinct = len(np.unique(settings_of_rows(found.engine.points.inputs)))
+    most = min(len(law.params) + (MORE_JOINT if law.joint else MORE), distinct // SETTINGS)
     able = [
         one for one in LAWS.values() if one.inputs == law.inputs and one.name != law.name and len(one.params) <= most
     ]

@@ -52,6 +52,15 @@ def test_fixed_where_it_would_be_the_fit_is_the_same(table, parameter):
         assert bound.params[name] == pytest.approx(value, rel=1e-3)
 
 
+@pytest.mark.parametrize(("name", "value"), [("B", -3.0), ("Q", 2.0), ("E", -0.5), ("S", 0.1)])
+def test_sizes_of_farseer_may_be_fixed_at_any_sign(name, value):
+    units = Units({"N": 17.0, "D": 22.0}, 0.5)
+    law = constrained(LAWS["farseer"], {name: value}).bind(units)
+    inner = np.stack([np.full(1, 0.2)] * len(law.params))
+    outer = law.base.unscale(law.whole(inner), units)
+    assert outer[LAWS["farseer"].params.index(name)] == pytest.approx(value, rel=1e-6)
+
+
 @pytest.mark.parametrize("law", ["m4", "bnsl1", "kaplan", "repeated", "farseer", "shifted"])
 def test_derivatives_of_every_bound_law_are_those_of_differences(law):
     rng = np.random.default_rng(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import zipfile
 
 import numpy as np
@@ -229,16 +230,23 @@ def test_one_table_in_a_zip_is_read(tmp_path):
         load_table(tmp_path / "t.zip")
 
 
-def test_a_spreadsheet_is_read_or_says_what_it_wants(tmp_path):
-    try:
-        import openpyxl  # noqa: F401
-    except ImportError:
-        (tmp_path / "t.xlsx").write_bytes(b"PK")
-        with pytest.raises(UserError, match="without the package openpyxl"):
-            load_table(tmp_path / "t.xlsx")
-        return
+def test_a_spreadsheet_is_read_with_the_extra(tmp_path):
+    pytest.importorskip("openpyxl")
     TABLE.to_excel(tmp_path / "t.xlsx", index=False)
     np.testing.assert_allclose(load_table(tmp_path / "t.xlsx"), TABLE)
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.write(tmp_path / "t.xlsx", "t.xlsx")
+    np.testing.assert_allclose(load_table(tmp_path / "t.zip"), TABLE)
+    (tmp_path / "broken.xlsx").write_bytes(b"PK")
+    with pytest.raises(UserError, match="cannot be read as xlsx"):
+        load_table(tmp_path / "broken.xlsx")
+
+
+def test_a_spreadsheet_says_what_it_wants_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    (tmp_path / "t.xlsx").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"without the package openpyxl.*pip install"):
+        load_table(tmp_path / "t.xlsx")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""A slow drift beside a law: found where it is there, allowed for where the runs cannot exclude it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import Fit, fit
+from analysis.fitting.intervals import percentile
+from analysis.fitting.verdict.drift import PRIOR, drifts
+from analysis.fitting.verdict.rule import drift_in
+
+FAR = {"N": 10**9.5 * 3, "D": 3e11}
+
+
+def fitted(drift: float, noise: float = 0.004, seed: int = 0, **how) -> tuple[Fit, float]:
+    """Fit chinchilla to a grid whose loss drifts by so much of 1.7 for each decade of N; and the truth at `FAR`."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e6, 10**9.5, 7), np.geomspace(1e8, 1e11, 6)))
+    rng = np.random.default_rng(seed)
+    loss = truth(drift, N, D) * np.exp(noise * rng.standard_normal(42))
+    how = {"resamples": 60, "starts": 4} | how
+    return fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), **how), float(truth(drift, FAR["N"], FAR["D"]))
+
+
+def truth(drift, N, D):
+    return 1.7 * (1 + drift * np.log10(N / 1e6)) + 400 * N**-0.34 + 900 * D**-0.28
+
+
+def seen(found: Fit):
+    engine = found.engine
+    return drifts(engine.problem, engine.points, engine.theta, engine.residuals)
+
+
+def test_a_drift_is_measured_along_the_input_it_is_of():
+    found, _ = fitted(-0.05, noise=5e-4, resamples=0)
+    along_n, along_d = seen(found)
+    assert (along_n.name, along_d.name) == ("N", "D")
+    assert along_n.mean * np.median(found.engine.points.y) == pytest.approx(-0.05 * 1.7, rel=0.15)
+    assert along_n.p_value < 0.01
+    assert abs(along_d.mean) < 0.3 * abs(along_n.mean)
+    assert found.certificate.status == "weak"
+
+
+def test_a_drift_surely_there_is_named_and_none_on_a_true_law():
+    found, _ = fitted(-0.05, noise=2e-3, seed=1)
+    said = drift_in(found)
+    assert said.startswith("beside the law loss drifts by −")
+    assert "a decade of N" in said
+    assert drift_in(fitted(0.0)[0]) == ""
+
+
+@pytest.mark.parametrize("space", ["log", "raw"])
+def test_an_interval_allows_for_drifts_that_the_runs_leave_possible(space):
+    for seed in range(2):
+        found, true = fitted(-0.04, seed=seed, space=space)
+        low, high = found.interval(FAR)
+        bare = np.exp(percentile(np.log(found.refits(FAR)), found.level))[0]
+        assert low[0] <= bare[0] < bare[1] <= high[0]
+        assert low[0] < true < high[0]
+        middle = {"N": 10**7.75, "D": 10**9.5}
+        ends = np.concatenate(found.interval(middle))
+        assert np.ptp(np.log(ends)) < np.ptp(np.log([low[0], high[0]]))
+
+
+def test_where_hardly_anything_is_known_the_prior_is_believed():
+    for one in seen(fitted(0.0, noise=0.3, resamples=0)[0]):
+        mean, deviation = one.believed
+        assert abs(mean) < PRIOR
+        assert deviation == pytest.approx(PRIOR, rel=0.1)
+        assert 0.5 < one.odds < 2
+
+
+def test_a_table_without_noise_has_no_drift_and_few_runs_say_nothing():
+    found, true = fitted(0.0, noise=0.0)
+    low, high = found.interval(FAR)
+    assert np.concatenate([low, high]) == pytest.approx(true, rel=1e-4)
+    x = np.geomspace(1e5, 1e9, 6)
+    few = fit(pd.DataFrame({"C": x, "loss": 1 + 50 * x**-0.3}), "saturating", x="C", resamples=0)
+    assert seen(few) == ()
