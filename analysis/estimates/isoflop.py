@@ -24,10 +24,8 @@ from analysis.table.select import RECIPE
 
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the valley counts as flat."""
-
 NEARLY = 0.05
 """Least distance in log C between two budgets from which a slope is taken."""
-
 BANDS = {"0.1%": 1e-3, "1%": 1e-2}
 MIN_BUDGETS = 3
 """Budgets with a usable minimum that a law N*(C) wants."""
