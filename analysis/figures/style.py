@@ -26,6 +26,7 @@ INK = "#1b1f24"
 LAW = "#c2410c"
 """The one warm colour: laws and minima stand out from runs, whose colours are viridis."""
 GREY = "#8a9099"
+GREY_LINE = "#e6e8eb"
 HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00", "#5b6470")
 """Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -46,7 +47,7 @@ RC: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e6e8eb",
+    "grid.color": GREY_LINE,
     "grid.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -223,10 +224,11 @@ def legend_below(ax: Axes, room: float = 0.4) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write FOLDER/NAME.png and .pdf; return both paths."""
+    """Write FOLDER/NAME.png, .pdf and .svg; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "svg")]
     with look():
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"CreationDate": None})
+        figure.savefig(paths[2], metadata={"Date": None})
     return paths

@@ -11,9 +11,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 from analysis.figures.style import look, panels, save
 from analysis.report.charts.axes import read_axes
+from analysis.report.charts.drawn import svg_of
 from analysis.report.charts.seeds import Seeds
 
 
@@ -52,16 +54,23 @@ class Picture:
 
 
 def picture(drawing: Drawing, folder: Path | None, *, prefix: str = "", suffix: str = "") -> Picture:
-    """Draw a figure once, as SVG and as data; with a folder, save it there as PNG and PDF too."""
-    name, svg = f"{prefix}{drawing.name}{suffix}", io.BytesIO()
+    """Draw a figure as data and as SVG; with a folder, save it there as PNG, PDF and SVG too."""
+    name = f"{prefix}{drawing.name}{suffix}"
     with look():
         figure, axes = panels(len(drawing.draw), bar=drawing.bar, columns=drawing.columns, size=drawing.size)
         for ax, one in zip(axes, drawing.draw, strict=True):
             one(ax)
-        charts = [read_axes(ax, seeds) for ax, seeds in zip_longest(axes, drawing.seeds)]
-        # Not savefig, which draws a figure with a layout once more to find it.
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
-        figure.set_layout_engine("none")
+        read = [read_axes(ax, seeds) for ax, seeds in zip_longest(axes, drawing.seeds)]
+        charts = tuple(one for one in read if one) if all(read) else ()
+        svg = svg_of(charts) if charts else _printed(figure)
     files = save(figure, folder, name) if folder else []
-    data = tuple(one for one in charts if one) if all(charts) else ()
-    return Picture(name, drawing.title, drawing.caption, svg.getvalue(), len(axes) > 1, data, tuple(files))
+    return Picture(name, drawing.title, drawing.caption, svg, len(axes) > 1, charts, tuple(files))
+
+
+def _printed(figure: Figure) -> bytes:
+    """Return a figure as matplotlib draws it, which takes ten times as long."""
+    svg = io.BytesIO()
+    # Not savefig, which draws a figure with a layout once more to find it.
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    figure.set_layout_engine("none")
+    return svg.getvalue()

@@ -137,7 +137,7 @@ def _optimum(group: GroupResults) -> Drawing:
     level = group.minima["loss"].level
     caption = (
         f"The best N and D for each budget, with {percent(level)} intervals, and the power law through the usable "
-        "ones, dashed beyond the largest budget. Dotted: the optimum that the Chinchilla law implies."
+        "ones, dashed beyond the largest budget. Grey: the optimum that the Chinchilla law implies."
     )
     draw = [partial(draw_optimum, numbers=one) for one in (N, D)]
     return Drawing("optimum", "Compute-optimal N and D", caption, draw)

@@ -131,10 +131,14 @@ class Panel {
     const parts = [];
     for (const of of ["x", "y"]) {
       const {log, ends} = this.scales[of], values = ticks(...ends, log), write = tickWriter(values);
+      let taken = -Infinity; // up to where a label of the x axis has been written
       for (const value of values) {
         const at = this.place(of, value), across = of === "x";
         parts.push(element("svg:path", {d: across ? `M${at},${top}V${bottom}` : `M${left},${at}H${right}`, stroke: GRID}));
         const where = across ? {x: at, y: bottom + 15, "text-anchor": "middle"} : {x: left - 6, y: at + 4, "text-anchor": "end"};
+        const half = 3.2 * write(value).length;
+        if (across && at - half < taken) continue;
+        taken = at + half + 4;
         parts.push(element("svg:text", where, write(value)));
       }
     }
@@ -285,7 +289,7 @@ class Panel {
     const swatch = (colour, kind) => element("span", {class: `swatch tint ${kind === "line" || kind === "area" ? "stroke" : ""}`, style: `background:${colour}`});
     for (const mark of this.data.marks) if (mark.said) toggle(this.groups(mark).pop(), swatch(mark.c, mark.k), mark.said);
     if (this.data.key && !this.small) {
-      items.push(fragment(`<span>${this.data.key.title}:</span>`));
+      items.push(element("span", {class: "turn"}), fragment(`<span>${this.data.key.title}:</span>`));
       this.data.key.entries.slice(0, 40).forEach(([colour, words], i) => toggle(`key ${i}`, swatch(colour), words));
     }
     return element("div", {class: "legend"}, ...items);

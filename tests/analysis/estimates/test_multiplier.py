@@ -127,4 +127,4 @@ def test_it_is_drawn(scaling):
     pd.concat(rows).to_csv(scaling.folder / "both.csv", index=False)
     scaling("compare", "both.csv", "--by", "family", "--figures", "--resamples", "60")
     drawn = {path.name for path in (scaling.folder / "figures").iterdir()}
-    assert drawn == {"comparison_family.png", "comparison_family.pdf"}
+    assert drawn == {f"comparison_family.{kind}" for kind in ("png", "pdf", "svg")}

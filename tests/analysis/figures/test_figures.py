@@ -165,13 +165,14 @@ def test_colours_follow_rank_and_differ():
     assert all(a != b for a, b in itertools.pairwise(shades))
 
 
-def test_saved_as_png_and_pdf(tmp_path, table):
+def test_saved_as_png_pdf_and_svg(tmp_path, table):
     with look():
         figure, (ax,) = panels(bar=True)
         draw_valleys(ax, valley_numbers(isoflop(table, resamples=0), table))
-    png, pdf = save(figure, tmp_path, "valleys")
+    png, pdf, svg = save(figure, tmp_path, "valleys")
     assert png.read_bytes().startswith(b"\x89PNG")
     assert pdf.read_bytes().startswith(b"%PDF")
+    assert b"<svg" in svg.read_bytes()
 
 
 def test_drawing_leaves_the_readers_style_alone(table):

@@ -1,0 +1,238 @@
+"""A figure as it stands on the page without its script: what was on its axes, drawn once as one plain SVG.
+
+The page's script draws the same data (templates/charts.js); the figures of a paper are matplotlib's.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.figures.style import GREY_LINE, INK, log_ticks
+from analysis.numbers import number, power_of_ten
+
+Chart = dict[str, Any]
+
+PX = 1.35
+"""Pixels of a point, of which lines and markers say how many they have."""
+
+LEFT, RIGHT, TOP, BOTTOM = 58, 10, 8, 42
+"""Pixels about the axes of a panel."""
+
+LINE, CHARACTER = 15, 6.1
+"""Pixels: of a line of text, and of a character in it."""
+
+FONT = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='11'"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a panel, in pixels, without title and legend; columns: panels in a row."""
+
+    width: int
+    height: int
+    columns: int
+
+
+USUAL, SMALL = Size(460, 322, 2), Size(250, 200, 4)
+MANY = 4
+"""Panels beyond which they are small, as with the script."""
+
+
+def svg_of(charts: Sequence[Chart]) -> bytes:
+    """Return the panels as one SVG."""
+    size = SMALL if len(charts) > MANY else USUAL
+    panels = [_panel(chart, size, key=size is USUAL) for chart in charts]
+    columns, rows = min(size.columns, len(panels)), list[str]()
+    bottom = 0.0
+    for start in range(0, len(panels), columns):
+        row = panels[start : start + columns]
+        rows += [f"<g transform='translate({i * size.width},{bottom:g})'>{body}</g>" for i, (body, _) in enumerate(row)]
+        bottom += max(height for _, height in row)
+    box = f"0 0 {columns * size.width} {bottom:g}"
+    return f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{box}' {FONT} fill='{INK}'>{''.join(rows)}</svg>".encode()
+
+
+def _panel(chart: Chart, size: Size, *, key: bool) -> tuple[str, float]:
+    """Return a panel with its title above and its legend below, and its height."""
+    title = _plain(chart.get("title", ""))
+    above = LINE + 4 if title else 0
+    head = f"<text x='{LEFT}' y='12' font-weight='600'>{_escaped(title)}</text>" if title else ""
+    axes = _Axes(chart, size)
+    legend, below = _legend(chart, size.width, key=key)
+    at = above + size.height
+    body = f"{head}<g transform='translate(0,{above})'>{axes.drawn()}</g><g transform='translate(0,{at})'>{legend}</g>"
+    return body, at + below + 8
+
+
+class _Axes:
+    """One panel's scales, and what is drawn in them."""
+
+    def __init__(self, chart: Chart, size: Size) -> None:
+        self._chart = chart
+        self._pixels = {"x": (LEFT, size.width - RIGHT), "y": (size.height - BOTTOM, TOP)}
+
+    def _place(self, of: str, values: Any) -> np.ndarray:
+        """Return the pixels of values, NaN for those that have no place."""
+        log, (low, high) = self._chart[of]["log"], self._chart[of]["ends"]
+        found = np.array([math.nan if value is None else value for value in np.atleast_1d(values)], dtype=float)
+        scale: Callable[[Any], Any] = np.log if log else np.asarray
+        with np.errstate(all="ignore"):
+            share = (scale(found) - scale(low)) / (scale(high) - scale(low))
+        start, end = self._pixels[of]
+        return np.where(np.isfinite(share), start + share * (end - start), np.nan)
+
+    def drawn(self) -> str:
+        """Draw grid, ticks, labels and marks; what lies outside is cut off."""
+        (left, right), (bottom, top) = self._pixels["x"], self._pixels["y"]
+        marks = "".join(map(self._mark, self._chart["marks"]))
+        inside = f"<svg x='{left}' y='{top}' width='{right - left}' height='{bottom - top}' "
+        inside += f"viewBox='{left} {top} {right - left} {bottom - top}'>{marks}</svg>"
+        frame = f"<path d='M{left},{top}V{bottom}H{right}' fill='none' stroke='{INK}'/>"
+        return f"{self._ticks('x')}{self._ticks('y')}{frame}{inside}{self._labels()}"
+
+    def _ticks(self, of: str) -> str:
+        """Draw the grid and what its lines are; below the x axis no words that would touch others."""
+        axis, (left, right), (bottom, top) = self._chart[of], self._pixels["x"], self._pixels["y"]
+        values = ticks(*axis["ends"], log=axis["log"])
+        write, parts, taken = _writer(values), list[str](), -math.inf
+        for value, at in zip(values, self._place(of, values).tolist(), strict=True):
+            words = write(value)
+            if of == "y":
+                parts.append(f"<path d='M{left},{at:.1f}H{right}' stroke='{GREY_LINE}'/>")
+                parts.append(f"<text x='{left - 6}' y='{at + 4:.1f}' text-anchor='end'>{words}</text>")
+                continue
+            parts.append(f"<path d='M{at:.1f},{top}V{bottom}' stroke='{GREY_LINE}'/>")
+            half = CHARACTER * len(words) / 2
+            if at - half >= taken:
+                parts.append(f"<text x='{at:.1f}' y='{bottom + 15}' text-anchor='middle'>{words}</text>")
+                taken = at + half + 4
+        return "".join(parts)
+
+    def _labels(self) -> str:
+        (left, right), (bottom, top) = self._pixels["x"], self._pixels["y"]
+        x, y = (_escaped(_plain(self._chart[of]["label"])) for of in ("x", "y"))
+        turned = f"transform='translate(12,{(top + bottom) / 2:g}) rotate(-90)' text-anchor='middle'"
+        below = f"x='{(left + right) / 2:g}' y='{bottom + 34}' text-anchor='middle'"
+        return f"<text {below}>{x}</text><text {turned}>{y}</text>"
+
+    def _mark(self, mark: dict[str, Any]) -> str:
+        (left, right), (bottom, top) = self._pixels["x"], self._pixels["y"]
+        faint = f" opacity='{mark['a']}'" if mark.get("a", 1) != 1 else ""
+        dash = " stroke-dasharray='5 3'" if mark.get("dash") else ""
+        stroke = f"fill='none' stroke='{mark['c']}' stroke-width='{mark.get('w', 1) * PX:.2f}'{dash}{faint}"
+        filled = f"fill='{mark['c']}'{faint}"
+        if mark["k"] == "rule":
+            at = self._place(mark["of"], mark["at"])[0]
+            return _path(f"M{left},{at:.1f}H{right}" if mark["of"] == "y" else f"M{at:.1f},{top}V{bottom}", stroke)
+        if mark["k"] == "span":
+            a, b = self._place(mark["of"], mark["ends"]).tolist()
+            across = mark["of"] == "y"
+            box = f"M{left},{a:.1f}H{right}V{b:.1f}H{left}Z" if across else f"M{a:.1f},{top}V{bottom}H{b:.1f}V{top}Z"
+            return _path(box, filled)
+        places = list(zip(self._place("x", mark["x"]).tolist(), self._place("y", mark["y"]).tolist(), strict=True))
+        if mark["k"] == "bars":
+            ends = (f"{'L' if i % 2 else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(places) if x == x and y == y)
+            return _path("".join(ends), stroke)
+        if mark["k"] == "line":
+            return _path(_joined(places), stroke)
+        return _path(_joined(places), filled) if mark["k"] == "area" else _dots(places, mark, faint)
+
+
+def _dots(places: Sequence[tuple[float, float]], mark: dict[str, Any], faint: str) -> str:
+    """Draw points: round, hollow or stars."""
+    seen, r = [(x, y) for x, y in places if x == x and y == y], mark["s"] * PX / 2
+    if mark.get("shape"):
+        turns = [(r * (0.45 if i % 2 else 1), i * math.pi / 5) for i in range(10)]
+        stars = (
+            "M"
+            + "L".join(f"{x + far * math.sin(turn):.1f},{y - far * math.cos(turn):.1f}" for far, turn in turns)
+            + "Z"
+            for x, y in seen
+        )
+        return _path("".join(stars), f"fill='{mark['c']}' stroke='{INK}'{faint}")
+    if mark.get("hollow"):
+        d = "".join(
+            f"M{x - r:.1f},{y:.1f}a{r:.2f},{r:.2f} 0 1,0 {2 * r:.2f},0a{r:.2f},{r:.2f} 0 1,0 {-2 * r:.2f},0"
+            for x, y in seen
+        )
+        return _path(d, f"fill='none' stroke='{mark['c']}' stroke-width='1.2'{faint}")
+    d = "".join(f"M{x:.1f},{y:.1f}h0" for x, y in seen)
+    return _path(d, f"stroke='{mark['c']}' stroke-width='{mark['s'] * PX:.2f}' stroke-linecap='round'{faint}")
+
+
+def _path(d: str, style: str) -> str:
+    return f"<path d='{d}' {style}/>" if d else ""
+
+
+def _joined(places: Sequence[tuple[float, float]]) -> str:
+    """Return a path through places, broken where there is none."""
+    steps, open_ = list[str](), False
+    for x, y in places:
+        if x != x or y != y:
+            open_ = False
+            continue
+        steps.append(f"{'L' if open_ else 'M'}{x:.1f},{y:.1f}")
+        open_ = True
+    return "".join(steps)
+
+
+def _legend(chart: Chart, width: int, *, key: bool) -> tuple[str, float]:
+    """Return what lines and colours mean, in lines of text, and their height."""
+    said = [
+        (mark["c"], _plain(mark["said"]), mark["k"] in ("line", "area")) for mark in chart["marks"] if "said" in mark
+    ]
+    coloured = [("", f"{_plain(chart['key']['title'])}:", False)] if key and "key" in chart else []
+    coloured += [(colour, _plain(words), False) for colour, words in chart["key"]["entries"]] if coloured else []
+    parts, y = list[str](), 0.0
+    for entries in filter(None, (said, coloured)):
+        x, y = float(LEFT), y + LINE
+        for colour, words, line in entries:
+            wide = CHARACTER * len(words) + (28 if colour else 8)
+            if x > LEFT and x + wide > width:
+                x, y = float(LEFT), y + LINE
+            parts.append(_entry(x, y, colour, words, line=line))
+            x += wide
+    return "".join(parts), y
+
+
+def _entry(x: float, y: float, colour: str, words: str, *, line: bool) -> str:
+    """Draw a swatch, of a line or of points, and its words; words alone without a colour."""
+    if not colour:
+        return f"<text x='{x:.1f}' y='{y:.1f}'>{_escaped(words)}</text>"
+    up, long, high = (5, 14, 2.5) if line else (9, 9, 9)
+    box = f"<rect x='{x:.1f}' y='{y - up:.1f}' width='{long}' height='{high}' fill='{colour}'/>"
+    return f"{box}<text x='{x + long + 4:.1f}' y='{y:.1f}'>{_escaped(words)}</text>"
+
+
+def ticks(low: float, high: float, *, log: bool) -> list[float]:
+    """Return where ticks stand: powers of ten, or 1-2-5 steps of them, or round numbers."""
+    if log and high / low >= 5:
+        return log_ticks(low, high)
+    rough = (high - low) / 6
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = unit * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * unit >= rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
+
+
+def _writer(values: Sequence[float]) -> Callable[[float], str]:
+    sizes = [abs(value) for value in values if value]
+    wide = bool(sizes) and (max(sizes) >= 1e4 or min(sizes) < 1e-3)
+    return lambda value: "0" if value == 0 else power_of_ten(value) if wide else number(value)
+
+
+def _plain(label: str) -> str:
+    """Return the words of HTML, with _ before what is lowered and ^ before what is raised."""
+    marked = re.sub(r"<sup>(.*?)</sup>", r"^\1", re.sub(r"<sub>(.*?)</sub>", r"_\1", label))
+    return html.unescape(re.sub(r"<[^>]*>", "", marked))
+
+
+def _escaped(words: str) -> str:
+    return html.escape(words, quote=False)
