@@ -154,7 +154,7 @@ Examples:
 @column_options
 @click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages (all).")
-@click.option("--figures", is_flag=True, help="Save each figure for a paper too: figures/NAME.png and .pdf.")
+@click.option("--figures", is_flag=True, help="Save each figure for a paper too: figures/NAME.png, .pdf and .svg.")
 @interval_options
 @json_option
 def report(

@@ -26,7 +26,7 @@ Examples:
 @click.option("--by", metavar="COLUMN", help="The column whose two values are compared, such as family or optim.")
 @click.option("--with", "other", metavar="TABLE", help="Compare with this table instead: the second of the two.")
 @click.option("--values", metavar="A,B", help="The two values of --by, the one to be beaten first.")
-@click.option("--figures", is_flag=True, help="Draw it: figures/comparison….png and .pdf in the results folder.")
+@click.option("--figures", is_flag=True, help="Draw it: figures/comparison….png, .pdf and .svg in the results folder.")
 @fit_options
 @interval_options
 @json_option
