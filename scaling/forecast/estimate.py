@@ -18,6 +18,10 @@ from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
 
 FORWARD_SHARE = 1 / 3  # of a training step
+COMPILE_SECONDS = {
+    "cpu": 4.0,
+    "cuda": 8.0,
+}  # of a run: its step is read anew, and what the compiler made is mostly kept
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
@@ -96,8 +100,8 @@ def forecast(run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, 
     """Forecast a run from the speed of its device, put right by what runs there took.
 
     members: of the stack that it is trained in, which share their time and memory. Included are the steps, the
-    evaluations at milestones, making fresh data and the fixed cost of a run; not included are reading data sets from
-    disk, compiling, and a second worker's share of the memory bandwidth.
+    evaluations at milestones, making fresh data, compiling and the fixed cost of a run; not included are reading data
+    sets from disk, what a compiled step gains, and a second worker's share of the memory bandwidth.
     """
     ratio, said = learned.ratio(run)
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
@@ -170,7 +174,8 @@ def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
         each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=members)
         trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
-    return speed.run + drawn + trained + evaluated
+    compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
+    return speed.run + compiling + drawn + trained + evaluated
 
 
 def _step_seconds(step: Work, costs: Costs, together: Together, *, members: float) -> float:

@@ -43,6 +43,7 @@ TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed u
 MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
 FASTER = 1.25  # than large products: what those of a step can be, in the cache
+AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU so many that launching counts for little
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 log = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ def _together(where: torch.device, costs: Costs) -> Together:
 
 def _augment_seconds(where: torch.device) -> float:
     """Return the seconds of cropping, mirroring and mixing one number of an image."""
-    shape, generator = (64, 3, 64, 64), torch.Generator(where).manual_seed(0)
+    shape, generator = (AUGMENTED[where.type], 3, 64, 64), torch.Generator(where).manual_seed(0)
     augment = Standard().build(shape[1:], 10)
     x, y = torch.randn(shape, device=where), torch.zeros(shape[0], dtype=torch.int64, device=where)
     took = []

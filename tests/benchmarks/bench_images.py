@@ -91,18 +91,20 @@ def planned(file: Path, model: Any, augment: Any, device: str, engine: Any) -> P
     )
 
 
-def step_seconds(run: PlannedRun, where: torch.device) -> tuple[float, float]:
-    """Return the seconds of a step and the rate of square products in FLOP/s, the best of turns of both."""
+def step_seconds(run: PlannedRun, where: torch.device) -> tuple[float, float, float]:
+    """Return the seconds to begin with, of a step, and square products' rate in FLOP/s, the best of turns of both."""
     sets, batch = load_sets(run.config, run.quantities, where), run.quantities.batch
     trainer = Trainer(run, batches(sets.feed, batch=batch, features=3 * PIXELS**2, device=where), where)
+    started = perf_counter()
     trainer.advance(2, lambda: True)
+    first = perf_counter() - started
     took, rates = [], []
     for _ in range(TURNS):
         rates.append(product_rate(where))
         started = perf_counter()
         trainer.advance(trainer.step + STEPS[where.type], lambda: True)
         took.append((perf_counter() - started) / STEPS[where.type])
-    return min(took), max(rates)
+    return first, min(took), max(rates)
 
 
 def product_rate(where: torch.device) -> float:
@@ -129,10 +131,10 @@ def main() -> None:
             for place, engine in WAYS[where.type]:
                 memory.MAPPED_BYTES, mapped.HELD_SHARE = 0, 0.0 if place == "mapped" else 0.5  # as if it were too large
                 run = planned(file, model, augment, where.type, engine)
-                seconds, products = step_seconds(run, where)
+                first, seconds, products = step_seconds(run, where)
                 rate = run.quantities.counts.C_counted(run.quantities.batch) / seconds
                 images = run.quantities.batch / seconds
-                words = f"{name:12} {said:18} {place:6} {engine:8}"
+                words = f"{name:12} {said:18} {place:6} {engine:8} {first:5.1f} s first,"
                 console.print(f"{words} {images:11,.0f} images/s {rate / 1e9:9,.0f} GFLOP/s {rate / products:5.0%}")
 
 

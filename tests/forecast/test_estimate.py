@@ -115,6 +115,13 @@ def test_steps_milestones_and_fresh_data_cost_time():
     assert fresh == pytest.approx(base + 3200 * 1e-5, rel=0.05)
 
 
+def test_compiling_costs_time_once_a_run():
+    once, twice = (estimate(planned({"steps": n, "engine": "compile"}, data=SUBSET), SPEED) for n in (100, 200))
+    eager = [estimate(planned({"steps": n}, data=SUBSET), SPEED) for n in (100, 200)]
+    assert once - eager[0] == pytest.approx(twice - eager[1])
+    assert once - eager[0] > 1
+
+
 def test_evaluations_and_memory_are_counted_in_the_rows_that_the_device_evaluates():
     run = planned({"steps": 100, "milestones": 10}, data=SUBSET)
     layers = replace(COSTS, step=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
