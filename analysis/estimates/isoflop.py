@@ -20,7 +20,7 @@ from analysis.table.cells import budgets, cells
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
-from analysis.table.select import RECIPE
+from analysis.table.select import RECIPE, with_rules
 
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the valley counts as flat."""
@@ -174,7 +174,7 @@ def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
     log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
     short = np.log(table["budget"].to_numpy(float)) - log_C
     moved = log_y.copy()
-    for members in table.groupby(shape, dropna=False, sort=False).indices.values():
+    for members in with_rules(table).groupby(shape, dropna=False, sort=False).indices.values():
         order = np.asarray(members)[np.argsort(log_C[members], kind="stable")]
         if len(order) > 1 and (np.diff(log_C[order]) > NEARLY).all():
             moved[order] += np.gradient(log_y[order], log_C[order]) * short[order]

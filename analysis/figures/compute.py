@@ -12,7 +12,7 @@ from analysis.estimates.frontier import Frontier
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import GREY, INK, LAW, colours, label, legend_above, log_axes, margins, value_bar
 from analysis.table.cells import cells
-from analysis.table.select import RECIPE
+from analysis.table.select import RECIPE, with_rules
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def compute_numbers(
     keys = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in used.columns]
     if joined and "run_D" in used.columns:
         keys.append("run_D")
-    paths = _paths(cells(used, y), keys, y, joined=joined)
+    paths = _paths(with_rules(cells(used, y)), keys, y, joined=joined)
     faint: tuple[SizeLine, ...] = ()
     if inside is not None and not inside.empty and inside["run_id"].nunique() <= 400:
         faint = _paths(inside, ["run_id", "N"], y, joined=True)

@@ -27,7 +27,7 @@ from analysis.numbers import count, interval, measured, number, percent
 from analysis.report.case import Case, crops_of, epoch_groups, has_all, is_ablation
 from analysis.report.drawing import Drawing
 from analysis.table.results import find_runs
-from analysis.table.select import OWN_TASK
+from analysis.table.select import OWN_TASK, with_rules
 from analysis.wording import augment_words
 
 
@@ -144,7 +144,7 @@ EQUAL = {
 def batches(case: Case) -> Iterator[Drawing]:
     """Figure 5: the error against the batch, at equal examples and at equal steps."""
     rows = case.rows
-    if rows is None or not has_all(rows, "batch", "D", "step") or rows["batch"].nunique() < 3:
+    if rows is None or not has_all(rows, "batch", "D", "step") or with_rules(rows)["batch"].nunique() < 3:
         return
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]

@@ -10,7 +10,10 @@ from analysis.numbers import flops
 from analysis.table.columns import require_columns
 from analysis.table.select import RECIPE, origins
 
-IDENTITY = ("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE)
+IDENTITY = (
+    *("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE),
+    "batch_rule",
+)
 """What two runs of one cell share; only the seed differs."""
 
 GAP = 0.1

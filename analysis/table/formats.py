@@ -19,7 +19,7 @@ from analysis.errors import UserError
 PACKED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress, "xz": lzma.decompress}
 KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
 SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "pq": "parquet", "xlsm": "xlsx"}
-WORDS = ("run_id", "lr_rule", "overrides", "flags")
+WORDS = ("run_id", "lr_rule", "batch_rule", "overrides", "flags")
 """Columns of ours that stay words, though they may look like numbers."""
 SEPARATORS = ",;\t|"
 

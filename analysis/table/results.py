@@ -30,8 +30,8 @@ NUMBERS = ("seconds", "examples_per_second", "forecast_seconds", "chance", "n_te
 DATA = ("metric", "chance", "n_test", "n_val")
 HOW = ("seconds", "examples_per_second", "forecast_seconds", "device", "precision", "host", "attempts", "finished_at")
 WORDS = (
-    *("run_id", "overrides", "family", "data", "optim", "lr_rule", "schedule", "augment", "precision", "engine"),
-    *("stage", "task", "parent", "origin", "stage_recipe"),
+    *("run_id", "overrides", "family", "data", "optim", "lr_rule", "batch_rule", "schedule", "augment", "precision"),
+    *("engine", "stage", "task", "parent", "origin", "stage_recipe"),
 )
 SCHEMA = 1
 """The newest form of record.json that is understood here."""

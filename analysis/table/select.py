@@ -74,12 +74,22 @@ def check_choice(rows: str, keep: Sequence[str]) -> None:
 def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[str, list[str]]:
     """Return the recipe columns that hold more than one value, with the values. pool: columns that may."""
     found: dict[str, list[str]] = {}
+    table = with_rules(table)
     for column in RECIPE:
         if column in table.columns and column not in pool:
             values = table[column].astype(object).where(table[column].notna(), "unset").astype(str).unique()
             if len(values) > 1:
                 found[column] = sorted(values)
     return found
+
+
+def with_rules(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the rule for the batch of runs whose sweep has one: by it they are of one recipe, whatever it gives."""
+    if not {"batch", "batch_rule"} <= set(table.columns):
+        return table
+    rule = table["batch_rule"].astype(object)
+    has_one = rule.notna() & (rule != "")
+    return table.assign(batch=rule.where(has_one, table["batch"])) if has_one.any() else table
 
 
 def has_milestones(rows: pd.DataFrame) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -136,8 +136,9 @@ def plan_cell(
             if failed is not None:
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
                 return Dropped(values, f"where: {failed.text} ({found})")
-        lr_rule = rules.set["optim.lr"].text if "optim.lr" in rules.set else ""
-        return plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
+        lr_rule, batch_rule = (rules.set[key].text if key in rules.set else "" for key in ("optim.lr", "train.batch"))
+        run = plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
+        return replace(run, batch_rule=batch_rule) if batch_rule else run
     except ImpossibleRun as error:
         return Dropped(values, str(error))
 

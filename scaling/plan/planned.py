@@ -27,7 +27,8 @@ class PlannedRun:
     """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
 
     parent: the run that a stage starts from, planned as well; task: what is evaluated, a column of the table; fork: the
-    longer run whose first steps are its own too (see plan/trunk.py), forks: steps at which shorter ones go on from it.
+    longer run whose first steps are its own too (see plan/trunk.py), forks: steps at which shorter ones go on from it;
+    batch_rule: by which the sweep sets the batch, if it does.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class PlannedRun:
     task: str = "test"
     fork: Fork | None = None
     forks: tuple[int, ...] = ()
+    batch_rule: str = ""
 
     @property
     def origin(self) -> PlannedRun:
@@ -122,6 +124,7 @@ class PlannedRun:
             "lr_rule": origin.lr_rule,
             "schedule": describe(config.schedule),
             "batch": quantities.batch,
+            **({"batch_rule": origin.batch_rule} if origin.batch_rule else {}),
             "augment": describe(config.augment),
             "label_smoothing": config.train.label_smoothing,
             "precision": asked_precision(config),
@@ -197,6 +200,8 @@ class PlannedRun:
             own["fork"] = dataclasses.asdict(self.fork)
         if self.forks:
             own["forks"] = list(self.forks)
+        if self.batch_rule:
+            own["batch_rule"] = self.batch_rule
         return own if self.parent is None else {**own, "task": self.task, "parent": self.parent.to_dict()}
 
     @classmethod
@@ -207,7 +212,8 @@ class PlannedRun:
             read_stored_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent
         )
         fork = Fork(**raw["fork"]) if "fork" in raw else None
-        return dataclasses.replace(run, task=raw.get("task", run.task), fork=fork, forks=tuple(raw.get("forks", ())))
+        forks, batch_rule = tuple(raw.get("forks", ())), raw.get("batch_rule", "")
+        return dataclasses.replace(run, task=raw.get("task", run.task), fork=fork, forks=forks, batch_rule=batch_rule)
 
 
 def plan_run(

@@ -12,6 +12,7 @@ from scaling.config import plain
 from scaling.errors import UserError
 from scaling.plan.cell import Names
 from scaling.plan.expand import expand
+from scaling.plan.planned import PlannedRun
 
 SWEEP = """\
 # What a sweep file looks like.
@@ -57,6 +58,17 @@ def test_every_count_and_quantity_is_a_column_and_a_name_in_rules():
     assert {"N", "N_total", "N_body", "N_nonhead", "D", "D_unique", "epochs", "steps", "C", "C_counted"} == set(columns)
     assert {name: row[name] for name in columns} == columns
     assert {name: names.lookup(name) for name in columns} == columns
+
+
+def test_a_batch_may_follow_a_rule_that_the_plan_keeps(here):
+    rule = "32 * 2 ** (budget > 2e6)"
+    grid = "[{product: {train.budget: [1e6, 4e6]}}]"
+    (here / "sweeps" / "batches.yaml").write_text(f"sweep: {{grid: {grid}, set: {{train.batch: {rule}}}}}")
+    plan = planned("sweep=batches", "model.width=8")
+    assert [run.quantities.batch for run in plan.runs] == [32, 64]
+    assert {run.row()["batch_rule"] for run in plan.runs} == {rule}
+    assert [PlannedRun.from_dict(run.to_dict()) for run in plan.runs] == list(plan.runs)
+    assert "batch_rule" not in planned("model.width=8", "train.steps=2").runs[0].row()
 
 
 def test_blocks_are_united_rules_computed_and_drops_explained(here):

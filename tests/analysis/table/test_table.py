@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import Refusal, UserError
+from analysis.table.cells import cells
 from analysis.table.read import derive_column, load_table, rename_columns, write_table
 from analysis.table.results import precisions
 from analysis.table.select import select_rows
@@ -160,6 +161,19 @@ def test_milestones_only_of_constant_rate_runs():
     rows, left_out = select_rows(mixed, y="loss", rows="all", pool=["schedule"])
     assert len(rows) == 5
     assert left_out == ["3 milestones inside a decaying schedule"]
+
+
+def test_batches_by_one_rule_are_of_one_recipe(sweep):
+    """As rates are; without a rule, or by two of them, they are not."""
+    batches = [32 * (1 + i % 2) for i in range(len(sweep))]
+    by_rule = sweep.assign(batch=batches, batch_rule="32 * (1 + (C > 1e9))")
+    rows, _ = select_rows(by_rule, y="loss")
+    assert rows["batch"].tolist() == batches
+    assert cells(rows, "loss")["batch"].isin(batches).all()
+    rules = ["32"] * 10 + ["64"] * (len(sweep) - 10)
+    for other in (sweep.assign(batch=batches), by_rule.assign(batch_rule=rules), by_rule.assign(batch_rule=None)):
+        with pytest.raises(Refusal, match="batch: "):
+            select_rows(other, y="loss")
 
 
 def test_recipes_are_not_pooled_unless_named(sweep):
