@@ -26,12 +26,14 @@ part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds, keep what 
   echo "== $name: exit ${CODES[-1]}, ${SECONDS_TAKEN[-1]} s"; tail -n 30 "$OUT/$name.txt"
 }
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/card.txt"
-part tests    180 "$PYTHON" -m pytest -q -ra tests/gpu
-part steps     90 "$PYTHON" -m tests.benchmarks.bench_gpu
-part images    60 "$PYTHON" -m tests.benchmarks.bench_images cuda
+beside=$("$PYTHON" -c 'import xdist' 2>/dev/null && echo "-n 8")
+# shellcheck disable=SC2086 # several words, or none
+part tests    110 "$PYTHON" -m pytest -q -ra $beside tests/gpu
 part probe     45 "$PYTHON" -m scaling probe
-part sweep     75 "$PYTHON" -m scaling run sweep=quickstart results="$OUT/results"
-part stacks    30 "$PYTHON" -m scaling run sweep=quickstart train.engine=stacked results="$OUT/stacked"
+part steps     60 "$PYTHON" -m tests.benchmarks.bench_gpu
+part images    75 "$PYTHON" -m tests.benchmarks.bench_images cuda
+part sweeps    70 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
+part decades  115 "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
 
 {
   printf '%-8s %6s %5s  %s\n' part seconds exit "what it said last"
