@@ -242,6 +242,12 @@ def with_keys(run: PlannedRun, values: Mapping[str, Any]) -> PlannedRun:
     return plan_run(read_stored_config(config), overrides={**run.overrides, **values})
 
 
+def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:
+    """Say whether each run of a proposal is settled or has been tried."""
+    files = [folder.run(run.run_id) for run in proposal.runs]
+    return all(one.record.exists() or one.attempts.exists() for one in files)
+
+
 def tell(study: optuna.Study, proposal: Proposal, folder: SweepFolder) -> None:
     """Tell a study the mean validation loss of a proposal's runs; a run that diverged or failed counts as failed."""
     losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]

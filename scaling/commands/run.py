@@ -122,13 +122,14 @@ def execute(
     check_mirror(plan.mirror)
     launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
     forecast.check_limit()
-    if redo is not None:
-        forecast = _train_again(forecast, settings, REDO[redo])
-    if not keep_stale:
+    if redo is None and not keep_stale:
         refuse_stale(forecast.stale)
     check_writable(plan.folder, group=plan.group)
     launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
+    if redo is not None:  # records are put aside when all else is known to be there
+        forecast = _train_again(forecast, settings, REDO[redo])
+        refuse_stale({} if keep_stale else forecast.stale)
     with shared_as(plan.results):
         extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
@@ -202,6 +203,7 @@ def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]
     Returns the plan's forecast without them.
     """
     from scaling.commands.plan_forecast import forecast_plan
+    from scaling.dispatch.limits import check_again
     from scaling.dispatch.states.settled import supersede
 
     found = {
@@ -210,6 +212,7 @@ def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]
         "stale": list(forecast.stale),
     }
     again = {run_id for name in what for run_id in found[name]}
+    check_again(_order(forecast), again)
     for run_id in again:
         supersede(forecast.plan.folder.run(run_id))
     click.echo(

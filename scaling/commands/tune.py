@@ -169,12 +169,16 @@ def _search(
             console.print(
                 f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths"
             )
-            _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
+            held = _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
             for proposal in proposals:
-                tuning.tell(studies[proposal.group], proposal, plan.folder)
+                if not held or tuning.was_tried(proposal, plan.folder):
+                    tuning.tell(studies[proposal.group], proposal, plan.folder)
+            if held:  # what was not started is tried first when there is room for it
+                return tuning.best(studies, groups)
 
 
-def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> None:
+def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> str:
+    """Train the runs and return why some were held back, '' where none was."""
     from scaling.commands.settling import settle
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.order import order_of
@@ -186,4 +190,6 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Cons
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
-    settle(order, launcher_of(settings), console=console, again=again, wait=True).conclude()
+    ended = settle(order, launcher_of(settings), console=console, again=again, wait=True)
+    ended.conclude()
+    return str(ended.facts.get("held") or "")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry
-from scaling.dispatch.states.attempts import read_attempts
+from scaling.dispatch.states.attempts import SETTLED, read_attempts
 from scaling.dispatch.states.state import Planned
+from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
 from scaling.limits import Limits
 
@@ -35,15 +36,19 @@ NOTHING = Spent()
 
 
 def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, flying: bool = True) -> Spent:
-    """Add up what the runs of a sweep have cost, those in flight at their full forecast; flying: count these."""
+    """Add up what the runs of a sweep have cost, those in flight at their full forecast; flying: count these.
+
+    A run that was trained again on request was bought again.
+    """
     gpu_seconds = flops = 0.0
     for entry in queue:
         files = folder.run(entry.run_id)
-        gpu_seconds += sum(float(attempt.get("gpu_seconds") or 0.0) for attempt in read_attempts(files))
+        tried = read_attempts(files)
+        gpu_seconds += sum(float(attempt.get("gpu_seconds") or 0.0) for attempt in tried)
         in_flight = _in_flight(files, entry, gpus) if flying else None
         gpu_seconds += in_flight or 0.0
-        if in_flight is not None or files.record.exists():
-            flops += entry.C
+        bought = sum(attempt.get("cause") in SETTLED for attempt in tried)
+        flops += entry.C * (max(bought, files.record.exists()) + (in_flight is not None))
     return Spent(gpu_seconds / 3600, flops)
 
 
@@ -66,6 +71,24 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
     if limits.gpu_hours is not None and (hours > limits.gpu_hours or so_far.gpu_hours >= limits.gpu_hours > 0):
         return f"the limit of {limits.gpu_hours:g} GPU-hours is reached ({so_far.gpu_hours:.3g} spent)"
     return ""
+
+
+def check_again(order: Order, again: Container[str]) -> None:
+    """Raise UserError where settled runs that are to be trained again do not all fit the limits."""
+    if not order.limits:
+        return
+    gpus = 0 if order.device == "cpu" else 1
+    so_far = spent(order.folder, [*order.entries, *order.others], gpus=gpus)
+    for entry in order.entries:
+        if entry.run_id not in again:
+            continue
+        why = beyond(order.limits, so_far, entry, gpus=gpus)
+        if why:
+            raise UserError(
+                f"found settled runs to train again, but {why}; wanted room for all of them, for their records are put "
+                f"aside; raise sweep.limit, or redo fewer"
+            )
+        so_far = so_far.plus(entry, gpus)
 
 
 @dataclass(frozen=True)

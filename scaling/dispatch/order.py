@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from scaling.dispatch.queue import Entry, entries
+from scaling.dispatch.queue import Entry, LazyQueue, entries
 from scaling.dispatch.states.cancelled import cancelled_runs
 from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
@@ -28,7 +28,7 @@ class Order:
     """Runs to be settled, in the order in which workers take them.
 
     folder: with an absolute path, for jobs that start elsewhere; settled: what is known of settled runs;
-    others: runs of the same sweep that are not asked for now, whose cost counts against the limits;
+    others: runs of the same sweep, as it is or was, that are not asked for now and count against the limits;
     cancelled: runs that were cancelled by name, and are left out;
     memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
     train: module:function that settles one run; mirror: a tool that shows them meanwhile;
@@ -40,7 +40,7 @@ class Order:
     entries: tuple[Entry, ...]
     settled: SettledRuns
     limits: Limits = UNLIMITED
-    others: tuple[Planned, ...] = ()
+    others: tuple[Entry | Planned, ...] = ()
     cancelled: frozenset[str] = frozenset()
     memory: Mapping[str, float] = field(default_factory=dict)
     single: bool = False
@@ -60,6 +60,19 @@ class Order:
         """The device that the runs name: cpu where all of them do."""
         named = (entry.device for entry in self.entries)
         return next((device for device in named if device != "cpu"), "cpu")
+
+
+def _others(folder: SweepFolder, asked: set[str]) -> tuple[Entry | Planned, ...]:
+    """Return what else the sweep pays for: the rest of its plan, and what earlier plans of it have queued."""
+    found: dict[str, Entry | Planned] = {}
+    if folder.plan.exists():
+        found = {run.run_id: run for run in read_plan(folder) if run.run_id not in asked}
+    for path in sorted(folder.jobs.glob("*/queue.jsonl")):
+        queue = LazyQueue(path)
+        for run_id in queue.run_ids:
+            if run_id not in asked and run_id not in found and (entry := queue.get(run_id)) is not None:
+                found[run_id] = entry
+    return tuple(found.values())
 
 
 def order_of(
@@ -84,9 +97,7 @@ def order_of(
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
     settled.write_index()
     asked = {entry.run_id for entry in made}
-    others = (
-        tuple(run for run in read_plan(folder) if run.run_id not in asked) if limits and folder.plan.exists() else ()
-    )
+    others = _others(folder, asked) if limits else ()
     cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
     first = frozenset(front_runs(folder))
     return Order(

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from scaling.dispatch.claims.claim import acquire
-from scaling.dispatch.limits import beyond, spent
+from scaling.dispatch.dispatches import new_dispatch
+from scaling.dispatch.limits import Spent, beyond, check_again, spent
 from scaling.dispatch.limits import offer as offered_runs
 from scaling.dispatch.order import Order, order_of
-from scaling.dispatch.queue import entries
+from scaling.dispatch.queue import entries, write_queue
 from scaling.dispatch.states.attempts import Attempt, iso
-from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.settled import SettledRuns, supersede
+from scaling.errors import UserError
 from scaling.folders import write_aside
 from scaling.forecast.estimate import Forecast
 from scaling.limits import UNLIMITED, Limits
@@ -92,3 +94,26 @@ def test_runs_of_the_sweep_that_are_not_asked_for_now_count_against_the_limits(f
     asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
     offered = offered_runs(asked, gpus=1)
     assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
+    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines[1:]]) + "\n")  # a narrower sweep of the same name
+    write_queue(new_dispatch(folder).queue, queue[:1])
+    asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
+    offered = offered_runs(asked, gpus=1)
+    assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
+
+
+def test_what_is_trained_again_on_request_is_bought_again(folder, queue):
+    settle(folder, queue[0], 3600.0)
+    assert spent(folder, queue, gpus=1) == Spent(1.0, queue[0].C)
+    supersede(folder.run(queue[0].run_id))
+    assert spent(folder, queue, gpus=1) == Spent(1.0, queue[0].C)
+    settle(folder, queue[0], 1800.0)
+    assert spent(folder, queue, gpus=1) == Spent(1.5, 2 * queue[0].C)
+
+
+def test_records_are_not_put_aside_for_runs_that_would_not_be_started(folder, queue):
+    settle(folder, queue[0], 3600.0)
+    order = Order(folder, tuple(queue), SettledRuns(folder), Limits(flops=1.5 * queue[0].C))
+    check_again(order, {})
+    with pytest.raises(UserError, match=r"to train again, but the limit of .* FLOPs is reached"):
+        check_again(order, {queue[0].run_id})
+    check_again(replace(order, limits=Limits(flops=2.0 * queue[0].C)), {queue[0].run_id})
