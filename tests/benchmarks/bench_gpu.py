@@ -23,8 +23,7 @@ from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
-from scaling.train.feed.feed import batches
-from scaling.train.feed.resident import shared_examples
+from scaling.train.feed.feed import batches, epoch_feed
 from scaling.train.feed.sets import load_sets
 from scaling.train.loop import CHECK_STEPS, Trainer
 from scaling.train.output.journal import Journal
@@ -76,15 +75,15 @@ def timed(work: Callable[[], object]) -> float:
 
 def seats_of(shape: Shape, members: int, where: torch.device, folder: Path) -> list[Seat]:
     """Return runs of a shape, of different seeds and rates, each with an order of its own on a set that they share."""
-    first, seats = planned_shape(shape, "auto").config, list[Seat]()
-    with shared_examples():
-        for seed in range(members):
-            optim = replace(first.optim, lr=1e-4 * (1 + seed))
-            run = plan_run(replace(first, seed=seed, optim=optim), overrides={})
-            at = RunFolder(folder / str(seed))
-            attempt = Attempt(run, at, where, load_sets(run.config, run.quantities, where), Journal(at))
-            cut = batches(attempt.sets.feed, batch=shape.batch, features=shape.features, device=where)
-            seats.append(take_seat(attempt, None, Trainer(run, cut, where), Hooks(print), again=False))
+    first, seats = planned_shape(shape, "auto"), list[Seat]()
+    held = load_sets(first.config, first.quantities, where)
+    for seed in range(members):
+        optim = replace(first.config.optim, lr=1e-4 * (1 + seed))
+        run = plan_run(replace(first.config, seed=seed, optim=optim), overrides={})
+        at, sets = RunFolder(folder / str(seed)), replace(held, feed=epoch_feed(held.feed.subset, seed=seed))
+        cut = batches(sets.feed, batch=shape.batch, features=shape.features, device=where)
+        attempt = Attempt(run, at, where, sets, Journal(at))
+        seats.append(take_seat(attempt, None, Trainer(run, cut, where), Hooks(print), again=False))
     return seats
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scaling.internals.torch import fused_adamw
 from scaling.optim.adamw import AdamW
 from scaling.optim.lion import Lion
 from scaling.optim.sgd import SGD
@@ -37,7 +38,7 @@ class Steps:
     def _make_columns(self, like: Tensor) -> None:
         """Make what depends on the members but on no step, and room for intermediate results."""
         self.decays = any(optim.weight_decay for optim in self.optims)
-        self.room = torch.empty_like(like), torch.empty_like(like)
+        self.room = torch.zeros_like(like), torch.empty_like(like)
 
     def column(self, like: Tensor, *values: float) -> Tensor:
         """Return one number a member as (K, 1)."""
@@ -53,6 +54,11 @@ class Steps:
     def names(self) -> tuple[str, ...]:
         """The numbers that a step multiplies by, each one a member: the rate, and by group what decay leaves."""
         return ("rate", *(f"kept {i}" for i, group in enumerate(self.layout.groups) if self.decays and group.decay))
+
+    @property
+    def changed(self) -> list[Tensor]:
+        """What a step changes."""
+        return list(self.state.values())
 
     def table(self, rates: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """Return the numbers of coming steps, (S, T, K) float32, T of `names`.
@@ -88,7 +94,11 @@ class Steps:
 
 
 class AdamWSteps(Steps):
-    """AdamW as scaling/optim/adamw.py has it: m, v with bias correction, decay of the weights outside."""
+    """AdamW as scaling/optim/adamw.py has it: m, v with bias correction, decay of the weights outside.
+
+    Members of one pair of betas that have taken as many steps share torch's kernel, each with a rate of its own:
+    it moves a row of zeros at the rate 1, and what comes of it is added to the parameters times the member's rate.
+    """
 
     moments = ("exp_avg", "exp_avg_sq")
     counts = True
@@ -98,13 +108,28 @@ class AdamWSteps(Steps):
         self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
         self.eps = self.column(like, *(optim.eps for optim in self.optims))
+        self.alike: bool | None = None  # unknown before the first table
+        self.taken = torch.zeros((), device=like.device)  # steps of all, where they are alike
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The numbers of a step; scale: of the root of v."""
-        return (*super().names, "scale")
+        """The numbers of a step; scale: of the root of v, where the members are not alike."""
+        return super().names if self.alike else (*super().names, "scale")
+
+    @property
+    def changed(self) -> list[Tensor]:
+        """What a step changes."""
+        return [*super().changed, self.taken]
 
     def _tables(self, rates: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
+        if self.alike is None:
+            settings = {
+                (optim.beta1, optim.beta2, optim.eps, int(t)) for optim, t in zip(self.optims, taken, strict=True)
+            }
+            self.alike = fused_adamw is not None and len(settings) == 1
+            self.taken.fill_(float(taken[0]))
+        if self.alike:
+            return super()._tables(rates, taken)
         t = taken + np.arange(1, len(rates) + 1)[:, None]
         correction1, correction2 = (
             1 - np.array([getattr(optim, beta) for optim in self.optims]) ** t for beta in ("beta1", "beta2")
@@ -114,10 +139,27 @@ class AdamWSteps(Steps):
     def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
         below, squared = self.room
+        if self.alike:
+            self._move_alike(gradients, below)
+            if all(group.share == 1.0 for group in self.layout.groups):
+                parameters.addcmul_(below, numbers["rate"])
+                return
+            for group in self.layout.groups:
+                span = slice(group.start, group.stop)
+                parameters[:, span].addcmul_(below[:, span], numbers["rate"], value=group.share)
+            return
         mean.lerp_(gradients, self.new1)
         square.lerp_(torch.mul(gradients, gradients, out=squared), self.new2)
         torch.sqrt(square, out=below).mul_(numbers["scale"]).add_(self.eps)
         self._go(parameters, torch.div(mean, below, out=below), numbers["rate"])
+
+    def _move_alike(self, gradients: Tensor, direction: Tensor) -> None:
+        """Put the step at the rate 1 into `direction`: the decay by its whole value leaves nothing of the last one."""
+        assert fused_adamw is not None, "members are not alike without it"
+        optim, moments = self.optims[0], [[self.state[name]] for name in self.moments]
+        self.taken.add_(1)
+        settings = {"beta1": optim.beta1, "beta2": optim.beta2, "eps": optim.eps, "lr": 1.0, "weight_decay": 1.0}
+        fused_adamw([direction], [gradients], *moments, [], [self.taken], **settings, amsgrad=False, maximize=False)
 
 
 class LionSteps(Steps):

@@ -37,10 +37,10 @@ class Block:
 
 
 class Buffers:
-    """What a captured step reads: the numbers and examples of some steps, of which `turn` is the next one's place.
+    """What a captured step reads: the numbers and examples of some steps.
 
     Where all orders are of one set on the device, the indices of the examples, else the examples; each order's steps
-    lie one after the other.
+    lie one after the other. places (1 + K,): where the numbers of the next step are, and each member's examples.
     """
 
     def __init__(self, block: Block, device: torch.device) -> None:
@@ -50,19 +50,17 @@ class Buffers:
         each = sum(part.nbytes for part in sample)
         self.steps = max(WARM_UPS, min(STEPS, BYTES // each))
         self._parts = [_room(part, self.steps, feed.batch, device) for part in sample]
-        self.turn = torch.zeros(1, dtype=torch.int64, device=device)
-        self._first = torch.zeros(members, dtype=torch.int64, device=device)
+        self.places = torch.zeros(1 + members, dtype=torch.int64, device=device)
         self._numbers = torch.zeros((self.steps, kinds, members, 1), device=device)
 
     def fill(self, block: Block, start: int, stop: int) -> None:
         """Put in what the steps of a block from `start` up to `stop` read, `steps` of them at most."""
         count, feed = stop - start, block.feed
         self._copy(self._numbers[:count], block.table(self.device, start, stop))
-        self._copy(self._first, torch.tensor(feed.followed) * self.steps)
+        self._copy(self.places, torch.tensor([0, *feed.followed]) * self.steps)
         parts = feed.indices(start, stop) if self._shared is not None else feed.examples(start, stop)
         for room, part in zip(self._parts, parts, strict=True):
             self._copy(room[: len(part), :count], part.unflatten(1, (count, feed.batch)))
-        self.turn.zero_()
 
     def _copy(self, buffer: Tensor, value: Tensor) -> None:
         if value.device.type == "cpu" and self.device.type == "cuda":
@@ -71,10 +69,9 @@ class Buffers:
 
     def read(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return x (K, batch, *shape), y (K, batch) and numbers (T, K, 1) of the next step, which is then the last."""
-        place = self._first + self.turn
-        numbers = self._numbers.index_select(0, self.turn).squeeze(0)
-        found = [part.flatten(0, 1).index_select(0, place) for part in self._parts]
-        self.turn.add_(1)
+        numbers = self._numbers.index_select(0, self.places[:1]).squeeze(0)
+        found = [part.flatten(0, 1).index_select(0, self.places[1:]) for part in self._parts]
+        self.places.add_(1)
         if self._shared is None:
             return found[0], found[1], numbers
         x, y = self._shared.take(found[0].flatten())

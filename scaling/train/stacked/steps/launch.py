@@ -99,7 +99,7 @@ def replayed(
     """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
     buffers = Buffers(block, device)
     buffers.fill(block, 0, 1)
-    restorer = Restorer([*_changed(step), buffers.turn], generators, module, device)
+    restorer = Restorer([*_changed(step), buffers.places], generators, module, device)
 
     def work() -> None:
         step(*buffers.read())
@@ -119,4 +119,4 @@ def replayed(
 
 def _changed(step: StackedStep) -> list[Tensor]:
     """Return what a step changes: weights, running statistics, moments and sums."""
-    return [step.rows.trained, *step.rows.fixed.values(), *step.optimiser.state.values(), step.totals]
+    return [step.rows.trained, *step.rows.fixed.values(), *step.optimiser.changed, step.totals]

@@ -54,13 +54,13 @@ class StackedStep:
         leaves, size, batch = list(self.rows.leaves.values()), self.micro_batch, x.shape[1]
         if batch <= size:
             losses = self._losses(x, y)
-            self._gather(torch.autograd.grad(losses.sum(), leaves))
+            self._gather(torch.autograd.grad(losses, leaves, torch.ones_like(losses)))
             return losses.detach()
         total, summed = torch.zeros(len(x), device=x.device), list[Tensor]()
         for start in range(0, batch, size):
             part = x[:, start : start + size]
             losses = self._losses(part, _cut(y, start, start + size)) * (part.shape[1] / batch)
-            gradients = torch.autograd.grad(losses.sum(), leaves)
+            gradients = torch.autograd.grad(losses, leaves, torch.ones_like(losses))
             summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else list(gradients)
             total += losses.detach()
         self._gather(summed)
