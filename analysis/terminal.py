@@ -13,7 +13,7 @@ from rich.text import Text
 
 from analysis.console import console
 from analysis.estimates.lifetime_cost.bill import FLOPS
-from analysis.fitting.card import card_text, parameter_rows, write_parameter
+from analysis.fitting.card import card_text, signed_rows, write_parameter
 from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def show_fit(law: Fit) -> None:
     out = console()
     formula = law.card.get("formula", "")
     out.print(f"[bold]{escape(law.law)}[/]  {escape(law.y)} = {escape(str(formula))}")
-    out.print(table(("parameter", "value", f"{percent(law.level)} interval"), parameter_rows(law), right=[1]))
+    out.print(table(("parameter", "value", f"{percent(law.level)} interval"), signed_rows(law), right=[1]))
     objective, certificate = law.objective, law.certificate
     out.print(
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "

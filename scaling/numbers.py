@@ -1,9 +1,10 @@
-"""Numbers as text: durations, bytes, counts."""
+"""Numbers as text: durations, bytes, counts, compute; as analysis/numbers.py writes them."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit of time
 
 
@@ -30,7 +31,14 @@ def size(count: float) -> str:
 
 
 def big(value: float | None) -> str:
-    """Show a large count: 1,234 or 1.23e+09."""
+    """Show a large count: 1,234 or 1.23×10⁹."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) < 1e6 else flops(value)
+
+
+def flops(value: float) -> str:
+    """Show an amount of compute: 0, 2×10⁸, 9.53×10¹⁰."""
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    ten, factor = "10" + str(int(power)).translate(SUPERSCRIPTS), float(mantissa)
+    return "0" if not value else ten if factor == 1 else f"{factor:g}×{ten}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.numbers import big, duration, size
+from analysis import numbers
+from scaling.numbers import big, duration, flops, size
 
 
 @pytest.mark.parametrize(
@@ -20,4 +21,9 @@ def test_a_duration_has_two_units(seconds, shown):
 
 def test_bytes_and_counts():
     assert [size(n) for n in (999, 12_000, 3.4e6, 2e13)] == ["999 B", "12 kB", "3.4 MB", "20 TB"]
-    assert [big(n) for n in (None, 1234, 1.234e9)] == ["–", "1,234", "1.23e+09"]
+    assert [big(n) for n in (None, 1234, 1.234e9)] == ["–", "1,234", "1.23×10⁹"]
+
+
+@pytest.mark.parametrize("value", [0, 1e8, 2e8, 9.531e10, 9.999e10, 3.6e11, 1.0])
+def test_compute_is_shown_as_the_analysis_shows_it(value):
+    assert flops(value) == numbers.flops(value)

@@ -45,6 +45,19 @@ def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
     return rows
 
 
+def signed_rows(fit: Fit) -> list[tuple[str, str, str]]:
+    """Return a law's parameters as text; its exponent, where it has but one, as the power that its variable has.
+
+    So an exponent has the sign of the equation and of the figures: C^-alpha is written as the exponent -alpha.
+    """
+    law, rows = fit.engine.problem.law, parameter_rows(fit)
+    if law.exponent is None or f"^-{law.exponent}" not in law.formula:
+        return rows
+    value, ends = fit.params[law.exponent], fit.intervals.get(law.exponent)
+    signed = ("exponent", exponent(-value), interval((-ends[1], -ends[0]) if ends else None, exponent))
+    return [signed if row[0] == law.exponent else row for row in rows]
+
+
 def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, Any]:
     """Return the card as plain data."""
     used = {name: (float(x.min()), float(x.max())) for name, x in points.inputs.items()}

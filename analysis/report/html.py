@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.equation import as_html, equation
+from analysis.fitting.card import signed_rows
 from analysis.fitting.result import plain
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 from analysis.report.charts.curves import curves_of
@@ -22,7 +23,7 @@ from analysis.report.headlines import answer, headlines, tuned_headlines
 from analysis.report.law_results import GroupResults, LawResult
 from analysis.report.sections import Sections, anchor
 from analysis.report.summary import conventions, summarise, versions
-from analysis.report.tables.law_tables import signed_rows, suffix_of
+from analysis.report.tables.law_tables import suffix_of
 from analysis.report.tables.run_table import RunTable
 from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from scaling.numbers import flops
 from scaling.plan.planned import PlannedRun
 
 FEW_STEPS = 300
@@ -80,4 +81,4 @@ def _distinct(sizes: Sequence[int]) -> int:
 
 
 def _listed(budgets: Sequence[float]) -> str:
-    return ", ".join(f"{budget:.3g}" for budget in sorted(budgets))
+    return ", ".join(map(flops, sorted(budgets)))

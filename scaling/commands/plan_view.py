@@ -11,7 +11,7 @@ from scaling.commands.plan_doubts import plan_doubts
 from scaling.commands.plan_forecast import PlanForecast
 from scaling.config import RECIPE_VERSION
 from scaling.dispatch.states.stale import WAYS_OUT, told
-from scaling.numbers import big, duration, size
+from scaling.numbers import big, duration, flops, size
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.terminal_table import Column, print_table
 
@@ -56,8 +56,8 @@ def _row(view: PlanForecast, run: PlannedRun) -> list[str]:
         "fresh" if quantities.fresh else big(quantities.D_unique),
         f"{quantities.epochs:.3g}",
         big(quantities.steps),
-        f"{quantities.C:.3g}",
-        "" if quantities.budget is None else f"{quantities.budget:.3g}",
+        flops(quantities.C),
+        "" if quantities.budget is None else flops(quantities.budget),
         duration(forecast.seconds) if forecast else "",
         view.status[run.run_id],
     ]
@@ -73,7 +73,7 @@ def summary(view: PlanForecast) -> list[str]:
     total = view.totals()
     lines = [
         f"{many(total['runs'], 'run')} ({total['finished']:,} settled, {total['remaining']:,} to go), "
-        f"{total['C']:.3g} FLOPs in all, {total['C_remaining']:.3g} to go"
+        f"{flops(total['C'])} FLOPs in all, {flops(total['C_remaining'])} to go"
     ]
     if total["forked"]:
         share = 1 - total["C"] / total["C_alone"]
@@ -124,7 +124,7 @@ def summary(view: PlanForecast) -> list[str]:
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:
         said = [f"{limit.gpu_hours:g} device hour{'s' * (limit.gpu_hours != 1)}"] if limit.gpu_hours is not None else []
-        said += [f"{limit.flops:g} FLOPs"] if limit.flops is not None else []
+        said += [f"{flops(limit.flops)} FLOPs"] if limit.flops is not None else []
         lines.append(f"limit: {' and '.join(said)}")
     if view.plan.mirror:
         lines.append(f"while `scaling run` trains here: mirrored to {view.plan.mirror}")

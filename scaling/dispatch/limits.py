@@ -15,6 +15,7 @@ from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
 from scaling.limits import Limits
+from scaling.numbers import flops
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
     """Return in one sentence why a run does not fit any more, empty where it does."""
     hours = so_far.plus(entry, gpus).gpu_hours
     if limits.flops is not None and so_far.flops + entry.C > limits.flops:
-        return f"the limit of {limits.flops:.3g} FLOPs is reached ({so_far.flops:.3g} spent)"
+        return f"the limit of {flops(limits.flops)} FLOPs is reached ({flops(so_far.flops)} spent)"
     if limits.gpu_hours is not None and (hours > limits.gpu_hours or so_far.gpu_hours >= limits.gpu_hours > 0):
         return f"the limit of {limits.gpu_hours:g} GPU-hours is reached ({so_far.gpu_hours:.3g} spent)"
     return ""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from analysis.estimates.conventions import Exponents
 from analysis.estimates.powerline import PowerLine
+from analysis.fitting.card import signed_rows
 from analysis.fitting.result import Fit
 from analysis.numbers import exponent, interval, percent, shift
-from analysis.report.tables.law_tables import signed_rows
 from analysis.report.tables.text_table import TextTable
 
 NAMES = ("{y} ~ C^", "best N ~ C^", "best D ~ C^")

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.estimates.allocate import Approach
 from analysis.figures.equation import as_html, equation
-from analysis.fitting.card import parameter_rows
-from analysis.fitting.result import Fit
+from analysis.fitting.card import signed_rows
 from analysis.numbers import count, exponent, flops, interval, measured
 from analysis.report.law_results import GroupResults
 from analysis.report.tables.text_table import TextTable
@@ -43,19 +42,6 @@ def tables_of_laws(groups: Sequence[GroupResults]) -> Iterator[TextTable]:
 def suffix_of(group: GroupResults, groups: Sequence[GroupResults]) -> str:
     """Return what tells the tables of one group from those of others, in their names; empty where there is only one."""
     return f"_{next(i for i, one in enumerate(groups, 1) if one is group)}" if len(groups) > 1 else ""
-
-
-def signed_rows(fit: Fit) -> list[tuple[str, str, str]]:
-    """Return a law's parameters as text; its exponent, where it has but one, as the power that its variable has.
-
-    So an exponent has the sign of the equation and of the figures: C^-alpha is written as the exponent -alpha.
-    """
-    law, rows = fit.engine.problem.law, parameter_rows(fit)
-    if law.exponent is None or f"^-{law.exponent}" not in law.formula:
-        return rows
-    value, ends = fit.params[law.exponent], fit.intervals.get(law.exponent)
-    signed = ("exponent", exponent(-value), interval((-ends[1], -ends[0]) if ends else None, exponent))
-    return [signed if row[0] == law.exponent else row for row in rows]
 
 
 def _law_rows(group: GroupResults) -> Iterator[tuple[str, ...]]:
