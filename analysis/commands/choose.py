@@ -69,6 +69,16 @@ def show_suggestion(found: Suggestion) -> None:
     from analysis.terminal import notes, table
 
     out, before = console(), found.interval_now
+    if before is None:
+        out.print(
+            table(
+                ("candidate", "cost"),
+                [(str(row), number(cost)) for row, cost in zip(found.rows, found.costs, strict=True)],
+                right=[1],
+            )
+        )
+        notes(out, found.warnings)
+        return
     rows = []
     for row, cost, after, ahead in zip(found.rows, found.costs, found.after, found.forecasts, strict=True):
         share = (percent(1 - after / before), percent(after))
@@ -79,10 +89,8 @@ def show_suggestion(found: Suggestion) -> None:
     if rows:
         heads = ("candidate", "cost", "narrower by", "half-width then", "expected", f"{percent(found.level)} of a run")
         out.print(table(heads, rows, right=[1, 2, 3, 4]))
-    out.print(
-        f"{percent(found.level)} interval of {found.of} at the target: ±{percent(found.interval_now)} now", end=""
-    )
-    out.print(f", ±{percent(found.interval_after)} after {number(found.cost)}" if rows else "")
+    now = f"{percent(found.level)} interval of {found.of} at the target: ±{percent(found.interval_now or 0.0)} now"
+    out.print(f"{now}, ±{percent(before)} after {number(found.cost)}" if rows else now)
     if rows and found.next_gain is not None:
         out.print(f"one more run would cost {number(found.next_cost)} and narrow it by {percent(found.next_gain)}")
     if len(found.laws) > 1:

@@ -1,4 +1,5 @@
-"""Measure `suggest`: on the runs of Farseer as ScaleBench packs them, and how long a round takes.
+"""Measure `suggest`: on the runs of Farseer as ScaleBench packs them, at half the cost of a grid, and how long a round
+takes.
 
 Run: SCALING_REFERENCE_DIR=… python -m tests.benchmarks.suggestions [--repeats 10]
 """
@@ -16,10 +17,14 @@ import numpy as np
 import pandas as pd
 
 from analysis import fit, suggest
-from tests.analysis.worlds import World, isoflop
+from tests.analysis.worlds import WIDTHS, World, isoflop, params
 
 SHARES = (0.01, 0.05, 0.1)
 START, CHEAPEST, MOST = 12, 60, 4
+BUDGETS, BATCH, STEPS = (2e8, 5e8, 1e9, 2e9, 5e9, 1e10), 32, (300, 24_000)
+"""Of sweeps/quickstart.yaml."""
+BEGIN, ROUND = 15, 8
+"""Cheapest runs to begin with, and runs in a round, on its cells."""
 COUNT = 2_000
 """Candidates of the round that is timed."""
 
@@ -54,6 +59,46 @@ def repeat(seed: int) -> Iterator[float]:
         yield r2(target.loss.to_numpy(), law.predict(target))
 
 
+def cells(seeds: int) -> pd.DataFrame:
+    """Return the runs of sweeps/quickstart.yaml, with so many seeds."""
+    every = [(budget, width, seed) for budget in BUDGETS for width in WIDTHS for seed in range(seeds)]
+    budget, width, seed = (np.array(values, dtype=float) for values in zip(*every, strict=True))
+    N = params(width)
+    steps = np.floor(budget / (6 * N * BATCH))
+    table = pd.DataFrame({"N": N, "D": steps * BATCH, "cost": 6 * N * steps * BATCH, "seed": seed})
+    return table[(steps >= STEPS[0]) & (steps <= STEPS[1])].reset_index(drop=True)
+
+
+def half_grid(seed: int) -> Iterator[float]:
+    """Yield half-widths of the interval of N*'s exponent: of the whole grid, of half its cost drawn at random, and of
+    half its cost as suggested round by round; then how far the last was off, and its share of the cost."""
+    world, rng, grid = World(), np.random.default_rng(seed), cells(3)
+    half = grid.cost.sum() / 2
+
+    def made(rows: pd.DataFrame) -> pd.DataFrame:
+        noise = np.exp(world.noise * rng.standard_normal(len(rows)))
+        return rows.assign(loss=world.loss(rows.N.to_numpy(), rows.D.to_numpy()) * noise)
+
+    def half_width(table: pd.DataFrame) -> float:
+        low, high = fit(table, resamples=200, starts=8).allocation.N_exponent_interval
+        return float(high - low) / 2
+
+    yield half_width(made(grid))
+    drawn = grid.sample(frac=1, random_state=seed)
+    yield half_width(made(drawn[drawn.cost.cumsum() <= half]))
+    pool, target = cells(5), pd.DataFrame({"C": [max(BUDGETS)]})
+    first = pool[pool.seed == 0].nsmallest(BEGIN, "cost").index
+    have, pool = made(pool.loc[first]), pool.drop(index=first)
+    while (left := half - have.cost.sum()) > 0:
+        found = suggest(have, pool=pool, target=target, limit=left, most=ROUND, of="N_exponent", seed=seed)
+        if not found.rows:
+            break
+        have, pool = pd.concat([have, made(pool.loc[list(found.rows)])]), pool.drop(index=list(found.rows))
+    yield half_width(have)
+    yield abs(fit(have, resamples=0).allocation.N_exponent - world.exponent)
+    yield have.cost.sum() / half / 2
+
+
 def seconds_of_a_round() -> float:
     """Return the CPU seconds of one round over many candidates, 180 runs known."""
     rng, table = np.random.default_rng(0), isoflop(World())
@@ -65,10 +110,15 @@ def seconds_of_a_round() -> float:
 
 
 def main() -> None:
-    """Print the seconds of a round, and R2 at each share: of each repeat, and the mean."""
+    """Print intervals at half the cost, the seconds of a round, and R2 at each share: of each repeat, and the mean."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=10)
     repeats = parser.parse_args().repeats
+    halves = np.array([list(half_grid(seed)) for seed in range(repeats)]).mean(axis=0)
+    sys.stdout.write(
+        "half-width of N*'s exponent: {:.4f} of the whole grid, {:.4f} of half at random, {:.4f} as suggested "
+        "(off by {:.4f}) for {:.2f} of the cost\n".format(*halves)
+    )
     sys.stdout.write(f"a round over {COUNT:,} candidates: {seconds_of_a_round():.2f} s of CPU\n")
     found = []
     for seed in range(repeats):

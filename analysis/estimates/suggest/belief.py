@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import UserError
+from analysis.estimates.suggest.design import Features
 from analysis.estimates.suggest.quantity import slopes_of
 from analysis.fitting.result import Fit
 from analysis.laws.base import Array
@@ -44,6 +45,17 @@ class Belief:
     of_target: Array
     covariance: Array
     runs: int
+
+    @property
+    def whole(self) -> Features:
+        """What runs are chosen by for a response: with the law's own error."""
+        return Features(self.candidates, self.targets, self.noise)
+
+    @property
+    def alone(self) -> Features:
+        """What the interval is told by, and runs are chosen by for what the law alone has: without its own error."""
+        root = np.linalg.cholesky(self.covariance).T
+        return Features(root @ self.slopes, root @ self.of_target, self.noise)
 
     def forecast(self, i: int) -> tuple[float, float]:
         """Return log y expected of one run of candidate i, and its variance, noise included."""

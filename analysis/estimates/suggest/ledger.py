@@ -43,8 +43,8 @@ class Kept:
     runs: int
     cost: float
     unit: str
-    interval_now: float
-    interval_after: float
+    interval_now: float | None
+    interval_after: float | None
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,13 @@ def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger
 
 def _kept(name: str, one: dict[str, Any]) -> Kept:
     wish, runs = one["wish"], len(one["runs"])
-    now, after = float(one["interval_now"]), float(one["interval_after"])
+    now, after = one["interval_now"], one["interval_after"]
     return Kept(name, one["of"], wish["y"], tuple(wish["targets"]), runs, one["cost"], wish["unit"], now, after)
 
 
 def _scored(name: str, one: dict[str, Any], ends: pd.DataFrame) -> Iterator[Scored]:
+    if not one["forecasts"]:  # a round that was made before a law could be fitted
+        return
     for run_id, (value, low, high) in zip(one["runs"], one["forecasts"], strict=True):
         row = ends.loc[run_id] if run_id in ends.index else None
         actual = float("nan") if row is None else float(row.get(one["wish"]["y"], float("nan")))

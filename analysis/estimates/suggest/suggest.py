@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.suggest.belief import Belief, believe
-from analysis.estimates.suggest.design import LEAST, Design, View, choose
+from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
+from analysis.estimates.suggest.filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
+from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
 from analysis.fitting.result import Fit, plain
 from analysis.fitting.settings import Settings, fit_law, settings_of
@@ -47,16 +49,17 @@ class Ahead(NamedTuple):
 class Suggestion(InNotebook):
     """Runs to do next. rows: index labels of the pool, best first; empty where nothing helps, with the reason.
 
-    interval_…: half-widths of the interval (at `level`) of the logarithm of what is asked for, the root mean square
-    over targets; after: that expected after each of the rows and those before it. next_gain: the share by which one
-    more run would narrow it, and next_cost what that run costs (None: there are none left). forecasts: of each row's
-    response, before it is run.
+    kind: law, or space where none can be fitted to so few runs yet: the rows are then spread over the inputs, nothing
+    is forecast and there are no intervals (None). interval_…: half-widths of the interval (at `level`) of the logarithm
+    of what is asked for, the root mean square over targets; after: that expected after each of the rows and those
+    before it. next_gain: the share by which one more run would narrow it, and next_cost what that run costs (None:
+    there are none left). forecasts: of each row's response, before it is run.
     """
 
     rows: tuple[Any, ...]
     cost: float
-    interval_now: float
-    interval_after: float
+    interval_now: float | None
+    interval_after: float | None
     after: tuple[float, ...]
     costs: tuple[float, ...]
     of: str
@@ -67,6 +70,7 @@ class Suggestion(InNotebook):
     next_gain: float | None = None
     next_cost: float | None = None
     warnings: tuple[str, ...] = ()
+    kind: Literal["law", "space"] = "law"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -97,7 +101,8 @@ def suggest(
     the law's inputs and a column of costs; a setting that stands there twice may be run twice, as two seeds. target:
     the points at which the law shall be known. of: what shall be known there: y, N_star or N_exponent (target C), or a
     parameter. limit: no more than this in all; most: at most so many runs. options: objective, delta, x, level and
-    those of `fit` that choose rows. Raises `UserError` for bad input, `Refusal` where no law can be fitted.
+    those of `fit` that choose rows. While there are too few runs for any law, runs are spread over its inputs (kind).
+    Raises `UserError` for bad input, `Refusal` where no law can be fitted to enough of them.
     """
     from analysis.table.read import load_table
 
@@ -110,6 +115,9 @@ def suggest(
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
     fits, said = _fits(frame, laws, y=y, x=x, settings=settings)
+    if not fits:
+        begun = _spread(frame, laws[0], pool, costs, y=y, x=x, settings=settings, limit=limit, most=most, why=said[0])
+        return replace(begun, of=of or y, level=level)
     weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
     beliefs = {name: believe(found, pool, target, of or y) for name, found in fits.items()}
     views, cautious = [(weights[name], belief) for name, belief in beliefs.items()], False
@@ -120,7 +128,7 @@ def suggest(
     total = sum(weight for weight, _ in views)
     shares = tuple((weight / total, view) for weight, view in views)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    seeking = Seeking(tuple(beliefs.values()), shares, tuple(weights.values()), costs, z)
+    seeking = Seeking(tuple(beliefs.values()), shares, tuple(weights.values()), costs, z, (of or y) != y)
     chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     rows = tuple(pool.index[list(chosen.rows)].tolist())
     return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=said)
@@ -131,6 +139,8 @@ class Seeking:
     """Beliefs by law with their weights, the candidates' costs (m,), and z of the interval's level.
 
     views: what the choice is made by, with weights that add up to 1: the beliefs, and those about rival parameters.
+    planned: what is asked for belongs to the law alone (N*, an exponent), and its own error is no matter: the choice is
+    made by the interval that is told, and the power of the cost by how the whole limit would best be spent.
     """
 
     beliefs: Sequence[Belief]
@@ -138,6 +148,7 @@ class Seeking:
     weights: tuple[float, ...]
     costs: np.ndarray
     z: float
+    planned: bool
 
     def find(self, *, limit: float, within: float, most: int) -> Suggestion:
         """Choose candidates by place, within less than the limit where one can; an empty choice has its reason."""
@@ -146,9 +157,10 @@ class Seeking:
         now = self.half_width([])
         nothing = Suggestion((), 0.0, now, now, (), (), "", 0.95, {})
         if cheapest > limit:
-            said = f"the cheapest candidate costs {number(cheapest)}, more than the limit of {number(limit)}"
-            return replace(nothing, reason=said)
-        chosen = choose(design, limit=within, most=most) or choose(design, limit=limit, most=most)
+            return replace(nothing, reason=_too_dear(self.costs, limit))
+        power = power_for(design, limit) if self.planned and within >= limit else COST_POWER
+        how: dict[str, Any] = {"most": most, "power": power}
+        chosen = choose(design, limit=within, **how) or choose(design, limit=limit, **how)
         if not chosen:
             said = f"no affordable candidate helps: none would narrow the interval by {percent(LEAST / 2)}"
             return replace(nothing, reason=said)
@@ -156,7 +168,9 @@ class Seeking:
         spent = self.costs[chosen]
         found = replace(nothing, rows=tuple(chosen), cost=float(spent.sum()), interval_after=after[-1], after=after)
         ahead = tuple(self.forecast(i) for i in chosen)
-        return replace(found, costs=tuple(spent.tolist()), forecasts=ahead, **self.next_run(design, chosen, after[-1]))
+        return replace(
+            found, costs=tuple(spent.tolist()), forecasts=ahead, **self.next_run(design, chosen, power, after[-1])
+        )
 
     def forecast(self, i: int) -> Ahead:
         """Forecast a candidate's response: over the laws, the spread between them included."""
@@ -167,7 +181,7 @@ class Seeking:
 
     def design(self) -> Design:
         """Return what the choice is made on."""
-        views = tuple(View(one.candidates, one.targets, one.noise, weight) for weight, one in self.views)
+        views = tuple((weight, one.alone if self.planned else one.whole) for weight, one in self.views)
         return Design(views, self.costs)
 
     def half_width(self, chosen: list[int]) -> float:
@@ -175,14 +189,14 @@ class Seeking:
         logs = [weight * np.log(max(one.half_width(chosen, self.z), 1e-300)) for weight, one in self.views]
         return float(np.exp(sum(logs)))
 
-    def next_run(self, design: Design, chosen: list[int], now: float) -> dict[str, Any]:
+    def next_run(self, design: Design, chosen: list[int], power: float, now: float) -> dict[str, Any]:
         """Return what one more run would bring, whatever the limit."""
         if len(chosen) == len(self.costs):
             return {}
-        V = design.start()
+        state = design.start()
         for i in chosen:
-            V = design.see(V, i)
-        score = design.score(V)
+            state = design.see(state, i)
+        score = design.gain(state) / self.costs**power
         score[chosen] = -1
         best = int(np.argmax(score))
         return {"next_gain": 1 - self.half_width([*chosen, best]) / now, "next_cost": float(self.costs[best])}
@@ -191,7 +205,7 @@ class Seeking:
 def _fits(
     frame: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
 ) -> tuple[dict[str, Fit], tuple[str, ...]]:
-    """Fit each law; those that refuse are left out, with the sentence. Raises `Refusal` where all do."""
+    """Fit each law; those that refuse are left out, with the sentence."""
     fits, said = {}, []
     for law in laws:
         found, refused = attempt(partial(fit_law, frame, law, y=y, x=x, settings=settings))
@@ -200,9 +214,44 @@ def _fits(
             continue
         fits[law.name] = found
         said += [f"{law.name}: {text}" if len(laws) > 1 else text for text in found.warnings]
-    if not fits:
-        raise Refusal(said[0])
     return fits, tuple(dict.fromkeys(said))
+
+
+def _spread(
+    frame: pd.DataFrame,
+    law: Law,
+    pool: pd.DataFrame,
+    costs: np.ndarray,
+    *,
+    y: str,
+    x: str | None,
+    settings: Settings,
+    limit: float,
+    most: int,
+    why: str,
+) -> Suggestion:
+    """Spread runs over a law's inputs, for `CAUTION` of the limit at most; `Refusal` where it has enough of them."""
+    from analysis.table.columns import require_columns, require_positive
+    from analysis.table.select import select_rows
+
+    made, _ = select_rows(frame, y=y, **vars(settings.selection))
+    if len(made) >= ENOUGH * len(law.params):
+        raise Refusal(why)
+    by = list(input_columns(made, law, x).values())
+    require_columns(pool, by)
+    require_positive(pool, by)
+    chosen = fill(made, pool, costs, by=by, limit=limit * CAUTION, most=most)
+    chosen = chosen or fill(made, pool, costs, by=by, limit=limit, most=1)
+    nothing = Suggestion((), 0.0, None, None, (), (), y, 0.95, {}, kind="space")
+    if not chosen:
+        return replace(nothing, reason=_too_dear(costs, limit))
+    said = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
+    spent, rows = costs[chosen], tuple(pool.index[chosen].tolist())
+    return replace(nothing, rows=rows, cost=float(spent.sum()), costs=tuple(spent.tolist()), warnings=(said,))
+
+
+def _too_dear(costs: np.ndarray, limit: float) -> str:
+    return f"the cheapest candidate costs {number(float(costs.min()))}, more than the limit of {number(limit)}"
 
 
 def rivals_of(found: Fit, seed: int) -> Iterator[np.ndarray]:

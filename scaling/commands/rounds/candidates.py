@@ -60,6 +60,11 @@ def extra_overrides(arguments: Sequence[str]) -> list[str]:
     return [word for word in arguments if word.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACE]
 
 
+def launcher_overrides(arguments: Sequence[str]) -> list[str]:
+    """Return the overrides of a command line that say where runs are trained."""
+    return [word for word in arguments if word.lstrip("+~").partition("=")[0].partition(".")[0] == "launcher"]
+
+
 def candidates(
     loader: ConfigLoader, made: Plan, *, bounds: Mapping[str, tuple[float, float]], threads: int, task: str | None
 ) -> list[Candidate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +36,9 @@ Example:
 def extend(results: str, until: float, most_rounds: int, json_path: str | None, **asked: Any) -> None:
     """Run what tells most, round by round, until an interval is narrow enough or the limit is spent.
 
-    Each round is kept before it is run (results/NAME/rounds), its forecasts too; killed and started again, the same
-    command goes on with the round it was in. `scaling ledger results/NAME` says how the forecasts fared.
+    Runs are trained where the sweep's were, here or on SLURM. Each round is kept before it is run
+    (results/NAME/rounds), its forecasts too; killed and started again, the same command goes on with the round it was
+    in. `scaling ledger results/NAME` says how the forecasts fared.
     """
     folder, console = sweep_folder(results), terminal(stderr=json_path == "-")
     wish, bounds = read_wish(asked)
@@ -81,11 +83,9 @@ def next_round(
         if not made:
             raise
         return None, f"no further run: {refusal}"
-    if found.facts["interval_now"] <= until:
-        return (
-            None,
-            f"known well enough: a half-width of {found.facts['interval_now']:.3g}, where {until:g} was asked for",
-        )
+    now = found.facts["interval_now"]  # none where no law can be fitted yet
+    if now is not None and now <= until:
+        return None, f"known well enough: a half-width of {now:.3g}, where {until:g} was asked for"
     return keep_round(folder, found, by="extend"), ""
 
 
@@ -98,7 +98,7 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
     made.put_sweep()
     console.print(f"round {int(made.path.name)}: {len(made.facts['runs'])} runs, {made.facts['cost']:.4g} {unit}")
     with session() as loader:
-        plan = expand(loader, [made.facts["command"].split()[-1], f"results={folder.results}"])
+        plan = expand(loader, [*shlex.split(made.facts["command"])[2:], f"results={folder.results}"])
     execute(plan, wait=True)
     made.end(outcome_of(folder, made))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,16 +140,17 @@ def suggest_round(
 
     left: of the limit; out: where the sweep file shall lie.
     """
-    from scaling.commands.rounds.candidates import candidates, command_of
+    from scaling.commands.rounds.candidates import candidates, command_of, launcher_overrides
     from scaling.commands.rounds.sweep_file import sweep_name_of, sweep_text
     from scaling.compose.session import session
     from scaling.config import read_group
     from scaling.plan.expand import expand
     from scaling.plan.request import read_request
 
-    command = f"scaling run sweep={sweep_name_of(out)}"
+    words = command_of(folder)
+    command = shlex.join(["scaling", "run", f"sweep={sweep_name_of(out)}", *launcher_overrides(words)])
     with session() as loader:
-        made = expand(loader, command_of(folder))
+        made = expand(loader, words)
         request = read_request(loader, made.arguments)
         threads = read_group("launcher", made.launcher).threads
         pool = candidates(loader, made, bounds=bounds, threads=threads, task=wish.task)
@@ -173,10 +175,14 @@ def price_of(made: Plan, unit: str, threads: int) -> float:
 def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:
     """Say at the head of a sweep file what it is for, what it costs and what is expected of it."""
     of, targets = choice["of"], ", ".join(wish.targets)
+    cost = f"Cost      {len(choice['rows'])} runs, {choice['cost']:.3g} {wish.unit}"
+    if choice["kind"] == "space":
+        said = "Expect    enough to fit a law; there is none yet, and nothing is forecast"
+        return [f"{folder.name}, and runs spread over its axes, to know {of} at {targets} later", "", cost, said]
     return [
         f"{folder.name}, and the runs that narrow the interval of {of} at {targets} most for their cost",
         "",
-        f"Cost      {len(choice['rows'])} runs, {choice['cost']:.3g} {wish.unit}",
+        cost,
         f"Expect    a half-width of {choice['interval_after']:.2%}, where it is {choice['interval_now']:.2%} now",
     ]
 

@@ -131,6 +131,24 @@ def test_bad_input_is_told(change: dict[str, Any], said: str):
         suggest(bare(), **(asked | change))
 
 
-def test_a_table_that_cannot_carry_the_law_is_refused():
-    with pytest.raises(Refusal, match="5 parameters"):
-        suggest(bare().head(4), pool=candidates(), target=TARGET, limit=1e12)
+def test_before_a_law_can_be_fitted_runs_are_spread_over_its_inputs():
+    pool = candidates()
+    found = suggest(bare().head(4), pool=pool, target=TARGET, limit=1e12, most=6)
+    assert found.kind == "space"
+    assert found.interval_now is None
+    assert "no law can be fitted yet" in found.warnings[0]
+    assert "5 parameters" in found.warnings[0]
+    assert 0 < found.cost <= 0.25e12
+    alike = pool.assign(D=pool.D.median(), N=pool.N.median())
+    assert len(suggest(bare().head(4), pool=alike, target=TARGET, limit=1e12, most=6).rows) == 1
+    spread, near = np.log(pool.loc[list(found.rows)].N).std(), np.log(pool.nsmallest(6, "cost").N).std()
+    assert spread > near
+    assert "more than the limit" in suggest(bare().head(4), pool=pool, target=TARGET, limit=1.0).reason
+    with pytest.raises(UserError, match="no column 'N'"):
+        suggest(bare().head(4), pool=pool.drop(columns="N"), target=TARGET, limit=1e12)
+
+
+def test_runs_that_are_enough_and_carry_no_law_are_refused():
+    many = pd.concat([bare()] * 2, ignore_index=True).assign(N=1e3)
+    with pytest.raises(Refusal):
+        suggest(many, pool=candidates(), target=TARGET, limit=1e12)

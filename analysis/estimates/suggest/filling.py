@@ -1,0 +1,49 @@
+"""Runs to begin with, where no law can be fitted yet: spread over the inputs, cheap ones first (maximin)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.laws.base import Array
+
+COST_POWER = 0.4
+"""Distance squared over cost to this power is what is maximised: as a run's gain is weighed against its cost."""
+
+
+def fill(
+    made: pd.DataFrame, pool: pd.DataFrame, costs: Array, *, by: Sequence[str], limit: float, most: int
+) -> list[int]:
+    """Choose candidates by place, each as far as can be from the runs made and chosen, for its cost.
+
+    by: columns, positive; distances are in their logarithms over the range of runs and candidates together. Where
+    nothing was run, the cheapest comes first. No more than `most` runs, and than `limit` in all.
+    """
+    seen, free = (np.log(table[list(by)].to_numpy(dtype=float)) for table in (made, pool))
+    every = np.concatenate([seen, free])
+    width = np.maximum(every.max(axis=0) - every.min(axis=0), 1e-12)
+    square = np.full(len(free), np.inf)
+    for one in seen:
+        square = np.minimum(square, _square(free, one, width))
+    chosen, spent = list[int](), 0.0
+    while len(chosen) < most:
+        able = (costs <= (limit - spent) * (1 + 1e-12)) & (square > 0)
+        able[chosen] = False
+        if not able.any():
+            break
+        nearness = np.where(np.isfinite(square), square, 1.0)
+        i = int(np.argmax(np.where(able, nearness / costs**COST_POWER, -np.inf)))
+        chosen.append(i)
+        spent += float(costs[i])
+        square = np.minimum(square, _square(free, free[i], width))
+    return chosen
+
+
+def _square(points: Array, one: Array, width: Array) -> Array:
+    """Return the squared distances (m,) of points (m, k) from one (k,)."""
+    return np.asarray((((points - one) / width) ** 2).sum(axis=1))
