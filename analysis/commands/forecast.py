@@ -57,7 +57,8 @@ def forecast(
         raise UserError("found --link alone; wanted --via COLUMN with it")
     if via is not None:
         with working(f"fitting {how['law']} to {via}, then {how['y']} to {via} …"):
-            steps = chained(chosen.table(), at=settings, via=via, link=link or "power", **how, **chosen.selection)
+            how |= {"via": via, "link": link or "power", "check": check}
+            steps = chained(chosen.table(), at=settings, **how, **chosen.selection)
         content = [one.to_dict() for one in steps]
         answer({**content[0], "forecasts": content}, json_path, lambda: show_chained(steps))
         return

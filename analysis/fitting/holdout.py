@@ -73,7 +73,7 @@ def score_laws(
     by: that column. Raises `Refusal` where no law can be tested.
     """
     sizes = rows[by].to_numpy(dtype=float)
-    cuts = _cuts(sizes, by)
+    cuts = cuts_of(sizes, by)
     settings = replace(settings, how=replace(settings.how, majority=True))
     scores = [_score(rows, sizes, cuts, law, y=y, x=x, settings=settings) for law in laws]
     if all(not score.splits for score in scores):
@@ -81,7 +81,8 @@ def score_laws(
     return sorted(scores, key=lambda score: (score.error, score.law))
 
 
-def _cuts(sizes: np.ndarray, by: str) -> list[float]:
+def cuts_of(sizes: np.ndarray, by: str) -> list[float]:
+    """Return the sizes up to which runs are seen, `KEPT` of the distinct ones; `Refusal` where there are too few."""
     distinct = np.unique(sizes[np.isfinite(sizes)])
     if len(distinct) < 4:
         raise Refusal(f"found {len(distinct)} distinct values of {by}; a backtest wants at least 4")

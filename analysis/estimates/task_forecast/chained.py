@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.forecast import Forecast, forecasts_of
 from analysis.estimates.selected import fit_selected
+from analysis.estimates.task_forecast.tested import Steps, Tested, hold_out, summary
+from analysis.fitting.holdout import with_compute
 from analysis.fitting.intervals import percentile
 from analysis.fitting.result import plain
+from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
 from analysis.numbers import number
 from analysis.table.roles import is_accuracy
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from analysis.laws.base import Array
 
 
+OF_THE_LAW = ("x", "fix", "tie")
+"""Options of fit that say which law it is, rather than how it is fitted."""
 CLEARLY = 1.01
 """Times below the least via that was seen, from which a forecast lies beyond it."""
 
@@ -35,7 +40,8 @@ class Chained:
     """A task's response at one setting by way of another response of the same run.
 
     via: the forecast of the first step. interval: of the curve, of both steps' refits in pairs. times: the largest
-    run's distance to go, via's least value among the link's rows over the forecast one (above 1: beyond them).
+    run's distance to go, via's least value among the link's rows over the forecast one (above 1: beyond them). tested:
+    both steps fitted to the smaller runs and looked at on the larger.
     """
 
     y: str
@@ -49,6 +55,7 @@ class Chained:
     via: Forecast
     times: float
     warnings: tuple[str, ...]
+    tested: tuple[Tested, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -64,13 +71,14 @@ def chained(
     link: str | Law = "power",
     y: str = "loss",
     task: str | None = None,
+    check: bool = True,
     **options: Any,
 ) -> list[Chained]:
     """Forecast y at settings: via by a law of its own, then y by the link, a law of one variable in 1 / via.
 
     Where the table has tasks of stages, y is the task's and via that of the training run it started from, at the same
-    D; else both stand in the same row. Refits of the two steps are drawn independently and paired. options: those of
-    fit. Raises `Refusal` where y does not fall with via.
+    D; else both stand in the same row. Refits of the two steps are drawn independently and paired. check: backtest both
+    steps together. options: those of fit. Raises `Refusal` where y does not fall with via.
     """
     from analysis.fitting.fit import fit
 
@@ -93,7 +101,17 @@ def chained(
         raise Refusal(f"{y} is no {second.law} law of {via}: {'; '.join(second.certificate.reasons)}")
     lost = len(rows) - len(linked)
     said = [f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []
-    return [_chain(first, second, one, task, said) for one in forecasts_of(first, at)]
+    tests: tuple[Tested, ...] = ()
+    if check:
+        runs = with_compute(select_rows(table, y=via, task=OWN_TASK if staged else task, **selection)[0])
+        settings = settings_of(**selection, **{name: value for name, value in how.items() if name not in OF_THE_LAW})
+        steps = Steps(runs, with_compute(linked), first.engine.problem.law, second_law, y, via, settings)
+        held, refused = attempt(lambda: hold_out(steps))
+        tests = tuple(held[1]) if held else ()
+        said = [*said, summary(*held) if held else f"no backtest: {refused}"]
+    else:
+        said = [*said, "neither step was backtested"]
+    return [replace(_chain(first, second, one, task, said), tested=tests) for one in forecasts_of(first, at)]
 
 
 def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) -> pd.DataFrame:
@@ -122,7 +140,6 @@ def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Seque
     said = [
         *via.warnings,
         *lost,
-        "neither step was backtested",
         *(f"{second.y} by {via.y}: {text}" for text in second.warnings),
     ]
     times = least / via.value

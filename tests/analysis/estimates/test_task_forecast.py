@@ -48,6 +48,21 @@ def test_a_stage_is_joined_to_the_run_it_started_from(table):
     assert "left out: 1 row of error without a loss of its run" in one.warnings
 
 
+def test_both_steps_are_backtested_beside_one(table):
+    (one,) = chained(table, at=AT, y="error", resamples=20)
+    assert len(one.tested) == 3
+    assert all(0 < test.error < 0.05 for test in one.tested)
+    assert all(test.direct is not None for test in one.tested)
+    assert any("backtests of both steps: off by" in text and "in one step" in text for text in one.warnings)
+    bent = table.assign(
+        error=np.where(table["C"] > 3e9, 2, 1) * table["error"]
+    )  # the task changes beyond what was seen
+    (off,) = chained(bent, at=AT, y="error", resamples=20)
+    assert min(test.bias for test in off.tested) > 0.3
+    (unchecked,) = chained(table, at=AT, y="error", resamples=20, check=False)
+    assert "neither step was backtested" in unchecked.warnings
+
+
 def test_both_steps_widen_the_interval(table):
     (one,) = chained(table, at=AT, y="error", resamples=100)
     low, high = (error_at(end) for end in one.via.mean_interval)

@@ -1,0 +1,89 @@
+"""Both steps of a task's forecast fitted to the smaller runs and looked at on the larger ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import Refusal, attempt
+from analysis.estimates.selected import fit_selected
+from analysis.fitting.holdout import cuts_of, size_column
+from analysis.fitting.settings import Settings, fit_law
+from analysis.numbers import percent, times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.laws import Law
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One hold-out. seen, ahead: rows of the task; factor: the largest over the largest seen, by size.
+
+    error, bias: root mean square and mean of log y less its forecast; direct: that error of the first step's law fitted
+    to y itself, in one step (None: it is refused).
+    """
+
+    seen: int
+    ahead: int
+    factor: float
+    error: float
+    bias: float
+    direct: float | None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What both steps rest on. runs: rows of the first, with via; linked: those of the task, with y and 1 / via."""
+
+    runs: pd.DataFrame
+    linked: pd.DataFrame
+    law: Law
+    link: Law
+    y: str
+    via: str
+    settings: Settings
+
+
+def hold_out(steps: Steps) -> tuple[str, list[Tested]]:
+    """Hold out the largest runs at several cuts; return the column of sizes and what came. Raises `Refusal`."""
+    by = size_column(steps.linked, None)
+    found = list(_tested(steps, by))
+    if not found:
+        raise Refusal("the smaller runs carry neither step")
+    return by, found
+
+
+def summary(by: str, found: list[Tested]) -> str:
+    """Say in a sentence how far off both steps were, and one step instead."""
+    off = percent(_rms([one.error for one in found]))
+    said = f"backtests of both steps: off by {off} (rms), up to {times(max(one.factor for one in found))} ahead in {by}"
+    direct = [one.direct for one in found if one.direct is not None]
+    return f"{said}; in one step, {percent(_rms(direct))}" if len(direct) == len(found) else said
+
+
+def _tested(steps: Steps, by: str) -> Iterator[Tested]:
+    settings = replace(steps.settings, how=replace(steps.settings.how, resamples=0, majority=True))
+    size, small = (table[by].to_numpy(dtype=float) for table in (steps.linked, steps.runs))
+    for cut in cuts_of(size, by):
+        ahead, seen = steps.linked[size > cut], steps.linked[size <= cut]
+        runs = steps.runs[small <= cut]
+        first, _ = attempt(partial(fit_law, runs, steps.law, y=steps.via, x=None, settings=settings))
+        second, _ = attempt(partial(fit_selected, seen, steps.link, y=steps.y, x=f"1/{steps.via}", resamples=0))
+        if first is None or second is None or second.certificate.status == "refused":
+            continue
+        direct, _ = attempt(partial(fit_law, seen, steps.law, y=steps.y, x=None, settings=settings))
+        truth = np.log(ahead[steps.y].to_numpy(dtype=float))
+        rest = truth - np.log(second.predict({f"1/{steps.via}": 1 / first.predict(ahead)}))
+        straight = None if direct is None else _rms(truth - np.log(direct.predict(ahead)))
+        factor = float(size.max() / cut)
+        yield Tested(len(seen), len(ahead), factor, _rms(rest), float(rest.mean()), straight)
+
+
+def _rms(values: object) -> float:
+    return float(np.sqrt(np.mean(np.square(np.asarray(values, dtype=float)))))
