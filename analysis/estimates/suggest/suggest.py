@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from analysis.errors import Refusal, UserError, attempt
+from analysis.errors import Refusal, attempt
+from analysis.estimates.suggest.asked import check_asked, costs_of
 from analysis.estimates.suggest.belief import Belief, believe
 from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
 from analysis.estimates.suggest.filling import fill
@@ -110,8 +111,8 @@ def suggest(
     recipes = options.pop("recipes", ())
     settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=recipes, **options)
     check_interval("percentile", level)
-    costs = _costs(pool, cost)
-    _check(target, limit, most)
+    costs = costs_of(pool, cost)
+    check_asked(target, limit, most)
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
     fits, said = _fits(frame, laws, y=y, x=x, settings=settings)
@@ -279,29 +280,3 @@ def backtest_weights(
     raw = {law.name: 1 / max(errors.get(law.name, np.inf), 1e-6) ** 2 for law in laws}
     total = sum(raw.values())
     return {name: value / total if total else 1 / len(laws) for name, value in raw.items()}
-
-
-def _costs(pool: pd.DataFrame, cost: str) -> np.ndarray:
-    """Return the candidates' costs. Raises `UserError`."""
-    if cost not in pool.columns:
-        raise UserError(
-            f"found no column {cost!r} in the pool ({', '.join(map(str, pool.columns))}); name it with cost"
-        )
-    if not len(pool):
-        raise UserError("found an empty pool; wanted one candidate or more; add some")
-    costs = np.asarray(pool[cost].to_numpy(dtype=float))
-    if not (np.isfinite(costs).all() and (costs > 0).all()):
-        raise UserError(
-            f"found {cost} that is not a positive number; wanted what each candidate costs; take such rows out"
-        )
-    return costs
-
-
-def _check(target: pd.DataFrame, limit: float, most: int) -> None:
-    """Raise `UserError` for a target without rows, and a limit or a number of runs that is none."""
-    if not len(target):
-        raise UserError("found an empty target; wanted the points at which the law shall be known; add one")
-    if not limit > 0:
-        raise UserError(f"found limit={limit}; wanted a positive number, in the units of the costs")
-    if not most >= 1:
-        raise UserError(f"found most={most}; wanted the number of runs of a round, one or more")
