@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,14 @@ from scaling.train.stacked.steps.step import StackedStep
 from scaling.train.stacked.vmapped import check_mapped, map_module
 
 
+class _Planned(NamedTuple):
+    """Coming steps: of which members from which step on, their rates (steps, rows), and what they read."""
+
+    key: tuple[Any, ...]
+    rates: np.ndarray
+    block: Block
+
+
 class Stack:
     """The members that are trained now; NotStackable where their modules forbid it.
 
@@ -52,6 +60,7 @@ class Stack:
         self._load_moments()
         self._check_mapped()
         self._launch: Launch | None = None
+        self._ahead: _Planned | None = None
         self._next_tick = monotonic() + loop.TICK_SECONDS
 
     def _load_moments(self) -> None:
@@ -120,7 +129,7 @@ class Stack:
 
     def _narrow(self) -> None:
         """Let the rows of members go that have left."""
-        self._launch = None  # first of all: a graph holds memory
+        self._launch = self._ahead = None  # first of all: a graph holds memory
         index = torch.tensor(self.places, dtype=torch.int64, device=self.device)
         self.places = list(range(len(self.seats)))
         self.totals = self.totals.index_select(0, index)
@@ -130,8 +139,7 @@ class Stack:
     def advance(self, count: int, tick: Callable[[], bool]) -> None:
         """Take up to `count` steps together; fewer where `tick`, called from time to time, has returned False."""
         done, begun = 0, [seat.step for seat in self.seats]
-        rates = self._rates(count)
-        block = self._block(rates)
+        (_, rates, block), self._ahead = self._planned(count), None
 
         def stand() -> None:
             for row, place, seat in zip(range(len(begun)), self.places, self.seats, strict=True):
@@ -145,6 +153,19 @@ class Stack:
                     break
                 self._next_tick = monotonic() + loop.TICK_SECONDS
         stand()
+
+    def prepare(self, count: int) -> None:
+        """Compute what the next steps read while the device is at the last ones: `advance` takes it, if it fits."""
+        if self._launch is not None and self._launch.holds_rows:
+            self._ahead = self._planned(count)
+            self._launch.prepare(self._ahead.block)
+
+    def _planned(self, count: int) -> _Planned:
+        key = (count, tuple((id(seat), seat.step) for seat in self.seats))
+        if self._ahead is not None and self._ahead.key == key:
+            return self._ahead
+        rates = self._rates(count)
+        return _Planned(key, rates, self._block(rates))
 
     def _rates(self, count: int) -> np.ndarray:
         """Compute the rates of the coming steps, (count, rows) float64, 0 in rows of members that have left."""

@@ -80,6 +80,8 @@ class Together:
             began, count = self.clock(), min(map(_steps_left, self.stack.seats))
             if count:
                 self.stack.advance(count, self._tick)
+                if following := min(map(_steps_after, self.stack.seats)):
+                    self.stack.prepare(following)
                 yield
                 self.stack.wait()
             seconds = self.clock() - began
@@ -207,7 +209,17 @@ def _run_id(seat: Seat) -> str:
 
 def _steps_left(seat: Seat) -> int:
     """Return the steps until a member is looked at: at its next milestone, or to see that it is finite."""
-    return min(_milestone(seat), seat.step - seat.step % CHECK_STEPS + CHECK_STEPS) - seat.step
+    return min(_milestone(seat), _next_check(seat)) - seat.step
+
+
+def _steps_after(seat: Seat) -> int:
+    """Return the same for a member that will have been looked at; 0 where it will have ended."""
+    later = [step for step in seat.attempt.run.quantities.milestones if step > seat.step]
+    return min(later[0], _next_check(seat)) - seat.step if later else 0
+
+
+def _next_check(seat: Seat) -> int:
+    return seat.step - seat.step % CHECK_STEPS + CHECK_STEPS
 
 
 def _milestone(seat: Seat) -> int:

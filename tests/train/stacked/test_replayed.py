@@ -96,3 +96,12 @@ def test_one_that_is_lost_and_one_that_is_stopped_disturb_no_other(tmp_path, cap
     found, here = ends(tmp_path / "buffers")
     assert found == wanted
     assert len(here) == len(kept)
+
+
+def test_what_is_read_next_is_prepared_once_while_the_device_is_at_the_last_steps(tmp_path, captured, monkeypatch):
+    computed, real = [], stack.Stack._rates
+    monkeypatch.setattr(stack.Stack, "_rates", lambda self, count: computed.append(count) or real(self, count))
+    captured()
+    runs = [stacked({"train": {"steps": 300, "milestones": 2}, "seed": seed}) for seed in range(2)]
+    records(runs, tmp_path)
+    assert computed == [64, 64, 22, 42, 64, 44]  # milestones at 150 and 300

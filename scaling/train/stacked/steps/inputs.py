@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,19 +54,29 @@ class Buffers:
         self.places = torch.zeros(1 + members, dtype=torch.int64, device=device)
         self._numbers = torch.zeros((self.steps, kinds, members, 1), device=device)
 
-    def fill(self, block: Block, start: int, stop: int) -> None:
-        """Put in what the steps of a block from `start` up to `stop` read, `steps` of them at most."""
-        count, feed = stop - start, block.feed
-        self._copy(self._numbers[:count], block.table(self.device, start, stop))
-        self._copy(self.places, torch.tensor([0, *feed.followed]) * self.steps)
-        parts = feed.indices(start, stop) if self._shared is not None else feed.examples(start, stop)
-        for room, part in zip(self._parts, parts, strict=True):
-            self._copy(room[: len(part), :count], part.unflatten(1, (count, feed.batch)))
+    def values(self, block: Block, start: int, stop: int) -> list[Tensor]:
+        """Return what the buffers are filled with for the steps of a block from `start` up to `stop`.
 
-    def _copy(self, buffer: Tensor, value: Tensor) -> None:
-        if value.device.type == "cpu" and self.device.type == "cuda":
-            value = value.pin_memory()
-        buffer.copy_(value, non_blocking=True)
+        They are `steps` at most. It is in memory that the device copies from without waiting.
+        """
+        feed = block.feed
+        parts = feed.indices(start, stop) if self._shared is not None else feed.examples(start, stop)
+        cut = (part.unflatten(1, (stop - start, feed.batch)) for part in parts)
+        return [block.table(self.device, start, stop), *map(self._near, (self._first(feed), *cut))]
+
+    def _first(self, feed: StackedFeed) -> Tensor:
+        return torch.tensor([0, *feed.followed]) * self.steps
+
+    def _near(self, value: Tensor) -> Tensor:
+        return value.pin_memory() if value.device.type == "cpu" and self.device.type == "cuda" else value
+
+    def fill(self, values: Sequence[Tensor]) -> None:
+        """Put in what the next steps read."""
+        table, first, *parts = values
+        self._numbers[: len(table)].copy_(table, non_blocking=True)
+        self.places.copy_(first, non_blocking=True)
+        for room, part in zip(self._parts, parts, strict=True):
+            room[: len(part), : len(table)].copy_(part, non_blocking=True)
 
     def read(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return x (K, batch, *shape), y (K, batch) and numbers (T, K, 1) of the next step, which is then the last."""

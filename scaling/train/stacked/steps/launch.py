@@ -25,6 +25,9 @@ class Launch(Protocol):
     name: str  # as the record calls it
     holds_rows: bool
 
+    def prepare(self, block: Block) -> None:
+        """Get ready what the steps of a block read, beside what the device is at."""
+
     def steps(self, block: Block) -> Iterator[None]:
         """Take the steps of a block, one each time that the iterator is asked for the next."""
 
@@ -37,6 +40,9 @@ class Eager:
     def __init__(self, step: StackedStep, shape: tuple[int, ...], device: torch.device, *, why: str = "") -> None:
         self.name = f"eager ({why})" if why else "eager"
         self._step, self._shape, self._device = step, shape, device
+
+    def prepare(self, block: Block) -> None:
+        """Leave it to the steps: their kernels keep this process busy."""
 
     def steps(self, block: Block) -> Iterator[None]:
         """Take the steps of a block."""
@@ -53,15 +59,26 @@ class Replayed:
 
     def __init__(self, buffers: Buffers, replay: Callable[[], None]) -> None:
         self._buffers, self._replay = buffers, replay
+        self._ready: tuple[Block, list[Tensor]] | None = None
+
+    def prepare(self, block: Block) -> None:
+        """Get the values for the first steps of a block."""
+        self._ready = (block, self._buffers.values(block, 0, min(self._buffers.steps, len(block))))
 
     def steps(self, block: Block) -> Iterator[None]:
         """Take the steps of a block."""
         for start in range(0, len(block), self._buffers.steps):
             stop = min(start + self._buffers.steps, len(block))
-            self._buffers.fill(block, start, stop)
+            self._buffers.fill(self._values(block, start, stop))
             for _ in range(start, stop):
                 self._replay()
                 yield
+
+    def _values(self, block: Block, start: int, stop: int) -> list[Tensor]:
+        ready, self._ready = self._ready, None
+        if ready is not None and ready[0] is block and start == 0:
+            return ready[1]
+        return self._buffers.values(block, start, stop)
 
 
 def launch_of(
@@ -98,7 +115,7 @@ def replayed(
 ) -> Replayed:
     """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
     buffers = Buffers(block, device)
-    buffers.fill(block, 0, 1)
+    buffers.fill(buffers.values(block, 0, 1))
     restorer = Restorer([*_changed(step), buffers.places], generators, module, device)
 
     def work() -> None:
