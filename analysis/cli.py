@@ -13,6 +13,7 @@ from analysis.commands.allocate import allocate
 from analysis.commands.choose import choose
 from analysis.commands.compare import compare
 from analysis.commands.forecast import forecast
+from analysis.commands.import_runs import import_runs
 from analysis.commands.ledger import ledger
 from analysis.commands.tuned import tuned
 from analysis.errors import UserError
@@ -238,6 +239,7 @@ COMMANDS: dict[str, click.Command] = {
     "ledger": ledger,
     "report": report,
     "collect": collect,
+    "import": import_runs,
 }
 """Every command by its verb."""
 

@@ -99,9 +99,14 @@ class TableChoice:
 
     def table(self) -> pd.DataFrame:
         """Read the table, with its columns renamed and derived, and N and C counted as asked."""
-        from analysis.table.read import derive_column, load_table, read_table, rename_columns
+        from analysis.table.read import read_table
 
-        table = read_table(self.source)
+        return self.prepared(read_table(self.source))
+
+    def prepared(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return what was read with its columns renamed and derived, and N and C counted as asked."""
+        from analysis.table.read import derive_column, load_table, rename_columns
+
         if self.convention == "paper":
             from analysis.estimates.conventions import as_the_paper_counts
 

@@ -28,6 +28,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "data": ("scaling.commands.data:data", "Say where data sets are and prepare them."),
     "schema": ("scaling.commands.tools.schema:schema", "Write JSON schemas of sweeps and configs, for editors."),
     "doctor": ("scaling.commands.tools.doctor:doctor", "Say what this machine has."),
+    "import": ("analysis.cli:import_runs", "Put runs that were trained elsewhere beside ours."),
     "collect": ("analysis.cli:collect", "Write the table of a sweep."),
     "fit": ("analysis.cli:fit", "Fit a scaling law with intervals."),
     "frontier": ("analysis.cli:frontier", "Find the compute-optimal frontier and its law."),

@@ -118,6 +118,11 @@ class SweepFolder:
         return self.path / "cancelled.json"
 
     @property
+    def imported(self) -> Path:
+        """Exists where the runs were trained elsewhere: of which table they are."""
+        return self.path / "import.json"
+
+    @property
     def paused(self) -> Path:
         """Exists while the sweep is paused: since when, and by whom."""
         return self.path / "paused.json"

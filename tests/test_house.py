@@ -50,6 +50,7 @@ FLOORS = {
         ["verbs"],
         ["options", "terminal"],
         ["export"],
+        ["elsewhere"],
         ["commands"],
         ["cli"],
         ["__main__", "__init__"],

@@ -90,15 +90,16 @@ def is_scaling(rows: pd.DataFrame) -> bool:
 def epoch_groups(rows: pd.DataFrame) -> pd.Series:
     """Group lengths that are meant to be equal: whole batches make 1.23 or 1.246 epochs of 1.25.
 
-    Each group is named by its length on the largest data set, where whole batches matter least.
+    Each group is named by its length on the largest data set, where whole batches matter least; NaN without epochs.
     """
     epochs = rows["epochs"].astype(float)
     size = rows["D_unique"].astype(float) if "D_unique" in rows.columns else pd.Series(1.0, index=rows.index)
     values = np.sort(epochs.dropna().unique())
-    group = dict(zip(values, np.concatenate([[0], np.cumsum(np.diff(np.log(values)) > 0.1)]), strict=True))
+    logs = np.log(values)
+    group = dict(zip(values, np.cumsum(np.diff(logs, prepend=logs[:1]) > 0.1), strict=True))
     number = epochs.map(group)
     order = pd.DataFrame({"number": number, "size": size, "epochs": epochs}).sort_values(["size", "epochs"])
-    meant = order.drop_duplicates("number", keep="last").set_index("number")["epochs"].map(rounded)
+    meant = order.drop_duplicates("number", keep="last").set_index("number")["epochs"].map(rounded, na_action="ignore")
     return number.map(meant)
 
 

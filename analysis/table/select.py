@@ -18,7 +18,10 @@ from analysis.table.statuses import UNFINISHED, status_word, statuses, unknown
 from analysis.table.units import doubtful_units
 from analysis.wording import counted, listed
 
-RECIPE = ("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe")
+RECIPE = (
+    *("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe"),
+    "trained",
+)
 """Columns in which runs that are fitted together must agree, unless pool names them: recipes move exponents."""
 KEEPABLE = ("at_chance", "extra", *UNFINISHED)
 COUNTS = ("N", "D", "C", "D_unique", "width", "depth")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.compose.roots import roots
+from scaling.errors import UserError
 from scaling.folders import set_aside, write_aside
 from scaling.plan.plan import Plan
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
@@ -19,9 +20,14 @@ def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool 
     """Write the plan's files and return how many runs of an earlier plan are no longer in it.
 
     forecast: the rows of forecast.csv; join: add the runs to those of the earlier plan, as for single runs,
-    instead of replacing them.
+    instead of replacing them. Raises UserError where the folder holds runs trained elsewhere.
     """
     folder = plan.folder
+    if folder.imported.exists():
+        raise UserError(
+            f"found {folder.path}, which holds runs trained elsewhere (`scaling import`); wanted a sweep's own folder; "
+            f"give another name=NAME"
+        )
     try:
         former = read_rows(folder)
     except BrokenPlan as error:

@@ -117,5 +117,6 @@ def ends_of(table: pd.DataFrame) -> pd.DataFrame:
 
 def run_table(table: pd.DataFrame, source: Path, page: Path) -> RunTable:
     """Return the runs of a table. page: the folder of the page, from which the files of runs are linked."""
-    runs = find_runs(source) if source.is_dir() else None
+    ours = "trained" not in table.columns  # runs trained elsewhere have no files
+    runs = find_runs(source) if source.is_dir() and ours else None
     return RunTable(ends_of(table), os.path.relpath(runs, page.resolve()) if runs else None)

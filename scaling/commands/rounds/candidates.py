@@ -50,7 +50,9 @@ def command_of(folder: SweepFolder) -> list[str]:
         last = ""
     words = shlex.split(last.removeprefix("# command: ")) if last.startswith("# command: ") else []
     if words[:2] != ["scaling", "run"]:
-        raise UserError(f"found no command in {folder.sweep}; wanted the folder of a sweep; run it again")
+        raise UserError(
+            f"found no command in {folder.sweep}; wanted the folder of a sweep; give --pool FILE, or run it again"
+        )
     kept = [word for word in words[2:] if word.partition("=")[0] not in ("name", "results")]
     return [*kept, f"name={folder.name}", f"results={folder.results}"]
 

@@ -1,0 +1,69 @@
+"""`scaling import`: runs that were trained elsewhere, beside ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from analysis.options import TableChoice, answer, column_options, json_option
+
+EXAMPLES = """\b
+Examples:
+  scaling import theirs.csv --as theirs --columns N="Model Size",C="Training FLOP" --derive "D = C/(6*N)"
+  scaling import wandb/ --as theirs --derive "C = 6*N*D"
+  scaling compare results/theirs --with results/mine
+"""
+
+
+@click.command("import", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.argument("source", metavar="TABLE|DIR")
+@click.option("--as", "name", metavar="NAME", required=True, help="The folder to make: results/NAME.")
+@column_options
+@click.option("--where", metavar='"loss < 3.4"', help="Rows to take.")
+@click.option("--run-column", metavar="COLUMN|none",
+              help="Names the run of each row, where rows are milestones; none: each row is a run.")  # fmt: skip
+@click.option("--results", metavar="DIR", default="results", show_default=True, help="The results folder.")
+@json_option
+def import_runs(
+    chosen: TableChoice, name: str, where: str | None, run_column: str | None, results: str, json_path: str | None
+) -> None:
+    """Make results/NAME of runs trained elsewhere: TABLE (csv, parquet, json, xlsx, W&B's CSV) or a DIR of W&B runs.
+
+    collect, fit, report, compare and the others then read it beside ours. Its runs are marked (the column trained), and
+    are pooled with ours where --pool trained says so. Rows that are incomplete or contradict each other are refused by
+    line; those of runs that did not end are left out, and counted. The same import again changes nothing.
+    """
+    from analysis.elsewhere.folder import check_name, write_sweep
+    from analysis.elsewhere.runs import runs_of
+    from analysis.elsewhere.source import read_source
+    from analysis.table.remarks import remarks_of
+    from analysis.table.select import rows_where
+    from analysis.table.units import doubtful_units
+    from analysis.wording import counted
+
+    name = check_name(name)
+    source = read_source(Path(chosen.source).expanduser())
+    table = rows_where(chosen.prepared(source.table), where)
+    imported = runs_of(source, table, run_column=run_column)
+    asked = {"options": chosen.options(where), "run_column": run_column}
+    facts = {"table": source.name, "sha256": source.sha256, **asked}
+    new = write_sweep(imported, Path(results).expanduser(), name, facts)
+    folder, points = f"{results.rstrip('/')}/{name}", sum(len(run.points) for run in imported.runs)
+    told = [*remarks_of(table, mixed=False), *doubtful_units(table)]
+    content: dict[str, Any] = {"path": folder, **facts, "runs": len(imported.runs), "milestones": points, "new": new}
+    content |= {"left_out": list(imported.left_out), "remarks": told}
+
+    def show() -> None:
+        several = points > len(imported.runs)
+        ask = f" (by the column {imported.run_column}; --run-column none where each row is a run)"
+        milestones = f" with {counted(points, 'milestone')}{ask}" if several else ""
+        before = "" if new else ", as before: nothing was changed"
+        click.echo(f"{counted(len(imported.runs), 'run')}{milestones} in {folder}{before}")
+        for text in imported.left_out:
+            click.echo(f"left out: {text}")
+        for text in told:
+            click.echo(f"note: {text}")
+
+    answer(content, json_path, show)

@@ -1,0 +1,1 @@
+"""Runs that were trained elsewhere, beside ours: read from a table or an export, checked, written as a sweep."""

@@ -1,0 +1,225 @@
+"""From the rows of a table to runs with their milestones; what is incomplete or contradicts itself is named by line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.elsewhere.source import Source
+from analysis.elsewhere.wandb import RUN as WANDB_RUN
+from analysis.errors import UserError
+from analysis.table.clusters import NONE, is_run_name, with_runs
+from analysis.table.columns import as_numbers, require_columns
+from analysis.table.results import POINT
+from analysis.table.statuses import UNFINISHED, statuses
+from analysis.wording import counted
+
+SIZES = ("N", "D", "C")
+RESPONSES = ("loss", "error")
+NOT_THEIRS = (
+    *("run_id", "trained", "overrides", "status", "flags", "reason", "final", "attempts", "host", "finished_at"),
+    *(
+        "parent",
+        "parent_step",
+        "origin",
+        "trunk",
+        "trunk_step",
+        "stage",
+        "stage_recipe",
+        "stage_C",
+        "stage_D",
+        "C_spent",
+    ),
+    *("run_D", "run_C", "run_C_counted", "run_epochs"),
+)
+"""Columns that mean something in a plan or a record of ours; a foreign one is kept with `their_` before its name."""
+DIGITS = 12
+"""Of a run's id."""
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """One run: its id, what it is called, its columns, and its milestones in the order of D; line: of its last one."""
+
+    run_id: str
+    label: str
+    columns: dict[str, Any]
+    points: tuple[dict[str, Any], ...]
+    diverged: bool
+    line: int
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The runs of a table, sentences on what was left out of it, and the column that names its runs ('' for none)."""
+
+    runs: tuple[ImportedRun, ...]
+    left_out: tuple[str, ...]
+    run_column: str
+
+
+def runs_of(source: Source, table: pd.DataFrame, *, run_column: str | None = None) -> Imported:
+    """Return the runs of a table; table: the source's with columns renamed and rows chosen, its index kept.
+
+    Rows of runs that did not end are left out, and counted; a diverged run stays, without a loss. Raises `UserError`.
+    """
+    left_out: list[str] = []
+    response = next((name for name in RESPONSES if name in table.columns), RESPONSES[0])
+    require_columns(table, [*SIZES, response])
+    table = as_numbers(table, [name for name in (*SIZES, "D_unique", *POINT) if name in table.columns])
+    table = _ended(table, left_out)
+    table = _with_response(table, response, left_out)
+    if table.empty:
+        raise UserError(f"found no finished run in {source.name} ({'; '.join(left_out)}); wanted at least one")
+    _refuse_incomplete(source, table, response)
+    named = run_column or _naming(table)
+    groups = list(_groups(table, named))
+    moving = _moving([rows for _, rows in groups])
+    runs = tuple(_run(source, name, rows, moving) for name, rows in groups)
+    _refuse_twice(source, runs)
+    return Imported(runs, tuple(left_out), "" if named == NONE else named)
+
+
+def _ended(table: pd.DataFrame, left_out: list[str]) -> pd.DataFrame:
+    """Leave out the rows of runs that did not end; a column `diverged` tells those that did so badly."""
+    words = statuses(table)
+    if words is None:
+        return table.assign(diverged=False)
+    gone = words.isin(UNFINISHED) & (words != "diverged")
+    for word, n in words[gone].value_counts().items():
+        left_out.append(f"{counted(int(n), 'row')} {word}")
+    return table.assign(diverged=words == "diverged")[~gone]
+
+
+def _with_response(table: pd.DataFrame, response: str, left_out: list[str]) -> pd.DataFrame:
+    """Leave out the lines of histories at which nothing was evaluated."""
+    if WANDB_RUN not in table.columns or table[WANDB_RUN].is_unique:
+        return table
+    without = table[response].isna() & ~table["diverged"]
+    if without.any():
+        left_out.append(f"{counted(int(without.sum()), 'line')} of histories without a {response}")
+    return table[~without]
+
+
+def _refuse_incomplete(source: Source, table: pd.DataFrame, response: str) -> None:
+    """Raise `UserError` with the lines where N, D or C is no positive number, or the response none."""
+    for column in (*SIZES, response):
+        values = table[column].to_numpy(float)
+        bad = ~(np.isfinite(values) & (values > 0)) if column in SIZES else ~np.isfinite(values)
+        bad &= ~(table["diverged"].to_numpy(bool) & (column == response))
+        if bad.any():
+            what = "a positive " if column in SIZES else "a finite "
+            raise UserError(
+                f"found {source.places(table.index[bad].tolist())} of {source.name} without {what}{column}; wanted "
+                f'{", ".join(SIZES)} and {response} in every row; mend them, or leave them out: --where "{column} > 0"'
+            )
+
+
+def _naming(table: pd.DataFrame) -> str:
+    """Return the column that names the run of each row: of several rows of one N; none where each row is a run."""
+    if WANDB_RUN in table.columns:
+        return WANDB_RUN
+    for name in table.columns:
+        repeated = is_run_name(name) and table[name].notna().all() and not table[name].is_unique
+        if repeated and table.groupby(name, sort=False)["N"].nunique().eq(1).all():
+            return str(name)
+    return NONE
+
+
+def _groups(table: pd.DataFrame, named: str) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Yield the rows of each run with its name, None where it has none."""
+    if named == NONE:
+        yield from ((None, table.iloc[[place]]) for place in range(len(table)))
+        return
+    names = with_runs(table.reset_index(drop=True), named)["run_id"].to_numpy()
+    yield from table.groupby(names, sort=False)
+
+
+def _moving(runs: Sequence[pd.DataFrame]) -> set[str]:
+    """Return the columns that change from milestone to milestone."""
+    several = [rows for rows in runs if len(rows) > 1]
+    columns = [] if not several else [name for name in several[0].columns if name not in (*SIZES, "diverged")]
+    return {str(name) for name in columns if any(rows[name].nunique(dropna=False) > 1 for rows in several)}
+
+
+def _run(source: Source, name: Any, rows: pd.DataFrame, moving: set[str]) -> ImportedRun:
+    """Make one run of its rows; `UserError` where they contradict each other. moving: columns of its milestones."""
+    rows = rows.sort_values("D", kind="stable")
+    places, called = rows.index.tolist(), "one run" if name is None else f"run {name}"
+    if rows["N"].nunique() > 1:
+        raise UserError(f"found {source.places(places)} of {source.name} with different N in {called}; {_WAYS}")
+    same = rows["D"].duplicated(keep=False)
+    if same.any():
+        twice = source.places(rows.index[same].tolist())
+        raise UserError(f"found {twice} of {source.name} at one D of {called}; {_WAYS}")
+    every = _dicts(rows)
+    points = tuple(_point(row, moving, final=row is every[-1]) for row in every)
+    columns = _columns(every[-1], moving)
+    facts = json.dumps(["elsewhere", str(name), columns, points], sort_keys=True)
+    run_id, line = hashlib.sha256(facts.encode()).hexdigest()[:DIGITS], source.place(places[-1])
+    return ImportedRun(run_id, _label(name, every[-1], line), columns, points, bool(every[-1]["diverged"]), line)
+
+
+def _label(name: Any, row: Mapping[str, Any], line: int) -> str:
+    """Return what a run is called: by its name where it has one, else by its line."""
+    names = (value for key, value in row.items() if is_run_name(key) and isinstance(value, str))
+    name = next(names, None) if name is None else name
+    return "_".join((f"line={line}" if name is None else f"run={name}").split())
+
+
+def _columns(row: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
+    """Return what is the same at all milestones of a run."""
+    left = {key: value for key, value in row.items() if key not in (*POINT, *SIZES, "diverged", *moving)}
+    return {"N": plain(row["N"]), **{_column(key): plain(value) for key, value in left.items()}}
+
+
+def _dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+
+
+_WAYS = (
+    "wanted rows of one run to differ in D alone; name another column with --run-column, or none where each row is one"
+)
+
+
+def _point(row: Mapping[str, Any], moving: set[str], *, final: bool) -> dict[str, Any]:
+    """Return a milestone as a record has it, with the columns that move; what the table does not say is None."""
+    found = {name: plain(row.get(name)) for name in POINT}
+    beside = {_column(name): plain(row[name]) for name in sorted(moving - {*POINT})}
+    return {**found, "C_counted": found["C_counted"] or found["C"], "final": final, **beside}
+
+
+def _column(name: str) -> str:
+    return f"their_{name}" if name in NOT_THEIRS else name
+
+
+def plain(value: Any) -> Any:
+    """Return a number, word or truth as JSON has it; a whole number as one, None for none."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    return value if isinstance(value, bool | int | str) else str(value)
+
+
+def _refuse_twice(source: Source, runs: Sequence[ImportedRun]) -> None:
+    """Raise `UserError` where two rows say the same of one run."""
+    lines: dict[str, int] = {}
+    for run in runs:
+        if run.run_id in lines:
+            raise UserError(
+                f"found the same run on {'rows' if source.lines is None else 'lines'} {lines[run.run_id]:,} and "
+                f"{run.line:,} of {source.name}; wanted each once; take one out"
+            )
+        lines[run.run_id] = run.line

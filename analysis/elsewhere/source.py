@@ -1,0 +1,116 @@
+"""What is imported: a table or a folder of W&B runs, its digest, and the lines that its rows stand on."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.elsewhere.wandb import find_runs, flat, read_runs
+from analysis.errors import UserError
+from analysis.table.formats import PACKED, SEPARATORS, decode, kind_of
+from analysis.table.read import read_table
+
+TEXTS = ("csv", "tsv", "txt", "jsonl")
+"""Kinds of files that have a line a row."""
+MANY = 5
+"""Lines that are named one by one."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that was read; lines: of its rows in the file (None: its rows are counted instead)."""
+
+    name: str
+    sha256: str
+    table: pd.DataFrame
+    lines: tuple[int, ...] | None
+
+    def place(self, row: int) -> int:
+        """Return the line of a row, or its number where the file has no lines."""
+        return row + 1 if self.lines is None else self.lines[row]
+
+    def places(self, rows: list[int]) -> str:
+        """Name rows by their lines: "lines 3, 7 and 9"."""
+        word, found = ("row" if self.lines is None else "line"), [f"{self.place(row):,}" for row in rows]
+        if len(found) == 1:
+            return f"{word} {found[0]}"
+        if len(found) > MANY:
+            return f"{word}s {', '.join(found[:MANY])} and {len(found) - MANY:,} more"
+        return f"{word}s {', '.join(found[:-1])} and {found[-1]}"
+
+
+def read_source(path: Path) -> Source:
+    """Read a table, or the W&B runs in a folder; `UserError` where there is neither, or it is a sweep of ours."""
+    if (path / "plan.csv").is_file():
+        raise UserError(
+            f"found {path}, a sweep of ours; wanted a table of runs trained elsewhere; `scaling collect` it"
+        )
+    if path.is_dir():
+        runs = find_runs(path)
+        files = [(file.relative_to(path).as_posix(), file.read_bytes()) for run in runs for file in run.files]
+        return Source(path.resolve().name, _digest_of(files), read_runs(runs), None)
+    table = read_table(path)
+    content = path.read_bytes()
+    return Source(path.name, hashlib.sha256(content).hexdigest(), opened(table), _lines(path, content, len(table)))
+
+
+def _digest_of(files: list[tuple[str, bytes]]) -> str:
+    whole = hashlib.sha256()
+    for name, content in files:
+        whole.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def opened(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the keys of cells that hold mappings, as in the CSV of W&B's own export script, into columns of their own."""
+    for name in ("config", "summary"):
+        if name in table.columns and len(cells := [_mapping(value) for value in table[name]]) and all(cells):
+            inside = pd.DataFrame([flat(cell, name) for cell in cells if cell], index=table.index)
+            table = pd.concat([table.drop(columns=[name]), inside], axis=1)
+    return table
+
+
+def _mapping(value: object) -> dict[str, Any] | None:
+    """Read {'lr': 0.1, 'loss': nan} as Python writes it; None for anything else."""
+    text = str(value).strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    try:
+        found = ast.literal_eval(re.sub(r"(?<=: )(nan|-?inf)\b", "None", text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found else None
+
+
+def _lines(path: Path, content: bytes, rows: int) -> tuple[int, ...] | None:
+    """Return the line on which each row begins; None for a file without lines, or where they are not as many."""
+    kind = kind_of(path.name)
+    if kind not in TEXTS:
+        return None
+    text = decode(PACKED.get(path.name.lower().rpartition(".")[2], bytes)(content))
+    found = _lines_of_json(text) if kind == "jsonl" else _lines_of_csv(text)
+    return tuple(found) if len(found) == rows else None
+
+
+def _lines_of_json(text: str) -> list[int]:
+    return [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _lines_of_csv(text: str) -> list[int]:
+    """Return where the rows below the head begin: comments, empty lines and lines inside quotes are passed over."""
+    lines = text.splitlines()
+    numbers = [n for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    reader = csv.reader(lines[n - 1] for n in numbers)
+    begins, before = [], 0
+    for row in reader:
+        if any(value.strip(SEPARATORS + " ") for value in row):
+            begins.append(numbers[before])
+        before = reader.line_num
+    return begins[1:]
