@@ -245,40 +245,6 @@ def parse_tied(texts: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def parse_numbers(text: str) -> dict[str, list[float]]:
-    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
-    numbers: dict[str, list[float]] = {}
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not equals or not name.strip() or not 0 < number < float("inf"):
-            raise UserError(f"found the target {text!r}; wanted NAME=POSITIVE NUMBER, such as C=1e18 or N=1e6,D=1e9")
-        numbers.setdefault(name.strip(), []).append(number)
-    return numbers
-
-
-def parse_setting(text: str) -> dict[str, float]:
-    """Read one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
-    named = parse_numbers(text if "=" in text else f"C={text}")
-    if any(len(values) > 1 for values in named.values()):
-        raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
-    return {name: values[0] for name, values in named.items()}
-
-
-def parse_compute(texts: Sequence[str]) -> list[float]:
-    """Read target computes: 1e18, C=1e18, or several with commas."""
-    found: list[float] = []
-    for word in words(texts):
-        named = parse_numbers(word if "=" in word else f"C={word}")
-        if set(named) != {"C"}:
-            raise UserError(f"found the target {word!r}; wanted a compute in FLOPs, such as --at 1e18")
-        found += named["C"]
-    return found
-
-
 def words(texts: Sequence[str]) -> tuple[str, ...]:
     """Split a,b and repeated options into words."""
     return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())

@@ -49,6 +49,7 @@ FLOORS = {
         ["report"],
         ["verbs"],
         ["options", "terminal"],
+        ["targets"],
         ["export"],
         ["elsewhere"],
         ["commands"],

@@ -16,9 +16,9 @@ from analysis.options import (
     answer,
     interval_options,
     json_option,
-    parse_compute,
     table_options,
 )
+from analysis.targets import parse_compute
 
 EXAMPLES = """\b
 Examples:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import Refusal
-from analysis.options import LawOption, TableChoice, X, Y, answer, json_option, parse_setting, table_options, words
+from analysis.options import LawOption, TableChoice, X, Y, answer, json_option, table_options, words
+from analysis.targets import parse_setting
 
 if TYPE_CHECKING:
     from analysis.estimates.suggest.suggest import Suggestion

@@ -15,9 +15,9 @@ from analysis.options import (
     fit_options,
     interval_options,
     json_option,
-    parse_setting,
     table_options,
 )
+from analysis.targets import parse_setting
 
 EXAMPLES = """\b
 Examples:
