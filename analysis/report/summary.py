@@ -98,7 +98,7 @@ def read_sweep(path: Path) -> tuple[str, str]:
     head: list[str] = []
     for line in lines:
         text = line.strip()
-        if text.startswith(("# @package", "# command:")) or (not text and not head):
+        if text.startswith(("# @package", "# command:", "# yaml-language-server:")) or (not text and not head):
             continue
         if not text.startswith("#"):
             break

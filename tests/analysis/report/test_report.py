@@ -329,7 +329,7 @@ def test_unwritable_folder_is_said(tmp_path):
 
 def test_head_of_a_sweep_file(tmp_path):
     path = tmp_path / "sweep.yaml"
-    path.write_text(SWEEP)
+    path.write_text("# yaml-language-server: $schema=sweep.json\n" + SWEEP)
     question, command = read_sweep(path)
     assert question.splitlines()[0] == "How does the loss fall with compute?"
     assert command == "scaling run sweep=quickstart"
