@@ -49,7 +49,7 @@ AUGMENTATIONS = {"none": Unchanged(), "crop, flip": Standard(mixup=0), "crop, fl
 BATCH = {"cpu": 1_024, "cuda": 16_384}
 PRECISION = {"cpu": "fp32", "cuda": "bf16"}
 WAYS = {"cpu": [("mapped", "eager")], "cuda": [("held", "eager"), ("held", "compile"), ("mapped", "compile")]}
-STEPS, TURNS = {"cpu": 1, "cuda": 20}, 3
+STEPS, TURNS = {"cpu": 1, "cuda": 50}, 3
 SQUARE = {"cpu": 1_024, "cuda": 8_192}
 
 
