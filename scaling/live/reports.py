@@ -26,9 +26,13 @@ class Reports:
         self._lock, self._drawn_of, self._next = Lock(), -1, 0.0
         self.html, self.version, self.refusal = "", 0, ""
 
-    def want(self, settled: int) -> None:
-        """Draw one in the background, if so many settled runs are more than in the last and its rest is over."""
-        if settled > 0 and settled != self._drawn_of and time.monotonic() >= self._next and self._lock.acquire(False):
+    def want(self, settled: int, *, ended: bool = False) -> None:
+        """Draw one in the background, if so many settled runs are more than in the last and its rest is over.
+
+        ended: no more will settle, and there is nothing to rest for.
+        """
+        rested = ended or time.monotonic() >= self._next
+        if settled > 0 and settled != self._drawn_of and rested and self._lock.acquire(False):
             Thread(target=self._draw_and_release, args=(settled,), daemon=True).start()
 
     def _draw_and_release(self, settled: int) -> None:
