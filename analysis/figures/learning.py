@@ -30,6 +30,9 @@ MOST_LOGS = 5_000
 MOST_PANELS = 12
 """Models that are shown; of more, that many from the smallest to the largest."""
 
+FEW = 4
+"""Ticks that have room below a panel."""
+
 MOST_RUNS = 12
 """Runs of one model that are shown: the shortest, the longest and some in between."""
 
@@ -106,6 +109,10 @@ def draw_learning(ax: Axes, panel: LearningPanel) -> None:
     every = [np.concatenate(values) for values in zip(*panel.curves, strict=True)]
     margins(ax, every[0], np.concatenate(every[1:]))
     log_axes(ax)
+    ticks = [float(tick) for tick in ax.get_xticks()]
+    if len(ticks) > FEW:  # the panel is small
+        tens = [tick for tick in ticks if np.log10(tick) % 1 == 0]
+        ax.set_xticks(tens if len(tens) > 1 else ticks[::2])
     ax.set_title(panel.title, fontsize=9)
     ax.set_xlabel("step")
     ax.set_ylabel("loss")
