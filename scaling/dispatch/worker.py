@@ -195,8 +195,8 @@ class Worker:
         started, failure = now(), None
         try:
             status = self._train_one(entry, files)
-        except (Exception, SystemExit) as error:  # sys.exit() in a run ends the run, not its worker
-            if disk_full(error):
+        except BaseException as error:  # sys.exit() and the like in a run end the run, not its worker
+            if disk_full(error) or (isinstance(error, KeyboardInterrupt) and self.stop.reason):
                 raise
             failure, status = error, ""
         try:

@@ -15,6 +15,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from scaling.accounting import Layer
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
+from scaling.own.process_state import usual_process
 from scaling.own.trust import WANTED, check_trusted, is_own
 
 if TYPE_CHECKING:
@@ -119,4 +120,5 @@ def _may_be_called(found: Any) -> bool:
 def _counted(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[Layer, ...]:
     from scaling.models.counted import count_layers
 
-    return tuple(count_layers(model, shape, outputs))
+    with usual_process():
+        return tuple(count_layers(model, shape, outputs))

@@ -14,6 +14,7 @@ from scaling.content.known import Content
 from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
+from scaling.own.process_state import usual_process
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
 from scaling.train.attempt import Attempt, PlacedRun
@@ -55,7 +56,7 @@ def train_run(
     if where.type == "cuda":
         torch.cuda.init()  # before its streams are looked at
     streams = own_streams(derive_seed(run.config.seed, "run"))
-    with explain_memory_errors(run.config, where), streams, matmul_precision(precision):
+    with usual_process(), explain_memory_errors(run.config, where), streams, matmul_precision(precision):
         attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:

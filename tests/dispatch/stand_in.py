@@ -98,6 +98,10 @@ def write_stand_in_record(files: RunFolder, status: str = "finished", *, weights
     write_aside(files.record, json.dumps(record, indent=1))
 
 
+class Odd(BaseException):
+    """What no handler of exceptions catches."""
+
+
 def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     act = str(run.overrides["act"])
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,13 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
         raise UserError("found no data; wanted some; put it there")
     if act == "exit":
         sys.exit()
+    if act == "keyboard":
+        raise KeyboardInterrupt
+    if act == "odd":
+        raise Odd("no exception")
+    if act == "leave" and not (folder.path / "seen").exists():  # once
+        (folder.path / "seen").touch()
+        os.kill(os.getpid(), 15)
     if act == "stale" and not (folder.path / "seen").exists():  # once
         (folder.path / "seen").touch()
         raise OSError(errno.ESTALE, "Stale file handle")

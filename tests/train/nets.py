@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -79,3 +80,22 @@ class Convolving(nn.Module):
 
     def forward(self, x):
         return self.head(self.features(x).flatten(1))
+
+
+class Acting(Net):
+    """It changes its process in its third step."""
+
+    ACTS: ClassVar = {
+        "double": lambda: torch.set_default_dtype(torch.float64),
+        "without_gradients": lambda: torch.set_grad_enabled(False),
+    }
+
+    def __init__(self, shape, outputs, *, act, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.act, self.steps = act, 0
+
+    def forward(self, x):
+        self.steps += self.training
+        if self.steps == 3:
+            self.ACTS[self.act]()
+        return super().forward(x)

@@ -82,11 +82,11 @@ class Supervisor:
         return status
 
     def _reap(self) -> None:
-        """Note the workers that have ended; put a new one in the place of one that died while runs are left."""
+        """Note the workers that have ended; replace those that died, or that others sent away, while runs are left."""
         for job in [job for job in self._alive if job.done()]:
             self._alive.remove(job)
             report = report_of(job)
-            if report is not None:
+            if report is not None and not (report.reason == "interrupted" and not self._stop.reason and self._left()):
                 self._reports.append(report)
             elif self._deaths > 0 and self._left():
                 self._deaths -= 1

@@ -171,8 +171,8 @@ class Team:
         except NotStackable as reason:
             log.warning("runs like %s are trained one by one: %s", next(iter(self.left)), reason)
             worker.singles.update(entry.stack_key for entry in self.left.values())
-        except (Exception, SystemExit) as error:
-            if disk_full(error):
+        except BaseException as error:
+            if disk_full(error) or (isinstance(error, KeyboardInterrupt) and worker.stop.reason):
                 raise
             self._died(error)
 

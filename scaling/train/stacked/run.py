@@ -12,6 +12,7 @@ from scaling.content.known import Content
 from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams
+from scaling.own.process_state import usual_process
 from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
@@ -70,7 +71,7 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
     stacks: dict[str, list[Member]] = {}
     for member in members:
         stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
-    with explain_memory_errors(config, where), matmul_precision(precision):
+    with usual_process(), explain_memory_errors(config, where), matmul_precision(precision):
         with shared_examples():
             seats = [_seats(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":

@@ -32,6 +32,21 @@ def test_a_run_that_exits_fails_and_the_others_go_on(folder):
     assert outcome.exit_code == 1
 
 
+@pytest.mark.parametrize(("act", "said"), [("keyboard", "KeyboardInterrupt"), ("odd", "Odd: no exception")])
+def test_whatever_a_run_raises_is_its_own(folder, act, said):
+    runs = [planned(0, act), planned(1)]
+    outcome = run_local(order(folder, runs), QUICK)
+    assert settled(folder, runs) == [False, True]
+    assert [(failure.cause, failure.error) for failure in outcome.failures] == [("crashed", said)]
+
+
+def test_a_worker_that_others_tell_to_leave_is_replaced(folder):
+    runs = [planned(0, "leave"), planned(1)]
+    outcome = run_local(order(folder, runs), QUICK)
+    assert settled(folder, runs) == [True, True]
+    assert outcome.exit_code == 0
+
+
 def test_files_that_a_server_does_not_give_for_a_moment_are_tried_again(folder):
     runs = [planned(0, "stale"), planned(1)]
     outcome = run_local(order(folder, runs), QUICK)
