@@ -12,6 +12,7 @@ T = TypeVar("T")
 class Ahead(Generic[T]):
     """make(i) for whole numbers i, of which the last two asked for are kept, and those after them are made ahead.
 
+    Whoever goes back from one number to the last has thrown away nothing that was made ahead.
     until: the first number that will never be asked for, None where there is none; threads: that call `make` at the
     same time, on as many of the numbers that follow. An error of it is raised where its value is asked for. The threads
     end with this object.
@@ -30,7 +31,7 @@ class Ahead(Generic[T]):
         for following in range(i + 1, last + 1):
             self._future(following)
         value = wanted.result()
-        for number in [number for number in self._held if not i - 1 <= number <= max(i, last)]:
+        for number in [number for number in self._held if not i - 1 <= number <= max(i, last) + 1]:
             self._held.pop(number).cancel()
         return value
 

@@ -18,6 +18,7 @@ from tests.train.killed import kill_stack_at
 from tests.train.runs import essence, folder_of, stopped_after
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
 from tests.train.stacked.test_against_single import ROUNDING
+from tests.waiting import Clock
 
 MODULE = "tests.train.stacked.test_members"
 SIZED = {"is": "blobs", "size": 500}
@@ -135,11 +136,12 @@ def test_modules_that_draw_are_trained_one_by_one_and_it_is_said(name, why, tmp_
     assert {**essence(record), "run_id": "", "config": ""} == {**wanted, "run_id": "", "config": ""}
 
 
-def test_the_time_is_divided_among_the_members(tmp_path):
+def test_the_time_is_divided_among_the_members(tmp_path, monkeypatch):
     """Those that stay longer have more of it, and the record says as much as its attempt."""
+    monkeypatch.setattr("scaling.train.stacked.clock.monotonic", Clock(pace=0.01))  # seconds a look
     ends = together(RUNS, tmp_path)
     assert ends[2].seconds < ends[1].seconds < ends[0].seconds
-    assert [end.result.how["seconds"] for end in ends] == [pytest.approx(end.seconds, abs=0.1) for end in ends]
+    assert [end.result.how["seconds"] for end in ends] == [pytest.approx(end.seconds, abs=0.02) for end in ends]
 
 
 def test_stacks_that_take_turns_are_each_what_it_is_alone(tmp_path):
