@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles all of it anew, and
+sys.dont_write_bytecode = False  # every collection as well: half of the time of all tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of default threads on two cores are 15x to 60x slower
 gc.disable()  # nothing of what the tests import is garbage; looking for it took a tenth of their time
 
