@@ -50,10 +50,14 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("benchmarks/")])
-def test_a_file_of_tests_hangs_on_no_machine(name):
-    source = FILES[name].read_text()
-    assert moods(source, naps=name == "waiting.py", programs=name not in ("waiting.py", "test_tests.py")) == []
+def test_no_file_of_tests_hangs_on_the_machine():
+    found = {
+        name: moods(file.read_text(), naps=name == "waiting.py", programs=name not in ("waiting.py", "test_tests.py"))
+        for name, file in FILES.items()
+        if not name.startswith("benchmarks/")
+    }
+    assert len(found) > 100
+    assert {name: said for name, said in found.items() if said} == {}
 
 
 @pytest.mark.parametrize("source", BAD)

@@ -70,19 +70,19 @@ def test_fit_of_a_foreign_table_recovers_the_law(capsys, foreign):
 def test_each_command_gives_json_and_text(capsys, folder, tmp_path):
     for command, key in (("fit", "params"), ("frontier", "points"), ("isoflop", "budgets"), ("allocate", "approaches")):
         path = tmp_path / f"{command}.json"
-        code, out, err = run(capsys, command, folder, "--resamples", 100, "--json", path)
+        code, out, err = run(capsys, command, folder, "--resamples", 10, "--json", path)
         assert (code, err) == (0, "")
         assert out.strip()
         assert json.loads(path.read_text())[key]
 
 
 def test_isoflop_and_allocation_find_the_world(capsys, folder):
-    found = run_json(capsys, "isoflop", folder, "--resamples", 100)
+    found = run_json(capsys, "isoflop", folder, "--resamples", 40)
     low, high = found["N_law"]["exponent_interval"]
     assert low < World().exponent < high
-    shaped = run_json(capsys, "isoflop", folder, "--resamples", 100, "--shape", "chinchilla")
+    shaped = run_json(capsys, "isoflop", folder, "--resamples", 10, "--shape", "chinchilla")
     assert shaped["N_law"]["exponent"] == pytest.approx(World().exponent, abs=0.02)
-    split = run_json(capsys, "allocate", folder, "--resamples", 100, "--at", "C=1e12,1e13")
+    split = run_json(capsys, "allocate", folder, "--resamples", 30, "--at", "C=1e12,1e13")
     assert [t["C"] for t in split["approaches"][-1]["targets"]] == [1e12, 1e13]
     assert split["agree"] is True
     assert "lifetimes" not in split
@@ -91,13 +91,13 @@ def test_isoflop_and_allocation_find_the_world(capsys, folder):
 
 
 def test_frontier_carries_its_law(capsys, folder):
-    found = run_json(capsys, "frontier", folder, "--resamples", 100, "--rule", "pareto", "--law", "saturating")
+    found = run_json(capsys, "frontier", folder, "--resamples", 20, "--rule", "pareto", "--law", "saturating")
     assert found["fit"]["law"] == "saturating"
     assert run_json(capsys, "frontier", folder, "--resamples", 0, "--law", "none")["fit"] is None
 
 
 def test_forecast_in_two_steps(capsys, folder):
-    at = ("--at", "C=3e10", "--y", "error", "--via", "loss", "--resamples", 50)
+    at = ("--at", "C=3e10", "--y", "error", "--via", "loss", "--resamples", 20)
     (found,) = run_json(capsys, "forecast", folder, *at)["forecasts"]
     assert found["interval"][0] < found["value"] < found["interval"][1]
     assert found["via"]["y"] == "loss"
@@ -165,7 +165,7 @@ def test_collect_puts_sweeps_together_once(capsys, folder, tmp_path):
 def test_report_ends_with_its_path(capsys, tmp_path):
     small = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 4e9), seeds=2)
     folder = write_results(small.assign(error=np.nan, metric="squared_error"), tmp_path)
-    code, out, err = run(capsys, "report", folder, "--resamples", 20)
+    code, out, err = run(capsys, "report", folder, "--resamples", 0)
     assert code == 0
     assert out.strip() == str(folder / "report.html")
     assert "drawing figures" in err
@@ -354,5 +354,5 @@ def test_parameters_are_fixed_and_tied(capsys, folder):
 
 def test_a_frontier_over_any_column(capsys, folder):
     for x in ("D", "seconds", "N"):
-        found = run_json(capsys, "frontier", folder, "--x", x, "--resamples", 20)
+        found = run_json(capsys, "frontier", folder, "--x", x, "--resamples", 0)
         assert found["fit"]["card"]["columns"] == {"x": x}

@@ -58,6 +58,7 @@ def test_the_page_works_line_by_line(tmp_path, monkeypatch):
     assert names["valleys"].N_law.exponent == pytest.approx(World().exponent, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_documented_import_loads_no_trainer():
     code = (
         "import sys; import scaling.analysis; print({'numpy', 'pandas'} & set(sys.modules))\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.imported import imported
+from tests.often import often
 
 SWEEP = """\
 # Does it work?
@@ -103,6 +104,7 @@ def test_a_rehearsal_is_the_plan_for_machines_too(scaling):
     assert not (scaling.folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_only_ascii_is_no_error(scaling, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     assert "dropped 1 cell:" in scaling.outside("plan", "model.width=8", "data.size=1,1000", "train.steps=10")
@@ -260,7 +262,7 @@ def hide(folder, *names):
         (folder / f"{name}.py").write_text(f"raise SystemExit('{name} is no library')\n")
 
 
-@pytest.mark.parametrize("name", ["the module", "the script"])
+@pytest.mark.parametrize("name", often(["the module", "the script"], "the script"))
 def test_a_file_of_the_user_hides_no_library(scaling, name):
     hide(scaling.folder, "queue", "torch", "json", "click", "yaml")
     command = [sys.executable, "-m", "scaling"]

@@ -66,6 +66,7 @@ def test_other_data_under_the_same_name_is_named_and_not_mixed(swept):
     swept("run", *SWEEP, "model.width=8,16,24")
 
 
+@pytest.mark.slow
 def test_a_version_makes_runs_of_their_own_and_old_ones_may_be_left(swept):
     before = losses(swept.folder)
     write_data(swept.folder, 1)
@@ -123,6 +124,7 @@ def test_redo_takes_no_other_word(scaling):
     assert "wanted --redo stale, --redo milestones, or --redo alone" in scaling("run", "--redo=all_", *ONE, code=2)
 
 
+@pytest.mark.slow
 def test_what_c_code_prints_is_no_part_of_the_json(scaling):
     (scaling.folder / "loud_net.py").write_text("import os\nos.write(1, b'from C')\n" + NET)
     (scaling.folder / "helper_of_mine.py").write_text("SLOPE = 0.1\n")

@@ -77,6 +77,7 @@ class TestFashionMnist:
         halves = {row.tobytes() for row in splits.validation.x}
         assert not any(row.tobytes() in halves for row in splits.test.x)
 
+    @pytest.mark.slow
     def test_subsets_and_other_sizes(self) -> None:
         whole, small = FashionMnist().load(1_000), FashionMnist(image_size=14).load(1_000)
         assert np.bincount(train_of(whole).y).tolist() == [100] * 10

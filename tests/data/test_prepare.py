@@ -28,6 +28,7 @@ from scaling.data.prepare.survey import prepare, read_set, survey
 from scaling.dispatch.local.jobs import process_of
 from scaling.errors import UserError
 from tests.forked import forked
+from tests.often import often
 
 
 def picture(rng: np.random.Generator, label: int, *, size: tuple[int, int] = (20, 12)) -> Image.Image:
@@ -158,6 +159,7 @@ def test_what_datasets_has_saved(tmp_path: Path) -> None:
         assert part.y.tolist() == greys(part).tolist() == labels
 
 
+@pytest.mark.slow
 def test_a_set_of_the_hub(tmp_path: Path) -> None:
     for split in ("train", "test"):
         parquet_file(tmp_path / "set" / f"{split}.parquet", [0, 1, 2, 1], image="img")
@@ -337,7 +339,7 @@ def prepare_until(settings: dict[str, Any], count: int) -> None:
 
 
 class TestKilled:
-    @pytest.mark.parametrize("count", [1, 5, 8, 9, 10])
+    @pytest.mark.parametrize("count", often([1, 5, 8, 9, 10], 5, 9))
     def test_the_next_one_goes_on(self, count: int, tmp_path: Path) -> None:
         """Of eight blocks of training images and three of validation."""
         settings = pets(tmp_path / "killed")

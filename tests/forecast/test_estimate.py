@@ -72,6 +72,7 @@ def test_no_rate_beyond_that_of_large_products_comes_out():
     np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_times_that_no_costs_explain_are_refused(monkeypatch):
     """Other processes were at work: better no forecast than a wild one."""
     noise = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import pytest
 
 from scaling.compose.session import session
 from scaling.plan.expand import expand
+from tests.often import often
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 NAMES = sorted(path.relative_to(SWEEPS).with_suffix("").as_posix() for path in SWEEPS.glob("paper*/*.yaml"))
@@ -28,7 +29,7 @@ def test_every_sweep_is_pinned():
     assert sorted(PINNED) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", often(NAMES, "paper/pretrain_scaling", "paper/batch_size", "paper_small/depth_width"))
 def test_a_sweep_plans_to_its_pinned_runs_and_compute(name):
     runs = plan(name).runs
     assert [len(runs), sum(run.quantities.C for run in runs)] == PINNED[name]
@@ -49,6 +50,7 @@ def test_every_sweep_has_a_twin():
     assert own == {name.partition("/")[2] for name in NAMES if name.startswith("paper_small/")}
 
 
+@pytest.mark.slow
 def test_the_probes_start_from_the_runs_of_the_scaling_sweep():
     trained = {run.run_id for run in plan("paper/pretrain_scaling").runs}
     assert trained == {run.run_id for run in plan("paper/linear_probe").runs if run.config.parent is None}

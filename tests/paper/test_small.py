@@ -80,6 +80,7 @@ def test_a_probe_is_a_task_of_its_own_with_the_compute_of_its_parent(scaling):
     assert {"fashion_mnist", "probe:fashion_mnist", "probe:digits", "fewshot:fashion_mnist"} <= set(results.columns)
 
 
+@pytest.mark.slow
 def test_models_are_measured_without_training(scaling):
     said = scaling("measure", "sweep=paper_small/efficiency", "model.width=32", "model.depth=1", "--device", "cpu")
     source = Path(scaling.folder) / "results" / "paper_small" / "efficiency"

@@ -13,6 +13,7 @@ from scaling.errors import UserError
 from scaling.plan.cell import Names
 from scaling.plan.expand import expand
 from scaling.plan.planned import PlannedRun
+from tests.often import often
 
 SWEEP = """\
 # What a sweep file looks like.
@@ -117,14 +118,19 @@ def test_nested_names(here):
 
 
 @pytest.mark.parametrize(
-    "given", ["mine.yaml", "sweeps/mine", "sweeps/mine.yaml", "./sweeps/mine.yaml", "'mine'", "{here}/sweeps/mine.yaml"]
+    "given",
+    often(
+        ["mine.yaml", "sweeps/mine", "sweeps/mine.yaml", "./sweeps/mine.yaml", "'mine'", "{here}/sweeps/mine.yaml"],
+        "sweeps/mine.yaml",
+        "{here}/sweeps/mine.yaml",
+    ),
 )
 def test_a_file_s_path_is_its_sweep_s_name(here, given):
     plan = planned(f"sweep={given.format(here=here)}")
     assert (plan.name, plan.sweep, len(plan.runs)) == ("mine", "mine", 10)
 
 
-@pytest.mark.parametrize("name", ["1e3", "007", "true", "two words", "2024-11-26"])
+@pytest.mark.parametrize("name", often(["1e3", "007", "true", "two words", "2024-11-26"], "1e3"))
 def test_names_stay_as_they_are_typed(here, name):
     assert planned("train.steps=5", f"name={name}").name == name
     assert planned("train.steps=5", f"results={name}").results.as_posix() == name
@@ -165,6 +171,7 @@ def test_a_recipe_that_is_not_known_is_refused(here):
             planned("train.steps=5", f"recipe_version={found}")
 
 
+@pytest.mark.slow
 def test_the_runs_of_stages_are_of_the_recipe_that_is_given(here):
     (here / "sweeps" / "staged.yaml").write_text(STAGED)
     new, old = planned("sweep=staged"), planned("sweep=staged", "recipe_version=1")
@@ -210,30 +217,46 @@ def calls_of(monkeypatch, name):
     return calls
 
 
+WRONG = (
+    (["sweep=min"], "did you mean sweep=mine"),
+    (["model=mpl", "train.steps=1"], "no model=mpl"),
+    (["+foo=3", "train.steps=1"], "unknown key foo"),
+    (["sweep=mine", "train.steps=5"], "train.steps=5 and train.budget"),
+    (["model.width=abc", "train.steps=1"], "model.width='abc'"),
+    (["train.steps=1", "hydra/launcher=joblib"], "launcher=local or launcher=slurm"),
+    (["train.steps=1", "train.batch=0"], "train.batch=0"),
+    (["train.steps=1", "name=../x"], "name=../x"),
+    ([], "exactly one of train.examples"),
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [
-        (["sweep=min"], "did you mean sweep=mine"),
-        (["sweep=mine,two"], "several values for sweep"),
-        (["model=mpl", "train.steps=1"], "no model=mpl"),
-        (["model.wdith=3", "train.steps=1"], "unknown key model.wdith"),
-        (["+model.wdith=3", "train.steps=1"], "unknown key model.wdith; did you mean model.width"),
-        (["+foo=3", "train.steps=1"], "unknown key foo"),
-        (["sweep=mine", "train.steps=5"], "train.steps=5 and train.budget"),
-        (["model.width=abc", "train.steps=1"], "model.width='abc'"),
-        (["train.steps=1", "hydra/launcher=joblib"], "launcher=local or launcher=slurm"),
-        (["results=a,b", "train.steps=1"], "several values for results"),
-        (["train.budget=1"], "at least one batch"),
-        (["train.steps=1", "train.batch=0"], "train.batch=0"),
-        (["train.steps=1", "train.label_smoothing=2"], "train.label_smoothing=2"),
-        (["train.steps=1", "train.clip=-1"], "train.clip=-1"),
-        (["train.steps=1", "optim.lr=inf"], "optim.lr=inf"),
-        (["train.steps=1", "model.width=null"], "add model.width=VALUE"),
-        (["train.steps=1", "name=../x"], "name=../x"),
-        (["train.steps=1", "name=runs"], "name=runs"),
-        (["sweep=[mine]"], "name of one sweep"),
-        ([], "exactly one of train.examples"),
-    ],
+    often(
+        [
+            (["sweep=min"], "did you mean sweep=mine"),
+            (["sweep=mine,two"], "several values for sweep"),
+            (["model=mpl", "train.steps=1"], "no model=mpl"),
+            (["model.wdith=3", "train.steps=1"], "unknown key model.wdith"),
+            (["+model.wdith=3", "train.steps=1"], "unknown key model.wdith; did you mean model.width"),
+            (["+foo=3", "train.steps=1"], "unknown key foo"),
+            (["sweep=mine", "train.steps=5"], "train.steps=5 and train.budget"),
+            (["model.width=abc", "train.steps=1"], "model.width='abc'"),
+            (["train.steps=1", "hydra/launcher=joblib"], "launcher=local or launcher=slurm"),
+            (["results=a,b", "train.steps=1"], "several values for results"),
+            (["train.budget=1"], "at least one batch"),
+            (["train.steps=1", "train.batch=0"], "train.batch=0"),
+            (["train.steps=1", "train.label_smoothing=2"], "train.label_smoothing=2"),
+            (["train.steps=1", "train.clip=-1"], "train.clip=-1"),
+            (["train.steps=1", "optim.lr=inf"], "optim.lr=inf"),
+            (["train.steps=1", "model.width=null"], "add model.width=VALUE"),
+            (["train.steps=1", "name=../x"], "name=../x"),
+            (["train.steps=1", "name=runs"], "name=runs"),
+            (["sweep=[mine]"], "name of one sweep"),
+            ([], "exactly one of train.examples"),
+        ],
+        *WRONG,
+    ),
 )
 def test_bad_input_is_one_sentence(here, arguments, said):
     with pytest.raises(UserError, match="found") as caught:
@@ -242,26 +265,38 @@ def test_bad_input_is_one_sentence(here, arguments, said):
     assert "\n" not in str(caught.value)
 
 
+WRONG_FILES = (
+    ("model: {depth: 3}", "without a sweep.grid"),
+    ("sweep: {grid: [{product: {model.wide: [1]}}]}", "unknown key model.wide"),
+    ("sweep: {grid: [{product: {results: [a]}}]}", "results as an axis"),
+    ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),
+    ("sweep: [", "sweeps/bad.yaml"),
+)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        ("model: {depth: 3}", "without a sweep.grid"),
-        ("sweep: {grid: [{product: {model.wide: [1]}}]}", "unknown key model.wide"),
-        ("sweep: {grid: [{product: {results: [a]}}]}", "results as an axis"),
-        (
-            "sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}",
-            "found stepz in an expression of the sweep, no quantity",
-        ),
-        ("sweep: {grid: [{product: {seed: [1]}}], set: {optim.rl: '1'}}", "unknown key optim.rl"),
-        ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),
-        ("sweep: {grid: [{product: {seed: [1]}}], wehre: x}", "wehre"),
-        ("name: 1e3\nsweep: {grid: [{product: {seed: [1]}}]}", "found the name 1000.0"),
-        ("sweep: [", "sweeps/bad.yaml"),
-        ("sweep: 5", "sweep: 5"),
-        ("sweep: {grdi: []}", "unknown key sweep.grdi"),
-        ("sweep: {grid: [{product: {seed: [1]}}], set: lr}", "sweep.set='lr'"),
-        ("sweep: {grid: [{product: {seed: [1]}}], limit: 5}", "sweep.limit=5"),
-    ],
+    often(
+        [
+            ("model: {depth: 3}", "without a sweep.grid"),
+            ("sweep: {grid: [{product: {model.wide: [1]}}]}", "unknown key model.wide"),
+            ("sweep: {grid: [{product: {results: [a]}}]}", "results as an axis"),
+            (
+                "sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}",
+                "found stepz in an expression of the sweep, no quantity",
+            ),
+            ("sweep: {grid: [{product: {seed: [1]}}], set: {optim.rl: '1'}}", "unknown key optim.rl"),
+            ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),
+            ("sweep: {grid: [{product: {seed: [1]}}], wehre: x}", "wehre"),
+            ("name: 1e3\nsweep: {grid: [{product: {seed: [1]}}]}", "found the name 1000.0"),
+            ("sweep: [", "sweeps/bad.yaml"),
+            ("sweep: 5", "sweep: 5"),
+            ("sweep: {grdi: []}", "unknown key sweep.grdi"),
+            ("sweep: {grid: [{product: {seed: [1]}}], set: lr}", "sweep.set='lr'"),
+            ("sweep: {grid: [{product: {seed: [1]}}], limit: 5}", "sweep.limit=5"),
+        ],
+        *WRONG_FILES,
+    ),
 )
 def test_bad_sweep_files_are_one_sentence(here, text, said):
     (here / "sweeps" / "bad.yaml").write_text(text)

@@ -19,6 +19,7 @@ model: {depth: "${seed}", expansion: "${.depth}"}
 """
 
 
+@pytest.mark.slow
 def test_every_cell_of_a_file_is_what_hydra_composes_for_it(here):
     sweep(here, LINKED + "sweep: {grid: [{product: {model.width: [8, 16], optim.lr: [0.1, 0.2], seed: [1, 3]}}]}")
     plan = planned("sweep=mine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.errors import UserError
+from tests.often import often
 from tests.plan.planning import planned, sweep
 
 NET = """\
@@ -40,6 +41,7 @@ def arguments_of(plan):
     return [run.config.model.kwargs for run in plan.runs]
 
 
+@pytest.mark.slow
 def test_a_dictionary_takes_keys_of_the_user_s_own(own):
     assert arguments_of(planned(*CUSTOM, "model.kwargs={kernel: 5}")) == [{"kernel": 5}]
     assert arguments_of(planned(*CUSTOM, "model={kwargs: {kernel: 5}}")) == [{"kernel": 5}]
@@ -75,12 +77,15 @@ def test_a_key_that_the_yaml_leaves_out_is_that_of_its_class(own):
 
 @pytest.mark.parametrize(
     ("said", "named"),
-    [
+    often(
+        [
+            (["model=short", "model.detph=3"], "unknown key model.detph"),
+            (["model=short", "model.detph=3,4"], "unknown key model.detph in the sweep; did you mean model.depth"),
+            (["launcher=jumbo", "launcher.minuets=30"], "unknown key launcher.minuets"),
+            (["model=short", "model.kwargs={kernel: 5}"], "unknown key model.kwargs"),
+        ],
         (["model=short", "model.detph=3"], "unknown key model.detph"),
-        (["model=short", "model.detph=3,4"], "unknown key model.detph in the sweep; did you mean model.depth"),
-        (["launcher=jumbo", "launcher.minuets=30"], "unknown key launcher.minuets"),
-        (["model=short", "model.kwargs={kernel: 5}"], "unknown key model.kwargs"),
-    ],
+    ),
 )
 def test_a_key_that_neither_has_is_one_sentence(own, said, named):
     with pytest.raises(UserError) as caught:

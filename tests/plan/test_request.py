@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.errors import UserError
+from tests.often import often
 from tests.plan.planning import of, planned, sweep
 
 MINE = """\
@@ -22,17 +23,29 @@ def mine(here):
     sweep(here, MINE)
 
 
-@pytest.mark.parametrize("said", ["model.width=24", "++model.width=24", "model={width: 24}", "++model={width: 24}"])
+@pytest.mark.parametrize(
+    "said",
+    often(
+        ["model.width=24", "++model.width=24", "model={width: 24}", "++model={width: 24}"],
+        "model.width=24",
+        "++model={width: 24}",
+    ),
+)
 def test_a_value_replaces_that_axis_in_every_block(mine, said):
     assert of(planned("sweep=mine", said), "model.width") == [(24,)] * 3
 
 
-@pytest.mark.parametrize("said", ["model.width=24,48", "++model.width=24,48"])
+@pytest.mark.parametrize("said", often(["model.width=24,48", "++model.width=24,48"], "model.width=24,48"))
 def test_values_replace_that_axis_in_every_block(mine, said):
     assert {width for (width,) in of(planned("sweep=mine", said), "model.width")} == {24, 48}
 
 
-@pytest.mark.parametrize("said", ["optim.lr=0.5", "++optim.lr=0.5", "optim={lr: 0.5}", "++optim.lr=0.5,0.5"])
+@pytest.mark.parametrize(
+    "said",
+    often(
+        ["optim.lr=0.5", "++optim.lr=0.5", "optim={lr: 0.5}", "++optim.lr=0.5,0.5"], "optim.lr=0.5", "optim={lr: 0.5}"
+    ),
+)
 def test_a_value_holds_over_set(mine, said):
     assert set(of(planned("sweep=mine", said), "optim.lr")) == {(0.5,)}
 
@@ -83,7 +96,7 @@ def test_a_sweep_is_named_in_every_form_and_its_own_keys_given_beside_it(mine):
     [
         (["~model.width"], "~model.width on the command line beside model.width"),
         (["~optim.lr"], "~optim.lr on the command line beside optim.lr"),
-        (["+model.width=24"], "model.width"),
+        pytest.param(["+model.width=24"], "model.width", marks=pytest.mark.slow),
         (["~model.width=8,16"], "~model.width=8,16"),
         (["model={width: 8},{width: 16}"], "write model.width"),
         (["++model=bottleneck"], "model=bottleneck"),

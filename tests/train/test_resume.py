@@ -78,7 +78,12 @@ def test_the_seconds_of_a_run_are_those_of_all_its_attempts(tmp_path, every_step
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[:-9] + b"x" * 9]
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        pytest.param(lambda data: b"", marks=pytest.mark.slow),
+        pytest.param(lambda data: data[:-9] + b"x" * 9, marks=pytest.mark.slow),
+    ],
 )
 def test_a_broken_checkpoint_is_set_aside_and_the_run_starts_afresh(damage, tmp_path, every_step, caplog):
     run = planned({"steps": 250}, data={"is": "blobs", "size": 100})

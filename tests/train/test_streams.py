@@ -12,6 +12,7 @@ from scaling.global_streams import kept_streams, own_streams, stream_states
 from scaling.train.feed.sets import load_sets, load_splits
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
+from tests.often import often
 from tests.train.runs import essence, folder_of, planned, stopped_after
 
 NETS = "tests.train.nets"
@@ -22,7 +23,9 @@ DRAWING = {
     "a data set": {"data": "drawn"},
     "a finite data set": {"data": {"is": "drawn", "size": 500}},
 }
-drawing = pytest.mark.parametrize("keys", DRAWING.values(), ids=DRAWING)
+drawing = pytest.mark.parametrize(
+    "keys", often(DRAWING.values(), DRAWING["stochastic depth"], DRAWING["a data set"]), ids=DRAWING
+)
 
 
 def draws():
@@ -49,12 +52,12 @@ def test_a_run_that_draws_is_the_same_each_time_and_leaves_the_streams_as_they_w
 
 @drawing
 def test_milestones_change_no_weight(keys, tmp_path):
-    often, once = (planned({"steps": 60, "keep": "milestones", "milestones": n}, **keys) for n in (12, [1]))
-    assert often.run_id == once.run_id
-    points = [trained(run, tmp_path / str(len(run.quantities.milestones))).points[-1] for run in (often, once)]
+    many, once = (planned({"steps": 60, "keep": "milestones", "milestones": n}, **keys) for n in (12, [1]))
+    assert many.run_id == once.run_id
+    points = [trained(run, tmp_path / str(len(run.quantities.milestones))).points[-1] for run in (many, once)]
     assert points[0] == points[1]
     weights = [
-        read_kept_weights(folder_of(run, tmp_path / str(len(run.quantities.milestones))), 60) for run in (often, once)
+        read_kept_weights(folder_of(run, tmp_path / str(len(run.quantities.milestones))), 60) for run in (many, once)
     ]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 

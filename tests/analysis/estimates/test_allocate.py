@@ -32,6 +32,7 @@ def test_three_approaches_side_by_side(balanced):
         assert target.times == pytest.approx(100, rel=0.01)
 
 
+@pytest.mark.slow
 def test_parabola_is_biased_where_exponents_are_skewed():
     found = allocate(worlds.isoflop(SKEWED), resamples=0)
     assert found.bias.N_exponent < -0.01

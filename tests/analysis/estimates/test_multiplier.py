@@ -16,7 +16,7 @@ from analysis.estimates.multiplier import compare
 from analysis.figures.compared import comparison_numbers
 from tests.analysis.worlds import World, pair
 
-QUICK = {"resamples": 100, "starts": 6}
+QUICK = {"resamples": 60, "starts": 6}
 
 
 def test_the_multiplier_that_was_put_in_comes_out():
@@ -69,6 +69,7 @@ def test_two_of_a_kind_are_not_told_apart():
     assert found.verdict == "the runs do not tell which one is better"
 
 
+@pytest.mark.slow
 def test_another_exponent_shows_as_a_trend():
     groups = pair(1.0, np.random.default_rng(4))
     other = World(alpha=0.36)
@@ -109,7 +110,7 @@ def test_on_the_command_line(scaling):
     pd.concat(both).to_csv(scaling.folder / "both.csv", index=False)
     for name, rows in groups.items():
         rows.to_csv(scaling.folder / f"{name}.csv", index=False)
-    quick = ("--resamples", "60", "--json", "-")
+    quick = ("--resamples", "20", "--json", "-")
     by = json.loads(scaling("compare", "both.csv", "--by", "family", *quick))
     beside = json.loads(scaling("compare", "a.csv", "--with", "b.csv", *quick))
     assert by["multiplier"] == pytest.approx(beside["multiplier"])

@@ -39,12 +39,12 @@ def test_a_stage_is_joined_to_the_run_it_started_from(table):
     trained = table.assign(task="test", origin=None, error=np.nan)
     probed = table.assign(task="probe:digits", origin=table["run_id"], run_id=table["run_id"] + "p", loss=np.nan)
     both = pd.concat([trained, probed.sample(frac=1, random_state=0)], ignore_index=True)
-    (one,) = chained(both, at=AT, y="error", task="probe:digits", resamples=100)
-    (whole,) = chained(table, at=AT, y="error", resamples=100)
+    (one,) = chained(both, at=AT, y="error", task="probe:digits", resamples=20)
+    (whole,) = chained(table, at=AT, y="error", resamples=20)
     assert one.value == pytest.approx(whole.value, rel=1e-6)
     assert one.task == "probe:digits"
     orphans = both.assign(origin=both["origin"].where(both["origin"] != table["run_id"].iloc[0], "gone"))
-    (one,) = chained(orphans, at=AT, y="error", task="probe:digits", resamples=100)
+    (one,) = chained(orphans, at=AT, y="error", task="probe:digits", resamples=20)
     assert "left out: 1 row of error without a loss of its run" in one.warnings
 
 

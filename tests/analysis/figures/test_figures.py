@@ -78,14 +78,14 @@ def test_unusable_minima_are_hollow(edges):
 
 
 def test_optimum_shows_the_law_only_where_there_is_one(table, edges):
-    found = isoflop(table, resamples=200)
+    found = isoflop(table, resamples=40)
     for of in ("N", "D"):
         numbers = optimum_numbers(found, table, of=of)
         assert numbers.curve.text.startswith(f"${of}^*")
         assert (numbers.ends[:, 0] < numbers.value).all()
         assert (numbers.value < numbers.ends[:, 1]).all()
         drawn(draw_optimum, numbers)
-    refused = isoflop(edges, resamples=200)
+    refused = isoflop(edges, resamples=40)
     numbers = optimum_numbers(refused, edges, of="N")
     assert numbers.curve is None
     assert len(numbers.unusable) == len(refused.minima) - len(refused.usable)
@@ -165,6 +165,7 @@ def test_colours_follow_rank_and_differ():
     assert all(a != b for a, b in itertools.pairwise(shades))
 
 
+@pytest.mark.slow
 def test_saved_as_png_pdf_and_svg(tmp_path, table):
     with look():
         figure, (ax,) = panels(bar=True)

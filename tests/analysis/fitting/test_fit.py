@@ -31,7 +31,7 @@ OTHERS = [{}, {"E": 0.01}, {"alpha": 0.9, "A": 3e6}, {"alpha": 0.05, "A": 3.0}, 
 
 @pytest.mark.parametrize(
     ("objective", "changed"),
-    often(product(["huber", "lad", "lsq"], OTHERS), ("lsq", OTHERS[0]), ("lad", OTHERS[2]), ("huber", OTHERS[4])),
+    often(product(["huber", "lad", "lsq"], OTHERS), ("lsq", OTHERS[0]), ("lad", OTHERS[2])),
 )
 def test_noise_free_surfaces_are_recovered(changed: dict[str, float], objective: str) -> None:
     found = fit(surface(**changed), objective=objective, resamples=0)
@@ -40,7 +40,7 @@ def test_noise_free_surfaces_are_recovered(changed: dict[str, float], objective:
     assert found.certificate.share_at_best > 0.3
 
 
-@pytest.mark.parametrize("space", ["log", "raw"])
+@pytest.mark.parametrize("space", often(["log", "raw"], "log"))
 def test_units_do_not_matter(space: str) -> None:
     table = surface(noise=0.01)
     other = table.assign(N=table.N / 1e6, D=table.D * 1e30, loss=table.loss * 1e-9)
@@ -62,8 +62,9 @@ def test_order_of_rows_does_not_matter() -> None:
 
 def test_same_seed_same_digits() -> None:
     table = surface(noise=0.02)
-    assert fit(table, resamples=50, seed=3).to_json() == fit(table, resamples=50, seed=3).to_json()
-    assert fit(table, resamples=50, seed=3).intervals != fit(table, resamples=50, seed=4).intervals
+    one, same, other = (fit(table, resamples=20, seed=seed) for seed in (3, 3, 4))
+    assert one.to_json() == same.to_json()
+    assert one.intervals != other.intervals
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,7 @@ def test_same_seed_same_digits() -> None:
     often(
         product(["runs", "points", "wild", "seed"], ["percentile", "bca"]),
         ("runs", "bca"),
-        ("points", "bca"),
         ("wild", "percentile"),
-        ("seed", "percentile"),
     ),
 )
 def test_intervals_hold_the_estimate(resample: str, interval: str) -> None:
@@ -149,6 +148,7 @@ def _at(found: Fit) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
     return found.engine.theta[:, None], found.engine.problem.inputs
 
 
+@pytest.mark.slow
 def test_repeats_that_overfit_are_followed_and_their_lack_is_refused() -> None:
     rng, n = np.random.default_rng(0), 120
     table = pd.DataFrame({"N": 10 ** rng.uniform(6, 9, n), "D_unique": 10 ** rng.uniform(8, 9.5, n)})
@@ -164,6 +164,7 @@ def test_repeats_that_overfit_are_followed_and_their_lack_is_refused() -> None:
         fit(table.assign(D_unique=table.D), "overfit", resamples=0)
 
 
+@pytest.mark.slow
 def test_an_optimum_without_a_closed_form_is_searched_for() -> None:
     same = own_law(
         "same",

@@ -98,6 +98,7 @@ def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) ->
         assert np.ptp(drawn.intervals[name]) == pytest.approx(np.ptp(refits.intervals[name]), rel=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resamples", often([1_000, 2_500, 100_000], 1_000))
 def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
     with peak_memory() as most:
@@ -167,6 +168,7 @@ def test_a_fit_imports_little(elsewhere: tuple[list[str], set[str]]) -> None:
     assert not {"scipy", "torch", "matplotlib"} & elsewhere[1]
 
 
+@pytest.mark.slow
 def test_one_m4_fit_takes_few_steps(curves: Counter[int]) -> None:
     y = np.linspace(0.2, 0.9, 20)
     x = (90 * (0.95 - y) ** 0.7 / (y - 0.1)) ** 2.5
@@ -240,6 +242,7 @@ def test_refits_that_do_not_settle_give_no_interval(monkeypatch: pytest.MonkeyPa
         found.interval({"D": [1e10]})
 
 
+@pytest.mark.slow
 def test_a_break_beyond_the_data_is_found_and_weak() -> None:
     x = np.geomspace(1e3, 1e7, 40)
     p = {"E": 0.1, "b": 5.0, "c0": 0.05, "c1": 0.6, "d1": 3e7, "f1": 0.6}

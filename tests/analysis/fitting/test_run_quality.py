@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit
+from tests.often import often
 
 
 def grid(seed: int = 0, seeds: int = 1) -> pd.DataFrame:
@@ -49,7 +50,7 @@ KINDS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", often(KINDS, "rates at the edge", "few steps", "near chance"))
 def test_conduct_that_is_known_weakens_a_law_with_its_cure(kind: str) -> None:
     spoil, said = KINDS[kind]
     found = fit(spoil(grid()), resamples=0, starts=8, pool=["lr"])
@@ -57,7 +58,11 @@ def test_conduct_that_is_known_weakens_a_law_with_its_cure(kind: str) -> None:
     assert any(said in reason for reason in found.certificate.reasons)
 
 
-@pytest.mark.parametrize("spoil", [lambda t: t, lambda t: with_milestones(t, -0.1)], ids=["final", "milestones"])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda t: t, pytest.param(lambda t: with_milestones(t, -0.1), marks=pytest.mark.slow)],
+    ids=["final", "milestones"],
+)
 def test_ordinary_conduct_weakens_nothing(spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     for seed in range(3):
         assert fit(spoil(grid(seed)), resamples=0, starts=8).certificate.reasons == ()

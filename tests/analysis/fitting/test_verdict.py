@@ -35,7 +35,7 @@ def fitted(design: Design, kind: str, sim: int, resamples: int = 100) -> Fit:
     return fit(table, design.law, x=x, resamples=resamples, starts=16)
 
 
-@pytest.mark.parametrize("design", often([ONE, SEEDS, GRID, BOTH, FALLING, HEAVY], SEEDS, GRID), ids=named)
+@pytest.mark.parametrize("design", often([ONE, SEEDS, GRID, BOTH, FALLING, HEAVY], SEEDS), ids=named)
 def test_true_laws_stay_ok(design: Design) -> None:
     for sim in range(4):
         assert fitted(design, "true", sim).certificate.reasons == ()
@@ -43,7 +43,7 @@ def test_true_laws_stay_ok(design: Design) -> None:
 
 @pytest.mark.parametrize(
     ("design", "kind"),
-    often(product([ONE, SEEDS, GRID, BOTH], KINDS), *zip([ONE, GRID, SEEDS, BOTH], KINDS, strict=True)),
+    often(product([ONE, SEEDS, GRID, BOTH], KINDS), (ONE, KINDS[0]), (GRID, KINDS[1])),
     ids=named,
 )
 def test_what_no_power_law_follows_is_weak(design: Design, kind: str) -> None:
@@ -52,6 +52,7 @@ def test_what_no_power_law_follows_is_weak(design: Design, kind: str) -> None:
     assert f"weak fit: {found.certificate.reasons[-1]}" in found.warnings
 
 
+@pytest.mark.slow
 def test_a_missing_floor_is_named_with_the_law_that_has_one() -> None:
     x = np.geomspace(1e6, 1e9, 20)
     for seed in range(3):
@@ -127,6 +128,7 @@ def test_structure_splits_residuals_into_noise_and_error() -> None:
     assert structure(noise[:8], line[:, :8], x[None, :8]) is None
 
 
+@pytest.mark.slow
 def test_structure_raises_few_alarms_and_the_tail_is_that_of_f() -> None:
     rng, x = np.random.default_rng(1), np.linspace(-1, 1, 24)
     found = [structure(rng.standard_normal(24), np.stack([np.ones(24), x]), x[None]) for _ in range(400)]
@@ -136,6 +138,7 @@ def test_structure_raises_few_alarms_and_the_tail_is_that_of_f() -> None:
     assert tail(0.0, 3, 9) > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="SCALING_REFERENCE_DIR is not set to the published data")
 def test_chinchilla_is_weak_on_the_runs_of_farseer() -> None:
     found = fit(pd.read_csv(REFERENCE / "scalebench_farseer/farseer_train.csv"), resamples=100)

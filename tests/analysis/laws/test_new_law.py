@@ -48,6 +48,7 @@ def test_a_new_law_is_fitted_by_its_name(sweep):
     assert set(found.intervals) == {"floor", "height", "tau"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_a_new_law_is_drawn_with_its_equation(sweep):
     found = fit(sweep, "log_power", x="D", resamples=20)

@@ -199,6 +199,7 @@ def test_an_exponent_that_is_hardly_known_is_no_headline():
     assert not any("width" in line.what for line in unsure)
 
 
+@pytest.mark.slow
 def test_edges_weaken_what_is_said(tmp_path):
     groups, _ = fit_groups(worlds.isoflop(OFF_CENTRE, seeds=1).assign(error=np.nan), Resampling(resamples=0))
     assert any("edge" in text for text in groups[0].minima["loss"].warnings)
@@ -272,7 +273,7 @@ def staged(tmp_path_factory):
     few = few.assign(run_id="r" + few["run_id"], stage_recipe=[f"ridge[shots={i}]" for i in range(len(few))])
     folder = tmp_path_factory.mktemp("staged")
     write_table(pd.concat([trained, probed, few]), folder / "stages.csv")
-    return folder, write_report(folder / "stages.csv", out=folder / "out", resampling=Resampling(resamples=20))
+    return folder, write_report(folder / "stages.csv", out=folder / "out", resampling=Resampling(resamples=0))
 
 
 def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):

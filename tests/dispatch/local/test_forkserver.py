@@ -67,6 +67,7 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_is_replaced(folder):
     run(folder, [planned(0)])
     killed = fork_server(STAND_IN, LAUNCHER.threads)

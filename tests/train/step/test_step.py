@@ -23,6 +23,7 @@ from scaling.train.step.graph import NotCaptured
 from scaling.train.step.launch import Buffered, Eager, replayed
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
+from tests.often import often
 from tests.train.runs import folder_of, planned
 
 CPU, STEPS = torch.device("cpu"), 30
@@ -45,7 +46,9 @@ CASES = {
     "augmentation": {"data": PIXELS, "augment": "standard"},
     "fresh": {"data": "blobs"},
 }
-cases = pytest.mark.parametrize("case", CASES)
+cases = pytest.mark.parametrize(
+    "case", often(CASES, "adamw, two rates", "sgd with momentum", "clip", "dropout", "batch norm", "augmentation")
+)
 
 
 def run_of(case):
