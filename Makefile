@@ -1,13 +1,14 @@
 # make quickstart   set up everything and measure a scaling law
 # make test         lint, types and the default tests          make test-all     the slow ones too
 # make test-slurm   fault tests on a real SLURM (root)         make bench        speed, as ratios in one run
+# make test-durations   the default tests, and how long the dearest of them take
 # make test-gpu    what only a GPU can show
 # make docs         site/ from docs/, searched without network
 # make test-page    the report's page in a headless Chromium, which apt installs (root)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-slurm test-gpu test-page lint bench docs clean
+.PHONY: quickstart test test-all test-durations test-slurm test-gpu test-page lint bench docs clean
 .DELETE_ON_ERROR:
 
 .venv/.stamp: pyproject.toml constraints.txt
@@ -28,6 +29,9 @@ lint: .venv/.stamp
 
 test: lint
 	$(BIN)/pytest -n 2 --ignore=tests/slurm
+
+test-durations: .venv/.stamp
+	$(BIN)/pytest -n 2 --ignore=tests/slurm --durations=60
 
 test-all: lint
 	$(BIN)/pytest -m ''

@@ -18,12 +18,34 @@ settings.load_profile("any machine")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles all of it anew, and
 sys.dont_write_bytecode = False  # every collection as well: half of the time of all tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of default threads on two cores are 15x to 60x slower
+TOGETHER = {
+    "forked": (  # from one server, which imports torch: a second and a half
+        *("tests/commands/", "tests/dispatch/", "tests/stages/", "tests/internals/test_torch.py"),
+        *("tests/data/test_made.py", "tests/data/test_prepare.py", "tests/paper/test_small.py"),
+        *("tests/train/test_resume.py", "tests/train/stacked/test_members.py"),
+        *("tests/test_extending.py", "tests/test_tune.py", "tests/test_validate.py"),
+    ),
+    "reported": ("tests/analysis/report/", "tests/analysis/test_numbers.py"),  # one sweep, drawn
+    "parsed": ("tests/test_house.py", "tests/internals/test_private_names.py"),  # all that the packages hold
+}
 gc.disable()  # nothing of what the tests import is garbage; looking for it took a tenth of their time
 
 
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a file's tests in one process, for what they share; and all that share more than a file's."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Shared(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return next((name for name, places in TOGETHER.items() if nodeid.startswith(places)), nodeid.split("::")[0])
+
+    return Shared(config, log)
 
 
 class CommandLine:

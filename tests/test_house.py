@@ -8,15 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from scaling.cli import VERBS, cli
 from scaling.config import load_class
-
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("scaling", "analysis")
+from tests.sources import MODULES, PACKAGES, ROOT, trees
 
 # Of each package from the ground up; a folder or file may import what stands on a lower line, and on its own line only
 # where the line says so (left to right: later ones import earlier ones).
@@ -104,22 +101,6 @@ PUBLIC = {  # what documents tell users to import, and what configs and old reco
     "scaling.dispatch.launcher": ["Capacity", "Dispatched", "Launcher", "Settings", "Sheet"],
     "scaling.train.run": ["train_run"],
 }
-
-
-def modules() -> dict[str, Path]:
-    found = {}
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            found[".".join(path.relative_to(ROOT).with_suffix("").parts)] = path
-    return found
-
-
-MODULES = modules()
-
-
-@cache
-def trees() -> dict[str, ast.Module]:
-    return {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 
 def imported(tree: ast.Module) -> Iterator[str]:

@@ -76,6 +76,7 @@ def test_each_command_gives_json_and_text(capsys, folder, tmp_path):
         assert json.loads(path.read_text())[key]
 
 
+@pytest.mark.slow
 def test_isoflop_and_allocation_find_the_world(capsys, folder):
     found = run_json(capsys, "isoflop", folder, "--resamples", 40)
     low, high = found["N_law"]["exponent_interval"]

@@ -129,6 +129,7 @@ def test_every_result_shows_itself_as_on_the_terminal(law, capsys):
     assert "of a new run" in shown
 
 
+@pytest.mark.slow
 def test_residuals_are_of_the_response_as_it_was_fitted():
     rows = worlds.small()
     for space, response in (("log", np.log), ("raw", np.asarray)):

@@ -229,6 +229,7 @@ def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
         assert again["points"][-1]["loss"] == once["points"][-1]["loss"]
 
 
+@pytest.mark.slow
 def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(scaling):
     run = ["model.width=8,12", "train.steps=20", *ONE]
     scaling("run", *run)
@@ -286,6 +287,7 @@ def test_what_users_wrote_is_printed_as_it_is(scaling):
     assert "data.root=[/old][red]x" in said
 
 
+@pytest.mark.slow
 def test_a_printed_command_can_be_given_to_the_shell(scaling):
     said = scaling("run", "model.width=8,9", "train.examples=2000", "name=two words", *ONE)
     assert "scaling report 'results/two words'" in said

@@ -99,6 +99,7 @@ def test_records_of_before_say_nothing_and_stay_readable(swept):
     assert "2 were there already" in swept("run", *SWEEP, "model.width=8,16")
 
 
+@pytest.mark.slow
 def test_a_helper_of_one_s_own_module_that_is_edited_is_other_code(scaling, monkeypatch):
     model = ("model=custom", "model.module=net_of_mine.Net", "data=teacher", "train.steps=3", *ONE, "name=own")
     monkeypatch.syspath_prepend(str(scaling.folder))

@@ -105,6 +105,7 @@ def test_sizes_that_cannot_be_are_refused(name: str, changes: dict[str, int]) ->
         declared(name, **changes)
 
 
+@pytest.mark.slow
 def test_declaring_needs_neither_torch_nor_any_reader() -> None:
     code = (
         "import sys; from scaling.data.prepare.survey import survey; survey(); "

@@ -5,21 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from importlib import import_module
-from pathlib import Path
 
-import scaling
+from tests.sources import PACKAGES, trees
 
-ROOT = Path(scaling.__file__).parents[1]
-OURS = ("scaling", "analysis")
-FILES = {
-    path.relative_to(ROOT).as_posix(): path
-    for top in OURS
-    for path in sorted((ROOT / top).rglob("*.py"))
-    if not path.is_relative_to(ROOT / "scaling" / "internals")
-}
 NAMED_TUPLES = ("_replace", "_asdict", "_fields")  # public names of theirs, whatever stands in front
 STANDARD = ("os._exit", "atexit._run_exitfuncs")  # of Python itself: how a fork ends
 IN_TEXT = re.compile(r"\b(?!scaling|analysis)\w+(\.\w+)*\._[a-z]\w*")
+
+
+def own_trees() -> dict[str, ast.Module]:
+    return {name: tree for name, tree in trees().items() if not name.startswith("scaling.internals.")}
 
 
 def is_private(name: str) -> bool:
@@ -36,7 +31,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def foreign(names: list[str]) -> list[str]:
-    return [name for name in names if name.split(".")[0] not in OURS]
+    return [name for name in names if name.split(".")[0] not in PACKAGES]
 
 
 def private_uses(tree: ast.AST) -> list[str]:
@@ -59,7 +54,7 @@ def private_uses(tree: ast.AST) -> list[str]:
 
 
 def test_no_private_name_of_another_library_is_used():
-    found = {name: private_uses(ast.parse(path.read_text())) for name, path in FILES.items()}
+    found = {name: private_uses(tree) for name, tree in own_trees().items()}
     assert {name: uses for name, uses in found.items() if uses} == {}
 
 
@@ -83,13 +78,13 @@ self._own = analysis._other
 
 def test_no_class_overrides_a_private_method_of_another_library():
     found = []
-    for name, path in FILES.items():
-        for node in ast.parse(path.read_text()).body:
+    for name, tree in own_trees().items():
+        for node in tree.body:
             private = [
                 part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef) and is_private(part.name)
             ]
             if isinstance(node, ast.ClassDef) and node.bases and private:
-                kind = getattr(import_module(name.removesuffix(".py").replace("/", ".")), node.name)
-                theirs = [base for base in kind.__mro__[1:] if base.__module__.split(".")[0] not in OURS]
+                kind = getattr(import_module(name), node.name)
+                theirs = [base for base in kind.__mro__[1:] if base.__module__.split(".")[0] not in PACKAGES]
                 found += [f"{node.name}.{key}" for key in private if any(key in vars(base) for base in theirs)]
     assert found == []

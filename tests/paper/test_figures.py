@@ -86,6 +86,7 @@ def test_a_frontier_has_the_exponents_of_its_world_in_both_conventions():
     assert papers.lines[1].exponent == pytest.approx(N.exponent, abs=0.05)  # N_total is nearly N here
 
 
+@pytest.mark.slow
 def test_the_conventions_table_says_what_moves():
     found = exponents(with_paper_columns(world(seeds=2, noise=0.02)), "error", resamples=40)
     table = convention_table(found, "error", "probe:digits")
@@ -165,6 +166,7 @@ def test_components_are_named_by_what_they_change():
     assert variant_of("train.milestones=[1, 2] train.clip=1 seed=2") == "clip=1"
 
 
+@pytest.mark.slow
 def test_an_ablation_shows_a_difference_and_none():
     means = {"seed=": 0.1, "model.skip=False seed=": 0.2, "train.clip=1 seed=": 0.1, "optim=sgd seed=": 0.05}
     rows = pd.DataFrame(

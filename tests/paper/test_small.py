@@ -60,6 +60,7 @@ def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled, tmp_p
     assert [row[2] for row in results.rows[:3]] == ["1", "2", "4"]
 
 
+@pytest.mark.slow
 def test_filters_are_kept_beside_the_record(scaled):
     table, source = scaled
     for run_id, width in zip(table["run_id"], table["width"], strict=True):

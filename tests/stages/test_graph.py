@@ -111,6 +111,7 @@ def trained(results) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_a_graph_is_done_once_and_its_probes_errors_follow_a_law(scaling, tmp_path, monkeypatch):
     """The whole way: run, kill the dispatcher and its workers, run again, run once more, table, fit."""
     monkeypatch.syspath_prepend(tmp_path)  # where the rule of the rate lies that lets the first stage wait

@@ -40,6 +40,7 @@ def test_parabola_is_biased_where_exponents_are_skewed():
     assert allocate(worlds.isoflop(World()), resamples=0).bias.N_exponent == pytest.approx(0, abs=0.005)
 
 
+@pytest.mark.slow
 def test_an_approach_that_cannot_say_is_refused_alone():
     found = by_name(allocate(worlds.isoflop(OFF_CENTRE), resamples=50))
     assert found["isoflop"].status == "refused"

@@ -14,6 +14,7 @@ from analysis.estimates.backtest import backtest
 from analysis.estimates.forecast import forecast, forecasts
 from analysis.estimates.multiverse import multiverse
 from analysis.fitting.card import card_text
+from analysis.laws import LAWS
 from tests.often import often
 
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
@@ -84,11 +85,21 @@ def test_backtest_by_n_leaves_out_the_largest_models() -> None:
         backtest(grid().query("N < 2e6"), ["chinchilla"], by="N")
 
 
-def test_auto_chooses_by_backtest_among_laws_that_pass_and_says_by_how_much() -> None:
+def test_auto_chooses_by_backtest_among_laws_that_pass_and_says_by_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in set(LAWS) - {"power", "saturating"}:
+        monkeypatch.delitem(LAWS, name)
     found = fit(curve(), "auto", x="C", resamples=50, starts=8)
     assert found.certificate.status == "ok"
     assert f"{found.law}, 0." in found.warnings[0]
     assert f"power {100 * found.card['tried']['power']:.1f}"[:8] in found.warnings[0]
+    assert found.law == "saturating"
+
+
+@pytest.mark.slow
+def test_auto_chooses_among_all_laws() -> None:
+    found = fit(curve(), "auto", x="C", resamples=50, starts=8)
+    assert found.certificate.status == "ok"
+    assert f"{found.law}, 0." in found.warnings[0]
     assert found.law != "power"
 
 
@@ -205,6 +216,7 @@ def test_what_is_not_identified_is_named() -> None:
     assert set(narrow.next_run) == {"N", "D"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", often(["repeated", "coupled"], "coupled"))
 def test_c_alone_is_completed_to_all_that_a_law_needs(law: str) -> None:
     table = grid(1)

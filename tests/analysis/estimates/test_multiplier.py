@@ -35,6 +35,7 @@ def test_the_multiplier_that_was_put_in_comes_out():
     assert said["shared"]["alpha"] is True
 
 
+@pytest.mark.slow
 def test_the_other_way_round_it_is_the_inverse():
     groups = pair(1.3, np.random.default_rng(2))
     found = compare(groups, **QUICK)

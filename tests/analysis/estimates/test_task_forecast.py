@@ -63,6 +63,7 @@ def test_both_steps_are_backtested_beside_one(table):
     assert "neither step was backtested" in unchecked.warnings
 
 
+@pytest.mark.slow
 def test_both_steps_widen_the_interval(table):
     (one,) = chained(table, at=AT, y="error", resamples=100)
     low, high = (error_at(end) for end in one.via.mean_interval)

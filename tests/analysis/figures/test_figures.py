@@ -92,6 +92,7 @@ def test_optimum_shows_the_law_only_where_there_is_one(table, edges):
     drawn(draw_optimum, numbers)
 
 
+@pytest.mark.slow
 def test_single_variable_sweeps_are_found_and_drawn():
     table = worlds.grid(World(), (8, 16, 32, 64), (1024, 2048, 4096, 8192), seeds=2)
     for x, held in (("D", "N"), ("N", "D")):

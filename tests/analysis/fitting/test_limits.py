@@ -209,16 +209,16 @@ anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
 positive = st.one_of(st.floats(1e-300, 1e300), st.floats(0.1, 10.0), st.sampled_from([1.0, 2.0, 1e6]))
 
 
-@settings(max_examples=12)
-@given(
+nonsense = given(
     rows=st.one_of(
         st.lists(st.tuples(anything, anything, anything), max_size=12),
         st.lists(st.tuples(positive, positive, positive), min_size=6, max_size=14),
     ),
     law=st.sampled_from(["chinchilla", "kaplan", "power", "shifted", "m4", "bnsl1"]),
 )
-@pytest.mark.filterwarnings("error")
-def test_nonsense_gets_an_answer_or_one_sentence(rows: list[tuple[float, ...]], law: str) -> None:
+
+
+def answered(rows: list[tuple[float, ...]], law: str) -> None:
     table = pd.DataFrame(rows, columns=["N", "D", "loss"], dtype=float)
     try:
         found = fit(table, law, x="D" if law not in ("chinchilla", "kaplan") else None, resamples=10, starts=4)
@@ -229,6 +229,21 @@ def test_nonsense_gets_an_answer_or_one_sentence(rows: list[tuple[float, ...]], 
         assert np.isfinite(found.objective.value)
     assert said
     assert "\n" not in said
+
+
+@settings(max_examples=4)
+@nonsense
+@pytest.mark.filterwarnings("error")
+def test_nonsense_gets_an_answer_or_one_sentence(rows: list[tuple[float, ...]], law: str) -> None:
+    answered(rows, law)
+
+
+@pytest.mark.slow
+@settings(max_examples=12)
+@nonsense
+@pytest.mark.filterwarnings("error")
+def test_much_nonsense_does_too(rows: list[tuple[float, ...]], law: str) -> None:
+    answered(rows, law)
 
 
 def test_refits_that_do_not_settle_give_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,7 @@ def test_a_lack_of_fit_too_small_to_matter_is_told_with_its_size() -> None:
     assert any("seeds explain: by 0.11" in text and "where runs scatter by 0.39" in text for text in found.warnings)
 
 
+@pytest.mark.slow
 def test_milestones_of_a_run_share_its_noise_and_are_no_structure() -> None:
     rng = np.random.default_rng(0)
     run, D = np.repeat(np.arange(40), 6), np.tile(np.geomspace(1e8, 1e10, 6), 40)

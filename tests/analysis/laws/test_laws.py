@@ -15,7 +15,7 @@ from analysis.laws.base import Units
 from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("usual_starts")
-DEAR = ("bnsl2", "repeated", "farseer", "coupled", "overfit", "steps", "m4")
+DEAR = ("bnsl2", "repeated", "farseer", "coupled", "overfit", "steps", "m4", "bnsl1", "width_depth")
 """Laws whose search takes most of a second: found again in the slow run, their derivatives always."""
 TRUTHS: dict[str, dict[str, float]] = {
     "power": {"a": 3.0, "alpha": 0.2},

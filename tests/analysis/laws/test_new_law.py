@@ -74,6 +74,7 @@ def test_a_new_law_has_its_exponents_in_table_and_card(sweep):
     assert line.endswith("exponent of D")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_a_new_law_is_listed_and_tried(capsys, tmp_path, sweep):
     for verb in ("fit", "forecast", "backtest"):

@@ -112,6 +112,7 @@ def test_rounds_go_on_where_they_were_left_and_keep_to_the_limit(tiny):
     assert 0 <= ledger["inside"] <= 1
 
 
+@pytest.mark.slow
 def test_what_is_known_well_enough_is_not_extended(tiny):
     found = json.loads(tiny("extend", *ASKED, "--until", "100", "--json", "-"))
     assert "known well enough" in found["ended"]

@@ -53,6 +53,7 @@ def test_a_fork_finds_itself_where_it_was_ordered(tmp_path, monkeypatch):
     assert second["child"] == 3
 
 
+@pytest.mark.slow
 def test_the_server_ends_with_its_dispatcher(folder):
     started = dispatcher(folder, "hold", 2)
     under_way(folder, [planned(seed, "hold") for seed in range(2)], 2)

@@ -246,6 +246,7 @@ def test_unwritable_results_is_one_sentence(tmp_path):
         run(SweepFolder(Path("/proc/self"), "sweep"), [planned(0)])
 
 
+@pytest.mark.slow
 def test_plain_lines_do_not_flood(folder):
     console = Console(file=StringIO(), width=80)
     outcome = run(folder, [planned(seed) for seed in range(50)] + [planned(99, "crash")], view=view(console))

@@ -109,6 +109,7 @@ def test_bf16_is_the_same_to_its_own_rounding(tmp_path):
     check(seeded({"steps": 40, "precision": "bf16"}), tmp_path, rel=3e-2)
 
 
+@pytest.mark.slow
 def test_the_same_stack_twice_has_the_same_bits(tmp_path):
     runs = [stacked(keys) for keys in CHEAP["adamw"]]
     first, again = (records(runs, tmp_path / name) for name in "ab")

@@ -38,6 +38,7 @@ def close(record, wanted) -> bool:
     return losses(record) == pytest.approx(losses(wanted), rel=ROUNDING)
 
 
+@pytest.mark.slow
 def test_one_that_is_no_longer_finite_ends_alone(tmp_path):
     keys = [{"train": {"steps": 200}, "optim": {"is": "sgd", "lr": lr}, "seed": 3} for lr in (0.1, 1e30, 0.05)]
     fine, lost, other = records([stacked(k) for k in keys], tmp_path)

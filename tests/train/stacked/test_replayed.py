@@ -10,6 +10,7 @@ import pytest
 from scaling.train.stacked import stack
 from scaling.train.stacked.steps import inputs
 from scaling.train.stacked.steps.launch import replayed
+from tests.often import often
 from tests.train.runs import essence, folder_of, stopped_after
 from tests.train.stacked.stacks import losses, records, stacked, together
 from tests.train.stacked.test_against_single import CHEAP, DEAR, PIXELS, seeded
@@ -57,7 +58,7 @@ def _narrows(members) -> bool:
     return names == {"adamw"} and len({keys["train"]["steps"] for keys in members}) > 1
 
 
-@pytest.mark.parametrize("case", CHEAP)
+@pytest.mark.parametrize("case", often(CHEAP, "adamw", "mixed"))
 def test_a_stack_through_buffers_has_the_same_bits(case, tmp_path, captured):
     check(CHEAP[case], tmp_path, captured)
 
@@ -68,6 +69,7 @@ def test_these_too(case, tmp_path, captured):
     check({**DEAR, "normed": NORMED, "bf16": HALF}[case], tmp_path, captured)
 
 
+@pytest.mark.slow
 def test_it_is_captured_again_only_where_half_of_the_members_have_left(tmp_path, captured):
     assert check(LENGTHS, tmp_path, captured) == [5, 2, 1]
 
