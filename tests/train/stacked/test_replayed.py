@@ -15,6 +15,7 @@ from tests.train.runs import essence, folder_of, stopped_after
 from tests.train.stacked.stacks import losses, records, stacked, together
 from tests.train.stacked.test_against_single import CHEAP, DEAR, PIXELS, seeded
 from tests.train.step.test_step import without_capturing
+from tests.waiting import Clock
 
 NORMED = seeded({"steps": 40}, model={"is": "mlp", "width": 12, "depth": 2, "norm": "batch"}, data=PIXELS)
 HALF = seeded({"steps": 40, "precision": "bf16"})
@@ -102,6 +103,7 @@ def test_one_that_is_lost_and_one_that_is_stopped_disturb_no_other(tmp_path, cap
 
 def test_what_is_read_next_is_prepared_once_while_the_device_is_at_the_last_steps(tmp_path, captured, monkeypatch):
     computed, real = [], stack.Stack._rates
+    monkeypatch.setattr(stack, "monotonic", Clock())  # which stands: no look at the callbacks ends a launch early
     monkeypatch.setattr(stack.Stack, "_rates", lambda self, count: computed.append(count) or real(self, count))
     captured()
     runs = [stacked({"train": {"steps": 300, "milestones": 2}, "seed": seed}) for seed in range(2)]
