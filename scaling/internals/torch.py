@@ -20,6 +20,24 @@ fused_adamw: Callable[..., None] | None = getattr(torch, "_fused_adamw_", None)
 sample_dirichlet: Callable[[Tensor, torch.Generator], Tensor] | None = getattr(torch, "_sample_dirichlet", None)
 
 
+def relu_backward(gradient: Tensor, outputs: Tensor) -> Tensor:
+    """Return the gradient of what a ReLU read, from that of its outputs."""
+    found: Tensor = torch.ops.aten.threshold_backward.default(gradient, outputs, 0)
+    return found
+
+
+def gelu_backward(gradient: Tensor, x: Tensor) -> Tensor:
+    """Return the gradient of what a GELU (exact) read, x, from that of its outputs."""
+    found: Tensor = torch.ops.aten.gelu_backward.default(gradient, x)
+    return found
+
+
+def layer_norm_backward(gradient: Tensor, x: Tensor, shape: list[int], mean: Tensor, rstd: Tensor) -> Tensor:
+    """Return the gradient of what a layer norm without gain and shift read, x, by what `native_layer_norm` returned."""
+    parts = (True, False, False)  # of x, and not of gain and shift
+    return torch.ops.aten.native_layer_norm_backward.default(gradient, x, shape, mean, rstd, None, None, parts)[0]
+
+
 def unhooked(kind: Kind) -> Kind:
     """Keep torch from wrapping an optimiser's step in hooks and a record for its profiler: 20 us of a step's 270.
 

@@ -19,11 +19,12 @@ from scaling.train.stacked.augmentation import stacked_augment
 from scaling.train.stacked.curves import is_on_curve, take_curves
 from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
-from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
-from scaling.train.stacked.losses import stacked_objective
+from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
+from scaling.train.stacked.losses import StackedObjective, stacked_objective
 from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.seat import Seat, optimizer_state, streams_state
+from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autograd, gradients_by_hand
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
 from scaling.train.stacked.steps.step import StackedStep
@@ -72,12 +73,17 @@ class Stack:
                         rows[row, column.start : column.stop] = found.flatten()
             seat.moments = {}
 
-    def _forward(self) -> Forward:
-        module = self.seats[0].module
+    def _gradients(self, measure: StackedObjective) -> Gradients:
+        module, stacking = self.seats[0].module, Stacking(self.rows.values, [seat.dropout for seat in self.seats])
+        bf16 = asked_precision(self.config) == "bf16"  # which is autograd's to take to the backward pass
+        by_hand = None if bf16 else gradients_by_hand(module, self.rows, stacking, measure)
+        if by_hand is not None:
+            return by_hand
         try:
-            return stack_layers(module, Stacking(self.rows.values, [seat.dropout for seat in self.seats]))
+            forward = stack_layers(module, stacking)
         except UnknownLayer:
-            return map_module(module, self.rows.leaves, self.rows.fixed)
+            forward = map_module(module, self.rows.leaves, self.rows.fixed)
+        return gradients_by_autograd(forward, self.rows, measure, bf16=bf16)
 
     def _check_mapped(self) -> None:
         """Try a module that is mapped: its examples have the shape of what is trained on."""
@@ -95,12 +101,10 @@ class Stack:
         generators, smoothing = [seat.augmentation for seat in self.seats], [train.label_smoothing for train in trains]
         clips = [inf if train.clip is None else train.clip for train in trains]
         return StackedStep(
-            forward=self._forward(),
-            measure=stacked_objective(self.config.data.metric, smoothing, self.device),
+            of_batch=self._gradients(stacked_objective(self.config.data.metric, smoothing, self.device)),
             augment=stacked_augment(configs, generators, learner.size if learner else None),
             clip=None if min(clips) == inf else torch.tensor(clips, device=self.device),
             micro_batch=self.micro_batch,
-            bf16=asked_precision(self.config) == "bf16",
             rows=self.rows,
             optimiser=self.optimiser,
             totals=self.totals,

@@ -10,10 +10,9 @@ from torch import Tensor
 from scaling.augment.mixed import Mixed
 from scaling.train.losses import Labels
 from scaling.train.stacked.augmentation import StackedAugment
-from scaling.train.stacked.layers import Forward
-from scaling.train.stacked.losses import StackedObjective
 from scaling.train.stacked.optimisers import Steps
 from scaling.train.stacked.rows import Rows
+from scaling.train.stacked.steps.gradients import Gradients
 
 CLIP_EPS = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
@@ -22,16 +21,15 @@ CLIP_EPS = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 class StackedStep:
     """Augment, gradients, clip, update, running sums; nothing in it waits for the device.
 
-    clip (K,): largest norms of the members' gradients, None where there is none; micro_batch: examples of a member that
-    pass through its model at a time; totals (K,): float64 sums of the members' losses so far.
+    of_batch: losses and gradients of a batch or a part of it; clip (K,): largest norms of the members' gradients, None
+    where there is none; micro_batch: examples of a member that pass through its model at a time; totals (K,): float64
+    sums of the members' losses so far.
     """
 
-    forward: Forward
-    measure: StackedObjective
+    of_batch: Gradients
     augment: StackedAugment | None
     clip: Tensor | None
     micro_batch: int
-    bf16: bool
     rows: Rows
     optimiser: Steps
     totals: Tensor
@@ -51,30 +49,20 @@ class StackedStep:
 
     def _take_gradients(self, x: Tensor, y: Labels) -> Tensor:
         """Compute the members' gradients of their batches, (K, width), and return their mean losses (K,), detached."""
-        leaves, size, batch = list(self.rows.leaves.values()), self.micro_batch, x.shape[1]
+        size, batch = self.micro_batch, x.shape[1]
         if batch <= size:
-            losses = self._losses(x, y)
-            self._gather(torch.autograd.grad(losses, leaves, torch.ones_like(losses)))
-            return losses.detach()
-        total, summed = torch.zeros(len(x), device=x.device), list[Tensor]()
-        for start in range(0, batch, size):
-            part = x[:, start : start + size]
-            losses = self._losses(part, _cut(y, start, start + size)) * (part.shape[1] / batch)
-            gradients = torch.autograd.grad(losses, leaves, torch.ones_like(losses))
-            summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else list(gradients)
-            total += losses.detach()
-        self._gather(summed)
+            total, summed = self.of_batch(x, y)
+        else:
+            total, summed = torch.zeros(len(x), device=x.device), list[Tensor]()
+            for start in range(0, batch, size):
+                part = x[:, start : start + size]
+                losses, gradients = self.of_batch(part, _cut(y, start, start + size))
+                share = part.shape[1] / batch
+                found = [gradient * share for gradient in gradients]
+                summed = [a + b for a, b in zip(summed, found, strict=True)] if summed else found
+                total += losses * share
+        torch.cat([each.reshape(len(x), -1) for each in summed], dim=1, out=self.gradients)
         return total
-
-    def _gather(self, gradients: tuple[Tensor, ...] | list[Tensor]) -> None:
-        flat = [gradient.reshape(len(self.gradients), -1) for gradient in gradients]
-        torch.cat(flat, dim=1, out=self.gradients)
-
-    def _losses(self, x: Tensor, y: Labels) -> Tensor:
-        if not self.bf16:
-            return self.measure(self.forward(x), y)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return self.measure(self.forward(x), y)
 
 
 def _cut(y: Labels, start: int, stop: int) -> Labels:

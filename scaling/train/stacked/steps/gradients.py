@@ -1,0 +1,49 @@
+"""The gradients of the members' batches: by hand for what is written out, else by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from scaling.train.losses import Labels
+from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer
+from scaling.train.stacked.losses import StackedObjective
+from scaling.train.stacked.rows import Rows
+from scaling.train.stacked.steps.by_hand import Found, part_of
+
+# x (K, n, *shape), labels -> mean losses (K,), detached, and the gradients of the columns (K, *shape), in their order.
+Gradients = Callable[[Tensor, Labels], tuple[Tensor, list[Tensor]]]
+
+
+def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, measure: StackedObjective) -> Gradients | None:
+    """Return the gradients of a module whose layers are all written out, else None."""
+    found: Found = {}
+    values = {name: value.detach() for name, value in rows.values.items()}
+    try:
+        part = part_of(module, Stacking(values, stacking.generators), found)
+    except UnknownLayer:
+        return None
+    names = [column.name for column in rows.layout.columns]
+
+    def gradients(x: Tensor, y: Labels) -> tuple[Tensor, list[Tensor]]:
+        outputs = part.forward(x).requires_grad_()
+        losses = measure(outputs, y)
+        [gradient] = torch.autograd.grad(losses, [outputs], torch.ones_like(losses))
+        part.backward(gradient)
+        return losses.detach(), [found[name] for name in names]
+
+    return gradients
+
+
+def gradients_by_autograd(forward: Forward, rows: Rows, measure: StackedObjective, *, bf16: bool) -> Gradients:
+    """Return the gradients of any function of the members' values."""
+    leaves, kind = list(rows.leaves.values()), rows.trained.device.type
+
+    def gradients(x: Tensor, y: Labels) -> tuple[Tensor, list[Tensor]]:
+        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
+            losses = measure(forward(x), y)
+        return losses.detach(), list(torch.autograd.grad(losses, leaves, torch.ones_like(losses)))
+
+    return gradients
