@@ -106,6 +106,6 @@ def test_what_is_read_next_is_prepared_once_while_the_device_is_at_the_last_step
     monkeypatch.setattr(stack, "monotonic", Clock())  # which stands: no look at the callbacks ends a launch early
     monkeypatch.setattr(stack.Stack, "_rates", lambda self, count: computed.append(count) or real(self, count))
     captured()
-    runs = [stacked({"train": {"steps": 300, "milestones": 2}, "seed": seed}) for seed in range(2)]
+    runs = [stacked({"train": {"steps": 300, "milestones": [0.5, 1]}, "seed": seed}) for seed in range(2)]
     records(runs, tmp_path)
     assert computed == [3, 61, 64, 64, 64, 44]  # milestones at 3 and 300
