@@ -8,7 +8,7 @@ import click
 
 from scaling.commands.completion import complete_results
 from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
-from scaling.commands.steer.choice import RUNS, WHERE, chosen
+from scaling.commands.steer.choice import RUNS, WHERE, chosen, the_one
 from scaling.errors import UserError, printable
 
 
@@ -93,8 +93,8 @@ def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:
 
     A run is named by its id, or the first digits of it, or by the overrides that tell it from the others.
     """
-    from scaling.dispatch.control import follow_log, named_run, read_log
+    from scaling.dispatch.control import follow_log, read_log
 
     sweep = sweep_folder(folder)
-    for line in (follow_log if follow else read_log)(sweep, named_run(sweep, run)):
+    for line in (follow_log if follow else read_log)(sweep, the_one(sweep, run)):
         click.echo(printable(line))

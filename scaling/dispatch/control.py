@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,25 +130,6 @@ def stale_in(folder: SweepFolder) -> Stale:
     queued = {entry.run_id: entry for files, _ in dispatches(folder) for entry in read_queue(files.queue)}
     named = ((run_id, entry.run["config"]) for run_id, entry in queued.items() if "config" in entry.run)
     return stale_entries(named, SettledRuns(folder))
-
-
-def named_run(folder: SweepFolder, words: Sequence[str]) -> str:
-    """Return the id of the run that is named by (the first digits of) its id, or by some of its overrides.
-
-    UserError where overrides are those of no run, or of several.
-    """
-    asked = " ".join(words).split()
-    if len(asked) == 1 and "=" not in asked[0]:
-        return asked[0]
-    found = [run for run in read_plan(folder) if set(asked) <= set(run.label.split())]
-    if len(found) == 1:
-        return found[0].run_id
-    if not found:
-        raise UserError(f"found no run with {' '.join(asked)}; wanted overrides as `scaling status --all` shows them")
-    some = ", ".join(f"{run.run_id} ({run.label})" for run in found[:3])
-    raise UserError(
-        f"found {len(found)} runs with {' '.join(asked)}: {some}, …; wanted one; give more of them, or its id"
-    )
 
 
 def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:

@@ -37,6 +37,24 @@ def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list
     return [row["run_id"] for row in rows if where is None or _holds(row, where)]
 
 
+def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
+    """Return the one run that is named; an id, or the first digits of it, need not be in the plan.
+
+    UserError where overrides are those of no run, or of several.
+    """
+    asked = " ".join(words).split()
+    if len(asked) == 1 and "=" not in asked[0]:
+        return asked[0]
+    found = chosen(folder, asked, None) or []
+    if len(found) == 1:
+        return found[0]
+    labels = {row["run_id"]: row.get("overrides", "") for row in _rows(folder, ())}
+    some = ", ".join(f"{run_id} ({labels.get(run_id, '')})" for run_id in found[:3])
+    raise UserError(
+        f"found {len(found)} runs with {' '.join(asked)}: {some}, …; wanted one; give more of them, or its id"
+    )
+
+
 def _rows(folder: SweepFolder, run_ids: tuple[str, ...]) -> list[dict[str, str]]:
     """Return the plan's rows, or those that are named."""
     from scaling.dispatch.control import queued_outside_plan

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scaling.commands.steer.choice import chosen
+from scaling.commands.steer.choice import chosen, the_one
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.plan.rows import to_csv
@@ -47,6 +47,14 @@ def test_what_names_no_run_is_one_sentence(sweep):
     for words in (["model.width=9"], ["model.depth=1"], ["c"]):
         with pytest.raises(UserError, match="found no run"):
             chosen(sweep, words, None)
+
+
+def test_one_run_is_named_alike(sweep):
+    assert the_one(sweep, ["train.budget=1e9", "optim=sgd"]) == "bb3"
+    assert the_one(sweep, ["model.width=8 train.budget=3e8"]) == "aa1"  # a label, copied whole
+    assert the_one(sweep, ["cc"]) == "cc"  # of another sweep, perhaps
+    with pytest.raises(UserError, match=r"found 2 runs with optim=lion: aa1 \(model.width=8 .*\), ab2 .*; wanted one"):
+        the_one(sweep, ["optim=lion"])
 
 
 def test_first_says_how_many_runs_it_moved(sweep, scaling):
