@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from analysis.commands.allocate import allocate
+from analysis.commands.bundle import bundle
 from analysis.commands.choose import choose
 from analysis.commands.compare import compare
 from analysis.commands.forecast import forecast
@@ -204,6 +206,8 @@ def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> N
 
     if out is None and len(sources) > 1:
         raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
+    if out is None and not Path(sources[0]).is_dir():
+        raise UserError(f"found {sources[0]}, which is no folder, and no output file; wanted -o FILE")
     table = concatenate({source.rstrip("/"): load_table(source) for source in sources})
     target = out or f"{sources[0]}/table.parquet"
     write_table(table, target)
@@ -240,6 +244,7 @@ COMMANDS: dict[str, click.Command] = {
     "report": report,
     "collect": collect,
     "import": import_runs,
+    "bundle": bundle,
 }
 """Every command by its verb."""
 

@@ -43,6 +43,7 @@ VERBS = {  # verb: (where it lives, one line of help)
     "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict what was left out."),
     "tuned": ("analysis.cli:tuned", "Find the best value of a tuned key at each size and length, and its law."),
     "export": ("analysis.export.command:export", "Write the runs for W&B, TensorBoard or MLflow."),
+    "bundle": ("analysis.cli:bundle", "Put a sweep into one archive fit to publish."),
     "report": ("analysis.cli:report", "Draw the figures and write one HTML page."),
 }
 

@@ -38,6 +38,7 @@ FLOORS = {
     ],
     "analysis": [
         ["errors", "numbers", "wording"],
+        ["archive"],
         ["console"],
         ["laws", "table"],
         ["fitting"],
@@ -48,7 +49,7 @@ FLOORS = {
         ["options", "terminal"],
         ["targets"],
         ["export"],
-        ["elsewhere"],
+        ["elsewhere", "publish"],
         ["commands"],
         ["cli"],
         ["__main__", "__init__"],

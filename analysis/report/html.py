@@ -33,12 +33,13 @@ from analysis.table.select import OWN_TASK
 class Contents:
     """What a page is made of.
 
-    ran: figures of the runs themselves. curves: their learning curves. tables: all that can be copied. again: options
-    that chose the table, which lies as it was chosen in `chosen`.
+    called: the source as it is typed. ran: figures of the runs themselves. curves: their learning curves. tables: all
+    that can be copied. again: options that chose the table, which lies as it was chosen in `chosen`.
     """
 
     table: pd.DataFrame
     source: Path
+    called: str
     sections: Sections
     ran: tuple[Picture, ...]
     runs: RunTable
@@ -76,8 +77,8 @@ def render(page: Contents) -> str:
     of_stages = any(section.task not in ("", OWN_TASK) for section in sections.tasks)
     return environment.get_template("report.html").render(
         title=source.resolve().name,
-        source=str(page.chosen if page.again else source),
-        report=f"scaling report {source} {page.again}".rstrip(),
+        source=str(page.chosen) if page.again else page.called,
+        report=f"scaling report {page.called} {page.again}".rstrip(),
         summary=summary,
         sections=sections,
         headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
@@ -91,7 +92,10 @@ def render(page: Contents) -> str:
         suffix=lambda group: suffix_of(group, sections.groups),
         data=page.data,
         alt=alt_text,
-        commands=[*([summary.command] if summary.command else []), f"scaling report {source} {page.again}".rstrip()],
+        commands=[
+            *([summary.command] if summary.command else []),
+            f"scaling report {page.called} {page.again}".rstrip(),
+        ],
         versions=versions(),
         level=page.level,
     )

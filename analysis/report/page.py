@@ -56,14 +56,16 @@ def write_report(
     tasks: Sequence[str] = (),
     resampling: Resampling = USUAL,
     figures: bool = False,
+    called: str = "",
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Analyse a results folder, or the file of a table, and write the report into it, or into another folder.
 
     table: what was read from source, where it was changed; again: the options of `scaling report` that change it so.
     out: that folder. tasks: those to report on, all where none is named. figures: save them in figures/ too, as PNG and
-    PDF. say: is told what is being done. Raises `UserError` where there is no table or the folder cannot be written;
-    what the data cannot say is refused inside the report, with the reason.
+    PDF. called: the source as the page's commands name it, where that is another. say: is told what is being done.
+    Raises `UserError` where there is no table or the folder cannot be written; what the data cannot say is refused
+    inside the report, with the reason.
     """
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
@@ -90,6 +92,7 @@ def write_report(
         page = Contents(
             table=table,
             source=path,
+            called=called or str(path),
             sections=sections,
             ran=ran,
             runs=runs,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.archive import is_archive, unpack
 from analysis.errors import UserError
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress, "xz": lzma.decompress}
@@ -26,9 +27,13 @@ SEPARATORS = ",;\t|"
 
 def read_file(path: Path) -> pd.DataFrame:
     """Read the table in a file, by its name's ending. Raises `UserError` where it cannot be read."""
+    if is_archive(path.name):
+        return _of_bundle(path)
     kind = kind_of(path.name)
     if kind not in KINDS:
-        raise UserError(f"found {path.name}; wanted a results folder or a file named *.{', *.'.join(KINDS)}")
+        raise UserError(
+            f"found {path.name}; wanted a results folder or a file named *.{', *.'.join((*KINDS, 'tar.gz'))}"
+        )
     try:
         return _tidy(_read(path, kind))
     except pd.errors.EmptyDataError:
@@ -40,6 +45,17 @@ def read_file(path: Path) -> pd.DataFrame:
         ) from error
     except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError, csv.Error, lzma.LZMAError) as error:
         raise UserError(f"{path} cannot be read as {kind}: {one_line(error)}") from error
+
+
+def _of_bundle(path: Path) -> pd.DataFrame:
+    """Read the table in a bundle, which is as its manifest says."""
+    content = unpack(path, ("table.parquet",)).get("table.parquet")
+    if content is None:
+        raise UserError(f"found no table.parquet in {path}; wanted a bundle, as `scaling bundle` makes it")
+    try:
+        return pd.read_parquet(io.BytesIO(content))
+    except (ValueError, OSError) as error:
+        raise UserError(f"the table in {path} cannot be read: {one_line(error)}") from error
 
 
 def kind_of(name: str) -> str:

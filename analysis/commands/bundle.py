@@ -1,0 +1,54 @@
+"""`scaling bundle`: a sweep in one archive that is fit to publish."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from analysis.errors import UserError
+from analysis.options import answer, interval_options, json_option
+
+EXAMPLES = """\b
+Examples:
+  scaling bundle results/quickstart
+  scaling report quickstart.tar.gz
+"""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.argument("source", metavar="results/NAME")
+@click.option("-o", "--out", metavar="FILE", help="The archive to write.  [NAME.tar.gz]")
+@interval_options
+@json_option
+def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> None:
+    """Put a sweep into one archive fit to publish: plan, table, fits, figures, page, versions and digests.
+
+    Names of machines and absolute paths are left out. The report is made anew, of the table that is published; the same
+    results give the same bytes. `scaling report`, `fit`, `collect` and the others read the archive as a table.
+    """
+    from analysis.archive import ENDINGS, MANIFEST, is_archive, unpack
+    from analysis.publish.bundle import bundle as make
+    from analysis.report.law_results import Resampling
+
+    folder = Path(source).expanduser()
+    target = Path(out) if out else Path(f"{folder.resolve().name}.tar.gz")
+    if not is_archive(target.name):
+        raise UserError(f"found -o {target}; wanted a name that ends in {' or '.join(ENDINGS)}")
+    quiet = json_path == "-"
+    content = make(
+        folder, resampling=Resampling(**how), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.part")
+        aside.write_bytes(content)
+        aside.replace(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+    unpack(target, (MANIFEST,))
+    digest = hashlib.sha256(content).hexdigest()
+    told = {"path": str(target), "bytes": len(content), "sha256": digest}
+    answer(told, json_path, lambda: click.echo(f"{target} ({len(content):,} bytes, sha256 {digest})"))

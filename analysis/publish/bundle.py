@@ -1,0 +1,115 @@
+"""The files of a bundle: the plan, the table, and the report that follows from it, made anew of what is published."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from analysis.archive import pack
+from analysis.errors import UserError
+from analysis.publish.private import published, refuse_private, without_places
+from analysis.report.law_results import Resampling
+from analysis.report.page import write_report
+from analysis.table.read import load_table
+from analysis.table.results import find_runs
+
+TEXTS = ("plan.csv", "sweep.yaml", "import.json")
+"""Files of a sweep that go with it, where they are there."""
+READ_BY_THE_REPORT = ("efficiency.csv", "activations.csv", "rounds")
+"""And those that the report looks at beside the table."""
+PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "pyarrow")
+README = """\
+# {name}
+
+{runs} runs, in one archive made by `scaling bundle`.
+
+plan.csv, sweep.yaml   what was to be run, and why
+table.csv, .parquet    what came of it: a row a run and milestone
+fit.json, tables/      the laws, and every table of the page
+report.html, figures/  the page, and its figures
+versions.json          what the runs were trained with, and what read them
+MANIFEST               SHA-256 of every file: sha256sum -c MANIFEST
+
+    scaling report {name}.tar.gz        the page again, from the table
+    scaling fit {name}.tar.gz --law chinchilla
+"""
+
+
+def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] = lambda text: None) -> bytes:
+    """Return the archive of a results folder; the same results give the same bytes with the same versions.
+
+    Raises `UserError` where there is no sweep, or where a file would tell where it was made.
+    """
+    if not (folder / "plan.csv").is_file():
+        raise UserError(f"found no plan in {folder}; wanted the folder of a sweep, such as results/NAME")
+    name, table = folder.resolve().name, published(load_table(folder))
+    with TemporaryDirectory(prefix="scaling-bundle-") as made:
+        staged = Path(made) / name
+        staged.mkdir()
+        for file in TEXTS:
+            if (folder / file).is_file():
+                (staged / file).write_text(
+                    without_places((folder / file).read_text(encoding="utf-8")), encoding="utf-8"
+                )
+        for file in READ_BY_THE_REPORT:
+            _copy(folder / file, staged / file)
+        archive = f"{name}.tar.gz"
+        write_report(staged, table=table, resampling=resampling, figures=True, called=archive, say=say)
+        for file in READ_BY_THE_REPORT:
+            _remove(staged / file)
+        table.to_csv(staged / "table.csv", index=False)
+        (staged / "versions.json").write_text(json.dumps(_versions(folder, table), indent=1, sort_keys=True) + "\n")
+        runs = table["run_id"].nunique() if "run_id" in table.columns else len(table)
+        (staged / "README.md").write_text(README.format(name=name, runs=f"{runs:,}"))
+        files = {path.relative_to(staged).as_posix(): path.read_bytes() for path in staged.rglob("*") if path.is_file()}
+    refuse_private(files, [Path(made), Path.home(), Path.cwd(), folder.resolve().parent])
+    return pack(name, files)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        shutil.copyfile(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _versions(folder: Path, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what the runs were trained with, how many with each, and what read them."""
+    runs = find_runs(folder)
+    seen: dict[str, Counter[str]] = {"versions": Counter(), "git": Counter(), "content": Counter()}
+    ids = table["run_id"].drop_duplicates().tolist() if runs and "run_id" in table.columns else []
+    for run_id in ids:
+        record = _record(runs / run_id / "record.json") if runs else {}
+        for part, found in (("versions", record.get("how")), ("git", record.get("how")), ("content", record)):
+            value = (found or {}).get(part)
+            if value:
+                seen[part][without_places(json.dumps(value, sort_keys=True))] += 1
+    trained = {
+        part: [{**json.loads(text), "runs": n} for text, n in sorted(found.items())] for part, found in seen.items()
+    }
+    read = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    return {"trained": trained, "read": read}
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
