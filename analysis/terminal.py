@@ -203,8 +203,11 @@ def _show_targets(out: Console, found: ApproachComparison) -> None:
         out.print(table(heads, rows, right=[0, 1, 3, 5]))
 
 
-def show_allocation(found: ApproachComparison) -> None:
-    """Print the approaches side by side, their targets and the verdict."""
+def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, unknown: str = "") -> None:
+    """Print the approaches side by side, their targets and the verdict, and what the runs' rates do to them.
+
+    unknown: why the last is not known, where that was asked.
+    """
     out = console()
     rows: list[tuple[str | Text, ...]] = []
     for a in found.approaches:
@@ -222,10 +225,13 @@ def show_allocation(found: ApproachComparison) -> None:
     if found.bias:
         bias = shift(found.bias.N_exponent)
         out.print(f"bias of the parabola, if the fitted law is the truth: {bias} in the exponent of N*")
+    if rates is not None:
+        out.print()
+        _show_mistuning(out, rates)
     for one in found.lifetimes:
         _show_lifetime(out, one, found.y)
     said = (text for a in found.approaches if a.status == "ok" for text in a.warnings)
-    notes(out, (*said, *(text for one in found.lifetimes for text in one.warnings)))
+    notes(out, (*([unknown] if unknown else []), *said, *(text for one in found.lifetimes for text in one.warnings)))
 
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal, UserError, attempt
 from analysis.options import (
     LawOption,
     TableChoice,
@@ -19,6 +19,11 @@ from analysis.options import (
     table_options,
 )
 from analysis.targets import parse_compute
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.estimates.tuning.mistuning import Mistuning
 
 EXAMPLES = """\b
 Examples:
@@ -41,6 +46,8 @@ Examples:
 @click.option("--measured", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CSV",
               help="With --inference: find it in seconds too, by what `scaling measure` wrote.  "
               "[results/NAME/efficiency.csv]")  # fmt: skip
+@click.option("--tuned", "tries", metavar="TABLE", help="Tries of the learning rate, to say what being off the best "
+              "ones does to the exponents.  [results/NAME-tune]")  # fmt: skip
 @interval_options
 @json_option
 def allocate(
@@ -51,6 +58,7 @@ def allocate(
     reach: float | None,
     law: str | None,
     measured: Path | None,
+    tries: str | None,
     json_path: str | None,
     **how: Any,
 ) -> None:
@@ -71,6 +79,23 @@ def allocate(
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
     found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, **how)
-    answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_allocation(found))
+    effect, unknown = _rates(table, chosen.source, tries, y=y, level=how["level"])
+    content = {**found.to_dict(), "left_out": left_out, "mistuning": effect.to_dict() if effect else None}
+    answer(content, json_path, lambda: show_allocation(found, effect, unknown))
     if found.refusal:
         raise Refusal(found.refusal)
+
+
+def _rates(
+    table: pd.DataFrame, source: str, tries: str | None, *, y: str, level: float
+) -> tuple[Mistuning | None, str]:
+    """Say what the rates do to the exponents, by the tries that are named or lie beside; or why that is not known."""
+    from analysis.estimates.tuning.beside import rates_of, tries_beside
+
+    if tries is not None:
+        return rates_of(table, tries, y=y, level=level), ""
+    beside = tries_beside(source)
+    if beside is None:
+        return None, ""
+    found, why = attempt(lambda: rates_of(table, beside, y=y, level=level))
+    return found, f"what the rates do to the exponents is not known: {why}" if why else ""

@@ -20,6 +20,7 @@ from analysis.report.paper_figures import paper_figures, task_frontiers
 from analysis.report.tables.accuracy_table import efficiency_table, results_of
 from analysis.report.tables.convention_table import convention_table
 from analysis.report.tables.ledger_table import ledger_table
+from analysis.report.tables.rates_table import rates_table
 from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK, tasks_of
 from analysis.wording import listed
@@ -104,7 +105,7 @@ def read_sections(
     found = tuple(_section(case, figures, many=len(cases) > 1, say=say) for case in cases)
     of_tasks = tuple(picture(drawing, figures) for drawing in task_frontiers(cases))
     efficiency = efficiency_table(source / "efficiency.csv") if source.is_dir() else None
-    tables = [efficiency, results_of(cases), ledger_table(source, table)]
+    tables = [efficiency, results_of(cases), rates_table(source, table, resampling.level), ledger_table(source, table)]
     return Sections(found, of_tasks, tuple(one for one in tables if one is not None))
 
 

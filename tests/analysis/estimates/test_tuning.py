@@ -15,7 +15,11 @@ from analysis.estimates.tuning.mistuning import mistuning
 from analysis.estimates.tuning.optima import tuned
 from analysis.estimates.tuning.plane import power_plane
 from analysis.estimates.tuning.tries import are_tries, tries
+from analysis.numbers import exponent
 from analysis.report.headlines import tuned_headlines
+from analysis.report.tables.rates_table import rates_table
+from analysis.table.read import load_table
+from tests.analysis import worlds
 
 HEIGHT, B, C = 0.01, -0.3, -0.1  # lr* = HEIGHT (N / 10^4)^B (D / 4 10^5)^C
 CURVATURE = 0.02
@@ -167,3 +171,34 @@ def test_intervals_of_the_exponents_hold_the_truth():
         low, high = tuned(table(random=random, seeds=3), resamples=300).laws[0].intervals["N"]
         inside += low < B < high
     assert inside >= 52  # of 60: 95 % but for what four seeds or fewer say of their own scatter
+
+
+def with_tries(root):
+    """Write a sweep whose rates are too high for large models, and beside it tries of five rates at each setting."""
+    runs = worlds.isoflop(worlds.World(noise=0.002), widths=(8, 16, 32, 64, 128, 192), budgets=(4e8, 1e9, 4e9), seeds=1)
+    best = 0.01 * (runs["N"] / 1e3) ** -0.4
+
+    def at(rate):
+        cost = 1 + 0.05 * np.log2(rate / best) ** 2
+        ids = [f"{run_id}{value:.5f}" for run_id, value in zip(runs["run_id"], rate, strict=True)]
+        return runs.assign(lr=rate, run_id=ids, loss=runs["loss"] * cost, val_loss=runs["val_loss"] * cost)
+
+    worlds.write_results(at(best * 0 + 0.01), root)
+    return worlds.write_results(pd.concat([at(best * 2.0**k) for k in (-2, -1, 0, 1, 2)]), root, "sweep-tune")
+
+
+@pytest.mark.slow
+def test_allocate_and_the_report_say_what_the_rates_beside_a_sweep_do(tmp_path, monkeypatch, capsys):
+    beside = with_tries(tmp_path)
+    source = beside.with_name("sweep")
+    monkeypatch.chdir(tmp_path)
+    cli(["allocate", str(source), "--resamples", "0", "--json", "-"], standalone_mode=False)
+    moved = json.loads(capsys.readouterr().out)["mistuning"]
+    assert moved["N"]["corrected"] > moved["N"]["fitted"] + 0.01  # large models are those that are off
+    assert moved["off"][2] > 2
+    shown = rates_table(source, load_table(source), 0.95)
+    assert shown.rows[0][:3] == ("best N", exponent(moved["N"]["fitted"]), exponent(moved["N"]["corrected"]))
+    assert "costs" in shown.note
+    assert rates_table(beside, load_table(source), 0.95) is None
+    with pytest.raises(UserError, match="no tries of a learning rate"):
+        cli(["allocate", str(source), "--resamples", "0", "--tuned", str(source)], standalone_mode=False)

@@ -1,0 +1,36 @@
+"""Tries that lie beside a sweep, results/NAME-tune beside results/NAME, and what they say of the sweep's own rates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.errors import Refusal, UserError
+from analysis.estimates.tuning.mistuning import Mistuning, mistuning
+from analysis.estimates.tuning.tries import tuned_rates
+from analysis.table.read import load_table
+from analysis.table.select import RECIPE, select_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def tries_beside(source: Path | str) -> Path | None:
+    """Return the folder in which `scaling tune` keeps the tries of a sweep; None where there is none with a plan."""
+    folder = Path(source)
+    beside = folder.with_name(f"{folder.name}-tune")
+    return beside if (beside / "plan.csv").is_file() else None
+
+
+def rates_of(table: pd.DataFrame, tries: Path | str, *, y: str = "loss", level: float = 0.95) -> Mistuning:
+    """Say how far a sweep's learning rates are off the best ones that tries found, and what that does to its exponents.
+
+    Raises `UserError` where these are no tries, `Refusal` where no law, or no exponent, is known.
+    """
+    found = tuned_rates(load_table(tries))
+    if found is None:
+        raise UserError(f"found no tries of a learning rate in {tries}; wanted what `scaling tune` made; name another")
+    rows, _ = select_rows(table, y=y, pool=RECIPE)
+    if "lr" not in rows.columns:
+        raise Refusal("the table has no column lr, so how far its rates are off is not known")
+    return mistuning(rows, found[0], key="lr", y=y, level=level)

@@ -1,0 +1,44 @@
+"""What a sweep's learning rates do to its exponents, by the tries beside it, as a table of a report."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.errors import attempt
+from analysis.estimates.tuning.beside import rates_of, tries_beside
+from analysis.numbers import exponent, interval, percent, times
+from analysis.report.tables.text_table import TextTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.estimates.tuning.mistuning import Mistuning
+
+HEADS = ("against compute", "exponent as run", "at the best rates", "interval over what these may be")
+
+
+def rates_table(source: Path, table: pd.DataFrame, level: float) -> TextTable | None:
+    """Show the exponents as run and at the best rates; None where the sweep has no tries beside it, or no exponent."""
+    beside = tries_beside(source)
+    if beside is None:
+        return None
+    found, _ = attempt(partial(rates_of, table, beside, level=level))
+    if found is None:
+        return None
+    rows = tuple(
+        (name, exponent(one.fitted), exponent(one.corrected), interval(one.interval, exponent))
+        for name, one in (("best N", found.N), ("best loss", found.y))
+    )
+    return TextTable("rates", "What the learning rates do to the exponents", HEADS, rows, (1, 2, 3), summary(found))
+
+
+def summary(found: Mistuning) -> str:
+    """Return a sentence: how far the rates are off, and what that costs."""
+    low, middle, high = (times(one) for one in found.off)
+    cost = f"{percent(found.cost[0])} of the loss ({percent(found.cost[1])} at most)"
+    said = f"The rates are {middle} the best ones ({low} to {high}), which costs {cost}."
+    if found.extrapolated:
+        said += f" {percent(found.extrapolated)} of the runs lie outside the sizes and lengths that were tuned."
+    return said
