@@ -57,7 +57,9 @@ def _torch_state() -> Iterator[Restore]:
         torch.set_grad_enabled(grad)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict, warn_only=warn)
+        now = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        if now != (strict, warn):  # to set it imports torch._inductor: 0.7 s
+            torch.use_deterministic_algorithms(strict, warn_only=warn)
         torch.set_anomaly_enabled(anomaly)
         cudnn.benchmark, cudnn.deterministic = benchmark, repeatable
 

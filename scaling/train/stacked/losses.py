@@ -14,6 +14,7 @@ from scaling.train.losses import Labels
 
 FEW = 32  # classes
 StackedObjective = Callable[[Tensor, Labels], Tensor]  # outputs (K, n, outputs), labels (K, n) -> mean losses (K,)
+StackedSlopes = Callable[[Tensor, Labels], tuple[Tensor, Tensor]]  # the same -> these losses, their derivatives
 
 
 def stacked_objective(metric: Metric, smoothing: Sequence[float], device: torch.device) -> StackedObjective:
@@ -24,16 +25,41 @@ def stacked_objective(metric: Metric, smoothing: Sequence[float], device: torch.
     if metric == "squared_error":
         return _squared_error
     smoothed = torch.tensor(smoothing, device=device) if any(smoothing) else None
+    return lambda outputs, y: _cross_entropy(log_probabilities(outputs), y, smoothed)
 
-    def cross_entropy(outputs: Tensor, y: Labels) -> Tensor:
+
+def stacked_slopes(metric: Metric, smoothing: Sequence[float], device: torch.device) -> StackedSlopes:
+    """Return what gives the same losses and their derivatives by the outputs."""
+    if metric == "squared_error":
+        return _squared_error_slopes
+    smoothed = torch.tensor(smoothing, device=device) if any(smoothing) else None
+    hit = torch.tensor(smoothing, device=device).sub(1).view(-1, 1, 1)  # what is added where the label is
+
+    def slopes(outputs: Tensor, y: Labels) -> tuple[Tensor, Tensor]:
         logs = log_probabilities(outputs)
-        if isinstance(y, Mixed):
-            loss = y.share * _missed(logs, y.first) + (1 - y.share) * _missed(logs, y.second)
-        else:
-            loss = _missed(logs, y)
-        return loss if smoothed is None else (1 - smoothed) * loss - smoothed * logs.mean((1, 2))
+        found, (members, classes, n) = logs.exp(), logs.shape
+        for labels, share in _parts(y):
+            each = hit if share is None else hit * share.view(-1, 1, 1)
+            found.scatter_add_(1, labels.unsqueeze(1), each.expand(members, 1, n))
+        if smoothed is not None:
+            found.sub_(smoothed.view(-1, 1, 1) / classes)
+        return _cross_entropy(logs, y, smoothed), found.div_(n).transpose(1, 2)
 
-    return cross_entropy
+    return slopes
+
+
+def _parts(y: Labels) -> list[tuple[Tensor, Tensor | None]]:
+    """Return labels (K, n) and the share (K,) that each has of the loss, None for all of it."""
+    return [(y.first, y.share), (y.second, 1 - y.share)] if isinstance(y, Mixed) else [(y, None)]
+
+
+def _cross_entropy(logs: Tensor, y: Labels, smoothed: Tensor | None) -> Tensor:
+    """Return the members' mean losses (K,) of log p (K, classes, n)."""
+    if isinstance(y, Mixed):
+        loss = y.share * _missed(logs, y.first) + (1 - y.share) * _missed(logs, y.second)
+    else:
+        loss = _missed(logs, y)
+    return loss if smoothed is None else (1 - smoothed) * loss - smoothed * logs.mean((1, 2))
 
 
 def log_probabilities(outputs: Tensor) -> Tensor:
@@ -63,3 +89,9 @@ def _missed(logs: Tensor, y: Tensor) -> Tensor:
 def _squared_error(outputs: Tensor, y: Labels) -> Tensor:
     assert isinstance(y, Tensor), "augmentations that mix are for classes"
     return (outputs.squeeze(2) - y).square().mean(1)
+
+
+def _squared_error_slopes(outputs: Tensor, y: Labels) -> tuple[Tensor, Tensor]:
+    assert isinstance(y, Tensor), "augmentations that mix are for classes"
+    missed_by = outputs.squeeze(2) - y
+    return missed_by.square().mean(1), (missed_by * (2 / y.shape[1])).unsqueeze(2)

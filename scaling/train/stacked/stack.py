@@ -20,7 +20,7 @@ from scaling.train.stacked.curves import is_on_curve, take_curves
 from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
-from scaling.train.stacked.losses import StackedObjective, stacked_objective
+from scaling.train.stacked.losses import stacked_objective, stacked_slopes
 from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.seat import Seat, optimizer_state, streams_state
@@ -73,17 +73,18 @@ class Stack:
                         rows[row, column.start : column.stop] = found.flatten()
             seat.moments = {}
 
-    def _gradients(self, measure: StackedObjective) -> Gradients:
+    def _gradients(self, smoothing: Sequence[float]) -> Gradients:
         module, stacking = self.seats[0].module, Stacking(self.rows.values, [seat.dropout for seat in self.seats])
+        loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # which is autograd's to take to the backward pass
-        by_hand = None if bf16 else gradients_by_hand(module, self.rows, stacking, measure)
+        by_hand = None if bf16 else gradients_by_hand(module, self.rows, stacking, stacked_slopes(*loss))
         if by_hand is not None:
             return by_hand
         try:
             forward = stack_layers(module, stacking)
         except UnknownLayer:
             forward = map_module(module, self.rows.leaves, self.rows.fixed)
-        return gradients_by_autograd(forward, self.rows, measure, bf16=bf16)
+        return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
 
     def _check_mapped(self) -> None:
         """Try a module that is mapped: its examples have the shape of what is trained on."""
@@ -101,7 +102,7 @@ class Stack:
         generators, smoothing = [seat.augmentation for seat in self.seats], [train.label_smoothing for train in trains]
         clips = [inf if train.clip is None else train.clip for train in trains]
         return StackedStep(
-            of_batch=self._gradients(stacked_objective(self.config.data.metric, smoothing, self.device)),
+            of_batch=self._gradients(smoothing),
             augment=stacked_augment(configs, generators, learner.size if learner else None),
             clip=None if min(clips) == inf else torch.tensor(clips, device=self.device),
             micro_batch=self.micro_batch,

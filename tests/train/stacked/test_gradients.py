@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from scaling.augment.mixed import Mixed
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.train.stacked.layers import Stacking, stack_layers
-from scaling.train.stacked.losses import stacked_objective
+from scaling.train.stacked.losses import stacked_objective, stacked_slopes
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.steps.gradients import gradients_by_autograd, gradients_by_hand
 from scaling.train.streams import stream
@@ -27,23 +28,33 @@ MODELS = {
 }
 
 
-def members(model) -> list[nn.Module]:
-    built = [model.build(SHAPE, CLASSES, stream(seed, "init")) for seed in range(MEMBERS)]
+def members(model, outputs: int = CLASSES) -> list[nn.Module]:
+    built = [model.build(SHAPE, outputs, stream(seed, "init")) for seed in range(MEMBERS)]
     for number, module in enumerate(built):  # away from the start, where the head and the shifts are zero
         for parameter in module.parameters():
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=stream(number, "away"))
     return built
 
 
+def labels(kind: str):
+    """Labels (K, n) of a batch, and of the loss that they are for."""
+    y, other = (torch.randint(CLASSES, (MEMBERS, BATCH), generator=stream(seed, "y")) for seed in (0, 1))
+    if kind == "mixed":
+        return "cross_entropy", Mixed(y, other, torch.tensor([0.2, 1.0, 0.7])), [0.0, 0.1, 0.3]
+    if kind == "regression":
+        return "squared_error", y.float(), [0.0] * MEMBERS
+    return "cross_entropy", y, [0.1 * (kind == "smoothed")] * MEMBERS
+
+
+@pytest.mark.parametrize("kind", ["plain", "smoothed", "mixed", "regression"])
 @pytest.mark.parametrize("case", MODELS)
-def test_gradients_by_hand_are_those_of_autograd(case):
-    modules = members(MODELS[case])
+def test_gradients_by_hand_are_those_of_autograd(case, kind):
+    modules, (metric, y, smoothing) = members(MODELS[case], 1 if kind == "regression" else CLASSES), labels(kind)
     rows = Rows(layout_of(modules[0], body_share=1.0), modules)
     x = torch.randn((MEMBERS, BATCH, *SHAPE), generator=stream(0, "x"))
-    y = torch.randint(CLASSES, (MEMBERS, BATCH), generator=stream(0, "y"))
-    measure = stacked_objective("cross_entropy", [0.1] * MEMBERS, x.device)
+    slopes, measure = (make(metric, smoothing, x.device) for make in (stacked_slopes, stacked_objective))
     drawing = [Stacking(rows.values, [stream(seed, "dropout") for seed in range(MEMBERS)]) for _ in range(2)]
-    by_hand = gradients_by_hand(modules[0], rows, drawing[0], measure)
+    by_hand = gradients_by_hand(modules[0], rows, drawing[0], slopes)
     assert by_hand is not None
     by_autograd = gradients_by_autograd(stack_layers(modules[0], drawing[1]), rows, measure, bf16=False)
     (losses, found), (own, wanted) = by_hand(x, y), by_autograd(x, y)
@@ -55,5 +66,5 @@ def test_gradients_by_hand_are_those_of_autograd(case):
 def test_what_is_not_written_out_is_left_to_autograd():
     modules = members(MLP(width=6, depth=1, norm="batch"))
     rows = Rows(layout_of(modules[0], body_share=1.0), modules)
-    measure = stacked_objective("cross_entropy", [0.0] * MEMBERS, torch.device("cpu"))
-    assert gradients_by_hand(modules[0], rows, Stacking(rows.values, []), measure) is None
+    slopes = stacked_slopes("cross_entropy", [0.0] * MEMBERS, torch.device("cpu"))
+    assert gradients_by_hand(modules[0], rows, Stacking(rows.values, []), slopes) is None

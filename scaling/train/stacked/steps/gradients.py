@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from scaling.train.losses import Labels
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer
-from scaling.train.stacked.losses import StackedObjective
+from scaling.train.stacked.losses import StackedObjective, StackedSlopes
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.steps.by_hand import Found, part_of
 
@@ -17,7 +17,7 @@ from scaling.train.stacked.steps.by_hand import Found, part_of
 Gradients = Callable[[Tensor, Labels], tuple[Tensor, list[Tensor]]]
 
 
-def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, measure: StackedObjective) -> Gradients | None:
+def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, slopes: StackedSlopes) -> Gradients | None:
     """Return the gradients of a module whose layers are all written out, else None."""
     found: Found = {}
     values = {name: value.detach() for name, value in rows.values.items()}
@@ -28,11 +28,9 @@ def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, measure
     names = [column.name for column in rows.layout.columns]
 
     def gradients(x: Tensor, y: Labels) -> tuple[Tensor, list[Tensor]]:
-        outputs = part.forward(x).requires_grad_()
-        losses = measure(outputs, y)
-        [gradient] = torch.autograd.grad(losses, [outputs], torch.ones_like(losses))
-        part.backward(gradient)
-        return losses.detach(), [found[name] for name in names]
+        losses, slope = slopes(part.forward(x), y)
+        part.backward(slope)
+        return losses, [found[name] for name in names]
 
     return gradients
 
@@ -44,6 +42,6 @@ def gradients_by_autograd(forward: Forward, rows: Rows, measure: StackedObjectiv
     def gradients(x: Tensor, y: Labels) -> tuple[Tensor, list[Tensor]]:
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
             losses = measure(forward(x), y)
-        return losses.detach(), list(torch.autograd.grad(losses, leaves, torch.ones_like(losses)))
+        return losses.detach(), list(torch.autograd.grad(losses.sum(), leaves))
 
     return gradients
