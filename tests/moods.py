@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ TAKEN = ("seconds", "examples_per_second")  # keys of a record's `how` that hold
 NAPS = ("time.sleep", "asyncio.sleep")
 FORKS = ("os.fork", "os.forkpty", "pty.fork")
 STARTS = ("spawn", "forkserver")  # of multiprocessing: not the threads, nor the GPU, of the process that starts them
+WORDS = re.compile(  # a source without one of these holds nothing that is looked for
+    r"time|\bresource\b|second|sleep|fork|multiprocessing|ProcessPool|benchmarks|asyncio|\bpty\b"
+)
 ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 GROWS = ("append", "add", "extend", "insert", "update")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -41,6 +45,8 @@ def moods(source: str, *, naps: bool = False, programs: bool = True) -> list[str
 
     `naps`: whether the file may nap; `programs`: whether its strings that are programs are looked into.
     """
+    if not WORDS.search(source):
+        return []
     tree = ast.parse(source)
     return sorted({*_asserted(tree), *_called(tree, naps=naps), *(_embedded(tree) if programs else ())})
 

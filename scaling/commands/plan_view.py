@@ -99,9 +99,9 @@ def summary(view: PlanForecast) -> list[str]:
     )
     if total["duplicates"]:
         lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
-    if total["lacking_milestones"]:
+    if lacking := total["lacking_milestones"]:
         lines.append(
-            f"{total['lacking_milestones']:,} settled runs lack a milestone that is asked for now: "
+            f"{many(lacking, 'settled run')} {'lacks' if lacking == 1 else 'lack'} a milestone that is asked for now: "
             f"`scaling run --redo` trains them again"
         )
     if view.changed:

@@ -104,6 +104,7 @@ def test_forecast_in_two_steps(capsys, folder):
     assert found["via"]["y"] == "loss"
 
 
+@pytest.mark.slow
 def test_forecast_holds_the_truth_and_says_how_far_it_looks(capsys, folder):
     at = ("--at", "C=3e10", "--at", "N=2e4,D=2e5")
     found = run_json(capsys, "forecast", folder, *at, "--resamples", 50, "--no-check")
@@ -353,6 +354,7 @@ def test_parameters_are_fixed_and_tied(capsys, folder):
         assert run(capsys, "fit", folder, *wrong)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_frontier_over_any_column(capsys, folder):
     for x in ("D", "seconds", "N"):
         found = run_json(capsys, "frontier", folder, "--x", x, "--resamples", 0)

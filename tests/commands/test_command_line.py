@@ -22,6 +22,7 @@ sweep:
     - product: {model.width: [8, 16], train.budget: [5.0e+6, 1.0e+7], seed: [0, 1]}
   set: {optim.lr: 1e-2 * (width / 8) ** -0.5}
 """
+LEAST = ("train.budget=5.0e+6", "seed=0")  # one run a width
 CPU = "train.device=cpu"  # the same on a machine with a GPU
 ONE = (CPU, "launcher.workers=1")
 
@@ -335,7 +336,7 @@ def test_json_stands_alone_on_stdout_whatever_workers_print(loud):
 def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
     told = swept.folder / "told.txt"
     command = f'on_end="echo $SCALING_NAME $SCALING_SETTLED $SCALING_FAILED >> {told}"'
-    asked = ("sweep=tiny", "name=ends", "model.width=10", command)
+    asked = ("sweep=tiny", "name=ends", "model.width=10", *LEAST, command)
     assert "at the end of `scaling run`: echo $SCALING_NAME" in swept("plan", *asked)
     assert not told.exists()
     said = swept("run", *asked)
@@ -346,7 +347,7 @@ def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
     swept("status", "results/ends")
     swept("run", *asked)  # nothing was left to do
     assert len(told.read_text().splitlines()) == 1
-    failing = swept("run", "sweep=tiny", "name=fails", "model.width=14", "on_end='exit 3'")
+    failing = swept("run", "sweep=tiny", "name=fails", "model.width=14", *LEAST, "on_end='exit 3'")
     assert "on_end: `exit 3` failed with exit code 3" in failing
 
 

@@ -78,6 +78,7 @@ def test_a_version_makes_runs_of_their_own_and_old_ones_may_be_left(swept):
     assert before.items() <= losses(swept.folder).items()
 
 
+@pytest.mark.slow
 def test_the_same_data_elsewhere_is_the_same_and_no_data_is_no_reason(swept):
     before = losses(swept.folder)
     (swept.folder / "elsewhere").mkdir()

@@ -60,6 +60,7 @@ def test_a_config_is_what_hydra_composes_in_any_order(loader, choices):
     assert set(composed.run) == set(hydras) - set(PLAN)
 
 
+@pytest.mark.slow
 def test_a_wrong_choice_is_told_as_by_hydra(loader):
     for wrong in (["model=mpl"], ["model.widht=3"], ["sweep=none"]):
         with pytest.raises(UserError) as ours:

@@ -67,6 +67,7 @@ class TestDigits:
 
 @here
 class TestFashionMnist:
+    @pytest.mark.slow
     def test_the_official_images_and_their_split(self) -> None:
         splits = FashionMnist().load(None)
         assert train_of(splits).x.shape == (60_000, 1, 28, 28)

@@ -46,14 +46,18 @@ def test_cancel_stops_a_dispatcher(folder):
 
 
 def test_cancelled_run_is_left_and_the_others_go_on(folder):
-    started = dispatcher(folder, "hold", 3)
-    runs = [planned(seed, "hold") for seed in range(3)]
-    under_way(folder, runs, 2)
-    chosen = at_work(folder, runs)[0]
-    cancel(folder, runs=[chosen.run_id])
-    wait_for(lambda: causes(folder, chosen))
-    open_gates(folder, runs)
-    started.wait(120)
+    runs, found = [planned(seed, "hold") for seed in range(3)], []
+
+    def strike():
+        under_way(folder, runs, 2)
+        found.append(at_work(folder, runs)[0])
+        cancel(folder, runs=[found[0].run_id])
+        wait_for(lambda: causes(folder, found[0]))
+        open_gates(folder, runs)
+
+    with meanwhile(strike):
+        run_local(order(folder, runs), LAUNCHER)
+    [chosen] = found
     assert [folder.run(run.run_id).record.exists() for run in runs] == [run is not chosen for run in runs]
     assert causes(folder, chosen) == ["cancelled"]
 

@@ -46,7 +46,12 @@ def private_uses(tree: ast.AST) -> list[str]:
             and ast.unparse(node.value) not in ("self", "cls", "super()")
         ):
             found += [use for use in (ast.unparse(node),) if use not in STANDARD]
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr" and len(node.args) > 1:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "getattr"
+            and len(node.args) > 1
+        ):
             found += [a.value for a in node.args[1:2] if isinstance(a, ast.Constant) and is_private(a.value)]
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
             found += [match.group() for match in IN_TEXT.finditer(node.value)]

@@ -62,6 +62,7 @@ def test_one_run_gives_the_five_lengths():
         assert epochs == pytest.approx([50, 100, 200, 400, 800], rel=0.01)
 
 
+@pytest.mark.slow
 def test_components_are_compared_at_equal_compute():
     for name in ("paper/ablation", "paper_small/ablation"):
         C = [run.quantities.C for run in plan(name).runs]

@@ -10,7 +10,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge as ScikitRidge
 from torch.nn.modules.module import register_module_forward_hook
 
 from scaling.data.base import SPLITS
@@ -104,6 +103,8 @@ def test_what_a_killed_process_left_aside_is_cleared_away(trained):
 
 
 def test_ridge_is_that_of_scikit_learn(trained):
+    from sklearn.linear_model import Ridge as ScikitRidge  # dear to import
+
     results, parent = trained
     for shots in (None, 3):  # more examples than features, and fewer
         run = child_run(parent, {"is": "ridge", "shots": shots, "penalties": [0.03]}, seed=5)

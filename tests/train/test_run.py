@@ -193,6 +193,7 @@ def test_regression_has_no_error(tmp_path):
     assert record.data["metric"] == "squared_error"
 
 
+@pytest.mark.slow
 def test_least_squares_is_exact_and_no_step_beats_it(tmp_path):
     keys = {"model": {"is": "linear", "width": 4}, "data": {"is": "line", "size": 3200}}
     solved = trained(planned({"epochs": 1, "milestones": [0.01, 1]}, optim={"is": "lstsq"}, **keys), tmp_path)

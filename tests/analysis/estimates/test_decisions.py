@@ -53,6 +53,7 @@ def test_forecast_holds_the_truth_and_says_how_far_it_looks() -> None:
     assert json.loads(said.to_json())["at"]["C"] == 1e22
 
 
+@pytest.mark.slow
 def test_forecasts_of_several_settings_are_those_of_each() -> None:
     at = [{"C": 1e22}, {"C": 1e23}]
     both = forecasts(curve(), "power", at=at, x="C", resamples=20, check=False)

@@ -88,6 +88,7 @@ def test_a_law_of_compute_alone_will_do():
     assert found.multiplier == pytest.approx(1.3, rel=0.05)
 
 
+@pytest.mark.slow
 def test_what_does_not_overlap_is_refused():
     groups = pair(1.1, np.random.default_rng(7))
     far = groups["b"].assign(D=groups["b"].D * 1e3, C=groups["b"].C * 1e3)

@@ -267,6 +267,7 @@ def test_some_bad_rows_are_left_out_and_said() -> None:
     assert any("finite" in line for line in found.card["left_out"])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_every_row_four_times_is_every_row_once() -> None:
     table = surface(noise=0.01)

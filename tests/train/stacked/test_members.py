@@ -66,6 +66,7 @@ def test_the_files_are_those_of_a_run_trained_alone(tmp_path):
     assert found.kept_weights(40).stat().st_size < 1.1 * wanted.kept_weights(40).stat().st_size
 
 
+@pytest.mark.slow
 def test_one_that_is_stopped_leaves_a_checkpoint_of_a_single_run(tmp_path, every_step):
     runs = RUNS
     ends = together(runs, tmp_path, stops={runs[0].run_id: stopped_after(60)})
