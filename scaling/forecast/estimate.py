@@ -15,7 +15,7 @@ from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, Together, known_speed
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
-from scaling.train.sizes import EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
+from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
 
 FORWARD_SHARE = 1 / 3  # of a training step
 COMPILE_SECONDS = {
@@ -167,6 +167,7 @@ def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
         return speed.run + _stage_seconds(run, speed)
     costs = _costs(run, speed)
     drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
+    drawn /= DRAWERS[speed.kind]
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
@@ -175,7 +176,9 @@ def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
         trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
-    return speed.run + compiling + drawn + trained + evaluated
+    # Beside a GPU examples are drawn while it trains; on a CPU that takes the time of its core.
+    at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
+    return speed.run + compiling + at_it + evaluated
 
 
 def _step_seconds(step: Work, costs: Costs, together: Together, *, members: float) -> float:

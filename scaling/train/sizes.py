@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 EVALUATED_ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
+DRAWERS = {"cpu": 1, "cuda": 8}  # threads that draw fresh examples: a GPU takes them faster than a few cores make them
 HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
 TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken
 NORMALISED_BYTES = 1 << 28  # 256 MiB of float32: a set no larger is normalised once, a larger one batch by batch

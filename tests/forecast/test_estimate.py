@@ -16,7 +16,7 @@ from scaling.forecast.probe import FASTER, fit_costs, probe_speed
 from scaling.forecast.shapes import SHAPES, Shape, planned_shape
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.models.bottleneck import Bottleneck
-from scaling.train.sizes import EVALUATED_ROWS
+from scaling.train.sizes import DRAWERS, EVALUATED_ROWS
 from tests.train.runs import planned
 from tests.waiting import Clock
 
@@ -121,6 +121,15 @@ def test_compiling_costs_time_once_a_run():
     eager = [estimate(planned({"steps": n}, data=SUBSET), SPEED) for n in (100, 200)]
     assert once - eager[0] == pytest.approx(twice - eager[1])
     assert once - eager[0] > 1
+
+
+def test_a_gpu_trains_while_examples_are_drawn():
+    run = planned({"steps": 100})
+    gpu = replace(SPEED, kind="cuda")
+    assert estimate(run, gpu) == estimate(run, replace(gpu, draw={"blobs": 1e-9}))
+    slow = 1e-2  # seconds an example, of each thread
+    waits = estimate(run, replace(gpu, draw={"blobs": slow})) - estimate(run, replace(gpu, draw={"blobs": 2 * slow}))
+    assert waits == pytest.approx(-3200 * slow / DRAWERS["cuda"])
 
 
 def test_evaluations_and_memory_are_counted_in_the_rows_that_the_device_evaluates():

@@ -17,6 +17,7 @@ from scaling.train.feed.draw_ahead import Ahead, Kept
 from scaling.train.feed.mapped import GATHERERS, Gathered, Mapped, prefetch
 from scaling.train.feed.resident import Examples, Resident, bring
 from scaling.train.feed.scale import Scale
+from scaling.train.sizes import DRAWERS
 from scaling.train.streams import stream
 
 # Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
@@ -25,7 +26,6 @@ BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 LONG_ORDER = 1 << 17  # examples: their order takes milliseconds, and is drawn ahead
-DRAWERS = {"cpu": 1, "cuda": 8}  # threads that draw fresh examples: a GPU takes them faster than a few cores make them
 
 
 class Feed(Protocol):
