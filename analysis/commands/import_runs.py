@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from analysis.errors import printable
 from analysis.options import TableChoice, answer, column_options, json_option
 
 EXAMPLES = """\b
@@ -60,10 +61,10 @@ def import_runs(
         ask = f" (by the column {imported.run_column}; --run-column none where each row is a run)"
         milestones = f" with {counted(points, 'milestone')}{ask}" if several else ""
         before = "" if new else ", as before: nothing was changed"
-        click.echo(f"{counted(len(imported.runs), 'run')}{milestones} in {folder}{before}")
+        click.echo(printable(f"{counted(len(imported.runs), 'run')}{milestones} in {folder}{before}"))
         for text in imported.left_out:
-            click.echo(f"left out: {text}")
+            click.echo(printable(f"left out: {text}"))
         for text in told:
-            click.echo(f"note: {text}")
+            click.echo(printable(f"note: {text}"))
 
     answer(content, json_path, show)

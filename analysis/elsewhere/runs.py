@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,14 @@ NOT_THEIRS = (
 """Columns that mean something in a plan or a record of ours; a foreign one is kept with `their_` before its name."""
 DIGITS = 12
 """Of a run's id."""
+WAYS = (
+    "wanted rows of one run to differ in D alone; name another column with --run-column, or none where each row is one"
+)
+"""Out of a contradiction."""
+Row = tuple[int, dict[str, Any]]
+"""Where a row stands in its table, and its values."""
+Group = tuple[Any, list[Row]]
+"""The name of a run, None where it has none, and its rows."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,8 @@ def runs_of(source: Source, table: pd.DataFrame, *, run_column: str | None = Non
         raise UserError(f"found no finished run in {source.name} ({'; '.join(left_out)}); wanted at least one")
     _refuse_incomplete(source, table, response)
     named = run_column or _naming(table)
-    groups = list(_groups(table, named))
-    moving = _moving([rows for _, rows in groups])
+    groups = _groups(table, named)
+    moving = _moving(groups)
     runs = tuple(_run(source, name, rows, moving) for name, rows in groups)
     _refuse_twice(source, runs)
     return Imported(runs, tuple(left_out), "" if named == NONE else named)
@@ -133,38 +141,53 @@ def _naming(table: pd.DataFrame) -> str:
     return NONE
 
 
-def _groups(table: pd.DataFrame, named: str) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Yield the rows of each run with its name, None where it has none."""
+def _groups(table: pd.DataFrame, named: str) -> list[Group]:
+    """Return the rows of each run in the order of D, with its name, None where it has none."""
+    places, rows = table.index.tolist(), table.to_dict("records")
+    every: list[Row] = [
+        (place, {str(key): value for key, value in row.items()}) for place, row in zip(places, rows, strict=True)
+    ]
     if named == NONE:
-        yield from ((None, table.iloc[[place]]) for place in range(len(table)))
-        return
-    names = with_runs(table.reset_index(drop=True), named)["run_id"].to_numpy()
-    yield from table.groupby(names, sort=False)
+        return [(None, [row]) for row in every]
+    found: dict[Any, list[Row]] = {}
+    for name, row in zip(with_runs(table.reset_index(drop=True), named)["run_id"], every, strict=True):
+        found.setdefault(name, []).append(row)
+    return [(name, sorted(own, key=lambda row: row[1]["D"])) for name, own in found.items()]
 
 
-def _moving(runs: Sequence[pd.DataFrame]) -> set[str]:
+def _moving(groups: Sequence[Group]) -> set[str]:
     """Return the columns that change from milestone to milestone."""
-    several = [rows for rows in runs if len(rows) > 1]
-    columns = [] if not several else [name for name in several[0].columns if name not in (*SIZES, "diverged")]
-    return {str(name) for name in columns if any(rows[name].nunique(dropna=False) > 1 for rows in several)}
+    moving: set[str] = set()
+    for _, rows in groups:
+        for _, row in rows[1:]:
+            moving |= {
+                key for key, value in row.items() if key not in moving and plain(value) != plain(rows[0][1][key])
+            }
+    return moving - {*SIZES, "diverged"}
 
 
-def _run(source: Source, name: Any, rows: pd.DataFrame, moving: set[str]) -> ImportedRun:
+def _run(source: Source, name: Any, rows: Sequence[Row], moving: set[str]) -> ImportedRun:
     """Make one run of its rows; `UserError` where they contradict each other. moving: columns of its milestones."""
-    rows = rows.sort_values("D", kind="stable")
-    places, called = rows.index.tolist(), "one run" if name is None else f"run {name}"
-    if rows["N"].nunique() > 1:
-        raise UserError(f"found {source.places(places)} of {source.name} with different N in {called}; {_WAYS}")
-    same = rows["D"].duplicated(keep=False)
-    if same.any():
-        twice = source.places(rows.index[same].tolist())
-        raise UserError(f"found {twice} of {source.name} at one D of {called}; {_WAYS}")
-    every = _dicts(rows)
-    points = tuple(_point(row, moving, final=row is every[-1]) for row in every)
-    columns = _columns(every[-1], moving)
+    _refuse_contradiction(source, "one run" if name is None else f"run {name}", rows)
+    place, last = rows[-1]
+    points = tuple(_point(row, moving, final=row is last) for _, row in rows)
+    columns, line = _columns(last, moving), source.place(place)
     facts = json.dumps(["elsewhere", str(name), columns, points], sort_keys=True)
-    run_id, line = hashlib.sha256(facts.encode()).hexdigest()[:DIGITS], source.place(places[-1])
-    return ImportedRun(run_id, _label(name, every[-1], line), columns, points, bool(every[-1]["diverged"]), line)
+    run_id = hashlib.sha256(facts.encode()).hexdigest()[:DIGITS]
+    return ImportedRun(run_id, _label(name, last, line), columns, points, bool(last["diverged"]), line)
+
+
+def _refuse_contradiction(source: Source, called: str, rows: Sequence[Row]) -> None:
+    """Raise `UserError` where rows of one run are of several sizes, or twice at one D."""
+    if len({row["N"] for _, row in rows}) > 1:
+        places = source.places(sorted(place for place, _ in rows))
+        raise UserError(f"found {places} of {source.name} with different N in {called}; {WAYS}")
+    at: dict[float, list[int]] = {}
+    for place, row in rows:
+        at.setdefault(row["D"], []).append(place)
+    twice = sorted(place for places in at.values() if len(places) > 1 for place in places)
+    if twice:
+        raise UserError(f"found {source.places(twice)} of {source.name} at one D of {called}; {WAYS}")
 
 
 def _label(name: Any, row: Mapping[str, Any], line: int) -> str:
@@ -178,15 +201,6 @@ def _columns(row: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
     """Return what is the same at all milestones of a run."""
     left = {key: value for key, value in row.items() if key not in (*POINT, *SIZES, "diverged", *moving)}
     return {"N": plain(row["N"]), **{_column(key): plain(value) for key, value in left.items()}}
-
-
-def _dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
-
-
-_WAYS = (
-    "wanted rows of one run to differ in D alone; name another column with --run-column, or none where each row is one"
-)
 
 
 def _point(row: Mapping[str, Any], moving: set[str], *, final: bool) -> dict[str, Any]:

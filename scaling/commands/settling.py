@@ -39,23 +39,29 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     """Train or submit what is not settled; again: the command that goes on; wait: look on until jobs have ended."""
     from scaling.commands.mirror import mirrored
     from scaling.dispatch.show import print_outcome, view
-    from scaling.dispatch.states.paused import paused_words, refuse_paused
+    from scaling.dispatch.states.paused import refuse_paused
 
     path = as_typed(order.folder.path)
     refuse_paused(order.folder, path=path)
     shown = view(console, path)
     with mirrored(order.folder, order.mirror, console):
         done = launcher.submit(order, shown)
-        again = f"scaling resume {path}" if paused_words(order.folder) else again
         if done.outcome is None:
             return _look_on(done, order, console, again=again, wait=wait)
-    print_outcome(console, done.outcome, again=again, folder=path, told=shown.told)
+    print_outcome(console, done.outcome, again=_way_on(order, again), folder=path, told=shown.told)
     if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:
         from scaling.on_end import run_at_end
 
         facts = {**order.folder.facts, "settled": done.outcome.settled, "failed": len(done.outcome.failures)}
         console.print(run_at_end(order.on_end, facts), highlight=False, soft_wrap=True)
     return Ended(done.facts, done.outcome.exit_code, settled_here=True)
+
+
+def _way_on(order: Order, again: str) -> str:
+    """Return the command that goes on: of a sweep that was paused meanwhile, another one."""
+    from scaling.dispatch.states.paused import paused_words
+
+    return f"scaling resume {as_typed(order.folder.path)}" if paused_words(order.folder) else again
 
 
 def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wait: bool) -> Ended:
@@ -76,7 +82,7 @@ def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wa
     except KeyboardInterrupt:
         console.print(f"looking on no longer; the jobs go on: scaling status {path}", highlight=False, soft_wrap=True)
         raise
-    print_outcome(console, outcome, again=again, folder=path)
+    print_outcome(console, outcome, again=_way_on(order, again), folder=path)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
 
 
@@ -90,7 +96,7 @@ def _outcome(done: Dispatched, order: Order, console: Console) -> Outcome:
     started = time.monotonic()
     status, ids = watch_sweep(console, order.folder), {entry.run_id for entry in order.entries}
     outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
-    left = outcome.unexplained > 0 and was_cancelled(order.folder)
+    left = outcome.unexplained > 0 and (status.paused or was_cancelled(order.folder))
     if outcome.unexplained and not left:
         for note in read_status(order.folder).notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)

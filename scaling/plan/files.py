@@ -9,11 +9,12 @@ from typing import Any
 
 from scaling.compose.roots import roots
 from scaling.errors import UserError
-from scaling.folders import set_aside, write_aside
+from scaling.folders import SweepFolder, set_aside, write_aside
 from scaling.plan.plan import Plan
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 
 log = logging.getLogger(__name__)
+COMMAND = "# command: scaling run "  # before the arguments, in the last line of sweep.yaml
 
 
 def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool = False) -> int:
@@ -45,7 +46,16 @@ def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool 
 
 
 def _sweep_text(plan: Plan) -> str:
-    command = "# command: " + shlex.join(["scaling", "run", *plan.arguments]) + "\n"
+    command = COMMAND + shlex.join(plan.arguments) + "\n"
     files = [folder / f"{plan.sweep}.yaml" for folder in roots("sweeps")]
     text = next((file.read_text() for file in files if file.is_file()), "") if plan.sweep else ""
     return text + command
+
+
+def read_arguments(folder: SweepFolder) -> list[str] | None:
+    """Return the arguments of the `scaling run` that wrote a sweep's plan; None where they are not kept."""
+    try:
+        last = folder.sweep.read_text().splitlines()[-1]
+    except (OSError, IndexError):
+        return None
+    return shlex.split(last.removeprefix(COMMAND)) if last.startswith(COMMAND) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from scaling.folders import write_aside
 from scaling.plan.rows import to_csv
 from tests.dispatch.conftest import at_work, causes, trained
 from tests.slurm.sweeps import LAUNCHER, sweep
-from tests.waiting import wait_for
+from tests.waiting import wait_for, write_gate
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
 
@@ -38,3 +40,18 @@ def test_running_jobs_take_the_front_leave_in_a_pause_and_new_ones_go_on(tmp_pat
     assert (flight.submit().queued, submission.queued) == (5, 6)
     flight.landed()
     assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 6
+
+
+def test_who_waits_for_a_sweep_that_is_paused_is_told_how_to_go_on(scaling):
+    gate = write_gate(scaling.folder)
+    asked = ["run", "schedule=waiting", "seed=0,1", "train.steps=10", "train.device=cpu", "name=mine", "launcher=slurm"]
+    asked += ["launcher.gpus=0", "launcher.cpus=1", "launcher.min_memory_gb=1", "launcher.jobs=1"]
+    command = [sys.executable, "-m", "scaling", *asked, "--wait"]
+    waiting = subprocess.Popen(command, cwd=scaling.folder, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: list(scaling.folder.glob("results/runs/*/claim.json")))
+    scaling("pause", "results/mine")
+    said, _ = waiting.communicate(timeout=600)
+    assert waiting.returncode == 130
+    assert "stopped; nothing is lost; to go on: scaling resume results/mine" in said
+    gate.touch()
+    assert "2/2 runs settled: 2 now" in scaling("resume", "results/mine", "--wait")

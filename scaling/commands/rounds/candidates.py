@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.forecast.estimate import forecast_all
 from scaling.plan.expand import expand
+from scaling.plan.files import read_arguments
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun
 
@@ -44,16 +44,12 @@ class Candidate:
 
 def command_of(folder: SweepFolder) -> list[str]:
     """Return the overrides by which a sweep was planned, its folder's name included; UserError where none are kept."""
-    try:
-        last = folder.sweep.read_text().splitlines()[-1]
-    except (OSError, IndexError):
-        last = ""
-    words = shlex.split(last.removeprefix("# command: ")) if last.startswith("# command: ") else []
-    if words[:2] != ["scaling", "run"]:
+    arguments = read_arguments(folder)
+    if arguments is None:
         raise UserError(
             f"found no command in {folder.sweep}; wanted the folder of a sweep; give --pool FILE, or run it again"
         )
-    kept = [word for word in words[2:] if word.partition("=")[0] not in ("name", "results")]
+    kept = [word for word in arguments if word.partition("=")[0] not in ("name", "results")]
     return [*kept, f"name={folder.name}", f"results={folder.results}"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +13,6 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
-
-COMMAND = "# command: scaling run "  # of the last line of sweep.yaml
 
 
 @click.command(epilog="\b\nExample:\n  scaling pause results/mine")
@@ -75,15 +72,15 @@ def _plan_again(sweep: SweepFolder) -> Plan | None:
     from scaling.compose.session import session
     from scaling.own.rights import check_own
     from scaling.plan.expand import expand
+    from scaling.plan.files import read_arguments
 
-    lines = sweep.sweep.read_text().splitlines() if sweep.sweep.is_file() else []
-    said = next((line for line in reversed(lines) if line.startswith(COMMAND)), None)
-    if said is None:
+    arguments = read_arguments(sweep)
+    if arguments is None:
         return None
     try:
         check_own(sweep.sweep)
         with session() as loader:
-            plan = expand(loader, shlex.split(said.removeprefix(COMMAND)))
+            plan = expand(loader, arguments)
     except UserError as error:
         raise UserError(f"{as_typed(sweep.path)} is paused no longer, and was not started: {error}") from error
     return plan if plan.folder.path.resolve() == sweep.path.resolve() else None

@@ -105,5 +105,5 @@ def _say(console: Console, going: Sequence[Leftover], left: Sequence[Leftover], 
     else:
         console.print(f"removed {size(gone)} of {path}")
     if left:
-        held = sorted({one.run_id for one in left})
-        console.print(f"left {len(left):,} of {len(held):,} runs that somebody has claimed: {', '.join(held[:3])}")
+        kept = ", ".join(as_typed(one.path) for one in left[:3]) + (", …" if len(left) > 3 else "")
+        console.print(f"left {len(left):,} that are claimed, or another user's: {kept}", soft_wrap=True)

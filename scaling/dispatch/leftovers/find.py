@@ -99,10 +99,13 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return the files and folders in a folder, no links; none where there is no such folder, or it is one."""
+    """Return the files and folders in a folder, no links; none where it is not there, a link, or not ours to read."""
     if folder.is_symlink() or not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if not path.is_symlink())
+    try:
+        return sorted(path for path in folder.iterdir() if not path.is_symlink())
+    except PermissionError:
+        return []
 
 
 def sized(kind: str, path: Path, run_id: str) -> Leftover:

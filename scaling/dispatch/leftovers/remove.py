@@ -38,11 +38,14 @@ def _claimed(results: Path) -> list[str]:
 
 
 def remove(folder: SweepFolder, found: Sequence[Leftover]) -> list[Leftover]:
-    """Remove what was found and return what was left: of runs that somebody has claimed meanwhile."""
+    """Remove what was found and return what was left: of runs that somebody has claimed, or that are another user's."""
     left: list[Leftover] = []
     for run_id, group in groupby(sorted(found, key=lambda one: one.run_id), key=lambda one: one.run_id):
         own = list(group)
-        left += _of_run(folder.run(run_id), own) if run_id else _plainly(own)
+        try:
+            left += _of_run(folder.run(run_id), own) if run_id else _plainly(own)
+        except PermissionError:  # another user's
+            left += [one for one in own if one.path.exists()]
     return left
 
 

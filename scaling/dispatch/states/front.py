@@ -13,6 +13,8 @@ BEFORE = ("run_id", "parent", "trunk")  # columns of what a run starts from
 
 def front_runs(folder: SweepFolder) -> tuple[str, ...]:
     """Return the runs at the front of a sweep, in their order."""
+    if not folder.front.exists():
+        return ()
     try:
         return tuple(map(str, json.loads(folder.front.read_text())))
     except (OSError, ValueError, TypeError):

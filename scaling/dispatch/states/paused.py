@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scaling.dispatch.process import this_user
-from scaling.errors import UserError
+from scaling.errors import UserError, printable
 from scaling.folders import SweepFolder, write_aside
 
 PAUSED = "paused"  # why a worker leaves, and the cause of the attempts that this ends
@@ -34,7 +34,7 @@ def paused_words(folder: SweepFolder) -> str:
         return ""
     try:
         facts = json.loads(folder.paused.read_text())
-        return f"paused since {facts['since']} by {facts['user']}"
+        return printable(f"paused since {facts['since']} by {facts['user']}")
     except (OSError, ValueError, TypeError, KeyError):  # another user's, or of whatever wrote it: there it is
         return PAUSED
 

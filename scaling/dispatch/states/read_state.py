@@ -15,6 +15,7 @@ from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import paused_words
 from scaling.dispatch.states.read_plan import read_plan
@@ -25,6 +26,7 @@ from scaling.folders import RunFolder, SweepFolder
 
 SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
 ALL_SECONDS = 30.0  # between two looks at every run: one whose line in the index was lost is found then
+NAMED = 3  # runs at the front that a note names
 JOBS_SECONDS = 10.0  # between two questions to a scheduler
 JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
 Told = tuple[DispatchFolder, Dispatch]  # a dispatch and its folder
@@ -96,6 +98,10 @@ class Reader:
     def _notes(self) -> Iterator[str]:
         if self._silent:
             yield self._silent
+        front = [run_id for run_id in front_runs(self._folder) if run_id not in self._settled]
+        if front:
+            named = ", ".join(front[:NAMED]) + (", …" if len(front) > NAMED else "")
+            yield f"{named}: first in the queue (`scaling first`)"
         for run_id in self._records.broken:
             record = self._folder.run(run_id).record
             yield f"{record} is cut in half; it is set aside and the run done again when the sweep is run"

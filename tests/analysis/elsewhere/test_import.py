@@ -228,6 +228,12 @@ def test_a_config_whose_aliases_stand_for_billions_of_values_is_refused(scaling)
     assert "it holds an alias" in scaling("import", "wandb", "--as", "w", code=2)
 
 
+def test_what_others_wrote_does_not_steer_the_terminal(scaling):
+    name = written(scaling, "params\x1b[2J,D,C,loss,status\n1,2,12,3,\x1b[2Jok\n2,2,24,2,running\n")
+    said = scaling("import", name, "--as", "t", "--columns", "N=params\x1b[2J")
+    assert "\x1b" not in said + scaling("status", "results/t", "--all")
+
+
 def test_nested_keys_are_written_in_one():
     assert flat({"a": {"b": {"c": 1}}, "d": [1, 2]}, "config") == {"config.a.b.c": 1, "config.d": "[1, 2]"}
 
