@@ -130,6 +130,8 @@ def test_a_row_opens_to_its_learning_curve(browser, curves):
 def test_the_page_fits_its_window(browser, report, tmp_path, width, dark):
     shown(browser, report, width=width, dark=dark)
     assert browser.run("document.documentElement.scrollWidth") == width
+    beside = "[...document.querySelectorAll('td.verdict .pill')].map(one => one.getBoundingClientRect().right)"
+    assert 0 < max(browser.run(beside)) <= width  # a law's verdict is seen with it
     background = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") != dark
     inked = browser.run(f"getComputedStyle({CHART}.querySelector('svg')).filter")
