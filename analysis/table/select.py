@@ -233,6 +233,11 @@ def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.
     words = table[by].astype(str)
     known = list(dict.fromkeys(words[table[by].notna()]))
     wanted = list(values) or known
+    if len(known) < 2:
+        raise UserError(
+            f"found {known[0] if known else 'nothing'} as the one value of {by}; wanted two to compare; name another "
+            "column, or the results of the other with --with"
+        )
     unknown = [value for value in wanted if value not in known]
     if unknown or len(wanted) != 2:
         said = f"found {', '.join(unknown or wanted) or 'no value'} as the values of {by} to compare"
