@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from scaling.forecast.shapes import STACKS, planned_shape
 from scaling.forecast.speed import USUAL_TOGETHER, Together
 from scaling.forecast.together import Stack, fit_together, measured_together
 from tests.forecast.test_estimate import COSTS
+from tests.waiting import Clock
 
 STACKED = [Stack(planned_shape(shape, "fp32"), members) for shape, members in STACKS]
 
@@ -39,7 +40,24 @@ def test_costs_of_stacks_are_recovered_from_the_times_they_make(kind):
 
 
 @pytest.mark.slow
-def test_real_stacks_share_what_a_step_costs_anyhow():
-    small = [replace(stack, members=members) for stack in STACKED[:1] for members in (2, 16)]
-    found, _ = measured_together(small, torch.device("cpu"), COSTS)
-    assert seconds(small[1], found) < 0.7 * 8 * seconds(small[0], found)
+def test_a_stack_s_step_is_timed_by_what_a_longer_training_takes_more(monkeypatch):
+    """On a machine of known costs, where beginning and ending take seconds of their own."""
+    clock, together = Clock(), USUAL_TOGETHER["cpu"]
+
+    def train(members, *, device):
+        first = members[0].run
+        stack = Stack(first, len(members))
+        clock.now += 3.0 + len(members) + first.quantities.steps * seconds(stack, together)
+        assert len({member.run.run_id for member in members}) == len(members)
+
+    monkeypatch.setattr("scaling.forecast.together.perf_counter", clock)
+    monkeypatch.setattr("scaling.forecast.together.train_stack", train)
+    found, error = measured_together(STACKED, torch.device("cpu"), COSTS)
+    assert error < 1e-6
+    np.testing.assert_allclose(astuple(found), astuple(together), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_real_stacks_are_timed():
+    found, _ = measured_together(STACKED[:2], torch.device("cpu"), COSTS)
+    assert seconds(STACKED[1], found) > 0
