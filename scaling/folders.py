@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,12 +243,16 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Append JSON lines in a single write; non-finite numbers are refused."""
+    """Append JSON lines in a single write, below a line that a full disk has cut; non-finite numbers are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody else's
-    with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
-        file.write(lines.encode())
+    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries).encode()
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody else's
+    with os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        cut = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+        left = b"\n" + lines if cut else lines
+        while left:
+            left = left[file.write(left) :]
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

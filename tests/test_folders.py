@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scaling.folders import folder_aside
+from scaling.folders import append_line, folder_aside, read_lines
 
 
 def names(folder):
@@ -39,6 +39,16 @@ def test_what_fails_leaves_nothing_and_changes_nothing(tmp_path):
         run_out_of_space()
     assert names(tmp_path) == ["made"]
     assert names(path) == ["file"]
+
+
+def test_a_line_that_was_cut_takes_no_other_with_it(tmp_path):
+    path = tmp_path / "attempts.jsonl"
+    append_line(path, {"a": 1})
+    with path.open("a") as file:
+        file.write('{"b": ')  # as a full disk leaves it
+    append_line(path, {"c": 3})
+    append_line(path, {"d": 4})
+    assert list(read_lines(path)) == [{"a": 1}, {"c": 3}, {"d": 4}]
 
 
 def test_the_folder_of_a_faster_process_stays(tmp_path, monkeypatch):
