@@ -44,11 +44,6 @@ def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
     return field(default=default, metadata={"identity": identity})
 
 
-def _graph(value: Any) -> Any:
-    """Return off for false, as YAML reads it."""
-    return "off" if value is False else value
-
-
 def _keep(value: Any) -> Any:
     """Return last for true and none for false, as YAML reads yes and no."""
     return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
@@ -56,7 +51,9 @@ def _keep(value: Any) -> Any:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
-Graph = Annotated[Literal["auto", "off"], BeforeValidator(_graph)]
+Graph = Annotated[
+    Literal["auto", "off"], BeforeValidator(lambda given: "off" if given is False else given)
+]  # YAML's off
 Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 
 
@@ -237,10 +234,20 @@ def _class(target: str) -> type:
 
 def read_part(kind: type[T], raw: Any, *, where: str) -> T:
     """Check one value or one group of values against its type."""
+    _refuse_truths(kind, raw, where)
     try:
         return _adapter(cast("Hashable", kind)).validate_python(raw)
     except ValidationError as error:
         raise UserError(_sentence(error, kind, raw, where)) from None
+
+
+def _refuse_truths(kind: Any, raw: Any, where: str) -> None:
+    """Raise UserError for true or false where a number is wanted: YAML reads yes, on and off so too."""
+    if isinstance(raw, bool) and set(get_args(kind) or (kind,)) <= {int, float, type(None)}:
+        raise UserError(f"found {where}={str(raw).lower()}; wanted a number; change it")
+    if dataclasses.is_dataclass(kind) and isinstance(raw, Mapping):
+        for key in (key for key, value in raw.items() if isinstance(value, bool)):
+            _refuse_truths(_kinds(cast("type", kind)).get(key), raw[key], f"{where}.{key}")
 
 
 @cache

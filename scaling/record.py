@@ -121,7 +121,10 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(folder: RunFolder) -> Record | None:
     """Read a run's record, None where there is none; BrokenRecord names a file that was cut short or is another's."""
     try:
-        return Record.from_dict(json.loads(folder.record.read_bytes()))
+        found = Record.from_dict(json.loads(folder.record.read_bytes()))
+        if found.run_id != folder.run_id:
+            raise BrokenRecord(f"it is that of run {found.run_id}")
+        return found
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.compose.session import session
-from scaling.config import read_group
+from scaling.config import Train, read_group, read_part
 from scaling.errors import UserError
 from scaling.plan.expand import expand
 
@@ -39,3 +39,14 @@ def test_a_value_of_the_wrong_kind_is_told_what_is_wanted():
     assert refused("model.width=wide") == "found model.width='wide'; wanted a whole number; change it"
     assert refused("train.batch=0") == "found train.batch=0; wanted a value greater than 0; change it"
     assert refused("model.norm=group") == "found model.norm='group'; wanted 'layer', 'batch' or 'none'; change it"
+
+
+@pytest.mark.parametrize(("kind", "raw"), [(int, True), (Train, {"batch": True}), (Train, {"clip": False})])
+def test_yes_and_no_are_no_numbers(kind, raw):
+    with pytest.raises(UserError, match=r"found where.*=(true|false); wanted a number"):
+        read_part(kind, raw, where="where")
+
+
+def test_yes_and_no_are_taken_where_they_are_wanted():
+    found = read_part(Train, {"filters": True, "graph": False, "keep": True}, where="train")
+    assert (found.filters, found.graph, found.keep) == (True, "off", "last")

@@ -7,10 +7,11 @@ import math
 
 import pytest
 
+from analysis.table.results import read_results
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns, clear_for_training, is_settled
 from scaling.dispatch.states.state import Planned, State
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, write_aside
 from scaling.record import BrokenRecord, Point, Record, commit, read_record, write_record
 
 POINT = Point(
@@ -38,8 +39,9 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 
 
 def test_a_record_comes_back_as_it_was(tmp_path):
-    write_record(tmp_path / "record.json", RECORD)
-    again = read_record(RunFolder(tmp_path))
+    folder = RunFolder(tmp_path / RECORD.run_id)
+    write_record(folder.record, RECORD)
+    again = read_record(folder)
     assert again is not None
     assert again.to_dict() == RECORD.to_dict()
     assert (again.status, again.flags, again.points[0].step) == ("diverged", (), 10)
@@ -70,6 +72,21 @@ def test_a_record_cut_short_is_named_and_set_aside(keep, tmp_path, caplog):
     assert not folder.record.exists()
     assert folder.path.joinpath("record.json.broken1").exists()
     assert "set aside" in caplog.text
+
+
+def test_a_record_of_another_run_is_none_of_this_one(tmp_path):
+    """As where somebody copies folders of runs, or gives them other names."""
+    there, here = RunFolder(tmp_path / "runs" / RECORD.run_id), RunFolder(tmp_path / "runs" / "ba9876543210")
+    write_record(there.record, RECORD)
+    write_record(here.record, RECORD)
+    assert is_settled(there)
+    with pytest.raises(BrokenRecord, match=f"that of run {RECORD.run_id}"):
+        read_record(here)
+    sweep = SweepFolder(tmp_path, "sweep")
+    write_aside(sweep.plan, f"run_id,width\n{there.run_id},1\n{here.run_id},2\n")
+    table = read_results(sweep.path)
+    assert list(table["status"]) == [RECORD.status, "missing"]
+    assert table["reason"][1] == f"its record.json is that of run {RECORD.run_id}"
 
 
 @pytest.mark.parametrize("raw", ["{}", '{"schema": 1}', "[]", '{"schema": 1, "status": "finished", "points": []}'])

@@ -102,9 +102,8 @@ class Reader:
         if front:
             named = ", ".join(front[:NAMED]) + (", …" if len(front) > NAMED else "")
             yield f"{named}: first in the queue (`scaling first`)"
-        for run_id in self._records.broken:
-            record = self._folder.run(run_id).record
-            yield f"{record} is cut in half; it is set aside and the run done again when the sweep is run"
+        for said in self._records.broken.values():
+            yield f"{said}; it is set aside and the run done again when the sweep is run"
 
     def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
         """Say of a run that is not done why it cannot be, if so."""

@@ -176,7 +176,7 @@ def clear_for_training(files: RunFolder) -> None:
     """Put the record of a run that is trained again out of the way; its claim must be held."""
     if not files.record.exists():
         return
-    why = "lacks weights that are needed" if is_settled(files) else "was cut in half"
+    why = "lacks weights that are needed" if is_settled(files) else "is broken"
     log.warning("found a record that %s; set aside as %s; the run is done again", why, set_aside(files.record).name)
 
 

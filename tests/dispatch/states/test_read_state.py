@@ -81,7 +81,7 @@ def test_each_state_from_the_files(folder):
     assert status.counts == {"finished": 1, "diverged": 1, "running": 1, "pending": 0, "failed": 1, "missing": 4}
     assert (status.runs[2].step, status.runs[2].loss, status.runs[2].share) == (5, 0.7, 0.5)
     assert (status.runs[3].cause, status.runs[3].error) == ("crashed", "why it ended")
-    assert "cut in half" in status.notes[0]
+    assert "found a broken record in" in status.notes[0]
     said = json.loads(json.dumps(status.to_json(), allow_nan=False))
     assert said["counts"]["running"] == 1
     assert said["runs"][1]["state"] == "diverged"
