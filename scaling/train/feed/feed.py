@@ -15,7 +15,7 @@ from scaling.data.base import Arrays, Stream
 from scaling.devices import cores
 from scaling.train.feed.draw_ahead import Ahead, Kept
 from scaling.train.feed.mapped import GATHERERS, Gathered, Mapped, prefetch
-from scaling.train.feed.resident import Examples, Resident, bring
+from scaling.train.feed.resident import Examples, Resident, brought
 from scaling.train.feed.scale import Scale
 from scaling.train.sizes import DRAWERS
 from scaling.train.streams import stream
@@ -118,7 +118,7 @@ class Chunks:
         threads, last = min(DRAWERS[device.type], max(1, cores())), -(-until // fresh.chunk)
         # A stream that draws from the global random streams may not be drawn from while a run draws from them as well.
         drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else Kept(draw)
-        self._draw: Kept[Examples] = Kept(lambda i: bring(drawn(i), scale, device, reads=fresh.chunk))
+        self._draw: Kept[Examples] = Kept(lambda i: brought(drawn(i), scale, device, reads=fresh.chunk))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from scaling.data.base import Arrays, Picked
 from scaling.train.feed.mapped import Held, Mapped, stays_on_host
 from scaling.train.feed.rows import RowFile
 from scaling.train.feed.scale import Scale
+from scaling.train.feed.shelf import Kept, kept_bytes, place_of, shelf
 from scaling.train.sizes import is_normalised_once
 
 COPIED_ROWS = 65_536  # picked examples copied at a time
@@ -39,48 +39,36 @@ class Resident(Held):
 Examples = Resident | Mapped
 
 
-class Shelf:
-    """Examples that were brought to a device, by the memory that they were brought from, which it keeps alive."""
-
-    def __init__(self) -> None:
-        self._held: dict[Hashable, tuple[Arrays | Picked, Examples]] = {}
-
-    def get(self, arrays: Arrays | Picked, kind: Hashable, make: Callable[[], Examples]) -> Examples:
-        """Return the examples of these arrays, made where they are not held."""
-        parts = (arrays.file, arrays.rows) if isinstance(arrays, Picked) else (arrays.x,)
-        key = (kind, *((part.ctypes.data, part.shape, part.strides, part.dtype.str) for part in (*parts, arrays.y)))
-        if key not in self._held:
-            self._held[key] = (arrays, make())
-        return self._held[key][1]
-
-
-_SHELVES: list[Shelf] = []  # of the blocks that are entered
-
-
-@contextmanager
-def shared_examples() -> Iterator[None]:
-    """Within the block, bring a set to the device once, however many runs ask for it."""
-    _SHELVES.append(Shelf())
-    try:
-        yield
-    finally:
-        _SHELVES.pop()
+KEPT: Kept[Examples] = Kept()  # of this process, on its GPU
 
 
 def bring(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
     """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
 
-    reads: examples that will be taken.
+    reads: examples that will be taken. On a GPU, sets that a worker has in its memory stay from run to run.
     """
-    if not _SHELVES:
-        return _brought(arrays, scale, device, reads=reads)
+    held, limit = shelf(), kept_bytes(device)
+    if held is None and not limit:
+        return brought(arrays, scale, device, reads=reads)
     numbers = None if scale is None else (*scale.mean.flatten().tolist(), *scale.std.flatten().tolist())
-    kind = (str(device), numbers, reads >= len(arrays))
-    return _SHELVES[-1].get(arrays, kind, lambda: _brought(arrays, scale, device, reads=reads))
+    key = (str(device), numbers, reads >= len(arrays), place_of(arrays))
+
+    def make() -> Examples:
+        return KEPT.get(key, arrays, lambda: _sized(brought(arrays, scale, device, reads=reads)), limit)
+
+    return make() if held is None else held.get(key, arrays, make)
 
 
-def _brought(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+def _sized(examples: Examples) -> tuple[Examples, float]:
+    """Return examples with the bytes that they take of the device: those on the host are not kept."""
+    return examples, examples.x.nbytes + examples.y.nbytes if isinstance(examples, Resident) else inf
+
+
+def brought(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+    """Bring examples to the device, for one reader."""
     y = _tensor(arrays.y, device)
+    if device.type == "cuda" and stays_on_host(arrays, device):
+        KEPT.clear()  # what no run reads at the moment makes room
     if stays_on_host(arrays, device):
         host = torch.device("cpu")
         if isinstance(arrays, Picked):

@@ -21,7 +21,7 @@ from scaling.train.callbacks import Progress
 from scaling.train.device import find_device
 from scaling.train.errors import explain_memory_errors, is_out_of_memory
 from scaling.train.evaluation import Evaluation
-from scaling.train.feed.resident import shared_examples
+from scaling.train.feed.shelf import shared_examples
 from scaling.train.output.journal import Journal
 from scaling.train.output.resume import begin
 from scaling.train.precision import computed_precision, matmul_precision

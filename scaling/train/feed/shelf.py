@@ -1,0 +1,102 @@
+"""Examples that are on a device already: within a block, and on a GPU from run to run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+from weakref import ref
+
+import numpy as np
+import torch
+
+from scaling.data.base import Arrays, Picked
+
+T = TypeVar("T")
+KEPT_SHARE = 1 / 16  # of a GPU's memory, for sets that no run reads at the moment
+
+
+def place_of(arrays: Arrays | Picked) -> Hashable:
+    """Return where examples lie in the host's memory."""
+    return tuple((part.ctypes.data, part.shape, part.strides, part.dtype.str) for part in _parts(arrays))
+
+
+def _parts(arrays: Arrays | Picked) -> tuple[np.ndarray, ...]:
+    own = (arrays.file, arrays.rows) if isinstance(arrays, Picked) else (arrays.x,)
+    return (*own, arrays.y)
+
+
+class Shelf(Generic[T]):
+    """Values made of examples, by the memory that these lie in, which it keeps alive."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, tuple[Arrays | Picked, T]] = {}
+
+    def get(self, key: Hashable, arrays: Arrays | Picked, make: Callable[[], T]) -> T:
+        """Return the value of these arrays, made where it is not held."""
+        if key not in self._held:
+            self._held[key] = (arrays, make())
+        return self._held[key][1]
+
+
+_SHELVES: list[Shelf[Any]] = []  # of the blocks that are entered
+
+
+@contextmanager
+def shared_examples() -> Iterator[None]:
+    """Within the block, bring a set to the device once, however many runs ask for it."""
+    _SHELVES.append(Shelf())
+    try:
+        yield
+    finally:
+        _SHELVES.pop()
+
+
+def shelf() -> Shelf[Any] | None:
+    """Return the shelf of the innermost block, None outside all."""
+    return _SHELVES[-1] if _SHELVES else None
+
+
+class Kept(Generic[T]):
+    """Values made of examples, kept while these are in memory for another reason; those used longest ago go first."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[Hashable, tuple[T, float, list[ref[np.ndarray]]]] = OrderedDict()
+
+    def get(self, key: Hashable, arrays: Arrays | Picked, make: Callable[[], tuple[T, float]], limit: float) -> T:
+        """Return the value of these arrays; made, with its bytes, where it is not held; limit: bytes of all."""
+        if key not in self._held:
+            value, size = make()
+            if size > limit or not all(map(_is_shared, _parts(arrays))):
+                return value
+            watched = [ref(_owner(part), lambda _: self._held.pop(key, None)) for part in _parts(arrays)]
+            self._held[key] = (value, size, watched)
+        self._held.move_to_end(key)
+        value = self._held[key][0]
+        while sum(size for _, size, _ in self._held.values()) > limit:
+            self._held.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Let all go."""
+        self._held.clear()
+
+
+def kept_bytes(device: torch.device) -> int:
+    """Return how many bytes of a device sets may take that no run reads: none of a CPU, which reads them in place."""
+    if device.type != "cuda":
+        return 0
+    return int(KEPT_SHARE * torch.cuda.get_device_properties(device).total_memory)
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """Return the array whose memory an array is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _is_shared(array: np.ndarray) -> bool:
+    """Say whether nobody may write to an array: it was made once for all runs of this process."""
+    return not _owner(array).flags.writeable

@@ -1,0 +1,74 @@
+"""Sets that stay on a device from run to run: as long as their originals are in memory, and no more than may."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.data.base import Arrays
+from scaling.train.feed import resident
+from scaling.train.feed.resident import KEPT, bring
+from scaling.train.feed.scale import Scale
+from scaling.train.feed.shelf import shared_examples
+
+CPU = torch.device("cpu")
+SCALE = Scale(torch.tensor([1.0]), torch.tensor([2.0]))
+SIZE = 100 * (4 * 4 + 8)  # bytes of a set, normalised
+
+
+def arrays(seed: int = 0) -> Arrays:
+    """A set as a worker keeps it in memory for all its runs."""
+    rng = np.random.default_rng(seed)
+    made = Arrays(rng.standard_normal((100, 4), dtype=np.float32), rng.integers(3, size=100))
+    made.x.flags.writeable = made.y.flags.writeable = False
+    return made
+
+
+@pytest.fixture(autouse=True)
+def limit(monkeypatch):
+    """Let this device keep two sets; of a CPU none are kept."""
+    monkeypatch.setattr(resident, "kept_bytes", lambda device: 2 * SIZE)
+    yield
+    KEPT.clear()
+
+
+def brought(made: Arrays):
+    return bring(made, SCALE, CPU, reads=1_000)
+
+
+def test_a_set_is_brought_once_for_all_runs():
+    made = arrays()
+    first = brought(made)
+    assert brought(Arrays(made.x[:], made.y[:])) is first
+    with shared_examples():
+        assert brought(made) is first
+    assert brought(Arrays(made.x[:50], made.y[:50])) is not first
+    assert bring(made, None, CPU, reads=1_000) is not first
+
+
+def test_the_one_used_longest_ago_goes_first():
+    one, other, third = arrays(1), arrays(2), arrays(3)
+    first, second = brought(one), brought(other)
+    assert brought(one) is first
+    brought(third)
+    assert brought(one) is first
+    assert brought(other) is not second
+
+
+def test_what_is_too_large_or_may_be_written_to_is_not_kept(monkeypatch):
+    made, loose = arrays(), Arrays(np.zeros((100, 4), dtype=np.float32), np.zeros(100, dtype=np.int64))
+    assert brought(loose) is not brought(loose)
+    monkeypatch.setattr(resident, "kept_bytes", lambda device: SIZE - 1)
+    assert brought(made) is not brought(made)
+
+
+def test_a_set_goes_with_its_original():
+    made = arrays()
+    brought(made)
+    assert len(KEPT._held) == 1
+    del made
+    gc.collect()
+    assert len(KEPT._held) == 0
