@@ -146,8 +146,12 @@ def compare(
 def compare_fits(found: Mapping[str, Fit]) -> Comparison:
     """Compare two fits of one law by name, as `compare` does, each with refits at the same level."""
     names, (one, two) = tuple(found), found.values()
-    if one.engine.samples is None or two.engine.samples is None:
-        raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
+    for name, fit in found.items():
+        if fit.engine.samples is None:
+            why = next((reason for reason in fit.certificate.reasons if reason.startswith("no interval")), None)
+            if why is not None:
+                raise Refusal(f"{name} has {why}")
+            raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
     fits = (one, two)
     ranges = [(float(C.min()), float(C.max())) for C in map(computes, fits)]
     low, high = max(ends[0] for ends in ranges), min(ends[1] for ends in ranges)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import verbs
+from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
-from analysis.estimates.multiplier import compare
+from analysis.estimates.multiplier import compare, compare_fits
 from analysis.figures.compared import comparison_numbers
 from tests.analysis.worlds import World, pair
 
@@ -104,6 +105,15 @@ def test_bad_input_is_told():
         compare({"a": groups["a"]}, **QUICK)
     with pytest.raises(UserError, match="resamples=0"):
         compare(groups, resamples=0)
+
+
+def test_a_law_whose_refits_did_not_settle_is_refused_by_name():
+    groups = pair(1.1, np.random.default_rng(8))
+    one, two = (fit(rows, resamples=20, starts=4) for rows in groups.values())
+    certificate = replace(one.certificate, reasons=("no interval: 95 % of the refits did not settle",))
+    lost = replace(one, certificate=certificate, engine=replace(one.engine, samples=None))
+    with pytest.raises(Refusal, match="a has no interval: 95 %"):
+        compare_fits({"a": lost, "b": two})
 
 
 def test_on_the_command_line(scaling):
