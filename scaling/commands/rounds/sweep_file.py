@@ -33,7 +33,7 @@ def sweep_text(
     body = yaml.safe_dump(
         {**raw, "name": made.name, "sweep": sweep}, sort_keys=False, default_flow_style=None, width=118
     )
-    return "".join(f"# {line}\n" for line in head) + body
+    return "".join(f"# {line}".rstrip() + "\n" for line in head) + body
 
 
 def write_sweep(path: Path, text: str) -> None:
