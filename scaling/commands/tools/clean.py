@@ -28,7 +28,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.option("--only", metavar="KIND,…", help="Of these kinds alone: runs, asides, checkpoints, features, temporary, "
-              "weights. (All but weights that train.keep asked for.)")  # fmt: skip
+              "weights, code. (All but the last two.)")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def clean(folder: str, only: str | None, yes: bool, json_path: str | None) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
+from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.leftovers.named import Wanted, read_named
 from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.states.settled import SUPERSEDED, SettledRuns
@@ -23,8 +24,9 @@ KINDS = {  # in the order in which they are shown
     "features": "cached, for all sweeps here; computed again if needed",
     "temporary": "left half written by killed processes",
     "weights": "kept as train.keep asked; no plan starts from them",
+    "code": "snapshots of the code that ended dispatches have run",
 }
-ASKED_FOR = ("weights",)  # kinds that somebody wanted kept: they go where they are named alone
+ASKED_FOR = ("weights", "code")  # kinds that tell or are asked for something: they go where they are named alone
 BROKEN = re.compile(r".+\.broken\d+")
 HALF_WRITTEN = re.compile(r"\..+\.\d+(\.\d+)?|\.claim\.json\..+")  # see folders.write_aside, claims
 REMOVED = "removed.0"  # ending of the hidden name under which a folder is removed
@@ -56,6 +58,7 @@ def find_leftovers(folder: SweepFolder) -> list[Leftover]:
         if settled.get(run_id) is not None:
             found += _of_settled(files, wanted)
     found += _beside(folder.path, "")
+    found += _snapshots(folder)
     found += [sized("features", path, "") for path in _entries(folder.results / "features")]
     found += [sized("temporary", path, "") for path in sorted(folder.results.glob(f"runs/.*.{REMOVED}"))]
     return sorted(found, key=lambda one: (list(KINDS).index(one.kind), str(one.path)))
@@ -82,6 +85,19 @@ def _of_settled(files: RunFolder, wanted: Wanted) -> Iterator[Leftover]:
         if not wanted.weights(files.run_id, int(path.name)):
             kind = "checkpoints" if wanted.once(files.run_id, int(path.name)) else "weights"
             yield sized(kind, path, files.run_id)
+
+
+def _snapshots(folder: SweepFolder) -> Iterator[Leftover]:
+    """Yield the snapshots of dispatches that are known to have ended."""
+    for files, dispatch in dispatches(folder):
+        if files.code.is_dir() and not files.code.is_symlink() and _has_ended(files, dispatch):
+            yield sized("code", files.code, "")
+
+
+def _has_ended(files: DispatchFolder, dispatch: Dispatch) -> bool:
+    if dispatch.ended or not dispatch.jobs:
+        return dispatch.ended or dispatch.process.gone
+    return launcher_of_dispatch(dispatch).job_states([(files, dispatch)]) == {}
 
 
 def _beside(folder: Path, run_id: str) -> Iterator[Leftover]:

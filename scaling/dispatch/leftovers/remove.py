@@ -71,4 +71,7 @@ def _plainly(own: Iterable[Leftover]) -> list[Leftover]:
             shutil.rmtree(gone)
         else:
             one.path.unlink(missing_ok=True)
+            if one.path.parent.name in ("checkpoints", "forks"):
+                with suppress(OSError):  # others may be left in it
+                    one.path.parent.rmdir()
     return []

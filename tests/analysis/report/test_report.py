@@ -11,6 +11,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.errors import UserError
+from analysis.report.case import epoch_groups
 from analysis.report.fit_groups import fit_groups
 from analysis.report.headlines import answer, headlines
 from analysis.report.law_results import Resampling
@@ -372,3 +373,9 @@ def test_a_law_of_N_and_D_alone_is_the_answer():
     assert lines[0].value.startswith("N<sup>−0.")
     assert answer(lines).startswith("The loss in N and D falls as <b>N")
     assert "best size grows as" in answer(lines)
+
+
+def test_runs_without_epochs_are_of_no_length():
+    rows = pd.DataFrame({"epochs": [1.23, 1.25, None, 10.0], "D_unique": [100, 1000, 100, 100]})
+    assert epoch_groups(rows).tolist() == [1.25, 1.25, pytest.approx(float("nan"), nan_ok=True), 10.0]
+    assert epoch_groups(rows.assign(epochs=float("nan"))).isna().all()

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from scaling.dispatch.claims.claim import acquire
-from scaling.dispatch.dispatches import new_dispatch
+from scaling.dispatch.dispatches import dispatches, new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.leftovers.find import OLD_SECONDS, find_leftovers
 from scaling.dispatch.leftovers.remove import refuse_at_work, remove
@@ -18,7 +18,7 @@ from scaling.dispatch.queue import Entry, write_queue
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.limits import UNLIMITED
-from scaling.plan.rows import BrokenPlan, to_csv
+from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 from tests.dispatch.stand_in import write_stand_in_record
 
 LEFT = ("checkpoint", "record.json.before", "record.json.broken1", ".checkpoint.node.7.8", "checkpoints/40", "forks/20")
@@ -132,6 +132,18 @@ def test_a_run_that_the_plan_has_lost_goes_whole_unless_another_plan_names_it(fo
     assert sorted(path.name for path in (folder.results / "runs").iterdir()) == ["new", "shared"]
 
 
+def test_the_code_of_dispatches_goes_when_they_have_ended(folder):
+    plan(folder, "a")
+    dispatched(folder, "a")
+    live = new_dispatch(folder)
+    live.write(live.begin(Local(), Offer(()), UNLIMITED))  # its dispatcher is this process
+    for code in (files.code for files, _ in dispatches(folder)):
+        code.mkdir()
+        (code / "model.py").write_bytes(b"0" * 50)
+    [found] = find_leftovers(folder)
+    assert (found.kind, found.bytes, found.path != live.code) == ("code", 50, True)
+
+
 def test_a_run_of_nobody_s_dispatch_stays(folder):
     plan(folder, "new")
     settle(folder, "foreign")
@@ -204,3 +216,30 @@ def test_it_shows_first_and_removes_when_told(folder, scaling):
     assert "nothing of results/sweep can go" in scaling("clean", "results/sweep")
     scaling("clean", "results/sweep", "--only", "weights", "--yes")
     assert files_of(folder) == {"sweep/plan.csv", "runs/a/record.json"}
+
+
+STAGES = """
+# mine: probes of two networks at two checkpoints each
+defaults: [override /schedule: constant, override /data: digits]
+model: {depth: 1}
+train: {batch: 32, device: cpu}
+sweep:
+  grid: [{product: {model.width: [8, 16], train.milestones: [[1, 2]], train.epochs: [2]}}]
+  stages: [{name: probe, of: train, at: milestones, base: {stage: probe, data: digits, optim.lr: 1.0e-2, train.epochs: 2}}]
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_of_stages_that_was_cleaned_on_its_way_ends_as_before(scaling):
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps" / "mine.yaml").write_text(STAGES)
+    scaling("run", "sweep=mine")
+    folder = SweepFolder(scaling.folder / "results", "mine")
+    probe = next(row["run_id"] for row in read_rows(folder) if row["parent"])
+    points = json.loads(folder.run(probe).record.read_bytes())["points"]
+    folder.run(probe).record.unlink()
+    told = json.loads(scaling("clean", "results/mine", "--yes", "--json", "-"))["removed"]
+    assert (told["checkpoints"]["count"], told["features"]["count"]) == (3, 4)
+    assert "6/6 runs settled: 1 now" in scaling("run", "sweep=mine")
+    assert json.loads(folder.run(probe).record.read_bytes())["points"] == points
+    assert len(list(folder.results.glob("runs/*/checkpoints/*"))) == 1
