@@ -225,7 +225,8 @@ model: {depth: 1}
 train: {batch: 32, device: cpu}
 sweep:
   grid: [{product: {model.width: [8, 16], train.milestones: [[1, 2]], train.epochs: [2]}}]
-  stages: [{name: probe, of: train, at: milestones, base: {stage: probe, data: digits, optim.lr: 1.0e-2, train.epochs: 2}}]
+  stages:
+    - {name: probe, of: train, at: milestones, base: {stage: probe, data: digits, optim.lr: 1.0e-2, train.epochs: 2}}
 """
 
 
