@@ -5,10 +5,11 @@
 # make test-gpu    what only a GPU can show
 # make docs         site/ from docs/, searched without network
 # make test-page    the report's page in a headless Chromium, which apt installs (root)
+# make test-tools   exports and mirrors, read back by W&B, TensorBoard and MLflow, which pip installs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-durations test-slurm test-gpu test-page lint bench docs clean
+.PHONY: quickstart test test-all test-durations test-slurm test-gpu test-page test-tools lint bench docs clean
 .DELETE_ON_ERROR:
 
 .venv/.stamp: pyproject.toml constraints.txt
@@ -48,6 +49,10 @@ docs: .venv/.stamp
 test-page: .venv/.stamp
 	command -v chromium >/dev/null || apt-get install -y -qq --no-install-recommends chromium
 	$(BIN)/pytest -m '' tests/page
+
+test-tools: .venv/.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mlflow,tensorboard,wandb]'
+	$(BIN)/pytest -m '' tests/analysis/export tests/commands/test_mirror.py
 
 test-gpu: .venv/.stamp
 	$(BIN)/pytest -m '' tests/gpu
