@@ -12,7 +12,11 @@ from collections.abc import Callable, Sequence
 
 def _put_own_folder_last() -> None:
     """Let the working directory come last on the path: a user's models and data are found, and hide no library."""
-    here = os.getcwd()  # noqa: PTH109 - Path costs start-up time
+    try:
+        here = os.getcwd()  # noqa: PTH109 - Path costs start-up time
+    except FileNotFoundError:
+        sys.stderr.write("error: found that the folder you are in is gone; wanted one that is there; cd to another\n")
+        sys.exit(2)
     if not sys.flags.safe_path:
         sys.path[:] = [path for path in sys.path if path not in ("", here)] + [here]
 

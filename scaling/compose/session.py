@@ -109,8 +109,12 @@ def _missing(error: MissingConfigException) -> str:
 
 
 def _no_sweep(name: str) -> str:
-    files = [file.relative_to(folder) for folder in roots("sweeps") for file in sorted(folder.rglob("*.yaml"))]
-    known = list(dict.fromkeys(file.with_suffix("").as_posix() for file in files))
+    files = [(file, folder) for folder in roots("sweeps") for file in sorted(folder.rglob("*.y*ml")) if file.is_file()]
+    names = {file.relative_to(folder).as_posix(): file for file, folder in files}
+    short = names.get(f"{name.removesuffix('.yml')}.yml")
+    if short is not None:
+        return f"found {short}; wanted a sweep's file to end with .yaml; rename it"
+    known = [file.removesuffix(".yaml") for file in names if file.endswith(".yaml")]
     within = [other for other in known if other.startswith(f"{name}/")]
     if within:
         return f"found {name}, which is a folder of sweeps; wanted one of {', '.join(within)}"

@@ -41,7 +41,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     composer = Composer(loader)
     config = composer(request.lines)
     check_config(config.written)
-    results = Path(str(config.of_plan("results"))).expanduser()
+    results = _results(config.of_plan("results"))
     sweep = _sweep(config, request)
     graph = _graph(loader, composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
@@ -60,6 +60,12 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         mirror=_mirror(config),
         on_end=_command(config.of_plan("on_end")),
     )
+
+
+def _results(value: Any) -> Path:
+    if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip():
+        raise UserError(f"found results={value!r}; wanted a folder; change it")
+    return Path(str(value)).expanduser()
 
 
 def _group(config: Composed) -> bool:

@@ -123,6 +123,10 @@ def test_mistakes_outside_a_verb(scaling, monkeypatch):
     assert "model=mpl" in scaling("model.width=8", "model=mpl", code=2)
     assert "leave out -m" in scaling("-m", "sweep=quickstart", "--cfg", "job", code=2)
     assert "did you mean status" in scaling.outside("staus", code=2)
+    gone = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m scaling plan"
+    done = subprocess.run(["sh", "-c", gone], cwd=scaling.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, "the folder you are in is gone" in done.stderr) == (2, True)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

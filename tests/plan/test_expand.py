@@ -226,6 +226,8 @@ WRONG = (
     (["train.steps=1", "hydra/launcher=joblib"], "launcher=local or launcher=slurm"),
     (["train.steps=1", "train.batch=0"], "train.batch=0"),
     (["train.steps=1", "name=../x"], "name=../x"),
+    (["train.steps=1", "results=null"], "results=None; wanted a folder"),
+    (["sweep=short"], "short.yml; wanted a sweep's file to end with .yaml"),
     ([], "exactly one of train.examples"),
 )
 
@@ -253,12 +255,16 @@ WRONG = (
             (["train.steps=1", "name=../x"], "name=../x"),
             (["train.steps=1", "name=runs"], "name=runs"),
             (["sweep=[mine]"], "name of one sweep"),
+            (["train.steps=1", "results=null"], "results=None; wanted a folder"),
+            (["train.steps=1", "results=''"], "wanted a folder; change it"),
+            (["sweep=short"], "short.yml; wanted a sweep's file to end with .yaml"),
             ([], "exactly one of train.examples"),
         ],
         *WRONG,
     ),
 )
 def test_bad_input_is_one_sentence(here, arguments, said):
+    (here / "sweeps" / "short.yml").touch()
     with pytest.raises(UserError, match="found") as caught:
         planned(*arguments)
     assert said in str(caught.value)
