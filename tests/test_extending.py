@@ -23,7 +23,8 @@ from tests.conftest import CommandLine
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = {"sweep=bias": ["model.width=4", "train.examples=1024", "seed=0", "launcher.workers=1"]}  # not minutes
+QUICK = ["model.width=4", "train.examples=1024", "seed=0", "launcher.workers=1", "train.device=cpu"]  # not minutes
+SMALL = {"sweep=bias": QUICK}
 
 
 def blocks(*languages: str) -> list[str]:

@@ -216,7 +216,8 @@ def test_targets_of_a_regression_are_learnt_in_units_of_their_variance(tmp_path:
     assert whole.facts["target_mean"] == pytest.approx(40, abs=1)
     assert whole.facts["target_std"] == pytest.approx(7, abs=1)
     told = ["data=npz_regression", "data.file=mine.npz", "data.examples=480", "data.features=5", "train.epochs=20"]
-    said = json.loads(scaling("run", *told, "model.width=16", "train.batch=32", "optim.lr=1e-2", "--json", "-"))
+    net = ["model.width=16", "train.batch=32", "optim.lr=1e-2", "train.device=cpu"]
+    said = json.loads(scaling("run", *told, *net, "--json", "-"))
     assert said["point"]["loss"] < 0.1
     np.savez(scaling.folder / "mine.npz", x_train=x, y_train=np.full(600, 3.0))
     with pytest.raises(UserError, match="targets that are all 3"):
