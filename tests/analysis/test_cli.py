@@ -98,7 +98,7 @@ def test_frontier_carries_its_law(capsys, folder):
 
 
 def test_forecast_in_two_steps(capsys, folder):
-    at = ("--at", "C=3e10", "--y", "error", "--via", "loss", "--resamples", 20)
+    at = ("--at", "C=3e10", "--y", "error", "--via", "loss", "--resamples", 20, "--no-check")
     (found,) = run_json(capsys, "forecast", folder, *at)["forecasts"]
     assert found["interval"][0] < found["value"] < found["interval"][1]
     assert found["via"]["y"] == "loss"

@@ -328,6 +328,17 @@ def loud(scaling):
     return scaling
 
 
+def test_json_stands_alone_on_stdout_whatever_a_module_prints_when_it_is_loaded(scaling, monkeypatch):
+    rate = "from scaling.schedules.constant import Constant\nprint('loaded')\nclass Loud(Constant):\n    pass\n"
+    (scaling.folder / "loud_rate.py").write_text(rate)
+    (scaling.folder / "conf" / "schedule").mkdir(parents=True)
+    (scaling.folder / "conf" / "schedule" / "loud.yaml").write_text("_target_: loud_rate.Loud\n")
+    monkeypatch.syspath_prepend(scaling.folder)
+    assert len(json.loads(scaling("plan", "schedule=loud", "train.steps=2", "--json", "-"))["runs"]) == 1
+    assert json.loads(scaling("run", "schedule=loud", "train.steps=2", CPU, "--json", "-"))["point"]
+
+
+@pytest.mark.slow
 def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(loud, monkeypatch):
     monkeypatch.syspath_prepend(loud.folder)
     assert len(json.loads(loud("plan", *LOUD))["runs"]) == 1

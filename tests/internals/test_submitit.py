@@ -9,9 +9,8 @@ import sys
 
 import pytest
 from submitit.local.local import LocalJob
-from submitit.slurm.slurm import SlurmExecutor
 
-from scaling.internals.submitit import LaunchingExecutor, process_of, sbatch_text
+from scaling.internals.submitit import LaunchingExecutor, StartingExecutor, process_of, sbatch_text
 
 PARAMETERS = {
     "job_name": "mine",
@@ -64,7 +63,7 @@ def test_the_file_for_sbatch_is_the_one_that_is_submitted(tmp_path, sbatch, jobs
     folder = tmp_path / "jobs of mine"
     text = sbatch_text(folder, sys.executable, jobs=jobs, **PARAMETERS)
     assert not folder.exists()
-    executor = SlurmExecutor(folder=folder, python=sys.executable)
+    executor = StartingExecutor(folder=folder, python=sys.executable)
     executor.update_parameters(**PARAMETERS)
     if jobs is None:
         executor.submit(int, "1")

@@ -132,6 +132,7 @@ def test_in_seconds_it_is_the_best_of_a_fine_grid(table, tmp_path):
     assert together.training == pytest.approx(6 * together.N * together.D / 1e9, rel=0.02)
 
 
+@pytest.mark.slow
 def test_seconds_that_do_not_fit_the_runs_are_said(table, tmp_path):
     here = measured_models(tmp_path, device="gpu")
     found = allocate(table, at=[1e10], use=Use(1e6, measured=here), resamples=0)
