@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from scaling.commands.options import as_typed
 from scaling.errors import UserError
 
+PATIENCE = 3.0  # seconds before it is said what is waited for
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,6 +31,15 @@ def check_mirror(tool: str) -> None:
 def mirror_command(folder: SweepFolder, tool: str) -> str:
     """Return the command that mirrors a sweep until its runs have ended, for a shell."""
     return shlex.join(["scaling", "export", as_typed(folder.path), "--to", tool, "--follow"])
+
+
+def _wait(process: subprocess.Popen[bytes], tool: str, console: Console) -> None:
+    """Let it write what is left; it ends by itself where nobody waits for it."""
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        console.print(f"mirror={tool}: writes what is left (Ctrl-C leaves it alone with that)", soft_wrap=True)
+        process.communicate()
 
 
 @contextmanager
@@ -47,7 +58,7 @@ def mirrored(folder: SweepFolder, tool: str, console: Console) -> Iterator[None]
             yield
         finally:
             with suppress(KeyboardInterrupt):
-                process.communicate()
+                _wait(process, tool, console)
                 said.seek(0)
                 lines = said.read().decode(errors="replace").strip().splitlines()
                 line = lines[-1] if lines else f"ended with exit code {process.returncode}"
