@@ -2,8 +2,8 @@
 
 Under a schedule such as wsd a run of many steps takes, up to the fall of the rate, the very steps of a shorter one. So
 the longest of them is the trunk; it leaves its whole state where another begins to differ, and that one goes on from
-there, bit for bit as if it had been trained alone. Ids, N, D and C are those of runs trained alone; C_spent is what was
-trained. Cooldown branches of one run: Hägele et al. 2024, arXiv 2405.18392.
+there, bit for bit as if it had been trained alone (of stacks: but for rounding). Ids, N, D and C are those of runs
+trained alone; C_spent is what was trained. Cooldown branches of one run: Hägele et al. 2024, arXiv 2405.18392.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def share_trunks(runs: Mapping[str, PlannedRun]) -> dict[str, PlannedRun]:
 
 
 def _check(config: RunConfig) -> None:
-    """Raise UserError for a run that cannot go on bit for bit from another."""
-    if config.train.engine != "eager":
+    """Raise UserError for a run that cannot go on from another."""
+    if config.train.engine == "compile":
         raise UserError(
-            f"found sweep.trunk with train.engine={config.train.engine}, whose runs are not the same to the last bit; "
-            f"wanted engine=eager; change it or drop trunk"
+            "found sweep.trunk with train.engine=compile, whose runs are not the same each time; "
+            "wanted engine=eager or stacked; change it or drop trunk"
         )
     if config.optim.name == "lstsq":
         raise UserError("found sweep.trunk with optim=lstsq, which takes no steps; wanted another; drop trunk")

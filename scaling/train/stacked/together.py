@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
 from math import isfinite, nan
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -76,6 +77,7 @@ class Together:
 
     def turns(self) -> Iterator[None]:
         """Take steps until nobody is left; between their launch and the look at them, others may have a turn."""
+        self._keep_forks()
         while self.stack.seats:
             began, count = self.clock(), min(map(_steps_left, self.stack.seats))
             if count:
@@ -88,6 +90,7 @@ class Together:
             for seat in self.stack.seats:
                 seat.seconds += seconds
             self._leave(self._stopped())
+            self._keep_forks()
             self._look()
 
     def _tick(self) -> bool:
@@ -143,6 +146,16 @@ class Together:
             self._saver.wait()  # it may be writing the checkpoint of one whose record is next
             self.stack.select([row for row in range(len(self.stack.seats)) if row not in rows])
             self.clock.leave(len(rows))
+
+    def _keep_forks(self) -> None:
+        """Keep the whole state of members that stand where a run of another length goes on from them."""
+        forked = [
+            seat for seat in self.stack.seats if seat.step in seat.attempt.run.forks and not _fork(seat).is_file()
+        ]
+        if forked:
+            states = _states(self.stack)
+            for seat in forked:
+                write_checkpoint(_fork(seat), _run_id(seat), snapshot({"trainer": states[_run_id(seat)]["trainer"]}))
 
     def _look(self) -> None:
         """Look whether the members whose turn it is are finite, and evaluate those that are at a milestone."""
@@ -208,14 +221,23 @@ def _run_id(seat: Seat) -> str:
 
 
 def _steps_left(seat: Seat) -> int:
-    """Return the steps until a member is looked at: at its next milestone, or to see that it is finite."""
-    return min(_milestone(seat), _next_check(seat)) - seat.step
+    """Return the steps until a member is looked at: at its next milestone or fork, or to see that it is finite."""
+    return min(_milestone(seat), _next_fork(seat), _next_check(seat)) - seat.step
 
 
 def _steps_after(seat: Seat) -> int:
     """Return the same for a member that will have been looked at; 0 where it will have ended."""
     later = [step for step in seat.attempt.run.quantities.milestones if step > seat.step]
-    return min(later[0], _next_check(seat)) - seat.step if later else 0
+    return min(later[0], _next_fork(seat), _next_check(seat)) - seat.step if later else 0
+
+
+def _next_fork(seat: Seat) -> int:
+    """Return the next step from which a run of another length goes on; the last step where there is none."""
+    return next((step for step in seat.attempt.run.forks if step > seat.step), seat.steps)
+
+
+def _fork(seat: Seat) -> Path:
+    return seat.attempt.folder.fork(seat.step)
 
 
 def _next_check(seat: Seat) -> int:
