@@ -22,8 +22,8 @@ from analysis.report.page import write_report
 from analysis.table.read import load_table
 from analysis.table.results import find_runs
 
-TEXTS = ("plan.csv", "sweep.yaml", "import.json")
-"""Files of a sweep that go with it, where they are there."""
+TEXTS = ("sweep.yaml", "import.json")
+"""Texts of a sweep that go with it, where they are there."""
 READ_BY_THE_REPORT = ("efficiency.csv", "activations.csv", "rounds")
 """And those that the report looks at beside the table."""
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "pyarrow")
@@ -60,6 +60,8 @@ def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] =
                 (staged / file).write_text(
                     without_places((folder / file).read_text(encoding="utf-8")), encoding="utf-8"
                 )
+        plan = pd.read_csv(folder / "plan.csv", dtype=str, keep_default_na=False)
+        published(plan).to_csv(staged / "plan.csv", index=False)
         for file in READ_BY_THE_REPORT:
             _copy(folder / file, staged / file)
         archive = f"{name}.tar.gz"

@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.statuses import plain
 
 PLACE = re.compile(r"""(?<![\w.~/:*\\<-])/(?:[^\s/,;:"'`()\[\]{}<>|=]+/)+([^\s/,;:"'`()\[\]{}<>|=]*)""")
 """An absolute path of two parts or more; the last part is kept."""
 DRIVE = re.compile(r"""\b[A-Za-z]:\\(?:[^\s"'`<>|\\]+\\)*([^\s"'`<>|\\]*)""")
-PRIVATE = ("host",)
-"""Columns that are left out."""
+PRIVATE = ("host", "hostname", "node", "user", "username", "user_name", "email", "author", "owner")
+"""Columns that are left out, in any case and spelling: machines and people."""
 TEXTS = (".csv", ".json", ".yaml", ".md", ".tex", ".txt", ".html", ".svg")
 
 
@@ -24,7 +25,7 @@ def without_places(text: str) -> str:
 
 
 def published(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without the names of machines and without absolute paths."""
+    """Return a table without columns of people and machines, and without absolute paths; machines are named nowhere."""
     hosts = sorted(set(table["host"].dropna().astype(str)) - {""}) if "host" in table.columns else []
     named = re.compile(rf"\b({'|'.join(map(re.escape, hosts))})\b") if hosts else None
 
@@ -33,7 +34,7 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
             return value
         return without_places(named.sub("a host", value) if named else value)
 
-    table = table.drop(columns=[name for name in PRIVATE if name in table.columns])
+    table = table.drop(columns=[name for name in table.columns if plain(name).removeprefix("their_") in PRIVATE])
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     return table.assign(**{name: table[name].map(clean) for name in words})
 

@@ -39,6 +39,8 @@ def test_a_table_is_published_without_names_of_machines():
     table = pd.DataFrame(
         {
             "host": ["node7", "node7"],
+            "User": ["me", "me"],
+            "their_host": ["box", "box"],
             "reason": ["the worker on node7 died", "no /scratch/me/file"],
             "overrides": ["data.root=/home/me/sets", "node70=1"],
             "N": [1, 2],
