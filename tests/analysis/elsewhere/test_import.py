@@ -261,3 +261,15 @@ def test_an_offline_run_of_wandb_is_read_from_its_own_file(tmp_path):
     assert [(row["tokens"], row["val/loss"]) for row in rows] == [(100, 3.0), (200, 1.5), (300, 1.0)]
     assert {(row["State"], row["config.n_params"], row["config.optim.lr"]) for row in rows} == {("finished", 1000, 0.1)}
     assert [run.name for run in find_runs(tmp_path)] == ["abcd"]
+
+
+@pytest.mark.slow
+def test_what_we_export_to_wandb_comes_back_as_it_was(theirs, scaling):
+    pytest.importorskip("wandb", reason="wants wandb (extra wandb)")
+    pd.read_csv(theirs).assign(step=1).to_csv(theirs, index=False)
+    scaling("import", "theirs.csv", "--as", "theirs")
+    scaling("export", "results/theirs", "--to", "wandb", "-o", "exported")
+    scaling("import", "exported", "--as", "back", "--columns", "N=config.N")
+    columns = ["N", "D", "C", "loss"]
+    ours, back = (load_table(scaling.folder / "results" / name)[columns] for name in ("theirs", "back"))
+    assert sorted(map(tuple, back.to_numpy())) == sorted(map(tuple, ours.to_numpy()))
