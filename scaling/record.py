@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -79,7 +79,8 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON; a number that is not finite is None."""
-        return finite(asdict(self))
+        own = {f.name: getattr(self, f.name) for f in fields(self)}  # asdict would copy all of it first
+        return finite({**own, "points": [vars(point) for point in self.points]})
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Record:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.data.memory import MEMORY
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.global_streams import stream_states
@@ -20,6 +21,13 @@ from tests.waiting import wait_for
 
 CPU = torch.device("cpu")
 TARGETS.update(mnist1d="scaling.data.mnist1d.Mnist1d", teacher="scaling.data.teacher.Teacher")
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Chunks of another size than usual do not stay in memory for other tests."""
+    yield
+    MEMORY.clear()
 
 
 def test_the_next_is_made_meanwhile_and_each_once():
