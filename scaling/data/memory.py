@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -30,15 +30,22 @@ def stays_in_file(array: np.ndarray) -> bool:
 class Memory:
     """A bounded store of groups of values; the group used longest ago is forgotten first, as a whole.
 
-    Within a group the first values stay: runs read their chunks from the start, so that the oldest ones are of use.
+    Within a group the first values stay: runs read their chunks from the start, so that the oldest ones are of use. A
+    group that has half of the room takes what is free and forgets no other: else the chunks of a long stream would
+    throw out, one after the other, what they are made with.
     """
 
     def __init__(self, limit: int):
         self.limit = limit
         self._lock = Lock()  # threads draw ahead
         self._making: dict[tuple[Hashable, Hashable], RLock] = {}
-        self.used = 0
-        self._groups: OrderedDict[Hashable, dict[Hashable, tuple[Any, int]]] = OrderedDict()
+        self._groups: OrderedDict[Hashable, dict[Hashable, Any]] = OrderedDict()
+        self._bytes = Counter[Hashable]()  # of each group
+
+    @property
+    def used(self) -> int:
+        """Bytes of all values."""
+        return self._bytes.total()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only.
@@ -48,14 +55,14 @@ class Memory:
         with self._lock:
             found = self._found(group, key)
             if found is not None:
-                return found[0]
+                return found
             making = self._making.setdefault((group, key), RLock())
         with making:
             with self._lock:
                 found = self._found(group, key)
-            return self._make(group, key, make) if found is None else found[0]
+            return self._make(group, key, make) if found is None else found
 
-    def _found(self, group: Hashable, key: Hashable) -> tuple[Any, int] | None:
+    def _found(self, group: Hashable, key: Hashable) -> Any:
         held = self._groups.get(group, {}).get(key)
         if held is not None:
             self._groups.move_to_end(group)
@@ -79,18 +86,19 @@ class Memory:
     def _keep(self, group: Hashable, key: Hashable, value: Any, size: int) -> None:
         self._groups.setdefault(group, {})
         self._groups.move_to_end(group)
-        while self.used + size > self.limit and len(self._groups) > 1:
-            _, oldest = self._groups.popitem(last=False)
-            self.used -= sum(bytes_ for _, bytes_ in oldest.values())
+        may_forget = not self._bytes[group] or 2 * (self._bytes[group] + size) <= self.limit
+        while may_forget and self.used + size > self.limit and len(self._groups) > 1:
+            oldest, _ = self._groups.popitem(last=False)
+            del self._bytes[oldest]
         if self.used + size <= self.limit:
-            self._groups[group][key] = (value, size)
-            self.used += size
+            self._groups[group][key] = value
+            self._bytes[group] += size
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._groups.clear()
-            self.used = 0
+            self._bytes.clear()
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:

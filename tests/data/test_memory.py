@@ -63,3 +63,30 @@ def test_what_cannot_be_made_is_tried_again() -> None:
     with pytest.raises(ZeroDivisionError):
         memory.get("a", 0, lambda: 1 // 0)
     assert memory.get("a", 0, lambda: 7) == 7
+
+
+def test_a_long_stream_does_not_throw_out_what_its_chunks_are_made_with():
+    memory, made = Memory(2_500), list[str]()
+
+    def network() -> np.ndarray:
+        return memory.get("making", "network", lambda: made.append("network") or np.zeros(100, dtype=np.uint8))
+
+    def chunk(i: int) -> np.ndarray:
+        made.append(f"chunk {i}")
+        return np.resize(network(), 400)
+
+    for i in range(20):
+        memory.get("stream", i, lambda i=i: chunk(i))
+    assert made.count("network") == 1
+    before = len(made)
+    for i in range(5):
+        memory.get("stream", i, lambda i=i: chunk(i))
+    assert len(made) == before
+
+
+def test_one_large_set_takes_the_room_of_a_stream_that_is_used_no_more():
+    memory = Memory(2_500)
+    for i in range(3):
+        memory.get("stream", i, lambda: KILO.copy())
+    large = memory.get("set", 0, lambda: np.zeros(2_000, dtype=np.uint8))
+    assert memory.get("set", 0, lambda: None) is large
