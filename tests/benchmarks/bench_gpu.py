@@ -94,6 +94,7 @@ def stack_seconds(seats: Sequence[Seat], where: torch.device) -> tuple[float, fl
     def advance() -> None:
         for _ in range(STEPS // CHECK_STEPS):
             stack.advance(CHECK_STEPS, lambda: True)
+            stack.prepare(CHECK_STEPS)
             stack.read_totals()
 
     started = perf_counter()

@@ -21,6 +21,11 @@ def exact(keys: dict) -> dict:
     return {**keys, "train": {**keys["train"], **EXACT}}
 
 
+def numbers(record) -> dict:
+    """What a run has computed: its config names how it is launched."""
+    return {name: value for name, value in essence(record).items() if name != "config"}
+
+
 def launched(keys: dict, graph: str) -> dict:
     return {**keys, "train": {**keys["train"], "graph": graph}}
 
