@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.dispatch.claims.stop import StopRequest
 from scaling.dispatch.limits import NOTHING, Offer, Spent
 from scaling.dispatch.process import Process, this_process, this_user
+from scaling.dispatch.queue import LazyQueue
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.limits import UNLIMITED, Limits
@@ -137,6 +138,15 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
         dispatch = made.read()
         if dispatch is not None:
             found.append((made, dispatch))
+    return found
+
+
+def queued_elsewhere(folder: SweepFolder) -> set[str]:
+    """Return the runs that other dispatchers which live on this machine are to train."""
+    here, found = this_process(), set[str]()
+    for files, dispatch in dispatches(folder):
+        if not dispatch.ended and not dispatch.jobs and not dispatch.process.gone and dispatch.process != here:
+            found.update(LazyQueue(files.queue).run_ids)
     return found
 
 

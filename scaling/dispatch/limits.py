@@ -28,7 +28,7 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.gpu_hours + other.gpu_hours, self.flops + other.flops)
 
-    def plus(self, entry: Entry, gpus: int) -> Spent:
+    def plus(self, entry: Entry | Planned, gpus: int) -> Spent:
         """Add a run at its forecast."""
         return Spent(self.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600, self.flops + entry.C)
 
@@ -107,10 +107,11 @@ class Offer:
     since: Mapping[str, int] | None = None
 
 
-def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
+def offer(order: Order, *, gpus: int, covered: Container[str] = (), promised: Container[str] = ()) -> Offer:
     """Return the unsettled runs of an order that its limits pay for: those at its front, then the cheapest.
 
-    gpus: of a worker; covered: runs already queued in live jobs; they are not offered again, but have to be paid for.
+    gpus: of a worker; covered: runs already queued in live jobs; they are not offered again, but have to be paid for;
+    promised: runs that another live dispatch of the sweep is to train, to be paid for as well.
     """
     unsettled = order.open_entries
     blocked = _blocked(order.folder, unsettled)
@@ -125,7 +126,8 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
         )
     before = NOTHING
     if order.limits:
-        queued = [entry for entry in open_runs if entry.run_id in covered]
+        queued: list[Entry | Planned] = [entry for entry in open_runs if entry.run_id in covered]
+        queued += [other for other in order.others if _to_come(order.folder, other.run_id, covered, promised)]
         before, kept, why = _paid_for(order, todo, queued, gpus=gpus)
         held = len(todo) - len(kept)
         said += [f"{held} of {len(order.entries)} runs are not started: {why}"] if held else []
@@ -133,8 +135,12 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = ()) -> Offer:
     return Offer(tuple(todo), before, "; ".join(said), len(blocked), order.since)
 
 
+def _to_come(folder: SweepFolder, run_id: str, *queues: Container[str]) -> bool:
+    return any(run_id in queue for queue in queues) and not folder.run(run_id).record.exists()
+
+
 def _paid_for(
-    order: Order, todo: Sequence[Entry], queued: Sequence[Entry], *, gpus: int
+    order: Order, todo: Sequence[Entry], queued: Sequence[Entry | Planned], *, gpus: int
 ) -> tuple[Spent, set[str], str]:
     """Return what all runs have spent, the runs that still fit the limits, and why the others do not."""
     folder, waiting = order.folder, {entry.run_id for entry in todo}

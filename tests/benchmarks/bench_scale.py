@@ -63,6 +63,7 @@ def main(runs: int = RUNS, workers: int = WORKERS) -> None:
             settle(plan(size))
             for name, command in COMMANDS.items():
                 took[name].append(timed([sys.executable, "-m", "scaling", *command]))
+        console.print(f"{size:,} runs: " + ", ".join(f"{name} {found[-1]:.1f} s" for name, found in took.items()))
     for name, seconds in took.items():
         growth = (seconds[-1] / sizes[-1]) / (seconds[0] / sizes[0])
         table.add_row(name, *(f"{value:.1f}" for value in seconds), f"{growth:.2f}")

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from scaling.dispatch.claims.claim import acquire
-from scaling.dispatch.dispatches import new_dispatch
-from scaling.dispatch.limits import Spent, beyond, check_again, spent
+from scaling.dispatch.dispatches import new_dispatch, queued_elsewhere
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.limits import Offer, Spent, beyond, check_again, spent
 from scaling.dispatch.limits import offer as offered_runs
 from scaling.dispatch.order import Order, order_of
+from scaling.dispatch.process import Process
 from scaling.dispatch.queue import entries, write_queue
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.settled import SettledRuns, supersede
@@ -117,3 +119,22 @@ def test_records_are_not_put_aside_for_runs_that_would_not_be_started(folder, qu
     with pytest.raises(UserError, match=r"to train again, but the limit of .* FLOPs is reached"):
         check_again(order, {queue[0].run_id})
     check_again(replace(order, limits=Limits(flops=2.0 * queue[0].C)), {queue[0].run_id})
+
+
+def test_what_another_dispatch_is_to_train_is_paid_for(folder, queue):
+    """Two commands at a time, of different parts of a sweep."""
+    lines = [f"{entry.run_id},seed,{entry.C}" for entry in queue]
+    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
+    other = new_dispatch(folder)
+    write_queue(other.queue, queue[:2])
+    other.write(replace(other.begin(Local(), Offer(tuple(queue[:2])), UNLIMITED), process=Process("?", "?", 1, 1)))
+    assert queued_elsewhere(folder) == {entry.run_id for entry in queue[:2]}
+    runs = [planned(seed) for seed in range(4) if planned(seed).run_id in {entry.run_id for entry in queue[2:]}]
+    asked = order_of(folder, runs, limits=Limits(flops=3 * queue[0].C))
+    assert len(offered_runs(asked, gpus=1).queue) == 2
+    offered = offered_runs(asked, gpus=1, promised=queued_elsewhere(folder))
+    assert len(offered.queue) == 1
+    settle(folder, queue[0], 1.0)  # paid for once
+    assert len(offered_runs(asked, gpus=1, promised=queued_elsewhere(folder)).queue) == 1
+    other.write(replace(other.read(), ended=True))
+    assert queued_elsewhere(folder) == set()
