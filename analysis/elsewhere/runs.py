@@ -107,12 +107,12 @@ def _ended(table: pd.DataFrame, left_out: list[str]) -> pd.DataFrame:
 
 
 def _with_response(table: pd.DataFrame, response: str, left_out: list[str]) -> pd.DataFrame:
-    """Leave out the lines of histories at which nothing was evaluated."""
-    if WANDB_RUN not in table.columns or table[WANDB_RUN].is_unique:
+    """Leave out what W&B has of steps, and runs, at which nothing was evaluated."""
+    if WANDB_RUN not in table.columns:
         return table
     without = table[response].isna() & ~table["diverged"]
     if without.any():
-        left_out.append(f"{counted(int(without.sum()), 'line')} of histories without a {response}")
+        left_out.append(f"{counted(int(without.sum()), 'row')} without a {response}, as W&B keeps them")
     return table[~without]
 
 
