@@ -94,7 +94,11 @@ def test_more_than_the_bound_is_never_unpacked(tmp_path, monkeypatch):
         read(tmp_path, pack("mine", dict.fromkeys("abc", b"")))
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no archive"), pack("mine", FILES)[:-40]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", gzip.compress(b"no archive"), pack("mine", FILES)[:-40]],
+    ids=["empty", "no archive", "compressed", "cut"],  # what is compressed holds the time, and no name may
+)
 def test_what_is_no_archive_or_was_cut_is_said(tmp_path, content):
     with pytest.raises(UserError, match=r"cannot be read as a bundle|found no MANIFEST"):
         read(tmp_path, content)
