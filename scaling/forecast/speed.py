@@ -45,7 +45,7 @@ class Together:
 
 
 USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H100, widths 64 and 256 (docs/speed.md)
-    "cpu": Together(step=2.0, member=1.6e-5, sized=1.5),
+    "cpu": Together(step=0.9, member=1e-5, sized=1.1),
     "cuda": Together(step=1.7, member=0.0, sized=1.4),
 }
 

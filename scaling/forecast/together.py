@@ -18,7 +18,7 @@ from scaling.forecast.speed import Costs, Together
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack
 
-WARM_UP, STEPS, TRIES = 8, 64, 2  # steps before the clock and on it; of the tries the fastest counts
+WARM_UP, STEPS, TRIES = 8, 64, 2  # steps of a shorter training, and how many more of a longer one
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
 
 
 def _step_seconds(stack: Stack, where: torch.device) -> float:
-    """Return the seconds of a step: of a longer training less a shorter one."""
-    differences = [_train(stack, WARM_UP + STEPS, where) - _train(stack, WARM_UP, where) for _ in range(TRIES)]
-    return max(min(differences), 1e-9) / STEPS
+    """Return the seconds of a step: of a longer training less a shorter one, the fastest of each."""
+    tries = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
+    longer, shorter = map(min, zip(*tries, strict=True))
+    return max(longer - shorter, 1e-9) / STEPS
 
 
 def _train(stack: Stack, steps: int, where: torch.device) -> float:

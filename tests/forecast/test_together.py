@@ -39,7 +39,6 @@ def test_costs_of_stacks_are_recovered_from_the_times_they_make(kind):
     assert near.step == pytest.approx(together.step, rel=0.2)
 
 
-@pytest.mark.slow
 def test_a_stack_s_step_is_timed_by_what_a_longer_training_takes_more(monkeypatch):
     """On a machine of known costs, where beginning and ending take seconds of their own."""
     clock, together = Clock(), USUAL_TOGETHER["cpu"]
