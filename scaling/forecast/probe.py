@@ -38,7 +38,7 @@ from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
-SLICES = 4  # of which the fastest counts: the others were slowed by other processes
+SLICES = {"cpu": 4, "cuda": 2}  # of which the fastest counts: the others were slowed by other processes
 TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed until they tell, at most
 MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
@@ -198,7 +198,7 @@ def _step_seconds(run: PlannedRun, where: torch.device) -> float:
         _advance(trainer, 2)
         each = _advance(trainer, 3) / 3
         count = max(1, round(SLICE_SECONDS / each))
-        return min(_advance(trainer, count) for _ in range(SLICES if each < SLICE_SECONDS else 2)) / count
+        return min(_advance(trainer, count) for _ in range(SLICES[where.type] if each < SLICE_SECONDS else 2)) / count
 
 
 def small_trainer(shape: Shape, where: torch.device) -> Trainer:

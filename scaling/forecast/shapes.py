@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,14 +35,19 @@ class Noise(DataSet):
         return (self.features,)
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
-        """Draw the splits."""
-        rng = np.random.default_rng(self.seed)
+        """Draw the splits, which all runs of a stack share."""
+        return _noise(self, D_unique or EXAMPLES)
 
-        def draw(n: int) -> Arrays:
-            numbers = rng.standard_normal(min(n * self.features, DRAWN), dtype=np.float32)  # and those over and over
-            return Arrays(np.resize(numbers, (n, self.features)), rng.integers(self.classes, size=n))
 
-        return Splits(draw(D_unique or EXAMPLES), draw(64), draw(64), chance=float(np.log(self.classes)), chance_se=0.0)
+@lru_cache(maxsize=1)
+def _noise(data: Noise, n: int) -> Splits:
+    rng = np.random.default_rng(data.seed)
+
+    def draw(rows: int) -> Arrays:
+        numbers = rng.standard_normal(min(rows * data.features, DRAWN), dtype=np.float32)  # and those over and over
+        return Arrays(np.resize(numbers, (rows, data.features)), rng.integers(data.classes, size=rows))
+
+    return Splits(draw(n), draw(64), draw(64), chance=float(np.log(data.classes)), chance_se=0.0)
 
 
 @dataclass(frozen=True)
