@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +30,11 @@ def curve_steps(run: PlannedRun) -> tuple[int, ...]:
 
     All but the end are steps at which the loop looks in any case whether the loss is finite.
     """
-    steps = run.quantities.steps
-    if len(run.quantities.milestones) >= ENOUGH:
-        return ()
+    return () if len(run.quantities.milestones) >= ENOUGH else _steps_up_to(run.quantities.steps)
+
+
+@cache
+def _steps_up_to(steps: int) -> tuple[int, ...]:
     doubled = [CHECK_STEPS << k for k in range(max(0, (steps - 1) // CHECK_STEPS).bit_length())]
     between = [step * 3 // 2 for step in doubled if step >= OFTEN]
     before = sorted(step for step in (*doubled, *between) if step < steps)
