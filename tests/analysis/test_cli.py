@@ -178,7 +178,7 @@ def test_figures_are_saved_where_asked(capsys, tmp_path):
     small = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
     folder = write_results(small.assign(error=np.nan), tmp_path)
     said = run_json(capsys, "report", folder, "--resamples", 0, "--figures")["figures"]
-    assert said == [str(folder / "figures" / f"loss_vs_compute.{kind}") for kind in ("png", "pdf")]
+    assert said == [str(folder / "figures" / f"loss_vs_compute.{kind}") for kind in ("png", "pdf", "svg")]
     assert sorted(said) == sorted(map(str, (folder / "figures").iterdir()))
     for name in said:
         Path(name).unlink()

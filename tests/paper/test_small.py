@@ -49,7 +49,7 @@ def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled, tmp_p
         one.name: one for one in write_report(source, out=tmp_path, resampling=Resampling(resamples=0)).pictures
     }
     assert {"zhai", "filters", "locality"} <= pictures.keys()
-    assert len(pictures["locality"].svg) > 5_000
+    assert b"random weights" in pictures["locality"].svg  # beside those of the runs
     conventions = (tmp_path / "tables" / "conventions.md").read_text()
     assert "| ours |" in conventions
     assert "| the paper's |" in conventions
