@@ -17,7 +17,7 @@ from analysis.fitting.points import Points
 from analysis.fitting.resample import MOST_VALUES, check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
-from analysis.fitting.solver import solve
+from analysis.fitting.solver import MAX_STEPS, solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -36,6 +36,7 @@ class How:
     """How a fit searches and resamples.
 
     majority: end the search when more than half of the starts agree, for inner fits of which the optimum alone counts.
+    steps: most steps of a start.
     """
 
     resamples: int = 1000
@@ -46,6 +47,7 @@ class How:
     starts: int | None = None
     most_refitted: int = MOST_VALUES
     majority: bool = False
+    steps: int = MAX_STEPS
 
     def __post_init__(self) -> None:
         for name in ("resamples", "seed", *(("starts",) if self.starts is not None else ())):
@@ -74,7 +76,7 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
 def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> Fit:
     problem = pose(points, law, goal)
     starts = law.default_starts if how.starts is None else how.starts
-    certificate, found = search(problem, points, starts=starts, seed=how.seed, majority=how.majority)
+    certificate, found = search(problem, points, replace(how, starts=starts))
     theta = found[0]
     samples, unsettled, refitted = None, 0.0, True
     if how.resamples:
@@ -103,7 +105,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     said = warnings(points, floor, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
-    options = {name: value for name, value in vars(how).items() if name not in ("most_refitted", "majority")}
+    options = {name: value for name, value in vars(how).items() if name not in ("most_refitted", "majority", "steps")}
     options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
     return Fit(
         law=law.name,
@@ -149,11 +151,9 @@ def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
     return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
 
 
-def search(
-    problem: Problem, points: Points, *, starts: int, seed: int, majority: bool = False
-) -> tuple[Certificate, list[Array]]:
+def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, list[Array]]:
     """Solve from many starts and judge where they end: the certificate, the best parameters and its rivals'."""
-    rng = np.random.default_rng(seed)
+    rng, starts = np.random.default_rng(how.seed), how.starts or problem.law.default_starts
     few, weights = problem, points.weights
     if problem.n > MANY:
         pick = np.linspace(0, problem.n - 1, MANY).astype(int)
@@ -162,7 +162,7 @@ def search(
         weights = weights[pick]
     log_y = few.response if problem.objective.space == "log" else np.log(np.maximum(few.response, 1e-3))
     begin = problem.law.starts(few.inputs, log_y, weights, starts, rng)
-    solution = solve(few, begin, weights=weights, majority=majority)
+    solution = solve(few, begin, weights=weights, majority=how.majority, steps=how.steps)
     if not np.isfinite(solution.value).any():
         bound = ", ".join(problem.law.bound_words)
         raise Refusal(

@@ -109,7 +109,7 @@ def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resampl
     low, high = problem.law.box()
     free = (at > low) & (at < high)
     root = np.zeros((len(at), len(at)))
-    inverse = np.linalg.inv(hessian[np.ix_(free, free)])
+    inverse = np.linalg.pinv(hessian[np.ix_(free, free)], hermitian=True)
     values, vectors = np.linalg.eigh(inverse @ np.einsum("ik,jk->ij", summed[free], summed[free]) @ inverse)
     root[np.ix_(free, free)] = vectors * np.sqrt(np.maximum(values, 0))
     draws = np.random.default_rng(seed).standard_normal((len(at), count))

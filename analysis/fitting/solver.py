@@ -47,10 +47,12 @@ def solve(
     response: Array | None = None,
     anneal: bool = True,
     majority: bool = False,
+    steps: int = MAX_STEPS,
 ) -> Solution:
     """Minimise from each column of starts (p, B). weights, response: (n,), or one row a member, (B, n).
 
-    majority: stop when more than half of the starts have settled at the lowest optimum; the others are left unsettled.
+    majority: stop when more than half of the starts have settled at the lowest optimum; the others are left unsettled,
+    as are those that want more steps.
     """
     # glibc hands freed arrays back to the system, whose new pages cost a third of a fit, until it has seen a larger one
     # freed. Its pages are never touched.
@@ -62,7 +64,7 @@ def solve(
     def work(piece: slice) -> Solution:
         w = _rows(np.ones(problem.n) if weights is None else weights, piece)
         y = _rows(problem.response if response is None else response, piece)
-        return _Batch(problem, starts[:, piece], w, y, anneal).run(majority=majority)
+        return _Batch(problem, starts[:, piece], w, y, anneal).run(majority=majority, steps=steps)
 
     done = [work(piece) for piece in pieces]
     return Solution(
@@ -92,10 +94,10 @@ class _Batch:
         self.result_norm = np.full(self.batch, np.inf)
         self.result_settled = np.zeros(self.batch, dtype=bool)
 
-    def run(self, *, majority: bool = False) -> Solution:
+    def run(self, *, majority: bool = False, steps: int = MAX_STEPS) -> Solution:
         with np.errstate(all="ignore"):
             self._begin()
-            for _ in range(MAX_STEPS):
+            for _ in range(steps):
                 self._step()
                 if not len(self.member) or (majority and self._agreed()):
                     break

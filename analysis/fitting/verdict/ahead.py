@@ -51,7 +51,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
     cut = distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
     seen = size <= cut
     how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=STARTS)
-    how = replace(how, most_refitted=MOST_REFITTED, majority=True)
+    how = replace(how, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True)
     try:
         check(points.take(seen), law)
         inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)

@@ -29,6 +29,12 @@ MOST_PERIODS = 8
 """Most periods of a wave within the data."""
 PLACES = 4
 """Distinct places along a direction that one period of a wave wants."""
+EDGE = 2
+"""Distinct places that lie beyond a break on each side."""
+END = 0.15
+"""Share of the places in which a law that no longer holds at the end is looked for."""
+MOST_BREAKS = 16
+"""Most places along a direction at which a break is looked for."""
 TINY = 1e-6
 """Share of a column outside the others below which it is one of them."""
 
@@ -49,11 +55,18 @@ class Misfit:
 def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
     """Split residuals (n,) into noise and the law's own error; None where there are too few points to tell.
 
-    slopes: those of the law in its parameters (p, n). Rows of one run share its noise: then runs are compared, by the
-    means of their rows, and not rows with seeds.
+    slopes: those of the law in its parameters (p, n). With seeds by their scatter; where that tells nothing, by
+    structure too, which is sharper for a law that bends in one place. Rows of one run share its noise: then runs are
+    compared, by the means of their rows, and not rows with seeds.
     """
     if points.n_runs == points.n and lack is not None:
-        return Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
+        among = Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
+        bent = None if among.p_value < UNLIKELY else _by_structure(points, residuals, slopes)
+        return bent if bent and bent.p_value < UNLIKELY / 2 else among
+    return _by_structure(points, residuals, slopes)
+
+
+def _by_structure(points: Points, residuals: Array, slopes: Array) -> Misfit | None:
     logs = np.stack([np.log(x) for x in points.inputs.values()])
     rest, slopes, logs = (by_run(rows, points.run) for rows in (residuals[None], slopes, logs))
     return structure(rest[0], slopes, logs)
@@ -63,11 +76,17 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
     """Test whether something smooth in the inputs' logarithms (d, n) explains residuals (n,) beyond the slopes (p, n).
 
     F tests of nested linear models: the law, linear in its parameters around the fit, and that with polynomials, or
-    with one wave along an input or the size (of which the best counts, its p times those tried). The noise is what is
-    left by the likelier; the law's own error is what that takes away, less its share of noise.
+    with one wave, one break or one end along an input or the size (the best of each, its p times those tried). The
+    noise is what is left by the likelier; the law's own error is what that takes away, less its share of noise.
     """
     residuals, law = _left(residuals, slopes)
-    found = [one for one in (_bends(residuals, law, logs), _waves(residuals, law, logs)) if one]
+    columns = breaks(logs), ends(logs)
+    tests = (
+        _bends(residuals, law, logs),
+        _waves(residuals, law, logs),
+        *(_single(residuals, law, one) for one in columns),
+    )
+    found = [one for one in tests if one]
     best = min(found, key=lambda one: one.p_value, default=None)
     return replace(best, p_value=min(1.0, best.p_value * len(found))) if best else None
 
@@ -112,6 +131,20 @@ def _waves(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
     return replace(found, p_value=min(1.0, found.p_value * len(explained))) if found else None
 
 
+def _single(residuals: Array, law: list[Array], columns: Array) -> Misfit | None:
+    """Test one column more: of all (k, n) the one that explains most."""
+    known = np.stack(law)
+    size = np.sqrt((columns**2).sum(axis=1))
+    for _ in range(2):  # twice: what rounding leaves the first time
+        columns = columns - columns @ known.T @ known
+    left = np.sqrt((columns**2).sum(axis=1))
+    columns = columns[left > TINY * size] / left[left > TINY * size, None]
+    if not len(columns):
+        return None
+    found = _nested(residuals, residuals.size - len(law), float(((columns @ residuals) ** 2).max()), 1)
+    return replace(found, p_value=min(1.0, found.p_value * len(columns))) if found else None
+
+
 def _nested(residuals: Array, spare: int, explained: float, terms: int) -> Misfit | None:
     """Write what so many terms explain of residuals (n,) that have so many spare degrees of freedom."""
     freedom = spare - terms
@@ -124,11 +157,39 @@ def _nested(residuals: Array, spare: int, explained: float, terms: int) -> Misfi
     return Misfit(tail(explained / terms / noise, terms, freedom), sqrt(noise), sqrt(systematic), "structure")
 
 
-def waves(logs: Array) -> Iterator[Array]:
-    """Yield a sine and a cosine (2, n) of each length that the settings resolve, along each input and their mean."""
+def breaks(logs: Array) -> Array:
+    """Return steps and changes of slope (k, n), at places along each input and their mean, with `EDGE` beyond each."""
+    found = []
+    for along in _directions(logs):
+        places = np.unique(np.round(along, 6))
+        between = (places[EDGE - 1 : -EDGE] + places[EDGE : 1 - EDGE]) / 2
+        some = np.linspace(0, len(between) - 1, min(MOST_BREAKS, len(between))).astype(int)
+        for place in between[some]:
+            found += [(along > place).astype(float), np.maximum(0, along - place)]
+    return np.stack(found) if found else np.empty((0, logs.shape[1]))
+
+
+def ends(logs: Array) -> Array:
+    """Return a change of slope (k, n) where the largest `END` of the places along each input and their mean begin."""
+    found = []
+    for along in _directions(logs):
+        places = np.unique(np.round(along, 6))
+        last = max(EDGE, round(END * len(places)))
+        if len(places) > last:
+            found.append(np.maximum(0, along - places[-last - 1 : -last + 1].mean()))
+    return np.stack(found) if found else np.empty((0, logs.shape[1]))
+
+
+def _directions(logs: Array) -> list[Array]:
+    """Return each input's logarithm (d, n) mapped to 0 .. 1, and their mean where there are several."""
     low, high = logs.min(axis=1, keepdims=True), logs.max(axis=1, keepdims=True)
     unit = (logs - low) / np.maximum(high - low, 1e-12)
-    for along in [*unit, *([unit.mean(axis=0)] if len(unit) > 1 else [])]:
+    return [*unit, *([unit.mean(axis=0)] if len(unit) > 1 else [])]
+
+
+def waves(logs: Array) -> Iterator[Array]:
+    """Yield a sine and a cosine (2, n) of each length that the settings resolve, along each input and their mean."""
+    for along in _directions(logs):
         places = len(np.unique(np.round(along, 6)))
         for periods in np.arange(1.0, min(MOST_PERIODS, places / PLACES) + 0.01, 0.5):
             angle = 2 * np.pi * periods * along

@@ -19,6 +19,8 @@ from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.ahead import RESAMPLES, Ahead, hold_out, sizes
 from analysis.fitting.verdict.drift import drifts, moves
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit
+from analysis.fitting.verdict.run_residuals import by_run
+from analysis.fitting.verdict.two_groups import TwoGroups, two_groups
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array
 from analysis.numbers import entry, number, percent
@@ -29,6 +31,8 @@ AHEAD = 3.0
 """Times the largest of each input at which it is asked what a drift would do."""
 MOVED = 0.005
 """What a drift, surely there, has to move the forecast to there to weaken the law (share of y)."""
+GROUPS = 0.02
+"""Distance of two groups of runs (share of y) that weakens the law; less is what rounded losses show."""
 SMALL = 1e-3
 """Law's own error (share of y) that matters to nobody: losses are published with three decimals."""
 FAR = 0.01
@@ -43,7 +47,9 @@ MORE, MORE_JOINT = 6, 4
 """Parameters that another law may have more: of one variable (from a floor to two breaks), and of N and D."""
 SETTINGS = 3
 """Settings that another law wants for each of its parameters."""
-STARTS = 5
+STEPS = 150
+"""Steps in which the least squares of such a law are found, or it is not named."""
+STARTS = 3
 """Starts of the laws and ranges that are tried as a cure: it is named only where one of them passes."""
 
 
@@ -93,8 +99,11 @@ def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
 
 
 def wrong_in(found: Fit) -> str:
-    """Return a sentence on a lack of fit, or a drift, that weakens the law whatever its hold-out says; or ''."""
-    lack = lack_in(found)
+    """Return a sentence on groups, a lack of fit or a drift that weakens the law whatever its hold-out says; or ''."""
+    engine, lack = found.engine, lack_in(found)
+    groups = two_groups(by_run(engine.residuals[None], engine.points.run)[0])
+    if groups and groups.apart > GROUPS:
+        return groups_words(groups)
     if lack and gross(lack):
         return lack_words(lack)
     return "" if present(lack) else drift_in(found)
@@ -166,6 +175,14 @@ def lack_words(lack: Misfit) -> str:
     )
 
 
+def groups_words(groups: TwoGroups) -> str:
+    """Return a sentence: how two groups of runs lie apart."""
+    return (
+        f"the runs fall into two groups about the law, {groups.low} and {groups.high} of them, that lie "
+        f"{percent(groups.apart)} apart and scatter by {percent(groups.inside)} inside: two data sets or units?"
+    )
+
+
 def ahead_words(ahead: Ahead) -> str:
     """Return a sentence: how wrong a law was ahead."""
     side = "low" if ahead.error > 0 else "high"
@@ -178,19 +195,20 @@ def ahead_words(ahead: Ahead) -> str:
 def cure(found: Fit, law: Law, settings: Settings) -> str:
     """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs."""
     how = replace(settings.how, resamples=0, starts=STARTS, majority=True)
-    bare = replace(settings, how=how, goal=replace(settings.goal, name="lsq"))  # found in a third of the steps
+    quick, least = replace(how, steps=STEPS), replace(settings.goal, name="lsq")  # found in a third of the steps
+    bare = replace(settings, how=quick, goal=least)
     exact = replace(settings, how=replace(how, resamples=RESAMPLES, resample="runs", interval="percentile"))
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
-        if _passing(found, other, bare, every) and (passing := _passing(found, other, exact, every)):
+        if _fitting(found, other, bare, every) and (passing := _passing(found, other, exact, every)):
             numbers = ", ".join(f"{name} {entry(name, value)}" for name, value in passing.params.items())
             return f"{other.name} passes ({numbers})"
     size = sizes(found.engine.points)
     distinct = np.unique(size)
     for share in NARROWER:
-        least = distinct[-max(1, round(share * len(distinct)))]
-        if _passing(found, law, bare, size >= least):
-            return f"no other law passes, this one does from {_range(found, float(least))}"
+        smallest = distinct[-max(1, round(share * len(distinct)))]
+        if _passing(found, law, bare, size >= smallest):
+            return f"no other law passes, this one does from {_range(found, float(smallest))}"
     return (
         "no other law and no narrower range passes: more runs where it bends, or rates tuned for each size, would tell"
     )
@@ -207,14 +225,20 @@ def _others(found: Fit, law: Law) -> list[Law]:
 
 
 def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | None:
-    """Return a law's fit to some of the points if it is sound: at its optimum, and by its verdict."""
+    """Return a law's fit to some of the points if it is sound: at its optimum, by its lack of fit and its hold-out."""
+    again = _fitting(found, law, settings, mask)
+    return again if again and not judge_law(again, law, settings).reasons else None
+
+
+def _fitting(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | None:
+    """Return a law's fit to some of the points if it is at its optimum and has no lack of fit."""
     points = found.engine.points.take(mask)
     try:
         check(points, law)
         again = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
     except Refusal:
         return None
-    return again if again.certificate.status == "ok" and not judge_law(again, law, settings).reasons else None
+    return again if again.certificate.status == "ok" and not wrong_in(again) else None
 
 
 def _range(found: Fit, least: float) -> str:

@@ -126,7 +126,19 @@ def test_structure_splits_residuals_into_noise_and_error() -> None:
     assert bent.p_value < 1e-10
     assert bent.noise == pytest.approx(0.01, rel=0.15)
     assert bent.systematic == pytest.approx(0.05 * np.sqrt(4 / 45), rel=0.15)
-    assert structure(noise[:8], line[:, :8], x[None, :8]) is None
+    assert structure(noise[:7], line[:, :7], x[None, :7]) is None
+
+
+@pytest.mark.parametrize("kind", ["step", "kink", "end"])
+def test_structure_finds_a_break_that_no_polynomial_follows(kind: str) -> None:
+    rng, x = np.random.default_rng(2), np.linspace(-1, 1, 24)
+    broken = {"step": 0.06 * (x > 0.2), "kink": 0.1 * np.maximum(0, x - 0.2), "end": 0.5 * np.maximum(0, x - 0.75)}[
+        kind
+    ]
+    found = structure(broken + 0.01 * rng.standard_normal(24), np.stack([np.ones(24), x]), x[None])
+    assert found is not None
+    assert found.p_value < 0.01
+    assert found.noise == pytest.approx(0.01, rel=0.4)
 
 
 @pytest.mark.slow
