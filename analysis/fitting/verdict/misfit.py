@@ -35,6 +35,8 @@ END = 0.15
 """Share of the places in which a law that no longer holds at the end is looked for."""
 MOST_BREAKS = 16
 """Most places along a direction at which a break is looked for."""
+COARSE = 1e-3
+"""Share of the response from which a step of rounding is allowed for."""
 TINY = 1e-6
 """Share of a column outside the others below which it is one of them."""
 
@@ -57,8 +59,27 @@ def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | No
 
     slopes: those of the law in its parameters (p, n). With seeds by their scatter; where that tells nothing, by
     structure too, which is sharper for a law that bends in one place. Rows of one run share its noise: then runs are
-    compared, by the means of their rows, and not rows with seeds.
+    compared, by the means of their rows, and not rows with seeds. Half a step of rounding is not the law's error.
     """
+    found = _seen(points, residuals, slopes, lack)
+    step = rounding(points.y)
+    if found is None or not step:
+        return found
+    own = max(0.0, found.systematic**2 - float(np.mean((step / 2 / points.y) ** 2)))
+    return replace(found, systematic=sqrt(own))
+
+
+def rounding(y: Array) -> float:
+    """Return the step to which responses (n,) were rounded, such as 0.1; 0 where it is below a thousandth of them."""
+    for decimals in range(4):
+        step = 10.0**-decimals * 10 ** float(np.floor(np.log10(np.median(np.abs(y)))))
+        if step > COARSE * np.median(np.abs(y)) and np.allclose(y / step, np.round(y / step), rtol=0, atol=1e-6):
+            return step
+    return 0.0
+
+
+def _seen(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
+    """Test against seeds where there are some, and by structure."""
     if points.n_runs == points.n and lack is not None:
         among = Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
         bent = None if among.p_value < UNLIKELY else _by_structure(points, residuals, slopes)

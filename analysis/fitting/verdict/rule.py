@@ -18,7 +18,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.ahead import RESAMPLES, Ahead, hold_out, sizes
 from analysis.fitting.verdict.drift import drifts, moves
-from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit
+from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit, rounding
 from analysis.fitting.verdict.run_residuals import by_run
 from analysis.fitting.verdict.two_groups import TwoGroups, two_groups
 from analysis.laws import LAWS, Law
@@ -100,8 +100,7 @@ def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
 
 def wrong_in(found: Fit) -> str:
     """Return a sentence on groups, a lack of fit or a drift that weakens the law whatever its hold-out says; or ''."""
-    engine, lack = found.engine, lack_in(found)
-    groups = two_groups(by_run(engine.residuals[None], engine.points.run)[0])
+    groups, lack = groups_in(found), lack_in(found)
     if groups and groups.apart > GROUPS:
         return groups_words(groups)
     if lack and gross(lack):
@@ -138,6 +137,15 @@ def gross(lack: Misfit) -> bool:
     return lack.p_value < UNLIKELY and large
 
 
+def groups_in(found: Fit) -> TwoGroups | None:
+    """Return the two groups that the runs fall into, if they do."""
+    engine = found.engine
+    slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
+    rows = engine.residuals[None], slopes, np.stack(list(engine.problem.inputs.values()))
+    rest, slopes, logs = (by_run(one, engine.points.run) for one in rows)
+    return two_groups(rest[0], slopes, logs)
+
+
 def lack_in(found: Fit) -> Misfit | None:
     """Return the lack of fit of a fitted law."""
     engine = found.engine
@@ -150,7 +158,8 @@ def drift_in(found: Fit) -> str:
     engine = found.engine
     seen = drifts(engine.problem, engine.points, engine.theta, engine.residuals)
     best = min(seen, key=lambda one: one.p_value, default=None)
-    if best is None or best.p_value * len(seen) > UNLIKELY:
+    rounded = rounding(engine.points.y) > 2 * MOVED * float(np.median(np.abs(engine.points.y)))
+    if best is None or best.p_value * len(seen) > UNLIKELY or rounded:
         return ""
     corner = {name: np.array([x.max() + np.log(AHEAD)]) for name, x in engine.problem.inputs.items()}
     moved = best.mean * float(moves(best, engine.problem, engine.theta, corner)[0])
@@ -178,8 +187,8 @@ def lack_words(lack: Misfit) -> str:
 def groups_words(groups: TwoGroups) -> str:
     """Return a sentence: how two groups of runs lie apart."""
     return (
-        f"the runs fall into two groups about the law, {groups.low} and {groups.high} of them, that lie "
-        f"{percent(groups.apart)} apart and scatter by {percent(groups.inside)} inside: two data sets or units?"
+        f"the runs fall into two groups of {groups.few} and {groups.many}: about two curves {percent(groups.apart)} "
+        f"apart they scatter by {percent(groups.inside)}, about one by {percent(groups.together)}: two data sets?"
     )
 
 
