@@ -17,7 +17,7 @@ from analysis.fitting.points import Points
 from analysis.fitting.resample import MOST_VALUES, check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
-from analysis.fitting.solver import MAX_STEPS, solve
+from analysis.fitting.solver import solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -36,7 +36,7 @@ class How:
     """How a fit searches and resamples.
 
     majority: end the search when more than half of the starts agree, for inner fits of which the optimum alone counts.
-    steps: most steps of a start.
+    steps: most steps of a start, where fewer than the solver's.
     """
 
     resamples: int = 1000
@@ -47,7 +47,7 @@ class How:
     starts: int | None = None
     most_refitted: int = MOST_VALUES
     majority: bool = False
-    steps: int = MAX_STEPS
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("resamples", "seed", *(("starts",) if self.starts is not None else ())):

@@ -47,12 +47,12 @@ def solve(
     response: Array | None = None,
     anneal: bool = True,
     majority: bool = False,
-    steps: int = MAX_STEPS,
+    steps: int | None = None,
 ) -> Solution:
     """Minimise from each column of starts (p, B). weights, response: (n,), or one row a member, (B, n).
 
     majority: stop when more than half of the starts have settled at the lowest optimum; the others are left unsettled,
-    as are those that want more steps.
+    as are those that want more than so many steps.
     """
     # glibc hands freed arrays back to the system, whose new pages cost a third of a fit, until it has seen a larger one
     # freed. Its pages are never touched.
@@ -94,10 +94,10 @@ class _Batch:
         self.result_norm = np.full(self.batch, np.inf)
         self.result_settled = np.zeros(self.batch, dtype=bool)
 
-    def run(self, *, majority: bool = False, steps: int = MAX_STEPS) -> Solution:
+    def run(self, *, majority: bool = False, steps: int | None = None) -> Solution:
         with np.errstate(all="ignore"):
             self._begin()
-            for _ in range(steps):
+            for _ in range(MAX_STEPS if steps is None else steps):
                 self._step()
                 if not len(self.member) or (majority and self._agreed()):
                     break

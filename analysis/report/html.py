@@ -134,7 +134,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
         "equation": as_html(equation(fit, result.x or "")),
         "params": signed_rows(fit),
         "n": fit.n_points,
-        "said": [*reasons, *others, *result.remarks],
+        "said": [*reasons, fit.certificate.backtest, *others, *result.remarks],
     }
 
 

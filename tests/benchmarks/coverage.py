@@ -170,9 +170,9 @@ def main() -> None:
     )
     sys.stdout.write(f"{time.perf_counter() - began:.0f} s\n")
     if given.write:
-        mark = "<!-- measured -->"
-        head = given.write.read_text().split(mark)[0]
-        given.write.write_text(f"{head}{mark}\n\n{text}\n")
+        start, end = "<!-- measured -->", "<!-- end of measured -->"
+        head, rest = given.write.read_text().split(start)
+        given.write.write_text(f"{head}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

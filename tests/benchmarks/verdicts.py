@@ -1,6 +1,6 @@
 """Measure how often a certificate is right about its law, on simulated tables, and write it into docs/coverage.md.
 
-Run: python -m tests.benchmarks.verdicts [--sims 100] [--write docs/coverage.md]
+Run: python -m tests.benchmarks.verdicts [--sims 100] [--jobs 4] [--write docs/coverage.md]
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from analysis.fitting.verdict.choose import fit_and_judge
 from analysis.laws import get_law
 from tests.analysis.fitting.designs import KINDS, SHOWN, Design, simulate, spoiled, truth
 
+PLAIN = {"floors": (0.04, 0.0), "slopes": (0.0, 0.03), "bad seed": (0.0, 0.0), "milestones": (0.0, 0.0)}
+"""Kinds of `spoiled` that have a truth, with what their floor and their beta change by a decade of N."""
 AHEAD = 3.0
 """Times beyond the largest input at which a forecast's interval is looked at."""
 
@@ -51,6 +54,10 @@ class Judged:
     holds: bool
 
 
+Run = Callable[..., Iterable[Judged]]
+"""Applies a function to lists of its arguments, as `map` does."""
+
+
 def judged(design: Design, kind: str, sim: int) -> Judged:
     """Fit one table and look at its certificate."""
     table = simulate(design, kind, np.random.default_rng([sim, design.settings, design.seeds]))
@@ -75,13 +82,17 @@ def judge(table: pd.DataFrame, law: str, sim: int, true: Callable[[pd.DataFrame]
     return Judged("ok", bool(low[0] <= true(at)[0] <= high[0]))
 
 
-def of_columns(sims: int) -> str:
+def judged_column(kind: str, sim: int) -> Judged:
+    """Fit one table whose fault a column shows, or a law that bends in both, and look at its certificate."""
+    true = partial(_bent, *PLAIN[kind]) if kind in PLAIN else None
+    return judge(spoiled(kind, np.random.default_rng([sim, 5])), "chinchilla", sim, true)
+
+
+def of_columns(sims: int, run: Run) -> str:
     """Write how often tables whose fault a column shows are ok, and how often that is a miss, as a markdown table."""
-    plain = {"floors": (0.04, 0.0), "slopes": (0.0, 0.03), "bad seed": (0.0, 0.0), "milestones": (0.0, 0.0)}
     lines = ["| kind | tables | ok | miss |", "|---|---|---|---|"]
     for kind in SHOWN:
-        true = partial(_bent, *plain[kind]) if kind in plain else None
-        found = [judge(spoiled(kind, np.random.default_rng([sim, 5])), "chinchilla", sim, true) for sim in range(sims)]
+        found = list(run(judged_column, [kind] * sims, range(sims)))
         ok = np.mean([one.status == "ok" for one in found])
         miss = np.mean([one.status == "ok" and not one.holds for one in found])
         lines.append(f"| {kind} | {sims} | {100 * ok:.0f} | {100 * miss:.0f} |")
@@ -94,12 +105,12 @@ def _bent(floors: float, slopes: float, at: pd.DataFrame) -> np.ndarray:
     return 1.7 * (1 - floors * decades) + 400 * N**-0.34 + 900 * D ** -(0.28 * (1 + slopes * decades))
 
 
-def measure(design: Design, sims: int) -> dict[str, float]:
+def measure(design: Design, sims: int, run: Run) -> dict[str, float]:
     """Return the share of true laws that are ok; of each kind, the share that is ok and that which is a miss."""
-    true = [judged(design, "true", sim) for sim in range(sims)]
+    true = list(run(judged, [design] * sims, ["true"] * sims, range(sims)))
     row = {"true: ok": np.mean([one.status == "ok" for one in true])}
     for kind in KINDS:
-        found = [judged(design, kind, sim) for sim in range(sims)]
+        found = list(run(judged, [design] * sims, [kind] * sims, range(sims)))
         row[f"{kind}: ok"] = np.mean([one.status == "ok" for one in found])
         row[f"{kind}: miss"] = np.mean([one.status == "ok" and not one.holds for one in found])
     return {name: float(value) for name, value in row.items()}
@@ -122,17 +133,19 @@ def main() -> None:
     """Measure all designs, print the table and, if asked, write it into the document between its marks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     chosen = [design for design in DESIGNS if given.only in design.name]
     began = time.perf_counter()
-    text = report(
-        ((design, measure(design, given.sims)) for design in chosen),
-        given.sims,
-        lambda line: print(line, file=sys.stdout, flush=True),
-    )
-    text += f"\n\n{of_columns(given.sims)}" if not given.only else ""
+    with ProcessPoolExecutor(given.jobs) as pool:
+        text = report(
+            ((design, measure(design, given.sims, pool.map)) for design in chosen),
+            given.sims,
+            lambda line: print(line, file=sys.stdout, flush=True),
+        )
+        text += f"\n\n{of_columns(given.sims, pool.map)}" if not given.only else ""
     sys.stdout.write(f"{text.partition(chr(10) * 2)[2]}\n{time.perf_counter() - began:.0f} s\n")
     if given.write:
         start, end = "<!-- verdicts -->", "<!-- end of verdicts -->"
