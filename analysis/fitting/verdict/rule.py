@@ -99,12 +99,13 @@ def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
 
 
 def wrong_in(found: Fit) -> str:
-    """Return a sentence on groups, a lack of fit or a drift that weakens the law whatever its hold-out says; or ''."""
-    groups, lack = groups_in(found), lack_in(found)
-    if groups and groups.apart > GROUPS:
-        return groups_words(groups)
+    """Return a sentence on a lack of fit, groups or a drift that weakens the law whatever its hold-out says; or ''."""
+    lack = lack_in(found)
     if lack and gross(lack):
         return lack_words(lack)
+    groups = groups_in(found)
+    if groups and groups.apart > GROUPS:
+        return groups_words(groups)
     return "" if present(lack) else drift_in(found)
 
 
