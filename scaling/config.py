@@ -65,10 +65,10 @@ class Train:
     micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
     same run but for rounding; engine: stacked trains runs of one shape together, `stack` of them at most (null: as
     many as pay; see docs/stacks.md), compile fuses a step with torch.compile, for large models on a GPU; graph: on a
-    GPU a step is captured once and replayed, which gives the same numbers, unless it is off; precision: auto is tf32 on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix
-    product to 10 bits on GPUs that can, and is fp32 elsewhere; checkpoint_seconds: of wall-clock time between two
-    checkpoints at most; keep: at which milestones the weights are kept for later stages; filters: keep the first
-    layer's weights of the finished run beside its record.
+    GPU a step is captured once and replayed, which gives the same numbers, unless it is off; precision: auto is tf32
+    on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix product to 10 bits on GPUs that can, and is fp32
+    elsewhere; checkpoint_seconds: of wall-clock time between two checkpoints at most; keep: at which milestones the
+    weights are kept for later stages; filters: keep the first layer's weights of the finished run beside its record.
     """
 
     examples: float | None = part(None, identity=False)
