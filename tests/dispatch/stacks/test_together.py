@@ -65,6 +65,7 @@ def test_a_worker_trains_what_has_one_shape_together(folder, tmp_path):
     assert sum(each["gpu_seconds"] for each in shares) <= max(each["seconds"] for each in shares) + 0.01
 
 
+@pytest.mark.slow
 def test_stacks_of_several_shapes_are_trained_side_by_side_where_that_pays(folder, tmp_path, monkeypatch):
     """On a GPU; here the code that takes turns is the same. One that cannot be stacked disturbs no other."""
     monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
