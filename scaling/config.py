@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from scaling.errors import UserError, suggestion
-from scaling.own.trust import check_trusted
+from scaling.security.trust import check_trusted
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names

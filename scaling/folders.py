@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.own.rights import GROUP_FOLDER
+from scaling.security.rights import GROUP_FOLDER
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ TOGETHER = {
         *("tests/commands/", "tests/dispatch/", "tests/stages/", "tests/internals/test_torch.py"),
         *("tests/data/test_made.py", "tests/data/test_prepare.py", "tests/paper/test_small.py"),
         *("tests/train/test_resume.py", "tests/train/stacked/test_members.py"),
-        *("tests/test_extending.py", "tests/test_security.py", "tests/test_tune.py", "tests/test_validate.py"),
+        *("tests/test_extending.py", "tests/security/test_attacks.py", "tests/test_tune.py", "tests/test_validate.py"),
     ),
     "reported": ("tests/analysis/report/", "tests/analysis/test_numbers.py"),  # one sweep, drawn
     "parsed": ("tests/test_house.py", "tests/internals/test_private_names.py"),  # all that the packages hold

@@ -21,7 +21,7 @@ FLOORS = {
     "scaling": [
         ["errors", "numbers"],
         ["internals"],
-        ["own"],
+        ["security"],
         ["accounting", "config", "folders", "global_streams", "limits", "on_end", "terminal_table"],
         ["content"],
         ["compose", "devices", "record"],

@@ -58,8 +58,8 @@ def retry(
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.forecast.estimate import forecast_all
-    from scaling.own.rights import shared_as
-    from scaling.own.trust import trusting
+    from scaling.security.rights import shared_as
+    from scaling.security.trust import trusting
 
     sweep = sweep_folder(folder)
     refuse_paused(sweep, path=as_typed(sweep.path))

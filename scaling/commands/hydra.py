@@ -16,8 +16,8 @@ from scaling.commands.sweeper import register_sweeper
 from scaling.compose.roots import shipped
 from scaling.compose.session import register, said_in_one_sentence
 from scaling.errors import UserError
-from scaling.own.trust import trusting
 from scaling.plan.expand import expand
+from scaling.security.trust import trusting
 
 
 def hydra_main(arguments: Sequence[str]) -> None:

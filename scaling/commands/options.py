@@ -18,7 +18,7 @@ import click
 from scaling.commands.completion import complete_override
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.own.trust import trusting
+from scaling.security.trust import trusting
 
 if TYPE_CHECKING:
     from rich.console import Console

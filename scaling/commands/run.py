@@ -112,9 +112,9 @@ def execute(
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
     from scaling.forecast.estimate import forecast_rows
-    from scaling.own.rights import shared_as
     from scaling.plan.files import write_plan
     from scaling.plan.graph import check_parents
+    from scaling.security.rights import shared_as
 
     console = terminal(stderr=json_path == "-")
     refuse_paused(plan.folder, path=as_typed(plan.folder.path))

@@ -151,7 +151,7 @@ def _search(
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
-    from scaling.own.rights import shared_as
+    from scaling.security.rights import shared_as
 
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder, group=plan.group)

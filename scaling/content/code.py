@@ -8,7 +8,7 @@ import tokenize
 from functools import cache
 
 from scaling.content.digest import DIGITS
-from scaling.own.modules import own_sources
+from scaling.security.modules import own_sources
 
 
 @cache

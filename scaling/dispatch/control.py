@@ -22,7 +22,7 @@ from scaling.dispatch.states.settled import SettledRuns, is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
-from scaling.own.rights import check_own
+from scaling.security.rights import check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.states.stale import Stale

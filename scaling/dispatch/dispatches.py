@@ -20,7 +20,7 @@ from scaling.dispatch.queue import LazyQueue
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.limits import UNLIMITED, Limits
-from scaling.own.rights import OWN_FILE, OWN_FOLDER, check_own
+from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.task import Task

@@ -16,7 +16,7 @@ from scaling.dispatch.launchers import LAUNCHERS
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome
 from scaling.folders import SweepFolder
-from scaling.own.trust import check_trusted
+from scaling.security.trust import check_trusted
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig

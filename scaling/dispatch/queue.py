@@ -12,7 +12,7 @@ from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder, read_lines, write_aside
-from scaling.own.rights import OWN_FILE
+from scaling.security.rights import OWN_FILE
 
 if TYPE_CHECKING:
     from scaling.plan.planned import PlannedRun

@@ -12,7 +12,7 @@ from submitit.core.utils import JobPaths
 from submitit.local.local import LocalExecutor, LocalJob
 from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
-START = "scaling.own.job"  # the module that begins our jobs, in the place of submitit's own
+START = "scaling.security.job"  # the module that begins our jobs, in the place of submitit's own
 
 
 class LaunchingExecutor(LocalExecutor):

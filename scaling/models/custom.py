@@ -15,8 +15,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from scaling.accounting import Layer
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
-from scaling.own.process_state import usual_process
-from scaling.own.trust import WANTED, check_trusted, is_own
+from scaling.security.process_state import usual_process
+from scaling.security.trust import WANTED, check_trusted, is_own
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,9 @@ from scaling.content.known import Content
 from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
-from scaling.own.process_state import usual_process
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
+from scaling.security.process_state import usual_process
 from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
 from scaling.train.device import describe_device, find_device

@@ -14,7 +14,7 @@ from scaling.content.code import fingerprint, without_comments
 from scaling.content.digest import digest_of
 from scaling.content.known import Content
 from scaling.data.npz import Npz
-from scaling.own.modules import own_source, own_sources
+from scaling.security.modules import own_source, own_sources
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
     one of these as soon as they are free, and later ones begin with them.
     """
     from scaling.dispatch.states.front import clear_front, front_runs, move_to_front
-    from scaling.own.rights import shared_as
+    from scaling.security.rights import shared_as
 
     sweep = sweep_folder(folder)
     runs = chosen(sweep, words, where)

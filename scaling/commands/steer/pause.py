@@ -25,7 +25,7 @@ def pause(folder: str, json_path: str | None) -> None:
     """
     from scaling.dispatch.states import paused
     from scaling.dispatch.states.read_state import read_status
-    from scaling.own.rights import shared_as
+    from scaling.security.rights import shared_as
 
     sweep = sweep_folder(folder)
     with shared_as(sweep.results):
@@ -70,9 +70,9 @@ def resume(folder: str, wait: bool, json_path: str | None) -> None:
 def _plan_again(sweep: SweepFolder) -> Plan | None:
     """Plan the sweep by the command that is written beside its plan; None where that is not of this sweep, here."""
     from scaling.compose.session import session
-    from scaling.own.rights import check_own
     from scaling.plan.expand import expand
     from scaling.plan.files import read_arguments
+    from scaling.security.rights import check_own
 
     arguments = read_arguments(sweep)
     if arguments is None:

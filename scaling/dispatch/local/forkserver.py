@@ -170,7 +170,7 @@ def _reap(answers: int) -> None:
 
 def _import(train: str) -> None:
     with suppress(Exception):  # a worker that meets the same error says so in its own log
-        import scaling.own.job  # noqa: F401
+        import scaling.security.job  # noqa: F401
         from scaling.dispatch.worker import load
 
         load(train)
@@ -191,7 +191,7 @@ def _become(order: ForkOrder, told: int) -> NoReturn:
         os.environ.update(order.environment)
         os.chdir(order.directory)
         sys.path[:] = order.path
-        from scaling.own.job import run_job
+        from scaling.security.job import run_job
 
         run_job(order.folder)
         code = 0

@@ -19,7 +19,7 @@ from scaling.dispatch.queue import write_queue
 from scaling.dispatch.task import Task
 from scaling.folders import check_writable
 from scaling.limits import Limits
-from scaling.own.rights import kept_to_oneself
+from scaling.security.rights import kept_to_oneself
 
 if TYPE_CHECKING:
     from submitit.local.local import LocalJob

@@ -12,7 +12,7 @@ from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import Report
 from scaling.errors import UserError
 from scaling.folders import Place
-from scaling.own.rights import check_own
+from scaling.security.rights import check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.local.pool import Pool

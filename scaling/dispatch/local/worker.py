@@ -15,8 +15,8 @@ from scaling.dispatch.process import Process
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.worker import Report, Task, Worker, load
 from scaling.folders import Place
-from scaling.own.rights import shared_as
-from scaling.own.trust import trust_all
+from scaling.security.rights import shared_as
+from scaling.security.trust import trust_all
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.sbatch import executor_for, patiently
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
-from scaling.own.rights import kept_to_oneself
+from scaling.security.rights import kept_to_oneself
 
 if TYPE_CHECKING:
     from scaling.forecast.speed import Speed

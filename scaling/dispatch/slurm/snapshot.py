@@ -14,7 +14,7 @@ import scaling
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
 from scaling.folders import write_aside
-from scaling.own.modules import is_own
+from scaling.security.modules import is_own
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 ROOT = Path(scaling.__file__).resolve().parent  # the package itself

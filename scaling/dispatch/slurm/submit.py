@@ -25,7 +25,7 @@ from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import check_writable
 from scaling.limits import Limits
-from scaling.own.rights import kept_to_oneself
+from scaling.security.rights import kept_to_oneself
 
 
 @dataclass(frozen=True)

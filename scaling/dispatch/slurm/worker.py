@@ -25,8 +25,8 @@ from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
-from scaling.own.rights import shared_as
-from scaling.own.trust import trust_all
+from scaling.security.rights import shared_as
+from scaling.security.trust import trust_all
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which

@@ -12,10 +12,10 @@ from scaling.content.known import Content
 from scaling.content.of_run import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams
-from scaling.own.process_state import usual_process
 from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
+from scaling.security.process_state import usual_process
 from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
 from scaling.train.device import find_device

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.own.modules import own_source
+from scaling.security.modules import own_source
 
 OURS = ("scaling", "torch")
 LIST = Path("conf") / "trust.yaml"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.own.process_state import usual_process
+from scaling.security.process_state import usual_process
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
 

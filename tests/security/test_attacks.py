@@ -29,9 +29,9 @@ from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
 from scaling.models.custom import load_factory
-from scaling.own.rights import check_own, kept_to_oneself, shared_as
-from scaling.own.trust import trusting
 from scaling.plan.grid import Block, check_cells, spaced
+from scaling.security.rights import check_own, kept_to_oneself, shared_as
+from scaling.security.trust import trusting
 from scaling.terminal_table import HarmlessConsole
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 
@@ -178,7 +178,7 @@ def test_a_pickle_that_others_may_write_starts_no_job(scaling):
     pickle.chmod(0o666)
     told = {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_JOB_ID": job, "SUBMITIT_LOCAL_GLOBALID": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "scaling.own.job", str(jobs)],
+        [sys.executable, "-m", "scaling.security.job", str(jobs)],
         env={**os.environ, **told, "SUBMITIT_LOCAL_NTASKS": "1"},
         capture_output=True,
         text=True,

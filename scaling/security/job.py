@@ -1,6 +1,6 @@
 """How a job begins: it looks whether what it was told is its owner's alone, then lets submitit run it.
 
-Run: python -m scaling.own.job FOLDER, inside a job of submitit's.
+Run: python -m scaling.security.job FOLDER, inside a job of submitit's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.submission import process_job
 
 from scaling.errors import UserError
-from scaling.own.rights import check_own, kept_to_oneself
+from scaling.security.rights import check_own, kept_to_oneself
 
 PATIENCE = 60.0  # seconds until a pickle, which is written after its job was accepted, has to be there
 LOOK = 0.1
