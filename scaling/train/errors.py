@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
@@ -11,6 +12,7 @@ from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.plan.identity import asked_precision
 
+T = TypeVar("T")
 OUT_OF_MEMORY = (  # in messages of torch, CUDA and its libraries (cuBLAS, cuDNN, …), of the system and of C++
     "out of memory",
     "not enough memory",
@@ -39,6 +41,18 @@ def explain_memory_errors(config: RunConfig, device: torch.device) -> Iterator[N
 def is_out_of_memory(error: Exception) -> bool:
     """Say whether an error means too little memory; that of torch and of most libraries only its message tells."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+def of_its_own(work: Callable[[], T]) -> T | Exception:
+    """Return what work for one run of several returns, or its error; one of memory or disk is everybody's: raised."""
+    try:
+        return work()
+    except OSError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return error
 
 
 def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:

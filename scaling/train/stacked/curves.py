@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from scaling.plan.identity import asked_precision
-from scaling.train.errors import is_out_of_memory
+from scaling.train.errors import of_its_own
 from scaling.train.losses import losses
 from scaling.train.output.curve import Sample, curve_steps, is_alike, sample_of, take_curve
 from scaling.train.stacked.evaluation import forward_of
@@ -47,12 +47,4 @@ def _note(seats: Sequence[Seat], samples: Sequence[Sample], forward: Forward) ->
 
 def _alone(seat: Seat, place: int, rows: Rows) -> Exception | None:
     rows.write_to(seat.module, place)
-    try:
-        take_curve(seat.attempt, seat.module, step=seat.step)
-    except OSError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return error
-    return None
+    return of_its_own(lambda: take_curve(seat.attempt, seat.module, step=seat.step))

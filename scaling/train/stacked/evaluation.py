@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scaling.config import RunConfig
 from scaling.plan.identity import asked_precision
-from scaling.train.errors import is_out_of_memory
+from scaling.train.errors import of_its_own
 from scaling.train.evaluation import Evaluation, evaluate
 from scaling.train.feed.resident import Examples
 from scaling.train.losses import Score
@@ -73,14 +73,7 @@ def forward_of(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forw
 
 def _alone(seat: Seat, place: int, rows: Rows) -> Evaluation | Exception:
     rows.write_to(seat.module, place)
-    try:
-        return evaluate(seat.attempt.run, seat.attempt.sets, seat.module)
-    except OSError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return error
+    return of_its_own(lambda: evaluate(seat.attempt.run, seat.attempt.sets, seat.module))
 
 
 def _numbers(rows: Rows) -> int:

@@ -15,12 +15,11 @@ from scaling.train.step.graph import NotCaptured, capture
 from scaling.train.step.inputs import Inputs, inputs_of
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
-from scaling.train.step.restore import StepRestorer
+from scaling.train.step.restore import Capture, StepRestorer, captured
 
 NO_GRAPH = "the steps are launched kernel by kernel, for they cannot be captured as a graph: %s"
 
 log = logging.getLogger(__name__)
-Capture = Callable[..., Callable[[], None]]
 
 
 class Launch(Protocol):
@@ -126,17 +125,7 @@ def replayed(
     def work() -> None:
         step(*inputs.examples())
 
-    def check() -> None:
-        why = restorer.why_not_the_same()
-        restorer.restore()
-        if why:
-            raise NotCaptured(why)
-
-    try:
-        replay = capture(work, device, generators=_generators(step, device), check=check)
-    except NotCaptured:
-        restorer.restore()
-        raise
+    replay = captured(work, restorer, device, generators=_generators(step, device), capture=capture)
     rates.set(0.0)  # numbers again, for checkpoints; a replay reads the buffer
     return Buffered("graph", inputs, rates, numbers, replay)
 

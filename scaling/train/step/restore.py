@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from scaling.global_streams import set_stream_states, stream_states
+from scaling.train.step.graph import NotCaptured
 from scaling.train.step.prepared import Step
 
+Capture = Callable[..., Callable[[], None]]  # `graph.capture`, or what stands in its place without a GPU
 PLAIN = (bool, int, float, str, bytes, type(None))
 OF_ANY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 
@@ -95,3 +97,26 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return all(_is_plain(item) for item in value)
     return isinstance(value, PLAIN)
+
+
+def captured(
+    work: Callable[[], None],
+    restorer: Restorer,
+    device: torch.device,
+    *,
+    generators: Sequence[torch.Generator],
+    capture: Capture,
+) -> Callable[[], None]:
+    """Capture work and return what replays it, all put back that warming up changed; NotCaptured where it cannot be."""
+
+    def check() -> None:
+        why = restorer.why_not_the_same()
+        restorer.restore()
+        if why:
+            raise NotCaptured(why)
+
+    try:
+        return capture(work, device, generators=generators, check=check)
+    except NotCaptured:
+        restorer.restore()
+        raise

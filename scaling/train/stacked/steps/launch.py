@@ -13,8 +13,8 @@ from scaling.config import Train
 from scaling.train.stacked.steps.inputs import Block, Buffers
 from scaling.train.stacked.steps.step import StackedStep
 from scaling.train.step.graph import NotCaptured, capture
-from scaling.train.step.launch import Capture
-from scaling.train.step.restore import Restorer
+from scaling.train.step.launch import NO_GRAPH
+from scaling.train.step.restore import Capture, Restorer, captured
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def launch_of(
     try:
         return replayed(step, block, module, device, generators=generators)
     except NotCaptured as reason:
-        log.warning("the steps are launched kernel by kernel, for they cannot be captured as a graph: %s", reason)
+        log.warning(NO_GRAPH, reason)
         return Eager(step, shape, device, why=f"no graph: {reason}")
 
 
@@ -121,17 +121,7 @@ def replayed(
     def work() -> None:
         step(*buffers.read())
 
-    def check() -> None:
-        why = restorer.why_not_the_same()
-        restorer.restore()
-        if why:
-            raise NotCaptured(why)
-
-    try:
-        return Replayed(buffers, capture(work, device, generators=generators, check=check))
-    except NotCaptured:
-        restorer.restore()
-        raise
+    return Replayed(buffers, captured(work, restorer, device, generators=generators, capture=capture))
 
 
 def _changed(step: StackedStep) -> list[Tensor]:
