@@ -66,6 +66,7 @@ def inside(folder, monkeypatch):
     return CommandLine(folder)
 
 
+@pytest.mark.slow
 def test_the_script_finds_what_lies_in_the_folder(folder):
     assert '"family": "shallow"' in scaling(
         folder, "plan", "model=shallow", "data=spirals", "train.steps=1", "--json", "-"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+import pytest
+
 from tests.analysis.worlds import ROOT
 
 STAGES = {path.stem for path in (ROOT / "conf" / "stage").glob("*.yaml")} - {"train"}
@@ -17,6 +19,7 @@ def strings(tree: ast.Module) -> set[str]:
     return {node.value for node in constants if isinstance(node.value, str)}
 
 
+@pytest.mark.slow
 def test_no_stage_is_named():
     assert len(STAGES) >= 5
     named = {}

@@ -40,6 +40,7 @@ def test_boxes_lie_within_the_image(size):
         assert (start + length).max() == side
 
 
+@pytest.mark.slow
 def test_area_and_ratio_are_distributed_as_torchvision_draws_them():
     """Its rule in NumPy: up to ten boxes, the first that fits."""
     n, side = 100_000, 64

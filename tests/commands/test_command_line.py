@@ -221,6 +221,7 @@ def test_scaling_and_analysis_meet_only_in_files():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
     run = ["model.width=8,12", "train.steps=20", *ONE]
     more = [*run, "train.milestones={unit: steps, at: [10]}"]
@@ -350,6 +351,7 @@ def test_json_stands_alone_on_stdout_whatever_workers_print(loud):
     assert json.loads(loud.outside("run", *LOUD, "seed=1,2", *ONE))
 
 
+@pytest.mark.slow
 def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
     told = swept.folder / "told.txt"
     command = f'on_end="echo $SCALING_NAME $SCALING_SETTLED $SCALING_FAILED >> {told}"'

@@ -54,6 +54,7 @@ def test_the_beginning_of_a_stream_is_that_of_its_first_chunk(data):
         assert (begun.y == whole.y[: len(begun)]).all()
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same(tmp_path: Path) -> None:
     assert forked(tmp_path, some).result() == some()
 

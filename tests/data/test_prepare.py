@@ -355,6 +355,7 @@ class TestKilled:
         assert contents(folders[0]) == contents(folders[1])
         assert [path.name for path in (tmp_path / "killed").glob(".*")] == []
 
+    @pytest.mark.slow
     def test_nothing_of_other_originals_is_kept(self, tmp_path: Path) -> None:
         settings = pets(tmp_path)
         assert process_of(forked(tmp_path / "jobs", prepare_until, settings, 5)).poll() == -signal.SIGKILL

@@ -99,6 +99,7 @@ def test_unknown_run_is_one_sentence(folder):
         find_run(folder, "abc")
 
 
+@pytest.mark.slow
 def test_a_run_cancelled_by_name_is_left_out_until_it_is_named_again(folder):
     runs = [planned(seed) for seed in range(3)]
     cancel(folder, runs=[runs[1].run_id])

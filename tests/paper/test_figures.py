@@ -76,6 +76,7 @@ def test_the_papers_compute_is_that_of_the_accounting():
     assert "C_paper" not in with_paper_columns(other)
 
 
+@pytest.mark.slow
 def test_a_frontier_has_the_exponents_of_its_world_in_both_conventions():
     ours, papers = exponents(with_paper_columns(world()), "error", resamples=0)
     assert (ours.convention, papers.convention) == (OURS, PAPER)
@@ -98,6 +99,7 @@ def test_the_conventions_table_says_what_moves():
     assert convention_table(found[:1], "error") is None
 
 
+@pytest.mark.slow
 def test_the_zhai_figure_joins_a_model_and_a_data_set_over_its_epochs():
     rows = with_paper_columns(world())
     numbers = zhai_numbers(rows, "error", exponents(rows, "error", resamples=0)[0])

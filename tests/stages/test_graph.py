@@ -184,6 +184,7 @@ def test_a_file_that_a_later_stage_reads_is_asked_for_before_anything_is_trained
     assert not list(tmp_path.rglob("record.json"))
 
 
+@pytest.mark.slow
 def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling, tmp_path):
     (tmp_path / "sweeps").mkdir()
     sweep = SWEEP.replace("[6, 12, 24]", "[6]").replace("2e-3 * (width / 16) ** -0.5", "'1e30'")
@@ -197,6 +198,7 @@ def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling
     assert said == "" or "blocked" in said
 
 
+@pytest.mark.slow
 def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here):
     from scaling.dispatch.launchers import Local
     from scaling.dispatch.local.run import run_local

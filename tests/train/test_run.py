@@ -290,6 +290,7 @@ def test_an_unknown_device_is_refused(device, tmp_path):
         train_run(run, folder_of(run, tmp_path), device=device)
 
 
+@pytest.mark.slow
 def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
     """By a clock that goes on a hundredth of a second with each look: at every step, and at the duties it brings."""
     clock, heard = Clock(pace=0.01), []

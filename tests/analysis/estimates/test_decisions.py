@@ -172,6 +172,7 @@ def test_a_convention_of_c_counts_where_rows_are_chosen_by_it() -> None:
     assert chosen[0].params != chosen[1].params
 
 
+@pytest.mark.slow
 def test_the_card_tells_enough() -> None:
     table = grid()
     table.loc[0, "loss"] = np.nan

@@ -100,6 +100,7 @@ def test_a_target_that_only_some_refits_reach_is_said(law):
     assert any("of the refits" in text for text in near.warnings)
 
 
+@pytest.mark.slow
 def test_allocate_carries_it_and_says_why_it_cannot(table):
     found = allocate(table, at=[1e11], use=Use(1e8), resamples=0).to_dict()
     assert json.loads(json.dumps(found))["lifetimes"][0]["at"] == 1e11
@@ -116,6 +117,7 @@ def measured_models(tmp_path, **columns):
     return tmp_path / "efficiency.csv"
 
 
+@pytest.mark.slow
 def test_in_seconds_it_is_the_best_of_a_fine_grid(table, tmp_path):
     use = Use(1e6, measured=measured_models(tmp_path))
     found = {one.unit: one for one in allocate(table, at=[1e10], use=use, resamples=0).lifetimes}

@@ -53,6 +53,7 @@ def test_the_other_way_round_it_is_the_inverse():
         assert numbers.turns is None or numbers.turns < numbers.multiplier.x[-1]
 
 
+@pytest.mark.slow
 def test_a_column_and_a_second_table_say_the_same_in_python():
     groups = pair(1.3, np.random.default_rng(2))
     both = pd.concat([rows.assign(optim=name) for name, rows in groups.items()])
@@ -116,6 +117,7 @@ def test_a_law_whose_refits_did_not_settle_is_refused_by_name():
         compare_fits({"a": lost, "b": two})
 
 
+@pytest.mark.slow
 def test_on_the_command_line(scaling):
     groups = pair(1.3, np.random.default_rng(9))
     both = [rows.assign(family=name) for name, rows in groups.items()]

@@ -35,6 +35,7 @@ def test_two_steps_in_one_row_find_the_truth(table):
     assert any("below the least" in text for text in one.warnings)
 
 
+@pytest.mark.slow
 def test_a_stage_is_joined_to_the_run_it_started_from(table):
     trained = table.assign(task="test", origin=None, error=np.nan)
     probed = table.assign(task="probe:digits", origin=table["run_id"], run_id=table["run_id"] + "p", loss=np.nan)
@@ -48,6 +49,7 @@ def test_a_stage_is_joined_to_the_run_it_started_from(table):
     assert "left out: 1 row of error without a loss of its run" in one.warnings
 
 
+@pytest.mark.slow
 def test_both_steps_are_backtested_beside_one(table):
     (one,) = chained(table, at=AT, y="error", resamples=20)
     assert len(one.tested) == 3

@@ -64,6 +64,7 @@ def test_an_interval_allows_for_drifts_that_the_runs_leave_possible(space):
         assert np.ptp(np.log(ends)) < np.ptp(np.log([low[0], high[0]]))
 
 
+@pytest.mark.slow
 def test_where_hardly_anything_is_known_the_prior_is_believed():
     for one in seen(fitted(0.0, noise=0.3, resamples=0)[0]):
         mean, deviation = one.believed

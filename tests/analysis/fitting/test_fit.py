@@ -60,6 +60,7 @@ def test_order_of_rows_does_not_matter() -> None:
     assert a == pytest.approx(b, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_same_seed_same_digits() -> None:
     table = surface(noise=0.02)
     one, same, other = (fit(table, resamples=20, seed=seed) for seed in (3, 3, 4))

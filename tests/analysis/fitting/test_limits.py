@@ -231,6 +231,7 @@ def answered(rows: list[tuple[float, ...]], law: str) -> None:
     assert "\n" not in said
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @nonsense
 @pytest.mark.filterwarnings("error")

@@ -37,6 +37,7 @@ def test_noise_is_hardly_ever_two_groups(n):
         assert sum(two_groups(draw(n), line, x[None]) is not None for _ in range(40)) <= 2
 
 
+@pytest.mark.slow
 def test_two_data_sets_in_one_table_are_named():
     rng, x = np.random.default_rng(0), np.geomspace(1e5, 1e9, 24)
     loss = 30 * x**-0.12 * np.where(rng.random(24) < 0.5, 1.0, 1.2) * np.exp(0.01 * rng.standard_normal(24))

@@ -135,6 +135,7 @@ def test_an_exponent_has_one_interval_and_one_sign(written):
     assert f"[{low:.3f},{high:.3f}]" not in text
 
 
+@pytest.mark.slow
 def test_learning_curves_where_runs_have_points(staged):
     data = data_of(staged[1].page)
     assert "learning" in data["charts"]

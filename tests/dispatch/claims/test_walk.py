@@ -84,6 +84,7 @@ def test_what_was_tried_or_let_go_is_free_again_and_what_failed_here_is_left(tmp
     assert list(walk.round()) == ["a", "d", "b"]
 
 
+@pytest.mark.slow
 def test_a_thousand_workers_look_at_each_run_a_few_times(tmp_path, clock):
     """Each takes a run, looks at nothing else, and is done with it before it takes the next."""
     runs, news, looks, taken = [f"{n:04}" for n in range(1000)], Index(tmp_path), 0, set()

@@ -47,6 +47,7 @@ def test_a_worker_that_others_tell_to_leave_is_replaced(folder):
     assert outcome.exit_code == 0
 
 
+@pytest.mark.slow
 def test_files_that_a_server_does_not_give_for_a_moment_are_tried_again(folder):
     runs = [planned(0, "stale"), planned(1)]
     outcome = run_local(order(folder, runs), QUICK)
@@ -67,6 +68,7 @@ def test_a_run_that_cannot_be_claimed_is_told_and_the_others_go_on(folder):
     assert outcome.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_workers_goes_last_and_is_given_up(folder):
     killer, *others = runs = [planned(0, "die"), *(planned(seed) for seed in range(1, 5))]
     asked = order(folder, runs)
@@ -81,6 +83,7 @@ def test_a_run_that_kills_its_workers_goes_last_and_is_given_up(folder):
     assert causes(folder, killer) == ["killed"] * 4  # tried once more, for it was asked for, and no oftener
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stuck_is_ended_and_counted(folder):
     stuck, other = planned(0, "stuck"), planned(1)
     forecasts = {run.run_id: Forecast(0.001, 0, "cpu", "") for run in (stuck, other)}

@@ -39,6 +39,7 @@ def result_of(folder: Path, **environment: str) -> dict:
     return Workers(folder, fork_server(STAND_IN, 1), environment).submit(facts).result()
 
 
+@pytest.mark.slow
 def test_a_fork_finds_itself_where_it_was_ordered(tmp_path, monkeypatch):
     first = result_of(tmp_path / "jobs")
     monkeypatch.chdir(tmp_path)
@@ -86,6 +87,7 @@ def test_workers_that_are_not_wanted_are_not_waited_for(folder):
     assert not pool.dispatch.path.exists()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_imported_is_told_by_the_workers(folder):
     with pytest.raises(UserError, match="every worker died at its start"):
         run_local(order(folder, [planned(0)], train="tests.dispatch.nowhere:train"), Local(workers=1))

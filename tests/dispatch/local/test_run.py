@@ -202,6 +202,7 @@ def test_gpus_are_assigned_and_never_hidden(folder, monkeypatch):
     assert len({(line["pid"], line["gpu"]) for line in facts}) == 2
 
 
+@pytest.mark.slow
 def test_threads_are_set_before_python_starts(folder, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     each = planned(0)
@@ -257,6 +258,7 @@ def test_plain_lines_do_not_flood(folder):
     assert "(seed=99 act=crash): crashed: ValueError: the weights have left the building; its log: scaling" in said
 
 
+@pytest.mark.slow
 def test_live_view_on_a_terminal(folder):
     console = Console(file=StringIO(), force_terminal=True, width=120)
     runs = [planned(seed, "hold") for seed in range(2)]
@@ -270,6 +272,7 @@ def test_live_view_on_a_terminal(folder):
     assert "loss 1.8" in console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_workers_are_submitit_jobs(folder):
     executor = Workers(folder.jobs, fork_server(STAND_IN, 1), {})
     assert executor.submit(os.getpid).result() != os.getpid()

@@ -146,6 +146,7 @@ def test_the_time_is_divided_among_the_members(tmp_path, monkeypatch):
     assert [end.result.how["seconds"] for end in ends] == [pytest.approx(end.seconds, abs=0.02) for end in ends]
 
 
+@pytest.mark.slow
 def test_stacks_that_take_turns_are_each_what_it_is_alone(tmp_path):
     wide = [stacked({**keys, "model": {**DROPOUT, "width": 16}}) for keys in KEYS.values()]
     mixed = [run for pair in zip(RUNS, wide, strict=True) for run in pair]
