@@ -13,7 +13,7 @@ CLOCKS = {
     *("os.times", "resource.getrusage", "timeit.timeit", "timeit.repeat", "timeit.default_timer"),
     *("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today"),
 }
-TAKEN = ("seconds", "examples_per_second")  # keys of a record's `how` that hold what a clock said
+TAKEN = ("seconds", "gpu_seconds", "examples_per_second")  # keys of records and attempts that hold what a clock said
 NAPS = ("time.sleep", "asyncio.sleep")
 FORKS = ("os.fork", "os.forkpty", "pty.fork")
 STARTS = ("spawn", "forkserver")  # of multiprocessing: not the threads, nor the GPU, of the process that starts them
@@ -136,10 +136,12 @@ def _clocked(value: ast.AST, scope: Scope, names: dict[str, str]) -> bool:
 
 
 def _ordered(part: ast.AST, taken: set[str]) -> bool:
-    """Tell whether a comparison of size has a record's time, or a name that was bound to one, on either side."""
+    """Tell whether a comparison of size has the time of a record or attempt, or a name bound to one, on a side."""
     if not isinstance(part, ast.Compare) or not any(isinstance(sign, ORDER) for sign in part.ops):
         return False
-    return _taken(part) or any(isinstance(node, ast.Name) and node.id in taken for node in ast.walk(part))
+    keys = (node.slice for node in ast.walk(part) if isinstance(node, ast.Subscript))
+    direct = any(isinstance(key, ast.Constant) and key.value in TAKEN for key in keys)
+    return direct or any(isinstance(node, ast.Name) and node.id in taken for node in ast.walk(part))
 
 
 def _taken(value: ast.AST) -> bool:

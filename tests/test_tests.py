@@ -29,6 +29,7 @@ BAD = {
     'assert record.how["seconds"] > 0.4': TIME,
     'assert abs(len(heard) - record["how"]["seconds"]) <= 1.5': TIME,
     'took = train().how["seconds"]\nassert 0.4 < forecast().seconds / took < 2.5': TIME,
+    'assert sum(each["gpu_seconds"] for each in tried) <= max(each["seconds"] for each in tried) + 0.01': TIME,
     'CODE = """\nimport time\nbegan = time.time()\nprint(time.time() - began)\n"""': "1: reads a clock in a program",
     'code = f"import resource\\nprint(resource.getrusage({who}).ru_utime)"': "reads a clock in a program",
     'CODE = "import time\\ntime.sleep(600)"': "in a program of its own, 2: naps (time.sleep)",
