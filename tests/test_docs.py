@@ -78,4 +78,5 @@ def test_a_folder_of_images_becomes_a_law_by_the_page(scaling):
     said = {words[0]: scaling(*words) for words in commands}
     assert list(said) == ["data", "plan", "run", "report", "fit"]
     assert "30 runs" in said["plan"]
-    assert "certificate ok" in said["fit"]
+    assert "exponent" in said["fit"]
+    assert "certificate" in said["fit"]

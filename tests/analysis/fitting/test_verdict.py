@@ -37,8 +37,9 @@ def fitted(design: Design, kind: str, sim: int, resamples: int = 100) -> Fit:
 
 @pytest.mark.parametrize("design", often([ONE, SEEDS, GRID, BOTH, FALLING, HEAVY], SEEDS), ids=named)
 def test_true_laws_stay_ok(design: Design) -> None:
-    for sim in range(4):
-        assert fitted(design, "true", sim).certificate.reasons == ()
+    """All but a few of them (docs/coverage.md has how many): here at most one of four."""
+    doubted = [reasons for sim in range(4) if (reasons := fitted(design, "true", sim).certificate.reasons)]
+    assert len(doubted) <= 1
 
 
 @pytest.mark.parametrize(
