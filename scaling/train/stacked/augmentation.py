@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scaling.augment.crops import boxes_at, draw_uniform, resample
 from scaling.augment.mixed import Mixed
-from scaling.augment.standard import Standard
+from scaling.augment.standard import Standard, StandardBatch
 from scaling.config import RunConfig
-from scaling.internals.torch import draw_beta
 from scaling.train.loop import augmentation
 from scaling.train.losses import Labels
 
@@ -52,33 +51,21 @@ def _one_by_one(made: Sequence[Callable[..., Any]], generators: Sequence[torch.G
 def _standard(
     setting: Standard, mixups: Sequence[float], generators: Sequence[torch.Generator], read: tuple[int, int] | None
 ) -> StackedAugment:
-    """Do what scaling/augment/standard.py does, with the same numbers drawn in the same order."""
+    """Draw for each member what it draws alone, and sample the images of all at once."""
+    members = [StandardBatch(replace(setting, mixup=mixup), read) for mixup in mixups]
 
     def augment(x: Tensor, y: Tensor) -> tuple[Tensor, Labels]:
-        drawn = [_draw(setting, mixup, x.shape[1], one) for mixup, one in zip(mixups, generators, strict=True)]
-        flips, uniforms, shares = ([part for part in parts if part is not None] for parts in zip(*drawn, strict=True))
-        images = x.flatten(0, 1)
-        flipped = torch.cat(flips) < setting.flip if flips else None
-        if uniforms and setting.scale is not None:
-            size = (images.shape[2], images.shape[3])
-            boxes = boxes_at(torch.cat(uniforms, dim=1), size, scale=setting.scale, ratio=setting.ratio)
-            images = resample(images, boxes, flipped, read or size)
-        elif flipped is not None:
-            images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-        images = images.unflatten(0, x.shape[:2])
-        return _mixed(images, y, torch.stack(shares)) if any(mixups) else (images, y)
+        drawn = [member.draw(x.shape[1], one) for member, one in zip(members, generators, strict=True)]
+        flips = [flip for flip, _, _ in drawn if flip is not None]
+        uniforms = [uniform for _, uniform, _ in drawn if uniform is not None]
+        flip, uniform = torch.cat(flips) if flips else None, torch.cat(uniforms, dim=1) if uniforms else None
+        images = members[0].sampled(x.flatten(0, 1), flip, uniform).unflatten(0, x.shape[:2])
+        if not any(mixups):
+            return images, y
+        unmixed = torch.ones((), device=x.device)
+        return _mixed(images, y, torch.stack([unmixed if share is None else share for _, _, share in drawn]))
 
     return augment
-
-
-def _draw(
-    setting: Standard, mixup: float, n: int, generator: torch.Generator
-) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """Draw for one member: whether to mirror (n,), what boxes are made of (4, n, TRIES), the share of the first ()."""
-    flip = torch.rand(n, generator=generator, device=generator.device) if setting.flip else None
-    uniform = draw_uniform(n, generator) if setting.scale is not None else None
-    share = draw_beta(mixup, generator) if mixup else torch.ones((), device=generator.device)
-    return flip, uniform, share
 
 
 def _mixed(x: Tensor, y: Tensor, shares: Tensor) -> tuple[Tensor, Mixed]:
