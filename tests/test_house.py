@@ -49,7 +49,7 @@ FLOORS = {
         ["options", "terminal"],
         ["targets"],
         ["export"],
-        ["elsewhere", "publish"],
+        ["imports", "publish"],
         ["commands"],
         ["cli"],
         ["__main__", "__init__"],

@@ -36,9 +36,9 @@ def import_runs(
     are pooled with ours where --pool trained says so. Rows that are incomplete or contradict each other are refused by
     line; those of runs that did not end are left out, and counted. The same import again changes nothing.
     """
-    from analysis.elsewhere.folder import check_name, write_sweep
-    from analysis.elsewhere.runs import runs_of
-    from analysis.elsewhere.source import read_source
+    from analysis.imports.folder import check_name, write_sweep
+    from analysis.imports.runs import runs_of
+    from analysis.imports.source import read_source
     from analysis.table.remarks import remarks_of
     from analysis.table.select import rows_where
     from analysis.table.units import doubtful_units

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from analysis.elsewhere.runs import Imported, ImportedRun
 from analysis.errors import UserError
+from analysis.imports.runs import Imported, ImportedRun
 from analysis.report.page import write_aside
 from analysis.table.results import DATA, SCHEMA
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.elsewhere.wandb import find_runs, flat, read_runs
 from analysis.errors import UserError
+from analysis.imports.wandb import find_runs, flat, read_runs
 from analysis.table.formats import PACKED, SEPARATORS, decode, kind_of
 from analysis.table.read import read_table
 

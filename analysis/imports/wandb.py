@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.elsewhere.wandb_log import flat, rows_of_log
 from analysis.errors import UserError
+from analysis.imports.wandb_log import flat, rows_of_log
 from analysis.table.formats import one_line, read_file
 
 SUMMARIES = ("wandb-summary.json", "summary.json")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.elsewhere.source import Source
-from analysis.elsewhere.wandb import RUN as WANDB_RUN
 from analysis.errors import UserError
+from analysis.imports.source import Source
+from analysis.imports.wandb import RUN as WANDB_RUN
 from analysis.table.clusters import NONE, is_run_name, with_runs
 from analysis.table.columns import as_numbers, require_columns
 from analysis.table.results import POINT
