@@ -53,6 +53,17 @@ def test_the_first_sweep_of_real_data_can_be_planned(scaling):
     assert "model.width=256" in scaling("plan", "sweep=mine", "--all")
 
 
+def test_readme_s_own_sweep_has_the_runs_that_its_commands_name(scaling):
+    readme = (ROOT / "README.md").read_text()
+    [text] = re.findall(r"```yaml\n# sweeps/mine.yaml:.*?\n(.*?)```", readme, re.DOTALL)
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps" / "mine.yaml").write_text(text)
+    widths = {run["width"] for run in json.loads(scaling("plan", "sweep=mine", "--json", "-"))["runs"]}
+    named = re.findall(r"^scaling first results/mine model.width=(\d+)", readme, re.MULTILINE)
+    assert named
+    assert {int(width) for width in named} <= widths
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((DOCS / "examples").glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path, scaling):
