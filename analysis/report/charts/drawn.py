@@ -25,8 +25,8 @@ PX = 1.35
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 8, 42
 """Pixels about the axes of a panel."""
 
-LINE, CHARACTER = 15, 6.1
-"""Pixels: of a line of text, and of a character in it."""
+LINE, CHARACTER, GLYPH = 15, 6.1, 16
+"""Pixels: of a line of text, of a character in it, and of a mark in the legend."""
 
 FONT = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='11'"
 
@@ -124,10 +124,7 @@ class _Axes:
 
     def _mark(self, mark: dict[str, Any]) -> str:
         (left, right), (bottom, top) = self._pixels["x"], self._pixels["y"]
-        faint = f" opacity='{mark['a']}'" if mark.get("a", 1) != 1 else ""
-        dash = " stroke-dasharray='5 3'" if mark.get("dash") else ""
-        stroke = f"fill='none' stroke='{mark['c']}' stroke-width='{mark.get('w', 1) * PX:.2f}'{dash}{faint}"
-        filled = f"fill='{mark['c']}'{faint}"
+        stroke, filled = _stroke(mark), _filled(mark)
         if mark["k"] == "rule":
             at = self._place(mark["of"], mark["at"])[0]
             return _path(f"M{left},{at:.1f}H{right}" if mark["of"] == "y" else f"M{at:.1f},{top}V{bottom}", stroke)
@@ -142,11 +139,25 @@ class _Axes:
             return _path("".join(ends), stroke)
         if mark["k"] == "line":
             return _path(_joined(places), stroke)
-        return _path(_joined(places), filled) if mark["k"] == "area" else _dots(places, mark, faint)
+        return _path(_joined(places), filled) if mark["k"] == "area" else _dots(places, mark)
 
 
-def _dots(places: Sequence[tuple[float, float]], mark: dict[str, Any], faint: str) -> str:
+def _faint(mark: Chart) -> str:
+    return f" opacity='{mark['a']}'" if mark.get("a", 1) != 1 else ""
+
+
+def _stroke(mark: Chart) -> str:
+    dash = " stroke-dasharray='5 3'" if mark.get("dash") else ""
+    return f"fill='none' stroke='{mark['c']}' stroke-width='{mark.get('w', 1) * PX:.2f}'{dash}{_faint(mark)}"
+
+
+def _filled(mark: Chart) -> str:
+    return f"fill='{mark['c']}'{_faint(mark)}"
+
+
+def _dots(places: Sequence[tuple[float, float]], mark: Chart) -> str:
     """Draw points: round, hollow or stars."""
+    faint = _faint(mark)
     seen, r = [(x, y) for x, y in places if x == x and y == y], mark["s"] * PX / 2
     if mark.get("shape"):
         turns = [(r * (0.45 if i % 2 else 1), i * math.pi / 5) for i in range(10)]
@@ -184,31 +195,39 @@ def _joined(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _legend(chart: Chart, width: int, *, key: bool) -> tuple[str, float]:
-    """Return what lines and colours mean, in lines of text, and their height."""
-    said = [
-        (mark["c"], _plain(mark["said"]), mark["k"] in ("line", "area")) for mark in chart["marks"] if "said" in mark
-    ]
-    coloured = [("", f"{_plain(chart['key']['title'])}:", False)] if key and "key" in chart else []
-    coloured += [(colour, _plain(words), False) for colour, words in chart["key"]["entries"]] if coloured else []
+    """Return what marks and colours mean, in lines of text, and their height."""
+    said = [(mark, mark["said"]) for mark in chart["marks"] if "said" in mark]
+    coloured: list[tuple[Chart | None, str]] = [(None, f"{chart['key']['title']}:")] if key and "key" in chart else []
+    coloured += [(_dot(colour), words) for colour, words in chart["key"]["entries"]] if coloured else []
     parts, y = list[str](), 0.0
     for entries in filter(None, (said, coloured)):
         x, y = float(LEFT), y + LINE
-        for colour, words, line in entries:
-            wide = CHARACTER * len(words) + (28 if colour else 8)
+        for mark, words in entries:
+            wide = CHARACTER * len(_plain(words)) + (GLYPH + 14 if mark else 8)
             if x > LEFT and x + wide > width:
                 x, y = float(LEFT), y + LINE
-            parts.append(_entry(x, y, colour, words, line=line))
+            parts.append(_entry(x, y, mark, words))
             x += wide
     return "".join(parts), y
 
 
-def _entry(x: float, y: float, colour: str, words: str, *, line: bool) -> str:
-    """Draw a swatch, of a line or of points, and its words; words alone without a colour."""
-    if not colour:
-        return f"<text x='{x:.1f}' y='{y:.1f}'>{_escaped(words)}</text>"
-    up, long, high = (5, 14, 2.5) if line else (9, 9, 9)
-    box = f"<rect x='{x:.1f}' y='{y - up:.1f}' width='{long}' height='{high}' fill='{colour}'/>"
-    return f"{box}<text x='{x + long + 4:.1f}' y='{y:.1f}'>{_escaped(words)}</text>"
+def _dot(colour: str) -> Chart:
+    """Return the mark that shows a colour."""
+    return {"k": "dots", "c": colour, "s": 6}
+
+
+def _entry(x: float, y: float, mark: Chart | None, words: str) -> str:
+    """Draw a mark as it is in the figure, and its words; words alone without a mark."""
+    if mark is None:
+        return f"<text x='{x:.1f}' y='{y:.1f}'>{_raised(words)}</text>"
+    end, middle = x + GLYPH, y - 4
+    if mark["k"] == "dots":
+        drawn = _dots([(x + GLYPH / 2, middle)], {**mark, "s": max(4, min(mark["s"], 7))})
+    elif mark["k"] in ("area", "span"):
+        drawn = _path(f"M{x:.1f},{y - 9:.1f}H{end:.1f}V{y:.1f}H{x:.1f}Z", _filled(mark))
+    else:
+        drawn = _path(f"M{x:.1f},{middle:.1f}H{end:.1f}", _stroke(mark))
+    return f"{drawn}<text x='{end + 4:.1f}' y='{y:.1f}'>{_raised(words)}</text>"
 
 
 def ticks(low: float, high: float, *, log: bool) -> list[float]:
@@ -226,6 +245,22 @@ def _writer(values: Sequence[float]) -> Callable[[float], str]:
     sizes = [abs(value) for value in values if value]
     wide = bool(sizes) and (max(sizes) >= 1e4 or min(sizes) < 1e-3)
     return lambda value: "0" if value == 0 else power_of_ten(value) if wide else number(value)
+
+
+def _raised(label: str) -> str:
+    """Return HTML as words of SVG: what is raised or lowered in it stands so."""
+    parts, level, before = list[str](), 0, 0
+    for piece in re.split(r"(</?su[bp]>)", label):
+        if piece.startswith(("<su", "</su")):
+            level += 1 if piece in ("<sup>", "</sub>") else -1
+            continue
+        words = _escaped(_plain(piece))
+        if words and (level or before):
+            size = " font-size='8'" if level else ""
+            words = f"<tspan dy='{4 * (before - level)}'{size}>{words}</tspan>"
+        parts.append(words)
+        before = level if words else before
+    return "".join(parts)
 
 
 def _plain(label: str) -> str:

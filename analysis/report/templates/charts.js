@@ -94,7 +94,9 @@ class Panel {
     const changed = ["x", "y"].some(of => this.scales[of].log !== this.data[of].log || String(this.scales[of].ends) !== String(this.data[of].ends));
     if (!this.small) buttons.push(button("+", null, () => this.zoom(0.6), "zoom in; or drag over the figure"), button("−", null, () => this.zoom(1 / 0.6), "zoom out"));
     if (changed) buttons.push(button("reset", null, () => this.reset(), "the whole figure"));
+    const held = [...this.tools.children].indexOf(document.activeElement);
     this.tools.replaceChildren(...buttons);
+    if (held >= 0) this.tools.children[Math.min(held, buttons.length - 1)].focus();
   }
 
   flip(of) {
@@ -155,24 +157,22 @@ class Panel {
   }
 
   drawMark(into, mark) {
-    const add = (d, style) => into.append(element("svg:path", {d, fill: "none", opacity: mark.a === 1 ? null : mark.a, ...style}));
+    const add = d => into.append(element("svg:path", {d, ...look(mark)}));
     const [left, right] = this.pixels.x, [bottom, top] = this.pixels.y;
-    const stroke = {stroke: mark.c, "stroke-width": (mark.w || 1) * PX, "stroke-dasharray": mark.dash ? "5 3" : null};
     if (mark.k === "rule") {
       const at = this.place(mark.of, mark.at);
-      return add(mark.of === "y" ? `M${left},${at}H${right}` : `M${at},${top}V${bottom}`, stroke);
+      return add(mark.of === "y" ? `M${left},${at}H${right}` : `M${at},${top}V${bottom}`);
     }
     if (mark.k === "span") {
       const [a, b] = mark.ends.map(value => this.place(mark.of, value));
-      return add(mark.of === "y" ? `M${left},${a}H${right}V${b}H${left}Z` : `M${a},${top}V${bottom}H${b}V${top}Z`, {fill: mark.c});
+      return add(mark.of === "y" ? `M${left},${a}H${right}V${b}H${left}Z` : `M${a},${top}V${bottom}H${b}V${top}Z`);
     }
     const places = this.xy(mark);
-    if (mark.k === "bars") return add(places.map(([x, y], i) => `${i % 2 ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join(""), stroke);
-    if (mark.k === "line" || mark.k === "area") return add(path(places), mark.k === "line" ? stroke : {fill: mark.c});
+    if (mark.k === "bars") return add(places.map(([x, y], i) => `${i % 2 ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join(""));
+    if (mark.k === "line" || mark.k === "area") return add(path(places));
     const group = this.colours.get(mark.c);
     places.forEach(([x, y], i) => this.points.push({x, y, mark, i, runs: this.runsAt(mark.x[i], mark.y[i], group)}));
-    return add(dots(places, mark), mark.hollow ? {stroke: mark.c, fill: "none", "stroke-width": 1.2}
-      : mark.shape ? {fill: mark.c, stroke: INK} : {stroke: mark.c, "stroke-width": mark.s * PX, "stroke-linecap": "round"});
+    return add(dots(places, mark));
   }
 
   drawSeeds(into) {
@@ -258,42 +258,62 @@ class Panel {
       from = null;
       if (box) box.remove();
       box = null;
-      if (event.pointerType !== "mouse" || !began) return this.hover(event);
-      if (Math.abs(to[0] - began[0]) > 8 && Math.abs(to[1] - began[1]) > 8) return this.zoomTo(began, to);
-      const point = this.nearest(event);
-      if (point && point.runs.length) showRuns(point.runs.map(i => this.data.runs.id[i]));
+      const touched = event.pointerType !== "mouse", point = this.nearest(event), again = touched && point === this.touched;
+      this.touched = touched ? point : null;
+      if (touched) this.hover(event); // a first tap tells of a point, a second leads to its runs
+      else if (!began) return;
+      else if (Math.max(Math.abs(to[0] - began[0]), Math.abs(to[1] - began[1])) > 8) return this.zoomTo(began, to);
+      if (point && point.runs.length && (again || !touched)) showRuns(point.runs.map(i => this.data.runs.id[i]));
     });
-    this.svg.addEventListener("pointerleave", () => {
+    this.svg.addEventListener("pointerleave", event => {
+      if (event.pointerType !== "mouse") return; // a finger that is lifted leaves; what it asked for stays to be read
       this.tip.hidden = true;
       this.ring.setAttribute("visibility", "hidden");
     });
     this.svg.addEventListener("dblclick", () => this.reset());
   }
 
+  // Zoom to what was dragged over; along one axis alone where the mouse kept its place on the other.
   zoomTo(from, to) {
     for (const [i, of] of ["x", "y"].entries()) {
+      if (Math.abs(to[i] - from[i]) <= 8) continue;
       this.scales[of].ends = [this.value(of, from[i]), this.value(of, to[i])].sort((a, b) => a - b);
     }
     this.draw();
   }
 
   legend() {
-    const items = [], toggle = (group, swatch, words) => {
+    const items = [], toggle = (group, mark, words) => {
       const made = element("button", {type: "button", "aria-pressed": "true", onclick: () => {
         this.off.has(group) ? this.off.delete(group) : this.off.add(group);
         made.setAttribute("aria-pressed", String(!this.off.has(group)));
         this.draw();
-      }}, swatch, fragment(words));
+      }}, glyph(mark), fragment(words));
       items.push(made);
     };
-    const swatch = (colour, kind) => element("span", {class: `swatch tint ${kind === "line" || kind === "area" ? "stroke" : ""}`, style: `background:${colour}`});
-    for (const mark of this.data.marks) if (mark.said) toggle(this.groups(mark).pop(), swatch(mark.c, mark.k), mark.said);
+    for (const mark of this.data.marks) if (mark.said) toggle(this.groups(mark).pop(), mark, mark.said);
     if (this.data.key && !this.small) {
       items.push(element("span", {class: "turn"}), fragment(`<span>${this.data.key.title}:</span>`));
-      this.data.key.entries.slice(0, 40).forEach(([colour, words], i) => toggle(`key ${i}`, swatch(colour), words));
+      this.data.key.entries.slice(0, 40).forEach(([colour, words], i) => toggle(`key ${i}`, {k: "dots", c: colour, s: 7, a: 1}, words));
     }
     return element("div", {class: "legend"}, ...items);
   }
+}
+
+// How a mark is drawn.
+function look(mark) {
+  const faint = {fill: "none", opacity: mark.a === 1 ? null : mark.a};
+  if (mark.k === "area" || mark.k === "span") return {...faint, fill: mark.c};
+  if (mark.k !== "dots") return {...faint, stroke: mark.c, "stroke-width": (mark.w || 1) * PX, "stroke-dasharray": mark.dash ? "5 3" : null};
+  if (mark.hollow) return {...faint, stroke: mark.c, "stroke-width": 1.2};
+  return mark.shape ? {...faint, fill: mark.c, stroke: INK} : {...faint, stroke: mark.c, "stroke-width": mark.s * PX, "stroke-linecap": "round"};
+}
+
+// A mark as its legend shows it: a star for stars, a dashed line for dashed lines.
+function glyph(mark) {
+  const seen = {...mark, s: Math.max(4, Math.min(mark.s || 0, 8))};
+  const d = mark.k === "dots" ? dots([[11, 7]], seen) : mark.k === "area" || mark.k === "span" ? "M1,2H21V12H1Z" : "M1,7H21";
+  return element("svg:svg", {class: "glyph tint", viewBox: "0 0 22 14", "aria-hidden": "true"}, element("svg:path", {d, ...look(seen)}));
 }
 
 function path(places) {

@@ -28,7 +28,7 @@ function filter(text) {
   const words = text.trim().split(/\s+/).filter(Boolean), ids = words.filter(word => runs.ids.has(word));
   const tests = words.filter(word => !runs.ids.has(word)).map(word => {
     const [, column, sign, value] = word.match(/^([\w.]+)(<=|>=|!=|=|<|>)(.+)$/) || [];
-    if (column in DATA.runs.columns) return i => compare(cell(column, i), sign, value);
+    if (Object.hasOwn(DATA.runs.columns, column ?? "")) return i => compare(cell(column, i), sign, value);
     return i => DATA.runs.ids[i].includes(word) || Object.values(DATA.runs.columns).some(values => String(values[i] ?? "").includes(word));
   });
   return i => (!ids.length || ids.includes(DATA.runs.ids[i])) && tests.every(test => test(i));
@@ -54,22 +54,30 @@ function drawRuns() {
   for (const head of heads) {
     if (head.dataset.column) head.setAttribute("aria-sort", head.dataset.column === runs.sort ? (runs.down ? "descending" : "ascending") : "none");
   }
+  const held = document.activeElement.closest("#runs tr.run")?.id; // keys go on from the row that they have opened
   const rows = shown.flatMap(i => [runRow(i, heads), ...(runs.open.has(i) ? [moreRow(i, heads.length)] : [])]);
   box.querySelector("tbody").replaceChildren(...rows);
+  if (held) document.getElementById(held)?.querySelector("button").focus();
   const total = DATA.runs.ids.length;
   document.getElementById("runs-said").textContent = kept.length === total ? `${total.toLocaleString("en")} runs` : `${kept.length.toLocaleString("en")} of ${total.toLocaleString("en")} runs`;
   document.getElementById("runs-more").hidden = kept.length <= runs.shown;
 }
 
 function runRow(i, heads) {
-  const cells = heads.map(head => {
+  const cells = heads.map((head, place) => {
     const column = head.dataset.column, right = head.classList.contains("n");
     if (!column) return element("td", {class: "links"}, ...links(DATA.runs.ids[i]));
     const text = column === "run_id" ? element("code", {}, DATA.runs.ids[i]) : entry(column, cell(column, i));
-    return element("td", {class: right ? "n" : null}, column === "status" ? element("span", {class: `pill ${text}`}, text) : text);
+    const shown = column === "status" ? element("span", {class: `pill ${text}`}, text) : text;
+    return element("td", {class: right ? "n" : null}, place ? shown : opener(i, shown));
   });
   const act = event => { if (!event.target.closest("a")) toggleRun(i); };
   return element("tr", {class: `run ${runs.found.has(i) ? "found" : ""}`, id: `run-${DATA.runs.ids[i]}`, onclick: act}, ...cells);
+}
+
+// What a row begins with, which opens it by mouse and by key.
+function opener(i, words) {
+  return element("button", {type: "button", class: "open", "aria-expanded": String(runs.open.has(i)), title: "all of this run"}, words);
 }
 
 function links(id) {

@@ -48,9 +48,19 @@ def test_marks_stand_where_their_values_are():
 
 def test_words_say_axes_ticks_lines_and_colours():
     root, _ = drawn([CHART])
-    words = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    for said in ("width 8", "compute C", "loss L_0 < 3", "10⁹", "0.5", "L = C^−0.2", "weights N:", "336", "1.28×10⁶"):
+    words = ["".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    for said in ("width 8", "compute C", "loss L_0 < 3", "10⁹", "0.5", "L = C−0.2", "weights N:", "336", "1.28×10⁶"):
         assert said in words, said
+    raised = next(node for node in root.iter("{http://www.w3.org/2000/svg}tspan") if node.text == "−0.2")
+    assert float(raised.attrib["dy"]) < 0
+
+
+def test_the_legend_shows_marks_as_they_are_drawn():
+    star = {"k": "dots", "x": [1e9], "y": [1.0], "c": "#112233", "s": 9, "shape": "star", "said": "minimum"}
+    line = {"k": "line", "x": [1e8, 1e9], "y": [1.0, 0.9], "c": "#445566", "w": 1, "dash": 1, "said": "law"}
+    _, text = drawn([{**CHART, "marks": [star, line], "key": {"title": "N", "entries": []}}])
+    assert text.count("stroke-dasharray") == 2
+    assert len(re.findall(r"d='M[^']*Z' fill='#112233'", text)) == 2
 
 
 @pytest.mark.parametrize(("n", "size", "columns"), [(1, USUAL, 1), (2, USUAL, 2), (4, USUAL, 2), (10, SMALL, 4)])
