@@ -6,6 +6,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+RECIPE_WORDS = {
+    "optim": "optimiser",
+    "lr_rule": "rate",
+    "augment": "augmentation",
+    "label_smoothing": "label smoothing",
+    "stage_recipe": "stage",
+}
+"""What the keys of a recipe are called, where their columns have another name."""
+
 
 def augment_words(augment: str) -> str:
     """Write an augmentation as it is named in conf, where it is one of those, else as it stands."""

@@ -42,3 +42,8 @@ def flops(value: float) -> str:
     mantissa, _, power = f"{value:.2e}".partition("e")
     ten, factor = "10" + str(int(power)).translate(SUPERSCRIPTS), float(mantissa)
     return "0" if not value else ten if factor == 1 else f"{factor:g}×{ten}"
+
+
+def cost(value: float, unit: str) -> str:
+    """Show what runs cost, by the unit of a limit: 9.53×10¹⁰ FLOPs, 1.5 GPU-hours."""
+    return f"{flops(value)} FLOPs" if unit == "flops" else f"{value:.3g} GPU-hours"

@@ -12,7 +12,7 @@ from analysis.errors import Refusal, UserError, attempt
 from analysis.table.cells import budgets
 from analysis.table.select import RECIPE, has_milestones, origins, recipe_differences, select_rows, tasks_of
 from analysis.table.slices import Slice, find_slices
-from analysis.wording import counted, listed
+from analysis.wording import RECIPE_WORDS, counted, listed
 
 MOST_GROUPS = 6
 """Groups that are analysed; where there are more, the sweep compares recipes and asks for no laws."""
@@ -124,7 +124,10 @@ def _kinds(rows: pd.DataFrame) -> list[Kind]:
     found = []
     for values, group in rows.groupby(names, dropna=False, sort=False):
         named = [(name, value) for name, value in zip(names, values, strict=True) if value == value]
-        words = [str(value) if name in ("family", "data") else f"{name} {value}" for name, value in named]
+        words = [
+            str(value) if name in ("family", "data") else f"{RECIPE_WORDS.get(name, name)} {value}"
+            for name, value in named
+        ]
         found.append((", ".join(words), " and ".join(f"{name} == {_literal(value)}" for name, value in named), group))
     return found
 

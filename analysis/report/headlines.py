@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 
 import pandas as pd
 
@@ -18,43 +19,54 @@ TOO_MANY_EDGES = 2 / 3
 KNOWN = 4.0
 """An exponent whose interval's ends are further apart than this factor is no headline."""
 
+ANSWERED = 3
+"""Groups of runs that the answer names; the others have their cards."""
+
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Headline:
-    """One result in large type: what, how much, how sure."""
+    """One result in large type: what, how much, how sure. of: the group of runs, where there are several."""
 
     what: str
     value: str
     interval: str
     status: str
     note: str
+    of: str = ""
 
 
 def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     """Choose the few results that a reader looks for first."""
     lines: list[Headline] = []
     for group in groups:
-        name = f" ({group.title})" if len(groups) > 1 else ""
-        found = [*_of_frontiers(group, name), *_of_minima(group, name), *_of_slices(group, name)]
-        said = {line.what.removesuffix(name) for line in found}
-        joint = [line for line in _of_joint(group, name) if line.what.removesuffix(name) not in said]
+        found = [*_of_frontiers(group), *_of_minima(group), *_of_slices(group)]
+        said = {line.what for line in found}
+        joint = [line for line in _of_joint(group) if line.what not in said]
         falls = any(line.what.startswith("best") for line in found)
-        lines += [*found, *joint[1:]] if falls else [*joint, *found]
+        own = [*found, *joint[1:]] if falls else [*joint, *found]
+        lines += [replace(line, of=group.title) for line in own] if len(groups) > 1 else own
     return lines[:8]
 
 
 def answer(lines: Sequence[Headline]) -> str:
-    """Return one sentence of HTML that answers a sweep's question: how the loss falls, and how the best size grows."""
+    """Return sentences of HTML that answer a sweep's question: how the loss falls, and how the best size grows.
+
+    One for each group of runs that there are several of, the first three of them.
+    """
+    groups = list(dict.fromkeys(line.of for line in lines))[:ANSWERED]
+    return " ".join(_sentence([line for line in lines if line.of == of], of) for of in groups)
+
+
+def _sentence(lines: Sequence[Headline], of: str) -> str:
     chosen = [*lines[:1], *(line for line in lines[1:] if line.what.startswith("best size"))][:2]
     said = []
     for line in chosen:
         doubt = f" {line.interval}" if line.interval else ""
         verdict = f' <span class="pill {line.status}">{line.status}</span>' if line.status else ""
-        said.append(f"{line.what} <b>{line.value}{doubt}</b>{verdict}")
-    text = ", and the ".join(said)
-    return f"The {text}." if text else ""
+        said.append(f"{escape(line.what)} <b>{line.value}{doubt}</b>{verdict}")
+    return f"{escape(of)}: the {', and the '.join(said)}." if of else f"The {', and the '.join(said)}."
 
 
 def tuned_headlines(table: pd.DataFrame) -> list[Headline]:
@@ -69,22 +81,22 @@ def tuned_headlines(table: pd.DataFrame) -> list[Headline]:
     return [Headline("best learning rate moves as", value, ends, "", f"{law.n} optima{cost}")]
 
 
-def _of_frontiers(group: GroupResults, name: str) -> Iterator[Headline]:
+def _of_frontiers(group: GroupResults) -> Iterator[Headline]:
     for y in ("loss", "error"):
         front, result = group.frontiers.get(y), group.shown(y)
         if front and front.line and result and result.fit and front.share_at_edge < TOO_MANY_EDGES:
-            yield _headline(f"best {y} falls as{name}", result, sure=front.share_at_edge == 0)
+            yield _headline(f"best {y} falls as", result, sure=front.share_at_edge == 0)
 
 
-def _of_minima(group: GroupResults, name: str) -> Iterator[Headline]:
+def _of_minima(group: GroupResults) -> Iterator[Headline]:
     found = group.minima.get("loss")
     if found and found.N_law:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
         note = f"{len(found.usable)} of {len(found.minima)} minima"
-        yield Headline(f"best size grows as{name}", f"C<sup>{slope}</sup>", ends, "weak" if found.reasons else "", note)
+        yield Headline("best size grows as", f"C<sup>{slope}</sup>", ends, "weak" if found.reasons else "", note)
 
 
-def _of_joint(group: GroupResults, name: str) -> Iterator[Headline]:
+def _of_joint(group: GroupResults) -> Iterator[Headline]:
     """Yield the law of N and D, and the best size that it implies, where nothing else says how to spend compute."""
     result = group.law(JOINT, "loss")
     if result is None or result.fit is None or not result.sound:
@@ -94,19 +106,19 @@ def _of_joint(group: GroupResults, name: str) -> Iterator[Headline]:
     value = ", ".join(f"{symbol}<sup>{exponent(-slope)}</sup>" for symbol, slope, _ in powers)
     ends = ", ".join(interval((-ends[1], -ends[0]), exponent) for _, _, ends in powers if ends)
     floor = f"above a floor of {number(fit.params['E'])} {interval(fit.intervals.get('E'))}".rstrip()
-    yield Headline(f"loss in N and D falls as{name}", value, ends, status, floor)
+    yield Headline("loss in N and D falls as", value, ends, status, floor)
     if fit.allocation:
         best = fit.allocation
         value, ends = f"C<sup>{exponent(best.N_exponent)}</sup>", interval(best.N_exponent_interval, exponent)
-        yield Headline(f"best size grows as{name}", value, ends, status, "as the law of N and D implies")
+        yield Headline("best size grows as", value, ends, status, "as the law of N and D implies")
 
 
-def _of_slices(group: GroupResults, name: str) -> Iterator[Headline]:
+def _of_slices(group: GroupResults) -> Iterator[Headline]:
     """Yield the law of the last slice along each variable, where its exponent is known."""
     for x in ("D", "D_unique", "N") if not group.minima else ():
         result = next((group.shown("loss", one) for one in reversed(group.slices[x])), None)
         if result and result.fit and result.slice and _known(_slope(result.fit)[1]):
-            yield _headline(f"loss at {result.slice.words}{name}", result)
+            yield _headline(f"loss at {result.slice.words}", result)
 
 
 def _known(ends: Interval | None) -> bool:

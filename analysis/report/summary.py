@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.figures.cost import cost_numbers
 from analysis.numbers import duration, entry, flops, number
 from analysis.table.select import RECIPE
-from analysis.wording import counted
+from analysis.wording import RECIPE_WORDS, counted
 
 MEANINGS = {
     "N": "parameters of all weight matrices; biases, norms and gains are not counted.",
@@ -35,15 +35,6 @@ RANGES = {
     "C": ("compute C of a run", " FLOPs"),
 }
 """Columns whose range is told, with their titles and units."""
-
-RECIPE_WORDS = {
-    "optim": "optimiser",
-    "lr_rule": "rate",
-    "augment": "augmentation",
-    "label_smoothing": "label smoothing",
-    "stage_recipe": "stage",
-}
-"""What the keys of a recipe are called, where their columns have another name."""
 
 USUAL_REASONS = {
     "missing": "not run yet",

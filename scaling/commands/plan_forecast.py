@@ -17,6 +17,7 @@ from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast, forecast_all
 from scaling.forecast.stacks import companies, gain_of_stacking
+from scaling.numbers import flops
 from scaling.plan.identity import stack_key
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
@@ -134,7 +135,7 @@ class PlanForecast:
         totals, limit = self.totals(), self.plan.limit
         if limit.flops is not None and totals["C"] > limit.flops:
             raise UserError(
-                f"found a plan of {totals['C']:.4g} FLOPs; wanted at most sweep.limit.flops={limit.flops:g}; "
+                f"found a plan of {flops(totals['C'])} FLOPs; wanted at most sweep.limit.flops={limit.flops:g}; "
                 f"take cells out or raise the limit"
             )
         seconds = totals["forecast_seconds"]

@@ -76,10 +76,10 @@ def summary(view: PlanForecast) -> list[str]:
         f"{flops(total['C'])} FLOPs in all, {flops(total['C_remaining'])} to go"
     ]
     if total["forked"]:
-        share = 1 - total["C"] / total["C_alone"]
+        share = 100 * (1 - total["C"] / total["C_alone"])
         lines.append(
-            f"trunk: {many(total['forked'], 'run')} go on from the steps of longer ones: {share:.0%} less than the "
-            f"{total['C_alone']:.3e} FLOPs of runs trained alone"
+            f"trunk: {many(total['forked'], 'run')} go on from the steps of longer ones: {share:.0f} % less than "
+            f"the {flops(total['C_alone'])} FLOPs of runs trained alone"
         )
     if total["forecast_seconds"] is not None:
         lines.append(

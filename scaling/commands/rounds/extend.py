@@ -13,6 +13,7 @@ import click
 from scaling.commands.options import json_option, sweep_folder, terminal, trust_option, write_json
 from scaling.commands.rounds.kept import Round, keep_round, rounds
 from scaling.commands.rounds.suggest import Wish, read_wish, suggest_round, wish_options
+from scaling.numbers import cost
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +76,7 @@ def next_round(
         return None, f"{made} rounds made, as many as asked for"
     left = wish.limit - before
     if left <= 0:
-        return None, f"the limit is spent: {before:.4g} of {wish.limit:.4g} {wish.unit}"
+        return None, f"the limit is spent: {cost(before, wish.unit)} of {cost(wish.limit, wish.unit)}"
     out = Path(f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
     try:
         found = suggest_round(folder, replace(wish, limit=left), bounds, left=left, out=out)
@@ -96,7 +97,7 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
     from scaling.plan.expand import expand
 
     made.put_sweep()
-    console.print(f"round {int(made.path.name)}: {len(made.facts['runs'])} runs, {made.facts['cost']:.4g} {unit}")
+    console.print(f"round {int(made.path.name)}: {len(made.facts['runs'])} runs, {cost(made.facts['cost'], unit)}")
     with session() as loader:
         plan = expand(loader, [*shlex.split(made.facts["command"])[2:], f"results={folder.results}"])
     execute(plan, wait=True)

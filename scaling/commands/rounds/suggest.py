@@ -15,6 +15,7 @@ import click
 from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
 from scaling.commands.rounds.kept import Suggested, keep_round
 from scaling.errors import UserError
+from scaling.numbers import cost
 
 if TYPE_CHECKING:
     from scaling.commands.rounds.candidates import Candidate
@@ -175,14 +176,14 @@ def price_of(made: Plan, unit: str, threads: int) -> float:
 def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:
     """Say at the head of a sweep file what it is for, what it costs and what is expected of it."""
     of, targets = choice["of"], ", ".join(wish.targets)
-    cost = f"Cost      {len(choice['rows'])} runs, {choice['cost']:.3g} {wish.unit}"
+    price = f"Cost      {len(choice['rows'])} runs, {cost(choice['cost'], wish.unit)}"
     if choice["kind"] == "space":
         said = "Expect    enough to fit a law; there is none yet, and nothing is forecast"
-        return [f"{folder.name}, and runs spread over its axes, to know {of} at {targets} later", "", cost, said]
+        return [f"{folder.name}, and runs spread over its axes, to know {of} at {targets} later", "", price, said]
     return [
         f"{folder.name}, and the runs that narrow the interval of {of} at {targets} most for their cost",
         "",
-        cost,
+        price,
         f"Expect    a half-width of {choice['interval_after']:.2%}, where it is {choice['interval_now']:.2%} now",
     ]
 

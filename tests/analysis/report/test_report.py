@@ -13,7 +13,7 @@ from analysis.__main__ import main
 from analysis.errors import UserError
 from analysis.report.case import epoch_groups
 from analysis.report.fit_groups import fit_groups
-from analysis.report.headlines import answer, headlines
+from analysis.report.headlines import Headline, answer, headlines
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.report.summary import read_sweep, summarise
@@ -222,6 +222,9 @@ def test_recipes_and_families_are_analysed_apart():
         "batch == 128",
         "batch == 256",
     ]
+    two = pd.concat([table.assign(lr_rule=k, run_id=table["run_id"] + k) for k in ("1e-3", "<b>2e-3</b>")])
+    groups, _ = fit_groups(two, Resampling(resamples=0))
+    assert [group.title for group in groups] == ["rate 1e-3", "rate <b>2e-3</b>"]
     rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
     groups, refused = fit_groups(rates, Resampling(resamples=0))
     assert groups == []
@@ -374,6 +377,18 @@ def test_a_law_of_N_and_D_alone_is_the_answer():
     assert lines[0].value.startswith("N<sup>−0.")
     assert answer(lines).startswith("The loss in N and D falls as <b>N")
     assert "best size grows as" in answer(lines)
+
+
+def test_each_group_has_its_answer_and_names_are_no_html():
+    def lines(of, slope):
+        grows = Headline("best size grows as", "C<sup>0.5</sup>", "[0.4, 0.6]", "", "", of)
+        return [Headline("best loss falls as", f"C<sup>{slope}</sup>", "", "ok", "", of), grows]
+
+    assert answer(lines("", -0.2)).startswith("The best loss falls as <b>C<sup>-0.2</sup></b>")
+    said = answer([*lines("adamw", -0.2), *lines("<b>lion</b>", -0.3)])
+    assert said.startswith("adamw: the best loss falls as <b>C<sup>-0.2</sup></b>")
+    assert "&lt;b&gt;lion&lt;/b&gt;: the best loss falls as <b>C<sup>-0.3</sup></b>" in said
+    assert said.count("and the best size grows as") == 2
 
 
 def test_runs_without_epochs_are_of_no_length():
