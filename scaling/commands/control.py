@@ -34,6 +34,13 @@ def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: st
         )
         for other in cancelled.others:
             click.echo(printable(f"not cancelled: dispatch {other}, who alone can do it"))
+        if cancelled.still:
+            click.echo(
+                printable(
+                    f"not cancelled: {', '.join(cancelled.still)}, which train runs of it for another sweep, or for a "
+                    f"dispatch that cannot be read any more: `scancel` ends them"
+                )
+            )
 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")

@@ -36,13 +36,15 @@ TAIL = 20  # lines of a job's log that are shown
 class Cancelled:
     """What was asked to stop.
 
-    jobs: that were ended; runs: how many were named (None: all); others: dispatches of other users, which go on.
+    jobs: that were ended; runs: how many were named (None: all); others: dispatches of other users, which go on;
+    still: jobs that train runs of the sweep and were not asked: another sweep's, or of a dispatch that cannot be read.
     """
 
     dispatches: tuple[str, ...]
     jobs: tuple[str, ...]
     runs: int | None
     others: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -55,7 +57,7 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
     A whole sweep goes on with the next `scaling run`; runs that were named stay cancelled until `retry` names them. The
     request is written first: a job that SLURM starts again finds it and leaves.
     """
-    asked, jobs, others = [], [], []
+    asked, jobs, others, queued = [], [], [], set[str]()
     if runs is not None:
         change_cancelled(folder, add=runs)
     for files, dispatch in dispatches(folder):
@@ -63,13 +65,23 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
             continue
         if dispatch.user not in ("", this_user()):
             others.append(f"{dispatch.id} of {dispatch.user}")
+            queued |= set(dispatch.jobs)
             continue
         files.ask_to_stop(_stop_request(files, runs))
         asked.append(dispatch.id)
+        queued |= set(dispatch.jobs)
         if dispatch.jobs and runs is None:
             jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
             files.write(replace(dispatch, ended=True))
-    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others))
+    still = _at_work_elsewhere(folder, runs, queued)
+    return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others), still)
+
+
+def _at_work_elsewhere(folder: SweepFolder, runs: Collection[str] | None, queued: Collection[str]) -> tuple[str, ...]:
+    """Return the jobs that train runs of a sweep, or the named ones, and are none of `queued`."""
+    planned = [run for run in read_plan(folder) if runs is None or run.run_id in runs] if folder.plan.exists() else []
+    running = Reader(folder, planned).read().of(State.RUNNING)
+    return tuple(sorted({run.job for run in running if run.job and run.job.split("_")[0] not in queued}))
 
 
 def queued_outside_plan(folder: SweepFolder) -> list[str]:

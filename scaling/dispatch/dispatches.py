@@ -141,6 +141,12 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
     return found
 
 
+def unreadable_dispatches(folder: SweepFolder) -> list[Path]:
+    """Return the files that should say what a dispatch is and do not, though it has jobs or workers."""
+    found = (DispatchFolder(path) for path in sorted(folder.jobs.glob("*/")))
+    return [made.facts for made in found if made.read() is None and any(made.path.glob("*_submitted.pkl"))]
+
+
 def queued_elsewhere(folder: SweepFolder) -> set[str]:
     """Return the runs that other dispatchers which live on this machine are to train."""
     here, found = this_process(), set[str]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from scaling.plan.planned import PlannedRun
 
 ALL = ""  # the group of runs that any worker may take
+# A line of the places: run, group, start, size, and in newer versions the steps whose weights are kept.
+PLACE = re.compile(r"^(\S+)\t([^\t\n]*)\t(\d+)\t(\d+)(?:\t([\d ]*))?\n", re.MULTILINE)
 # Of a line; the rest is the run's own.
 FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
 
@@ -198,6 +201,20 @@ class QueueFile:
         write_aside(self.path, b"".join(lines), mode=OWN_FILE)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 class LazyQueue:
     """The runs of a queue that belong to one group, each read when it is asked for."""
 
@@ -206,17 +223,18 @@ class LazyQueue:
         self._places: dict[str, tuple[int, int]] = {}
         self._read: dict[str, Entry] = {}
         self._keeps: dict[str, tuple[int, ...]] = {}
-        try:
-            text = QueueFile(path).places.read_text()
-        except FileNotFoundError:  # a queue of an older version
-            self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
-            return
-        for line in text.splitlines():
-            run_id, own, start, size, *keeps = line.split("\t")  # one of an older version lacks the last
+        end = 0
+        for match in PLACE.finditer(_text(QueueFile(path).places)):
+            run_id, own, start, size, keeps = match.groups()
+            end = int(start) + int(size)
             if group in (ALL, own):
                 self._places[run_id] = (int(start), int(size))
-                if "".join(keeps):
-                    self._keeps[run_id] = tuple(map(int, keeps[0].split()))
+                if keeps:
+                    self._keeps[run_id] = tuple(map(int, keeps.split()))
+        if end < _size(path):  # of an older version, or cut
+            self._places.clear()
+            self._keeps.clear()
+            self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
 
     @property
     def run_ids(self) -> list[str]:
@@ -229,12 +247,15 @@ class LazyQueue:
         return self._keeps.get(run_id, ()) if read is None else read.keeps
 
     def get(self, run_id: str) -> Entry | None:
-        """Read one run, None for one of another queue."""
+        """Read one run, None for one of another queue, or whose line is cut."""
         if run_id not in self._read and run_id in self._places:
             start, size = self._places[run_id]
-            with self._path.open("rb") as file:
-                file.seek(start)
-                self._read[run_id] = Entry.read(json.loads(file.read(size)))
+            try:
+                with self._path.open("rb") as file:
+                    file.seek(start)
+                    self._read[run_id] = Entry.read(json.loads(file.read(size)))
+            except (FileNotFoundError, ValueError, TypeError, AttributeError):
+                return None
         return self._read.get(run_id)
 
 
@@ -245,4 +266,5 @@ def write_queue(path: Path, queue: Sequence[Entry]) -> None:
 
 def read_queue(path: Path, *, group: str = ALL) -> list[Entry]:
     """Read a queue, or the part of it that belongs to one group."""
-    return [Entry.read(raw) for raw in read_lines(path) if group in (ALL, raw["group"])]
+    found = (Entry.read(raw) for raw in read_lines(path) if {"run_id", "C"} <= raw.keys())  # else it is damaged
+    return [entry for entry in found if group in (ALL, entry.group)]

@@ -29,6 +29,8 @@ PLAIN_SECONDS = 2.0  # between two plain lines
 ALONE_SECONDS = 10.0  # between two plain lines on a run that is alone
 ROWS = 16  # of runs in a live table
 NAMED_FAILURES = 10  # failures told one by one in plain lines
+NOTES = 30  # and notes, each once
+NAMED_NOTES = 5  # below a live table
 
 
 class View(Protocol):
@@ -72,6 +74,7 @@ class LiveView:
         bar = ProgressBar(total=1.0, completed=done_share(status), width=min(60, self._console.width - 1))
         shown = status.of(State.RUNNING)[:ROWS]
         lines = [Text(progress_line(run, None), no_wrap=True, overflow="ellipsis") for run in shown]
+        lines += [Text(f"note: {note}") for note in status.notes[:NAMED_NOTES]]
         self._live.update(Group(headline(status), bar, *lines))
 
     def say(self, sentence: str) -> None:
@@ -85,6 +88,7 @@ class PlainView:
     def __init__(self, console: Console, folder: str) -> None:
         self._console, self._folder = console, folder
         self.told = set[str]()
+        self._noted = set[str]()
         self._done = -1
         self._last = 0.0
 
@@ -100,6 +104,10 @@ class PlainView:
             if run.run_id not in self.told and len(self.told) < NAMED_FAILURES:
                 self.told.add(run.run_id)
                 self.say(failure_line(run, self._folder))
+        for note in status.notes:
+            if note not in self._noted and len(self._noted) < NOTES:
+                self._noted.add(note)
+                self.say(f"note: {note}")
         now = time.monotonic()
         running = status.of(State.RUNNING)
         if len(status.runs) == 1 and running and now - self._last >= ALONE_SECONDS:

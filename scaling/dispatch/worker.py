@@ -97,9 +97,9 @@ class Worker:
         self._needs.forget()
         for run_id in walk.round():
             entry = queue.get(run_id)
-            if self.stop.reason or entry is None:
+            if self.stop.reason:
                 break
-            found = self._looked(entry, walk, queue)
+            found = self._looked(entry, walk, queue) if entry else {run_id: self._patiently.cut(run_id)}
             seen |= found
             for each, step in found.items():
                 walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))

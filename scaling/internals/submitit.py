@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import uuid
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from submitit.core.utils import JobPaths
+from submitit.core.core import Job
+from submitit.core.utils import DelayedSubmission, JobPaths
 from submitit.local.local import LocalExecutor, LocalJob
-from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+from submitit.slurm.slurm import SlurmExecutor, SlurmJob, _make_sbatch_string
 
 START = "scaling.security.job"  # the module that begins our jobs, in the place of submitit's own
 
@@ -27,16 +30,42 @@ class LaunchingExecutor(LocalExecutor):
 
 
 class StartingExecutor(SlurmExecutor):
-    """submitit's executor for SLURM, whose jobs begin with a module of ours."""
+    """submitit's executor for SLURM, whose jobs begin with a module of ours.
+
+    hand_in: gives a file to sbatch and returns the job's id.
+    """
+
+    def __init__(self, folder: Path, *, hand_in: Callable[[Path], str], **more: Any) -> None:
+        super().__init__(folder, **more)
+        self._hand_in = hand_in
 
     @classmethod
     def name(cls) -> str:
         """submitit's name of the job environment."""
         return "slurm"
 
-    @property
-    def _submitit_command_str(self) -> str:
-        return job_command(self.python, self.folder)
+    def _internal_process_submissions(self, delayed_submissions: Sequence[DelayedSubmission]) -> list[Job[Any]]:
+        """Submit one job, or an array; what is not accepted leaves nothing behind."""
+        count = len(delayed_submissions)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"{uuid.uuid4().hex}.sh"
+        pickles = [file.with_suffix(f".{number}.pkl") for number in range(count)]
+        try:
+            for delayed, pickle in zip(delayed_submissions, pickles, strict=True):
+                delayed.set_timeout(self.parameters.get("time", 5), self.max_num_timeout)
+                delayed.dump(pickle)
+            jobs = count if count > 1 else None
+            file.write_text(sbatch_text(self.folder, self.python, jobs=jobs, **self.parameters), encoding="utf-8")
+            accepted = self._hand_in(file)
+            ids = [accepted] if count == 1 else [f"{accepted}_{number}" for number in range(count)]
+            made: list[Job[Any]] = [SlurmJob(folder=self.folder, job_id=job, tasks=[0]) for job in ids]
+            for job, pickle in zip(made, pickles, strict=True):
+                job.paths.move_temporary_file(pickle, "submitted_pickle")
+            made[0].paths.move_temporary_file(file, "submission_file")
+        finally:
+            for left in (file, *pickles):
+                left.unlink(missing_ok=True)
+        return made
 
 
 def job_command(python: str, folder: Path) -> str:

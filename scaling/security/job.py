@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from submitit.core.job_environment import JobEnvironment
@@ -28,13 +29,41 @@ def run_job(folder: str) -> None:
     while not pickle.exists() and time.monotonic() < until:
         time.sleep(LOOK)
     check_own(Path(folder))
+    if not pickle.exists():
+        raise UserError(
+            f"found no {pickle}; wanted what this job is to do, which whoever submitted it was kept from writing; "
+            f"give the same command again"
+        )
     check_own(pickle)
     with kept_to_oneself():
         process_job(folder)
 
 
-if __name__ == "__main__":
+def trouble_file(folder: Path, job: str) -> Path:
+    """Return the file in which a job says what went wrong with it, a line each; not there where nothing did."""
+    return folder / f"{job}_trouble.txt"
+
+
+def tell(folder: Path, job: str, lines: list[str]) -> None:
+    """Say what went wrong with a job, for those who look on; what cannot be written stays in its log."""
+    with suppress(OSError), kept_to_oneself():
+        trouble_file(folder, job).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main(folder: str) -> None:
+    """Run the job of this process, and write down the error that it ends by."""
+    job = str(JobEnvironment().job_id)
+    with suppress(OSError):  # of the job's earlier life
+        trouble_file(Path(folder), job).unlink(missing_ok=True)
     try:
-        run_job(sys.argv[1])
+        run_job(folder)
     except UserError as error:
+        tell(Path(folder), job, [str(error)])
         sys.exit(f"error: {error}")
+    except Exception as error:
+        tell(Path(folder), job, [f"{type(error).__name__}: {error}".splitlines()[0]])
+        raise
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

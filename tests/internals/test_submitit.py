@@ -63,13 +63,28 @@ def test_the_file_for_sbatch_is_the_one_that_is_submitted(tmp_path, sbatch, jobs
     folder = tmp_path / "jobs of mine"
     text = sbatch_text(folder, sys.executable, jobs=jobs, **PARAMETERS)
     assert not folder.exists()
-    executor = StartingExecutor(folder=folder, python=sys.executable)
+    executor = StartingExecutor(folder=folder, python=sys.executable, hand_in=give)
     executor.update_parameters(**PARAMETERS)
-    if jobs is None:
-        executor.submit(int, "1")
-    else:
-        executor.submit_array([Call(n) for n in range(jobs)])
+    made = [executor.submit(int, "1")] if jobs is None else executor.submit_array([Call(n) for n in range(jobs)])
     assert sbatch.read_text() == text
+    assert [job.job_id for job in made] == (["12"] if jobs is None else ["12_0", "12_1", "12_2"])
+    assert all(job.paths.submitted_pickle.exists() for job in made)
+    assert len(list(folder.iterdir())) == len(made) + 1  # the pickles, and the file
+
+
+def test_what_is_refused_leaves_nothing_behind(tmp_path, sbatch):
+    def refuse(file):
+        raise OSError("no")
+
+    executor = StartingExecutor(folder=tmp_path / "jobs", python=sys.executable, hand_in=refuse)
+    executor.update_parameters(**PARAMETERS)
+    with pytest.raises(OSError, match="no"):
+        executor.submit_array([Call(n) for n in range(3)])
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def give(file):
+    return subprocess.run(["sbatch", str(file)], check=True, capture_output=True, text=True).stdout.split()[-1]
 
 
 class Call:

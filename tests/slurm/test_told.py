@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from scaling.commands.look.status import watch_sweep
 from scaling.dispatch.control import cancel
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm.submit import submit
@@ -16,8 +19,9 @@ from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import write_aside
-from tests.dispatch.conftest import order
-from tests.slurm.sweeps import LAUNCHER, sweep
+from tests.dispatch.conftest import meanwhile, order, trained
+from tests.slurm.sweeps import LAUNCHER, sweep, tool
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -156,6 +160,68 @@ def test_status_says_why_jobs_wait(tmp_path):
     assert any("waits in SLURM's queue: JobHeldUser" in note for note in notes), notes
     assert cancel(flight.folder).jobs == tuple(submission.job_ids)
     flight.landed()
+
+
+def test_who_waits_for_jobs_that_are_held_is_told_so(tmp_path):
+    flight = sweep(tmp_path / "results", 2, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
+    submission = flight.submit()
+    plan(flight)
+    said = io.StringIO()
+    with meanwhile(lambda: (wait_for(lambda: "JobHeldUser" in said.getvalue()), release(submission))):
+        watch_sweep(Console(file=said, width=1000), flight.folder)
+    assert said.getvalue().count(f"note: job {submission.job_ids[0]}_0 waits in SLURM's queue: JobHeldUser") == 1
+    flight.landed()
+    assert len(flight.settled()) == 2
+
+
+def release(submission) -> None:
+    tool("scontrol", "release", ",".join(submission.job_ids))
+
+
+def test_jobs_whose_queue_is_cut_train_what_they_can_read_and_say_what_they_cannot(tmp_path):
+    flight = sweep(tmp_path / "results", 4, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
+    submission = flight.submit()
+    plan(flight)
+    [(files, _)] = dispatches(flight.folder)
+    files.queue.write_bytes(files.queue.read_bytes()[: files.queue.stat().st_size * 5 // 8])
+    release(submission)
+    flight.landed()
+    assert len(flight.settled()) == 2
+    lost = [run for run in flight.runs if run not in flight.settled()]
+    notes = read_status(flight.folder).notes
+    assert all(
+        any(f"run {run.run_id} is left: its line in {files.queue} is cut" in note for note in notes) for run in lost
+    )
+    assert replace(flight, launcher=LAUNCHER).submit().queued == 2
+    flight.landed()
+    assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 4
+
+
+def test_jobs_whose_folder_was_removed_are_told(tmp_path):
+    flight = sweep(tmp_path / "results", 2, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
+    submission = flight.submit()
+    plan(flight)
+    [(files, _)] = dispatches(flight.folder)
+    files.path.rename(tmp_path / "away")
+    release(submission)
+    flight.landed()
+    (tmp_path / "away").rename(files.path)
+    notes = read_status(flight.folder).notes
+    assert sum(f"left no log in {files.path}" in note for note in notes) == 2
+
+
+def test_jobs_of_a_dispatch_that_cannot_be_read_are_seen_by_what_they_train(tmp_path):
+    flight = sweep(tmp_path / "results", 3, "hold")
+    flight.submit()
+    plan(flight)
+    job = flight.working(2).job
+    [(files, _)] = dispatches(flight.folder)
+    files.facts.unlink()
+    assert any(f"{files.facts} cannot be read" in note for note in read_status(flight.folder).notes)
+    assert job in cancel(flight.folder).still
+    flight.open()
+    flight.landed()
+    assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 3
 
 
 def plan(flight) -> None:

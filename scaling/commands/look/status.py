@@ -60,7 +60,7 @@ def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
     with view(console, as_typed(sweep.path)) as shown:
         while True:
             began = time.monotonic()
-            seen = reader.read()
+            seen = reader.read_with_trouble()
             took = time.monotonic() - began
             shown.update(seen)
             if not seen.of(State.RUNNING, State.PENDING):

@@ -38,6 +38,10 @@ class Patience:
                 waited += pause
         return Step.AGAIN
 
+    def cut(self, run_id: str) -> Step:
+        """Leave a run whose line in the queue cannot be read."""
+        return self._leave(run_id, run_id, f"its line in {self._task.queue} is cut")
+
     def _disk_full(self, error: OSError) -> Step:
         self._stop.say("disk_full")
         self._report.sentence = f"found no space left under {self._task.folder.results} ({error.strerror})"
@@ -45,6 +49,9 @@ class Patience:
 
     def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
         """Leave a run whose files cannot be read or written, and go on with the others."""
-        self._report.out_of_reach[entry.run_id] = f"{error.strerror or error}: {error.filename or entry.run_id}"
-        log.warning("run %s (%s) is left: %s", entry.run_id, entry.label, self._report.out_of_reach[entry.run_id])
+        return self._leave(entry.run_id, entry.label, f"{error.strerror or error}: {error.filename or entry.run_id}")
+
+    def _leave(self, run_id: str, label: str, why: str) -> Step:
+        self._report.out_of_reach[run_id] = why
+        log.warning("run %s (%s) is left: %s", run_id, label, why)
         return Step.FAILED

@@ -52,14 +52,17 @@ def read_cluster() -> Cluster | None:
         return None
     said = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
     config = ask(["scontrol", "show", "config"])
-    if said is None or config is None:
+    partitions = tuple(filter(None, map(_partition, (said or "").splitlines())))
+    if not partitions or config is None:
         return None
     size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
     version = re.search(r"^SLURM_VERSION\s*=\s*(\S+)", config, re.MULTILINE)
+    if version is None:  # whatever this is, it is no answer
+        return None
     storage = re.search(r"^AccountingStorageType\s*=\s*(\S+)", config, re.MULTILINE)
     return Cluster(
-        version=version.group(1) if version else "?",
-        partitions=tuple(_partition(line) for line in said.splitlines() if line.count("|") == 5),
+        version=version.group(1),
+        partitions=partitions,
         max_array=int(size.group(1)) if size else ARRAY_DEFAULT,
         accounting=bool(storage and "none" not in storage.group(1)) and shutil.which("sacct") is not None,
     )
@@ -76,15 +79,19 @@ def needed_cluster() -> Cluster:
     return cluster
 
 
-def _partition(line: str) -> Partition:
-    name, limit, nodes, cpus, memory, gpus = line.strip().split("|")
+def _partition(line: str) -> Partition | None:
+    """Read a line of sinfo, None where it is none of a partition."""
+    row = re.fullmatch(r"([^|]+?)(\*?)\|([^|]+)\|(\d+)\|(\d+)\+?\|(\d+)\+?\|([^|]*)", line.strip())
+    if row is None:
+        return None
+    name, star, limit, nodes, cpus, memory, gpus = row.groups()
     return Partition(
-        name=name.rstrip("*"),
-        default=name.endswith("*"),
+        name=name,
+        default=bool(star),
         minutes=minutes(limit),
         nodes=int(nodes),
-        cpus=int(cpus.rstrip("+")),
-        memory_gb=float(memory.rstrip("+")) / 1000,
+        cpus=int(cpus),
+        memory_gb=int(memory) / 1000,
         gpus="" if gpus == "(null)" else gpus,
     )
 

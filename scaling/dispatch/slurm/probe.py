@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
-from scaling.dispatch.slurm.sbatch import executor_for, patiently
+from scaling.dispatch.slurm.sbatch import executor_for
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
 from scaling.security.rights import kept_to_oneself
@@ -38,7 +38,7 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
     share = JobShare("probe", 1, 0, 0.0, minutes=math.ceil(launcher.min_minutes), memory_gb=launcher.min_memory_gb)
     executor = executor_for(share, replace(launcher, snapshot=False), dispatch, name="scaling-probe")
     with kept_to_oneself():
-        job = patiently(lambda: executor.submit(ProbeHere(launcher.threads)))
+        job = executor.submit(ProbeHere(launcher.threads))
     try:
         speed: Speed = job.result()
     except Exception as error:

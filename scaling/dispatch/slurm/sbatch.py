@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-
-from submitit.core.utils import FailedJobError
 
 from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
-from scaling.dispatch.slurm.scheduler import CHANGES_ANSWERS
+from scaling.dispatch.slurm.scheduler import accepted_job, plain_environment
 from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
 from scaling.internals.submitit import StartingExecutor, sbatch_text
@@ -24,6 +24,8 @@ from scaling.internals.submitit import StartingExecutor, sbatch_text
 TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
 PYTHON = f"exec {shlex.quote(sys.executable)}"  # in place of the batch shell, so that SLURM's warning reaches it
 BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
+PATIENCE = 120.0  # seconds that sbatch may take
+ACCEPTED = re.compile(r"^\s*(?:Submitted batch job )?(\d+)(?:;\S+)?(?: on cluster \S+)?\s*$", re.MULTILINE)
 PASSING = (  # refusals that waiting can cure
     "Socket timed out",
     "Unable to contact slurm controller",
@@ -45,20 +47,44 @@ class TooMany(Exception):
     """SLURM takes no more jobs of this user, or no array of that size."""
 
 
-def patiently(submit: Any) -> Any:
-    """Submit; wait and try again where the controller is busy; raise UserError, or TooMany, where it refuses."""
+def hand_in(file: Path) -> str:
+    """Give sbatch a file and return the id of its job; UserError, or TooMany, where it is refused.
+
+    Where the controller is busy, wait and try again; it may have taken the file all the same, so squeue is asked first.
+    """
     for pause in (*BACK_OFF, 0):
-        try:
-            with _outside_of_jobs():
-                return submit()
-        except FailedJobError as error:
-            said = " ".join(str(error).replace("sbatch: error:", "").split())
-            if any(words in said for words in TOO_MANY):
-                raise TooMany(_refusal(said)) from None
-            if pause == 0 or not any(words in said for words in PASSING):
-                raise UserError(_refusal(said)) from None
-            time.sleep(pause)
+        job, said = _given(file)
+        job = job or accepted_job(file)
+        if job is not None:
+            return job
+        if any(words in said for words in TOO_MANY):
+            raise TooMany(_refusal(said))
+        if pause == 0 or not any(words in said for words in PASSING):
+            raise UserError(_refusal(said))
+        time.sleep(pause)
     raise AssertionError("the loop returns or raises")
+
+
+def _given(file: Path) -> tuple[str | None, str]:
+    """Call sbatch, outside of the job that we may be in and without its own settings, which jobs would inherit.
+
+    Returns the id of the job that it says it has made, None where it says of none, and what else it says.
+    """
+    try:
+        done = subprocess.run(
+            ["sbatch", str(file)],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+            env=plain_environment(),
+        )
+    except subprocess.TimeoutExpired:
+        return None, PASSING[0]
+    found = ACCEPTED.findall(done.stdout) if done.returncode == 0 else []
+    said = " ".join(f"{done.stderr} {done.stdout}".replace("sbatch: error:", "").split())
+    return (found[-1] if found else None), said or "nothing was said"
 
 
 def ignored_settings() -> list[str]:
@@ -67,25 +93,21 @@ def ignored_settings() -> list[str]:
     return [f"{name}={os.environ[name]} is ignored; use launcher.* instead" for name in names]
 
 
-@contextmanager
-def _outside_of_jobs() -> Iterator[None]:
-    """Hide the job that we may be in, and sbatch's settings: jobs would inherit them."""
-    hidden = {key: os.environ.pop(key) for key in list(os.environ) if CHANGES_ANSWERS.match(key)}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
 def _refusal(said: str) -> str:
     return f"found that sbatch refuses ({said}); wanted jobs; change launcher.* (see `sinfo` and `scaling doctor`)"
 
 
 def executor_for(
-    share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
+    share: JobShare,
+    launcher: Slurm,
+    dispatch: DispatchFolder,
+    *,
+    name: str,
+    dependency: str | None = None,
+    give: Callable[[Path], str] = hand_in,
 ) -> StartingExecutor:
-    """Return submitit's executor for one kind of job."""
-    executor = StartingExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON)
+    """Return submitit's executor for one kind of job; give: hands its file to sbatch and returns the job's id."""
+    executor = StartingExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON, hand_in=give)
     executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
     return executor
 
@@ -97,7 +119,8 @@ def parameters(
     threads = {**thread_environment(launcher.threads)}
     setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
     setup.append(import_path(dispatch.code if launcher.snapshot else None))
-    extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **launcher.extra}
+    own = {key: value for key, value in launcher.extra.items() if value is not None and value is not False}
+    extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **own}
     asked = {
         "job_name": name,
         "time": share.minutes,

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
 WORDS = {  # of slurmstepd, where a job is ended
@@ -18,6 +19,9 @@ WORDS = {  # of slurmstepd, where a job is ended
     "DUE TO NODE": "node_lost",
 }
 CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!CONF$)")
+SQUEUE = "--format=%i|%T|%r|%o"
+HEAD = "JOBID|STATE|REASON|COMMAND"  # what squeue begins with where it really answers
+JOB = re.compile(r"(\d[^|]*)\|([A-Z_]+)\|([^|]*)\|(.*)")
 ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
 CAUSES = {  # states of squeue and sacct, as causes of attempts
     "CANCELLED": "cancelled",
@@ -39,7 +43,13 @@ def ask(command: Sequence[str]) -> str | None:
         return None
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=plain_environment()
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+            env=plain_environment(),
         )
     except subprocess.TimeoutExpired:
         return None
@@ -67,20 +77,44 @@ def own_job() -> str:
 def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
     """Return the state of every job of this user, and of other `users`, that has not ended; None where nobody says."""
     found = all_jobs(users)
-    return None if found is None else {job: state for job, (state, _) in found.items()}
+    return None if found is None else {job: queued.state for job, queued in found.items()}
 
 
-def all_jobs(users: Collection[str] = ()) -> dict[str, tuple[str, str]] | None:
-    """Return the state of every job that has not ended, with what it waits for ('' where it runs).
+class QueuedJob(NamedTuple):
+    """A job that has not ended; reason: what it waits for ('' where it runs); command: the file that sbatch was given.
 
-    Asked for all jobs of the users at once: an id that SLURM has forgotten would spoil the answer for the others.
+    Its name is that of a file beside those of its dispatch.
+    """
+
+    state: str
+    reason: str
+    command: str
+
+
+def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
+    """Return every job that has not ended; None where squeue does not say so beyond doubt.
+
+    Asked for all jobs of the users at once: an id that SLURM has forgotten would spoil the answer for the others. An
+    answer without its head, or with a line that is none of a job, is no answer: silence is not an empty queue.
     """
     names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
-    said = ask(["squeue", "--noheader", "--array", f"--user={names}", "--format=%i|%T|%r"])
-    if said is None:
+    lines = [line.strip() for line in (ask(["squeue", "--array", f"--user={names}", SQUEUE]) or "").splitlines()]
+    if HEAD not in lines:
         return None
-    rows = (line.strip().split("|", 2) for line in said.splitlines() if line.count("|") >= 2)
-    return {job: (state, reason if state == "PENDING" else "") for job, state, reason in rows}
+    found: dict[str, QueuedJob] = {}
+    for line in lines[lines.index(HEAD) + 1 :]:
+        row = JOB.fullmatch(line)
+        if row is not None:
+            job, state, reason, command = row.groups()
+            found[job] = QueuedJob(state, reason if state == "PENDING" else "", command)
+        elif "|" in line:
+            return None
+    return found
+
+
+def accepted_job(file: Path) -> str | None:
+    """Return the id of the job that SLURM has made of a file for sbatch, None where it does not say that it has."""
+    return next((job.split("_")[0] for job, found in (all_jobs() or {}).items() if found.command == str(file)), None)
 
 
 def seconds_left(job: str) -> float | None:
@@ -118,10 +152,10 @@ def accounted(job: str, began: float) -> str:
         return ""
     columns = "--format=State,Start,End"
     said = ask(["sacct", "--duplicates", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns])
-    for line in reversed((said or "").splitlines()):
-        state, start, _ = line.split("|")
+    rows = [line.split("|") for line in (said or "").splitlines() if line.count("|") == 2]
+    for state, start, _ in reversed(rows):
         if _seconds(start) <= began + 1:
-            return CAUSES.get(state.split()[0], "")
+            return CAUSES.get(state.partition(" ")[0], "")
     return ""
 
 

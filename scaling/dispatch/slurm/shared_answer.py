@@ -91,8 +91,8 @@ def ask(users: Collection[str] = ()) -> Answer:
     found = scheduler.all_jobs(users)
     if found is None:
         return Answer(tuple(users), None, None)
-    states = {job: state for job, (state, _) in found.items()}
-    return Answer(tuple(users), states, {job: reason for job, (_, reason) in found.items()})
+    states = {job: queued.state for job, queued in found.items()}
+    return Answer(tuple(users), states, {job: queued.reason for job, queued in found.items()})
 
 
 def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:

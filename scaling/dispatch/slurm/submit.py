@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from scaling.dispatch import limits as guard
@@ -17,7 +18,7 @@ from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.cluster import Cluster, needed_cluster, read_cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare, deal
-from scaling.dispatch.slurm.sbatch import TooMany, executor_for, ignored_settings, patiently, sheet
+from scaling.dispatch.slurm.sbatch import TooMany, executor_for, hand_in, ignored_settings, sheet
 from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.dispatch.slurm.worker import SlurmJob
 from scaling.dispatch.states.attempts import failed_for_good, read_attempts
@@ -190,23 +191,18 @@ class Submitter:
     def _group(self, share: JobShare) -> None:
         """Submit the arrays of one group, and a closing job that starts when they have ended."""
         jobs: list[str] = []
-        left = share.jobs
-        chunk = min(left, self._cluster.max_array - 1)
-        while left > 0:
-            now = min(chunk, left)
+        most = self._cluster.max_array - 1
+        while not jobs:
+            wanted = arrays(share.jobs, share.parallel, most)
             try:
-                jobs.append(self._array(share, now))
-            except TooMany as refusal:
-                if jobs:  # fewer jobs than wanted do the same work, later
-                    break
-                if chunk == 1:
+                for count, parallel in wanted:
+                    jobs.append(self._array(replace(share, parallel=parallel), count))
+            except TooMany as refusal:  # where some are taken they do the same work, later
+                if not jobs and wanted[0][0] == 1:
                     raise UserError(str(refusal)) from None
-                chunk //= 2
-                continue
-            self._accept(share, jobs[-1], workers=now)
-            left -= now
+                most = wanted[0][0] // 2
         try:
-            self._accept(share, self._array(share, 1, dependency="afterany:" + ":".join(jobs)))
+            self._array(share, 1, dependency="afterany:" + ":".join(jobs))
         except TooMany:
             self._unclosed.append(share.group)
 
@@ -220,7 +216,16 @@ class Submitter:
         ]
 
     def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
-        executor = executor_for(share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency)
+        """Submit jobs, write down that SLURM has taken them as soon as it has, and return their id."""
+
+        def give(file: Path) -> str:
+            job = hand_in(file)
+            self._accept(share, job, workers=0 if dependency else count)
+            return job
+
+        executor = executor_for(
+            share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency, give=give
+        )
         task = self._task(share)
         on_end = ""
         if dependency is not None:  # the closing job, which has nobody beside it
@@ -229,7 +234,7 @@ class Submitter:
             SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, self._groups) for _ in range(count)
         ]
         with kept_to_oneself():
-            submitted = patiently(lambda: executor.submit_array(work))
+            submitted = executor.submit_array(work)
         return str(submitted[0].job_id).split("_")[0]
 
     def _task(self, share: JobShare) -> Task:
@@ -245,6 +250,16 @@ class Submitter:
             train=self._train,
             workers=min(share.jobs, share.parallel),
         )
+
+
+def arrays(jobs: int, parallel: int, most: int) -> list[tuple[int, int]]:
+    """Return the arrays that make so many jobs, and how many of each run at a time: `parallel` of all together.
+
+    most: jobs of one array; where arrays of that size are more than may run at a time, fewer jobs do the same work.
+    """
+    sizes = [min(max(1, most), jobs - first) for first in range(0, jobs, max(1, most))][: max(1, parallel)]
+    shares = [(parallel + number) // len(sizes) for number in reversed(range(len(sizes)))]
+    return list(zip(sizes, shares, strict=True))
 
 
 def _long_runs(queue: Sequence[Entry], dealt: Deal) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.slurm.shared_answer import answer_on
+from scaling.security.job import trouble_file
 
 USUAL = ("None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog")
 MOST = 3  # jobs of a dispatch that are told
+LONGEST = 300  # characters of a line that are
 
 
 def jobs_in_trouble(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
@@ -30,14 +33,36 @@ def _waits(dispatch: Dispatch, waiting: Mapping[str, str]) -> Iterator[str]:
 
 
 def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str, str] | None) -> Iterator[str]:
-    """Look for jobs that SLURM no longer has, and that left no result of their worker."""
+    """Look for jobs that SLURM no longer has: what they said was wrong, or that their worker could not report."""
     if waiting is None or dispatch.ended:
         return
-    for log in sorted(files.path.glob("*_0_log.err")):
-        job = log.name.removesuffix("_0_log.err")
-        known = job in waiting or any(other.startswith(f"{job}_") for other in waiting)
-        if known or log.with_name(f"{job}_0_result.pkl").exists():
+    logs = {log.name.removesuffix("_0_log.err"): log for log in sorted(files.path.glob("*_0_log.err"))}
+    for job, log in logs.items():
+        if _known(job, waiting):
             continue
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        last = lines[-1][:200] if lines else "nothing was written"
-        yield f"job {job} ended before its worker could report: {last} ({log})"
+        told = _lines(trouble_file(files.path, job))
+        if told:
+            yield from (f"job {job}: {line[:LONGEST]} ({log})" for line in told[:MOST])
+        elif not log.with_name(f"{job}_0_result.pkl").exists():
+            last = (_lines(log) or ["nothing was written"])[-1]
+            yield f"job {job} ended before its worker could report: {last[:LONGEST]} ({log})"
+    for job in dispatch.jobs:
+        if not _known(job, waiting) and not any(other.split("_")[0] == job for other in logs):
+            yield (
+                f"job {job} left no log in {files.path}: it was cancelled before it began, or its node could not write "
+                f"there"
+            )
+
+
+def _known(job: str, waiting: Mapping[str, str]) -> bool:
+    """Return whether SLURM still has a job, or an element of it."""
+    return job in waiting or any(other.startswith(f"{job}_") for other in waiting)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file that are not empty, none where it cannot be read."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -25,6 +25,7 @@ from scaling.dispatch.task import Report, Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
+from scaling.security.job import tell
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
 
@@ -61,12 +62,20 @@ class SlurmJob:
         with shared_as(task.folder.results):
             report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
+        self._tell(job, report)
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")
             requeue()
         else:
             self._close()
         return report
+
+    def _tell(self, job: str, report: Report) -> None:
+        """Say which runs were left because of their files, and that there was no room."""
+        said = [f"run {run_id} is left: {why}" for run_id, why in report.out_of_reach.items()]
+        said += [report.sentence] if report.reason == "disk_full" else []
+        if said:
+            tell(self.dispatch.path, job, said)
 
     def _close(self) -> None:
         """Note that a group has ended, and do what is to be done at the end after the last one; once."""

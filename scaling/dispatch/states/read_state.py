@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
-from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, unreadable_dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
 from scaling.dispatch.states.front import front_runs
@@ -35,10 +35,7 @@ Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does no
 
 def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
     """Return the state of every run of a sweep; `ask` is the scheduler's (found by itself where jobs are in one)."""
-    status = Reader(folder, read_plan(folder), ask=ask).read()
-    if ask is not None or not status.of(State.PENDING, State.MISSING):
-        return status
-    return replace(status, notes=(*status.notes, *_trouble(folder)))
+    return Reader(folder, read_plan(folder), ask=ask).read_with_trouble()
 
 
 def _trouble(folder: SweepFolder) -> list[str]:
@@ -47,7 +44,10 @@ def _trouble(folder: SweepFolder) -> list[str]:
     for files, dispatch in dispatches(folder):
         if dispatch.jobs and not dispatch.ended:
             queued.setdefault(dispatch.kind, []).append((files, dispatch))
-    return [told for found in queued.values() for told in launcher_of_dispatch(found[-1][1]).trouble(found)]
+    told = [told for found in queued.values() for told in launcher_of_dispatch(found[-1][1]).trouble(found)]
+    for path in unreadable_dispatches(folder):
+        told.append(f"{path} cannot be read: what the jobs beside it do is not known here, nor can they be cancelled")
+    return told
 
 
 class Reader:
@@ -75,6 +75,16 @@ class Reader:
         self._before: dict[str, RunState] = {}
         self._looked: tuple[float, Any] = (float("-inf"), None)
         self._asked: tuple[float, JobStates | None] = (float("-inf"), None)
+        self._trouble: tuple[float, list[str]] = (float("-inf"), [])
+
+    def read_with_trouble(self) -> Status:
+        """Read, and where runs are left add what keeps jobs from training, looked for once in JOBS_SECONDS."""
+        status = self.read()
+        if self._ask is not None or not status.of(State.PENDING, State.MISSING):
+            return status
+        if time.monotonic() - self._trouble[0] > JOBS_SECONDS:
+            self._trouble = (time.monotonic(), _trouble(self._folder))
+        return replace(status, notes=(*status.notes, *self._trouble[1]))
 
     def read(self, *, afresh: bool = False) -> Status:
         """Look at what is not settled yet: at all of it now and then, or afresh, else at what runs or was told."""

@@ -1,0 +1,128 @@
+"""What SLURM's tools print is taken for an answer where it is one, and for silence where it is not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scaling.dispatch.slurm import sbatch, scheduler
+from scaling.dispatch.slurm.cluster import needed_cluster
+from scaling.dispatch.slurm.scheduler import QueuedJob
+from scaling.dispatch.slurm.submit import arrays
+from scaling.errors import UserError
+
+HEAD = "JOBID|STATE|REASON|COMMAND"
+
+
+@pytest.fixture
+def says(tmp_path, monkeypatch):
+    """Put a tool on the path that prints bytes, and words on stderr, and ends well or not."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def put(tool: str, out: bytes | str = b"", err: str = "", code: int = 0) -> None:
+        (tmp_path / f"{tool}.out").write_bytes(out.encode() if isinstance(out, str) else out)
+        script = tmp_path / tool
+        script.write_text(f"#!/bin/sh\ncat {tmp_path}/{tool}.out\necho '{err}' >&2\nexit {code}\n")
+        script.chmod(0o755)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "<html>502 Bad Gateway</html>", "7|RUNNING|None|/a.sh", "\N{LATIN SMALL LETTER A WITH DIAERESIS}|x|y|z",
+     f"{HEAD}\n7|RUNNING|No", f"{HEAD}\n7|l\N{LATIN SMALL LETTER A WITH DIAERESIS}uft|None|/a.sh"],
+)  # fmt: skip
+def test_an_answer_of_squeue_that_is_none_is_silence(says, said):
+    says("squeue", said.encode("latin-1"), err="slurm_load_jobs error: Socket timed out")
+    assert scheduler.all_jobs() is None
+    assert scheduler.accepted_job(Path("/a.sh")) is None
+
+
+def test_what_else_is_printed_does_not_spoil_an_answer(says):
+    says("squeue", f"maintenance on Friday\n{HEAD}\n7_0|PENDING|Priority|/a|b.sh\n8|RUNNING|None|/c.sh\nthe end\n")
+    assert scheduler.all_jobs() == {
+        "7_0": QueuedJob("PENDING", "Priority", "/a|b.sh"),
+        "8": QueuedJob("RUNNING", "", "/c.sh"),
+    }
+    assert scheduler.accepted_job(Path("/a|b.sh")) == "7"
+    says("squeue", HEAD)
+    assert scheduler.all_jobs() == {}
+
+
+@pytest.mark.parametrize(
+    ("partitions", "config"),
+    [
+        ("", "SLURM_VERSION = 22.05.8"),
+        ("gpu*|infinite|n/a|?|?|x", "SLURM_VERSION = 22.05.8"),
+        ("gpu*|1:00|4|8|9|x", ""),
+    ],
+)
+def test_a_cluster_that_does_not_say_what_it_has_does_not_answer(says, partitions, config):
+    for tool, said in (("sbatch", ""), ("sinfo", partitions), ("scontrol", config)):
+        says(tool, said)
+    with pytest.raises(UserError, match="no SLURM that answers"):
+        needed_cluster()
+
+
+def test_a_line_of_sinfo_that_is_none_is_passed_over(says):
+    for tool, said in (
+        ("sbatch", ""),
+        ("sinfo", "x|y\ngpu*|1:00|4|8+|9000+|(null)"),
+        ("scontrol", "SLURM_VERSION = 9"),
+    ):
+        says(tool, said)
+    [found] = needed_cluster().partitions
+    assert (found.name, found.default, found.minutes, found.cpus, found.gpus) == ("gpu", True, 1, 8, "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Submitted batch job 12", "12", "12;cluster", "Submitted batch job 12 on cluster north", "job 7 used 3 %\n\n12\n",
+     "your last job 7 waited\nSubmitted batch job 12"],
+)  # fmt: skip
+def test_the_id_of_a_job_is_that_which_sbatch_says_it_has_made(says, said):
+    says("sbatch", said, err="sbatch: warning: job 9 is old")
+    assert sbatch.hand_in(Path("/a.sh")) == "12"
+
+
+def test_what_sbatch_took_without_saying_so_is_found_in_the_queue(says):
+    says("squeue", f"{HEAD}\n7|RUNNING|None|/b.sh\n8_1|PENDING|None|/a.sh")
+    says("sbatch", err="sbatch: error: Batch job submission failed: Socket timed out", code=1)
+    assert sbatch.hand_in(Path("/a.sh")) == "8"  # at once, and not given again
+    says("sbatch", "see you")
+    assert sbatch.hand_in(Path("/a.sh")) == "8"
+    with pytest.raises(UserError, match=r"sbatch refuses \(see you\)"):
+        sbatch.hand_in(Path("/c.sh"))
+
+
+def test_jobs_do_not_inherit_the_job_that_submits_them(says, tmp_path, monkeypatch):
+    says("sbatch", "12")
+    (tmp_path / "sbatch").write_text(f"#!/bin/sh\nenv > {tmp_path}/env\necho 12\n")
+    names = ("SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SBATCH_PARTITION")
+    for name in (*names, "SLURM_CONF"):
+        monkeypatch.setenv(name, "1")
+    assert sbatch.hand_in(Path("/a.sh")) == "12"
+    given = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
+    assert "SLURM_CONF" in given
+    assert not given & set(names)
+    assert os.environ["SLURM_JOB_ID"] == "1"
+
+
+@pytest.mark.parametrize(
+    "said", ["", "COMPLETED", "|||", "|Unknown|Unknown", "a|b|c|d\nOUT_OF_MEMORY|2020-01-01T00:00:00|"]
+)
+def test_sacct_may_say_anything(says, said):
+    says("sacct", said)
+    assert scheduler.accounted("7", 1.7e9) == ("out_of_memory" if "MEMORY" in said else "")
+
+
+def test_jobs_of_several_arrays_run_no_more_at_a_time_than_those_of_one():
+    assert arrays(16, 16, 1000) == [(16, 16)]
+    assert arrays(100, 16, 50) == [(50, 8), (50, 8)]
+    assert arrays(5, 2, 1) == arrays(5, 2, -1) == [(1, 1), (1, 1)]  # arrays may be switched off
+    assert arrays(7, 7, 3) == [(3, 3), (3, 2), (1, 2)]
+    for jobs, parallel, most in ((9, 4, 2), (40, 7, 6), (3, 1, 1)):
+        assert sum(share for _, share in arrays(jobs, parallel, most)) <= parallel
