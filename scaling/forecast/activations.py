@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from scaling.global_streams import own_streams
 from scaling.models.blocks import Block, Network
+from scaling.models.parts import as_evaluated
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device
 from scaling.train.feed.feed import batches
@@ -105,11 +106,8 @@ def layers_of(module: nn.Module) -> dict[str, nn.Module]:
 def outputs(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """Return the output of each layer for examples x, in evaluation mode."""
     found: dict[str, Tensor] = {}
-    with _watched(module, found):
-        training = module.training
-        module.eval()
+    with _watched(module, found), as_evaluated(module):
         module(x)
-        module.train(training)
     return found
 
 

@@ -1,6 +1,9 @@
-"""The parts of a module: its weight matrices and its head."""
+"""The parts of a module: its weight matrices and its head, and whether they are in training."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -30,3 +33,16 @@ def head_of(module: nn.Module) -> nn.Module:
     if not matrices:
         raise UserError(f"found no weight matrix in {type(module).__name__}; wanted a layer that is its head; add one")
     return list(matrices.values())[-1]
+
+
+@contextmanager
+def as_evaluated(*modules: nn.Module) -> Iterator[None]:
+    """Evaluate modules; afterwards each part is in the mode that it was in, which may be out of training."""
+    modes = {part: part.training for module in modules for part in module.modules()}
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

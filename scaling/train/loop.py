@@ -87,7 +87,7 @@ class Trainer:
         self.run, self.batches, self.device = run, batches, device
         if module is None:
             module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
-        self.module: nn.Module = module
+        self.module: nn.Module = module.train()  # a user's may keep a part of it out of training
         self.micro_batch = checked_micro_batch(config.train, self.module)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = augmentation(config, size)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
 from scaling.data.base import Metric
 from scaling.data.chance import mean_and_error
+from scaling.models.parts import as_evaluated
 from scaling.train.feed.resident import Examples
 from scaling.train.sizes import EVALUATED_ROWS
 
@@ -56,15 +57,13 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 @torch.no_grad()
 def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
     """Score a module in evaluation; it stays in the mode it was in."""
-    device, training = examples.device, module.training
-    module.eval()
+    device = examples.device
     loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with as_evaluated(module), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in range(0, len(examples), rows):
             x, y = examples.between(start, start + rows)
             outputs = module(x)
             loss.append(losses(metric, outputs, y))
             if metric == "cross_entropy":
                 wrong.append((outputs.argmax(1) != y).double())
-    module.train(training)
     return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if wrong else ()))

@@ -99,3 +99,60 @@ class Acting(Net):
         if self.steps == 3:
             self.ACTS[self.act]()
         return super().forward(x)
+
+
+def layered(shape, outputs, *, kind, width=8):
+    """Usual layers one behind the other, with what makes them another function than that."""
+    middle = nn.Linear(width, width)
+    again = middle if kind == "used twice" else nn.Linear(width, width)
+    parts = [
+        nn.Linear(shape[0], width),
+        nn.ReLU(),
+        middle,
+        nn.ReLU(),
+        again,
+        nn.Dropout(0.2),
+        nn.Linear(width, outputs),
+    ]
+    module = Unmoved(*parts) if kind == "out of training" else nn.Sequential(*parts)
+    if kind == "tied":
+        again.weight = middle.weight
+    if kind == "hooked":
+        middle.register_forward_hook(lambda _, __, out: 0.5 * out)
+    if kind == "hooked backward":
+        middle.weight.register_hook(lambda gradient: 0.1 * gradient)
+    if kind == "another forward":
+        forward = module.forward
+        module.forward = lambda x: forward(0.5 * x)
+    module[5].p = 0.2 if kind in ("plain", "out of training") else 0.0  # vmap has no streams for it
+    return module
+
+
+class Unmoved(nn.Sequential):
+    """Its dropout leaves nothing out, in training either."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[5].eval()
+        return self
+
+
+class Annealed(Net):
+    """Its outputs grow after twenty steps, which it counts itself."""
+
+    steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        return super().forward(x) * (2 if self.steps > 20 else 1)
+
+
+class Shifted(Net):
+    """It has a value of its own that is no part of its state, in one model of many."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.shift = float(torch.initial_seed() == 3)
+
+    def forward(self, x):
+        return super().forward(x + self.shift)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.global_streams import own_streams
+from scaling.models.parts import as_evaluated
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
@@ -66,15 +67,14 @@ def sample_of(attempt: Attempt) -> Sample:
 @torch.no_grad()
 def take_curve(attempt: Attempt, module: nn.Module, *, step: int) -> None:
     """Note the losses of a module at a step of its run's curve; it stays in the mode it was in."""
-    run, sample, training = attempt.run, sample_of(attempt), module.training
+    run, sample = attempt.run, sample_of(attempt)
     bf16 = asked_precision(run.config) == "bf16"
-    module.eval()
     with (
+        as_evaluated(module),
         own_streams(derive_seed(run.config.seed, "evaluation")),
         torch.autocast(sample.x.device.type, torch.bfloat16, enabled=bf16),
     ):
         found = losses(run.config.data.metric, module(sample.x), sample.y)
-    module.train(training)
     [train_loss], [val_loss] = sample.means(found[None])
     attempt.journal.note(step, train_loss, val_loss)
 

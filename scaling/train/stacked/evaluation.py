@@ -61,6 +61,8 @@ def _sets(seat: Seat) -> tuple[Examples, Examples, Examples]:
 
 def forward_of(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forward | None:
     """Return the function of the members' models in evaluation, None of modules that have no stacked form."""
+    if rows.mapped:
+        return None
     index = torch.tensor(places, device=rows.trained.device)
     values = {name: value.detach() for name, value in rows.values.items()}
     if list(places) != list(range(len(rows.trained))):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -67,14 +67,21 @@ def layout_of(module: nn.Module, *, body_share: float, sgd: bool = False) -> Lay
 
 
 class Rows:
-    """All values of the members: `trained` (K, width) and, by name, those that are not trained."""
+    """All values of the members: `trained` (K, width) and, by name, those that are not trained.
+
+    tied: second names of values, with their first ones; mapped: whether the members' modules go through vmap, and not
+    layer by layer through what is written out here.
+    """
+
+    mapped = False
 
     def __init__(self, layout: Layout, modules: Sequence[nn.Module]) -> None:
         self.layout = layout
         states = [module.state_dict() for module in modules]
         names = [column.name for column in layout.columns]
         self.trained = torch.stack([torch.cat([state[name].flatten() for name in names]) for state in states])
-        fixed = states[0].keys() - set(names)
+        self.tied = _tied(modules[0])
+        fixed = states[0].keys() - set(names) - self.tied.keys()
         self.fixed = {name: torch.stack([state[name] for state in states]) for name in states[0] if name in fixed}
         self.order = tuple(states[0])  # of the names in a module's state
         self.leaves = self._leaves()
@@ -86,7 +93,12 @@ class Rows:
     @property
     def values(self) -> dict[str, Tensor]:
         """Every value by its name in the module."""
-        return {**self.leaves, **self.fixed}
+        return self.values_with(self.fixed)
+
+    def values_with(self, fixed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return every value by its name, with these for those that are not trained."""
+        own = {**self.leaves, **fixed}
+        return {**own, **{name: own[other] for name, other in self.tied.items() if other in own}}
 
     def select(self, kept: Tensor) -> None:
         """Keep the rows at `kept` (k,) int64."""
@@ -99,8 +111,19 @@ class Rows:
         whole = self.trained[row] if trained is None else trained
         own = {column.name: whole[column.start : column.stop].view(column.shape) for column in self.layout.columns}
         own |= {name: value[row] for name, value in self.fixed.items()}
+        own |= {name: own[other] for name, other in self.tied.items() if other in own}
         return {name: own[name].detach() for name in self.order}
 
     def write_to(self, module: nn.Module, row: int) -> None:
         """Copy one member's values into its module."""
         module.load_state_dict(self.state(row))
+
+
+def _tied(module: nn.Module) -> dict[str, str]:
+    """Return the names of parameters and buffers that have another one before, and that."""
+    parameters, buffers = (find(remove_duplicate=False) for find in (module.named_parameters, module.named_buffers))
+    first, tied = dict[Tensor, str](), dict[str, str]()
+    for name, value in (*parameters, *buffers):
+        if first.setdefault(value, name) != name:
+            tied[name] = first[value]
+    return tied

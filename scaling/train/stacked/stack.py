@@ -19,7 +19,7 @@ from scaling.train.stacked.augmentation import stacked_augment
 from scaling.train.stacked.curves import is_on_curve, take_curves
 from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
-from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
+from scaling.train.stacked.layers import Stacking, stack_layers
 from scaling.train.stacked.losses import stacked_objective, stacked_slopes
 from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.rows import Rows, layout_of
@@ -28,7 +28,8 @@ from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autogr
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
 from scaling.train.stacked.steps.step import StackedStep
-from scaling.train.stacked.vmapped import check_mapped, map_module
+from scaling.train.stacked.trial import TRIED, is_mapped
+from scaling.train.stacked.vmapped import map_module
 
 
 class _Planned(NamedTuple):
@@ -59,7 +60,7 @@ class Stack:
         self.optimiser = STEPS[type(self.config.optim)](layout, optims, self.rows.trained)
         self.totals = torch.tensor([seat.total for seat in seats], dtype=torch.float64, device=device)
         self._load_moments()
-        self._check_mapped()
+        self.rows.mapped = self._is_mapped()
         self._launch: Launch | None = None
         self._ahead: _Planned | None = None
         self._next_tick = monotonic() + loop.TICK_SECONDS
@@ -77,23 +78,20 @@ class Stack:
         module, stacking = self.seats[0].module, Stacking(self.rows.values, [seat.dropout for seat in self.seats])
         loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # which is autograd's to take to the backward pass
+        if self.rows.mapped:
+            forward = map_module(module, self.rows.values)
+            return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
         by_hand = None if bf16 else gradients_by_hand(module, self.rows, stacking, stacked_slopes(*loss))
         if by_hand is not None:
             return by_hand
-        try:
-            forward = stack_layers(module, stacking)
-        except UnknownLayer:
-            forward = map_module(module, self.rows.leaves, self.rows.fixed)
+        forward = stack_layers(module, stacking)
         return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
 
-    def _check_mapped(self) -> None:
-        """Try a module that is mapped: its examples have the shape of what is trained on."""
-        module = self.seats[0].module
-        try:
-            stack_layers(module, Stacking(self.rows.values, []))
-        except UnknownLayer:
-            modules = [seat.module for seat in self.seats]
-            check_mapped(modules, self.rows.leaves, self.rows.fixed, self.shape)
+    def _is_mapped(self) -> bool:
+        """Try modules that are not the families here on a few examples."""
+        first, modules = self.seats[0].attempt, [seat.module for seat in self.seats]
+        examples, _ = first.sets.test.between(0, TRIED)
+        return is_mapped(modules, self.rows, examples, first.run.config.data.outputs)
 
     def _step(self) -> StackedStep:
         """Make the step of the members that are in the stack now."""

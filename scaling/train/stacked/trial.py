@@ -1,0 +1,212 @@
+"""A user's modules, tried before they are trained together: is a stack of them what each of them is by itself?
+
+Outputs and gradients on some examples are compared, and outputs in evaluation, at values a little off their first ones,
+where nothing is zero by chance. First their layers are tried as they are written out here, which a hook, a part that is
+used twice or one that is never in training makes another function; then vmap.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaling.global_streams import kept_streams, stream_states
+from scaling.models.blocks import LinearMap, Network
+from scaling.models.parts import as_evaluated
+from scaling.train.errors import is_out_of_memory
+from scaling.train.loop import DROPOUTS
+from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
+from scaling.train.stacked.rows import Rows
+from scaling.train.stacked.steps.gradients import gradients_by_hand
+from scaling.train.stacked.vmapped import NotStackable, map_module
+
+KNOWN = (Network, LinearMap)  # the families here
+TRIED = 5  # examples
+MOVED = 0.02  # standard deviation of what is added to the values
+TOLERANCES = (1e-3, 1e-2)  # of outputs and of gradients, in units of the largest of each member's
+LEAST = 1e-2  # of a member's largest gradient: smaller ones are compared in units of this
+Outputs = tuple[Tensor, list[Tensor]]  # (K, n, outputs), and the gradients of the columns (K, *shape)
+
+
+def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int) -> bool:
+    """Return whether the members' modules go through vmap, False where their layers are written out.
+
+    x (n, *shape): examples. NotStackable where neither gives what each of the modules gives by itself.
+    """
+    if type(modules[0]) in KNOWN:
+        return False
+    moved, generator = Rows(rows.layout, modules), torch.Generator().manual_seed(0)
+    moved.trained.add_(torch.randn(moved.trained.shape, generator=generator).to(x.device), alpha=MOVED)
+    slopes = torch.randn((len(modules), len(x[:TRIED]), outputs), generator=generator).to(x.device)
+    try:
+        with kept_streams():
+            for row, module in enumerate(modules):
+                moved.write_to(module, row)
+            return _Trial(modules, moved, x[:TRIED], slopes).is_mapped()
+    finally:
+        for row, module in enumerate(modules):
+            rows.write_to(module, row)
+
+
+class _Trial:
+    """Modules that have the values of `rows`, examples x, and the slopes (K, n, outputs) of some loss."""
+
+    def __init__(self, modules: Sequence[nn.Module], rows: Rows, x: Tensor, slopes: Tensor) -> None:
+        self.modules, self.rows, self.slopes, self.name = modules, rows, slopes, type(modules[0]).__name__
+        self.x, self.unused = x.expand(len(modules), *x.shape), False
+
+    def is_mapped(self) -> bool:
+        """Try the layers that are written out, then vmap."""
+        with _without_dropout(self.modules):
+            if self._is_written_out():
+                return False
+        streams, own = stream_states([]), _own_attributes(self.modules)
+        wanted = self._by_themselves()
+        try:
+            found = self._mapped()
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            text = " ".join(str(error).split())[:200]
+            raise NotStackable(f"vmap of {self.name} fails ({type(error).__name__}: {text})") from error
+        if _differ(streams, stream_states([])):
+            raise NotStackable(f"{self.name} draws from global random streams, of which each member has its own")
+        if self.unused:
+            raise NotStackable(f"{self.name} has parameters that its output does not depend on")
+        changed = [name for name, value in _own_attributes(self.modules).items() if value != own.get(name)]
+        if changed:
+            raise NotStackable(f"{self.name} changes what is none of its buffers while it computes: {changed[0]}")
+        if not _agree(found, wanted):
+            raise NotStackable(f"{self.name} computes something else under vmap")
+        return True
+
+    def _is_written_out(self) -> bool:
+        if len({part.training for module in self.modules for part in module.modules()}) > 1:
+            return False  # some part of it is never in training
+        try:
+            tried, evaluated = [self._by_layers(), *self._by_hand()], self._evaluated()
+        except (UnknownLayer, RuntimeError, IndexError):  # of other shapes than those that batched products are for
+            return False
+        wanted = self._by_themselves()
+        same = all(_agree(found, wanted) for found in tried)
+        return same and _close(evaluated, self._evaluated_by_themselves(), TOLERANCES[0])
+
+    def _by_layers(self) -> Outputs:
+        stacking = Stacking(self._values(), self._generators())
+        return self._differentiated(stack_layers(self.modules[0], stacking))
+
+    def _by_hand(self) -> list[Outputs]:
+        """Return outputs and gradients as they are written out by hand; none where they are not."""
+        outputs: list[Tensor] = []
+
+        def slopes(found: Tensor, _: Any) -> tuple[Tensor, Tensor]:
+            outputs.append(found.clone())
+            return found, self.slopes
+
+        stacking = Stacking(self.rows.values, self._generators())
+        gradients = gradients_by_hand(self.modules[0], self.rows, stacking, slopes)
+        if gradients is None:
+            return []
+        _, found = gradients(self.x.clone(), self.slopes)
+        return [(outputs[0], found)]
+
+    def _mapped(self) -> Outputs:
+        return self._differentiated(map_module(self.modules[0], self._values()))
+
+    def _differentiated(self, forward: Callable[[Tensor], Tensor]) -> Outputs:
+        outputs = forward(self.x.clone())
+        leaves = list(self.rows.leaves.values())
+        gradients = torch.autograd.grad(outputs, leaves, self.slopes, allow_unused=True)
+        return outputs.detach(), self._filled(gradients, leaves)
+
+    def _by_themselves(self) -> Outputs:
+        """Return outputs and gradients of each module; its buffers are as they were."""
+        outputs, gradients = list[Tensor](), list[list[Tensor]]()
+        for row, module in enumerate(self.modules):
+            named = dict(module.named_parameters())
+            leaves = [named[column.name] for column in self.rows.layout.columns]
+            outputs.append(module(self.x[row].clone()))
+            found = torch.autograd.grad(outputs[-1], leaves, self.slopes[row], allow_unused=True)
+            gradients.append(self._filled(found, leaves))
+            self.rows.write_to(module, row)
+        return torch.stack(outputs).detach(), [torch.stack(parts) for parts in zip(*gradients, strict=True)]
+
+    def _filled(self, gradients: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> list[Tensor]:
+        """Return gradients, zeros for what outputs do not depend on, which is noted."""
+        self.unused |= any(gradient is None for gradient in gradients)
+        pairs = zip(gradients, leaves, strict=True)
+        return [torch.zeros_like(leaf) if gradient is None else gradient for gradient, leaf in pairs]
+
+    @torch.no_grad()
+    def _evaluated(self) -> Tensor:
+        return stack_layers(self.modules[0], Stacking(self.rows.values, None))(self.x)
+
+    @torch.no_grad()
+    def _evaluated_by_themselves(self) -> Tensor:
+        with as_evaluated(*self.modules):
+            return torch.stack([module(x.clone()) for module, x in zip(self.modules, self.x, strict=True)])
+
+    def _values(self) -> dict[str, Tensor]:
+        """Return all values, those that are not trained as copies, for they may change."""
+        return self.rows.values_with({name: value.clone() for name, value in self.rows.fixed.items()})
+
+    def _generators(self) -> list[torch.Generator]:
+        return [torch.Generator(self.x.device) for _ in self.modules]
+
+
+@contextmanager
+def _without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Let dropout leave nothing out: on a GPU a stack draws other masks than its members do by themselves."""
+    parts = [part for module in modules for part in module.modules() if isinstance(part, DROPOUTS)]
+    shares = [part.p for part in parts]
+    try:
+        for part in parts:
+            part.p = 0.0
+        yield
+    finally:
+        for part, share in zip(parts, shares, strict=True):
+            part.p = share
+
+
+def _own_attributes(modules: Sequence[nn.Module]) -> dict[str, bytes]:
+    """Return what modules keep beside parameters, buffers of their state and parts, pickled, by name."""
+    usual, found = vars(nn.Module()).keys(), dict[str, bytes]()
+    for number, module in enumerate(modules):
+        saved = module.state_dict().keys()
+        own = ((f"{name}.{key}", value) for name, part in module.named_modules() for key, value in vars(part).items())
+        unsaved = ((name, value) for name, value in module.named_buffers() if name not in saved)
+        for name, value in chain(((n, v) for n, v in own if n.rpartition(".")[2] not in usual), unsaved):
+            with suppress(Exception):  # what cannot be pickled is not looked at
+                found[f"{name.lstrip('.')} of member {number}"] = pickle.dumps(value)
+    return found
+
+
+def _agree(found: Outputs, wanted: Outputs) -> bool:
+    """Say whether outputs and gradients are the same but for rounding."""
+    largest = torch.stack([_largest(gradient) for gradient in wanted[1]]).amax(0)
+    pairs = zip(found[1], wanted[1], strict=True)
+    outputs, gradients = TOLERANCES
+    return _close(found[0], wanted[0], outputs) and all(_close(a, b, gradients, LEAST * largest) for a, b in pairs)
+
+
+def _close(found: Tensor, wanted: Tensor, tolerance: float, least: Tensor | float = 1e-3) -> bool:
+    """Say whether values (K, …) differ by no more than a share of each member's largest, or of `least` (K,)."""
+    if found.shape != wanted.shape:
+        return False
+    scale = torch.maximum(_largest(wanted), torch.as_tensor(least, device=wanted.device))
+    return bool((_largest(found - wanted) <= tolerance * scale).all())
+
+
+def _largest(values: Tensor) -> Tensor:
+    return values.flatten(1).nan_to_num(0.0).abs().amax(1)
+
+
+def _differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    same = before["random"] == after["random"] and before["numpy"] == after["numpy"]
+    return not (same and torch.equal(before["torch"][0], after["torch"][0]))
