@@ -62,7 +62,8 @@ class Entry:
     @property
     def planned(self) -> Planned:
         """What a reader of states needs of the run."""
-        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step, self.steps)
+        fork = 0 if self.fork is None else self.fork[1]
+        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step, self.steps, fork)
 
     @property
     def device(self) -> str:

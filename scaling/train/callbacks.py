@@ -18,13 +18,17 @@ REGAINED = 1 / 2  # of what an attempt had trained by its last checkpoint: it lo
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run: D: examples seen; loss: mean training loss since the last report."""
+    """The progress of a run: D: examples seen; loss: mean training loss since the last report.
+
+    began: the step that this attempt took it up at.
+    """
 
     step: int
     steps: int
     D: int
     loss: float
     examples_per_second: float
+    began: int = 0
 
 
 def pause(cost: float, *, most: float, trained: float | None) -> float:
@@ -96,6 +100,7 @@ class Callbacks:
             D=reading.step * quantities.batch,
             loss=reading.loss,
             examples_per_second=done / (now - self._watched),
+            began=self.trainer.began,
         )
         self._watched, self._step = now, reading.step
         return progress

@@ -31,7 +31,8 @@ def _planned(folder: SweepFolder) -> Iterator[Planned]:
         needs, at = ((parent,) if parent else ()), (int(step) if step else None)
         spent = float(stage_C or C_spent or C)
         own = round(int(float(steps)) * spent / float(C)) if steps and float(C or 0) and not parent else None
-        yield Planned(run_id, overrides or run_id, spent, seconds.get(run_id), needs, at, own)
+        fork = int(float(steps)) - own if own is not None else 0
+        yield Planned(run_id, overrides or run_id, spent, seconds.get(run_id), needs, at, own, fork)
 
 
 def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:

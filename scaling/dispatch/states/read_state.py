@@ -171,8 +171,8 @@ class Reader:
         try:
             claim = read_claim(files.claim)
             if claim is not None and claim_lives(files, claim, jobs):
-                return _running(facts, claim)
-            return _waiting(facts, read_attempts(files), alive)
+                return _running(facts, claim, planned.fork)
+            return _waiting(facts, read_attempts(files), alive, planned.fork)
         except OSError as error:  # another user's, or of a server that does not answer
             why = f"{error.strerror}: {error.filename}"
             return RunState(**facts, state=State.FAILED, cause="out_of_reach", error=why)
@@ -218,9 +218,9 @@ def _settled(facts: Mapping[str, Any], found: Settled) -> RunState:
     )
 
 
-def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
+def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
     progress = claim.progress
-    known = {"steps": int(progress["steps"])} if "steps" in progress else {}
+    known = {"steps": int(progress["steps"]) - fork} if "steps" in progress else {}
     examples, speed, step = (progress.get(name) for name in ("D", "examples_per_second", "step"))
     return RunState(
         **{**facts, **known},
@@ -229,14 +229,17 @@ def _running(facts: Mapping[str, Any], claim: Claim) -> RunState:
         host=claim.process.host,
         job=claim.job,
         worker=claim.worker,
-        step=None if step is None else int(step),
+        step=None if step is None else max(0, int(step) - fork),
+        began=max(0, int(progress.get("began", 0)) - fork),
         loss=progress.get("loss"),
         speed=speed,
         step_seconds=examples / step / speed if examples and step and speed else None,
     )
 
 
-def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive: Sequence[Dispatch]) -> RunState:
+def _waiting(
+    facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive: Sequence[Dispatch], fork: int
+) -> RunState:
     last = tried[-1] if tried else {}
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
     if alive:  # failed only where the latest dispatch will not try again
@@ -248,7 +251,13 @@ def _waiting(facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive
     else:
         state = State.FAILED if cause in FAILURES else State.MISSING
     return RunState(
-        **facts, state=state, cause=cause, error=error, attempts=len(tried), host=str(last.get("host") or "")
+        **facts,
+        state=state,
+        cause=cause,
+        error=error,
+        attempts=len(tried),
+        host=str(last.get("host") or ""),
+        began=max(0, int(last.get("step") or 0) - fork),
     )
 
 

@@ -27,7 +27,8 @@ class State(StrEnum):
 class Planned:
     """What the plan and the forecast say of a run.
 
-    needs: runs before it, `step`: of theirs, where it starts; steps: that it takes, None where the plan does not say.
+    needs: runs before it, `step`: of theirs, where it starts; steps: that it takes, None where the plan does not say;
+    fork: steps before those, which another run takes for it.
     """
 
     run_id: str
@@ -37,13 +38,15 @@ class Planned:
     needs: tuple[str, ...] = ()
     step: int | None = None
     steps: int | None = None
+    fork: int = 0
 
 
 @dataclass(frozen=True)
 class RunState:
     """One run; seconds: trained, or since its claim; steps: in all, None where it is not known.
 
-    step, loss, speed (examples/s), step_seconds: while it runs, of now.
+    began: the step that it was taken up at, or will be, if nothing was lost. step, loss, speed (examples/s),
+    step_seconds: while it runs, of now. Steps are its own, without those that another run takes for it.
     """
 
     run_id: str
@@ -63,6 +66,7 @@ class RunState:
     cause: str = ""
     error: str = ""
     attempts: int = 0
+    began: int = 0
 
     @property
     def share(self) -> float:
@@ -70,6 +74,16 @@ class RunState:
         if self.state in (State.FINISHED, State.DIVERGED):
             return 1.0
         return self.step / self.steps if self.step and self.steps else 0.0
+
+    @property
+    def found(self) -> float:
+        """How much of the run was done before its seconds began, 0 to 1."""
+        return min(1.0, self.began / self.steps) if self.steps and self.state is not State.FINISHED else 0.0
+
+    @property
+    def since(self) -> float:
+        """How much of the run was done in its seconds, 0 to 1."""
+        return max(0.0, self.share - self.found)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from scaling.dispatch.states.state import RunState, State
 
 BEGUN = 0.02  # of a run: from there on its own pace counts
 TELLING = 0.1  # of a run that is under way: from there on it tells of others
+SCATTER = 0.15  # of the seconds of runs that are alike, relatively, before anything is seen
+OFF, WIDE_OFF = 1.0, 2.0  # of the ratio of costs of steps and FLOPs, by forecasts and without them
 FEWEST = 3  # runs on which two ways of guessing are compared
 
 Guess = Callable[[RunState], float | None]  # seconds of a whole run, None where it cannot be told
@@ -40,7 +42,7 @@ def eta(runs: Sequence[RunState]) -> float | None:
         return None
     free = [seconds or 0.0 for seconds in left]
     heapify(free)
-    for seconds in sorted(pieces, reverse=True):  # the longest to whoever is free first
+    for seconds in pieces:  # in turn, to whoever is free first
         heapreplace(free, free[0] + seconds)
     return round(max(free), 1)
 
@@ -48,42 +50,44 @@ def eta(runs: Sequence[RunState]) -> float | None:
 def _pieces(pending: Sequence[RunState], guess: Guess, beside: Sequence[RunState] | None) -> list[float] | None:
     """Return the seconds of what workers take at a time: a run, or where runs are trained together those of a shape.
 
+    In the order of the queue (see dispatch/queue.py), as far as it is known: the longest come first.
     beside: runs under way, None where each is trained alone. Of a shape a worker takes no more than its part of all
     that is left. None where nothing tells of a run.
     """
-    found = [(run, seconds) for run in pending if (seconds := guess(run)) is not None]
+    queued = sorted(pending, key=lambda run: run.forecast_seconds or run.C, reverse=True)
+    found = [(run, seconds * (1 - run.found)) for run in queued if (seconds := guess(run)) is not None]
     if len(found) < len(pending):
         return None
     if beside is None:
         return [seconds for _, seconds in found]
-    left = sum(run.C * (1 - run.share) for run in (*pending, *beside))
+    left = sum(run.C * (1 - max(run.found, run.share)) for run in (*pending, *beside))
     part = left / len({_lane(run) for run in beside}) or 1.0
     shapes: dict[float, list[tuple[float, float]]] = {}
     for run, seconds in found:
-        shapes.setdefault(run.C / run.steps if run.steps else 0.0, []).append((run.C / part, seconds))
+        shapes.setdefault(run.C / run.steps if run.steps else 0.0, []).append((run.C * (1 - run.found) / part, seconds))
     pieces = []
     for runs in shapes.values():
         parts, seconds = (sum(values) for values in zip(*runs, strict=True))
         pieces += [seconds / parts * min(1.0, parts - n) for n in range(ceil(parts))] if parts else [seconds]
-    return pieces
+    return sorted(pieces, reverse=True)
 
 
 def _of_lane(members: Sequence[RunState], work: Work | None, guess: Guess) -> float | None:
     """Return the seconds that a worker still needs for the runs that it trains together, or for its one run."""
-    if all(run.share > BEGUN and run.seconds for run in members):
+    if all(run.since > BEGUN and run.seconds for run in members):
         return _at_own_pace(members, work)
     left = 0.0
     for run in members:
         whole = guess(run)
         if whole is None:
             return None
-        left += max(0.0, whole - (run.seconds or 0.0) / len(members))
+        left += max(0.0, whole * (1 - run.found) - (run.seconds or 0.0) / len(members))
     return left
 
 
 def _at_own_pace(members: Sequence[RunState], work: Work | None) -> float:
     """Go on at the pace of now, or of the mean where that is faster; a step costs less as members end."""
-    begun = min(run.step or 0 for run in members)  # of them some may have been taken up where they stood
+    begun = min((run.step or 0) - run.began for run in members)
     mean = max(run.seconds or 0.0 for run in members) / begun
     pace = min([mean, *(run.step_seconds for run in members if run.step_seconds and len(members) > 1)])
     now, left, before = len(members), 0.0, 0
@@ -137,8 +141,8 @@ def _with_own_seconds(run: RunState, lanes: Mapping[Lane, Sequence[RunState]]) -
 def _best(runs: Sequence[RunState], work: Work | None) -> Guess:
     """Return the way of guessing that is nearest to what runs took; where few are done, forecasts come first."""
     done = [run for run in runs if run.state is State.FINISHED and run.seconds]
-    ways: list[Guess] = [_by_forecast(done), *([] if work is None else [work])]
     took = [(run, each) for run in runs if (each := _whole(run)) is not None]
+    ways: list[Guess] = [_by_forecast(took), *([] if work is None else [work])]
     if len(ways) > 1 and len(took) >= FEWEST:
         ways.sort(key=lambda way: _error(way, took))
     mean = sum(run.seconds or 0.0 for run in done) / len(done) if done else None
@@ -151,8 +155,8 @@ def _best(runs: Sequence[RunState], work: Work | None) -> Guess:
 
 def _whole(run: RunState) -> float | None:
     """Return the seconds of a run that is done, or of one under way at its own pace."""
-    told = run.state is State.FINISHED or (run.state is State.RUNNING and run.share >= TELLING)
-    return run.seconds / run.share if told and run.seconds else None
+    told = run.state is State.FINISHED or (run.state is State.RUNNING and run.since >= TELLING)
+    return run.seconds / run.since if told and run.seconds else None
 
 
 def _error(way: Guess, took: Sequence[tuple[RunState, float]]) -> float:
@@ -160,11 +164,10 @@ def _error(way: Guess, took: Sequence[tuple[RunState, float]]) -> float:
     return median(inf if (found := way(run)) is None else abs(found / each - 1) for run, each in took)
 
 
-def _by_forecast(done: Sequence[RunState]) -> Guess:
-    """Return forecasts times what runs have taken over theirs."""
-    known = [run for run in done if run.forecast_seconds]
-    forecast = sum(run.forecast_seconds or 0.0 for run in known)
-    factor = sum(run.seconds or 0.0 for run in known) / forecast if forecast else 1.0
+def _by_forecast(told: Sequence[tuple[RunState, float]]) -> Guess:
+    """Return forecasts times what runs have taken over theirs; told: runs and the seconds of the whole of each."""
+    known = [(run.forecast_seconds, seconds) for run, seconds in told if run.forecast_seconds]
+    factor = sum(seconds for _, seconds in known) / sum(forecast for forecast, _ in known) if known else 1.0
     return lambda run: factor * run.forecast_seconds if run.forecast_seconds else None
 
 
@@ -186,7 +189,9 @@ class Work:
 def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None) -> Work | None:
     """Fit the costs of steps and of FLOPs, neither negative, to what is done, by least squares of relative errors.
 
-    Long runs weigh by the square root of their seconds: relative errors alone would say little of the sum. shared: see
+    Long runs weigh by the square root of their seconds: relative errors alone would say little of the sum. Runs that
+    are much alike say nothing of others of which steps are a larger part: there the ratio of both costs stays near that
+    of the forecasts, or without them near one by which steps and FLOPs are half of the whole sweep each. shared: see
     `Work`; where runs are trained together those that have ended count, if there are some.
     """
     shared = shared or {}
@@ -194,11 +199,30 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
     rows = [found for run in ended or runs if (found := _told(run, shared)) is not None]
     if not rows:
         return None
+    step, flop, off = _usual(runs, shared)
     weights = [seconds**0.5 for *_, seconds in rows]
-    x, y = ([row[i] / row[2] for row in rows] for i in (0, 1))
+    weights = [weight * len(rows) / sum(weights) for weight in weights]
+    x, y = ([usual * row[i] / row[2] for row in rows] for i, usual in ((0, step), (1, flop)))
     xx, xy, yy = (_sum(weights, p, q) for p, q in ((x, x), (x, y), (y, y)))
-    step, flop = _non_negative(xx, xy, yy, _sum(weights, x), _sum(weights, y))
-    return Work(step, flop, shared)
+    sums = _sum(weights, x), _sum(weights, y)
+    a, b = _non_negative(xx, xy, yy, *sums)
+    missed = _sum(weights, *[[a * p + b * q - 1 for p, q in zip(x, y, strict=True)]] * 2)
+    pull = (SCATTER**2 + missed) / len(rows) * (sum(sums) / len(rows) / off) ** 2
+    a, b = _non_negative(xx + pull, xy - pull, yy + pull, *sums)
+    return Work(a * step, b * flop, shared)
+
+
+def _usual(runs: Sequence[RunState], shared: Mapping[str, float]) -> tuple[float, float, float]:
+    """Return costs of a step and of a FLOP to begin with, and by how much their ratio may be off, relatively."""
+    known = [(shared.get(run.run_id, run.steps), run.C, run.forecast_seconds) for run in runs if run.steps and run.C]
+    told = [(steps / seconds, C / seconds) for steps, C, seconds in known if seconds]
+    if told and len(told) == len(known):
+        x, y = zip(*told, strict=True)
+        step, flop = _non_negative(_sum(x, x), _sum(x, y), _sum(y, y), sum(x), sum(y))
+        if step > 0 and flop > 0:
+            return step, flop, OFF
+    steps, C, _ = zip(*known, strict=True)
+    return 1 / sum(steps), 1 / sum(C), WIDE_OFF
 
 
 def _sum(*factors: Sequence[float]) -> float:
@@ -212,8 +236,8 @@ def _told(run: RunState, shared: Mapping[str, float]) -> tuple[float, float, flo
     steps = shared.get(run.run_id, run.steps)
     if run.state is State.FINISHED:
         return steps, run.C, run.seconds
-    if run.state is State.RUNNING and run.share >= TELLING:
-        return run.share * steps, run.share * run.C, run.seconds
+    if run.state is State.RUNNING and run.since >= TELLING:
+        return run.since * steps, run.since * run.C, run.seconds
     return None
 
 

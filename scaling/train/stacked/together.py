@@ -267,4 +267,5 @@ def _progress(seat: Seat, total: float, seconds: float) -> Progress:
         D=seat.step * batch,
         loss=(total - before) / (seat.step - step) if seat.step > step else nan,
         examples_per_second=(seat.step - step) * batch / seconds,
+        began=seat.began,
     )

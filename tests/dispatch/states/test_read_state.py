@@ -21,10 +21,11 @@ from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.show import print_status
 from scaling.dispatch.states.attempts import Attempt, iso
-from scaling.dispatch.states.read_state import read_status
-from scaling.dispatch.states.state import RunState, State
+from scaling.dispatch.states.read_state import Reader, read_status
+from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
+from scaling.folders import SweepFolder
 from tests.dispatch.conftest import order
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
@@ -219,3 +220,18 @@ def test_runs_are_read_file_by_file_once_and_nothing_is_started(folder):
     assert first == {"plan.csv": 1, "forecast.csv": 1, "record.json": 90, "claim.json": 10}
     assert again == {}
     assert (started, heavy) == ([], [])
+
+
+def test_steps_of_a_branch_are_its_own(tmp_path):
+    """Its trunk takes the first 600 of 1,000 for it: taken up at 700, it has done 200 of 400."""
+    folder = SweepFolder(tmp_path, "sweep")
+    branch = Planned(IDS[0], "branch", C=4e6, steps=400, fork=600)
+    held = acquire(folder.run(IDS[0]).claim)
+    held.beat({"step": 800, "steps": 1000, "began": 700})
+    [state] = Reader(folder, [branch]).read().runs
+    assert (state.step, state.steps, state.began) == (200, 400, 100)
+    assert (state.share, state.found, state.since) == (0.5, 0.25, 0.25)
+    held.release()
+    Attempt(iso(0), iso(1), "n1", "7", "killed", 1.0, 0.0, step=900).append(folder.run(IDS[0]))
+    [state] = Reader(folder, [branch]).read().runs
+    assert (state.began, state.found) == (300, 0.75)
