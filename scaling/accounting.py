@@ -29,7 +29,8 @@ class Layer:
     per example (1 for a dense layer, the number of output positions for a convolution); first: reads the data
     itself, so that the backward pass computes no gradient of its input; repeat: how many such layers there are;
     flops: forward FLOPs per example beside those of the matrix (attention's products); frozen: parameters that
-    training leaves as they are; unneeded: FLOPs per example that the backward pass is spared because of that.
+    training leaves as they are; unneeded: FLOPs per example that the backward pass is spared because of that; maps:
+    numbers that a convolution puts out for one example, which cost time beside its FLOPs.
     """
 
     weights: int
@@ -41,6 +42,7 @@ class Layer:
     flops: int = 0
     frozen: int = 0
     unneeded: int = 0
+    maps: int = 0
 
     @property
     def forward_flops(self) -> int:

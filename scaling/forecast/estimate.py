@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import Any
 
-from scaling.accounting import Layer
+from scaling.accounting import Layer, count
 from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
@@ -25,6 +25,7 @@ COMPILE_SECONDS = {
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
 NOTHING_LEARNED = Learned()
 BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
@@ -63,31 +64,41 @@ class Work:
     weight: int
     activation: int
     input: int
+    convolution: int
+    map: int
 
     def seconds(self, costs: Costs) -> float:
         """Return the seconds of a step."""
-        return self.fixed(costs) + (
-            self.flop * costs.flop + self.activation * costs.activation + self.input * costs.input
-        ) + self.weight * costs.weight  # fmt: skip
+        return self.fixed(costs) + self.passed(costs) + self.input * costs.input + self.weight * costs.weight
+
+    @property
+    def numbers(self) -> int:
+        """The numbers that a step goes through, those that an optimiser keeps included."""
+        return PER_WEIGHT * self.weight + PER_ACTIVATION * self.activation + self.input
 
     def fixed(self, costs: Costs) -> float:
         """Return the part of a step that does not depend on the size of anything."""
-        return self.step * costs.step + self.layer * costs.layer
+        return self.step * costs.step + self.layer * costs.layer + self.convolution * costs.convolution
+
+    def passed(self, costs: Costs) -> float:
+        """Return the part that grows with the examples that pass through the layers."""
+        return self.flop * costs.flop + self.activation * costs.activation + self.map * costs.map
 
 
 def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
     """Return what a step on `batch` examples does; layers: those of the config's model by default."""
     shape = config.data.shape
     layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
-    forward = sum(layer.forward_flops for layer in layers)
-    first = sum(layer.forward_flops for layer in layers if layer.first)
+    counts = count(layers)
     return Work(
         step=1,
-        layer=sum(layer.repeat for layer in layers),
-        flop=(3 * forward - first) * batch,
-        weight=sum((layer.weights + layer.others) * layer.repeat for layer in layers),
+        layer=sum(layer.repeat for layer in layers if layer.weights or layer.others or layer.flops),
+        flop=counts.C_counted(batch),
+        weight=counts.N_total - counts.N_frozen,
         activation=sum(_width(layer) * layer.repeat for layer in layers) * batch,
         input=prod(shape) * batch,
+        convolution=sum(layer.repeat for layer in layers if layer.maps),
+        map=sum(layer.maps * layer.repeat for layer in layers) * batch,
     )
 
 
@@ -235,8 +246,7 @@ def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequen
     """Return the seconds of passing `rows` examples forward, as many at a time as training evaluates."""
     each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
     passes = -(-rows // EVALUATED_ROWS[speed.kind])
-    sized = each.flop * costs.flop + each.activation * costs.activation
-    return FORWARD_SHARE * (sized + passes * each.fixed(costs))
+    return FORWARD_SHARE * (each.passed(costs) + passes * each.fixed(costs))
 
 
 def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int = 0) -> int:

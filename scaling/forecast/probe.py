@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,21 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.folders import RunFolder
+from scaling.forecast.clock import clock_of
 from scaling.forecast.estimate import work
-from scaling.forecast.shapes import LARGE, LARGE_STACKS, SHAPES, STACKS, Shape, planned_shape
+from scaling.forecast.shapes import (
+    CONVOLUTIONS,
+    GROWING,
+    LARGE,
+    LARGE_STACKS,
+    SHAPES,
+    STACKS,
+    Shape,
+    planned_shape,
+)
 from scaling.forecast.sharing import measured_sharing
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, Together
-from scaling.forecast.together import Stack, measured_together
+from scaling.forecast.together import Stack, enough_numbers, growing_seconds, measured_together
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
@@ -42,6 +52,9 @@ SLICES = {"cpu": 4, "cuda": 2}  # of which the fastest counts: the others were s
 TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed until they tell, at most
 MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
+SLOW = (
+    0.2  # of the rate of products in float32: what is slower than that is not timed on a step, for it would take long
+)
 FASTER = 1.25  # than large products: what those of a step can be, in the cache
 AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU so many that launching counts for little
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
@@ -64,21 +77,22 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
     shapes = (*SHAPES, *LARGE) if where.type == "cuda" else SHAPES
     with torch_threads(threads):
         products = {precision: _product_rate(where, precision) for precision in PRECISIONS[where.type]}
-        fits = {precision: _fitted(shapes, precision, where, products[precision]) for precision in products}
+        fast = [precision for precision in products if products[precision] > SLOW * products["fp32"]]
+        fits = {precision: _fitted(shapes, precision, where, products[precision]) for precision in fast}
+        _check(fits)
+        costs = _costs(fits, products, where)
         log.info("timing a run's fixed cost, fresh examples and augmentation")
         run_seconds = _run_seconds(where)
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
         augment = _augment_seconds(where)
         sharing = _sharing(where)
-    _check(fits)
-    together = _together(where, fits["fp32"][0])
-    sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
+    together = _together(where, costs["fp32"])
     return Speed(
         device=hardware_name(where),
         kind=where.type,
         threads=threads,
         torch=version("torch"),
-        costs=sound,
+        costs=costs,
         draw=draw,
         run=run_seconds,
         error=fits["fp32"][1],
@@ -87,6 +101,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         augment=augment,
         sharing=sharing,
         together=together,
+        numbers=_numbers(where),
         memory=torch.cuda.get_device_properties(where).total_memory if where.type == "cuda" else 0,
     )
 
@@ -101,6 +116,36 @@ def _check(fits: Mapping[str, tuple[Costs, float]]) -> None:
             )
         if error > MOST_ERROR:
             log.warning("the times of %s are explained only within %.0f %%: left out", precision, 100 * error)
+
+
+def _costs(
+    fits: Mapping[str, tuple[Costs, float]], products: Mapping[str, float], where: torch.device
+) -> dict[str, Costs]:
+    """Return the costs of each precision, convolutions included.
+
+    Those of a precision in which products are slow are taken to be those of fp32 but for the products.
+    """
+    log.info("timing convolutions")
+    sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
+    found = {precision: _convolving(costs, precision, where) for precision, costs in sound.items()}
+    slow = {precision: replace(found["fp32"], flop=1 / products[precision]) for precision in products.keys() - fits}
+    return found | slow
+
+
+def _convolving(costs: Costs, precision: Any, where: torch.device) -> Costs:
+    seconds = [_step_seconds(planned_shape(shape, precision), where) for shape in CONVOLUTIONS]
+    return fit_convolutions(CONVOLUTIONS, seconds, costs)
+
+
+def fit_convolutions(shapes: Sequence[Shape], seconds: Sequence[float], costs: Costs) -> Costs:
+    """Fit what convolutions cost beyond what the same layers would as products, by relative least squares."""
+    done, times = [work(planned_shape(shape, "fp32").config, batch=shape.batch) for shape in shapes], np.array(seconds)
+    rows = np.array([(each.convolution, each.map) for each in done], dtype=float)
+    beyond = np.maximum(times - np.array([each.seconds(costs) for each in done]), 0.0)
+    scale = rows.max(axis=0)
+    weights, _ = nnls(rows / scale / times[:, None], beyond / times)
+    convolution, each = (weights / scale).tolist()
+    return replace(costs, convolution=convolution, map=each)
 
 
 def _fitted(shapes: Sequence[Shape], precision: Any, where: torch.device, products: float) -> tuple[Costs, float]:
@@ -145,13 +190,13 @@ def _product_rate(where: torch.device, precision: str) -> float:
     n = SQUARE[where.type]
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(n, n, device=where).to(kind) for _ in range(2))
-    best, until = 0.0, perf_counter() + PRODUCT_SECONDS
+    best, clock, until = 0.0, clock_of(where), perf_counter() + PRODUCT_SECONDS
     with matmul_precision(precision):
         (a @ b)[0, 0].item()
         while best == 0.0 or perf_counter() < until:
-            started = perf_counter()
+            started = clock()
             (a @ b)[0, 0].item()
-            best = max(best, 2 * n**3 / (perf_counter() - started or 1e-9))
+            best = max(best, 2 * n**3 / (clock() - started or 1e-9))
     return best
 
 
@@ -178,16 +223,23 @@ def _together(where: torch.device, costs: Costs) -> Together:
     return USUAL_TOGETHER[where.type]
 
 
+def _numbers(where: torch.device) -> int:
+    """Return how many numbers a step of a stack goes through where more members gain nothing."""
+    log.info("timing stacks that grow")
+    run = planned_shape(SHAPES[2], "fp32")
+    return enough_numbers(run, growing_seconds(run, GROWING[where.type], where))
+
+
 def _augment_seconds(where: torch.device) -> float:
     """Return the seconds of cropping, mirroring and mixing one number of an image."""
     shape, generator = (AUGMENTED[where.type], 3, 64, 64), torch.Generator(where).manual_seed(0)
     augment = Standard().build(shape[1:], 10)
     x, y = torch.randn(shape, device=where), torch.zeros(shape[0], dtype=torch.int64, device=where)
-    took = []
+    took, clock = [], clock_of(where)
     for _ in range(5):
-        started = perf_counter()
+        started = clock()
         augment(x, y, generator)[0][0, 0, 0, 0].item()
-        took.append(perf_counter() - started)
+        took.append(clock() - started)
     return min(took) / x.numel()
 
 
@@ -213,26 +265,27 @@ def _trainer(run: PlannedRun, where: torch.device) -> Trainer:
 
 def _advance(trainer: Trainer, count: int) -> float:
     """Return the seconds of `count` steps; `advance` ends by waiting for the device."""
-    started = perf_counter()
+    clock = clock_of(trainer.device)
+    started = clock()
     trainer.advance(trainer.step + count, lambda: True)
-    return perf_counter() - started
+    return clock() - started
 
 
 def _run_seconds(where: torch.device) -> float:
     """Return the fixed seconds of a run: files, model, optimiser."""
     run = planned_shape(SHAPES[0], "fp32", steps=1)
     with TemporaryDirectory(prefix="scaling-probe-") as folder:
-        took = []
+        took, clock = [], clock_of(where)
         for attempt in range(3):
-            started = perf_counter()
+            started = clock()
             train_run(run, RunFolder(Path(folder) / str(attempt)), device=str(where))
-            took.append(perf_counter() - started)
+            took.append(clock() - started)
     return min(took)
 
 
 def _draw_seconds(data: DataSet) -> float:
     """Return the seconds of making one fresh example."""
     stream: Any = data.load(None, stream_seed=1).train
-    started = perf_counter()
+    started = thread_time()
     made = len(stream.draw(0)) + len(stream.draw(1))
-    return (perf_counter() - started) / made
+    return (thread_time() - started) / made

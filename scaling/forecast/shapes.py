@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from scaling.augment.none import Unchanged
 from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
 from scaling.data.base import Arrays, DataSet, Splits
+from scaling.forecast.convolving import Convolving
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
@@ -23,16 +25,16 @@ DRAWN = 1 << 20  # random numbers: more would take longer to draw than a large s
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(DataSet):
-    """Random examples and labels, for timing."""
+    """Random examples and labels, for timing: of so many features, or of the shape of an image."""
 
     name: ClassVar[str] = "noise"
     classes: int = 10
-    features: int
+    features: int | tuple[int, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one example, (features,)."""
-        return (self.features,)
+        """Shape of one example."""
+        return (self.features,) if isinstance(self.features, int) else self.features
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Draw the splits, which all runs of a stack share."""
@@ -44,19 +46,20 @@ def _noise(data: Noise, n: int) -> Splits:
     rng = np.random.default_rng(data.seed)
 
     def draw(rows: int) -> Arrays:
-        numbers = rng.standard_normal(min(rows * data.features, DRAWN), dtype=np.float32)  # and those over and over
-        return Arrays(np.resize(numbers, (rows, data.features)), rng.integers(data.classes, size=rows))
+        shape = (rows, *data.shape)
+        numbers = rng.standard_normal(min(prod(shape), DRAWN), dtype=np.float32)  # and those over and over
+        return Arrays(np.resize(numbers, shape), rng.integers(data.classes, size=rows))
 
     return Splits(draw(n), draw(64), draw(64), chance=float(np.log(data.classes)), chance_se=0.0)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model, a batch size and a number of input features, for timing."""
+    """A model, a batch size and a number of input features, or the shape of an image, for timing."""
 
     model: Any
     batch: int
-    features: int
+    features: int | tuple[int, ...]
 
 
 SHAPES = (
@@ -81,6 +84,12 @@ LARGE = (  # for a GPU, which small shapes leave idle
     Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
     Shape(Bottleneck(width=256, depth=6), 16_384, 12_288),
 )
+CONVOLUTIONS = (
+    Shape(Convolving(width=16, depth=3), 128, (1, 40)),
+    Shape(Convolving(width=64, depth=3), 128, (1, 40)),
+    Shape(Convolving(width=16, depth=2), 64, (1, 28, 28)),
+    Shape(Convolving(width=32, depth=3), 32, (3, 32, 32)),
+)
 STACKS = (  # how many of a shape, to see what stacks cost
     *((SHAPES[0], members) for members in (3, 24)),
     *((SHAPES[2], members) for members in (3, 16)),
@@ -88,6 +97,7 @@ STACKS = (  # how many of a shape, to see what stacks cost
     (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
 )
 LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
+GROWING = {"cpu": (4, 8, 16, 32, 64), "cuda": (64, 128, 256, 512)}  # of SHAPES[2], to see where more gain nothing
 
 
 def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:

@@ -12,7 +12,7 @@ from pathlib import Path
 from scaling.devices import device_name
 from scaling.folders import cache_folder, write_aside
 
-FORMAT = 3  # raised when the meaning of a cost changes: older probes are then no longer read
+FORMAT = 4  # raised when the meaning of a cost changes: older probes are then no longer read
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Costs:
     """Seconds of one training step, for each unit of what it does (see `scaling.forecast.estimate.work`).
 
     step: the step itself; layer: each layer or norm; flop: each FLOP as executed; weight: each parameter
-    updated; activation: each number a layer puts out; input: each number of the examples gathered.
+    updated; activation: each number a layer puts out; input: each number of the examples gathered; convolution, map: of
+    each convolution, and each number that it puts out, what that and what comes after it costs beside.
     """
 
     step: float
@@ -29,6 +30,8 @@ class Costs:
     weight: float
     activation: float
     input: float
+    convolution: float = 0.0
+    map: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Speed:
     fitted to;
     products: FLOP/s of large products, by precision; augment: seconds a number of an augmented image; memory: bytes
     of a GPU, 0 where it is not known; sharing: steps a second of so many processes on it, over those of one; together:
-    steps of runs that are trained together.
+    steps of runs that are trained together; numbers: that a step of a stack goes through where more members gain
+    nothing, 0 where that was not seen.
     """
 
     device: str
@@ -76,6 +80,7 @@ class Speed:
     memory: int = 0
     sharing: Mapping[str, float] = field(default_factory=dict)
     together: Together = USUAL_TOGETHER["cpu"]
+    numbers: int = 0
 
     def of(self, precision: str) -> Costs:
         """Return the costs in a precision; those of fp32 where it was not measured."""

@@ -6,18 +6,18 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from scaling.forecast.estimate import Forecast, device_kind, work
+from scaling.forecast.speed import known_speed
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
-# Numbers that a step of a stack goes through; beyond them more members gain nothing. On a CPU they are what the caches
-# hold: measured on two cores with 2 MB of second-level cache each, widths 8 to 192, batches of 32 and 128. On a GPU,
-# of an H100: 512 members of mlp 64 x 2 and 64 of mlp 256 x 2 at batches of 128 (see docs/speed.md).
+# Numbers that a step of a stack goes through, beyond which more members gain nothing, where no probe of the device has
+# found them. On a CPU they are what the caches hold: measured on two cores with 2 MB of second-level cache each, widths
+# 8 to 192, batches of 32 and 128. On a GPU, of an H100: 512 members of mlp 64 x 2, 64 of mlp 256 x 2, batches of 128.
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
 SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # stacks at a time: the kernels of small models leave most of a GPU idle
 LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
 Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, float]], Mapping[str, Forecast]]
-PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
 
 
 def stack_size(run: PlannedRun, kind: str) -> int:
@@ -29,9 +29,9 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     if config.stage.featured:
         layers = [layer for layer in layers if layer.role == "head"]
     kind = kind if kind in NUMBERS else "cpu"  # one that is not known is refused where the run begins
-    step = work(config, batch=config.train.batch, layers=layers)
-    numbers = PER_WEIGHT * step.weight + PER_ACTIVATION * step.activation + step.input
-    return max(1, min(MOST[kind], NUMBERS[kind] // numbers))
+    speed = known_speed(kind, 1)
+    enough = speed.numbers if speed is not None and speed.numbers else NUMBERS[kind]
+    return max(1, min(MOST[kind], enough // work(config, batch=config.train.batch, layers=layers).numbers))
 
 
 def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, float]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 
 from scaling.folders import RunFolder
+from scaling.forecast.clock import clock_of
 from scaling.forecast.estimate import work
 from scaling.forecast.speed import Costs, Together
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack
 
 WARM_UP, STEPS, TRIES = 8, 64, 2  # steps of a shorter training, and how many more of a longer one
+FEW_STEPS = 16  # the same of stacks that grow
+NEARLY = 1.05  # of the cheapest member-step: larger stacks would gain no more than that
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,35 @@ def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
 
 
-def _step_seconds(stack: Stack, where: torch.device) -> float:
+def growing_seconds(run: PlannedRun, counts: Sequence[int], where: torch.device) -> dict[int, float]:
+    """Return the seconds of a step of stacks of so many runs of one shape."""
+    return {members: _step_seconds(Stack(run, members), where, steps=FEW_STEPS) for members in counts}
+
+
+def enough_numbers(run: PlannedRun, seconds: Mapping[int, float]) -> int:
+    """Return the numbers that a step goes through of the smallest stack of which a member-step is nearly the cheapest.
+
+    seconds: of a step, by the members of the stack.
+    """
+    each = {members: took / members for members, took in seconds.items()}
+    members = min(members for members, took in each.items() if took <= NEARLY * min(each.values()))
+    return members * work(run.config, batch=run.quantities.batch).numbers
+
+
+def _step_seconds(stack: Stack, where: torch.device, *, steps: int = STEPS) -> float:
     """Return the seconds of a step: of a longer training less a shorter one, the fastest of each."""
-    tries = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
+    tries = [[_train(stack, taken, where) for taken in (WARM_UP + steps, WARM_UP)] for _ in range(TRIES)]
     longer, shorter = map(min, zip(*tries, strict=True))
-    return max(longer - shorter, 1e-9) / STEPS
+    return max(longer - shorter, 1e-9) / steps
 
 
 def _train(stack: Stack, steps: int, where: torch.device) -> float:
     with TemporaryDirectory(prefix="scaling-probe-") as folder:
         members = [_member(stack.run, steps, seed, Path(folder)) for seed in range(stack.members)]
-        started = perf_counter()
+        clock = clock_of(where)
+        started = clock()
         train_stack(members, device=str(where))
-        return perf_counter() - started
+        return clock() - started
 
 
 def _member(run: PlannedRun, steps: int, seed: int, folder: Path) -> Member:

@@ -19,6 +19,7 @@ from scaling.internals.torch import skip_dynamo_import_in_counter
 from scaling.models.parts import is_matrix, with_matrices
 
 BACKWARD = "(backward)"  # among the FLOPs by submodule: those of the whole backward pass
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH = 2  # examples counted on: the fewest that a batch norm takes
 
 
@@ -64,7 +65,8 @@ def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list
         uses = _own_flops(flops, name, part) // (FLOPS_PER_MULTIPLY_ADD * BATCH * weights) if weights else 0
         role: Role = "embed" if _within(name, embed) else "head" if _within(name, head) else "body"
         first = bool(weights) and name == next((n for n in names if _within(n, embed)), names[0])
-        layers.append(Layer(weights=weights, others=others, role=role, uses=uses, first=first))
+        maps = uses * part.out_channels if isinstance(part, CONVOLUTIONS) else 0
+        layers.append(Layer(weights=weights, others=others, role=role, uses=uses, first=first, maps=maps))
         attributed += FLOPS_PER_MULTIPLY_ADD * weights * uses
     rest = Layer(weights=0, flops=flops[""] // BATCH - attributed)
     frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)

@@ -12,8 +12,8 @@ import pytest
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
-from scaling.forecast.probe import FASTER, fit_costs, probe_speed
-from scaling.forecast.shapes import SHAPES, Shape, planned_shape
+from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed
+from scaling.forecast.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.models.bottleneck import Bottleneck
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS
@@ -57,6 +57,38 @@ def test_costs_are_recovered_from_the_times_they_make():
     np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
 
 
+def test_what_convolutions_cost_beside_their_products_is_recovered():
+    costs = replace(COSTS, convolution=4e-4, map=8e-9)
+    done = [work(planned_shape(s, "fp32").config, batch=s.batch) for s in CONVOLUTIONS]
+    assert [(each.convolution, each.layer, each.map) for each in done[:3]] == [
+        (3, 4, 128 * 16 * (20 + 10 + 5)),
+        (3, 4, 128 * 64 * (20 + 10 + 5)),
+        (2, 3, 64 * 16 * (14**2 + 7**2)),
+    ]
+    found = fit_convolutions(CONVOLUTIONS, [each.seconds(costs) for each in done], COSTS)
+    np.testing.assert_allclose(astuple(found), astuple(costs), rtol=1e-6)
+    assert fit_convolutions(CONVOLUTIONS, [0.5 * each.seconds(COSTS) for each in done], COSTS) == COSTS  # not below
+
+
+def test_a_precision_of_slow_products_is_not_timed_on_steps(monkeypatch):
+    timed = []
+
+    def seconds(run, where):
+        timed.append(run.config.train.precision)
+        return work(run.config, batch=run.quantities.batch).seconds(COSTS)
+
+    rates = {"fp32": 1e11, "bf16": 1e9}
+    known = {"_product_rate": lambda _, precision: rates[precision], "_run_seconds": lambda _: 0.1}
+    known |= {"_together": lambda *_: SPEED.together, "_numbers": lambda _: 7, "_step_seconds": seconds}
+    known |= {"_augment_seconds": lambda _: 0.0, "_draw_seconds": lambda _: 0.0}
+    for name, value in known.items():
+        monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
+    speed = probe_speed("cpu")
+    assert set(timed) == {"fp32"}
+    assert speed.costs["bf16"] == replace(speed.costs["fp32"], flop=1e-9)
+    assert speed.numbers == 7
+
+
 def test_no_rate_beyond_that_of_large_products_comes_out():
     """Where every shape is small its products hide in the noise: their cost is laid to what is counted beside them."""
     small = SHAPES[:3]
@@ -82,6 +114,7 @@ def test_times_that_no_costs_explain_are_refused(monkeypatch):
         return slow * work(run.config, batch=run.quantities.batch).seconds(COSTS)
 
     known = {"_product_rate": lambda *_: 1e12, "_run_seconds": lambda _: 0.1, "_together": lambda *_: SPEED.together}
+    known |= {"_numbers": lambda _: 0}
     for name, value in {"_step_seconds": wild, **known}.items():
         monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
     monkeypatch.setattr("scaling.forecast.probe.TURNS", 1)
@@ -263,10 +296,11 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
         trainer.step = until
         return True
 
-    monkeypatch.setattr("scaling.forecast.probe.perf_counter", clock)
+    monkeypatch.setattr("scaling.forecast.probe.clock_of", lambda _: clock)
     monkeypatch.setattr("scaling.forecast.probe._product_rate", lambda *_: 2 / COSTS.flop)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
     monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: SPEED.together)
+    monkeypatch.setattr("scaling.forecast.probe._numbers", lambda _: 0)
     speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)

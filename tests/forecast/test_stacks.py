@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import estimate, forecast, forecast_all, memory_bytes, work
 from scaling.forecast.speed import keep_speed
-from scaling.forecast.stacks import MOST, companies, gain_of_stacking, stack_size
+from scaling.forecast.stacks import MOST, NUMBERS, companies, gain_of_stacking, stack_size
 from scaling.plan.identity import stack_key
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
 from tests.train.runs import planned
@@ -55,6 +57,10 @@ def test_small_shapes_go_in_large_stacks_and_large_ones_alone():
     assert MOST["cpu"] == sizes[0] > sizes[1] > sizes[2] == 1
     assert sizes[1] < stack_size(middle, "cuda") <= MOST["cuda"]
     assert stack_size(planned({"steps": 5, "stack": 3}), "cpu") == 3
+    keep_speed(replace(SPEED, numbers=2 * NUMBERS["cpu"]))  # of a probe that found larger caches
+    assert stack_size(middle, "cpu") in (2 * sizes[1], 2 * sizes[1] + 1)
+    keep_speed(SPEED)
+    assert stack_size(middle, "cpu") == sizes[1]
 
 
 def test_a_member_has_the_company_of_those_that_last_as_long():
