@@ -17,7 +17,7 @@ from scaling.train.output.milestone import finish, take_point
 from scaling.train.output.resume import begin, keep_fork
 from scaling.train.output.saver import Saver
 from scaling.train.stacked.alone import note_single, train_stack_of_one
-from scaling.train.stacked.vmapped import NotStackable
+from scaling.train.stacked.users.vmapped import NotStackable
 
 
 def train_by_steps(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scaling.train.run import train_run
-from scaling.train.stacked.vmapped import NotStackable
+from scaling.train.stacked.users.vmapped import NotStackable
 from tests.train.runs import essence, folder_of, stopped_after
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
 from tests.train.stacked.test_against_single import CHEAP, DEAR, seeded

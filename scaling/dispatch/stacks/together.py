@@ -160,7 +160,7 @@ class Team:
 
     def train(self) -> None:
         """Train them; what happens to one is written down when it leaves."""
-        from scaling.train.stacked.vmapped import NotStackable
+        from scaling.train.stacked.users.vmapped import NotStackable
 
         worker = self.worker
         worker.heartbeat.begin_together()

@@ -15,7 +15,7 @@ from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.seat import Hooks, take_seat
 from scaling.train.stacked.together import train_together
-from scaling.train.stacked.vmapped import NotStackable
+from scaling.train.stacked.users.vmapped import NotStackable
 
 log = logging.getLogger(__name__)
 

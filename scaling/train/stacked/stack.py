@@ -28,8 +28,8 @@ from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autogr
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
 from scaling.train.stacked.steps.step import StackedStep
-from scaling.train.stacked.trial import TRIED, is_mapped
-from scaling.train.stacked.vmapped import map_module
+from scaling.train.stacked.users.trial import TRIED, is_mapped
+from scaling.train.stacked.users.vmapped import map_module
 
 
 class _Planned(NamedTuple):

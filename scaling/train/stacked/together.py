@@ -22,7 +22,7 @@ from scaling.train.output.saver import Saver, snapshot
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.seat import Seat
 from scaling.train.stacked.stack import Stack
-from scaling.train.stacked.vmapped import NotStackable
+from scaling.train.stacked.users.vmapped import NotStackable
 
 DONE = object()  # of turns that have ended
 FIRST_COST = 0.01  # seconds a member, of a checkpoint before one was written

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from scaling.train.stacked.rows import Rows, layout_of
-from scaling.train.stacked.trial import is_mapped
-from scaling.train.stacked.vmapped import NotStackable
+from scaling.train.stacked.users.trial import is_mapped
+from scaling.train.stacked.users.vmapped import NotStackable
 from tests.often import often
 from tests.train import nets
 from tests.train.runs import essence

@@ -24,7 +24,7 @@ from scaling.train.loop import DROPOUTS
 from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.steps.gradients import gradients_by_hand
-from scaling.train.stacked.vmapped import NotStackable, map_module
+from scaling.train.stacked.users.vmapped import NotStackable, map_module
 
 KNOWN = (Network, LinearMap)  # the families here
 TRIED = 5  # examples

@@ -1,0 +1,1 @@
+"""Modules of users in stacks: mapped by torch, and tried before that."""
