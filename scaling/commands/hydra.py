@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from scaling.commands.run import execute
 from scaling.commands.sweeper import register_sweeper
 from scaling.compose.roots import shipped
-from scaling.compose.session import register, said_in_one_sentence
+from scaling.compose.session import check_hydras, register, said_in_one_sentence
 from scaling.errors import UserError
 from scaling.plan.expand import expand
 from scaling.security.trust import trusting
@@ -27,6 +27,7 @@ def hydra_main(arguments: Sequence[str]) -> None:
         raise UserError("found -m beside --cfg or --info, which show one config; wanted one of the two; leave out -m")
     trust = "--trust" in arguments
     arguments = [argument for argument in arguments if argument != "--trust"]
+    check_hydras(arguments)
     with said_in_one_sentence(), trusting(trust):
         register()
         register_sweeper()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,7 @@ MARK = "${"
 MISSING = "???"  # OmegaConf's mark of a value that has to be given
 MOST_STEPS = 20  # from one interpolation to the next
 KEY = re.compile(r"\$\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}")  # ${optim.lr}
-ROOT = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*[.}\[]")  # the first name in it; no resolver (${oc.env:X}), none relative
+NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")  # of a key, or of a resolver, in an interpolation
 PLAN_KEYS = (
     "launcher",
     "results",
@@ -76,7 +77,9 @@ class Composed:
         if not interpolates(named):
             return named
         with said_in_one_sentence():
-            return _filled(named, self._tree_with({"sweep": named}), "sweep", keep=frozenset(self.run))
+            of_plan = {key: value for key, value in self.written.items() if key in PLAN_KEYS}
+            alone = OmegaConf.create({**of_plan, "sweep": named})
+            return _filled(named, self._tree_with({"sweep": named}), "sweep", cells=_Cells(frozenset(self.run), alone))
 
     def _tree_with(self, keys: Mapping[str, Any]) -> DictConfig:
         """Return the tree with these values, all others as written; only what changed since the last call is put."""
@@ -146,32 +149,65 @@ def interpolates(value: Any) -> bool:
 
 
 def named_in(value: Any) -> Iterable[str]:
-    """Yield the keys that the interpolations in a value name."""
+    """Yield the keys that the interpolations in a value name, as arguments of resolvers too (and these by their names)."""
     if isinstance(value, str):
-        yield from KEY.findall(value)
+        yield from NAME.findall(_inside(value))
     elif isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from named_in(item)
 
 
-def _filled(value: Any, parent: Any, key: Any, *, keep: frozenset[str] = frozenset()) -> Any:
-    """Return the value at `key` of a node, resolved, but for scalars that name one of the keys `keep`."""
+def _inside(text: str) -> str:
+    """Return what stands inside the interpolations of a text."""
+    found, depth = [], 0
+    for part in re.split(r"(\$\{|\{|\})", text):
+        if part == MARK or (part == "{" and depth):
+            depth += 1
+        elif part == "}" and depth:
+            depth -= 1
+        if depth:
+            found.append(part)
+    return " ".join(found)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Tells what each cell has to resolve for itself: what names a key of `run`, or differs without those (`alone`)."""
+
+    run: frozenset[str]
+    alone: DictConfig
+
+    def resolve(self, value: str, path: Sequence[Any], found: Any) -> bool:
+        """Say whether the cells resolve the value at the path, which comes to `found` where they say nothing."""
+        if any(name.partition(".")[0] in self.run for name in named_in(value)):
+            return True
+        node: Any = self.alone
+        try:
+            for step in path:
+                node = node[step]
+        except OmegaConfBaseException:
+            return True
+        return bool(node != found)
+
+
+def _filled(value: Any, parent: Any, key: Any, *, cells: _Cells | None = None, path: tuple[Any, ...] = ()) -> Any:
+    """Return the value at `key` of a node, resolved, but for scalars that cells resolve; path: of the node."""
     if not interpolates(value):
         return value
+    path = (*path, key)
     if isinstance(value, Mapping):
-        return {name: _filled(item, parent[key], name, keep=keep) for name, item in value.items()}
+        return {name: _filled(item, parent[key], name, cells=cells, path=path) for name, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, parent[key], index, keep=keep) for index, item in enumerate(value)]
-    kept = not keep.isdisjoint(ROOT.findall(value))
+        return [_filled(item, parent[key], index, cells=cells, path=path) for index, item in enumerate(value)]
     try:
         found = parent[key]
     except OmegaConfBaseException:
-        if kept:
+        if cells is not None and cells.resolve(value, (), None):
             return value  # in a cell it may lead somewhere
         raise
     if OmegaConf.is_config(found):
         return OmegaConf.to_container(found, resolve=True)
-    return value if kept else found
+    return value if cells is not None and cells.resolve(value, path, found) else found
 
 
 def _with_names(sweep: Any, run: Mapping[str, Any]) -> Any:

@@ -30,6 +30,7 @@ from scaling.errors import UserError, suggestion
 
 PRIMARY = "config"  # conf/config.yaml
 NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # of Hydra: there is no such group in the defaults list
+HYDRAS = ("hydra.searchpath", "hydra.verbose", "hydra/job_logging", "hydra/hydra_logging")  # of Hydra's own that hold
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
 
 
@@ -66,10 +67,18 @@ def said_in_one_sentence() -> Iterator[None]:
         raise UserError(_sentence(error)) from error
     except UnicodeDecodeError as error:
         raise UserError(f"found a config that is not UTF-8 text ({error}); wanted YAML; save it as UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{mark.name}, line {mark.line + 1}" if mark else "a config"
-        raise UserError(f"found {where}, which is not YAML ({error.problem}); mend the file") from error
+    except yaml.YAMLError as error:
+        raise UserError(_not_yaml(error)) from error
+
+
+def _not_yaml(error: yaml.YAMLError) -> str:
+    where, problem = "a config", " ".join(str(error).split())
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        where, problem = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}", error.problem or ""
+    elif isinstance(error, yaml.reader.ReaderError):
+        where = f"{error.name}, character {error.position + 1}"
+        problem = f"it holds the character {error.character:#04x}, which no text has"
+    return f"found {where}, which is not YAML ({problem}); mend the file"
 
 
 def _sentence(error: BaseException) -> str:
@@ -119,6 +128,23 @@ def _no_sweep(name: str) -> str:
     if within:
         return f"found {name}, which is a folder of sweeps; wanted one of {', '.join(within)}"
     return f"found no sweep={name}; {suggestion(name, known, write=f'{GROUP}={{}}')}"
+
+
+def check_hydras(arguments: Sequence[str]) -> None:
+    """Raise UserError for an override of Hydra's own config that nothing here follows."""
+    for argument in arguments:
+        key = argument.lstrip("+~").partition("=")[0].strip()
+        if re.split(r"[./]", key)[0] != "hydra" or key in HYDRAS:
+            continue
+        if key == "hydra/launcher":
+            raise UserError(
+                "found hydra/launcher, Hydra's own launchers, which wait for every run; "
+                "wanted launcher=local or launcher=slurm; change it"
+            )
+        raise UserError(
+            f"found {key}, of Hydra's own, which nothing here follows; wanted keys of runs and of the plan, such as "
+            f"results=DIR and name=NAME for where things are written; drop it"
+        )
 
 
 def choices(cfg: DictConfig) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class Expression:
 def parse(text: Any, *, where: str) -> Expression:
     """Parse an expression (or a plain number); UserError names what is not arithmetic or comparison."""
     source = str(text)
+    if "${" in source:
+        raise UserError(
+            f"found {where}: {source!r}, whose ${{…}} differs from run to run; wanted names of keys alone, such as "
+            f"1e-3 * model.width; write the key's name"
+        )
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from scaling.compose.groups import leaves
 from scaling.compose.interpolation import PLAN_KEYS, Composed
 from scaling.compose.roots import sweep_name
-from scaling.compose.session import said_in_one_sentence
+from scaling.compose.session import check_hydras, said_in_one_sentence
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.plan.cell import Rules, check_axes
@@ -45,6 +45,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
 
     Of two overrides of a key the later one holds.
     """
+    check_hydras(arguments)
     with said_in_one_sentence():
         parser = OverridesParser.create(config_loader=loader)
         typed = parser.parse_overrides(list(arguments))
@@ -104,8 +105,6 @@ def _sweep_name(fixed: Mapping[str, Any]) -> str | None:
 def _values(override: Override) -> tuple[Any, ...]:
     """Return the values of an override that has several; UserError where they cannot be swept over."""
     key, line = override.key_or_group, override.input_line
-    if key == "hydra/launcher":
-        _refuse_launcher()
     if key.split(".")[0] in PLAN_KEYS:
         raise UserError(f"found several values for {key}; wanted one, for the whole plan; run one after another")
     if override.is_delete() or override.package is not None:
@@ -124,19 +123,10 @@ def _unquoted(value: Any) -> Any:
     return value.text if isinstance(value, QuotedString) else value
 
 
-def _refuse_launcher() -> None:
-    raise UserError(
-        "found hydra/launcher, Hydra's own launchers, which wait for every run; "
-        "wanted launcher=local or launcher=slurm; change it"
-    )
-
-
 def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
     """Raise UserError for what is no member of a group and for which Hydra has no message: null, a number."""
     for override in overrides:
         group = override.key_or_group
-        if group == "hydra/launcher":
-            _refuse_launcher()
         if override.is_sweep_override() or override.is_delete() or isinstance(override.value(), str | list | dict):
             continue
         members = group_options(loader, group)

@@ -170,6 +170,7 @@ def test_a_gpu_that_is_not_here_is_missed_before_anything_starts(scaling, monkey
         (b"defaults: {data: digits}", "not a list"),
         (b"- 1", "without keys"),
         (b"a: [", "not YAML"),
+        (b"name: 'a\x07b'", "the character 0x07"),
     ],
 )
 def test_a_sweep_file_that_is_none_is_named(scaling, content, said):

@@ -60,6 +60,26 @@ sweep:
     assert of(plan, "train.batch", "train.steps") == [(8, 20), (4, 20), (16, 20), (4, 20), (32, 7), (64, 7)]
 
 
+def test_resolvers_that_read_a_run_s_keys_resolve_in_each_cell_and_others_before(here):
+    sweep(
+        here,
+        """
+train: {steps: 20}
+sweep:
+  grid:
+    - product: {model.width: [8, 16], train.batch: ["${oc.select:model.width}", "${oc.select:${oc.env:KEY},4}"]}
+    - list: [{model.width: "${oc.decode:${oc.env:N}}", train.batch: "${oc.select:model.depth}"}]
+  set: {optim.lr: "${oc.env:RATE} * model.width"}
+""",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"KEY": "model.width", "N": "32", "RATE": "0.5"}.items():
+            patch.setenv(name, value)
+        plan = planned("sweep=mine")
+    assert of(plan, "model.width", "train.batch", "optim.lr") == [(8, 8, 4.0), (16, 16, 8.0), (32, 2, 16.0)]
+    assert plan.runs[-1].overrides["model.width"] == 32
+
+
 def test_what_set_computes_is_a_source_and_rules_read_what_is_interpolated(here):
     sweep(
         here,
@@ -118,6 +138,7 @@ sweep: {grid: [{product: {model: [mlp], model.depth: [2, 3]}}]}
         ("train: {batch: '${nosuch:1}', steps: 5}", "nosuch"),
         ("name: w${model.width}\ntrain: {steps: 5}", "found ${model.width} in name"),
         ("results: ${optim.lr}\ntrain: {steps: 5}", "found ${optim.lr} in results"),
+        ("launcher: {workers: '${oc.select:model.width}'}\ntrain: {steps: 5}", "found ${model.width} in launcher"),
     ],
 )
 def test_an_interpolation_that_cannot_be_is_one_sentence(here, text, said):
@@ -126,6 +147,13 @@ def test_an_interpolation_that_cannot_be_is_one_sentence(here, text, said):
         planned("sweep=mine")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["set: {optim.lr: '${oc.select:model.width} / 9'}", "where: '${oc.select:seed,1} > 0'"])
+def test_a_rule_names_keys_and_resolves_none(here, rule):
+    sweep(here, f"train: {{steps: 5}}\nsweep: {{grid: [{{product: {{model.width: [8, 16]}}}}], {rule}}}")
+    with pytest.raises(UserError, match=r"differs from run to run; wanted names of keys"):
+        planned("sweep=mine")
 
 
 def test_the_plan_s_own_keys_may_follow_what_all_runs_share(here):
