@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,11 @@ class Npz(FiniteSet):
             if key not in found:
                 raise UserError(f"found {', '.join(sorted(found))} in {self.path}; wanted {key} too; add it")
         x, y = found[f"x_{name}"], found[f"y_{name}"]
+        if x.dtype.kind not in "biuf" or not x.ndim or not y.ndim:
+            raise UserError(
+                f"found x_{name} of type {x.dtype} and shape {x.shape}, y_{name} of shape {y.shape} in {self.path}; "
+                f"wanted numbers with an example a row; change them"
+            )
         if len(x) != len(y) or not len(y):
             raise UserError(
                 f"found {len(x)} rows in x_{name} and {len(y)} in y_{name} of {self.path}; wanted the same number of "
@@ -130,6 +136,17 @@ class Npz(FiniteSet):
                 f"take the file that was meant"
             )
 
+BROKEN = (  # what NumPy and zipfile raise for files that are none of plain arrays, cut, damaged, locked or of others
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    KeyError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
@@ -143,7 +160,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return {key: file[key] for key in file.files}
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise UserError(
             f"found {path}, which is no .npz file of plain arrays; wanted one; write it with numpy.savez"
         ) from error

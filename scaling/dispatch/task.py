@@ -16,6 +16,7 @@ from scaling.folders import SweepFolder
 from scaling.limits import UNLIMITED, Limits
 
 Train = Callable[..., Any]
+WORN = "worn"  # a worker whose process the code of a run has changed for good: another takes its place
 
 
 class Step(Enum):

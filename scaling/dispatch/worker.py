@@ -23,8 +23,9 @@ from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_atte
 from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
-from scaling.dispatch.task import Report, Step, Task, Train, load
+from scaling.dispatch.task import WORN, Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
+from scaling.security.wear import wear
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
@@ -101,6 +102,9 @@ class Worker:
                 break
             found = self._looked(entry, walk, queue) if entry else {run_id: self._patiently.cut(run_id)}
             seen |= found
+            if wear():
+                log.warning("this worker ends and another takes its place, for a run has left %s", wear())
+                self.stop.say(WORN)
             for each, step in found.items():
                 walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
                 if step is Step.FAILED and each not in self.report.out_of_reach:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
@@ -134,3 +134,33 @@ def _leave_enabled(method: Any) -> None:
     inner = getattr(method, "__wrapped__", None)
     if inner is not None:
         inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports
+
+
+def entered_modes() -> Iterator[str]:
+    """Name the modes that are entered, which only those leave who hold them; none where torch no longer tells."""
+    if torch.is_inference_mode_enabled():
+        yield "inference mode"
+    for device in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(device):
+            yield f"autocast on {device}"
+    for entered, what in _MODES:
+        if entered():
+            yield what
+
+
+def _lookups() -> Iterator[tuple[Callable[[], Any], str]]:
+    from torch import overrides
+    from torch.nn.modules import module
+    from torch.utils import _python_dispatch
+
+    for owner, name, what in (
+        (overrides, "_get_current_function_mode_stack", "a mode for torch's functions"),
+        (_python_dispatch, "_get_current_dispatch_mode_stack", "a mode for torch's operators"),
+        (module, "_has_any_global_hook", "a hook on all modules"),
+    ):
+        found = getattr(owner, name, None)
+        if found is not None:
+            yield found, what
+
+
+_MODES = tuple(_lookups())

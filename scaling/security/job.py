@@ -5,6 +5,7 @@ Run: python -m scaling.security.job FOLDER, inside a job of submitit's.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import time
@@ -35,8 +36,12 @@ def run_job(folder: str) -> None:
             f"give the same command again"
         )
     check_own(pickle)
-    with kept_to_oneself():
-        process_job(folder)
+    try:
+        with kept_to_oneself():
+            process_job(folder)
+    finally:
+        for child in multiprocessing.active_children():  # left by code of users: its end would be waited for
+            child.kill()
 
 
 def trouble_file(folder: Path, job: str) -> Path:

@@ -6,30 +6,52 @@ end it. Importing this imports no torch.
 
 from __future__ import annotations
 
+import errno
 import gc
+import logging
 import os
+import resource
 import signal
 import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+from scaling.security.wear import end_worker, note, wear_noted
+
+SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
+OUTPUTS = ("stdin", "stdout", "stderr")  # of sys, and by their places the descriptors 0, 1 and 2
 Restore = Callable[[], object]
 
 
 @contextmanager
+def worker_process() -> Iterator[None]:
+    """Do as `usual_process` does around a whole run, and note what it leaves that cannot be taken back."""
+    with usual_process(), wear_noted():
+        yield
+
+
+@contextmanager
 def usual_process() -> Iterator[None]:
-    """Let code begin as in a new process, and leave what it changes of this one as it was."""
+    """Let code begin as in a new process, and leave what it changes of this one as it was.
+
+    A fork that the code has made, and that comes back from it, ends here: one process goes on.
+    """
+    pid = os.getpid()
     with warnings.catch_warnings():
-        restores = [*_torch_state(), *_python_state()]
+        restores = [*_system_state(), *_torch_state(), *_python_state()]
         try:
             yield
         finally:
+            if os.getpid() != pid:
+                os._exit(1)
             for restore in restores:
                 with suppress(OSError, ValueError):  # a folder that is gone, a handler that is not Python's
                     restore()
@@ -67,6 +89,76 @@ def _torch_state() -> Iterator[Restore]:
     yield given_back
 
 
+def _system_state() -> Iterator[Restore]:
+    limits = {which: resource.getrlimit(which) for which in LIMITS}
+    yield lambda: _limit_again(limits)
+    copies = [_copy(descriptor) for descriptor in range(len(OUTPUTS))]
+    outputs = {name: getattr(sys, name) for name in OUTPUTS}
+    files = _open_files()
+    yield lambda: _close_leaked(files)
+    yield lambda: _output_again(copies, outputs)
+
+
+def _limit_again(limits: Mapping[int, tuple[int, int]]) -> None:
+    for which, before in limits.items():
+        if resource.getrlimit(which) == before:
+            continue
+        try:
+            resource.setrlimit(which, before)
+        except (ValueError, OSError):  # a hard limit that was lowered stays so
+            end_worker("a limit of resources was lowered for good")
+
+
+def _open_files() -> frozenset[int]:
+    with suppress(OSError):  # no /proc
+        return frozenset(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208 - a third of the time of Path
+    return frozenset()
+
+
+def _close_leaked(before: Collection[int]) -> None:
+    """Where no further file can be opened, close those that were opened meanwhile."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if error.errno != errno.EMFILE or not before:
+            return
+        note("files left open")
+        for descriptor in set(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])) - set(before):
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+def _copy(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # closed before
+        return None
+
+
+def _output_again(copies: Sequence[int | None], outputs: Mapping[str, Any]) -> None:
+    for descriptor, copy in enumerate(copies):
+        if copy is not None:
+            if not _same_file(descriptor, copy):
+                os.dup2(copy, descriptor)
+            os.close(copy)
+    for place, (name, stream) in enumerate(outputs.items()):
+        if getattr(stream, "closed", False):
+            new = os.fdopen(place, "w" if place else "r", buffering=1, closefd=False)
+            for handler in logging.getLogger().handlers:
+                if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                    handler.setStream(new)
+            setattr(sys, name, new)
+        elif getattr(sys, name) is not stream:
+            setattr(sys, name, stream)
+
+
+def _same_file(descriptor: int, other: int) -> bool:
+    try:
+        return os.path.sameopenfile(descriptor, other)
+    except OSError:
+        return False
+
+
 def _python_state() -> Iterator[Restore]:
     umask = os.umask(0o777)
     os.umask(umask)
@@ -74,14 +166,23 @@ def _python_state() -> Iterator[Restore]:
     with suppress(OSError):
         here = os.getcwd()  # noqa: PTH109 - a folder that is gone has no name
         yield lambda: os.chdir(here)
-    environment, path = dict(os.environ), list(sys.path)
+    environment, path, modules = dict(os.environ), list(sys.path), dict(sys.modules)
     errors, depth, collects = np.geterr(), sys.getrecursionlimit(), gc.isenabled()
+    quiet, temporary, hook = logging.root.manager.disable, tempfile.tempdir, sys.excepthook
+    trace, profile = sys.gettrace(), sys.getprofile()
 
     def given_back() -> None:
         for name in set(os.environ) - set(environment):
             del os.environ[name]
         os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
         sys.path[:] = path
+        sys.modules.update({name: module for name, module in modules.items() if sys.modules.get(name) is not module})
+        if sys.gettrace() is not trace:
+            sys.settrace(trace)
+        if sys.getprofile() is not profile:
+            sys.setprofile(profile)
+        sys.excepthook, tempfile.tempdir = hook, temporary
+        logging.disable(quiet)
         np.seterr(**errors)
         sys.setrecursionlimit(depth)
         (gc.enable if collects else gc.disable)()
@@ -93,8 +194,9 @@ def _python_state() -> Iterator[Restore]:
 
 
 def _hear_again(handlers: Mapping[signal.Signals, Any]) -> None:
-    if signal.getitimer(signal.ITIMER_REAL)[0]:
-        signal.alarm(0)
+    for timer in TIMERS:
+        if signal.getitimer(timer)[0]:
+            signal.setitimer(timer, 0)
     for number, handler in handlers.items():
         if handler is not None and signal.getsignal(number) is not handler:
             signal.signal(number, handler)

@@ -16,7 +16,7 @@ from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
-from scaling.security.process_state import usual_process
+from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
 from scaling.train.device import describe_device, find_device
@@ -56,7 +56,7 @@ def train_run(
     if where.type == "cuda":
         torch.cuda.init()  # before its streams are looked at
     streams = own_streams(derive_seed(run.config.seed, "run"))
-    with usual_process(), explain_memory_errors(run.config, where), streams, matmul_precision(precision):
+    with worker_process(), explain_memory_errors(run.config, where), streams, matmul_precision(precision):
         attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:

@@ -175,6 +175,9 @@ class TestNpz:
             ),
             ({"x_train": np.zeros((0, 5)), "y_train": np.zeros(0, int)}, "at least one"),
             ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "no .npz file of plain arrays"),
+            ({"x_train": np.ones((9, 5)) * 1j, "y_train": np.zeros(9, int)}, "x_train of type complex128"),
+            ({"x_train": np.full((9, 5), "a"), "y_train": np.zeros(9, int)}, "x_train of type <U1"),
+            ({"x_train": np.zeros(()), "y_train": np.zeros(9, int)}, "wanted numbers with an example a row"),
         ],
     )
     def test_bad_arrays_are_named(self, tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:

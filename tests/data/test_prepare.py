@@ -439,6 +439,15 @@ class TestBadInput:
             prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
         assert not Stl10(root=str(tmp_path), image_size=8).source().ready
 
+    def test_pictures_that_wait_or_fill_the_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        os.mkfifo(tmp_path / "pipe.png")
+        with pytest.raises(UserError, match=r"pipe\.png, which is no file"):
+            decoded(tmp_path / "pipe.png", size=4, channels=3)
+        Image.new("L", (40, 40)).save(tmp_path / "large.png")
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        with pytest.raises(UserError, match=r"large\.png, which cannot be decoded \(Image size \(1600 pixels\)"):
+            decoded(tmp_path / "large.png", size=4, channels=3)
+
     def test_a_disk_too_small(self, tmp_path: Path) -> None:
         image_folder(tmp_path, {"train": [2, 2], "test": [2, 2]})
         with pytest.raises(UserError, match=r"GB free on the disk of .* make room"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import resource
 import signal
 import sys
+import tempfile
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.security import wear as process_wear
 from scaling.security.process_state import usual_process
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
@@ -56,7 +60,19 @@ def python():
     gc.disable()
 
 
-ACTS = [double, elsewhere, threads, without_gradients, strict, python]
+def system():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 600)
+    os.close(2)
+    sys.stderr = sys.stdin = None
+    logging.disable(logging.CRITICAL)
+    tempfile.tempdir = "/nowhere"
+    del sys.modules["json"]
+    sys.setprofile(lambda *_: None)
+
+
+ACTS = [double, elsewhere, threads, without_gradients, strict, python, system]
 
 
 def state():
@@ -70,7 +86,11 @@ def state():
         "numpy": np.geterr(),
         "python": (sys.getrecursionlimit(), list(sys.path), list(warnings.filters), gc.isenabled()),
         "process": (Path.cwd(), umask, dict(os.environ), signal.getsignal(signal.SIGTERM)),
-        "alarm": signal.getitimer(signal.ITIMER_REAL)[0],
+        "alarms": (signal.getitimer(signal.ITIMER_REAL)[0], signal.getitimer(signal.ITIMER_VIRTUAL)[0]),
+        "limit": resource.getrlimit(resource.RLIMIT_FSIZE),
+        "outputs": (sys.stderr, sys.stdin, os.fstat(2).st_ino),
+        "rest": (signal.getsignal(signal.SIGQUIT), logging.root.manager.disable, tempfile.tempdir, sys.getprofile()),
+        "modules": sys.modules["json"],
     }
 
 
@@ -101,3 +121,31 @@ def test_the_next_run_is_what_it_is_alone(tmp_path, act):
         train_run(bad, folder_of(bad, tmp_path / "after"), device="cpu")
     after = train_run(one, folder_of(one, tmp_path / "after"), device="cpu")
     assert essence(alone) == essence(after)
+
+
+def test_where_no_file_can_be_opened_any_more_those_of_the_run_are_closed():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = []
+
+    def leak():
+        while True:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 20, most[1]))
+        with pytest.raises(OSError, match="Too many open files"), usual_process():
+            leak()
+        os.close(os.open(os.devnull, os.O_RDONLY))
+        left = [each for each in opened if Path(f"/proc/self/fd/{each}").exists()]
+        assert len(left) <= 1  # its number may be that by which the open ones were listed
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        process_wear._left.clear()
+
+
+def test_a_stream_that_was_closed_is_open_again(tmp_path, monkeypatch):
+    with (tmp_path / "out").open("w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with usual_process():
+            sys.stdout.close()
+        assert not sys.stdout.closed

@@ -57,6 +57,8 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
     """Return one picture's centre square at `size` pixels, (channels, size, size) uint8."""
     from PIL import Image, ImageOps
 
+    if isinstance(picture, Path) and not picture.is_file():  # to open a pipe would wait for ever
+        raise UserError(f"found {picture}, which is no file, or a link to none; mend or remove it")
     try:
         if isinstance(picture, np.ndarray):
             image = Image.fromarray(picture)
@@ -64,7 +66,11 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
             image = Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)
             image.draft(None, (2 * size, 2 * size))  # lets a JPEG be decoded at a fraction of its size
         image = _eight_bits(image, picture).convert("RGB" if channels == 3 else "L")
-    except OSError as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow has one for each way in which a file is broken, or too large
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"found {_named(picture)}, which cannot be decoded ({error}); mend or remove it") from error
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)

@@ -94,11 +94,17 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         """Look and beat until the end."""
         while not self._end.wait(self._tick()):
-            with self._lock:
-                self._look()
-                for run_id, hold in self._holds.items():
-                    self._beat(run_id, hold)
-                    self._end_if_stuck(run_id, hold)
+            try:
+                with self._lock:
+                    self._round()
+            except Exception:  # of a file that cannot be read now, or of what a run's code does to this process
+                log.exception("a look at the reasons to leave failed; the next one comes")
+
+    def _round(self) -> None:
+        self._look()
+        for run_id, hold in self._holds.items():
+            self._beat(run_id, hold)
+            self._end_if_stuck(run_id, hold)
 
     def _tick(self) -> float:
         """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""

@@ -172,8 +172,10 @@ def _import(train: str) -> None:
     with suppress(Exception):  # a worker that meets the same error says so in its own log
         import scaling.security.job  # noqa: F401
         from scaling.dispatch.worker import load
+        from scaling.security.originals import remember
 
         load(train)
+        remember()
     gc.freeze()  # what the forks share stays shared only as long as nobody goes through it for garbage
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
 from scaling.dispatch.states.paused import PAUSED
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
-from scaling.dispatch.task import Report
+from scaling.dispatch.task import WORN, Report
 from scaling.errors import UserError
 from scaling.folders import Place
 from scaling.security.rights import check_own
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 POLL = 0.02  # seconds between two looks at the workers
 LOOK = 0.5  # seconds between two looks at the runs, or
 SPARE = 20  # times as long as a look takes
-DEATHS = 3  # workers replaced, for each one started: a machine that kills them all is not fought for ever
-HALVINGS = 10  # and as many more until the run stands alone under which a stack dies
+DEATHS = 3  # workers replaced, for each one started, that died under no run
+IN_A_ROW = 30  # workers that died under runs with no run settled between: a machine that kills all is not fought for ever
 
 
 class Supervisor:
@@ -36,7 +37,9 @@ class Supervisor:
         self._alive = list(pool.jobs)
         self._results = pool.task.folder.results
         self._home = Place(self._results)
-        self._deaths = DEATHS * len(pool.jobs) + (HALVINGS if pool.stacks else 0)
+        self._deaths = DEATHS * len(pool.jobs)
+        self._in_a_row = self._settled = 0
+        self._worked = False  # a worker has died under a run: not each one died at its start
         self._reports: list[Report] = []
         self.held = ""
         self.out_of_reach: dict[str, str] = {}
@@ -86,12 +89,38 @@ class Supervisor:
         for job in [job for job in self._alive if job.done()]:
             self._alive.remove(job)
             report = report_of(job)
-            if report is not None and not (report.reason == "interrupted" and not self._stop.reason and self._left()):
+            if report is not None and not self._to_replace(report):
                 self._reports.append(report)
-            elif self._deaths > 0 and self._left():
-                self._deaths -= 1
+            elif self._left() and (report is not None or self._may_die(job)):
                 self._pool.start(len(self._pool.jobs))
                 self._alive.append(self._pool.jobs[-1])
+
+    def _may_die(self, job: Any) -> bool:
+        """Count the death of a worker; return whether another takes its place."""
+        status = self._reader.read()
+        if status.settled > self._settled:
+            self._in_a_row, self._settled = 0, status.settled
+        if not self._died_under_a_run(job, status):
+            self._deaths -= 1
+            return self._deaths >= 0
+        self._worked = True
+        self._in_a_row += 1
+        if self._in_a_row > IN_A_ROW and self._view is not None:
+            self._view.say(f"{IN_A_ROW} workers in a row died under their runs: no more are started")
+        return self._in_a_row <= IN_A_ROW
+
+    def _died_under_a_run(self, job: Any, status: Status) -> bool:
+        from scaling.dispatch.local.jobs import process_of
+
+        process = process_of(job).process
+        open_runs = status.of(State.PENDING, State.MISSING, State.FAILED)
+        found = (read_claim(self._pool.task.folder.run(run.run_id).claim) for run in open_runs)
+        return process is not None and any(claim is not None and claim.process == process for claim in found)
+
+    def _to_replace(self, report: Report) -> bool:
+        """Say whether others have sent a worker away, or it left for its process's sake, while runs are left."""
+        sent_away = report.reason == "interrupted" and not self._stop.reason
+        return (sent_away or report.reason == WORN) and self._left()
 
     def _left(self) -> bool:
         return bool(self._reader.read().of(State.PENDING, State.MISSING))
@@ -119,7 +148,7 @@ class Supervisor:
                 )
             if report.held and report.sentence:
                 self.held = f"{len(set(report.held))} runs were not started: {report.sentence}"
-        if not self._reports and not self._stop.reason:
+        if not self._reports and not self._worked and not self._stop.reason:
             raise UserError(f"found that every worker died at its start; look into {self._pool.dispatch.path}/*.err")
 
 

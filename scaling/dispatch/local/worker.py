@@ -15,6 +15,7 @@ from scaling.dispatch.process import Process
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.worker import Report, Task, Worker, load
 from scaling.folders import Place
+from scaling.security.originals import remember
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
 
@@ -39,6 +40,7 @@ class LocalWorker:
         heartbeat = Heartbeat(stop, looks, home=Place(folder.results))
         heartbeat.start()
         load(self.task.train)  # starts torch while the dispatcher still plans
+        remember()
         while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives
             time.sleep(0.01)
         if not self.task.queue.exists():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from submitit.core.utils import DelayedSubmission
 
@@ -21,13 +23,15 @@ from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.shared_answer import Known
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.states.settled import is_settled
-from scaling.dispatch.task import Report, Task
+from scaling.dispatch.task import WORN, Report, Task, load
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
 from scaling.security.job import tell
+from scaling.security.originals import remember
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
+from scaling.security.wear import wear
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
@@ -59,10 +63,15 @@ class SlurmJob:
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
         observer = Observer(job=job, knows=Known(self.task.folder.jobs))
+        load(task.train)
+        remember()
         with shared_as(task.folder.results):
             report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
         self._tell(job, report)
+        if report.reason == WORN:
+            log.info("the job goes on as a new process, for runs have left %s", wear())
+            begin_anew()
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")
             requeue()
@@ -154,6 +163,14 @@ class SlurmWorker(Worker):
         if claim.job and claim.job == self.task.job:
             return scheduler.accounted(claim.job, claim.since) or "requeued"
         return scheduler.accounted(claim.job, claim.since) or "killed"
+
+
+def begin_anew() -> NoReturn:
+    """Become a new process that does the same job."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until it is listened to again: it would end the job
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def place() -> int:

@@ -37,6 +37,7 @@ PASSING = (
     errno.ECONNRESET,
     errno.EREMOTEIO,
 )  # what a file server does now and then
+LONG = 20_000  # characters of an error's text, and of either end of its traceback
 FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a step gained
 
 
@@ -148,7 +149,7 @@ def passing(error: BaseException) -> bool:
 
 def one_line(error: BaseException) -> str:
     """Return an error as one line, at most 300 characters."""
-    text = " ".join(str(error).split())
+    text = " ".join(_said(error).split())
     named = (
         text if isinstance(error, UserError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     )
@@ -156,8 +157,16 @@ def one_line(error: BaseException) -> str:
 
 
 def whole(error: BaseException) -> str:
-    """Return an error's traceback."""
-    return "".join(traceback.format_exception(error))
+    """Return an error's traceback; of a very long one its beginning and its end."""
+    text = "".join(traceback.format_exception(error))
+    return text if len(text) <= 2 * LONG else f"{text[:LONG]}\n…\n{text[-LONG:]}"
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)[:LONG]
+    except Exception:  # an error of the user's own, whose text raises
+        return "an error that cannot be told as text"
 
 
 def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from scaling.global_streams import own_streams
 from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
-from scaling.security.process_state import usual_process
+from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
 from scaling.train.device import find_device
@@ -71,7 +71,7 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
     stacks: dict[str, list[Member]] = {}
     for member in members:
         stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
-    with usual_process(), explain_memory_errors(config, where), matmul_precision(precision):
+    with worker_process(), explain_memory_errors(config, where), matmul_precision(precision):
         with shared_examples():
             seats = [_seats(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":

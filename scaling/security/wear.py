@@ -1,0 +1,68 @@
+"""Whether a process may do another run: what the code of one has left in it that cannot be taken back.
+
+A worker whose process is worn ends, and another takes its place. Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scaling.security.originals import has_guests, put_back, remembered
+
+log = logging.getLogger(__name__)
+POOLS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")  # threads that idle, or end by themselves; ours too
+_left: list[str] = []
+
+
+def note(reason: str) -> None:
+    """Note what has been left in this process."""
+    _left.append(reason)
+
+
+def wear() -> str:
+    """Return what has been left in this process, '' where nothing has."""
+    return "; ".join(_left)
+
+
+def end_worker(why: str) -> None:
+    """End a worker that can no longer write down how its run has ended: its claim tells the next one."""
+    if remembered():
+        log.critical("this worker ends itself: %s by its run", why)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def wear_noted() -> Iterator[None]:
+    """Put back what a run's code has replaced of Python and its libraries, and note what cannot be taken back.
+
+    Only in a process that has called `remember`: another's is its caller's to change.
+    """
+    if not remembered():
+        yield
+        return
+    threads, modes = set(threading.enumerate()), set(_modes())
+    try:
+        yield
+    finally:
+        if has_guests():
+            replaced = put_back()
+            if replaced:
+                note(f"{', '.join(replaced[:3])} replaced")
+            for thread in set(threading.enumerate()) - threads:
+                if not thread.name.startswith(POOLS):
+                    note(f"the thread {thread.name}")
+            for mode in set(_modes()) - modes:
+                note(mode)
+
+
+def _modes() -> Iterator[str]:
+    if "torch" in sys.modules:
+        from scaling.internals.torch import entered_modes
+
+        yield from entered_modes()

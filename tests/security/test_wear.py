@@ -1,0 +1,98 @@
+"""What a run's code replaces of Python and its libraries is put back; a process that it has changed is not used again."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import sys
+import threading
+import time
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from scaling.security import originals, wear
+from scaling.security.wear import wear_noted
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """Let this be a worker's process, in which a module of the user's own, this one, has come to what it remembers."""
+    monkeypatch.setattr(originals, "_loaded", set())
+    monkeypatch.setattr(wear, "_left", [])
+    originals.originals.cache_clear()
+    originals.remember()
+    originals._loaded.discard(__name__)
+    yield
+    originals.originals.cache_clear()
+
+
+def replace_functions(monkeypatch):
+    monkeypatch.setattr(functional, "gelu", functional.relu)
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x)
+    monkeypatch.setattr(torch.Tensor, "backward", None)
+    monkeypatch.setattr(builtins, "sorted", list)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.delattr(json, "dumps")
+
+
+def test_what_was_replaced_is_put_back_and_told(worker, monkeypatch):
+    own = (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, time.time, json.dumps)
+    with wear_noted():
+        replace_functions(monkeypatch)
+    assert (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, time.time, json.dumps) == own
+    assert wear.wear().endswith("replaced")
+
+
+def test_what_was_replaced_before_the_run_when_its_module_was_imported_is_told_too(worker, monkeypatch):
+    monkeypatch.setattr(functional, "gelu", functional.relu)
+    with wear_noted():
+        assert functional.gelu is functional.relu
+    assert wear.wear() == "torch.nn.functional.gelu replaced"
+
+
+def test_what_a_library_wraps_of_its_own_stays(worker):
+    before = torch.optim.Adadelta.step
+    with wear_noted():
+        torch.optim.Adadelta([torch.zeros(1)])
+    assert torch.optim.Adadelta.step is not before
+    assert wear.wear() == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (lambda: torch.autocast("cpu", dtype=torch.bfloat16), "autocast on cpu"),
+        (torch.inference_mode, "inference mode"),
+        (torch.overrides.BaseTorchFunctionMode, "a mode for torch's functions"),
+    ],
+)
+def test_a_mode_that_stays_entered_is_told(worker, mode, told):
+    held = mode()
+    with wear_noted():
+        held.__enter__()
+    held.__exit__(None, None, None)
+    assert wear.wear() == told
+
+
+def test_a_hook_and_a_thread_that_stay_are_told(worker):
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, name="theirs")
+    with wear_noted():
+        hook = nn.modules.module.register_module_forward_hook(lambda *_: None)
+        thread.start()
+    hook.remove()
+    over.set()
+    thread.join()
+    assert wear.wear() == "the thread theirs; a hook on all modules"
+
+
+def test_only_workers_look(monkeypatch):
+    monkeypatch.setattr(originals, "_loaded", set())
+    with wear_noted():
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert time.time() == 0.0
+    assert __name__ in sys.modules
+    assert wear.wear() == ""
