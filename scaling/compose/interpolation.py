@@ -149,7 +149,7 @@ def interpolates(value: Any) -> bool:
 
 
 def named_in(value: Any) -> Iterable[str]:
-    """Yield the keys that the interpolations in a value name, as arguments of resolvers too (and these by their names)."""
+    """Yield the keys that the interpolations in a value name, arguments of resolvers too, and the resolvers' names."""
     if isinstance(value, str):
         yield from NAME.findall(_inside(value))
     elif isinstance(value, Mapping | list):

@@ -136,6 +136,7 @@ class Npz(FiniteSet):
                 f"take the file that was meant"
             )
 
+
 BROKEN = (  # what NumPy and zipfile raise for files that are none of plain arrays, cut, damaged, locked or of others
     OSError,
     ValueError,

@@ -24,7 +24,7 @@ _loaded: set[str] = set()  # names of modules
 
 @cache
 def originals() -> tuple[tuple[Owner, Mapping[str, Any]], ...]:
-    """Return the functions and classes of the libraries that are loaded when this is first called, by what owns them."""
+    """Return the functions and classes of the libraries that are loaded when this is first called, by owner."""
     return tuple(_owned())
 
 

@@ -144,12 +144,19 @@ def _output_again(copies: Sequence[int | None], outputs: Mapping[str, Any]) -> N
     for place, (name, stream) in enumerate(outputs.items()):
         if getattr(stream, "closed", False):
             new = os.fdopen(place, "w" if place else "r", buffering=1, closefd=False)
-            for handler in logging.getLogger().handlers:
-                if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
-                    handler.setStream(new)
             setattr(sys, name, new)
+            setattr(sys, f"__{name}__", new)
+            _log_again(stream, new)
         elif getattr(sys, name) is not stream:
             setattr(sys, name, stream)
+
+
+def _log_again(closed: Any, stream: Any) -> None:
+    known = logging.root.manager.loggerDict.values()
+    for logger in (logging.root, *(each for each in known if isinstance(each, logging.Logger))):
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is closed:
+                handler.stream = stream  # setStream would flush the one that is closed
 
 
 def _same_file(descriptor: int, other: int) -> bool:

@@ -149,7 +149,9 @@ def test_an_interpolation_that_cannot_be_is_one_sentence(here, text, said):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("rule", ["set: {optim.lr: '${oc.select:model.width} / 9'}", "where: '${oc.select:seed,1} > 0'"])
+@pytest.mark.parametrize(
+    "rule", ["set: {optim.lr: '${oc.select:model.width} / 9'}", "where: '${oc.select:seed,1} > 0'"]
+)
 def test_a_rule_names_keys_and_resolves_none(here, rule):
     sweep(here, f"train: {{steps: 5}}\nsweep: {{grid: [{{product: {{model.width: [8, 16]}}}}], {rule}}}")
     with pytest.raises(UserError, match=r"differs from run to run; wanted names of keys"):

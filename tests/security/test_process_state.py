@@ -132,7 +132,9 @@ def test_where_no_file_can_be_opened_any_more_those_of_the_run_are_closed():
             opened.append(os.open(os.devnull, os.O_RDONLY))
 
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 20, most[1]))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (max(int(each.name) for each in Path("/proc/self/fd").iterdir()) + 20, most[1])
+        )
         with pytest.raises(OSError, match="Too many open files"), usual_process():
             leak()
         os.close(os.open(os.devnull, os.O_RDONLY))
@@ -146,6 +148,10 @@ def test_where_no_file_can_be_opened_any_more_those_of_the_run_are_closed():
 def test_a_stream_that_was_closed_is_open_again(tmp_path, monkeypatch):
     with (tmp_path / "out").open("w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "__stdout__", stream)
+        handler = logging.StreamHandler(stream)
+        logging.getLogger("theirs").addHandler(handler)
         with usual_process():
             sys.stdout.close()
         assert not sys.stdout.closed
+        assert sys.__stdout__ is handler.stream is sys.stdout

@@ -1,4 +1,4 @@
-"""What a run's code replaces of Python and its libraries is put back; a process that it has changed is not used again."""
+"""What a run's code replaces of Python and its libraries is put back; a process that it has changed ends."""
 
 from __future__ import annotations
 

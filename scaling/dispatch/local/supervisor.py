@@ -23,7 +23,9 @@ POLL = 0.02  # seconds between two looks at the workers
 LOOK = 0.5  # seconds between two looks at the runs, or
 SPARE = 20  # times as long as a look takes
 DEATHS = 3  # workers replaced, for each one started, that died under no run
-IN_A_ROW = 30  # workers that died under runs with no run settled between: a machine that kills all is not fought for ever
+IN_A_ROW = (
+    30  # workers that died under runs with no run settled between: a machine that kills all is not fought for ever
+)
 
 
 class Supervisor:
@@ -36,7 +38,7 @@ class Supervisor:
         self._stop = Stop()
         self._alive = list(pool.jobs)
         self._results = pool.task.folder.results
-        self._home = Place(self._results)
+        self._home, self._jobs = Place(self._results), Place(pool.dispatch.path)
         self._deaths = DEATHS * len(pool.jobs)
         self._in_a_row = self._settled = 0
         self._worked = False  # a worker has died under a run: not each one died at its start
@@ -61,11 +63,7 @@ class Supervisor:
     def _wait(self) -> None:
         look = 0.0
         while self._alive:
-            if self._home.gone:
-                raise UserError(
-                    f"found that {self._results} was moved or removed while its runs were trained; wanted it to stay; "
-                    f"nothing that was written is lost: give the same command with results=DIR for where it is now"
-                )
+            self._check_places()
             if self._stop.reason:
                 self._leave()
                 return
@@ -75,7 +73,21 @@ class Supervisor:
                 self._show()
                 look = time.monotonic() + max(LOOK, SPARE * (time.monotonic() - began))
             time.sleep(POLL)
+        self._check_places()
         self._show()
+
+    def _check_places(self) -> None:
+        """Raise UserError where the folders of the runs or of their workers are no longer there."""
+        if self._home.gone:
+            raise UserError(
+                f"found that {self._results} was moved or removed while its runs were trained; wanted it to stay; "
+                f"nothing that was written is lost: give the same command with results=DIR for where it is now"
+            )
+        if self._jobs.gone:
+            raise UserError(
+                f"found that {self._pool.dispatch.path}, from which the workers take their runs, was removed while "
+                f"they worked; wanted it to stay; what is settled is kept: give the same command again"
+            )
 
     def _show(self) -> Status | None:
         if self._view is None:

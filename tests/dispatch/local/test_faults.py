@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from scaling.dispatch.states.outcome import Outcome
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.forecast.estimate import Forecast
-from tests.dispatch.conftest import causes, leftovers, meanwhile, open_gates, order, trained
+from tests.dispatch.conftest import causes, leftovers, meanwhile, open_gates, order, trained, under_way
 from tests.dispatch.stand_in import HELD, planned, read_checkpoint
 from tests.waiting import wait_for
 
@@ -45,6 +46,23 @@ def test_a_worker_that_others_tell_to_leave_is_replaced(folder):
     outcome = run_local(order(folder, runs), QUICK)
     assert settled(folder, runs) == [True, True]
     assert outcome.exit_code == 0
+
+
+def test_a_worker_whose_process_is_worn_is_replaced(folder):
+    runs = [*(planned(seed, "wear") for seed in range(5)), planned(5)]
+    outcome = run_local(order(folder, runs), QUICK)
+    assert outcome.exit_code == 0
+    pids = [trained(folder, run)[0]["pid"] for run in runs]
+    assert len(set(pids)) >= 5  # however many: deaths are counted, these are none
+
+
+@pytest.mark.slow
+def test_several_runs_that_kill_their_workers_cost_no_others(folder):
+    killers, others = [planned(seed, "die") for seed in range(3)], [planned(seed) for seed in range(3, 5)]
+    outcome = run_local(order(folder, [*killers, *others]), QUICK)
+    assert [len(trained(folder, run)) for run in others] == [1, 1]
+    assert [causes(folder, run) for run in killers] == [["killed"] * 3] * 3
+    assert (outcome.exit_code, len(outcome.failures)) == (1, 3)
 
 
 @pytest.mark.slow
@@ -110,6 +128,17 @@ def test_free_causes_end_where_no_step_was_gained():
 )
 def test_missing_runs_never_exit_with_0_without_a_reason(found, code):
     assert Outcome(runs=4, settled=2, found=0, **found).exit_code == code
+
+
+def test_a_folder_of_jobs_that_is_removed_is_told(folder):
+    runs = [planned(seed, "hold") for seed in range(2)]
+
+    def remove() -> None:
+        under_way(folder, runs, 1)
+        shutil.rmtree(folder.jobs)
+
+    with meanwhile(remove), pytest.raises(UserError, match="from which the workers take their runs, was removed"):
+        run_local(order(folder, runs), QUICK)
 
 
 def test_results_that_are_moved_end_the_dispatch_and_leave_nothing_at_the_old_place(folder):
