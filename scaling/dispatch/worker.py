@@ -103,7 +103,6 @@ class Worker:
             found = self._looked(entry, walk, queue) if entry else {run_id: self._patiently.cut(run_id)}
             seen |= found
             if wear():
-                log.warning("this worker ends and another takes its place, for a run has left %s", wear())
                 self.stop.say(WORN)
             for each, step in found.items():
                 walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
@@ -131,8 +130,7 @@ class Worker:
 
     def look(self, entry: Entry) -> Step:
         """Look at one run, and train it if nobody has."""
-        step = self.claim(entry)
-        if step is not None:
+        if (step := self.claim(entry)) is not None:
             return step
         try:
             return self._attempt(entry, self.task.folder.run(entry.run_id))
@@ -152,8 +150,7 @@ class Worker:
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
             return Step.SETTLED
-        early = self._needs.early(entry, self._comes)
-        if early is not None:
+        if (early := self._needs.early(entry, self._comes)) is not None:
             return early
         life, _ = self.observer.look(files.claim)
         if life in (Life.ALIVE, Life.UNSURE):

@@ -22,6 +22,7 @@ _left: list[str] = []
 
 def note(reason: str) -> None:
     """Note what has been left in this process."""
+    log.warning("a run has left %s: its worker ends, and another takes its place", reason)
     _left.append(reason)
 
 
