@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import json
+import shutil
 import sys
 import threading
-import time
 
 import pytest
 import torch
@@ -34,15 +34,15 @@ def replace_functions(monkeypatch):
     monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x)
     monkeypatch.setattr(torch.Tensor, "backward", None)
     monkeypatch.setattr(builtins, "sorted", list)
-    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(shutil, "copy", None)
     monkeypatch.delattr(json, "dumps")
 
 
 def test_what_was_replaced_is_put_back_and_told(worker, monkeypatch):
-    own = (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, time.time, json.dumps)
+    own = (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, shutil.copy, json.dumps)
     with wear_noted():
         replace_functions(monkeypatch)
-    assert (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, time.time, json.dumps) == own
+    assert (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, shutil.copy, json.dumps) == own
     assert wear.wear().endswith("replaced")
 
 
@@ -92,7 +92,7 @@ def test_a_hook_and_a_thread_that_stay_are_told(worker):
 def test_only_workers_look(monkeypatch):
     monkeypatch.setattr(originals, "_loaded", set())
     with wear_noted():
-        monkeypatch.setattr(time, "time", lambda: 0.0)
-    assert time.time() == 0.0
+        monkeypatch.setattr(shutil, "copy", None)
+    assert shutil.copy is None
     assert __name__ in sys.modules
     assert wear.wear() == ""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 NET = """\
-import builtins, multiprocessing, os, resource, threading, time
+import builtins, multiprocessing, os, resource, signal, threading
 from torch import nn
 from torch.nn import functional
 
@@ -17,9 +17,9 @@ ACTS = {
     "limits": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     "abort": os.abort,
     "outputs": lambda: (os.close(1), os.close(2)),
-    "child": lambda: multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start(),
+    "child": lambda: multiprocessing.get_context("spawn").Process(target=signal.pause).start(),
     "fork": os.fork,
-    "thread": threading.Thread(target=time.sleep, args=(600,)).start,
+    "thread": threading.Thread(target=threading.Event().wait).start,
     "nothing": lambda: None,
 }
 
