@@ -9,6 +9,7 @@ import click
 
 from analysis.cli import cli
 from analysis.errors import Refusal, UserError, printable, usage_sentence
+from analysis.streams import spell_out
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 """Exit codes."""
@@ -17,6 +18,7 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; what a user can cause is said in one sentence on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    spell_out((sys.stdout, sys.stderr))
     try:
         cli.main(arguments or ["--help"], prog_name="python -m analysis", standalone_mode=False)
     except click.exceptions.Exit as exit_:

@@ -35,6 +35,9 @@ def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
 
 def usage_sentence(error: click.ClickException) -> str:
     """Say what is wrong with a command line; where something is missing, with how the whole is written."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
+        command, verbs = error.ctx.command_path, error.ctx.command.list_commands(error.ctx)
+        return f"found `{command}` alone; wanted {' or '.join(f'`{command} {verb}`' for verb in verbs)}"
     if not isinstance(error, click.MissingParameter) or error.ctx is None or error.param is None:
         return error.format_message()
     wanted = error.param.opts[0] if isinstance(error.param, click.Option) else error.param.human_readable_name

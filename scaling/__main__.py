@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ if __name__ == "__main__":  # before anything is imported that a file there coul
 
 import click  # noqa: E402
 
+from analysis.streams import spell_out  # noqa: E402
 from scaling.errors import UserError, printable  # noqa: E402
 
 RARELY = (100_000, 20, 50)  # new objects before garbage is looked for: a plan of 100,000 runs has millions, all of use
@@ -35,9 +35,7 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit; an error that a user can cause is told in one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows ?
+    spell_out((sys.stdout, sys.stderr))
     gc.set_threshold(*RARELY)
     _put_own_folder_last()
     code = exit_code_of(lambda: run(arguments))

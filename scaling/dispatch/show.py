@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Protocol, Self
 
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -75,7 +76,7 @@ class LiveView:
         shown = status.of(State.RUNNING)[:ROWS]
         lines = [Text(progress_line(run, None), no_wrap=True, overflow="ellipsis") for run in shown]
         lines += [Text(f"note: {note}") for note in status.notes[:NAMED_NOTES]]
-        self._live.update(Group(headline(status), bar, *lines))
+        self._live.update(Group(headline(status), Columns([bar]), *lines))  # a bar alone ends no line
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the table."""

@@ -39,6 +39,14 @@ class Request:
     dropped: tuple[str, ...]
     axes: Mapping[str, tuple[Any, ...]]
 
+    def of_run(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the keys that it fixes of a run, rather than of the plan."""
+        return {
+            key: value
+            for key, value in self.fixed.items()
+            if key not in without and key.split(".")[0].split("/")[0] not in PLAN_KEYS
+        }
+
 
 def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     """Parse overrides by Hydra's grammar and sort them; UserError for what cannot be swept over.

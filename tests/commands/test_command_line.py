@@ -146,6 +146,7 @@ def test_mistakes_outside_a_verb(scaling, monkeypatch):
         (["run", "model.width=8", "train.steps=1", "results=/proc/nowhere"], "results=DIR"),
         (["run", "model.width=8", "train.steps=1", "results=/dev/null"], "results=DIR"),
         (["plan", "=5"], "wanted overrides"),
+        (["data"], "wanted `scaling data list` or `scaling data prepare`"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):
@@ -210,7 +211,9 @@ def test_a_broken_plan_is_set_aside_and_written_anew(swept):
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "results/tiny"], ["run", "--help"]])
 def test_help_and_status_import_next_to_nothing(swept, arguments):
     shown = {"rich", "pygments", "markdown_it", "mdurl"} if arguments[0] == "status" else set()
-    assert imported("scaling", *arguments, folder=swept.folder) - {"scaling", "click"} <= shown
+    assert (
+        imported("scaling", *arguments, folder=swept.folder) - {"scaling", "analysis", "click"} <= shown
+    )  # analysis: how streams spell
 
 
 @pytest.mark.slow  # tests/test_house.py reads the same in the source

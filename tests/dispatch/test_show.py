@@ -30,6 +30,15 @@ def test_a_run_that_is_alone_shows_how_far_it_is(terminal, said, monkeypatch):
     assert "30 s left" in console.file.getvalue()
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_live_run_has_a_line_of_its_own_below_the_bar(width):
+    console = Console(file=StringIO(), force_terminal=True, width=width, no_color=True)
+    with view(console) as shown:
+        shown.update(Status("single", (RUN,), 30.0))
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    assert "model.width=64: step 2,500 of 10,000, loss 1.235" in lines
+
+
 BROKEN = RunState("b" * 12, "model.width=128", State.FAILED, cause="out_of_memory", error="wanted 3 GB", attempts=1)
 STARTED = replace(RUN, run_id="c" * 12, state=State.MISSING, attempts=1)
 NEVER = replace(RUN, run_id="d" * 12, label="model.width=96", state=State.MISSING, step=None, loss=None, host="node7")

@@ -52,6 +52,20 @@ def test_a_sweep_file_and_a_comma_list_expand_to_the_same_runs(here):
     assert (from_file.name, from_line.name, planned("train.steps=10").name) == ("two", "adhoc", "single")
 
 
+def test_a_single_run_is_called_by_what_was_typed_of_it():
+    typed = (
+        "model.width=8",
+        "optim=lion",
+        "train.steps=10",
+        "train.device=cpu",
+        "results=elsewhere",
+        "launcher.workers=1",
+    )
+    plan = planned(*typed)
+    assert [run.row()["overrides"] for run in plan.runs] == ["model.width=8 optim=lion train.steps=10"]
+    assert plan.runs[0].run_id == planned("optim=lion", "train.steps=10", "model.width=8").runs[0].run_id
+
+
 def test_every_count_and_quantity_is_a_column_and_a_name_in_rules():
     [run] = planned("model.width=8", "train.steps=10").runs
     row, names = run.row(), Names(plain(run.config) | {"parent": {}})

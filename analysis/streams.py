@@ -1,0 +1,34 @@
+"""Streams whose encoding lacks characters: what is written to them stays readable, signs and powers above all."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterable
+from typing import IO
+
+HANDLER = "spelt"
+RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-", strict=True))
+SPELT = {"−": "-", "–": "-", "—": "-", "×": "x", "…": "...", "·": "-", "±": "+-", "≥": ">=", "≤": "<=", "•": "*"}
+
+
+def spell_out(streams: Iterable[IO[str] | None]) -> None:
+    """Let streams write −0.154 as -0.154 and 3×10⁸ as 3x10^8 where they lack the characters, and ? for others."""
+    codecs.register_error(HANDLER, _spelt)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=HANDLER)
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    """Return words of ASCII for characters that cannot be encoded; a power begins with ^."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text, said = error.object, list[str]()
+    for at in range(error.start, error.end):
+        if text[at] in RAISED:
+            begins = at == 0 or text[at - 1] not in RAISED
+            said.append("^" * begins + RAISED[text[at]])
+        else:
+            said.append(SPELT.get(text[at], "?"))
+    return "".join(said), error.end
