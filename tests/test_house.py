@@ -194,8 +194,8 @@ def test_imports_go_down():
 
 
 def test_the_packages_meet_only_in_files():
-    """Analysis imports nothing of the training side, which imports the errors of analysis, to say them, how it spells, and its verbs,
-    to hand them on lazily."""
+    """Analysis imports nothing of the training side, which imports its errors and spelling, to say them, and
+    its verbs, to hand them on lazily."""
     foreign = {
         f"{name} imports {other}"
         for name, tree in trees().items()
