@@ -68,7 +68,7 @@ def render(page: Contents) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"embed": _embed, "anchor": anchor}
+    environment.filters |= {"embed": _embed, "anchor": anchor, "unbroken": unbroken}
     written = (count, entry, exponent, flops, interval, measured, number, percent, shift, times)
     environment.globals |= {write.__name__: write for write in written}
     table, source, sections = page.table, page.source, page.sections
@@ -99,6 +99,11 @@ def render(page: Contents) -> str:
         versions=versions(),
         level=page.level,
     )
+
+
+def unbroken(text: str) -> str:
+    """Keep each interval of a text on one line."""
+    return re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def _embed(svg: bytes) -> str:
