@@ -37,7 +37,7 @@ FLOORS = {
         ["__main__", "analysis"],
     ],
     "analysis": [
-        ["errors", "numbers", "wording"],
+        ["errors", "numbers", "streams", "wording"],
         ["archive"],
         ["console"],
         ["laws", "table"],

@@ -18,6 +18,8 @@ from analysis.estimates.selected import fit_selected
 from analysis.report.groups import FEW_RUNS, Group, has_few_runs, split
 from analysis.report.law_results import USUAL, GroupResults, LawResult, Resampling
 from analysis.table.select import is_usable
+from analysis.table.slices import MIN_VALUES
+from analysis.wording import counted
 
 ONE_VARIABLE = ("power", "saturating")
 """Laws of a frontier or a slice."""
@@ -70,8 +72,18 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
     notes += [f"no allocation: {why}"] if why else []
     if not group.is_isoflop:
         laws += [law for y in names for x in group.slices for law in _laws_of_slices(group, x, y, resampling)]
+    notes += [] if laws else [_why_no_law(group.used)]
     own = {field.name: getattr(group, field.name) for field in fields(group)} | {"notes": tuple(notes)}
     return GroupResults(**own, laws=tuple(laws), frontiers=frontiers, minima=minima, allocation=allocation)
+
+
+def _why_no_law(rows: pd.DataFrame) -> str:
+    """Return why no law was tried: the values of N and D are too few."""
+    said = " and ".join(f"{counted(rows[x].nunique(), 'value')} of {x}" for x in ("N", "D") if x in rows.columns)
+    return (
+        f"no law: found {said or 'neither N nor D'}; wanted several of both, or {MIN_VALUES} of one beside the same "
+        "value of the other"
+    )
 
 
 def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Resampling) -> Iterator[LawResult]:

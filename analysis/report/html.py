@@ -22,7 +22,7 @@ from analysis.report.drawing import Picture
 from analysis.report.headlines import answer, headlines, tuned_headlines
 from analysis.report.law_results import GroupResults, LawResult
 from analysis.report.sections import Sections, anchor
-from analysis.report.summary import conventions, summarise, versions
+from analysis.report.summary import conventions, is_ours, summarise, versions
 from analysis.report.tables.law_tables import suffix_of
 from analysis.report.tables.run_table import RunTable
 from analysis.report.tables.text_table import TextTable
@@ -84,7 +84,8 @@ def render(page: Contents) -> str:
         headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
         answer=answer(found),
         ran=page.ran,
-        conventions=conventions(responses, stages=of_stages),
+        conventions=conventions(table, responses, stages=of_stages),
+        ours=is_ours(table),
         law_rows=lambda group: [law_row(result) for result in group.laws if result.slice is None],
         slice_tables=slice_tables,
         options=[result.options for group in sections.groups for result in group.laws],

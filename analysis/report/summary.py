@@ -27,6 +27,15 @@ MEANINGS = {
 }
 """What the columns of a report mean."""
 
+OF_OTHERS = {
+    "N": "as the table has it: whose count of parameters it is, the table does not say.",
+    "D": "as the table has it.",
+    "C": "as the table has it, or as a law of N and D derives it.",
+    "loss": "as the table has it.",
+    "error": "as the table has it.",
+}
+"""What is known of the columns of a table that others made."""
+
 RANGES = {
     "N": ("weights N", ""),
     "D": ("training examples D", ""),
@@ -69,7 +78,9 @@ class Summary:
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     """Summarise a table and the sweep file beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
-    question = re.sub(rf"^([\w.-]+/)*{re.escape(folder.resolve().name)}(\.ya?ml)?(: |\n|$)", "", question)
+    named = re.search(r"\bsweep=([\w./-]+)", command)  # the file's own name, which another one may stand for
+    names = [folder.resolve().name, *([re.sub(r".*/|\.ya?ml$", "", named[1])] if named else [])]
+    question = re.sub(rf"^([\w.-]+/)*({'|'.join(map(re.escape, names))})(\.ya?ml)?(: |\n|$)", "", question)
     question = question[:1].upper() + question[1:]
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
     status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)
@@ -97,10 +108,16 @@ def read_sweep(path: Path) -> tuple[str, str]:
     return "\n".join(head).strip(), command
 
 
-def conventions(measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+def conventions(table: pd.DataFrame, measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
     """Return what N, D, C and the responses mean. measured: the responses; stages: some rows are of stages."""
     left_out = {"error": "error" not in measured, "tasks of stages": not stages}
-    return [(name, meaning) for name, meaning in MEANINGS.items() if not left_out.get(name)]
+    meanings = MEANINGS if is_ours(table) else OF_OTHERS
+    return [(name, meaning) for name, meaning in meanings.items() if not left_out.get(name)]
+
+
+def is_ours(table: pd.DataFrame) -> bool:
+    """Tell whether a table was collected from runs that were trained here, whose counts are known."""
+    return {"run_id", "N_total", "C_counted"} <= set(table.columns) and "trained" not in table.columns
 
 
 def versions() -> str:

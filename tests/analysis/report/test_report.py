@@ -379,6 +379,24 @@ def test_a_law_of_N_and_D_alone_is_the_answer():
     assert "best size grows as" in answer(lines)
 
 
+def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):
+    pd.DataFrame({"params": [1e6] * 3, "tokens": [1e8, 2e8, 4e8], "loss": [3.0, 2.8, 2.7]}).to_csv(tmp_path / "few.csv")
+    page = Page(write_report(tmp_path / "few.csv", out=tmp_path / "page").page.read_text())
+    text = " ".join(" ".join(page.text).split())
+    assert "no law: found 1 value of N and 3 values of D; wanted several of both, or 4 of one" in text
+    assert "Status of a law" not in text
+    assert "parameters of all weight matrices" not in text
+    assert "whose count of parameters it is, the table does not say" in text
+
+
+def test_a_question_begins_without_the_name_of_its_sweep(tmp_path):
+    table = pd.DataFrame({"N": [1.0]})
+    for folder, head in (("fm", "fashion_mnist: how?"), ("v0.5", "v0.5: how?"), ("fm", "How?")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "sweep.yaml").write_text(f"# {head}\na: 1\n# command: scaling run sweep=x/fashion_mnist\n")
+        assert summarise(table, tmp_path / folder).question == "How?"
+
+
 def test_each_group_has_its_answer_and_names_are_no_html():
     def lines(of, slope):
         grows = Headline("best size grows as", "C<sup>0.5</sup>", "[0.4, 0.6]", "", "", of)
