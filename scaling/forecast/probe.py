@@ -27,7 +27,7 @@ from scaling.forecast.clock import clock_of
 from scaling.forecast.estimate import work
 from scaling.forecast.shapes import (
     CONVOLUTIONS,
-    GROWING,
+    GROWN_STACKS,
     LARGE,
     LARGE_STACKS,
     SHAPES,
@@ -37,7 +37,8 @@ from scaling.forecast.shapes import (
 )
 from scaling.forecast.sharing import measured_sharing
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, Together
-from scaling.forecast.together import Stack, enough_numbers, growing_seconds, measured_together
+from scaling.forecast.stacks import NUMBERS
+from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
@@ -86,7 +87,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
         augment = _augment_seconds(where)
         sharing = _sharing(where)
-    together = _together(where, costs["fp32"])
+    together, numbers = _together(where, costs["fp32"])
     return Speed(
         device=hardware_name(where),
         kind=where.type,
@@ -101,7 +102,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         augment=augment,
         sharing=sharing,
         together=together,
-        numbers=_numbers(where),
+        numbers=numbers,
         memory=torch.cuda.get_device_properties(where).total_memory if where.type == "cuda" else 0,
     )
 
@@ -212,22 +213,25 @@ def _sharing(where: torch.device) -> dict[str, float]:
         return {}
 
 
-def _together(where: torch.device, costs: Costs) -> Together:
-    """Time stacks beside runs alone; where nothing explains their times, take what was measured elsewhere."""
+def _together(where: torch.device, costs: Costs) -> tuple[Together, int]:
+    """Time stacks beside runs alone, and see from which size on more members gain nothing, in numbers of a step.
+
+    Where nothing explains their times, take what was measured elsewhere.
+    """
     log.info("timing runs that are trained together")
-    wanted = (*STACKS, *LARGE_STACKS) if where.type == "cuda" else STACKS
-    together, error = measured_together([Stack(planned_shape(shape, "fp32"), n) for shape, n in wanted], where, costs)
+    small, others = [_stacks(shapes) for shapes in (STACKS, LARGE_STACKS if where.type == "cuda" else GROWN_STACKS)]
+    seconds = [step_seconds(stack, where) for stack in (*small, *others)]
+    numbers = enough_numbers([*small, *others], seconds, least=NUMBERS[where.type])
+    fitted = [*small, *others] if where.type == "cuda" else small
+    together, error = fit_together(fitted, seconds[: len(fitted)], costs)
     if error <= MOST_ERROR:
-        return together
+        return together, numbers
     log.warning("times of runs that are trained together are explained only within %.0f %%: left out", 100 * error)
-    return USUAL_TOGETHER[where.type]
+    return USUAL_TOGETHER[where.type], numbers
 
 
-def _numbers(where: torch.device) -> int:
-    """Return how many numbers a step of a stack goes through where more members gain nothing."""
-    log.info("timing stacks that grow")
-    run = planned_shape(SHAPES[2], "fp32")
-    return enough_numbers(run, growing_seconds(run, GROWING[where.type], where))
+def _stacks(shapes: Sequence[tuple[Shape, int]]) -> list[Stack]:
+    return [Stack(planned_shape(shape, "fp32"), members) for shape, members in shapes]
 
 
 def _augment_seconds(where: torch.device) -> float:

@@ -97,7 +97,7 @@ STACKS = (  # how many of a shape, to see what stacks cost
     (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
 )
 LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
-GROWING = {"cpu": (4, 8, 16, 32, 64), "cuda": (64, 128, 256, 512)}  # of SHAPES[2], to see where more gain nothing
+GROWN_STACKS = ((SHAPES[2], 32), (SHAPES[2], 64))  # for a CPU, to see where its caches are full
 
 
 def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:

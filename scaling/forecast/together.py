@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,6 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack
 
 WARM_UP, STEPS, TRIES = 8, 64, 2  # steps of a shorter training, and how many more of a longer one
-FEW_STEPS = 16  # the same of stacks that grow
 NEARLY = 1.05  # of the cheapest member-step: larger stacks would gain no more than that
 
 
@@ -29,14 +28,6 @@ class Stack:
 
     run: PlannedRun
     members: int
-
-
-def measured_together(stacks: Sequence[Stack], where: torch.device, costs: Costs) -> tuple[Together, float]:
-    """Time stacks and fit what a step of them costs; return it and the relative error that three in four are within.
-
-    costs: of a step of one run alone.
-    """
-    return fit_together(stacks, [_step_seconds(stack, where) for stack in stacks], costs)
 
 
 def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs) -> tuple[Together, float]:
@@ -57,26 +48,24 @@ def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
 
 
-def growing_seconds(run: PlannedRun, counts: Sequence[int], where: torch.device) -> dict[int, float]:
-    """Return the seconds of a step of stacks of so many runs of one shape."""
-    return {members: _step_seconds(Stack(run, members), where, steps=FEW_STEPS) for members in counts}
-
-
-def enough_numbers(run: PlannedRun, seconds: Mapping[int, float]) -> int:
+def enough_numbers(stacks: Sequence[Stack], seconds: Sequence[float], *, least: int) -> int:
     """Return the numbers that a step goes through of the smallest stack of which a member-step is nearly the cheapest.
 
-    seconds: of a step, by the members of the stack.
+    seconds: of a step of each; those count that are of one shape with the largest. least: where that is the largest
+    itself, so that larger ones may be cheaper still.
     """
-    each = {members: took / members for members, took in seconds.items()}
+    largest = max(stacks, key=lambda stack: stack.members)
+    each = {s.members: took / s.members for s, took in zip(stacks, seconds, strict=True) if s.run == largest.run}
     members = min(members for members, took in each.items() if took <= NEARLY * min(each.values()))
-    return members * work(run.config, batch=run.quantities.batch).numbers
+    numbers = members * work(largest.run.config, batch=largest.run.quantities.batch).numbers
+    return max(numbers, least) if members == largest.members else numbers
 
 
-def _step_seconds(stack: Stack, where: torch.device, *, steps: int = STEPS) -> float:
+def step_seconds(stack: Stack, where: torch.device) -> float:
     """Return the seconds of a step: of a longer training less a shorter one, the fastest of each."""
-    tries = [[_train(stack, taken, where) for taken in (WARM_UP + steps, WARM_UP)] for _ in range(TRIES)]
+    tries = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
     longer, shorter = map(min, zip(*tries, strict=True))
-    return max(longer - shorter, 1e-9) / steps
+    return max(longer - shorter, 1e-9) / STEPS
 
 
 def _train(stack: Stack, steps: int, where: torch.device) -> float:

@@ -79,7 +79,7 @@ def test_a_precision_of_slow_products_is_not_timed_on_steps(monkeypatch):
 
     rates = {"fp32": 1e11, "bf16": 1e9}
     known = {"_product_rate": lambda _, precision: rates[precision], "_run_seconds": lambda _: 0.1}
-    known |= {"_together": lambda *_: SPEED.together, "_numbers": lambda _: 7, "_step_seconds": seconds}
+    known |= {"_together": lambda *_: (SPEED.together, 7), "_step_seconds": seconds}
     known |= {"_augment_seconds": lambda _: 0.0, "_draw_seconds": lambda _: 0.0}
     for name, value in known.items():
         monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
@@ -113,8 +113,11 @@ def test_times_that_no_costs_explain_are_refused(monkeypatch):
         slow = 20.0 if run.config.train.precision == wild.precision and noise.random() < 0.5 else 1.0
         return slow * work(run.config, batch=run.quantities.batch).seconds(COSTS)
 
-    known = {"_product_rate": lambda *_: 1e12, "_run_seconds": lambda _: 0.1, "_together": lambda *_: SPEED.together}
-    known |= {"_numbers": lambda _: 0}
+    known = {
+        "_product_rate": lambda *_: 1e12,
+        "_run_seconds": lambda _: 0.1,
+        "_together": lambda *_: (SPEED.together, 0),
+    }
     for name, value in {"_step_seconds": wild, **known}.items():
         monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
     monkeypatch.setattr("scaling.forecast.probe.TURNS", 1)
@@ -299,8 +302,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     monkeypatch.setattr("scaling.forecast.probe.clock_of", lambda _: clock)
     monkeypatch.setattr("scaling.forecast.probe._product_rate", lambda *_: 2 / COSTS.flop)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
-    monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: SPEED.together)
-    monkeypatch.setattr("scaling.forecast.probe._numbers", lambda _: 0)
+    monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: (SPEED.together, 0))
     speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)

@@ -1,27 +1,44 @@
 #!/bin/bash
 # All that wants a GPU, in under eight minutes on a bare machine: tests, step times, large images, a sweep; one table at the end.
-# Needs torch; what else is missing is installed from $WHEELS (default: wheels/ beside this checkout), without network:
-#   pip download -d wheels --no-deps -c constraints.txt hydra-core omegaconf antlr4-python3-runtime submitit optuna \
-#     alembic colorlog sqlalchemy mako cloudpickle pydantic pydantic-core annotated-types typing-inspection click
+# Needs torch and the usual packages of data science (numpy, scipy, pandas, pyarrow, matplotlib, scikit-learn, rich, pytest, hypothesis);
+# what else is missing is installed from $WHEELS (default: wheels/ beside this checkout), without network. For its Python, here 3.12:
+#   pip download -d wheels --no-deps -c constraints.txt --only-binary :all: --python-version 3.12 --platform manylinux2014_x86_64 \
+#     --platform manylinux_2_28_x86_64 hydra-core omegaconf submitit optuna alembic colorlog sqlalchemy mako cloudpickle pydantic \
+#     pydantic-core annotated-types typing-inspection click
+#   pip wheel -w wheels --no-deps -c constraints.txt antlr4-python3-runtime
 # Usage: bash tests/gpu/all.sh [PYTHON]; what it prints is also in $OUT (default: gpu-results).
 cd "$(dirname "$0")/../.." || exit 1
 PYTHON=${1:-python3}
-OUT=${OUT:-gpu-results}
-WHEELS=${WHEELS:-wheels}
+OUT=$(realpath -m "${OUT:-gpu-results}")
+WHEELS=$(realpath -m "${WHEELS:-wheels}")
 mkdir -p "$OUT"
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=1
-if ! "$PYTHON" -c 'import hydra, submitit, optuna, pydantic, sklearn, pandas, pyarrow, matplotlib, pytest, hypothesis' 2>/dev/null; then
-  [ -d "$WHEELS" ] || { echo "found no folder $WHEELS of wheels; wanted what scaling depends on; see the head of $0"; exit 2; }
+missing() {  # say which packages cannot be imported
+  "$PYTHON" - <<'END'
+from importlib import import_module
+wanted = "hydra omegaconf antlr4 submitit optuna pydantic click rich numpy scipy sklearn pandas pyarrow matplotlib pytest hypothesis"
+found = []
+for name in wanted.split():
+    try:
+        import_module(name)
+    except ImportError as error:
+        found.append(f"{name} ({error})")
+print("; ".join(found))
+END
+}
+if [ -n "$(missing)" ]; then
+  [ -d "$WHEELS" ] || { echo "found no $(missing), and no folder $WHEELS of wheels; wanted them; see the head of $0"; exit 2; }
   # Beside the packages that are there, torch among them, whichever kind of environment holds them.
   "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$OUT/site" "$WHEELS"/*.whl || exit 1
   export PYTHONPATH=$PYTHONPATH:$OUT/site
+  [ -z "$(missing)" ] || { echo "found no $(missing), with $WHEELS installed; wanted them; see the head of $0"; exit 2; }
 fi
 "$PYTHON" -c 'import torch; assert torch.cuda.is_available()' || { echo "found no GPU that torch can use; wanted one"; exit 2; }
 
 declare -a NAMES SECONDS_TAKEN CODES
 part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds, keep what it says
   local name=$1 limit=$2 started=$SECONDS; shift 2
-  timeout "$limit" "$@" >"$OUT/$name.txt" 2>&1
+  timeout -k 5 "$limit" "$@" >"$OUT/$name.txt" 2>&1
   CODES+=($?); NAMES+=("$name"); SECONDS_TAKEN+=($((SECONDS - started)))
   echo "== $name: exit ${CODES[-1]}, ${SECONDS_TAKEN[-1]} s"; tail -n 30 "$OUT/$name.txt"
 }
