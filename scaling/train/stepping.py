@@ -37,6 +37,7 @@ def train_by_steps(
             return train_stack_of_one(attempt, learner, trainer, again=again, watch=watch, stop=stop)
         except NotStackable as reason:
             note_single(attempt, reason)
+            trainer = begin(attempt, learner)  # afresh: trying a module may have changed it
 
     def state() -> dict[str, Any]:
         return {"trainer": trainer.state(), "journal": attempt.journal.state()}

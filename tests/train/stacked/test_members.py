@@ -121,6 +121,7 @@ NPZ = {"classes": 3, "features": 6, "examples": 500}
     [
         pytest.param("Forgetful", "vmap", marks=pytest.mark.slow),
         ("Noisy", "random streams"),
+        ("Annealed", "none of its buffers"),
         pytest.param("Dropping", "random streams", marks=pytest.mark.slow),
     ],
 )
