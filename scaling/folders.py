@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.security.rights import GROUP_FOLDER
+from scaling.security.rights import GROUP_FOLDER, shared_as
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,8 @@ def check_writable(folder: SweepFolder, *, group: bool = False) -> None:
             folder.results.mkdir(mode=0o700)  # what is written there is run as its reader: others' rights are given
             if group:
                 folder.results.chmod(GROUP_FOLDER)
-        folder.path.mkdir(parents=True, exist_ok=True)
+        with shared_as(folder.results):
+            folder.path.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:
         raise UserError(

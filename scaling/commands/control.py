@@ -65,7 +65,6 @@ def retry(
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.forecast.estimate import forecast_all
-    from scaling.security.rights import shared_as
     from scaling.security.trust import trusting
 
     sweep = sweep_folder(folder)
@@ -75,7 +74,7 @@ def retry(
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
     refuse_stale(stale_in(sweep), ways_out="`scaling run` says how to go on")
     entries, last = entries_to_retry(sweep, wanted), last_dispatch(sweep)
-    with trusting(True), shared_as(sweep.results):  # both are one's own, and were looked at when they were planned
+    with trusting(True):  # both are one's own, and were looked at when they were planned
         runs = [entry.planned_run() for entry in entries]
         launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
         change_cancelled(sweep, remove=wanted)

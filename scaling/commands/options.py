@@ -18,6 +18,7 @@ import click
 from scaling.commands.completion import complete_override
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+from scaling.security.rights import shared_as
 from scaling.security.trust import trusting
 
 if TYPE_CHECKING:
@@ -129,11 +130,17 @@ def as_typed(path: Path) -> str:
 
 
 def sweep_folder(path: str) -> SweepFolder:
-    """Return the sweep that lies in results/NAME; UserError where there is no plan."""
+    """Return the sweep that lies in results/NAME; UserError where there is no plan.
+
+    What the command writes from here on is its group's too, where the results are shared.
+    """
     folder = Path(path).expanduser()
     if not (folder / "plan.csv").is_file():
         near = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))
         hint = f"there are {', '.join(near[:5])}" if near else "start one with `scaling run`"
         raise UserError(f"found no plan in {path}; wanted the folder of a sweep, such as results/NAME; {hint}")
     results = next((parent for parent in folder.parents if (parent / "runs").is_dir()), folder.parent)
+    command = click.get_current_context(silent=True)
+    if command is not None:
+        command.with_resource(shared_as(results))
     return SweepFolder(results, folder.relative_to(results).as_posix())

@@ -151,8 +151,12 @@ def test_a_file_of_another_user_is_refused(tmp_path):
 
 def test_what_a_dispatch_tells_its_jobs_is_its_owner_s_alone_in_a_group_s_results(tmp_path):
     sweep = SweepFolder(tmp_path / "results", "a")
-    check_writable(sweep, group=True)
-    assert stat.S_IMODE(sweep.results.stat().st_mode) == 0o2770
+    mask = os.umask(0o077)
+    try:
+        check_writable(sweep, group=True)
+    finally:
+        os.umask(mask)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (sweep.results, sweep.path)] == [0o2770] * 2
     with shared_as(sweep.results):
         files = new_dispatch(sweep)
         files.write(files.begin(Local(), Offer(()), UNLIMITED))

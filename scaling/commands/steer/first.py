@@ -36,7 +36,6 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
     one of these as soon as they are free, and later ones begin with them.
     """
     from scaling.dispatch.states.front import clear_front, front_runs, move_to_front
-    from scaling.security.rights import shared_as
 
     sweep = sweep_folder(folder)
     runs = chosen(sweep, words, where)
@@ -47,8 +46,7 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
         clear_front(sweep)
         said = f"all runs of {as_typed(sweep.path)} have their usual places again"
     else:
-        with shared_as(sweep.results):
-            moved = move_to_front(sweep, runs)
+        moved = move_to_front(sweep, runs)
         said = _what_goes_first(sweep, moved)
     if json_path is not None:
         write_json({"moved": list(moved), "front": list(front_runs(sweep))}, json_path)

@@ -25,11 +25,9 @@ def pause(folder: str, json_path: str | None) -> None:
     """
     from scaling.dispatch.states import paused
     from scaling.dispatch.states.read_state import read_status
-    from scaling.security.rights import shared_as
 
     sweep = sweep_folder(folder)
-    with shared_as(sweep.results):
-        path, new = as_typed(sweep.path), paused.pause(sweep)
+    path, new = as_typed(sweep.path), paused.pause(sweep)
     status = read_status(sweep)
     running = status.counts["running"]
     if json_path is not None:

@@ -93,9 +93,12 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Look and beat until the end."""
-        while not self._end.wait(self._tick()):
+        began = time.monotonic()
+        while not self._end.wait(pause := self._tick()):
+            late, began = time.monotonic() - began - pause, time.monotonic()
             try:
                 with self._lock:
+                    self.pass_over(late)
                     self._round()
             except Exception:  # of a file that cannot be read now, or of what a run's code does to this process
                 log.exception("a look at the reasons to leave failed; the next one comes")
@@ -105,6 +108,12 @@ class Heartbeat(threading.Thread):
         for run_id, hold in self._holds.items():
             self._beat(run_id, hold)
             self._end_if_stuck(run_id, hold)
+
+    def pass_over(self, seconds: float) -> None:
+        """Count seconds for none in which not even this thread ran: the process was suspended, or had no CPU."""
+        now = time.monotonic()
+        for hold in self._holds.values():
+            hold.advanced = min(now, hold.advanced + max(0.0, seconds))
 
     def _tick(self) -> float:
         """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""

@@ -115,7 +115,12 @@ def executor_for(
 def parameters(
     share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
 ) -> dict[str, Any]:
-    """Return what sbatch is asked for, by submitit's names."""
+    """Return what sbatch is asked for, by submitit's names; UserError for a folder that its patterns would change."""
+    if "%" in str(dispatch.path):
+        raise UserError(
+            f"found a per cent sign in {dispatch.path}, which SLURM takes for a job's number in the names of logs; "
+            f"wanted a results folder without one; rename it, or give results=DIR"
+        )
     threads = {**thread_environment(launcher.threads)}
     setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
     setup.append(import_path(dispatch.code if launcher.snapshot else None))

@@ -185,7 +185,7 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
     if claim.job and jobs and jobs.get(claim.job, "PENDING") not in ("PENDING", "REQUEUED"):
         return True  # what waits by an answer of some seconds ago may have begun since
     try:
-        silence = time.time() - files.claim.stat().st_mtime
+        silence = abs(time.time() - files.claim.stat().st_mtime)  # a time to come tells as little as one long past
     except FileNotFoundError:
         return False
     return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))

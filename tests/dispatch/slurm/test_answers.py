@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scaling.dispatch.dispatches import DispatchFolder
+from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm import sbatch, scheduler
 from scaling.dispatch.slurm.cluster import needed_cluster
+from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.scheduler import QueuedJob
 from scaling.dispatch.slurm.submit import arrays
 from scaling.errors import UserError
@@ -126,3 +129,9 @@ def test_jobs_of_several_arrays_run_no_more_at_a_time_than_those_of_one():
     assert arrays(7, 7, 3) == [(3, 3), (3, 2), (1, 2)]
     for jobs, parallel, most in ((9, 4, 2), (40, 7, 6), (3, 1, 1)):
         assert sum(share for _, share in arrays(jobs, parallel, most)) <= parallel
+
+
+def test_a_per_cent_sign_in_a_folder_is_refused_before_it_leads_logs_astray(tmp_path):
+    share = JobShare("4GB", 1, 1, 1.0, minutes=15, memory_gb=4)
+    with pytest.raises(UserError, match="per cent sign"):
+        sbatch.sheet(share, Slurm(), DispatchFolder(tmp_path / "100%j" / "jobs"), "mine")

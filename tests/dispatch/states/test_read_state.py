@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -130,6 +131,11 @@ def test_scheduler_is_asked_for_claims_of_other_machines(folder):
         os.utime(files.claim, (0, 0))  # silent since long
     dispatch(folder, kind="slurm", process=far, jobs=("70",))
     jobs = {"70_0": "RUNNING", "70_1": "PENDING"}
+    assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
+    assert states(folder, ask=lambda ids: {}) == dict.fromkeys(IDS[:3], "missing")
+    for number in range(3):
+        hours = time.time() + 7200
+        os.utime(folder.run(IDS[number]).claim, (hours, hours))  # by the clock of a node that goes ahead
     assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
     assert states(folder, ask=lambda ids: {}) == dict.fromkeys(IDS[:3], "missing")
     status = read_status(folder, ask=lambda ids: None)  # SLURM is silent: that alone says nothing

@@ -1,0 +1,53 @@
+"""A run that makes no step ends its worker; one whose process was suspended meanwhile does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.dispatch.claims import heartbeat as module
+from scaling.dispatch.claims.claim import acquire
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Stop
+from tests.waiting import Clock
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    return clock
+
+
+class Ended(BaseException):
+    """What nothing catches."""
+
+
+class Beats(Heartbeat):
+    """Looks once after each of the given seconds, and ends nothing."""
+
+    def __init__(self, clock, *naps):
+        super().__init__(Stop())
+        self.clock, self.naps = clock, list(naps)
+        self._end = self
+
+    def wait(self, seconds):
+        if not self.naps:
+            return True
+        self.clock.now += self.naps.pop(0)
+        return False
+
+    def _end_process(self, run_id, why):
+        raise Ended(why)
+
+
+def test_a_run_without_a_step_ends_its_worker(tmp_path, clock):
+    beats = Beats(clock, *[0.2] * 500)
+    beats.hold("run", acquire(tmp_path / "claim.json", period=1.0), stuck_seconds=60)
+    with pytest.raises(Ended, match="no step was made for 60 s"):
+        beats.run()
+
+
+def test_time_in_which_the_worker_was_suspended_does_not_count(tmp_path, clock):
+    beats = Beats(clock, 0.2, 3600, *[0.2] * 200, 7200, 0.2)
+    beats.hold("run", acquire(tmp_path / "claim.json", period=1.0), stuck_seconds=60)
+    beats.run()
