@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scaling.commands.plan_doubts import plan_doubts
@@ -14,6 +15,7 @@ from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import stale_runs
 from scaling.dispatch.states.state import Planned, RunState, State
+from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast, forecast_all
 from scaling.forecast.stacks import companies, gain_of_stacking
@@ -37,7 +39,8 @@ class PlanForecast:
     settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
     those whose model has other counts of parameters now; older: those to be trained that an older recipe
     has settled; stale: settled ones that were trained on other data or code, with
-    what differs; stacked_gain: how many times less time they would take by engine=stacked, None where unknown.
+    what differs; orphans: branches that cannot go on from the longer run, and start from their start;
+    stacked_gain: how many times less time they would take by engine=stacked, None where unknown.
     """
 
     plan: Plan
@@ -49,7 +52,12 @@ class PlanForecast:
     changed: tuple[PlannedRun, ...]
     older: tuple[PlannedRun, ...]
     stale: Mapping[str, tuple[str, ...]]
+    orphans: frozenset[str] = frozenset()
     stacked_gain: float | None = None
+
+    def flops(self, runs: Iterable[PlannedRun]) -> int:
+        """Return the FLOPs that are trained for these runs."""
+        return sum(run.quantities.C if run.run_id in self.orphans else run.C_spent for run in runs)
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -72,10 +80,11 @@ class PlanForecast:
             "changed_models": len(self.changed),
             "settled_by_older_recipe": len(self.older),
             "stale": len(self.stale),
-            "C": sum(run.C_spent for run in runs),
+            "C": self.flops(runs),
             "C_alone": sum(run.quantities.C for run in runs),
-            "C_remaining": sum(run.C_spent for run in remaining),
+            "C_remaining": self.flops(remaining),
             "forked": sum(run.fork is not None for run in runs),
+            "orphans": len(self.orphans),
             "forecast_seconds": seconds,
             "workers": self.workers,
             "wall_seconds": None if seconds is None else self._wall(remaining),
@@ -152,8 +161,8 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     card: a GPU of scaling/forecast/cards.py, which is forecast instead of this machine.
     """
     settled = SettledRuns(plan.folder)
-    planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
-    states = Reader(plan.folder, planned, settled=settled).read().runs
+    states = states_of(plan, settled)
+    runs = without_lost_trunks(plan.runs, plan.folder, settled)
     devices_named = {run.config.train.device for run in plan.runs}
     capacity = launcher_of(settings).capacity(devices_named, len(plan.runs))
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
@@ -169,8 +178,8 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
             return _on_card(runs, card, members)
         return forecast_all(runs, threads=threads, done=done, partition=partition, members=members)
 
-    forecasts = forecasts_of(plan.runs, companies(plan.runs, kind=kind), done=done)
-    workers = _workers(plan.runs, forecasts, capacity, threads) if card is None else 1
+    forecasts = forecasts_of(runs, companies(runs, kind=kind), done=done)
+    workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
         plan=plan,
         settled=settled,
@@ -181,8 +190,22 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
-        stacked_gain=gain_of_stacking(plan.runs, forecasts_of, kind=kind),
+        orphans=frozenset(new.run_id for old, new in zip(plan.runs, runs, strict=True) if new is not old),
+        stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind),
     )
+
+
+def states_of(plan: Plan, settled: SettledRuns) -> Sequence[RunState]:
+    """Return how each run of a plan stands."""
+    planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
+    return Reader(plan.folder, planned, settled=settled).read().runs
+
+
+def forecaster(plan: Plan, settings: Settings) -> Callable[[Iterable[PlannedRun]], dict[str, Forecast]]:
+    """Return what forecasts further runs of a plan, by run_id: where it is trained, put right by what is done."""
+    speed_name = launcher_of(settings).capacity({run.config.train.device for run in plan.runs}, 1).speed_name
+    done = [] if speed_name else _trained_here(plan.runs, states_of(plan, SettledRuns(plan.folder)))
+    return partial(forecast_all, threads=settings.threads, done=done, partition=speed_name)
 
 
 def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capacity: Capacity, threads: int) -> int:

@@ -81,6 +81,11 @@ def summary(view: PlanForecast) -> list[str]:
             f"trunk: {many(total['forked'], 'run')} go on from the steps of longer ones: {share:.0f} % less than "
             f"the {flops(total['C_alone'])} FLOPs of runs trained alone"
         )
+    if total["orphans"]:
+        lines.append(
+            f"trunk: {many(total['orphans'], 'run')} to train from the start, though a longer one is there: it is "
+            f"settled, and its state is gone"
+        )
     if total["forecast_seconds"] is not None:
         lines.append(
             f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "

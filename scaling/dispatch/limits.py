@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.order import Order
@@ -153,10 +154,9 @@ def _paid_for(
             so_far = so_far.plus(entry, gpus)
     kept: set[str] = set()
     sentence = ""
-    depth: dict[str, int] = {}
-    for entry in todo:  # what a run needs stands before it
-        depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)
-    for entry in sorted(todo, key=lambda entry: (depth[entry.run_id], *_price(entry, order.front))):
+    for entry in _by_price(todo, order.front):
+        if entry.fork is not None and entry.fork[0] in waiting - kept:  # no trunk to go on from: all its steps
+            entry = _alone(entry)
         why = beyond(order.limits, so_far, entry, gpus=gpus)
         if not why and any(need in waiting - kept for need in entry.needs):
             why = "what they start from is not started"
@@ -165,6 +165,29 @@ def _paid_for(
             kept.add(entry.run_id)
             so_far = so_far.plus(entry, gpus)
     return before, kept, sentence
+
+
+def _by_price(todo: Sequence[Entry], front: Container[str]) -> list[Entry]:
+    """Return runs in the order in which they are paid for: what they need first, branches right after their trunk."""
+    by_id = {entry.run_id: entry for entry in todo}
+    depth: dict[str, int] = {}
+    for entry in todo:  # what a run needs stands before it
+        depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)
+
+    def key(entry: Entry) -> tuple[Any, ...]:
+        trunk = by_id.get(entry.fork[0], entry) if entry.fork is not None else entry
+        return depth[entry.run_id], *_price(trunk, front), trunk.run_id, entry is not trunk, *_price(entry, front)
+
+    return sorted(todo, key=key)
+
+
+def _alone(entry: Entry) -> Entry:
+    """Return a branch at the price of all its steps."""
+    assert entry.fork is not None
+    assert entry.steps is not None, "a run that forks is no stage"
+    factor = (entry.steps + entry.fork[1]) / entry.steps
+    seconds = None if entry.forecast_seconds is None else entry.forecast_seconds * factor
+    return replace(entry, C=entry.C * factor, forecast_seconds=seconds)
 
 
 def _price(entry: Entry, front: Container[str]) -> tuple[bool, float, float]:

@@ -13,6 +13,7 @@ from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
+from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.folders import SweepFolder
 from scaling.limits import UNLIMITED, Limits
 
@@ -91,7 +92,7 @@ def order_of(
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
-    made = entries(folder, runs, settled, forecast=seconds)
+    made = entries(folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds)
     if single:  # whoever asks for one run wants the weights that it says it keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import UserError
+from analysis.table.columns import numbers_of
+from analysis.wording import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,17 +17,32 @@ if TYPE_CHECKING:
 def costs_of(pool: pd.DataFrame, cost: str) -> np.ndarray:
     """Return the candidates' costs. Raises `UserError`."""
     if cost not in pool.columns:
-        raise UserError(
-            f"found no column {cost!r} in the pool ({', '.join(map(str, pool.columns))}); name it with cost"
-        )
+        raise UserError(f"found no column {cost!r} in the pool ({listed(pool.columns)}); name it with cost")
     if not len(pool):
         raise UserError("found an empty pool; wanted one candidate or more; add some")
-    costs = np.asarray(pool[cost].to_numpy(dtype=float))
-    if not (np.isfinite(costs).all() and (costs > 0).all()):
+    if not pool.index.is_unique:
+        twice = pool.index[pool.index.duplicated()][0]
+        raise UserError(f"found the label {twice!r} twice in the pool's index; wanted one a row; reset_index it")
+    return positive(pool, cost, "the pool")
+
+
+def column_of(rows: pd.DataFrame, column: str, where: str, law: str) -> np.ndarray:
+    """Return a law's input as positive numbers. Raises `UserError`."""
+    if column not in rows.columns:
+        raise UserError(f"found no {column} in {where} ({listed(rows.columns)}); the law {law} wants it; add it")
+    return positive(rows, column, where)
+
+
+def positive(rows: pd.DataFrame, column: str, where: str) -> np.ndarray:
+    """Return a column as positive numbers, as people write them. Raises `UserError` that names a row that is none."""
+    values = numbers_of(rows[column], column)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(bad):
         raise UserError(
-            f"found {cost} that is not a positive number; wanted what each candidate costs; take such rows out"
+            f"found {counted(len(bad), 'row')} of {where} whose {column} is not a positive number (row "
+            f"{rows.index[bad[0]]}: {rows[column].iloc[bad[0]]}); wanted positive numbers; take such rows out"
         )
-    return costs
+    return values
 
 
 def check_asked(target: pd.DataFrame, limit: float, most: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.errors import UserError
+from analysis.estimates.suggest.asked import column_of
 from analysis.estimates.suggest.design import Features
 from analysis.estimates.suggest.quantity import slopes_of
 from analysis.fitting.result import Fit
@@ -79,8 +79,8 @@ def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str, theta
     if theta is not None:
         found = replace(found, engine=replace(found.engine, theta=theta))
     problem, theta = found.engine.problem, found.engine.theta
-    known, free, target = problem.inputs, inputs_of(found, pool), completed(found, target)
-    wanted = inputs_of(found, target) if of == found.y else None
+    known, free, target = problem.inputs, inputs_of(found, pool, "the pool"), completed(found, target)
+    wanted = inputs_of(found, target, "the target") if of == found.y else None
     noise = noise_of(found)
     seen, slopes = curve_slopes(found, known), curve_slopes(found, free)
     of_target = slopes_of(found, target, of) if wanted is None else curve_slopes(found, wanted)
@@ -139,18 +139,11 @@ def huber_variance(width: float) -> float:
     return float(square / inside**2)
 
 
-def inputs_of(found: Fit, rows: pd.DataFrame) -> dict[str, Array]:
+def inputs_of(found: Fit, rows: pd.DataFrame, where: str) -> dict[str, Array]:
     """Return the law's inputs of rows as centred logarithms (m,). Raises `UserError`."""
     units, out = found.engine.problem.units, {}
     for name, column in found.engine.points.columns.items():
-        if column not in rows.columns:
-            raise UserError(f"found no column {column!r} among {', '.join(map(str, rows.columns))}; the law needs it")
-        values = rows[column].to_numpy(dtype=float)
-        if not (np.isfinite(values).all() and (values > 0).all()):
-            raise UserError(
-                f"found {column} that is not a positive number; wanted positive numbers; take such rows out"
-            )
-        out[name] = np.log(values) - units.log_inputs[name]
+        out[name] = np.log(column_of(rows, column, where, found.law)) - units.log_inputs[name]
     return out
 
 

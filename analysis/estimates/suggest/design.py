@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.estimates.suggest.prices import Prices
 from analysis.laws.base import Array
 
 COST_POWER = 0.4
@@ -80,10 +81,10 @@ State = list[Seen]
 
 @dataclass(frozen=True)
 class Design:
-    """One way or several that things may be, with weights that add up to 1, and what each candidate costs (m,)."""
+    """One way or several that things may be, with weights that add up to 1, and what candidates cost."""
 
     views: tuple[tuple[float, Features], ...]
-    cost: Array
+    prices: Prices
 
     def start(self) -> State:
         """Return what is known before anything is run."""
@@ -127,7 +128,7 @@ def _greedy(design: Design, *, limit: float, most: int, power: float) -> tuple[l
     """Choose one candidate after another; return them and what is known after them."""
     state, chosen = design.start(), list[int]()
     while len(chosen) < most:
-        i = _best(design, state, chosen, limit - design.cost[chosen].sum(), power)
+        i = _best(design, state, chosen, limit - design.prices.of(chosen), power)
         if i is None:
             break
         chosen.append(i)
@@ -137,10 +138,11 @@ def _greedy(design: Design, *, limit: float, most: int, power: float) -> tuple[l
 
 def _best(design: Design, state: State, taken: list[int], left: float, power: float) -> int | None:
     """Return the affordable candidate with the best score, of those worth being made; None where there is none."""
-    able = design.cost <= left * (1 + 1e-12)
+    cost = design.prices.added(taken)
+    able = cost <= left * (1 + 1e-12)
     able[taken] = False
     gain = design.gain(state)
-    score = np.where(able & (gain >= LEAST), gain / design.cost**power, -np.inf)
+    score = np.where(able & (gain >= LEAST), gain / cost**power, -np.inf)
     i = int(np.argmax(score))
     return i if score[i] > 0 else None
 
@@ -151,7 +153,8 @@ def _exchange(design: Design, state: State, chosen: list[int]) -> tuple[State, b
     moved = False
     for place, old in enumerate(chosen):
         without = design.see(state, old, -1)
-        new = _best(design, without, [*chosen[:place], *chosen[place + 1 :]], float(design.cost[old]), COST_POWER)
+        rest = [*chosen[:place], *chosen[place + 1 :]]
+        new = _best(design, without, rest, design.prices.of(chosen) - design.prices.of(rest), COST_POWER)
         if new is None or new == old:
             continue
         gain = design.gain(without)
@@ -164,7 +167,7 @@ def _ordered(design: Design, chosen: list[int], power: float) -> list[int]:
     """Order a batch so that the run with the best score comes first, given those before it."""
     state, left, order = design.start(), list(chosen), list[int]()
     while left:
-        score = design.gain(state) / design.cost**power
+        score = design.gain(state) / design.prices.added(order) ** power
         order.append(max(left, key=lambda i: score[i]))
         left.remove(order[-1])
         state = design.see(state, order[-1])

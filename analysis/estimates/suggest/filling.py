@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.estimates.suggest.prices import Prices
     from analysis.laws.base import Array
 
 COST_POWER = 0.4
@@ -17,7 +18,7 @@ COST_POWER = 0.4
 
 
 def fill(
-    made: pd.DataFrame, pool: pd.DataFrame, costs: Array, *, by: Sequence[str], limit: float, most: int
+    made: pd.DataFrame, pool: pd.DataFrame, prices: Prices, *, by: Sequence[str], limit: float, most: int
 ) -> list[int]:
     """Choose candidates by place, each as far as can be from the runs made and chosen, for its cost.
 
@@ -30,16 +31,16 @@ def fill(
     square = np.full(len(free), np.inf)
     for one in seen:
         square = np.minimum(square, _square(free, one, width))
-    chosen, spent = list[int](), 0.0
+    chosen = list[int]()
     while len(chosen) < most:
-        able = (costs <= (limit - spent) * (1 + 1e-12)) & (square > 0)
+        costs = prices.added(chosen)
+        able = (costs <= (limit - prices.of(chosen)) * (1 + 1e-12)) & (square > 0)
         able[chosen] = False
         if not able.any():
             break
         nearness = np.where(np.isfinite(square), square, 1.0)
         i = int(np.argmax(np.where(able, nearness / costs**COST_POWER, -np.inf)))
         chosen.append(i)
-        spent += float(costs[i])
         square = np.minimum(square, _square(free, free[i], width))
     return chosen
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from analysis.errors import Refusal, attempt
-from analysis.estimates.suggest.asked import check_asked, costs_of
+from analysis.estimates.suggest.asked import check_asked, column_of, costs_of
 from analysis.estimates.suggest.belief import Belief, believe
 from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
 from analysis.estimates.suggest.filling import fill
+from analysis.estimates.suggest.prices import Prices, prices_of
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
@@ -111,13 +112,13 @@ def suggest(
     recipes = options.pop("recipes", ())
     settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=recipes, **options)
     check_interval("percentile", level)
-    costs = costs_of(pool, cost)
+    prices = prices_of(pool, costs_of(pool, cost))
     check_asked(target, limit, most)
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
     fits, said = _fits(frame, laws, y=y, x=x, settings=settings)
     if not fits:
-        begun = _spread(frame, laws[0], pool, costs, y=y, x=x, settings=settings, limit=limit, most=most, why=said[0])
+        begun = _spread(frame, laws[0], pool, prices, y=y, x=x, settings=settings, limit=limit, most=most, why=said[0])
         return replace(begun, of=of or y, level=level)
     weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
     beliefs = {name: believe(found, pool, target, of or y) for name, found in fits.items()}
@@ -129,7 +130,7 @@ def suggest(
     total = sum(weight for weight, _ in views)
     shares = tuple((weight / total, view) for weight, view in views)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    seeking = Seeking(tuple(beliefs.values()), shares, tuple(weights.values()), costs, z, (of or y) != y)
+    seeking = Seeking(tuple(beliefs.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
     chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     rows = tuple(pool.index[list(chosen.rows)].tolist())
     return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=said)
@@ -137,7 +138,7 @@ def suggest(
 
 @dataclass(frozen=True)
 class Seeking:
-    """Beliefs by law with their weights, the candidates' costs (m,), and z of the interval's level.
+    """Beliefs by law with their weights, what the candidates cost, and z of the interval's level.
 
     views: what the choice is made by, with weights that add up to 1: the beliefs, and those about rival parameters.
     planned: what is asked for belongs to the law alone (N*, an exponent), and its own error is no matter: the choice is
@@ -147,18 +148,18 @@ class Seeking:
     beliefs: Sequence[Belief]
     views: Sequence[tuple[float, Belief]]
     weights: tuple[float, ...]
-    costs: np.ndarray
+    prices: Prices
     z: float
     planned: bool
 
     def find(self, *, limit: float, within: float, most: int) -> Suggestion:
         """Choose candidates by place, within less than the limit where one can; an empty choice has its reason."""
         design = self.design()
-        cheapest = float(self.costs.min())
+        cheapest = float(self.prices.alone.min())
         now = self.half_width([])
         nothing = Suggestion((), 0.0, now, now, (), (), "", 0.95, {})
         if cheapest > limit:
-            return replace(nothing, reason=_too_dear(self.costs, limit))
+            return replace(nothing, reason=_too_dear(self.prices, limit))
         power = power_for(design, limit) if self.planned and within >= limit else COST_POWER
         how: dict[str, Any] = {"most": most, "power": power}
         chosen = choose(design, limit=within, **how) or choose(design, limit=limit, **how)
@@ -166,11 +167,14 @@ class Seeking:
             said = f"no affordable candidate helps: none would narrow the interval by {percent(LEAST / 2)}"
             return replace(nothing, reason=said)
         after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
-        spent = self.costs[chosen]
-        found = replace(nothing, rows=tuple(chosen), cost=float(spent.sum()), interval_after=after[-1], after=after)
+        cost = self.prices.of(chosen)
+        found = replace(nothing, rows=tuple(chosen), cost=cost, interval_after=after[-1], after=after)
         ahead = tuple(self.forecast(i) for i in chosen)
         return replace(
-            found, costs=tuple(spent.tolist()), forecasts=ahead, **self.next_run(design, chosen, power, after[-1])
+            found,
+            costs=tuple(self.prices.steps(chosen)),
+            forecasts=ahead,
+            **self.next_run(design, chosen, power, after[-1]),
         )
 
     def forecast(self, i: int) -> Ahead:
@@ -183,7 +187,7 @@ class Seeking:
     def design(self) -> Design:
         """Return what the choice is made on."""
         views = tuple((weight, one.alone if self.planned else one.whole) for weight, one in self.views)
-        return Design(views, self.costs)
+        return Design(views, self.prices)
 
     def half_width(self, chosen: list[int]) -> float:
         """Return the half-width at the targets after candidates: the geometric mean over the views."""
@@ -192,15 +196,16 @@ class Seeking:
 
     def next_run(self, design: Design, chosen: list[int], power: float, now: float) -> dict[str, Any]:
         """Return what one more run would bring, whatever the limit."""
-        if len(chosen) == len(self.costs):
+        if len(chosen) == len(self.prices.alone):
             return {}
         state = design.start()
         for i in chosen:
             state = design.see(state, i)
-        score = design.gain(state) / self.costs**power
+        cost = self.prices.added(chosen)
+        score = design.gain(state) / cost**power
         score[chosen] = -1
         best = int(np.argmax(score))
-        return {"next_gain": 1 - self.half_width([*chosen, best]) / now, "next_cost": float(self.costs[best])}
+        return {"next_gain": 1 - self.half_width([*chosen, best]) / now, "next_cost": float(cost[best])}
 
 
 def _fits(
@@ -222,7 +227,7 @@ def _spread(
     frame: pd.DataFrame,
     law: Law,
     pool: pd.DataFrame,
-    costs: np.ndarray,
+    prices: Prices,
     *,
     y: str,
     x: str | None,
@@ -232,27 +237,25 @@ def _spread(
     why: str,
 ) -> Suggestion:
     """Spread runs over a law's inputs, for `CAUTION` of the limit at most; `Refusal` where it has enough of them."""
-    from analysis.table.columns import require_columns, require_positive
     from analysis.table.select import select_rows
 
     made, _ = select_rows(frame, y=y, **vars(settings.selection))
     if len(made) >= ENOUGH * len(law.params):
         raise Refusal(why)
     by = list(input_columns(made, law, x).values())
-    require_columns(pool, by)
-    require_positive(pool, by)
-    chosen = fill(made, pool, costs, by=by, limit=limit * CAUTION, most=most)
-    chosen = chosen or fill(made, pool, costs, by=by, limit=limit, most=1)
+    pool = pool.assign(**{column: column_of(pool, column, "the pool", law.name) for column in by})
+    chosen = fill(made, pool, prices, by=by, limit=limit * CAUTION, most=most)
+    chosen = chosen or fill(made, pool, prices, by=by, limit=limit, most=1)
     nothing = Suggestion((), 0.0, None, None, (), (), y, 0.95, {}, kind="space")
     if not chosen:
-        return replace(nothing, reason=_too_dear(costs, limit))
+        return replace(nothing, reason=_too_dear(prices, limit))
     said = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
-    spent, rows = costs[chosen], tuple(pool.index[chosen].tolist())
-    return replace(nothing, rows=rows, cost=float(spent.sum()), costs=tuple(spent.tolist()), warnings=(said,))
+    rows, costs = tuple(pool.index[chosen].tolist()), tuple(prices.steps(chosen))
+    return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(said,))
 
 
-def _too_dear(costs: np.ndarray, limit: float) -> str:
-    return f"the cheapest candidate costs {number(float(costs.min()))}, more than the limit of {number(limit)}"
+def _too_dear(prices: Prices, limit: float) -> str:
+    return f"the cheapest candidate costs {number(float(prices.alone.min()))}, more than the limit of {number(limit)}"
 
 
 def rivals_of(found: Fit, seed: int) -> Iterator[np.ndarray]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.forecast.estimate import forecast_all
+from scaling.forecast.estimate import Forecast
 from scaling.plan.expand import expand
 from scaling.plan.files import read_arguments
 from scaling.plan.plan import Plan
@@ -25,21 +26,47 @@ SEEDS = 2
 MOST = 3_000
 """Candidates at the most: planning more takes longer than choosing among them helps."""
 SEED = "seed"
+Forecaster = Callable[[Iterable[PlannedRun]], Mapping[str, Forecast]]
 PLACE = ("sweep", "name", "results", "launcher")  # of a command line: what does not make a run
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A run that could be made, and what it costs with the parents that it needs: FLOPs and, where known, seconds."""
+class Price:
+    """FLOPs and, where known, seconds."""
 
-    run: PlannedRun
     flops: float
     seconds: float | None
 
+    def __add__(self, other: Price) -> Price:
+        unknown = self.seconds is None or other.seconds is None
+        return Price(self.flops + other.flops, None if unknown else (self.seconds or 0.0) + (other.seconds or 0.0))
+
+    def in_unit(self, unit: str) -> float | None:
+        """Return it in FLOPs or device hours; None where no speed is known."""
+        if unit == "flops":
+            return self.flops
+        return None if self.seconds is None else self.seconds / 3600
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that could be made, and what it costs alone, with the parents that it needs.
+
+    shares: the trunk or the parent, not settled, that it shares with other candidates ('' for none); shared: what it
+    costs where one that leads is run too; leads: others can go on from what it trains.
+    """
+
+    run: PlannedRun
+    alone: Price
+    shared: Price
+    shares: str = ""
+    leads: bool = False
+
     def row(self, unit: str) -> dict[str, Any]:
-        """Return the plan's columns with the cost, in FLOPs or device hours."""
-        hours = None if self.seconds is None else self.seconds / 3600
-        return {**self.run.row(), "cost": self.flops if unit == "flops" else hours}
+        """Return the plan's columns with the costs, in FLOPs or device hours."""
+        own = {key: value for key, value in self.run.row().items() if key not in ("trunk", "trunk_step", "C_spent")}
+        own["cost"] = self.alone.in_unit(unit)
+        return own | {"shares": self.shares, "cost_shared": self.shared.in_unit(unit), "leads": self.leads}
 
 
 def command_of(folder: SweepFolder) -> list[str]:
@@ -64,7 +91,12 @@ def launcher_overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def candidates(
-    loader: ConfigLoader, made: Plan, *, bounds: Mapping[str, tuple[float, float]], threads: int, task: str | None
+    loader: ConfigLoader,
+    made: Plan,
+    *,
+    bounds: Mapping[str, tuple[float, float]],
+    forecasts: Forecaster,
+    task: str | None,
 ) -> list[Candidate]:
     """Carry a plan's axes on, plan the runs and price them; those that are settled are left out.
 
@@ -82,8 +114,8 @@ def candidates(
     cells = ",".join(f"{key}:[{','.join(map(_written, values))}]" for key, values in wider.items())
     fixed = [word for word in made.arguments if word.lstrip("+~").partition("=")[0] not in wider]
     plan = expand(loader, [*fixed, f"sweep.grid=[{{product:{{{cells}}}}}]"])
-    free = _free(plan.runs, SettledRuns(made.folder), task)
-    return _priced(free, SettledRuns(made.folder), threads)
+    settled = SettledRuns(made.folder)
+    return priced(_free(plan.runs, settled, task), plan.runs, settled, forecasts)
 
 
 def axes_of(runs: Iterable[PlannedRun]) -> dict[str, list[Any]]:
@@ -146,16 +178,42 @@ def _free(runs: Sequence[PlannedRun], settled: SettledRuns, task: str | None) ->
     return free
 
 
-def _priced(runs: Sequence[PlannedRun], settled: SettledRuns, threads: int) -> list[Candidate]:
-    """Price runs with those parents that are not settled yet."""
-    needed = {run.run_id: [run, *_missing(run, settled)] for run in runs}
-    forecasts = forecast_all({one.run_id: one for some in needed.values() for one in some}.values(), threads=threads)
+def priced(
+    runs: Sequence[PlannedRun], every: Sequence[PlannedRun], settled: SettledRuns, forecasts: Forecaster
+) -> list[Candidate]:
+    """Price runs with those parents that are not settled yet. every: the plan that they are of."""
+    from_start = {run.run_id: dataclasses.replace(run, fork=None, forks=()) for run in runs}
+    needed = {run.run_id: _missing(run, settled) for run in runs}
+    parents = {one.run_id: one for some in needed.values() for one in some}
+    alone, branches = _prices({**parents, **from_start}.values(), forecasts), _prices(runs, forecasts)
+    reached = _settled_lengths(every, settled)
     found = []
     for run in runs:
-        every = needed[run.run_id]
-        known = [forecasts[one.run_id].seconds for one in every if one.run_id in forecasts]
-        flops = float(sum(one.quantities.C for one in every))
-        found.append(Candidate(run, flops, sum(known) if len(known) == len(every) else None))
+        own, branch = alone[run.run_id], branches[run.run_id]
+        if needed[run.run_id]:
+            whole = sum((alone[one.run_id] for one in needed[run.run_id]), own)
+            found.append(Candidate(run, whole, own, needed[run.run_id][0].run_id, leads=True))
+            continue
+        trunk = run.fork.run_id if run.fork else run.run_id if run.forks else ""
+        leads = run.quantities.steps > reached.get(trunk, 0)
+        found.append(Candidate(run, own, branch if run.fork else own, trunk, leads=bool(trunk) and leads))
+    return found
+
+
+def _prices(runs: Iterable[PlannedRun], forecasts: Forecaster) -> dict[str, Price]:
+    """Return what each run costs, without parents: as a branch where it forks from another."""
+    runs = list(runs)
+    seconds = {run_id: one.seconds for run_id, one in forecasts(runs).items()}
+    return {run.run_id: Price(float(run.C_spent), seconds.get(run.run_id)) for run in runs}
+
+
+def _settled_lengths(runs: Iterable[PlannedRun], settled: SettledRuns) -> dict[str, int]:
+    """Return, by trunk, the steps of the longest run that is settled: a shorter one can no longer go on from it."""
+    found: dict[str, int] = {}
+    for run in runs:
+        trunk = run.fork.run_id if run.fork else run.run_id if run.forks else ""
+        if trunk and settled.get(run.run_id) is not None:
+            found[trunk] = max(found.get(trunk, 0), run.quantities.steps)
     return found
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from scaling.folders import SweepFolder
+    from scaling.record import Record
 
 EPILOG = """\b
 Example:
@@ -111,6 +112,12 @@ def outcome_of(folder: SweepFolder, made: Round) -> dict[str, Any]:
     records = {run_id: read_record(folder.run(run_id)) for run_id in made.facts["runs"]}
     found = {run_id: record for run_id, record in records.items() if record is not None}
     hours = sum(record.how.get("seconds") or 0.0 for record in found.values()) / 3600
-    flops = float(sum(record.points[-1].C for record in found.values()))
+    flops = float(sum(_trained(record) for record in found.values()))
     runs = {run_id: {"status": record.status, "loss": record.points[-1].loss} for run_id, record in found.items()}
     return {"runs": runs, "gpu_hours": hours, "flops": flops}
+
+
+def _trained(record: Record) -> float:
+    """Return the FLOPs of a run's own steps, without those that it took over from a longer one."""
+    last = record.points[-1]
+    return last.C * (1 - record.how.get("forked", {}).get("step", 0) / max(1, last.step))

@@ -18,7 +18,7 @@ from scaling.errors import UserError
 from scaling.numbers import cost
 
 if TYPE_CHECKING:
-    from scaling.commands.rounds.candidates import Candidate
+    from scaling.commands.rounds.candidates import Candidate, Forecaster
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
 
@@ -141,6 +141,7 @@ def suggest_round(
 
     left: of the limit; out: where the sweep file shall lie.
     """
+    from scaling.commands.plan_forecast import forecaster
     from scaling.commands.rounds.candidates import candidates, command_of, launcher_overrides
     from scaling.commands.rounds.sweep_file import sweep_name_of, sweep_text
     from scaling.compose.session import session
@@ -153,24 +154,26 @@ def suggest_round(
     with session() as loader:
         made = expand(loader, words)
         request = read_request(loader, made.arguments)
-        threads = read_group("launcher", made.launcher).threads
-        pool = candidates(loader, made, bounds=bounds, threads=threads, task=wish.task)
+        forecasts = forecaster(made, read_group("launcher", made.launcher))
+        pool = candidates(loader, made, bounds=bounds, forecasts=forecasts, task=wish.task)
     listed = write_candidates(folder.path / "next" / "candidates.csv", pool, wish.unit)
     choice = choose(folder, listed, wish.options(left))
     chosen = [pool[int(place)] for place in choice["rows"]]
-    limit = {wish.unit: price_of(made, wish.unit, threads) + left}
+    limit = {wish.unit: price_of(made, wish.unit, forecasts) + left}
     text = sweep_text(made, request, [one.run for one in chosen], limit=limit, head=head_of(folder, wish, choice))
     facts = {"wish": asdict(wish), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
     return Suggested({**choice, **facts, "candidates": len(pool)}, text)
 
 
-def price_of(made: Plan, unit: str, threads: int) -> float:
+def price_of(made: Plan, unit: str, forecasts: Forecaster) -> float:
     """Return what the runs of a plan cost, settled or not, as the plan's own limit counts them."""
-    from scaling.forecast.estimate import forecast_all
+    from scaling.dispatch.states.settled import SettledRuns
+    from scaling.dispatch.states.trunks import without_lost_trunks
 
+    runs = without_lost_trunks(made.runs, made.folder, SettledRuns(made.folder))
     if unit == "flops":
-        return float(sum(run.quantities.C for run in made.runs))
-    return sum(one.seconds for one in forecast_all(made.runs, threads=threads).values()) / 3600
+        return float(sum(run.C_spent for run in runs))
+    return sum(one.seconds for one in forecasts(runs).values()) / 3600
 
 
 def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from analysis import fit, suggest
 from analysis.errors import Refusal, UserError
+from analysis.estimates.suggest.prices import prices_of
 from tests.analysis.worlds import SKEWED, World, small
 from tests.often import often
 
@@ -116,7 +117,11 @@ def test_a_run_that_tells_nothing_is_not_suggested():
     ("change", "said"),
     [
         ({"pool": candidates().drop(columns="cost")}, "no column 'cost'"),
-        ({"pool": candidates().drop(columns="N")}, "no column 'N'"),
+        ({"pool": candidates().drop(columns="N")}, "no N in the pool"),
+        ({"target": TARGET[["D"]]}, "no N in the target"),
+        ({"pool": candidates().assign(cost="free")}, "'free'; wanted numbers"),
+        ({"pool": pd.concat([candidates()] * 2)}, "'run 0' twice in the pool's index"),
+        ({"pool": candidates().assign(N=lambda t: t.N.where(t.index != "run 7"))}, "1 row of the pool.*run 7: nan"),
         ({"pool": candidates().head(0)}, "empty pool"),
         ({"pool": candidates().assign(cost=-1.0)}, "positive number"),
         ({"pool": candidates().assign(D=0.0)}, "positive number"),
@@ -134,6 +139,25 @@ def test_bad_input_is_told(change: dict[str, Any], said: str):
         suggest(bare(), **(asked | change))
 
 
+def test_numbers_may_be_written_as_people_write_them():
+    pool = candidates()
+    words = pool.assign(cost=pool.cost.map(lambda cost: f"{cost:,.0f}"))
+    found = suggest(bare(), pool=words, target=TARGET, limit=4e11)
+    assert found.rows == suggest(bare(), pool=pool, target=TARGET, limit=4e11).rows
+
+
+def test_runs_of_one_trunk_pay_for_it_once():
+    pool = pd.DataFrame({"cost": [8.0, 4.0, 2.0, 5.0], "shares": ["a", "a", "a", None],
+                         "cost_shared": [8.0, 1.0, 0.5, 5.0], "leads": [True, True, False, False]})  # fmt: skip
+    prices = prices_of(pool, pool.cost.to_numpy())
+    assert [prices.of(some) for some in ([], [2], [1, 2], [0, 1, 2], [0, 3], [2, 3])] == [0, 2, 4.5, 9.5, 13, 7]
+    assert prices.added([]).tolist() == [8, 4, 2, 5]
+    assert prices.added([0]).tolist()[1:] == [1, 0.5, 5]
+    assert prices.added([1]).tolist()[0] == 5  # 8, and 4 becomes 1
+    assert prices.steps([2, 0, 1]) == [2, 6.5, 1]
+    assert prices_of(pool.drop(columns="leads"), pool.cost.to_numpy()).of([0, 1, 2]) == 14
+
+
 def test_before_a_law_can_be_fitted_runs_are_spread_over_its_inputs():
     pool = candidates()
     found = suggest(bare().head(4), pool=pool, target=TARGET, limit=1e12, most=6)
@@ -147,7 +171,7 @@ def test_before_a_law_can_be_fitted_runs_are_spread_over_its_inputs():
     spread, near = np.log(pool.loc[list(found.rows)].N).std(), np.log(pool.nsmallest(6, "cost").N).std()
     assert spread > near
     assert "more than the limit" in suggest(bare().head(4), pool=pool, target=TARGET, limit=1.0).reason
-    with pytest.raises(UserError, match="no column 'N'"):
+    with pytest.raises(UserError, match="no N in the pool"):
         suggest(bare().head(4), pool=pool.drop(columns="N"), target=TARGET, limit=1e12)
 
 

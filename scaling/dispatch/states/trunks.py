@@ -1,0 +1,22 @@
+"""Branches of a trunk that cannot go on from it: the longer run is settled, and its state is gone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from scaling.dispatch.states.settled import SettledRuns
+from scaling.folders import SweepFolder
+from scaling.plan.planned import PlannedRun
+
+
+def without_lost_trunks(runs: Sequence[PlannedRun], folder: SweepFolder, settled: SettledRuns) -> list[PlannedRun]:
+    """Return the runs as they will be trained: from their start where the trunk left no state and will leave none."""
+    return [dataclasses.replace(run, fork=None) if _lost(run, folder, settled) else run for run in runs]
+
+
+def _lost(run: PlannedRun, folder: SweepFolder, settled: SettledRuns) -> bool:
+    fork = run.fork
+    if fork is None or settled.get(run.run_id) is not None or settled.get(fork.run_id) is None:
+        return False
+    return not folder.run(fork.run_id).fork(fork.step).is_file() and not folder.run(run.run_id).checkpoint.exists()
