@@ -51,12 +51,16 @@ class Range:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Values of the keys to try for one group of runs, and the runs (one a seed) that try them."""
+    """Values of the keys to try for one group of runs, and the runs (one a seed) that try them.
+
+    beyond: outside the range that was asked for; runs: none where the sweep has none with such values.
+    """
 
     group: Group
     trial: int
     values: Mapping[str, float]
     runs: tuple[PlannedRun, ...]
+    beyond: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,9 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     value: Any = config
     for step in key.split("."):
         if not isinstance(value, Mapping) or step not in value:
-            raise UserError(f"found --by {key}; wanted a key of the config, such as model.width; change it")
+            raise UserError(
+                f"found the key {key}; wanted one of the config, such as optim.lr or model.width; change it"
+            )
         value = value[step]
     return value
 
@@ -173,8 +179,18 @@ def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges:
             if best[one.key] == end:
                 values = (end * factor, end * factor**2)
                 near = [value for value in values if math.log(value / last, factor) <= 2 * WIDENINGS]
+                near = [value for value in near if _legal(runs[0], {one.key: rounded(value, runs[0], one.key)})]
                 proposals += [_try(study, {**best, one.key: value}, group, runs, ranges, BEYOND) for value in near]
     return proposals
+
+
+def _legal(run: PlannedRun, values: Mapping[str, float]) -> bool:
+    """Say whether a run can have these values: a range is not widened beyond what the config allows."""
+    try:
+        with_keys(run, values)
+    except ValueError:
+        return False
+    return True
 
 
 def next_round(
@@ -196,7 +212,8 @@ def next_round(
         left = study.get_trials(states=[TrialState.RUNNING])
         more = min(at_once, wanted(study, tries))
         if left:
-            proposals += [again(trial.number, trial.params, group, runs) for trial in left if trial.params]
+            left = [trial for trial in left if trial.params]
+            proposals += [again(one.number, one.params, group, runs, beyond=BEYOND in one.user_attrs) for one in left]
         elif more:
             proposals += [propose(study, group, runs, ranges) for _ in range(more)]
         elif widened:
@@ -219,13 +236,16 @@ def _try(
         value = values[one.key]
         at[one.key] = FloatDistribution(min(one.low, value), max(one.high, value), log=True)
     trial = study.ask(at)
-    return again(trial.number, trial.params, group, runs)
+    return again(trial.number, trial.params, group, runs, beyond=BEYOND in marks)
 
 
-def again(trial: int, params: Mapping[str, float], group: Group, runs: Sequence[PlannedRun]) -> Proposal:
+def again(
+    trial: int, params: Mapping[str, float], group: Group, runs: Sequence[PlannedRun], *, beyond: bool = False
+) -> Proposal:
     """Return the proposal of a trial: its values as the config takes them, and its runs."""
     values = {key: rounded(value, runs[0], key) for key, value in params.items()}
-    return Proposal(group, trial, values, tuple(with_keys(run, values) for run in runs))
+    made = () if beyond and not _legal(runs[0], values) else tuple(with_keys(run, values) for run in runs)
+    return Proposal(group, trial, values, made, beyond)
 
 
 def rounded(value: float, run: PlannedRun, key: str) -> float:
@@ -249,9 +269,9 @@ def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:
 
 
 def tell(study: optuna.Study, proposal: Proposal, folder: SweepFolder) -> None:
-    """Tell a study the mean validation loss of a proposal's runs; a run that diverged or failed counts as failed."""
+    """Tell a study the mean validation loss of a proposal's runs; it fails where one did or cannot be made."""
     losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]
-    if any(loss is None for loss in losses):
+    if not losses or any(loss is None for loss in losses):
         study.tell(proposal.trial, state=TrialState.FAIL)
     else:
         study.tell(proposal.trial, sum(loss for loss in losses if loss is not None) / len(losses))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scaling.commands.rounds.tunable import check_keys
 from scaling.compose.session import session
 from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError
@@ -80,6 +81,29 @@ def test_a_range_whose_end_is_the_best_is_widened_and_not_for_ever(tmp_path, dir
     assert wanted(study, 4) == 0  # what lies outside counts as no try
 
 
+def test_a_range_is_not_widened_beyond_what_the_config_allows(tmp_path):
+    groups, ranges = groups_of("train.steps=1", "optim=sgd"), [Range("optim.momentum", 0.5, 0.95)]
+    [study] = (studies := open_studies(SweepFolder(tmp_path, "x"), ranges, groups, seed=0)).values()
+    tried = []
+    while proposals := a_round(studies, groups, ranges, tries=2):
+        tried += proposals
+        for proposal in proposals:
+            study.tell(proposal.trial, -proposal.values["optim.momentum"])
+    assert max(proposal.values["optim.momentum"] for proposal in tried) < 1
+    assert all(len(proposal.runs) == 1 for proposal in tried)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("seed", "a key with a best value"), ("train.steps", "size or the length"), ("model.width", "size or the length")],
+)
+def test_a_key_that_is_no_matter_of_tuning_is_refused(key, said):
+    [runs] = groups_of("train.steps=4").values()
+    with pytest.raises(UserError, match=said):
+        check_keys(runs, [Range(key, 1, 8)])
+    check_keys(runs, [Range("train.batch", 1, 8), *LR])
+
+
 def test_an_optimum_inside_is_not_widened(tmp_path):
     groups = groups_of("train.steps=1")
     studies = open_studies(SweepFolder(tmp_path, "tune"), LR, groups, seed=0)
@@ -119,7 +143,7 @@ def test_values_are_tried_once_kept_and_gone_on_with(scaling):
 def test_bad_input_is_one_sentence(scaling):
     assert "two positive numbers" in scaling("tune", "train.steps=1", "--range", "1", "0.1", code=2)
     assert "optim.rl" in scaling("tune", "train.steps=1", "--range", "1", "2", "--key", "optim.rl", code=2)
-    assert "wanted a key of the config" in scaling("tune", "train.steps=1", "--range", "1", "2", "--by", "x.y", code=2)
+    assert "found the key x.y" in scaling("tune", "train.steps=1", "--range", "1", "2", "--by", "x.y", code=2)
     assert "a range for each key" in scaling(
         "tune", "train.steps=1", "--range", "1", "2", "--key", "a", "--key", "b", code=2
     )

@@ -146,6 +146,7 @@ def _search(
 ) -> list[Best]:
     from scaling import tune as tuning
     from scaling.commands.rounds.tried import Candidates
+    from scaling.commands.rounds.tunable import check_keys
     from scaling.config import read_group
     from scaling.dispatch.control import stale_in
     from scaling.dispatch.launcher import launcher_of
@@ -153,6 +154,7 @@ def _search(
     from scaling.folders import check_writable
     from scaling.security.rights import shared_as
 
+    check_keys(plan.runs, ranges)
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder, group=plan.group)
     launcher_of(settings).check([run.config for run in plan.runs])
@@ -163,13 +165,20 @@ def _search(
         studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
         while True:
             proposals = tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
-            proposals = candidates.planned(proposals)
             if not proposals:
                 return tuning.best(studies, groups)
+            planned = candidates.planned(proposals)
+            for proposal in planned:
+                if not proposal.runs:  # beyond the range, where the sweep has no runs
+                    tuning.tell(studies[proposal.group], proposal, plan.folder)
+            proposals = [proposal for proposal in planned if proposal.runs]
+            if not proposals:
+                continue
             console.print(
                 f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths"
             )
-            held = _train(plan, [run for proposal in proposals for run in proposal.runs], settings, console)
+            runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # whole numbers meet
+            held = _train(plan, list(runs.values()), settings, console)
             for proposal in proposals:
                 if not held or tuning.was_tried(proposal, plan.folder):
                     tuning.tell(studies[proposal.group], proposal, plan.folder)

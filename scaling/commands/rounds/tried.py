@@ -18,6 +18,7 @@ from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.tune import Proposal, label, with_keys
 
 Cell = frozenset[tuple[str, str]]  # keys and values by which a run is told from the others, without the tuned ones
+PlanWith = Callable[[Mapping[str, Any]], Mapping[Cell, PlannedRun]]
 
 
 class Candidates:
@@ -28,9 +29,13 @@ class Candidates:
         self._follows: bool | None = None  # whether anything follows the tuned keys; looked at with the first values
 
     def planned(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """Return the proposals with their runs as they are to be trained; UserError where the sweep has no such run."""
-        if not proposals:
-            return []
+        """Return the proposals with their runs as they are to be trained; UserError where the sweep has no such run.
+
+        Where a range was widened, a proposal that it has no runs for is left without.
+        """
+        able = [one for one in proposals if one.runs]
+        if not able:
+            return list(proposals)
         with session() as loader:
             plans: dict[str, dict[Cell, PlannedRun]] = {}
 
@@ -42,21 +47,32 @@ class Candidates:
                 return plans[str(said)]
 
             if self._follows is None:
-                self._follows = self._depends(plan_with(proposals[0].values), proposals[0].values)
+                self._follows = self._depends(plan_with, able[0].values)
             return [self._with(one, plan_with) if self._follows else one for one in proposals]
 
-    def _depends(self, found: Mapping[Cell, PlannedRun], values: Mapping[str, Any]) -> bool:
+    def _depends(self, plan_with: PlanWith, values: Mapping[str, Any]) -> bool:
         """Say whether runs differ from those whose keys are merely changed."""
+        try:
+            found = plan_with(values)
+        except UserError:
+            return True
         for run in self._plan.runs:
             other = found.get(self._cell(run))
             if other is None or other.run_id != with_keys(run, values).run_id:
                 return True
         return False
 
-    def _with(self, one: Proposal, plan_with: Callable[[Mapping[str, Any]], Mapping[Cell, PlannedRun]]) -> Proposal:
-        found, runs = plan_with(one.values), []
+    def _with(self, one: Proposal, plan_with: PlanWith) -> Proposal:
+        try:
+            found, runs = plan_with(one.values), []
+        except UserError:
+            if one.beyond:
+                return replace(one, runs=())
+            raise
         for run in one.runs:
             other = found.get(self._cell(run))
+            if other is None and one.beyond:
+                return replace(one, runs=())
             if other is None:
                 tried = ", ".join(as_overrides(one.values))
                 raise UserError(
