@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Literal
 
@@ -27,6 +27,8 @@ MANY = 4_000
 """Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
 
 
+INNER = ("most_refitted", "majority", "kept", "begin", "steps")
+"""Fields of `How` that are of inner fits alone."""
 MOST_UNSETTLED = 0.5
 """Share of refits that did not settle above which they say nothing of an interval."""
 
@@ -35,8 +37,9 @@ MOST_UNSETTLED = 0.5
 class How:
     """How a fit searches and resamples.
 
-    majority: end the search when more than half of the starts agree, for inner fits of which the optimum alone counts.
-    steps: most steps of a start, where fewer than the solver's.
+    For inner fits, of which the optimum alone counts: majority: end the search when more than half of the starts agree.
+    kept: go on with only so many of the starts, those that begin lowest. begin: inner vectors (p, k) to start from, in
+    place of drawn ones. steps: most steps of a start, where fewer than the solver's.
     """
 
     resamples: int = 1000
@@ -47,6 +50,8 @@ class How:
     starts: int | None = None
     most_refitted: int = MOST_VALUES
     majority: bool = False
+    kept: int | None = None
+    begin: Array | None = field(default=None, compare=False)
     steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -105,7 +110,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     said = warnings(points, floor, certificate, unsettled if how.resamples else None)
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
-    options = {name: value for name, value in vars(how).items() if name not in ("most_refitted", "majority", "steps")}
+    options = {name: value for name, value in vars(how).items() if name not in INNER}
     options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
     return Fit(
         law=law.name,
@@ -160,8 +165,9 @@ def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, lis
         inputs = {name: x[pick] for name, x in problem.inputs.items()}
         few = Problem(problem.law, inputs, problem.response[pick], problem.objective, problem.units)
         weights = weights[pick]
-    log_y = few.response if problem.objective.space == "log" else np.log(np.maximum(few.response, 1e-3))
-    begin = problem.law.starts(few.inputs, log_y, weights, starts, rng)
+    begin = how.begin if how.begin is not None else _drawn(few, weights, starts, rng)
+    if how.kept is not None and begin.shape[1] > how.kept:
+        begin = _lowest(few, begin, weights, how.kept)
     solution = solve(few, begin, weights=weights, majority=how.majority, steps=how.steps)
     if not np.isfinite(solution.value).any():
         bound = ", ".join(problem.law.bound_words)
@@ -178,6 +184,18 @@ def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, lis
         norm, per = float(polished.gradient_norm[order[0]]), problem.n / len(problem.law.params)
         certificate = replace(certificate, gradient_norm=norm, points_per_parameter=per)
     return certificate, found
+
+
+def _drawn(problem: Problem, weights: Array, count: int, rng: np.random.Generator) -> Array:
+    """Draw starts (p, count)."""
+    log_y = problem.response if problem.objective.space == "log" else np.log(np.maximum(problem.response, 1e-3))
+    return problem.law.starts(problem.inputs, log_y, weights, count, rng)
+
+
+def _lowest(problem: Problem, starts: Array, weights: Array, kept: int) -> Array:
+    """Return those of the starts (p, B) whose curves lie nearest to the points, by their absolute residuals."""
+    far = (weights * np.abs(residuals(problem, starts))).sum(axis=1)
+    return starts[:, np.argsort(np.where(np.isfinite(far), far, np.inf), kind="stable")[:kept]]
 
 
 def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -> None:

@@ -18,7 +18,8 @@ from analysis.laws.base import Array
 KEPT = 2 / 3
 """Share of the distinct sizes that the inner fit sees."""
 RESAMPLES = 100
-STARTS = 16
+KEPT_STARTS = 5
+"""Starts that the inner fit goes on with: the lowest of those that a fit draws."""
 MOST_REFITTED = 400_000
 """Resamples x points beyond which the inner fit's interval comes from the sandwich formula, not from refits."""
 
@@ -50,8 +51,8 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
         return None
     cut = distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
     seen = size <= cut
-    how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=STARTS)
-    how = replace(how, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True)
+    how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=None, begin=None)
+    how = replace(how, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True, kept=KEPT_STARTS)
     try:
         check(points.take(seen), law)
         inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)

@@ -241,9 +241,9 @@ def _orthonormal(columns: Iterable[Array], given: list[Array], most: int) -> lis
     for column in columns:
         if len(found) == len(given) + most:
             break
-        left = column
-        for direction in [*found, *found]:  # twice: what rounding leaves the first time
-            left = left - (direction * left).sum() * direction
+        left, known = column, np.array(found).reshape(len(found), len(column))
+        for _ in range(2):  # twice: what rounding leaves the first time
+            left = left - (known @ left) @ known
         size = sqrt(float((left**2).sum()))
         if size > TINY * sqrt(float((column**2).sum())):
             found.append(left / size)

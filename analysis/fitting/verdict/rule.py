@@ -47,10 +47,10 @@ MORE, MORE_JOINT = 6, 4
 """Parameters that another law may have more: of one variable (from a floor to two breaks), and of N and D."""
 SETTINGS = 3
 """Settings that another law wants for each of its parameters."""
-STEPS = 150
+STEPS = 50
 """Steps in which the least squares of such a law are found, or it is not named."""
 STARTS = 3
-"""Starts of the laws and ranges that are tried as a cure: it is named only where one of them passes."""
+"""Starts that the laws and ranges tried as a cure go on with: the lowest of those that a fit draws."""
 
 
 @dataclass(frozen=True)
@@ -203,21 +203,22 @@ def ahead_words(ahead: Ahead) -> str:
 
 
 def cure(found: Fit, law: Law, settings: Settings) -> str:
-    """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs."""
-    how = replace(settings.how, resamples=0, starts=STARTS, majority=True)
-    quick, least = replace(how, steps=STEPS), replace(settings.goal, name="lsq")  # found in a third of the steps
-    bare = replace(settings, how=quick, goal=least)
-    exact = replace(settings, how=replace(how, resamples=RESAMPLES, resample="runs", interval="percentile"))
+    """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs.
+
+    Both are looked for by least squares, found in a third of the steps, with intervals from the sandwich formula.
+    """
+    how = replace(settings.how, resamples=0, starts=None, majority=True, kept=STARTS, steps=STEPS)
+    least = replace(settings, goal=replace(settings.goal, name="lsq"), how=how)
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
-        if _fitting(found, other, bare, every) and (passing := _passing(found, other, exact, every)):
-            numbers = ", ".join(f"{name} {entry(name, value)}" for name, value in passing.params.items())
+        if (passing := _passing(found, other, least, every)) and (exact := _exact(passing, other, settings)):
+            numbers = ", ".join(f"{name} {entry(name, value)}" for name, value in exact.params.items())
             return f"{other.name} passes ({numbers})"
     size = sizes(found.engine.points)
     distinct = np.unique(size)
     for share in NARROWER:
         smallest = distinct[-max(1, round(share * len(distinct)))]
-        if _passing(found, law, bare, size >= smallest):
+        if _passing(found, law, least, size >= smallest):
             return f"no other law passes, this one does from {_range(found, float(smallest))}"
     return (
         "no other law and no narrower range passes: more runs where it bends, or rates tuned for each size, would tell"
@@ -236,19 +237,31 @@ def _others(found: Fit, law: Law) -> list[Law]:
 
 def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | None:
     """Return a law's fit to some of the points if it is sound: at its optimum, by its lack of fit and its hold-out."""
-    again = _fitting(found, law, settings, mask)
-    return again if again and not judge_law(again, law, settings).reasons else None
-
-
-def _fitting(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | None:
-    """Return a law's fit to some of the points if it is at its optimum and has no lack of fit."""
     points = found.engine.points.take(mask)
     try:
         check(points, law)
-        again = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
+        bare = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
+        if bare.certificate.status != "ok" or wrong_in(bare):
+            return None
+        how = replace(settings.how, begin=bare.engine.theta[:, None], resamples=RESAMPLES, most_refitted=0)
+        how = replace(how, resample="runs", interval="percentile")
+        again = fit_points(points, law, y=found.y, goal=settings.goal, how=how)
     except Refusal:
         return None
-    return again if again.certificate.status == "ok" and not wrong_in(again) else None
+    if again.certificate.status != "ok":
+        return None
+    ahead = hold_out(again, law, replace(settings, how=how))
+    return None if weigh_hold_out(lack_in(again), ahead).reasons else again
+
+
+def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
+    """Return the fit by the user's objective from where least squares ended, if it is at an optimum of that."""
+    how = replace(settings.how, resamples=0, begin=passing.engine.theta[:, None])
+    try:
+        exact = fit_points(passing.engine.points, law, y=passing.y, goal=settings.goal, how=how)
+    except Refusal:
+        return None
+    return exact if exact.certificate.status == "ok" else None
 
 
 def _range(found: Fit, least: float) -> str:
