@@ -10,7 +10,7 @@ import numpy as np
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.objective import Problem
 from analysis.fitting.solver import Solution
-from analysis.laws.base import Array, Inputs
+from analysis.laws.base import Array, Bound, Inputs
 from analysis.numbers import measured, number, percent, times
 
 SAME_VALUE = 1e-6
@@ -18,6 +18,8 @@ SAME_CURVE = 1e-4
 RIVAL = 0.01
 """A basin whose objective is within 1 % of the best is a rival: the data hardly tell them apart."""
 
+NEAR = 0.1
+"""Distance of a rival's forecast up to which it is no news where the interval of the refits allows for it."""
 KNOWN = 10.0
 """Largest over smallest end of an exponent's interval from which the data do not identify it."""
 
@@ -185,33 +187,75 @@ def _reasons(
 ) -> list[str]:
     reasons = []
     for name in edge:
-        bound, here = problem.law.bounds[name], theta[problem.law.params.index(name)]
+        bound, here = problem.law.bounds[name], float(theta[problem.law.params.index(name)])
         meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
-        reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of what is allowed")
+        if not _at_zero(bound, here):  # of that the refits decide
+            reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of what is allowed")
     if not settled:
         reasons.append("the solver did not settle within its steps")
     if found[0].share < 0.05:
         reasons.append(f"only {percent(found[0].share)} of the starts reach the best value")
     if per < 3:
         reasons.append(f"{number(per, 2)} points a parameter, where 3 are the least to trust")
-    rivals = [basin for basin in found[1:] if basin.value <= found[0].value * (1 + RIVAL)]
-    for rival in rivals[:1]:
-        if abs(np.log(rival.forecast / found[0].forecast)) > 0.01:
-            reasons.append(
-                f"another optimum fits within {percent(RIVAL)} as well and forecasts {measured(rival.forecast)} at "
-                f"10 times the inputs where the best forecasts {measured(found[0].forecast)}"
-            )
     if condition > 1e4:
         reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")
     return reasons
 
 
-def doubt(certificate: Certificate, problem: Problem, ends: Array) -> Certificate:
-    """Return the certificate, weak where the intervals (p, 2) of the inner vector do not identify parameters."""
-    reasons = _unidentified(problem, ends, known=certificate.at_bound)
+def doubt(
+    certificate: Certificate,
+    problem: Problem,
+    theta: Array,
+    *,
+    ends: Array | None,
+    ahead: tuple[float, float] | None,
+) -> Certificate:
+    """Return the certificate, weak where refits do not identify parameters of theta (p,), or another optimum, which
+    they do not allow for, forecasts otherwise.
+
+    ends: intervals (p, 2) of the inner vector, ahead: of the forecast at 10 x the inputs; None without refits.
+    """
+    reasons = [*_vanished(problem, theta, ends), *_rival(certificate, ahead)]
+    if ends is not None:
+        reasons += _unidentified(problem, ends, known=certificate.at_bound)
     if not reasons:
         return certificate
     return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))
+
+
+def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:
+    """Name the parameters of which the refits allow zero, as a value like others."""
+    at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
+    return tuple(name for name in at_low if problem.law.bounds[name].may_vanish and name not in at_high)
+
+
+def _vanished(problem: Problem, theta: Array, ends: Array | None) -> list[str]:
+    """Say which parameters are zero that would be below it: with refits, those that are zero in nearly all of them."""
+    law, known = problem.law, () if ends is None else vanishing(problem, ends)
+    return [
+        f"{name} is zero: {law.bounds[name].at_low}"
+        for name in at_bound(problem, theta)
+        if name not in known and _at_zero(law.bounds[name], float(theta[law.params.index(name)]))
+    ]
+
+
+def _at_zero(bound: Bound, value: float) -> bool:
+    """Tell whether a parameter at an edge of its box is zero, and may be."""
+    return bound.may_vanish and value < (bound.low + bound.high) / 2
+
+
+def _rival(certificate: Certificate, ahead: tuple[float, float] | None) -> list[str]:
+    """Say what another optimum forecasts that fits as well; no news where it is near, and the refits allow for it."""
+    best, *others = certificate.found
+    for other in [one for one in others if one.value <= best.value * (1 + RIVAL)][:1]:
+        apart = abs(np.log(other.forecast / best.forecast))
+        allowed = ahead is not None and ahead[0] <= other.forecast <= ahead[1]
+        if apart > (NEAR if allowed else RIVAL):
+            return [
+                f"another optimum fits within {percent(RIVAL)} as well and forecasts {measured(other.forecast)} at "
+                f"10 times the inputs where the best forecasts {measured(best.forecast)}"
+            ]
+    return []
 
 
 def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
@@ -220,6 +264,8 @@ def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> l
     doubts = {}
     for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):
         bound = problem.law.bounds[name]
+        if name in at_low and bound.may_vanish and name not in at_high:
+            continue
         if name in at_low and bound.at_low:
             doubts[name] = f"reaches zero, where {bound.at_low}"
         elif name in at_low or name in at_high:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
-from analysis.fitting.certificate import Certificate, doubt, judge
+from analysis.fitting.certificate import Certificate, doubt, judge, vanishing
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
@@ -97,9 +98,9 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         unsettled, refitted = 1 - drawn.settled, drawn.refitted
         samples = drawn.theta if unsettled <= MOST_UNSETTLED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
-    if samples is not None:
-        certificate = doubt(certificate, problem, spread.inner())
-    elif how.resamples:
+    ends = spread.inner()
+    certificate = doubt(certificate, problem, theta, ends=ends, ahead=spread.ahead())
+    if samples is None and how.resamples:
         reason = f"no interval: {percent(unsettled)} of the refits did not settle; take a law with fewer parameters"
         certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
@@ -108,6 +109,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     lack = lack_of_fit(points, rest, len(theta))
     floor = params["E"] if law.floor else None
     said = warnings(points, floor, certificate, unsettled if how.resamples else None)
+    said += no_floor(problem, ends, spread.intervals())
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     options = {name: value for name, value in vars(how).items() if name not in INNER}
@@ -212,6 +214,14 @@ def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -
             f"the data do not determine {' and '.join(stuck)} of the law {problem.law.name}: every good fit puts it "
             "at the edge of what is allowed; take a law with fewer parameters, or add runs over a wider range"
         )
+
+
+def no_floor(problem: Problem, ends: Array | None, intervals: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """Return a sentence for each parameter of which the refits allow zero. ends: intervals of the inner vector."""
+    return tuple(
+        f"{name} may be zero, and is at most {measured(intervals[name][1])}: {problem.law.bounds[name].at_low}"
+        for name in (() if ends is None else vanishing(problem, ends))
+    )
 
 
 def warnings(

@@ -43,9 +43,18 @@ class Uncertainty:
         low, high = (law.complete(dict(zip(law.params, end.tolist(), strict=True))) for end in ends.T)
         return {name: (low[name], high[name]) for name in low}
 
-    def inner(self) -> Array:
-        """Return the interval of each parameter of the inner vector, (p, 2); needs resamples."""
-        return self._ends(lambda theta: theta)
+    def inner(self) -> Array | None:
+        """Return the interval of each parameter of the inner vector, (p, 2); None without resamples."""
+        return None if self.samples is None else self._ends(lambda theta: theta)
+
+    def ahead(self) -> tuple[float, float] | None:
+        """Return the interval of the forecast at 10 x the largest of each input; None without resamples."""
+        if self.samples is None:
+            return None
+        problem = self.problem
+        far = {name: np.array([x.max() + np.log(10)]) for name, x in problem.inputs.items()}
+        low, high = np.exp(self._ends(lambda theta: problem.law.evaluate(theta, far).h.T) + problem.units.log_y)[0]
+        return float(low), float(high)
 
     def allocation(self) -> Allocation | None:
         """Return how N and D grow with C (at the largest run's, where a law has no one exponent), for laws that say."""

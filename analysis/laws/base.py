@@ -34,7 +34,8 @@ class Bound(NamedTuple):
     """The box of one parameter in scale-free form, and what it means to end at its edge.
 
     vital: a fit that ends there is refused; otherwise it is weak. at_low: the sentence for its lower edge.
-    by_factor: the parameter is known only where its interval spans a small factor.
+    by_factor: the parameter is known only where its interval spans a small factor. may_vanish: its lower edge is zero,
+    a value like others: weak only where nearly every refit ends there.
     """
 
     low: float
@@ -42,11 +43,13 @@ class Bound(NamedTuple):
     at_low: str = ""
     vital: bool = False
     by_factor: bool = False
+    may_vanish: bool = False
 
 
 COEFFICIENT = Bound(-30.0, 30.0, vital=True)
 EXPONENT = Bound(0.0, 10.0, vital=True, by_factor=True)
-FLOOR = Bound(0.0, 4.0, at_low="the data show no floor, and a law without E says the same with one parameter less")
+NO_FLOOR = "the data show no floor, and a law without E says the same with one parameter less"
+FLOOR = Bound(0.0, 4.0, at_low=NO_FLOOR, may_vanish=True)
 
 
 @dataclass(frozen=True)

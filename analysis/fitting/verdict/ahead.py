@@ -12,6 +12,7 @@ from analysis.fitting.intervals import percentile
 from analysis.fitting.points import Points, check
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
+from analysis.fitting.verdict.run_residuals import drawn_in
 from analysis.laws import Law
 from analysis.laws.base import Array
 
@@ -26,7 +27,8 @@ MOST_REFITTED = 400_000
 
 @dataclass(frozen=True)
 class Ahead:
-    """The largest third, predicted: mean error of log y there, and the end of its interval on that side.
+    """The largest third, predicted: mean error of log y there, odd runs drawn in, and the end of its interval on that
+    side.
 
     factor: the largest size over the largest that was seen.
     """
@@ -43,7 +45,10 @@ def sizes(points: Points) -> Array:
 
 
 def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
-    """Fit the law to the smaller two thirds and predict the others; None where too few are left to fit."""
+    """Fit the law to the smaller two thirds and predict the others; None where too few are left to fit.
+
+    Settings that name where to begin have it begin where the law went through all points, and nowhere else.
+    """
     points = found.engine.points
     size = sizes(points)
     distinct = np.unique(size)
@@ -51,11 +56,13 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
         return None
     cut = distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
     seen = size <= cut
-    how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=None, begin=None)
+    some = points.take(seen)
+    begin = None if settings.how.begin is None else law.scale(found.params, some.units(law.centred_with))[:, None]
+    how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=None, begin=begin)
     how = replace(how, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True, kept=KEPT_STARTS)
     try:
-        check(points.take(seen), law)
-        inner = fit_points(points.take(seen), law, y=found.y, goal=settings.goal, how=how)
+        check(some, law)
+        inner = fit_points(some, law, y=found.y, goal=settings.goal, how=how)
     except Refusal:
         return None
     if inner.engine.samples is None:
@@ -65,7 +72,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
 
 def _compare(inner: Fit, ahead: Points, factor: float) -> Ahead:
     at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
-    error = float(np.mean(np.log(ahead.y / inner.predict(at))))
+    error = float(np.mean(drawn_in(np.log(ahead.y / inner.predict(at)))))
     low, high = percentile(np.log(inner.refits(at) / inner.predict(at)[:, None]), inner.level).T
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
     freedom = max(1, inner.n_points - len(inner.engine.theta))

@@ -49,6 +49,8 @@ SETTINGS = 3
 """Settings that another law wants for each of its parameters."""
 STEPS = 50
 """Steps in which the least squares of such a law are found, or it is not named."""
+AGAIN = 20
+"""Steps from there in which the smaller two thirds of the sizes are fitted."""
 STARTS = 3
 """Starts that the laws and ranges tried as a cure go on with: the lowest of those that a fit draws."""
 
@@ -243,8 +245,8 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
         bare = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
         if bare.certificate.status != "ok" or wrong_in(bare):
             return None
-        how = replace(settings.how, begin=bare.engine.theta[:, None], resamples=RESAMPLES, most_refitted=0)
-        how = replace(how, resample="runs", interval="percentile")
+        how = replace(settings.how, begin=bare.engine.theta[:, None], steps=AGAIN)
+        how = replace(how, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
         again = fit_points(points, law, y=found.y, goal=settings.goal, how=how)
     except Refusal:
         return None

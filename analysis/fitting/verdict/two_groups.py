@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.fitting.verdict.run_residuals import drawn_in
 from analysis.laws.base import Array
 
 LEAST = 0.2
 """Share of the runs that the smaller group holds at least: fewer are odd runs."""
-NARROWER, NARROWER_FEW = 2.6, 45.0
+NARROWER, NARROWER_FEW = 2.3, 28.0
 """Scatter about one law over that about two curves from which there are two: the first plus the second over the number
-of runs. Of normal, even or heavy-tailed noise, about 1 table in 300 of 12 to 126 runs reaches it."""
+of runs. Of normal, even or heavy-tailed noise, at most 1 table in 100 of 12 to 80 runs reaches it."""
 TILTS, SHARES = (-1.0, 0.0, 1.0), (0.35, 0.5, 0.65)
 """Where the search begins: runs split by their residual less so much of the size, at these shares of them."""
 ROUNDS = 12
@@ -40,6 +41,7 @@ def two_groups(residuals: Array, slopes: Array, logs: Array) -> TwoGroups | None
     size = (logs - logs.mean(axis=1, keepdims=True)) / (logs.std(axis=1, keepdims=True) + 1e-12)
     size = size.sum(axis=0) / np.sqrt(len(size))
     law = (slopes / (np.linalg.norm(slopes, axis=1, keepdims=True) + 1e-300)).T
+    residuals = _without_odd(residuals)
     rest = residuals - law @ np.linalg.lstsq(law, residuals, rcond=1e-10)[0]
     together = float(np.sqrt((rest**2).sum() / (n - p)))
     best, found = np.inf, None
@@ -55,6 +57,12 @@ def two_groups(residuals: Array, slopes: Array, logs: Array) -> TwoGroups | None
     member, gap = found
     few, many = sorted((int(member.sum()), int(n - member.sum())))
     return TwoGroups(few, many, float(np.sqrt(np.mean(gap**2))), together, inside)
+
+
+def _without_odd(residuals: Array) -> Array:
+    """Draw in odd runs, where they are too few to be a group."""
+    near = drawn_in(residuals)
+    return near if np.mean(near != residuals) < LEAST else residuals
 
 
 def _settle(member: Array, rest: Array, law: Array, size: Array) -> tuple[float, Array, Array]:

@@ -57,11 +57,22 @@ def test_an_interval_allows_for_drifts_that_the_runs_leave_possible(space):
         found, true = fitted(-0.04, seed=seed, space=space)
         low, high = found.interval(FAR)
         bare = np.exp(percentile(np.log(found.refits(FAR)), found.level))[0]
-        assert low[0] <= bare[0] < bare[1] <= high[0]
+        assert low[0] <= bare[0] * (1 + 1e-12) < bare[1] <= high[0] * (1 + 1e-12)
         assert low[0] < true < high[0]
         middle = {"N": 10**7.75, "D": 10**9.5}
         ends = np.concatenate(found.interval(middle))
         assert np.ptp(np.log(ends)) < np.ptp(np.log([low[0], high[0]]))
+
+
+def test_an_interval_allows_for_a_plateau_that_noise_hides():
+    x = np.geomspace(1e5, 1e9, 20)
+    y = np.maximum(1.2 + 60 * x**-0.25, 1.2 + 60 * x[-4] ** -0.25)
+    loss = y * np.exp(0.04 * np.random.default_rng(4).standard_normal(20))
+    found = fit(pd.DataFrame({"D": x, "loss": loss}), "power", x="D", resamples=60, starts=4)
+    assert found.certificate.status == "ok"
+    low, high = found.interval({"D": 3e9})
+    assert np.exp(percentile(np.log(found.refits({"D": 3e9})), found.level))[0][1] < y[-1]
+    assert low[0] < y[-1] < high[0]
 
 
 @pytest.mark.slow

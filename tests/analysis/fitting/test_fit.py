@@ -314,3 +314,13 @@ def test_unknown_options_list_the_legal_ones(option: dict[str, object], says: st
 def test_no_floor_is_said() -> None:
     found = fit(surface(noise=0.0, E=0.0), resamples=0)
     assert any("E is zero" in line for line in found.warnings)
+
+
+@pytest.mark.parametrize(("shift", "status"), [(0.0, "ok"), (-0.1, "weak")])
+def test_no_floor_weakens_only_where_the_points_ask_for_less_than_none(shift: float, status: str) -> None:
+    x = np.geomspace(1e5, 1e9, 20)
+    loss = (60 * x**-0.25 + shift) * np.exp(0.004 * np.random.default_rng(1).standard_normal(20))
+    found = fit(pd.DataFrame({"D": x, "loss": loss}), "saturating", x="D", resamples=60, starts=4)
+    assert found.certificate.status == status
+    said = {"ok": "E may be zero, and is at most 0.00", "weak": "weak fit: E is zero"}[status]
+    assert any(line.startswith(said) for line in found.warnings)

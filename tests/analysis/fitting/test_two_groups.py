@@ -37,6 +37,24 @@ def test_noise_is_hardly_ever_two_groups(n):
         assert sum(two_groups(draw(n), line, x[None]) is not None for _ in range(40)) <= 2
 
 
+@pytest.mark.parametrize("n", [15, 40])
+def test_an_odd_run_is_no_group(n):
+    for seed in range(4):
+        rest = 0.003 * np.random.default_rng(seed).standard_normal(n)
+        rest[2 * seed + 1] += 0.25
+        x = np.linspace(-1, 1, n)
+        assert two_groups(rest, np.stack([np.ones(n), x, x**2]), x[None]) is None
+
+
+@pytest.mark.parametrize("n", [15, 24])
+def test_few_runs_on_two_curves_are_two_groups(n):
+    rng, x = np.random.default_rng(3), np.linspace(-1, 1, n)
+    rest = 0.01 * rng.standard_normal(n) + 0.15 * (np.arange(n) % 2)
+    found = two_groups(rest, np.stack([np.ones(n), x, x**2]), x[None])
+    assert found is not None
+    assert found.apart == pytest.approx(0.15, rel=0.2)
+
+
 @pytest.mark.slow
 def test_two_data_sets_in_one_table_are_named():
     rng, x = np.random.default_rng(0), np.geomspace(1e5, 1e9, 24)

@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 
 from analysis import Fit, fit
+from analysis.fitting.objective import Problem, State
+from analysis.fitting.settings import fit_law, settings_of
 from analysis.fitting.verdict.ahead import Ahead
 from analysis.fitting.verdict.misfit import Misfit, structure
 from analysis.fitting.verdict.rule import gross, weigh_hold_out
 from analysis.fitting.verdict.run_residuals import tail
+from analysis.laws import get_law
 from tests.analysis.fitting.designs import KINDS, Design, simulate
 from tests.often import often
 
@@ -73,6 +76,27 @@ def test_a_narrower_range_is_named_where_the_law_holds_in_it() -> None:
     assert "no other law passes, this one does from C = " in reason
     least = float(reason.rsplit(" = ", 1)[1].removesuffix(" on").replace("×10⁶", "e6").replace(",", ""))
     assert 5e5 < least < 5e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", ["power", "saturating"])
+def test_a_fit_with_its_verdict_costs_three_without_at_the_most(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, not timed: numbers that laws compute, and for each time that one is called as much as 15,000 of them."""
+    done: list[int] = []
+    state = State.__init__
+
+    def counted(self: State, problem: Problem, theta: np.ndarray, *more: np.ndarray) -> None:
+        done.append(15_000 + theta.shape[1] * problem.n * len(theta))
+        state(self, problem, theta, *more)
+
+    monkeypatch.setattr(State, "__init__", counted)
+    for design, kind in product([ONE, SEEDS], KINDS):
+        table = simulate(design, kind, np.random.default_rng([3, 7]))
+        done.clear()
+        fit_law(table, get_law(law), y="loss", x="D", settings=settings_of())
+        bare = sum(done)
+        assert fit(table, law, x="D").certificate.status == "weak"
+        assert sum(done) - bare < 3 * bare, kind
 
 
 def test_a_lack_of_fit_too_small_to_matter_is_told_with_its_size() -> None:
