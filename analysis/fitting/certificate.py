@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -196,7 +197,11 @@ def _reasons(
     if found[0].share < 0.05:
         reasons.append(f"only {percent(found[0].share)} of the starts reach the best value")
     if per < 3:
-        reasons.append(f"{number(per, 2)} points a parameter, where 3 are the least to trust")
+        more = 3 * len(theta) - problem.n
+        reasons.append(
+            f"{number(per, 2)} points a parameter, where 3 are the least to trust; {more} more, or a law with fewer "
+            "parameters, would do"
+        )
     if condition > 1e4:
         reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")
     return reasons
@@ -209,15 +214,18 @@ def doubt(
     *,
     ends: Array | None,
     ahead: tuple[float, float] | None,
+    columns: Mapping[str, str],
 ) -> Certificate:
     """Return the certificate, weak where refits do not identify parameters of theta (p,), or another optimum, which
     they do not allow for, forecasts otherwise.
 
-    ends: intervals (p, 2) of the inner vector, ahead: of the forecast at 10 x the inputs; None without refits.
+    ends: intervals (p, 2) of the inner vector, ahead: of the forecast at 10 x the inputs; None without refits. columns:
+    the table's, of the inputs.
     """
     reasons = [*_vanished(problem, theta, ends), *_rival(certificate, ahead)]
-    if ends is not None:
-        reasons += _unidentified(problem, ends, known=certificate.at_bound)
+    if ends is not None and (doubts := _unidentified(problem, ends, known=certificate.at_bound)):
+        where = ", ".join(f"{columns[name]} = {number(value, 3)}" for name, value in certificate.next_run.items())
+        reasons += [*doubts[:-1], f"{doubts[-1]}; a run at {where} would tell most" if where else doubts[-1]]
     if not reasons:
         return certificate
     return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))

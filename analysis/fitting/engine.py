@@ -99,7 +99,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         samples = drawn.theta if unsettled <= MOST_UNSETTLED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     ends = spread.inner()
-    certificate = doubt(certificate, problem, theta, ends=ends, ahead=spread.ahead())
+    certificate = doubt(certificate, problem, theta, ends=ends, ahead=spread.ahead(), columns=points.columns)
     if samples is None and how.resamples:
         reason = f"no interval: {percent(unsettled)} of the refits did not settle; take a law with fewer parameters"
         certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))

@@ -47,9 +47,9 @@ MORE, MORE_JOINT = 6, 4
 """Parameters that another law may have more: of one variable (from a floor to two breaks), and of N and D."""
 SETTINGS = 3
 """Settings that another law wants for each of its parameters."""
-STEPS = 50
+STEPS = 40
 """Steps in which the least squares of such a law are found, or it is not named."""
-AGAIN = 20
+AGAIN = 10
 """Steps from there in which the smaller two thirds of the sizes are fitted."""
 STARTS = 3
 """Starts that the laws and ranges tried as a cure go on with: the lowest of those that a fit draws."""
@@ -77,8 +77,7 @@ def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True
         verdict = judge_law(found, law, settings)
         if verdict.reasons and cures:
             last = f"{verdict.reasons[-1]}; {cure(found, law, settings)}"
-            supported = held(hold_out(found, law, settings)) if wrong_in(found) else verdict.supported
-            verdict = replace(verdict, reasons=(*verdict.reasons[:-1], last), supported=supported)
+            verdict = replace(verdict, reasons=(*verdict.reasons[:-1], last))
     judged = with_reasons(found, verdict.reasons)
     certificate = replace(judged.certificate, supported=verdict.supported)
     return replace(judged, certificate=certificate, warnings=(*judged.warnings, *verdict.remarks))
@@ -94,15 +93,15 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
 
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
-    """Weigh a fit's lack of fit; where that alone does not decide, fit again without the largest third."""
-    if wrong := wrong_in(found):
-        return Verdict(reasons=(wrong,))
-    return weigh_hold_out(lack_in(found), hold_out(found, law, settings))
+    """Weigh a fit's lack of fit; where that alone does not decide, its hold-out, without the largest third."""
+    lack, ahead = lack_in(found), hold_out(found, law, settings)
+    if wrong := wrong_in(found, lack):
+        return Verdict(reasons=(wrong,), supported=held(ahead))
+    return weigh_hold_out(lack, ahead)
 
 
-def wrong_in(found: Fit) -> str:
+def wrong_in(found: Fit, lack: Misfit | None) -> str:
     """Return a sentence on a lack of fit, groups or a drift that weakens the law whatever its hold-out says; or ''."""
-    lack = lack_in(found)
     if lack and gross(lack):
         return lack_words(lack)
     groups = groups_in(found)
@@ -243,7 +242,10 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
     try:
         check(points, law)
         bare = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
-        if bare.certificate.status != "ok" or wrong_in(bare):
+        if bare.certificate.status != "ok":
+            return None
+        lack = lack_in(bare)
+        if wrong_in(bare, lack):
             return None
         how = replace(settings.how, begin=bare.engine.theta[:, None], steps=AGAIN)
         how = replace(how, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
@@ -253,7 +255,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
     if again.certificate.status != "ok":
         return None
     ahead = hold_out(again, law, replace(settings, how=how))
-    return None if weigh_hold_out(lack_in(again), ahead).reasons else again
+    return None if weigh_hold_out(lack, ahead).reasons else again
 
 
 def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
