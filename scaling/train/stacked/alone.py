@@ -12,7 +12,6 @@ from scaling.train.evaluation import Evaluation
 from scaling.train.learner import Learner
 from scaling.train.loop import Trainer
 from scaling.train.stacked.clock import SharedClock
-from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.seat import Hooks, take_seat
 from scaling.train.stacked.together import train_together
 from scaling.train.stacked.users.vmapped import NotStackable
@@ -34,8 +33,6 @@ def train_stack_of_one(
     NotStackable, before the first step, where its module or its optimiser does not allow it.
     """
     ends: list[Evaluation | Exception | None] = []
-    if type(attempt.run.config.optim) not in STEPS:
-        raise NotStackable(f"{type(attempt.run.config.optim).__name__} has no stacked form")
     seat = take_seat(attempt, learner, trainer, Hooks(ends.append, watch, stop), again=again)
     attempt.how["stack"] = 1
     train_together([[seat]], attempt.device, SharedClock(1))

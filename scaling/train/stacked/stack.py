@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scaling.augment.none import Unchanged
+from scaling.augment.standard import Standard
 from scaling.optim.sgd import SGD
 from scaling.plan.identity import asked_precision
 from scaling.train import loop
@@ -28,8 +30,8 @@ from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autogr
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
 from scaling.train.stacked.steps.step import StackedStep
-from scaling.train.stacked.users.trial import TRIED, is_mapped
-from scaling.train.stacked.users.vmapped import map_module
+from scaling.train.stacked.users.trial import TRIED, check_augmentation, is_mapped
+from scaling.train.stacked.users.vmapped import NotStackable, map_module
 
 
 class _Planned(NamedTuple):
@@ -57,7 +59,9 @@ class Stack:
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
         self.rows = Rows(layout, [seat.module for seat in seats])
         optims = [seat.attempt.run.config.optim for seat in seats]
-        self.optimiser = STEPS[type(self.config.optim)](layout, optims, self.rows.trained)
+        if type(optim) not in STEPS:
+            raise NotStackable(f"{type(optim).__name__} has no stacked form")
+        self.optimiser = STEPS[type(optim)](layout, optims, self.rows.trained)
         self.totals = torch.tensor([seat.total for seat in seats], dtype=torch.float64, device=device)
         self._load_moments()
         self.rows.mapped = self._is_mapped()
@@ -88,10 +92,12 @@ class Stack:
         return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
 
     def _is_mapped(self) -> bool:
-        """Try modules that are not the families here on a few examples."""
-        first, modules = self.seats[0].attempt, [seat.module for seat in self.seats]
-        examples, _ = first.sets.test.between(0, TRIED)
-        return is_mapped(modules, self.rows, examples, first.run.config.data.outputs)
+        """Try what is a user's on a few examples: augmentations, and modules that are not of the families here."""
+        first, modules = self.seats[0], [seat.module for seat in self.seats]
+        x, y = first.attempt.sets.test.between(0, TRIED)
+        if not isinstance(self.config.augment, Standard | Unchanged):
+            check_augmentation(loop.augmentation(self.config, first.learner.size if first.learner else None), x, y)
+        return is_mapped(modules, self.rows, x, self.config.data.outputs)
 
     def _step(self) -> StackedStep:
         """Make the step of the members that are in the stack now."""

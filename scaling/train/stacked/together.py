@@ -90,8 +90,8 @@ class Together:
             for seat in self.stack.seats:
                 seat.seconds += seconds
             self._leave(self._stopped())
-            self._keep_forks()
             self._look()
+            self._keep_forks()
 
     def _tick(self) -> bool:
         """Do what is due by the clock; False where a member is asked to stop."""
@@ -159,7 +159,7 @@ class Together:
 
     def _look(self) -> None:
         """Look whether the members whose turn it is are finite, and evaluate those that are at a milestone."""
-        turn = [row for row, seat in enumerate(self.stack.seats) if seat.step % CHECK_STEPS == 0 or _is_due(seat)]
+        turn = [row for row, seat in enumerate(self.stack.seats) if _is_looked_at(seat)]
         if not turn:
             return
         totals, due = self.stack.read_totals(), list[int]()
@@ -248,6 +248,11 @@ def _milestone(seat: Seat) -> int:
     """Return the next milestone at which a member has not been evaluated."""
     last = seat.attempt.journal.last_step
     return next(step for step in seat.attempt.run.quantities.milestones if step > last)
+
+
+def _is_looked_at(seat: Seat) -> bool:
+    """Say whether a member stands where a run that is trained alone looks whether it is finite."""
+    return seat.step % CHECK_STEPS == 0 or seat.step in seat.attempt.run.forks or _is_due(seat)
 
 
 def _is_due(seat: Seat) -> bool:

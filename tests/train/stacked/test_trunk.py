@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scaling.plan.trunk import share_trunks
+from scaling.train.run import train_run
+from tests.train.runs import folder_of
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
 
 LENGTHS, SEEDS = (20, 40, 80), (0, 1)
@@ -35,6 +37,16 @@ def test_branches_end_as_runs_trained_alone(tmp_path):
     for place, record in found.items():
         assert losses(record) == pytest.approx(losses(alone(keys(*place), tmp_path / "b")), rel=2e-5)
     assert [found[place].how["forked"]["step"] for place in rest] == [17, 17, 33, 33]
+
+
+def test_a_trunk_that_is_no_longer_finite_at_a_fork_ends_there_and_leaves_none(tmp_path):
+    lengths = [{**keys(steps, 0), "optim": {"is": "sgd", "lr": 1e30}} for steps in LENGTHS]
+    for engine in ("eager", "stacked"):
+        made = [stacked(each, engine=engine) for each in lengths]
+        trunk = share_trunks({run.run_id: run for run in made})[made[-1].run_id]
+        record = train_run(trunk, folder_of(trunk, tmp_path / engine), device="cpu")
+        assert (record.status, record.points[-1].step) == ("diverged", 17)
+        assert forks(tmp_path / engine) == []
 
 
 def test_a_trunk_that_is_stopped_leaves_its_forks_when_it_goes_on(tmp_path, every_step):

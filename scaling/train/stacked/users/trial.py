@@ -31,6 +31,7 @@ TRIED = 5  # examples
 MOVED = 0.02  # standard deviation of what is added to the values
 TOLERANCES = (1e-3, 1e-2)  # of outputs and of gradients, in units of the largest of each member's
 LEAST = 1e-2  # of a member's largest gradient: smaller ones are compared in units of this
+Augment = Callable[[Tensor, Tensor, torch.Generator], Any]
 Outputs = tuple[Tensor, list[Tensor]]  # (K, n, outputs), and the gradients of the columns (K, *shape)
 
 
@@ -39,7 +40,7 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
 
     x (n, *shape): examples. NotStackable where neither gives what each of the modules gives by itself.
     """
-    if type(modules[0]) in KNOWN:
+    if type(modules[0]) in KNOWN and _is_known(modules[0], rows):
         return False
     moved, generator = Rows(rows.layout, modules), torch.Generator().manual_seed(0)
     moved.trained.add_(torch.randn(moved.trained.shape, generator=generator).to(x.device), alpha=MOVED)
@@ -52,6 +53,30 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
     finally:
         for row, module in enumerate(modules):
             rows.write_to(module, row)
+
+
+def check_augmentation(augment: Augment, x: Tensor, y: Tensor) -> None:
+    """Raise NotStackable where a user's augmentation goes by more than the generator that it is given.
+
+    x (n, *shape), y (n,): examples.
+    """
+    devices = [x.device] if x.device.type == "cuda" else []
+    with kept_streams():
+        streams, own = stream_states(devices), _pickled(vars(augment) if hasattr(augment, "__dict__") else None)
+        augment(x[:TRIED].clone(), y[:TRIED].clone(), torch.Generator(x.device).manual_seed(0))
+        if _differ(streams, stream_states(devices)):
+            raise NotStackable("its augmentation draws from global random streams, and not from its generator")
+        if own != _pickled(vars(augment) if hasattr(augment, "__dict__") else None):
+            raise NotStackable("its augmentation changes itself from batch to batch")
+
+
+def _is_known(module: nn.Module, rows: Rows) -> bool:
+    """Say whether all layers of a module are written out; a user may have put others into a family here."""
+    try:
+        stack_layers(module, Stacking(rows.values, []))
+    except UnknownLayer:
+        return False
+    return True
 
 
 class _Trial:
@@ -182,9 +207,15 @@ def _own_attributes(modules: Sequence[nn.Module]) -> dict[str, bytes]:
         own = ((f"{name}.{key}", value) for name, part in module.named_modules() for key, value in vars(part).items())
         unsaved = ((name, value) for name, value in module.named_buffers() if name not in saved)
         for name, value in chain(((n, v) for n, v in own if n.rpartition(".")[2] not in usual), unsaved):
-            with suppress(Exception):  # what cannot be pickled is not looked at
-                found[f"{name.lstrip('.')} of member {number}"] = pickle.dumps(value)
+            found[f"{name.lstrip('.')} of member {number}"] = _pickled(value)
     return found
+
+
+def _pickled(value: Any) -> bytes:
+    """Return what tells a value from another; of what cannot be pickled, nothing does."""
+    with suppress(Exception):
+        return pickle.dumps(value)
+    return b""
 
 
 def _agree(found: Outputs, wanted: Outputs) -> bool:
@@ -209,4 +240,4 @@ def _largest(values: Tensor) -> Tensor:
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     same = before["random"] == after["random"] and before["numpy"] == after["numpy"]
-    return not (same and torch.equal(before["torch"][0], after["torch"][0]))
+    return not (same and all(map(torch.equal, before["torch"], after["torch"])))

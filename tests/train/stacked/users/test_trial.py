@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from scaling.models.mlp import MLP
+from scaling.optim.adamw import AdamW
 from scaling.train.stacked.rows import Rows, layout_of
-from scaling.train.stacked.users.trial import is_mapped
+from scaling.train.stacked.users.trial import check_augmentation, is_mapped
 from scaling.train.stacked.users.vmapped import NotStackable
 from tests.often import often
 from tests.train import nets
 from tests.train.runs import essence
-from tests.train.stacked.stacks import alone, losses, records, stacked
+from tests.train.stacked.stacks import alone, losses, records, stacked, together
 from tests.train.stacked.test_against_single import ROUNDING
 
 KINDS = {  # of `nets.layered`: whether vmap is needed
@@ -43,6 +47,56 @@ def tried(make, **keys) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_that_are_more_than_their_types_go_through_vmap(kind):
     assert tried(nets.layered, kind=kind) == KINDS[kind]
+
+
+def other_layers(shape, outputs):
+    """A family here, with a layer that it has not."""
+    module = MLP(width=8, depth=1).build(shape, outputs, torch.Generator().manual_seed(torch.initial_seed()))
+    module.blocks[0].branch[2] = torch.nn.Tanh()
+    return module
+
+
+def test_a_family_with_another_layer_goes_through_vmap():
+    assert tried(other_layers)
+
+
+class Tamed(AdamW):
+    """An optimiser of a user's, who did not give it a name."""
+
+
+def test_an_optimiser_without_a_stacked_form_is_said_and_not_tried(tmp_path):
+    runs = [stacked({"train": {"steps": 5}, "seed": seed}) for seed in (0, 1)]
+    optim = Tamed(lr=0.01)
+    changed = [replace(run, config=replace(run.config, optim=optim)) for run in runs]
+    with pytest.raises(NotStackable, match="Tamed has no stacked form"):
+        together(changed, tmp_path)
+
+
+def drawn(x, y, generator):
+    return x + torch.randn(x.shape, generator=generator), y
+
+
+def drawn_from_all(x, y, generator):
+    return x + torch.randn_like(x), y
+
+
+class Fading:
+    """Less noise from batch to batch."""
+
+    noise = 1.0
+
+    def __call__(self, x, y, generator):
+        self.noise = 0.9 * self.noise
+        return x + self.noise, y
+
+
+def test_augmentations_of_users_have_the_streams_of_each_member():
+    x, y = torch.zeros(9, *SHAPE), torch.zeros(9, dtype=torch.int64)
+    check_augmentation(drawn, x, y)
+    with pytest.raises(NotStackable, match="global random streams"):
+        check_augmentation(drawn_from_all, x, y)
+    with pytest.raises(NotStackable, match="changes itself"):
+        check_augmentation(Fading(), x, y)
 
 
 @pytest.mark.parametrize(
