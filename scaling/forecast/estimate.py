@@ -15,7 +15,14 @@ from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, Together, known_speed
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
-from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
+from scaling.train.sizes import (
+    DRAWERS,
+    EVALUATED_NUMBERS,
+    EVALUATED_ROWS,
+    HELD_SHARE,
+    TRAIN_EXAMPLES,
+    is_normalised_once,
+)
 
 FORWARD_SHARE = 1 / 3  # of a training step
 COMPILE_SECONDS = {
@@ -257,7 +264,8 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
     config, quantities = run.config, run.quantities
     rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
     layers = config.model.layers(run.input_shape, config.data.outputs)
-    step = work(config, batch=max(rows, EVALUATED_ROWS[kind]), layers=layers)
+    step = work(config, batch=1, layers=layers)
+    passed = max(members * rows, _evaluated_at_once(config, layers, kind=kind, members=members))
     subset = 0 if quantities.fresh else quantities.D_unique
     sample = min(TRAIN_EXAMPLES, quantities.D_unique)
     held_out = (config.data.n_validation, config.data.n_test)
@@ -265,8 +273,17 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
     held = _held_bytes(config, subset, reads=quantities.D, most=most) + sum(
         _held_bytes(config, examples, reads=examples, most=most) for examples in (sample, *held_out)
     )
-    each = STATE_BYTES * step.weight + ACTIVATION_BYTES * step.activation
-    return BASE_BYTES[kind] + int(members * each) + held
+    return (
+        BASE_BYTES[kind] + int(members * STATE_BYTES * step.weight + passed * ACTIVATION_BYTES * step.activation) + held
+    )
+
+
+def _evaluated_at_once(config: RunConfig, layers: Sequence[Layer], *, kind: str, members: float) -> float:
+    """Return how many examples pass at a time where a run is evaluated, or a whole stack of so many members."""
+    if members <= 1 or getattr(config.model, "module", None) is not None:  # a user's are evaluated one by one
+        return EVALUATED_ROWS[kind]
+    widest = max(prod(config.data.shape), *map(_width, layers))
+    return min(members * EVALUATED_ROWS[kind], EVALUATED_NUMBERS[kind] / widest)
 
 
 def _held_bytes(config: RunConfig, examples: int, *, reads: int, most: float) -> int:

@@ -23,7 +23,7 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.forecast.clock import clock_of
+from scaling.forecast.clock import clock_of, usual
 from scaling.forecast.estimate import work
 from scaling.forecast.shapes import (
     CONVOLUTIONS,
@@ -49,7 +49,7 @@ from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
-SLICES = {"cpu": 4, "cuda": 2}  # of which the fastest counts: the others were slowed by other processes
+SLICES = {"cpu": 4, "cuda": 2}
 TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed until they tell, at most
 MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
@@ -244,17 +244,18 @@ def _augment_seconds(where: torch.device) -> float:
         started = clock()
         augment(x, y, generator)[0][0, 0, 0, 0].item()
         took.append(clock() - started)
-    return min(took) / x.numel()
+    return usual(took, where) / x.numel()
 
 
 def _step_seconds(run: PlannedRun, where: torch.device) -> float:
-    """Return the seconds of one step of the real loop, the fastest of some slices."""
+    """Return the seconds of one step of the real loop, in some slices."""
     trainer = _trainer(run, where)
     with matmul_precision(computed_precision(run.config, where)):
         _advance(trainer, 2)
         each = _advance(trainer, 3) / 3
         count = max(1, round(SLICE_SECONDS / each))
-        return min(_advance(trainer, count) for _ in range(SLICES[where.type] if each < SLICE_SECONDS else 2)) / count
+        slices = SLICES[where.type] if each < SLICE_SECONDS else 2
+        return usual([_advance(trainer, count) for _ in range(slices)], where) / count
 
 
 def small_trainer(shape: Shape, where: torch.device) -> Trainer:
@@ -284,7 +285,7 @@ def _run_seconds(where: torch.device) -> float:
             started = clock()
             train_run(run, RunFolder(Path(folder) / str(attempt)), device=str(where))
             took.append(clock() - started)
-    return min(took)
+    return usual(took, where)
 
 
 def _draw_seconds(data: DataSet) -> float:

@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import nnls
 
 from scaling.folders import RunFolder
-from scaling.forecast.clock import clock_of
+from scaling.forecast.clock import clock_of, usual
 from scaling.forecast.estimate import work
 from scaling.forecast.speed import Costs, Together
 from scaling.plan.planned import PlannedRun, plan_run
@@ -62,9 +62,9 @@ def enough_numbers(stacks: Sequence[Stack], seconds: Sequence[float], *, least: 
 
 
 def step_seconds(stack: Stack, where: torch.device) -> float:
-    """Return the seconds of a step: of a longer training less a shorter one, the fastest of each."""
+    """Return the seconds of a step: of a longer training less a shorter one, tried some times."""
     tries = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
-    longer, shorter = map(min, zip(*tries, strict=True))
+    longer, shorter = (usual(took, where) for took in zip(*tries, strict=True))
     return max(longer - shorter, 1e-9) / STEPS
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 EVALUATED_ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
+# Numbers of the widest layer, of all members of a stack together, that are computed at a time where they are evaluated:
+# on a CPU what its caches hold.
+EVALUATED_NUMBERS = {"cpu": 1 << 17, "cuda": 1 << 26}
 DRAWERS = {"cpu": 1, "cuda": 8}  # threads that draw fresh examples: a GPU takes them faster than a few cores make them
 HELD_SHARE = 0.5  # of a GPU's free memory: what a data set may take; the rest is for the model and its activations
 TRAIN_EXAMPLES = 4_096  # of the training subset, its first, on which train_loss is taken

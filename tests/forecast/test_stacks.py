@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.estimate import estimate, forecast, forecast_all, memory_bytes, work
+from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
 from scaling.forecast.speed import keep_speed
 from scaling.forecast.stacks import MOST, NUMBERS, companies, gain_of_stacking, stack_size
 from scaling.plan.identity import stack_key
+from scaling.train.sizes import EVALUATED_NUMBERS
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
 from tests.train.runs import planned
 from tests.train.stacked.stacks import stacked
@@ -77,8 +78,15 @@ def test_members_share_what_a_step_costs_anyhow():
     fixed, sized = step.fixed(costs), step.seconds(costs) - step.fixed(costs)
     member = together.step * fixed / 4 + together.member + together.sized * sized
     assert estimate(run, SPEED) - estimate(run, SPEED, members=4) == pytest.approx(1000 * (fixed + sized - member))
-    assert memory_bytes(run, kind="cpu", members=4) > memory_bytes(run, kind="cpu")
+    assert memory_bytes(run, kind="cpu", members=64) > memory_bytes(run, kind="cpu")
     assert forecast(run, SPEED, members=4).seconds < forecast(run, SPEED).seconds
+
+
+def test_members_are_evaluated_in_one_run_s_memory():
+    """What is evaluated at a time is bounded for all together, on a GPU by 2^26 numbers of the widest layer."""
+    run = planned({"steps": 1000}, model={"is": "mlp", "width": 64, "depth": 2})
+    one, many = (memory_bytes(run, kind="cuda", members=n) for n in (1, 512))
+    assert one < many < one + 6 * ACTIVATION_BYTES * EVALUATED_NUMBERS["cuda"]
 
 
 def here(runs, members):

@@ -14,14 +14,12 @@ from scaling.train.errors import of_its_own
 from scaling.train.evaluation import Evaluation, evaluate
 from scaling.train.feed.resident import Examples
 from scaling.train.losses import Score
-from scaling.train.sizes import EVALUATED_ROWS
+from scaling.train.sizes import EVALUATED_NUMBERS, EVALUATED_ROWS
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.losses import log_probabilities, missed
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.seat import Seat
 
-# Of the widest layer, all members together, that are computed at a time: on a CPU what its caches hold.
-NUMBERS = {"cpu": 1 << 17, "cuda": 1 << 26}
 LEAST_ROWS = 512  # examples at a time: of fewer, products are slow
 
 
@@ -79,7 +77,7 @@ def _alone(seat: Seat, place: int, rows: Rows) -> Evaluation | Exception:
 
 
 def _numbers(rows: Rows) -> int:
-    return NUMBERS[rows.trained.device.type]
+    return EVALUATED_NUMBERS[rows.trained.device.type]
 
 
 def _widest(rows: Rows) -> int:

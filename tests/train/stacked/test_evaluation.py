@@ -49,7 +49,7 @@ def test_the_scores_are_those_of_each_alone(case, tmp_path, monkeypatch):
 def test_few_examples_at_a_time_give_the_same_scores(tmp_path, monkeypatch):
     runs = [stacked(keys) for keys in CHEAP["adamw"]]
     wanted = [record.points[-1].loss for record in records(runs, tmp_path / "whole")]
-    monkeypatch.setattr(evaluation, "NUMBERS", {"cpu": 8 * 40})
+    monkeypatch.setattr(evaluation, "EVALUATED_NUMBERS", {"cpu": 8 * 40})
     monkeypatch.setattr(evaluation, "LEAST_ROWS", 20)  # two members, and 20 examples at a time
     found = [record.points[-1].loss for record in records(runs, tmp_path / "parts")]
     assert found == pytest.approx(wanted, rel=ROUNDING)
