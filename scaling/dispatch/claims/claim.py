@@ -24,6 +24,7 @@ from typing import Any
 from scaling.dispatch.process import Process, this_process
 
 SIZE = 1024  # bytes of a claim, padded: a beat is one write of one block
+KINDS = {"job": str, "since": int | float, "period": int | float, "count": int, "beat": int | float, "progress": dict}
 PERIODS = 3  # periods of the observer's own clock without a beat before a claim may be dead
 
 
@@ -55,7 +56,12 @@ class Claim:
         """Read a claim; one that is cut or foreign is a claim of nobody known, told apart by its bytes."""
         try:
             values = json.loads(raw)
-            return cls(**{**values, "process": Process(**values["process"])})
+            if not all(isinstance(values[name], kind) for name, kind in KINDS.items() if name in values):
+                raise TypeError("a claim whose facts are of other kinds")
+            progress = {
+                name: value for name, value in values.get("progress", {}).items() if isinstance(value, int | float)
+            }
+            return cls(**{**values, "process": Process(**values["process"]), "progress": progress})
         except (ValueError, TypeError, KeyError):
             token = hashlib.sha256(raw).hexdigest()[:12]
             return cls(token=token, process=Process(host="?", space="?", pid=0, start=0))

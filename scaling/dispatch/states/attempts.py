@@ -19,6 +19,8 @@ SETTLED = ("finished", "diverged")
 FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_finite")
 # All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: such a
 # run is tried again as often as need be.
+NUMBERS = ("seconds", "gpu_seconds", "step", "stack")
+LARGEST = 1e18  # that one of them can be
 FINAL = ("out_of_memory", "refused", "not_finite")  # the same run would end the same way
 STACK_DIED = "stack_died"  # of several runs that were trained together, each of which may have been the cause
 LOST = (
@@ -36,6 +38,7 @@ PASSING = (
     errno.ETIMEDOUT,
     errno.ECONNRESET,
     errno.EREMOTEIO,
+    errno.EROFS,
 )  # what a file server does now and then
 LONG = 20_000  # characters of an error's text, and of either end of its traceback
 FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a step gained
@@ -170,8 +173,16 @@ def _said(error: BaseException) -> str:
 
 
 def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the attempts of a run, oldest first."""
-    return list(read_lines(folder.attempts))
+    """Return the attempts of a run, oldest first; a number that is none is left out of its line."""
+    return [_sound(line) for line in read_lines(folder.attempts)]
+
+
+def _sound(line: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name not in NUMBERS or _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < LARGEST
 
 
 def largest_stack(attempts: Sequence[Mapping[str, Any]]) -> int | None:

@@ -225,7 +225,7 @@ def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
     return RunState(
         **{**facts, **known},
         state=State.RUNNING,
-        seconds=max(0.0, time.time() - claim.since),
+        seconds=max(0.0, time.time() - claim.since) if claim.since else None,  # of garbage nobody knows
         host=claim.process.host,
         job=claim.job,
         worker=claim.worker,

@@ -134,7 +134,12 @@ def test_earlier_life_of_own_job_dies_of_silence_though_the_job_runs(tmp_path):
     assert (own.look(path)[0], other.look(path)[0]) == (Life.DEAD, Life.ALIVE)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", foreign().dump()[:40], b"[]", b"\0" * SIZE])
+ODD = foreign().dump().replace(b'"period": ', b'"period": "x", "was": ')
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", foreign().dump()[:40], b"[]", b"\0" * SIZE, ODD, b'"\xff', b'{"process": 1}']
+)
 def test_cut_claim_dies_of_silence(tmp_path, raw):
     path = tmp_path / "claim.json"
     path.write_bytes(raw)
