@@ -62,7 +62,7 @@ class Claim:
                 name: value for name, value in values.get("progress", {}).items() if isinstance(value, int | float)
             }
             return cls(**{**values, "process": Process(**values["process"]), "progress": progress})
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             token = hashlib.sha256(raw).hexdigest()[:12]
             return cls(token=token, process=Process(host="?", space="?", pid=0, start=0))
 
