@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from analysis.table.mixtures import Mixture
 
 
+SAME = 2e-7
+"""Relative difference up to which two responses are one number: what is left of it in 32 bits."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which rows of a table a fit may use (see `analysis.table.select.select_rows`)."""
@@ -84,7 +88,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     from analysis.table.columns import as_numbers, require_positive
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
-    from analysis.table.roles import refuse_rising
+    from analysis.table.roles import other_measure, refuse_rising
     from analysis.table.run_quality import conduct_of
     from analysis.table.select import RECIPE, origins, select_rows
 
@@ -97,7 +101,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     require_positive(chosen, list(columns.values()))
     if law.name in LAWS:  # one of the user's own may rise
         refuse_rising(chosen, y)
-    chosen, repeated = _without_repeats(chosen, [*columns.values(), y])
+    chosen, repeated = _without_repeats(chosen, list(columns.values()), y)
     if repeated:
         left_out = [*left_out, f"{counted(repeated, 'row')} that repeat another"]
     values = {name: chosen[column].to_numpy(dtype=float) for name, column in columns.items()}
@@ -113,7 +117,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         flops_per_nd=_flops_per_nd(chosen),
         y_se=_median(chosen, f"{y}_se"),
         data_hash=_hash(values, response),
-        remarks=remarks_of(chosen, mixed=False),
+        remarks=(*remarks_of(chosen, mixed=False), *(other_measure(y) if space == "log" else ())),
         aside=conduct_of(table, chosen, y, selection.run_column),
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
     )
@@ -125,6 +129,11 @@ def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
     """Return y as an array; `UserError` where its logarithm is wanted and does not exist."""
     response = rows[y].to_numpy(dtype=float)
     bad = int((response <= 0).sum())
+    if space == "log" and bad == len(response):
+        raise UserError(
+            f"found no row with {y} > 0, so no logarithm; wanted a loss; of a log-likelihood take "
+            f'--derive "loss = -{y}", or fit with space="raw"'
+        )
     if space == "log" and bad:
         raise UserError(
             f"found {bad} of {len(response)} rows with {y} <= 0, which has no logarithm; "
@@ -196,11 +205,22 @@ def codes(values: Array) -> Array:
     return rank[inverse.reshape(-1)]
 
 
-def _without_repeats(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, int]:
-    """Drop rows that say the same of the same run twice (a seed's twin with the same loss is kept)."""
-    names = [*dict.fromkeys([*columns, *(name for name in ("run_id", "seed", "step") if name in rows.columns)])]
-    twice = rows.duplicated(subset=names)
-    return (rows[~twice].reset_index(drop=True), int(twice.sum())) if twice.any() else (rows, 0)
+def _without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple[pd.DataFrame, int]:
+    """Drop rows that say the same of the same run twice, to what 32 bits keep of it.
+
+    A seed's twin with the same loss is kept.
+    """
+    keys = {name: np.round(np.log(rows[name].to_numpy(float)) * 1e6) for name in columns}
+    keys |= {name: rows[name].to_numpy() for name in ("run_id", "seed", "step") if name in rows.columns}
+    group = rows.assign(**keys).groupby(list(keys), dropna=False, sort=False).ngroup().to_numpy()
+    value = rows[y].to_numpy(float)
+    order = np.lexsort((value, group))
+    same = (np.diff(group[order]) == 0) & (np.diff(value[order]) <= SAME * np.abs(value[order][1:]))
+    if not same.any():
+        return rows, 0
+    kept = np.ones(len(rows), dtype=bool)
+    kept[order[1:][same]] = False
+    return rows[kept].reset_index(drop=True), int(same.sum())
 
 
 def _flops_per_nd(rows: pd.DataFrame) -> float:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.imports.wandb import find_runs, flat, read_runs
-from analysis.table.formats import PACKED, SEPARATORS, decode, kind_of
+from analysis.imports.wandb import find_runs, read_runs
+from analysis.table.files.file import PACKED, kind_of
+from analysis.table.files.text import SEPARATORS, decode
 from analysis.table.read import read_table
 
 TEXTS = ("csv", "tsv", "txt", "jsonl")
@@ -58,7 +56,7 @@ def read_source(path: Path) -> Source:
         return Source(path.resolve().name, _digest_of(files), read_runs(runs), None)
     table = read_table(path)
     content = path.read_bytes()
-    return Source(path.name, hashlib.sha256(content).hexdigest(), opened(table), _lines(path, content, len(table)))
+    return Source(path.name, hashlib.sha256(content).hexdigest(), table, _lines(path, content, len(table)))
 
 
 def _digest_of(files: list[tuple[str, bytes]]) -> str:
@@ -66,27 +64,6 @@ def _digest_of(files: list[tuple[str, bytes]]) -> str:
     for name, content in files:
         whole.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return whole.hexdigest()
-
-
-def opened(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the keys of cells that hold mappings, as in the CSV of W&B's own export script, into columns of their own."""
-    for name in ("config", "summary"):
-        if name in table.columns and len(cells := [_mapping(value) for value in table[name]]) and all(cells):
-            inside = pd.DataFrame([flat(cell, name) for cell in cells if cell], index=table.index)
-            table = pd.concat([table.drop(columns=[name]), inside], axis=1)
-    return table
-
-
-def _mapping(value: object) -> dict[str, Any] | None:
-    """Read {'lr': 0.1, 'loss': nan} as Python writes it; None for anything else."""
-    text = str(value).strip()
-    if not (text.startswith("{") and text.endswith("}")):
-        return None
-    try:
-        found = ast.literal_eval(re.sub(r"(?<=: )(nan|-?inf)\b", "None", text))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found else None
 
 
 def _lines(path: Path, content: bytes, rows: int) -> tuple[int, ...] | None:
@@ -110,7 +87,7 @@ def _lines_of_csv(text: str) -> list[int]:
     reader = csv.reader(lines[n - 1] for n in numbers)
     begins, before = [], 0
     for row in reader:
-        if any(value.strip(SEPARATORS + " ") for value in row):
+        if any(value.strip("".join(SEPARATORS) + " ") for value in row):
             begins.append(numbers[before])
         before = reader.line_num
     return begins[1:]

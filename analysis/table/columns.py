@@ -1,31 +1,34 @@
-"""Columns of a table that have to be there, and hold numbers, as numbers or as people write them: 1.3B, 6e20, 45 %."""
+"""Columns of a table that have to be there, and hold numbers, as numbers or as people write them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.files.text import WORDS
 from analysis.table.remarks import with_remarks
 from analysis.table.roles import proposals
+from analysis.table.written import as_number, decimal_commas, is_nothing, points_apart
 from analysis.wording import listed
-
-FACTORS = {"": 1.0, "%": 0.01, "k": 1e3, "m": 1e6, "mm": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
-WRITTEN = re.compile(r"([-+]?[\d,_ ]*\.?\d*(?:e[-+]?\d+)?)\s*(%|bn|mm|[kmbgtp])?", re.IGNORECASE)
-EMPTY = ("", "nan", "none", "null", "na", "n/a", "-", "--", "—")
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Raise `UserError` that lists the table's columns unless all of `columns` are there and hold numbers."""
+    require_names(table, columns)
+    for column in columns:
+        numbers_of(table[column], column)
+
+
+def require_names(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `UserError` that lists the table's columns unless all of `columns` are there."""
     for column in columns:
         if column not in table.columns:
             raise UserError(
                 f"found no column {column!r}; the table has {listed(table.columns)}; {proposals(table, column)}"
             )
-        numbers_of(table[column], column)
 
 
 def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -34,18 +37,40 @@ def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     Raises `UserError` where one is missing, or holds anything but numbers.
     """
     require_columns(table, columns)
+    table, odd = numbers_where_there_are(table, columns)
+    for column, words in odd.items():
+        raise no_numbers(words, column, len(table))
+    return table
+
+
+def numbers_where_there_are(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """Return the table with these columns as floats, and the words in them that are no numbers, which are NaN there.
+
+    Raises `UserError` where a column is missing. Remarks say how words were read.
+    """
+    odd: dict[str, pd.Series] = {}
     for column in dict.fromkeys(columns):
+        require_names(table, [column])
         words = table[column]
         if pd.api.types.is_numeric_dtype(words) and not pd.api.types.is_bool_dtype(words):
             continue
-        numbers = numbers_of(words, column)
-        plain = pd.to_numeric(words, errors="coerce").to_numpy(float)
-        odd = np.flatnonzero(np.isfinite(numbers) & ~np.isfinite(plain))
-        table = table.assign(**{column: numbers})
-        if len(odd):
-            example = words.iloc[odd[0]]
-            table = with_remarks(table, f"{column} holds words such as {str(example)!r}, read as {numbers[odd[0]]:.6g}")
-    return table
+        numbers, wrong = read_numbers(words)
+        if wrong.any():
+            odd[column] = words[wrong]
+        table = with_remarks(table.assign(**{column: numbers}), *_how_read(words, numbers, wrong))
+    return table, odd
+
+
+def _how_read(words: pd.Series, numbers: np.ndarray, wrong: np.ndarray) -> list[str]:
+    """Say how the first word was read that plain numbers are not written as, and which stand for none."""
+    said, plain = [], pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
+    odd = np.flatnonzero(np.isfinite(numbers) & (numbers != plain))
+    if len(odd):
+        said.append(f"{words.name} holds words such as {str(words.iloc[odd[0]])!r}, read as {numbers[odd[0]]:.6g}")
+    none = words[np.isnan(numbers) & ~wrong & words.notna().to_numpy()].astype(str)
+    kinds = none[none.map(lambda word: any(letter.isalpha() for letter in word))].str.strip().unique()
+    kinds = [kind for kind in kinds if kind.lower() not in ("nan", "none", "null", "na", "n/a", "<na>", "nat")]
+    return [*said, f"{words.name} holds {listed(kinds, 5)}, read as nothing"] if kinds else said
 
 
 def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -53,39 +78,64 @@ def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
     for column in columns:
         values = table[column].to_numpy(float)
         bad = ~(np.isfinite(values) & (values > 0))
+        if bad.all():
+            raise UserError(
+                f"found no row whose {column} is a positive number (such as {values[0] if len(values) else 'none'}); "
+                f"wanted positive numbers; take another column (--columns {column}=…) or compute it (--derive)"
+            )
         if bad.any():
             name = column if column.isidentifier() else f"`{column}`"
             condition = f"{name} > 0" + (f" and {name} < 1e300" if np.isposinf(values).any() else "")
+            merged = np.isnan(values[bad]).all() and bad.mean() > 0.5 and not bad[0]
+            fill = "fill them down where cells were merged, or " if merged else ""
             raise UserError(
                 f"found {int(bad.sum())} of {len(values)} rows whose {column} is not a positive number (such as "
-                f'{values[bad][0]}); wanted positive numbers; leave them out (where="{condition}")'
+                f'{values[bad][0]}); wanted positive numbers; {fill}leave them out (where="{condition}")'
             )
 
 
 def numbers_of(column: pd.Series, name: str) -> np.ndarray:
     """Return a column as floats, NaN where nothing stands. Raises `UserError` where it holds anything but numbers."""
+    numbers, odd = read_numbers(column)
+    if odd.any():
+        raise no_numbers(column[odd], name, len(column))
+    return numbers
+
+
+def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column as floats (n,), NaN where nothing stands, and where words stand that are no numbers (n,)."""
     if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    numbers = pd.to_numeric(column, errors="coerce")
-    left = numbers.isna() & column.notna()
-    if left.any():
-        numbers = numbers.where(~left, column[left].map(_written).reindex(column.index))
-        bad = column[left & numbers.isna() & ~column.astype(str).str.strip().str.lower().isin((*EMPTY, "inf", "-inf"))]
-        if len(bad):
-            raise UserError(f"column {name!r} holds {str(bad.iloc[0])!r}; wanted numbers")
-    return numbers.to_numpy(dtype=float)
+        return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
+    plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan, copy=True)
+    left = (np.isnan(plain) & column.notna().to_numpy()) | (thousands := points_apart(column))
+    if not left.any():
+        return plain, left
+    words = column[left].astype(str)
+    points = bool(thousands.any())
+    comma = "," if points or decimal_commas(words) else "."
+    plain[left] = [as_number(word, decimal=comma) for word in words]
+    left[left] = np.isnan(plain[left]) & ~words.map(is_nothing).to_numpy(bool)
+    return plain, left
 
 
-def _written(value: object) -> float:
-    """Read a number as people write it: 1.3B, 125M, 45 %, 1,000,000, 1_000, 6e20; NaN for anything else."""
-    text = str(value).strip().replace("−", "-").replace("×10^", "e").replace("\u00a0", " ")
-    match = WRITTEN.fullmatch(text)
-    if match is None or not any(letter.isdigit() for letter in match[1]):
-        return float("nan")
-    digits = match[1].strip()
-    if "," in digits and not re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", digits):
-        return float("nan")
-    try:
-        return float(re.sub(r"[,_ ]", "", digits)) * FACTORS[(match[2] or "").lower()]
-    except ValueError:
-        return float("nan")
+def no_numbers(words: pd.Series, name: str, n: int) -> UserError:
+    """Return the error that names words where numbers are wanted, and how such rows are left out."""
+    if len(words) == n:
+        return UserError(f"column {name!r} holds {str(words.iloc[0])!r}; wanted numbers; take another column")
+    ticked = name if name.isidentifier() else f"`{name}`"
+    return UserError(
+        f"column {name!r} holds {str(words.iloc[0])!r} in {len(words)} of {n} rows; wanted numbers; mend them, or "
+        f'leave such rows out (--where "{ticked} > 0")'
+    )
+
+
+def with_words_counted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with columns of numbers in words (45 %, 1.3B) as numbers."""
+    numbers = {}
+    for name in table.columns:
+        if pd.api.types.is_numeric_dtype(table[name]) or name in WORDS:
+            continue
+        values, odd = read_numbers(table[name])
+        if not odd.any() and np.isfinite(values).any():
+            numbers[str(name)] = values
+    return table.assign(**numbers)

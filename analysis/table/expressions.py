@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.wording import listed
 
 FUNCTIONS = ("log", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "floor", "ceil")
 ALLOWED = (
@@ -20,9 +21,15 @@ ALLOWED = (
 
 
 def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
-    """Compute an expression for each row. Names of columns that are no identifiers stand in `backticks`."""
+    """Compute an expression for each row. Names of columns that are no identifiers stand in `backticks`.
+
+    Arithmetic is that of floats: whole numbers of 64 bits would run over silently, as in 6*N*D.
+    """
     frame, source = _unquote(table, expression)
-    _check(source, frame, expression)
+    tree = _check(source, frame, expression, table.columns)
+    if any(isinstance(node, ast.BinOp) for node in ast.walk(tree)):
+        whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
+        frame = frame.astype(dict.fromkeys(whole, float)) if not frame[whole].isna().any(axis=None) else frame
     try:
         with np.errstate(all="ignore"):
             value = frame.eval(source, engine="python")
@@ -43,33 +50,38 @@ def mask(table: pd.DataFrame, condition: str) -> pd.Series:
 
 
 def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
-    """Give columns in backticks, and columns such as config.lr and Model Size that stand there as they are, a name."""
+    """Return the columns that an expression names, and it with a plain name for those in backticks or of odd names."""
     named: dict[str, str] = {}
 
     def plain(match: re.Match[str]) -> str:
         if match[1] not in table.columns:
-            raise UserError(f"found no column {match[1]!r}; the table has {', '.join(map(str, table.columns))}")
+            raise UserError(f"found no column {match[1]!r}; the table has {listed(table.columns)}")
         return named.setdefault(match[1], f"column_{len(named)}_in_backticks")
 
     source = re.sub(r"`([^`]*)`", plain, expression.strip())
-    odd = [str(name) for name in table.columns if not str(name).isidentifier() and not _is_arithmetic(str(name), table)]
+    odd = [str(name) for name in table.columns if str(name) in source and not str(name).isidentifier()]
+    odd = [name for name in odd if not _is_arithmetic(name, table)]
     if odd:
         words = "|".join(re.escape(name) for name in sorted(odd, key=len, reverse=True))
         outside = re.compile(rf"""('[^']*'|"[^"]*")|(?<![\w.])({words})(?![\w.])""")
         source = outside.sub(
             lambda match: match[1] or named.setdefault(match[2], f"column_{len(named)}_in_backticks"), source
         )
-    return table.assign(**{new: table[old] for old, new in named.items()}), source
+    used = [name for name in table.columns if str(name) in source and name not in named.values()]
+    return table[used].assign(**{new: table[old] for old, new in named.items()}), source
 
 
 def _is_arithmetic(name: str, table: pd.DataFrame) -> bool:
     """Tell whether a column's name reads as arithmetic of other columns, such as val/loss beside val and loss."""
     parts = re.split(r"\s*[-+*/%]\s*", name)
-    return (len(parts) > 1 and set(parts) <= set(map(str, table.columns))) or not re.search(r"[A-Za-z]", name)
+    return (len(parts) > 1 and all(part in table.columns for part in parts)) or not re.search(r"[A-Za-z]", name)
 
 
-def _check(source: str, table: pd.DataFrame, expression: str) -> None:
-    """Refuse whatever is not arithmetic or comparison of columns: no attributes, no @, no calls but of `FUNCTIONS`."""
+def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index) -> ast.Expression:
+    """Return the parsed expression; refuse whatever is not arithmetic or comparison of columns.
+
+    No attributes, no @, no calls but of `FUNCTIONS`.
+    """
     wanted = f"wanted arithmetic and comparisons of columns, and {', '.join(FUNCTIONS)}"
     try:
         tree = ast.parse(source, mode="eval")
@@ -77,19 +89,20 @@ def _check(source: str, table: pd.DataFrame, expression: str) -> None:
         raise UserError(f'found "{expression}", which is no expression; {wanted}') from None
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        if not isinstance(node, ALLOWED):
-            raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}; odd names in `backticks`')
         if isinstance(node, ast.Call) and (
             node.keywords or not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS
         ):
             raise UserError(f'found the call {ast.unparse(node)} in "{expression}"; {wanted}')
-        if isinstance(node, ast.Name) and id(node) not in called and node.id not in table.columns:
+        unknown = isinstance(node, ast.Name) and id(node) not in called and node.id not in frame.columns
+        if unknown or isinstance(node, ast.Attribute):
             raise UserError(
-                f'found no column {node.id!r}, named in "{expression}"; the table has '
-                f"{', '.join(map(str, table.columns))}"
+                f'found no column {ast.unparse(node)!r}, named in "{expression}"; the table has {listed(columns)}'
             )
+        if not isinstance(node, ALLOWED):
+            raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}; odd names in `backticks`')
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _huge(node.right):
             raise UserError(f'found the power {ast.unparse(node)} in "{expression}"; wanted an exponent up to 400')
+    return tree
 
 
 def _huge(exponent: ast.expr) -> bool:

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.table.clusters import is_run_name
 from analysis.table.remarks import MIXED, POOLED
 from analysis.table.roles import role_of
-from analysis.table.statuses import COLUMNS, FLAGS, plain
+from analysis.table.statuses import is_status, plain
 from analysis.wording import listed
 
 OURS = {"run_id", "lr_rule", "overrides"}
@@ -90,7 +90,7 @@ def _splits(rows: pd.DataFrame, name: str) -> bool:
     """Tell whether a column is of settings or words, holds several values, and most of them in several rows."""
     word, column = plain(name), rows[name]
     role = role_of(name)
-    if role or word in (*COLUMNS, *FLAGS, *NAMES, "seed", "final", "task", "step") or is_run_name(name):
+    if role or word in (*NAMES, "seed", "final", "task", "step") or is_run_name(name):
         return False
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if numeric and not SETTINGS.search(word):
@@ -98,7 +98,11 @@ def _splits(rows: pd.DataFrame, name: str) -> bool:
     if not numeric and not column.dropna().map(lambda value: isinstance(value, str | bool | np.bool_)).all():
         return False
     sizes = column.value_counts(dropna=False)
-    if len(sizes) < 2 or (not numeric and (len(sizes) > MOST_VALUES or (sizes > 1).mean() < 0.5)):
+    if (
+        len(sizes) < 2
+        or is_status(column, name)
+        or (not numeric and (len(sizes) > MOST_VALUES or (sizes > 1).mean() < 0.5))
+    ):
         return False
     return bool(SETTINGS.search(word)) or not _follows(rows, name)
 

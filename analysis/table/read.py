@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.columns import numbers_of
+from analysis.table.columns import with_words_counted
 from analysis.table.expressions import evaluate
-from analysis.table.formats import WORDS, check_names, hashable, one_line, read_file
+from analysis.table.files.file import check_names, one_line, plain, read_file
 from analysis.table.remarks import given
 from analysis.table.roles import recognise
 from analysis.wording import listed
@@ -32,7 +32,7 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     source = convert() if convert else source
     if isinstance(source, pd.DataFrame):
         check_names(source)
-        return hashable(source)
+        return plain(source)
     if not isinstance(source, str | Path):
         raise UserError(
             f"found a {type(source).__name__}; wanted a pandas DataFrame (pandas.DataFrame({{...}})), or the path of a "
@@ -45,7 +45,7 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
         return read_results(path)
     if not path.exists():
         raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
-    table = hashable(read_file(path))
+    table = plain(read_file(path))
     if table.empty:
         raise UserError(f"{path} has no rows; wanted at least one run")
     return table
@@ -96,16 +96,4 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
     name = name.strip()
     if not equals or expression.startswith("=") or not name.isidentifier():
         raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
-    return given(table, name).assign(**{name: evaluate(_counted(table), expression.strip())})
-
-
-def _counted(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with columns of numbers in words (45 %, 1.3B) as numbers."""
-    words = [name for name in table.columns if pd.api.types.is_string_dtype(table[name]) and name not in WORDS]
-    numbers = {}
-    for name in words:
-        try:
-            numbers[name] = numbers_of(table[name], str(name))
-        except UserError:
-            continue
-    return table.assign(**numbers)
+    return given(table, name).assign(**{name: evaluate(with_words_counted(table), expression.strip())})

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.remarks import with_taken
+from analysis.table.statuses import plain
+from analysis.table.written import UNITS, factor_of, letters_of
 from analysis.wording import listed
 
 ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs
     "N": (
         *("params", "parameters", "nparams", "nparameters", "numparams", "numparameters", "modelparams"),
         *("modelsize", "modelparameters", "paramcount", "parametercount", "totalparams", "totalparameters"),
-        *("numberofparameters", "activeparams", "nontrivialparams"),
+        *("numberofparameters", "activeparams", "nontrivialparams", "nonembeddingparams", "nonembedparams"),
+        *("nonembeddingparameters", "paramsnonembedding", "nparamsnonembedding", "nonembparams"),
     ),
     "D": (
         *("tokens", "ntokens", "numtokens", "traintokens", "trainingtokens", "tokensseen", "seentokens", "totaltokens"),
@@ -36,43 +40,55 @@ ROLES = {  # of each column of ours: what others call it, in lower case, without
     "D_unique": ("uniquetokens", "uniqueexamples", "uniquedata", "dunique"),
     "budget": ("computebudget", "flopbudget", "flopsbudget", "isoflop"),
 }
-PROPOSED = {"loss": ("trainloss", "trainingloss"), "N": ("n", "size"), "D": ("d", "data"), "C": ("c", "flopsperstep")}
-"""Names that may mean it, and may not: only proposed."""
+PROPOSED = {
+    "loss": re.compile(r"loss|cross_?entropy|(^|_)(l|nll|xent|ce|bpb|bpc|bits_per_(byte|char|token))(_|$)"),
+    "error": re.compile(r"(^|_)(err|error|wer|cer)(_|$)"),
+    "N": re.compile(r"param|(^|_)(n|size|weights)(_|$)|non_?emb"),
+    "D": re.compile(r"(^|_)(d|data|dataset_size)(_|$)|token|example|sample|sequence|image"),
+    "C": re.compile(r"(^|_)c(_|$)|flop|compute|pf_?s?_?days?"),
+}
+"""What names have in them that may mean it, and may not: only proposed."""
+LATER = re.compile(r"(^|_)(min|max|std|sd|se|sem|stderr|var|ema|smoothed|lr|type|fn|weight|scale)(_|$)")
+"""What names have in them that are proposed last."""
+LOG = re.compile(r"(log10|log2|log|ln|lg)[ _(]*(.+?)\)?", re.IGNORECASE)
+POWERS = {"log10": "10**{}", "lg": "10**{}", "log2": "2**{}", "ln": "exp({})"}
+NATURAL = {"N": 14.0, "D": 15.0, "C": 28.0}
+"""Logarithms above which a count's are natural ones, where their name does not say."""
+PERPLEXITY = re.compile(r"(^|_)(ppl|perplexity)(_|$)")
+INSTEAD = {  # of the loss: what it is of other measures of a model's predictions
+    PERPLEXITY: "log({})",
+    re.compile(r"(^|_)(ll|loglik|log_likelihood|logprob|log_prob|elbo)(_|$)"): "-{}",
+}
 ACCURATE = ("accuracy", "acc", "top1", "top1acc", "top1accuracy", "exactmatch", "valacc", "valaccuracy", "testaccuracy")
 """Names of a response that rises."""
 FORMULAS = {"C": ("C = 6*N*D", "ND"), "D": ("D = C/(6*N)", "CN"), "N": ("N = C/(6*D)", "CD")}
 """What each count is of the two others in a dense network (Kaplan et al. 2020)."""
 RISING = 0.5
 """Rank correlation with size from which a response rises."""
-PREFIXES = ("config", "summary", "params", "metrics", "hparams", "data", "values", "stats")
-"""What trackers put before a name: config.n_params, summary.val/loss, params.lr, metrics.loss."""
-UNITS = {
-    "k": 1e3,
-    "thousand": 1e3,
-    "thousands": 1e3,
-    "m": 1e6,
-    "mn": 1e6,
-    "million": 1e6,
-    "millions": 1e6,
-    "b": 1e9,
-    "bn": 1e9,
-    "billion": 1e9,
-    "billions": 1e9,
-    "t": 1e12,
-    "trillion": 1e12,
-    "trillions": 1e12,
-    "mflop": 1e6,
-    "gflop": 1e9,
-    "tflop": 1e12,
-    "pflop": 1e15,
-    "eflop": 1e18,
-    "zflop": 1e21,
-    "pfdays": 8.64e19,
-    "pfday": 8.64e19,
-    "petaflopdays": 8.64e19,
-    "petaflopsdays": 8.64e19,
-    "pfsdays": 8.64e19,
-}
+PREFIXES = (
+    "config",
+    "summary",
+    "params",
+    "metrics",
+    "hparams",
+    "data",
+    "values",
+    "stats",
+    "model",
+    "train",
+    "training",
+)
+"""What stands before a name: config.model.n_params, summary.val/loss, params.lr, metrics.loss."""
+TRACKERS = PREFIXES[:5]
+OWN = ("loss", "error", "width", "depth", "seed", "budget")
+"""Columns of ours in words."""
+UNIT_AT_END = (
+    re.compile(r"(.+?)\s*[(\[]\s*(.+?)\s*[)\]]\W*"),
+    re.compile(r"(.+?)[_ ](?:in[_ ])?([A-Za-z-]+)"),
+    re.compile(r"(.+?)\s*/\s*([A-Za-z]+|1e\d+)"),
+    re.compile(r"(.+?)[_ ]*((?:[x×*]\s*)?(?:1?e|10\^)\d+)"),
+)
+"""A unit behind a name: params (M), tokens [B], params_in_millions, tokens/B, flops_1e18, FLOPs x1e18."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +121,12 @@ def recognise(table: pd.DataFrame) -> pd.DataFrame:
 
 def role_of(column: object) -> Role | None:
     """Return what a column stands for by its name, in any case and spelling; None for other names."""
-    text = str(column).strip()
-    if text.lower() in ("loss", "error", "width", "depth", "seed", "budget") and text != text.lower():
-        return Role(text.lower())
+    text = unicodedata.normalize(
+        "NFKC", re.sub(r"10[⁰¹²³⁴⁵⁶⁷⁸⁹]", lambda match: f"10^{match[0][2]}", str(column))
+    ).strip()
     for words, factor in _readings(text):
+        if words in OWN and factor == 1 and text != words:
+            return Role(words)
         for name, names in ROLES.items():
             if words in names and (factor == 1 or name in ("N", "D", "C")):
                 return Role(name, factor)
@@ -117,13 +135,21 @@ def role_of(column: object) -> Role | None:
     return None
 
 
+def is_ours(column: object) -> bool:
+    """Tell whether a column is one of ours, by its own name or by one that others give it."""
+    return column in ROLES or role_of(column) is not None
+
+
 def proposals(table: pd.DataFrame, column: str) -> str:
     """Return how to name or compute a column that is missing, with the table's own names where some may be meant."""
+    if computed := _computed(table, column):
+        return f'compute it by --derive "{column} = {computed}"'
     likely = [str(name) for name in table.columns if _may_be(name, column)]
+    likely.sort(key=lambda name: (column == "loss" and "train" in plain(name), bool(LATER.search(plain(name)))))
     if len(likely) == 1:
         return f"name it with --columns {column}={_quoted(likely[0])}, or compute it with --derive"
     if likely:
-        return f"{listed(likely)} may be meant: choose one with --columns {column}={_quoted(likely[0])}"
+        return f"{listed(likely, 10)} may be meant: choose one with --columns {column}={_quoted(likely[0])}"
     accurate = [str(name) for name in table.columns if is_accuracy(name)]
     if column == "loss" and "error" in table.columns:
         return "take --y error"
@@ -133,6 +159,28 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     if others and set(others[1]) <= set(table.columns):
         return f'name it with --columns, or compute it, for a dense network by --derive "{others[0]}"'
     return "name it with --columns, or compute it with --derive"
+
+
+def _computed(table: pd.DataFrame, column: str) -> str:
+    """Return the expression that gives a missing column from the logarithm of it, or a loss from a perplexity."""
+    for name in map(str, table.columns):
+        match = LOG.fullmatch(name.strip())
+        if match and (match[2] == column or role_of(match[2]) == Role(column)):
+            largest = pd.to_numeric(table[name], errors="coerce").max()
+            usual = "exp({})" if largest > NATURAL.get(column, 0) else "10**{}"
+            return POWERS.get(match[1].lower(), usual).format(_ticked(name))
+    if column == "loss" and not any(_may_be(name, column) for name in table.columns):
+        for words, formula in INSTEAD.items():
+            of = [str(name) for name in table.columns if words.search(plain(name))]
+            if of:
+                return formula.format(_ticked(of[0]))
+    return ""
+
+
+def other_measure(y: str) -> list[str]:
+    """Say what to fit instead of a perplexity, which is the exponential of a loss: laws are of the loss."""
+    of = PERPLEXITY.search(plain(y))
+    return [f'laws are of the loss, and {y} is its exponential: --derive "loss = log({_ticked(y)})"'] if of else []
 
 
 def is_accuracy(column: object) -> bool:
@@ -163,32 +211,37 @@ def rises(rows: pd.DataFrame, y: str) -> bool:
 
 
 def _may_be(name: object, column: str) -> bool:
-    role = role_of(name)
-    if role:
-        return role.name == column
-    return any(words.lower() in PROPOSED.get(column, ()) for words, _ in _readings(str(name)))
+    bare = re.sub(r"\.\d+$", "", str(name))
+    role = role_of(bare)
+    if role or bare in ROLES:
+        return column == (role.name if role else bare)
+    return column in PROPOSED and bool(PROPOSED[column].search(plain(bare)))
 
 
 def _readings(text: str) -> list[tuple[str, float]]:
-    """Return a name without spaces and signs, with and without a tracker's prefix and a unit at its end."""
-    parts = [part for part in re.split(r"[./]", text) if part]
+    """Return a name without spaces and signs, with and without what trackers put before it and a unit at its end."""
     texts = [text]
-    if len(parts) > 1 and parts[0].lower().strip("_") in PREFIXES:
-        texts.append(text[len(parts[0]) + 1 :])
+    while (match := re.match(r"_*([A-Za-z]+)_*[./](?=.)", texts[-1])) and match[1].lower() in PREFIXES:
+        if match[1].lower() not in TRACKERS and _is_loss(text):
+            break
+        texts.append(texts[-1][match.end() :])
     readings = [(_bare(one), 1.0) for one in texts]
     for one in texts:
-        match = re.fullmatch(r"(.+?)(?:\s*[(\[]\s*(.+?)\s*[)\]]|[_ ](?:in[_ ])?([A-Za-z-]+))", one)
-        unit = re.sub(r"[^a-z]", "", (match[2] or match[3]).lower()).removesuffix("s") if match else ""
-        factor = UNITS.get(unit, UNITS.get(unit + "s"))
-        if match and factor:
-            readings.append((_bare(match[1]), factor))
-        power = re.fullmatch(r"(.+?)\s*[(\[]\s*(?:x\s*)?(1e\d+|10\^\d+)\s*\w*\s*[)\]]", one)
-        if power:
-            readings.append((_bare(power[1]), float(power[2].replace("10^", "1e"))))
+        for i, pattern in enumerate(UNIT_AT_END):
+            match = pattern.fullmatch(one)
+            factor = factor_of(match[2]) if match else None
+            if match and factor and (factor != 1 or i == 0):
+                readings.append((_bare(match[1]), factor))
         flops = re.fullmatch(r"(?:(\w+)[_ ])?([mgtpez])flops?", one.lower())
         if flops:
             readings.append(("flops", UNITS[f"{flops[2]}flop"]))
+        if letters_of(one) in UNITS and "day" in one.lower():
+            readings.append(("flops", UNITS[letters_of(one)]))
     return readings
+
+
+def _is_loss(text: str) -> bool:
+    return _bare(re.split(r"[./]", text)[-1]).endswith(("loss", "error", "nll"))
 
 
 def _bare(text: str) -> str:

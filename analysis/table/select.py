@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,11 +10,11 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.table.clusters import with_runs
-from analysis.table.columns import as_numbers
+from analysis.table.columns import no_numbers, numbers_where_there_are, with_words_counted
 from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import with_remarks
-from analysis.table.statuses import UNFINISHED, status_word, statuses, unknown
+from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear, unknown
 from analysis.table.units import doubtful_units
 from analysis.wording import counted, listed
 
@@ -50,12 +50,13 @@ def select_rows(
     What else is worth knowing (columns that were guessed, units in doubt, clusters) stands in the rows' remarks.
     """
     check_choice(rows, keep)
-    table = as_numbers(table, [*(name for name in COUNTS if name in table.columns), y])
+    table, odd = numbers_where_there_are(table, [*(name for name in COUNTS if name in table.columns), y])
     left_out: list[str] = []
     chosen = _settled(table, {status_word(word) for word in keep}, left_out)
     chosen = _where(chosen, where, left_out)
     chosen = _one_task(chosen, task)
     chosen = _final(chosen, rows, left_out)
+    _no_words(chosen, odd)
     chosen = _finite(chosen, y, left_out)
     if chosen.empty:
         raise UserError(f"no row is left to fit {y} ({'; '.join(left_out) or 'the table is empty'}); wanted some runs")
@@ -63,6 +64,14 @@ def select_rows(
     chosen = with_runs(chosen.reset_index(drop=True), run_column)
     chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen))
     return with_mixtures(chosen, pool, y), left_out
+
+
+def _no_words(chosen: pd.DataFrame, odd: Mapping[str, pd.Series]) -> None:
+    """Raise `UserError` where words are left that are no numbers."""
+    for column, words in odd.items():
+        left = words[words.index.isin(chosen.index)]
+        if len(left):
+            raise no_numbers(left, column, len(chosen))
 
 
 def check_choice(rows: str, keep: Sequence[str]) -> None:
@@ -119,7 +128,10 @@ def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
         return table
     if not isinstance(where, str):
         raise UserError(f"found where={where!r}; wanted a condition in words, such as 'loss < 3.4'")
-    chosen = table[mask(table, where)]
+    try:
+        chosen = table[mask(table, where)]
+    except UserError:  # words compared with numbers
+        chosen = table[mask(with_words_counted(table), where)]
     if chosen.empty:
         raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')
     return chosen
@@ -174,11 +186,10 @@ def _odd_statuses(chosen: pd.DataFrame) -> list[str]:
     """Name words in a column of statuses that are not known, whose rows are used all the same."""
     words = statuses(chosen)
     odd = [] if words is None else unknown(words)
-    return (
-        [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
-        if odd
-        else []
-    )
+    said = [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
+    blank = 0 if words is None else int((words == "").sum())
+    empty = f"{counted(blank, 'row')} without a status {'is' if blank == 1 else 'are'} used (--where leaves out)"
+    return [*(said if odd else []), *([empty] if 0 < blank < len(chosen) else []), *unclear(chosen)]
 
 
 def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:

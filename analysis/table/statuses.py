@@ -3,61 +3,151 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pandas as pd
 
-COLUMNS = ("status", "state", "run_status", "run_state", "job_status", "job_state", "outcome")
-"""Columns that say how a run ended, in any case and spelling; W&B calls it State, Optuna state, SLURM State."""
-FLAGS = {"finished": True, "completed": True, "is_finished": True, "failed": False, "crashed": False, "diverged": False}
-"""Columns of booleans that say the same, each with its value for a run that may be used."""
+from analysis.wording import counted, listed
+
+COLUMNS = ("status", "state", "outcome", "phase", "conclusion", "result")
+"""Columns that say how a run ended, in any case and spelling, alone or behind another word: job_state, run status."""
+CODES = ("exit_code", "exitcode", "exit_status", "return_code", "returncode", "exit", "rc")
+"""Columns of exit codes; SLURM writes 0:0."""
+FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "success": True, "succeeded": True} | {
+    "valid": True,
+    **dict.fromkeys(("failed", "crashed", "diverged", "oom", "killed", "aborted", "preempted", "timed_out"), False),
+    **dict.fromkeys(("cancelled", "canceled", "interrupted", "timeout", "unstable", "exploded", "invalid"), False),
+}
+"""Columns of booleans that say the same, alone or behind is or has; each with its value for a run that may be used."""
+CAUSES = re.compile(
+    r"((fail|failure|crash|error|exception|abort|kill)_(reason|message|msg|type|text|log)|exception|traceback)"
+)
+"""Columns that say what a run failed of; empty for those that did not."""
+ENDS = re.compile(r"((end|finish|finished|completed|ended|completion)_(time|at|date|datetime)|datetime_complete)")
+"""Columns of when a run ended; empty for those that did not."""
+NOTES = ("note", "notes", "comment", "comments", "remark", "remarks", "tags", "label")
+"""Columns of whatever people write of a run."""
+MOST_WORDS = 20
+"""Values of a column beyond which it is none of words for how runs ended."""
 UNFINISHED = (
     *("missing", "failed", "diverged"),
     *("running", "pending", "queued", "scheduled", "created", "waiting", "in_progress", "not_started", "configuring"),
     *("crashed", "killed", "error", "aborted", "cancelled", "preempted", "timeout", "out_of_memory", "node_fail"),
-    *("interrupted", "stopped", "pruned", "incomplete", "unfinished", "suspended", "nan"),
+    *("interrupted", "stopped", "pruned", "incomplete", "unfinished", "suspended", "nan", "lost", "stalled", "deleted"),
 )
 """Words for a run that did not end as it should; select_rows leaves it out, unless keep names its word."""
 SAME = {
-    "fail": "failed",
-    "failure": "failed",
-    "crash": "crashed",
-    "errored": "error",
-    "canceled": "cancelled",
-    "timed_out": "timeout",
-    "oom": "out_of_memory",
-    "oom_killed": "out_of_memory",
-    "node_failure": "node_fail",
-    "in_process": "in_progress",
-    "active": "running",
-    "divergence": "diverged",
-    "exception": "error",
-    "terminated_by_user": "stopped",
-    "abort": "aborted",
-    "kill": "killed",
-    "deadline": "timeout",
+    other: word
+    for word, others in {
+        "failed": ("fail", "failure", "unsuccessful", "bad", "broken", "invalid"),
+        "crashed": ("crash", "segfault"),
+        "error": ("errored", "exception", "err"),
+        "cancelled": ("canceled", "cancel", "revoked"),
+        "timeout": ("timed_out", "time_out", "deadline", "time_limit", "walltime"),
+        "out_of_memory": ("oom", "oom_killed", "oom_error", "cuda_out_of_memory", "cuda_oom", "memory_error"),
+        "node_fail": ("node_failure", "boot_fail"),
+        "in_progress": ("in_process", "ongoing"),
+        "running": ("active", "training", "resuming", "started"),
+        "diverged": ("divergence", "diverging", "divergent", "diverge", "exploded", "unstable", "blew_up"),
+        "nan": ("nan_loss", "loss_nan", "nans", "inf", "inf_loss"),
+        "stopped": ("terminated_by_user", "early_stopped_by_user"),
+        "aborted": ("abort",),
+        "killed": ("kill", "sigkill", "sigterm"),
+        "preempted": ("preemption", "evicted", "requeued"),
+        "stalled": ("hung", "hanging", "stuck", "zombie"),
+        "lost": ("vanished", "unreachable"),
+        "unfinished": ("partial", "not_finished", "not_done", "not_completed"),
+    }.items()
+    for other in others
 }
+"""Other words for them."""
+MOST_WORDS = 20
+"""Values of a column beyond which it is none of words for how runs ended."""
 FINISHED = (
     *("finished", "finish", "completed", "complete", "done", "success", "successful", "succeeded", "ok"),
-    *("terminated", "ended", "passed", "exited", "converged", ""),
+    *("terminated", "ended", "passed", "exited", "converged", "good", "trained", "early_stopped", ""),
 )
 
 
 def statuses(table: pd.DataFrame) -> pd.Series | None:
     """Return each row's word for how its run ended, in lower case; None where no column says.
 
-    Of the columns that may say so, the first that has a word known here. Columns of booleans (finished, crashed, …)
-    give finished and unfinished, or their own name.
+    Of the columns that say so, the first one's word, unless another has one for a run that did not end as it should.
     """
-    by_name = {plain(name): name for name in reversed(table.columns)}
-    for name in (by_name[name] for name in COLUMNS if name in by_name):
-        words = table[name].map(status_word)
-        if words.isin((*UNFINISHED, *(word for word in FINISHED if word))).any():
-            return words
-    for flag, good in FLAGS.items():
-        if flag in by_name and (marks := _booleans(table[by_name[flag]])) is not None:
-            bad = "unfinished" if good else flag
-            return pd.Series(["finished" if mark == good else bad for mark in marks], index=table.index)
+    said = [words for name in table.columns if (words := _said_by(table[name], plain(name))) is not None]
+    if not said:
+        return None
+    word = said[0]
+    for other in said[1:]:
+        word = word.where(word.isin(UNFINISHED) | ~other.isin(UNFINISHED), other)
+    return word
+
+
+def _said_by(column: pd.Series, name: str) -> pd.Series | None:
+    """Return the words of a column that says how runs ended, by its name (plain) and what it holds; else None."""
+    last = name.rpartition("_")[2]
+    if name in COLUMNS or (last in COLUMNS[:3] and "_" in name):
+        words = column.map(status_word)
+        wanted = (word for word in (*FINISHED, *(UNFINISHED if last in COLUMNS[:3] else ())) if word)
+        return words if words.isin(tuple(wanted)).any() else None
+    if name in CODES:
+        return _by(column, _exit_code, "failed")
+    flag = re.sub(r"^(is|has|was|run|has_been)_", "", name)
+    if flag in FLAGS and (marks := _booleans(column)) is not None:
+        bad = "unfinished" if FLAGS[flag] else SAME.get(flag, flag)
+        return pd.Series(["finished" if mark == FLAGS[flag] else bad for mark in marks], index=column.index)
+    if flag in ("finished", "completed", "ended") and column.isna().any():  # when it did
+        return _by(column, lambda value: not _nothing(value), "unfinished")
+    if CAUSES.fullmatch(name) and not pd.api.types.is_numeric_dtype(column):
+        return _by(column, lambda value: _nothing(value) or str(value).strip() in ("0", "False"), "failed")
+    if ENDS.fullmatch(name) and column.notna().any():
+        return _by(column, lambda value: not _nothing(value), "unfinished")
     return None
+
+
+def is_status(column: pd.Series, name: object) -> bool:
+    """Tell whether a column says how runs ended."""
+    word = plain(name)
+    return word in COLUMNS or _said_by(column, word) is not None
+
+
+def unclear(table: pd.DataFrame) -> list[str]:
+    """Return a sentence for each status whose words are not known, and for notes of runs that did not end."""
+    noted = {
+        name: words
+        for name in table.columns
+        if plain(name) in NOTES
+        and not pd.api.types.is_numeric_dtype(table[name])
+        and len(words := table[name].dropna()[lambda column: column.map(status_word).isin(UNFINISHED)])
+    }
+    return [
+        *(
+            f"{name} says {str(words.iloc[0])!r} of {counted(len(words), 'row')} used (--where leaves out)"
+            for name, words in noted.items()
+        ),
+        *(
+            f"the column {name} holds {listed(list(map(str, values)), 4)}, known neither as finished nor as another: "
+            "all rows are used (--where leaves out)"
+            for name in table.columns
+            if plain(name).endswith("status")
+            and _said_by(table[name], plain(name)) is None
+            and 1 < len(values := table[name].dropna().unique()) <= MOST_WORDS
+        ),
+    ]
+
+
+def _by(column: pd.Series, good: Callable[[object], bool], bad: str) -> pd.Series | None:
+    """Return "finished" where a value is good, else the word for a bad one; None where none is good."""
+    fine = column.map(good).to_numpy(bool)
+    return pd.Series(["finished" if one else bad for one in fine], index=column.index) if fine.any() else None
+
+
+def _exit_code(value: object) -> bool:
+    return _nothing(value) or str(value).strip() in ("0", "0.0", "0:0")
+
+
+def _nothing(value: object) -> bool:
+    return bool(pd.isna(value)) or str(value).strip().lower() in ("", "-", "none", "nan", "null", "n/a", "ok", "nat")  # type: ignore[call-overload]
 
 
 def unknown(words: pd.Series) -> list[str]:
@@ -66,13 +156,18 @@ def unknown(words: pd.Series) -> list[str]:
 
 
 def status_word(value: object) -> str:
-    """Write a status in the words above: OUT_OF_MEMORY, "Out of memory" and "oom" are one; others stay as they are."""
+    """Write a status in the words above: OUT_OF_MEMORY, "Out of memory" and "oom" are one; others stay as they are.
+
+    Of several words the first says it, where it is known: CANCELLED by 1000, failed (oom).
+    """
     if value is None or (isinstance(value, float) and value != value):
         return ""
     word = plain(str(value))
-    if word.startswith(("cancelled", "canceled")):  # SLURM: CANCELLED by 1000
-        return "cancelled"
-    return SAME.get(word, word)
+    if word in UNFINISHED or word in FINISHED or word in SAME:
+        return SAME.get(word, word)
+    first = word.partition("_")[0]
+    known = SAME.get(first, first) if any(letter.isalpha() for letter in first) else word
+    return known if known in UNFINISHED else word
 
 
 def plain(name: object) -> str:
@@ -84,6 +179,6 @@ def plain(name: object) -> str:
 def _booleans(column: pd.Series) -> list[bool] | None:
     """Return a column of booleans, however they are written; None where it holds anything else."""
     words = column.map(lambda value: str(value).strip().lower().removesuffix(".0"))
-    if not words.isin(("true", "false", "yes", "no", "1", "0")).all():
+    if not words.isin(("true", "false", "yes", "no", "1", "0", "y", "n", "t", "f")).all():
         return None
-    return words.isin(("true", "yes", "1")).tolist()
+    return words.isin(("true", "yes", "1", "y", "t")).tolist()

@@ -13,6 +13,10 @@ NEAR = 5.0
 """Factor from USUAL within which C / (N D) times a unit is taken for it: 2 to 8 for most, more where layers repeat."""
 SCALES = {1e3: "thousands", 1e6: "millions", 1e9: "billions", 1e12: "trillions"}
 UNITS_OF_C = {1e6: "MFLOPs", 1e9: "GFLOPs", 1e12: "TFLOPs", 1e15: "PFLOPs", 1e18: "EFLOPs", 8.64e19: "PFLOP/s-days"}
+UNEQUAL = 10.0
+"""Ratio of the largest C / (N D) to the least from which rows are of different units, or C is no product of N and D."""
+MOST_APART = 1e7
+"""Examples a weight (or weights an example) beyond which one of them is counted in millions or billions."""
 FEW = 1e4
 """Weights or examples below which a column may be of billions of them, where its values are no whole numbers."""
 
@@ -21,11 +25,51 @@ def doubtful_units(rows: pd.DataFrame) -> list[str]:
     """Return a sentence where N, D or C seem to be in other units than weights, examples and FLOPs."""
     found = {name: _positive(rows, name) for name in ("N", "D", "C")}
     sizes = {name: values for name, values in found.items() if values is not None}
+    logs = [name for name in sizes if _is_logarithm(sizes[name])]
+    if logs:
+        return [_logarithms(name, sizes[name]) for name in logs]
     broken = [_fractions(name, sizes[name]) for name in ("N", "D") if name in sizes and _is_fraction(sizes[name])]
     if len(sizes) < 3:
-        return broken
-    ratio = float(np.median(sizes["C"] / (sizes["N"] * sizes["D"])))
+        return broken or _far_apart(sizes)
+    ratios = sizes["C"] / (sizes["N"] * sizes["D"])
+    if np.ptp(np.log(ratios)) > np.log(UNEQUAL):
+        return [
+            *broken,
+            f"C / (N D) is {number(float(ratios.min()), 2)} to {number(float(ratios.max()), 2)} in these rows: some "
+            "may be in other units, or C is not of N and D; laws use its median",
+        ]
+    ratio = float(np.median(ratios))
     return broken if _near(ratio) else _by_ratio(ratio, sizes) or broken
+
+
+def _is_logarithm(values: np.ndarray) -> bool:
+    """Tell whether values look like logarithms of counts: small, broken, and hardly different."""
+    return bool(
+        len(values) > 3
+        and values.min() > 2
+        and values.max() < 75
+        and values.max() < 3 * values.min()
+        and (np.abs(values - np.round(values)) > 1e-6 * values).mean() > 0.3
+    )
+
+
+def _logarithms(name: str, values: np.ndarray) -> str:
+    low, high = number(float(values.min()), 3), number(float(values.max()), 3)
+    return (
+        f'{name} is {low} to {high}: are these logarithms? If so, --derive "{name} = 10**{name}" (or exp({name})), '
+        "else exponents are of the logarithm"
+    )
+
+
+def _far_apart(sizes: dict[str, np.ndarray]) -> list[str]:
+    """Question whole numbers of N or D that are too small beside the other to be of weights or examples."""
+    if not {"N", "D"} <= set(sizes):
+        return []
+    ratio = float(np.median(sizes["D"] / sizes["N"]))
+    name = "N" if ratio > 1 else "D"
+    if 1 / MOST_APART < ratio < MOST_APART or np.median(sizes[name]) >= FEW:
+        return []
+    return [_fractions(name, sizes[name])]
 
 
 def _by_ratio(ratio: float, sizes: dict[str, np.ndarray]) -> list[str]:

@@ -10,9 +10,10 @@ import pytest
 
 from analysis import fit, load_table
 from analysis.errors import Refusal
-from analysis.imports.source import opened, read_source
+from analysis.imports.source import read_source
 from analysis.imports.wandb import find_runs, read_runs
 from analysis.imports.wandb_log import flat, rows_of_log
+from analysis.table.files.mappings import opened
 from analysis.table.read import concatenate
 from analysis.table.select import select_rows
 from scaling.dispatch.states.read_state import read_status

@@ -15,11 +15,11 @@ from analysis import fit
 from analysis.errors import UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
-from analysis.table.columns import numbers_of
+from analysis.table.columns import as_numbers, numbers_of, require_columns
 from analysis.table.read import derive_column, load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import role_of
-from analysis.table.select import select_rows
+from analysis.table.select import rows_where, select_rows
 from analysis.table.units import doubtful_units
 
 TABLE = pd.DataFrame({"N": [1e6, 2e6, 4e6], "D": [1e8, 2e8, 4e8], "loss": [3.25, 3.0, 2.75]})
@@ -48,6 +48,18 @@ def selected(table: pd.DataFrame, **how) -> tuple[pd.DataFrame, list[str], str]:
         ("summary.val/loss", "loss", 1),
         ("Loss", "loss", 1),
         ("d_model", "width", 1),
+        ("params/M", "N", 1e6),
+        ("# tokens (billions)", "D", 1e9),
+        ("D\n(tokens)", "D", 1),
+        ("Ｎ", "N", 1),
+        ("config.model.n_params", "N", 1),
+        ("summary.val.loss", "loss", 1),
+        ("metrics.loss", "loss", 1),
+        ("test loss (nats/token)", "loss", 1),
+        ("loss ↓", "loss", 1),
+        ("FLOPs / 1e18", "C", 1e18),
+        ("FLOPs (10¹⁸)", "C", 1e18),
+        ("petaflop/s-days", "C", 8.64e19),
     ],
 )
 def test_columns_are_known_by_the_names_that_others_give_them(column, role, factor):
@@ -55,7 +67,23 @@ def test_columns_are_known_by_the_names_that_others_give_them(column, role, fact
     assert (found.name, found.factor) == (role, factor)
 
 
-@pytest.mark.parametrize("column", ["n", "d", "train/loss", "params_active_precise", "steps", "size", "name", "lr"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        "n",
+        "d",
+        "train/loss",
+        "params_active_precise",
+        "steps",
+        "size",
+        "name",
+        "lr",
+        "N_total",
+        "train.loss",
+        "loss_B",
+        "log10 N",
+    ],
+)
 def test_what_may_mean_something_else_is_left_alone(column):
     assert role_of(column) is None
 
@@ -72,6 +100,31 @@ def test_what_a_column_was_taken_for_is_said():
 
 
 @pytest.mark.parametrize(
+    ("columns", "missing", "said"),
+    [
+        (
+            {"loss_c4": 1.0, "loss_code": 1.0},
+            "loss",
+            "loss_c4, loss_code may be meant: choose one with --columns loss=",
+        ),
+        ({"val/loss (MIN)": 1.0, "train/loss": 1.0}, "loss", "val/loss (MIN), train/loss may be meant"),
+        ({"ppl": 20.0}, "loss", '--derive "loss = log(ppl)"'),
+        ({"log_likelihood": -3.0}, "loss", '--derive "loss = -log_likelihood"'),
+        ({"log10_N": 7.0}, "N", '--derive "N = 10**log10_N"'),
+        ({"ln(D)": 20.0}, "D", '--derive "D = exp(`ln(D)`)"'),
+        ({"log N": 18.4}, "N", '--derive "N = exp(`log N`)"'),
+        ({"N_nonembed": 1.0}, "N", "--columns N=N_nonembed"),
+        ({"sequences": 1.0}, "D", "--columns D=sequences"),
+    ],
+)
+def test_a_missing_column_is_proposed_from_those_that_are_there(columns, missing, said):
+    table = load_table(pd.DataFrame({name: [value] for name, value in columns.items()}))
+    with pytest.raises(UserError) as error:
+        require_columns(table, [missing])
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("written", "number"),
     [
         ("1.3B", 1.3e9),
@@ -81,6 +134,19 @@ def test_what_a_column_was_taken_for_is_said():
         ("1_000", 1e3),
         ("6e20", 6e20),
         ("7 k", 7e3),
+        ("3e8 tokens", 3e8),
+        ("0.2B tokens", 2e8),
+        ("10 million", 1e7),
+        ("3x10^8", 3e8),
+        ("3×10⁸", 3e8),
+        ("2^20", 2**20),
+        ("10'000'000", 1e7),
+        ("10 000 000", 1e7),
+        ("10\u202f000", 1e4),
+        ("1.234.567", 1234567),
+        ("5,3326", 5.3326),
+        ("2.41 ± 0.02", 2.41),
+        ("2.41 (0.02)", 2.41),
     ],
 )
 def test_numbers_are_read_as_people_write_them(written, number):
@@ -91,7 +157,30 @@ def test_numbers_are_read_as_people_write_them(written, number):
     assert "N holds words such as '1.3B', read as 1.3e+09" in said
 
 
-@pytest.mark.parametrize("bad", ["about 3", "1.3X", "3,14", "1B2"])
+def test_points_that_set_thousands_apart_do_so_in_the_whole_column():
+    np.testing.assert_allclose(
+        numbers_of(pd.Series(["250.000", "1.000.000", "2.500.000,5"]), "N"), [250e3, 1e6, 2500000.5]
+    )
+    np.testing.assert_allclose(numbers_of(pd.Series(["250.125", "1.5"]), "N"), [250.125, 1.5])
+
+
+@pytest.mark.parametrize("word", ["diverged", "OOM", "#DIV/0!", "TBD", "?", "running", "DNF"])
+def test_words_for_no_loss_leave_their_row_out(word):
+    rows, left_out, said = selected(TABLE.assign(loss=["3.25", word, "2.75"]))
+    assert rows["loss"].tolist() == [3.25, 2.75]
+    assert left_out == ["1 row without a finite loss"]
+    assert word == "?" or f"loss holds {word}, read as nothing" in said
+
+
+def test_rows_with_other_words_can_be_left_out_by_a_condition():
+    table = TABLE.assign(N=["1e6", "mean", "4e6"], lr=["0.1", "none", "0.3"])
+    with pytest.raises(UserError, match=r"'N' holds 'mean' in 1 of 3 rows; wanted numbers.*--where \"N > 0\""):
+        selected(table)
+    assert selected(table, where="N > 0")[0]["N"].tolist() == [1e6, 4e6]
+    assert len(selected(table, where="N > 0 and lr > 0.2")[0]) == 1
+
+
+@pytest.mark.parametrize("bad", ["about 3", "1.3X", "1,23,4", "1B2", "1 2 3", "2.41*"])
 def test_what_is_no_number_is_named(bad):
     with pytest.raises(UserError, match="wanted numbers"):
         numbers_of(pd.Series(["1", bad]), "N")
@@ -109,6 +198,21 @@ def test_what_is_no_number_is_named(bad):
         ("status", "done", "Failed"),
         ("finished", True, False),
         ("crashed", "no", "yes"),
+        ("phase", "done", "training"),
+        ("exit code", 0, 137),
+        ("ExitCode", "0:0", "1:0"),
+        ("train_status", "finished", "stalled"),
+        ("Job status", "succeeded", "Evicted"),
+        ("status", "finished", "diverging"),
+        ("status", "finished", "failed (oom)"),
+        ("status", "finished", "killed by user"),
+        ("result", "success", "fail"),
+        ("is_done", True, False),
+        ("oom", "N", "Y"),
+        ("success", 1.0, 0.0),
+        ("error_message", None, "CUDA out of memory"),
+        ("end_time", "2026-01-02", None),
+        ("finished", "2026-01-02", None),
     ],
 )
 def test_runs_that_did_not_end_are_left_out(column, finished, other):
@@ -124,6 +228,17 @@ def test_they_are_used_where_asked_and_words_that_are_no_status_say_nothing():
     assert len(selected(TABLE.assign(state=["NY", "CA", "TX"]))[0]) == 3
     _, _, said = selected(TABLE.assign(status=["finished", "odd", "finished"]))
     assert "a status holds odd" in said
+    _, _, said = selected(TABLE.assign(status=[1, 0, 1], notes=["", "crashed at step 3000", ""]))
+    assert "the column status holds 1, 0, known neither as finished" in said
+    assert "notes says 'crashed at step 3000' of 1 row used" in said
+    assert len(selected(TABLE.assign(phase=["train", "val", "test"], result=[1, 2, 3]))[0]) == 3
+
+
+def test_a_run_that_one_of_several_columns_calls_unfinished_is_left_out():
+    table = TABLE.assign(State="finished", outcome=["ok", "diverged", "ok"], oom=[False, False, True])
+    rows, left_out, _ = selected(table)
+    assert rows["loss"].tolist() == [3.25]
+    assert sorted(left_out) == ["1 run diverged", "1 run out of memory"]
 
 
 def curves(column: str, points: int = 4) -> pd.DataFrame:
@@ -163,6 +278,7 @@ def test_other_words_with_milestones_are_asked_about():
         ({"N": 1e-9, "D": 1}, "in millions or billions"),
         ({"N": 1, "D": 1, "C": 1e9}, "not in weights, examples and FLOPs"),
         ({"N": 1, "D": 1, "C": 50}, ""),
+        ({"N": 1, "D": 1, "C": np.array([1, 1e-3, 1])}, "C / (N D) is 0.006 to 6 in these rows"),
     ],
 )
 def test_units_are_questioned(units, wanted):
@@ -171,6 +287,25 @@ def test_units_are_questioned(units, wanted):
     said = doubtful_units(table.assign(**{name: table[name] * unit for name, unit in units.items()}))
     assert len(said) == bool(wanted)
     assert wanted in "".join(said)
+
+
+def test_whole_numbers_of_millions_and_logarithms_are_questioned_too():
+    N, D = np.array([70.0, 124, 410, 1300]), np.array([2e9, 26e9, 140e9, 300e9])
+    assert "in millions or billions" in "".join(doubtful_units(pd.DataFrame({"N": N, "D": D})))
+    logs = pd.DataFrame({"N": np.log10(N * 1e6), "D": np.log(D)})
+    said = doubtful_units(logs)
+    assert len(said) == 2
+    assert "N is 7.85 to 9.11: are these logarithms?" in said[0]
+    assert doubtful_units(pd.DataFrame({"N": [16.0, 32, 64, 128], "D": [1e4, 2e4, 4e4, 8e4]})) == []
+
+
+def test_products_of_whole_numbers_do_not_run_over():
+    table = pd.DataFrame({"N": [70_000_000_000], "D": [1_400_000_000_000]})
+    assert derive_column(table, "C = 6*N*D")["C"].tolist() == [5.88e23]
+    assert derive_column(table.astype("int32", errors="ignore").assign(w=np.int32(70_000)), "N2 = w*w")[
+        "N2"
+    ].tolist() == [4.9e9]
+    assert len(selected(table.assign(loss=2.0), where="6*N*D > 1e23")[0]) == 1
 
 
 def test_a_settings_several_values_are_noted():
@@ -184,9 +319,38 @@ LINES = "N,D,loss\n1e6,1e8,3.25\n2e6,2e8,3.0\n4e6,4e8,2.75\n"
 ROWS = [dict(zip(TABLE.columns, row, strict=True)) for row in TABLE.to_numpy().tolist()]
 
 
+MARKDOWN = "\n".join(
+    f"| {line.replace(',', ' | ')} |" for line in LINES.replace("N,D,loss\n", "N,D,loss\n---,:--:,---\n").split()
+)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
+        ("title.csv", "Runs, of May\n\n" + LINES),
+        ("title_of_excel.csv", "Runs of May,,\n,,\n" + LINES),
+        ("savetxt.txt", "# " + LINES.replace(",", " ")),
+        ("hash.csv", LINES.replace("N,", "#N,")),
+        (
+            "numbered.csv",
+            "run," + LINES.replace("\n1e6", "\n#1,1e6").replace("\n2e6", "\n#2,2e6").replace("\n4e6", "\n#3,4e6"),
+        ),
+        ("said.csv", "sep=;\n" + LINES.replace(",", ";")),
+        ("table.txt", MARKDOWN),
+        ("thousands.csv", "N;D;loss\n1.000.000;100.000.000;3,25\n2.000.000;2e8;3\n4.000.000;4e8;2,75\n"),
+        ("commas.tsv", LINES.replace(",", "\t").replace(".", ",")),
+        ("quoted.csv", 'N,D,loss\n1e6,1e8,"3,25"\n2e6,2e8,"3,0"\n4e6,4e8,"2,75"\n'),
+        ("row_names.txt", 'N D loss\n"1" 1e6 1e8 3.25\n"2" 2e6 2e8 3.0\n"3" 4e6 4e8 2.75\n'),
+        (
+            "wide.txt",
+            "Model Size   Training tokens   Val loss\n1e6       1e8        3.25\n2e6   2e8   3.0\n4e6   4e8   2.75\n",
+        ),
+        ("commas_behind.csv", LINES.replace("\n", ",\n").replace("loss,", "loss")),
+        ("joined.csv", LINES + LINES),
+        ("mac.csv", LINES.replace("\n", "\r")),
+        ("invisible.csv", LINES.replace("loss", "loss\u200b")),
+        ("twice.csv", "N,D,loss,loss\n1e6,1e8,3.25,3.25\n2e6,2e8,3,3\n4e6,4e8,2.75,2.75\n"),
+        ("by_name.json", json.dumps({f"run {i}": {"config": {"n_params": r["N"]}, **r} for i, r in enumerate(ROWS)})),
         ("t.tsv", LINES.replace(",", "\t")),
         ("t.csv", LINES.replace(",", ";")),
         ("decimal.csv", LINES.replace(",", ";").replace(".", ",")),
@@ -215,7 +379,62 @@ ROWS = [dict(zip(TABLE.columns, row, strict=True)) for row in TABLE.to_numpy().t
 def test_files_are_read_in_the_forms_that_people_save_them(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    np.testing.assert_allclose(load_table(path)[["N", "D", "loss"]], TABLE)
+    table = as_numbers(load_table(path), list(TABLE.columns))[list(TABLE.columns)]
+    np.testing.assert_allclose(table.drop_duplicates(), TABLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("none.csv", LINES.partition("\n")[2], "the first row holds 1e6, 1e8, 3.25; wanted names"),
+        (
+            "more.csv",
+            LINES.replace("\n", ",7\n").replace("loss,7", "loss"),
+            r"found 3 names \(N, D, loss\) above rows of 4",
+        ),
+        ("cut.jsonl", '{"N": 1}\n{"N": ', "line 2 is no JSON"),
+        ("list.json", "[1, 2]", "no list of objects"),
+        ("none.json", "[]", "no rows"),
+    ],
+)
+def test_files_without_names_or_values_are_told_apart(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=said):
+        load_table(tmp_path / name)
+
+
+def test_two_columns_of_one_name_that_differ_are_asked_about(tmp_path):
+    (tmp_path / "t.csv").write_text("N,D,loss,loss\n1e6,1e8,1,3.25\n2e6,2e8,2,3.0\n4e6,4e8,3,2.75\n")
+    table = load_table(tmp_path / "t.csv")
+    with pytest.raises(UserError, match=r"loss\.0, loss\.1 may be meant: choose one with --columns loss=loss\.0"):
+        selected(table)
+
+
+def test_what_was_left_out_of_a_text_is_said(tmp_path):
+    (tmp_path / "t.csv").write_text(LINES.replace("4e6", "#4e6").replace(",", ";").replace(".", ","))
+    rows, _, said = selected(load_table(tmp_path / "t.csv"))
+    assert rows["loss"].tolist() == [3.25, 3.0]
+    assert "1 line below the head begin with # and are left out" in said
+    assert "numbers are read with decimal commas: 1,5 is 1.5" in said
+
+
+def test_frames_with_indices_categories_and_kinds_of_arrow_are_tables(tmp_path):
+    table = TABLE.assign(kind=pd.Categorical(["a"] * 3), N=pd.Categorical(["1e6", "2e6", "4e6"]))
+    assert selected(table)[0]["N"].tolist() == [1e6, 2e6, 4e6]
+    for frame in (
+        TABLE.set_index(["N", "D"]),
+        pd.concat([TABLE, TABLE]),
+        TABLE.convert_dtypes(dtype_backend="pyarrow"),
+    ):
+        assert set(selected(frame)[0]["N"]) == {1e6, 2e6, 4e6}
+    TABLE.set_index("N").to_parquet(tmp_path / "t.parquet")
+    assert load_table(tmp_path / "t.parquet")["N"].tolist() == [1e6, 2e6, 4e6]
+
+
+def test_cells_that_hold_what_a_tracker_wrote_are_opened():
+    config, summary = [{"model": {"n_params": N}} for N in TABLE["N"]], [f"{{'val/loss': {y}}}" for y in TABLE["loss"]]
+    rows, _, _ = selected(pd.DataFrame({"config": config, "summary": summary, "tokens": TABLE["D"]}))
+    np.testing.assert_allclose(rows[["N", "D", "loss"]], TABLE)
 
 
 def test_one_table_in_a_zip_is_read(tmp_path):
@@ -237,6 +456,17 @@ def test_a_spreadsheet_is_read_with_the_extra(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         archive.write(tmp_path / "t.xlsx", "t.xlsx")
     np.testing.assert_allclose(load_table(tmp_path / "t.zip"), TABLE)
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        pd.DataFrame({"notes": ["read me"]}).to_excel(book, sheet_name="about", index=False)
+        TABLE.to_excel(book, sheet_name="runs", index=False, startrow=3, startcol=1)
+        pd.DataFrame([["Runs of May"]]).to_excel(book, sheet_name="runs", index=False, header=False)
+    np.testing.assert_allclose(load_table(tmp_path / "t.xlsx"), TABLE)
+    assert "the sheet runs of t.xlsx is read, and not about" in remarks_of(load_table(tmp_path / "t.xlsx"))
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        TABLE.to_excel(book, sheet_name="a", index=False)
+        TABLE.to_excel(book, sheet_name="b", index=False)
+    with pytest.raises(UserError, match=r"found 2 sheets with runs in t.xlsx \(a, b\)"):
+        load_table(tmp_path / "t.xlsx")
     (tmp_path / "broken.xlsx").write_bytes(b"PK")
     with pytest.raises(UserError, match="cannot be read as xlsx"):
         load_table(tmp_path / "broken.xlsx")
@@ -274,6 +504,14 @@ def test_names_of_trackers_stand_in_conditions_as_they_are():
     )  # arithmetic, where it may be
 
 
+def test_what_a_condition_names_wrongly_is_named_among_few():
+    wide = pd.DataFrame({f"config.feature/{i}": [1.0] for i in range(500)}).assign(N=1.0)
+    assert len(rows_where(wide, "config.feature/7 < 2")) == 1
+    for condition in ("nope > 3", "config.nope > 3"):
+        with pytest.raises(UserError, match=r"found no column '(config\.)?nope'.*and 461 more"):
+            rows_where(wide, condition)
+
+
 def test_lists_in_cells_are_words(tmp_path):
     table = pd.DataFrame({**TABLE, "tags": [["a"], ["a"], ["b"]], "config": [{"lr": 1}] * 3})
     assert len(selected(table)[0]) == 3
@@ -299,3 +537,22 @@ def test_sizes_without_a_logarithm_are_named_by_every_verb(bad, condition):
     for find in (frontier, isoflop, lambda rows: fit(rows, "power", x="N")):
         with pytest.raises(UserError, match=f"1 of 4 rows whose N is not a positive number.*{condition}"):
             find(table)
+
+
+def test_rows_that_repeat_another_but_for_rounding_count_once():
+    size = np.geomspace(1e6, 1e9, 12)
+    table = pd.DataFrame({"N": size, "loss": 2 + 400 * size**-0.3})
+    twin = table.assign(loss=table["loss"].astype("float32").astype(float))
+    once = fit(pd.concat([table, twin]), "saturating", x="N", resamples=0)
+    assert once.n_points == 12
+    assert "12 rows that repeat another" in once.card["left_out"]
+
+
+def test_a_perplexity_or_a_log_likelihood_is_turned_into_a_loss():
+    size = np.geomspace(1e6, 1e9, 12)
+    table = pd.DataFrame({"N": size, "ppl": np.exp(2 + 400 * size**-0.3), "ll": -2 - 400 * size**-0.3})
+    assert any(
+        '--derive "loss = log(ppl)"' in said for said in fit(table, "power", x="N", y="ppl", resamples=0).warnings
+    )
+    with pytest.raises(UserError, match=r'found no row with ll > 0.*--derive "loss = -ll"'):
+        fit(table, "power", x="N", y="ll")

@@ -1,0 +1,172 @@
+"""Files of tables by their names' endings: text, parquet, json, xlsx, packed or not; names of columns put right."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.archive import is_archive, unpack
+from analysis.errors import UserError
+from analysis.table.files.head import settle, visible
+from analysis.table.files.json_rows import read_json
+from analysis.table.files.mappings import opened
+from analysis.table.files.sheets import read_sheet
+from analysis.table.files.text import decode, read_text
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress, "xz": lzma.decompress}
+KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
+BROKEN = (lzma.LZMAError, zlib.error)
+SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "pq": "parquet", "xlsm": "xlsx"}
+
+
+def read_file(path: Path) -> pd.DataFrame:
+    """Read the table in a file, by its name's ending. Raises `UserError` where it cannot be read."""
+    if is_archive(path.name):
+        return _of_bundle(path)
+    kind = kind_of(path.name)
+    if kind not in KINDS:
+        raise UserError(
+            f"found {path.name}; wanted a results folder or a file named *.{', *.'.join((*KINDS, 'tar.gz'))}"
+        )
+    try:
+        return _tidy(_read(path, kind))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path} is empty; wanted a line of column names and rows below it") from None
+    except ImportError as error:
+        package = "openpyxl" if kind == "xlsx" else str(error.name)
+        raise UserError(
+            f"cannot read {path} without the package {package}; pip install {package}, or save it as csv"
+        ) from error
+    except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError, csv.Error, *BROKEN) as error:
+        raise UserError(f"{path} cannot be read as {kind}: {one_line(error)}") from error
+
+
+def _of_bundle(path: Path) -> pd.DataFrame:
+    """Read the table in a bundle, which is as its manifest says."""
+    content = unpack(path, ("table.parquet",)).get("table.parquet")
+    if content is None:
+        raise UserError(f"found no table.parquet in {path}; wanted a bundle, as `scaling bundle` makes it")
+    try:
+        return pd.read_parquet(io.BytesIO(content))
+    except (ValueError, OSError) as error:
+        raise UserError(f"the table in {path} cannot be read: {one_line(error)}") from error
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a file by its name: csv of t.csv and t.csv.gz."""
+    parts = name.lower().split(".")
+    if len(parts) > 2 and parts[-1] in PACKED:
+        parts.pop()
+    return SAME.get(parts[-1], parts[-1])
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says in one line."""
+    return " ".join(str(error).split())[:200]
+
+
+def _read(path: Path, kind: str) -> pd.DataFrame:
+    if kind == "parquet":
+        return pd.read_parquet(path)
+    if kind == "xlsx":
+        return read_sheet(path, path.name)
+    if kind == "zip":
+        return _read_zip(path)
+    unpack = PACKED.get(path.name.lower().rpartition(".")[2], bytes)
+    return _from_bytes(unpack(path.read_bytes()), kind, path.name)
+
+
+def _read_zip(path: Path) -> pd.DataFrame:
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+        tables = [name for name in names if kind_of(name) in KINDS and kind_of(name) != "zip"]
+        if len(tables) != 1:
+            raise UserError(f"found {len(tables)} tables in {path} ({', '.join(names[:5])}); wanted one; unpack it")
+        kind, content = kind_of(tables[0]), archive.read(tables[0])
+    return _from_bytes(content, kind, tables[0])
+
+
+def _from_bytes(content: bytes, kind: str, name: str) -> pd.DataFrame:
+    if kind == "xlsx":
+        return read_sheet(io.BytesIO(content), name)
+    if kind == "parquet":
+        return pd.read_parquet(io.BytesIO(content))
+    text = decode(content)
+    return read_json(text, kind) if kind in ("json", "jsonl") else read_text(text, kind)
+
+
+def _tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with each name once and without space around it, and without empty columns and rows.
+
+    A head that stands again below, as where files were joined, is no row.
+    """
+    table = _unindexed(table)
+    names = {name: visible(name) for name in table.columns}
+    table = settle(table.rename(columns={name: clean for name, clean in names.items() if name != clean}))
+    unnamed = [name for name in table.columns if str(name).startswith("Unnamed: ") or not str(name)]
+    empty = [name for name in unnamed if table[name].isna().all() or _is_index(table[name])]
+    table = table.drop(columns=empty)
+    check_names(table)
+    words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    if words and len(words) == len(table.columns):
+        table = table[~(table.map(str) == words).all(axis=1)]
+    return table.dropna(how="all", ignore_index=True) if len(table) else table
+
+
+def check_names(table: pd.DataFrame) -> None:
+    """Raise `UserError` unless the columns are named by one word each, and no two alike."""
+    if table.columns.nlevels > 1 or not all(isinstance(name, str) for name in table.columns):
+        raise UserError(
+            f"found the columns {', '.join(map(str, table.columns[:5]))}; wanted names in words, such as N, D and "
+            "loss; name them first"
+        )
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise UserError(f"found two columns named {twice[0]!r}; wanted one; rename the other")
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with indices as columns, categories as what they stand for, lists and mappings as words."""
+    table = opened(_unindexed(table))
+    strange = (pd.CategoricalDtype, pd.ArrowDtype, pd.SparseDtype)
+    kinds = {name: table[name] for name, kind in table.dtypes.items() if isinstance(kind, strange)}
+    table = table.assign(**{str(name): _usual(column) for name, column in kinds.items()}) if kinds else table
+    odd = [
+        name
+        for name in table.columns
+        if table[name].dtype == object and table[name].map(lambda value: isinstance(value, list | dict | set)).any()
+    ]
+    return table.assign(**{name: table[name].map(str) for name in odd}) if odd else table
+
+
+def _unindexed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with named levels of its index as columns, and each row numbered once."""
+    levels = [name for name in table.index.names if name is not None and name not in table.columns]
+    table = table.reset_index(level=levels) if levels else table
+    return table.reset_index(drop=True) if levels or not table.index.is_unique else table
+
+
+def _usual(column: pd.Series) -> pd.Series:
+    """Return a column of categories, of Arrow's kinds or of few values as one of numbers or words."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.astype(column.cat.categories.dtype if column.notna().all() else object)
+    if isinstance(column.dtype, pd.SparseDtype):
+        return column.astype(column.dtype.subtype)
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return pd.Series(column.to_numpy(float, na_value=np.nan), column.index) if numeric else column.astype(object)
+
+
+def _is_index(column: pd.Series) -> bool:
+    return pd.api.types.is_integer_dtype(column) and bool((column.to_numpy() == range(len(column))).all())

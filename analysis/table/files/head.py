@@ -1,0 +1,100 @@
+"""Which row of a table names its columns, and those names: below titles, above units, each name once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.errors import UserError
+from analysis.wording import counted
+
+LOOK = 20
+"""Rows that are looked at to find the head, and how many values a row has."""
+INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
+MARK = "\x00"
+"""Between a name that stands twice and its number, until the columns are known."""
+
+
+def head_of(rows: Sequence[Sequence[str]]) -> int:
+    """Return which row names the columns: the first of words alone that names as many as the rows of values fill.
+
+    One less is enough where the first column, of row names, has none. Titles and merged groups of columns above it
+    name fewer. Without such a row it is the first; `UserError` where that holds numbers alone.
+    """
+    first = rows[:LOOK]
+    most = max((filled(row) for row in first if not is_words(row)), default=0)
+    nearly = None
+    for i, row in enumerate(first):
+        if is_words(row) and filled(row) >= max(most, 1) and (most or filled(row) > 1):
+            return i
+        if not is_words(row) and filled(row) == most:  # values
+            break
+        if is_words(row) and filled(row) == most - 1 and (not row[0].strip() or len(row) == most - 1):
+            nearly = i
+    if nearly is not None:
+        return nearly
+    if first and first[0] and not any(is_word(cell) for cell in first[0] if cell.strip()):
+        raise UserError(f"the first row holds {', '.join(first[0][:4])}; wanted names of columns above the values")
+    return 0
+
+
+def filled(row: Sequence[str]) -> int:
+    """Return how many cells of a row hold something."""
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def is_words(row: Sequence[str]) -> bool:
+    """Tell whether no cell of a row is a number."""
+    return all(is_word(cell) for cell in row if cell.strip()) and filled(row) > 0
+
+
+def is_word(cell: str) -> bool:
+    """Tell whether a cell is no number; nan and inf are words."""
+    return not any(letter.isdigit() for letter in cell) or not re.fullmatch(r"[-+\d.,eE%' _]*", cell.strip())
+
+
+def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a name for each value of a row: the head's, with one for row names before it or for empty cells after.
+
+    Raises `UserError` where rows have more values than the head has names.
+    """
+    most = max((len(row) for row in rows[:LOOK]), default=0)
+    names, more = list(head), most - len(head)
+    if more <= 0 or not rows:
+        return names
+    whole = [row for row in rows[:LOOK] if len(row) == most]
+    if not any(filled(row[len(head) :]) for row in whole):
+        return names + [f"Unnamed: {i}" for i in range(len(head), most)]
+    first = [row[0] for row in whole]
+    row_names = all(is_word(cell) for cell in first) or first == [str(i + 1) for i in range(len(first))]
+    if more == 1 and row_names:
+        return ["Unnamed: 0", *names]
+    raise UserError(
+        f"found {counted(len(head), 'name')} ({', '.join(head[:4])}) above rows of {most} values "
+        f"({', '.join(whole[0][:5])}); wanted a name for each"
+    )
+
+
+def once(names: Sequence[str]) -> list[str]:
+    """Return the names without space around them; those that stand several times are numbered behind a mark."""
+    clean = [visible(name) or f"Unnamed: {i}" for i, name in enumerate(names)]
+    return [f"{name}{MARK}{clean[:i].count(name)}" if clean.count(name) > 1 else name for i, name in enumerate(clean)]
+
+
+def settle(table: pd.DataFrame) -> pd.DataFrame:
+    """Settle columns of one name: kept once where they are equal, else numbered (loss.0, loss.1), none as it stands."""
+    marked = [str(name) for name in table.columns if MARK in str(name)]
+    renamed = {}
+    for name in dict.fromkeys(one.partition(MARK)[0] for one in marked):
+        these = [one for one in marked if one.partition(MARK)[0] == name]
+        equal = all(table[these[0]].equals(table[one]) for one in these)
+        table = table.drop(columns=these[1:]) if equal else table
+        renamed.update({these[0]: name} if equal else {one: f"{name}.{i}" for i, one in enumerate(these)})
+    return table.rename(columns=renamed)
+
+
+def visible(name: object) -> str:
+    """Return a name without space around it and without signs that nobody sees."""
+    return INVISIBLE.sub("", str(name)).strip()

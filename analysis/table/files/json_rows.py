@@ -1,0 +1,61 @@
+"""Tables in JSON: a list of objects, an object of columns or of rows by their names, or an object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.table.roles import is_ours
+
+
+def read_json(text: str, kind: str) -> pd.DataFrame:
+    """Read JSON, or an object a line. Raises `ValueError` where it is neither."""
+    if not text.strip():
+        raise pd.errors.EmptyDataError("no row")
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        content = _lines(text)
+    if isinstance(content, dict):
+        if {"columns", "data"} <= set(content) and isinstance(content["data"], list):
+            return pd.DataFrame(content["data"], columns=content["columns"])
+        content = _inside(content, kind)
+    if _is_rows(content):
+        return pd.json_normalize(content)
+    if content == []:
+        return pd.DataFrame()
+    if isinstance(content, dict) and all(isinstance(value, list | dict) for value in content.values()):
+        return pd.DataFrame(content)
+    raise ValueError("it is no list of objects of column: value")
+
+
+def _lines(text: str) -> list[object]:
+    """Read an object a line; `ValueError` names the line that is none."""
+    found: list[object] = []
+    for i, line in enumerate(text.splitlines(), start=1):
+        try:
+            found += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {i} is no JSON: {error.msg} at character {error.pos + 1}") from error
+    return found
+
+
+def _inside(content: dict[str, object], kind: str) -> object:
+    """Return the rows that an object holds: under one of its keys, under each of them, or itself."""
+    lists = [value for value in content.values() if _is_rows(value)]
+    if len(lists) == 1:
+        return lists[0]
+    if kind == "jsonl" and not lists:
+        return [content]
+    rows = [value for value in content.values() if isinstance(value, Mapping)]
+    if rows and len(rows) == len(content) and not any(map(is_ours, content)):
+        keys = pd.json_normalize(rows[:1]).columns  # type: ignore[arg-type]
+        if any(map(is_ours, keys)):
+            return [{"name": name, **row} for name, row in zip(content, rows, strict=True)]
+    return content
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(row, dict) for row in value)

@@ -1,0 +1,39 @@
+"""Cells that hold mappings, as in the tables that scripts make of the runs of a tracker: a column for each key."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+NAMES = ("config", "summary", "params", "metrics", "hparams")
+"""Columns whose cells may be mappings."""
+
+
+def opened(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the keys of cells that hold mappings, as in the CSV of W&B's own export script, into columns of their own."""
+    for name in NAMES:
+        if name not in table.columns or pd.api.types.is_numeric_dtype(table[name]):
+            continue
+        cells = [_mapping(value) for value in table[name]]
+        if cells and all(cells):
+            inside = pd.json_normalize(cells).set_axis(table.index).add_prefix(f"{name}.")  # type: ignore[arg-type]
+            table = pd.concat([table.drop(columns=[name]), inside], axis=1)
+    return table
+
+
+def _mapping(value: object) -> dict[str, Any] | None:
+    """Read {'lr': 0.1, 'loss': nan} as Python writes it; None for anything else."""
+    if isinstance(value, Mapping):
+        return dict(value) or None
+    text = str(value).strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    try:
+        found = ast.literal_eval(re.sub(r"(?<=: )(nan|-?inf)\b", "None", text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found else None

@@ -1,0 +1,49 @@
+"""Tables in spreadsheets: the one sheet that holds runs, below its titles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+
+from analysis.errors import UserError
+from analysis.table.files.head import LOOK, filled, head_of, once
+from analysis.table.remarks import with_remarks
+from analysis.table.roles import is_ours
+from analysis.wording import listed
+
+
+def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
+    """Read the one sheet with columns of ours, or that there is; a remark names the others.
+
+    Raises `UserError` where several sheets hold runs.
+    """
+    sheets = pd.read_excel(source, sheet_name=None, header=None, engine="openpyxl")
+    tables = {title: _table(cells) for title, cells in sheets.items()}
+    tables = {title: table for title, table in tables.items() if len(table)}
+    known = {title: sum(map(is_ours, table.columns)) for title, table in tables.items()}
+    runs = [title for title in tables if known[title] > 1] or [title for title in tables if known[title]]
+    if len(runs) > 1:
+        raise UserError(
+            f"found {len(runs)} sheets with runs in {name} ({listed(runs, 5)}); wanted one; save the one you mean as "
+            "csv, or put all runs into one sheet"
+        )
+    chosen = (runs or list(tables) or [""])[0]
+    others = [title for title in tables if title != chosen]
+    remark = f"the sheet {chosen} of {name} is read, and not {listed(others, 5)}"
+    return with_remarks(tables.get(chosen, pd.DataFrame()), *([remark] if others else []))
+
+
+def _table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the table in a sheet's cells, without empty rows and columns and what stands above its head."""
+    cells = cells.dropna(how="all").dropna(how="all", axis=1)
+    if len(cells) < 2:
+        return pd.DataFrame()
+    words = cells.head(LOOK * 2).astype(object).where(cells.head(LOOK * 2).notna(), "").map(str).to_numpy().tolist()
+    top = head_of(words)
+    if top == 0 and filled(words[0]) < 2 < len(words[0]):  # a sheet of notes
+        top = next((i for i, row in enumerate(words[:LOOK]) if filled(row) > 1), 0)
+    body = cells.iloc[top + 1 :].dropna(how="all", axis=1)
+    head = [words[top][list(cells.columns).index(column)] for column in body.columns]
+    return body.set_axis(once(head), axis=1).infer_objects().reset_index(drop=True)

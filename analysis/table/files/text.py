@@ -1,0 +1,146 @@
+"""Tables in text: csv and its kin, in any encoding, with any separator, decimal commas, titles and comments."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.table.files.head import LOOK, head_of, is_words, named, once
+from analysis.table.remarks import with_remarks
+from analysis.wording import counted
+
+WORDS = ("run_id", "lr_rule", "batch_rule", "overrides", "flags")
+"""Columns of ours that stay words, though they may look like numbers."""
+SEPARATORS = ("\t", ";", ",", "|")
+SPACES = (r"\s{2,}", r"\s+")
+SAID = re.compile(r"\s*sep=(.)\s*")
+"""A first line by which spreadsheets say what separates the values."""
+RULE = re.compile(r"[\s|:+=-]*[|+-][\s|:+=-]*")
+"""A line that only draws, as below the head of a table in Markdown."""
+POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
+"""Thousands apart by points."""
+COMMA = re.compile(r"[-+]?[\d.]*,\d+([eE][-+]?\d+)?")
+"""A number with a decimal comma."""
+
+
+def decode(content: bytes) -> str:
+    """Decode text: UTF-8, UTF-16 where it begins so or every second byte is zero, else Latin-1."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16")
+    if b"\x00" in content[:200]:
+        return content.decode("utf-16-le" if content[1:2] == b"\x00" else "utf-16-be")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def read_text(text: str, kind: str) -> pd.DataFrame:
+    """Read lines of values. Lines that begin with # are comments, but where all values below the head begin so.
+
+    Raises `UserError` where names and values do not go together.
+    """
+    lines, comments, later = _lines(text)
+    if not lines:
+        raise pd.errors.EmptyDataError("no line of column names")
+    said = SAID.fullmatch(lines[0])
+    separator = said[1] if said else _separator(lines[:LOOK], kind)
+    lines = lines[1:] if said else lines
+    rows = _split(lines[: LOOK * 2], separator)
+    if comments and not is_words(rows[0]):  # numpy.savetxt: # N D loss
+        head = _split([comments[-1].lstrip("# ")], separator)[0]
+        if is_words(head) and len(head) == len(rows[0]):
+            rows, lines = [head, *rows], [comments[-1], *lines]
+    top = head_of(rows)
+    names = once(named(rows[top], rows[top + 1 :]))
+    table = _values(lines[top + 1 :], names, separator, rows[top + 1 :])
+    remark = f"{counted(later, 'line')} below the head begin with # and are left out"
+    return with_remarks(table, *([remark] if later else []))
+
+
+def _lines(text: str) -> tuple[list[str], list[str], int]:
+    """Return the lines of the table, the comments above it, and how many below its head are left out."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    marked = [line.lstrip().startswith("#") for line in lines]
+    if not any(marked):
+        return _drawn(lines), [], 0
+    first = next((i for i, mark in enumerate(marked) if lines[i].strip() and not mark), len(lines))
+    above = [line for line in lines[:first] if line.strip()]
+    below = [i for i in range(first + 1, len(lines)) if lines[i].strip()]
+    if below and all(marked[i] for i in below):  # names such as #3 in the first column
+        return lines[first:], above, 0
+    kept = [line for line, mark in zip(lines[first:], marked[first:], strict=True) if not mark]
+    return _drawn(kept), above, sum(marked[i] for i in below)
+
+
+def _drawn(lines: list[str]) -> list[str]:
+    """Return the lines without empty ones above and, in a table drawn with bars, without rules and outer bars."""
+    first = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
+    if first < len(lines) and lines[first].lstrip().startswith("|"):
+        return [line.strip().strip("|") for line in lines[first:] if not RULE.fullmatch(line)]
+    return lines[first:]
+
+
+def _separator(lines: Sequence[str], kind: str) -> str:
+    """Return what separates the values: the sign that stands equally often in most lines, else white space."""
+    if kind == "tsv" and "\t" in lines[0]:
+        return "\t"
+    outside = ["".join(part for i, part in enumerate(line.split('"')) if i % 2 == 0) for line in lines if line.strip()]
+    best, score = ",", (0, 0)
+    for sign in SEPARATORS:
+        counts = [line.count(sign) for line in outside]
+        usual, lines_so = Counter(count for count in counts if count).most_common(1)[0] if any(counts) else (0, 0)
+        if (lines_so, usual) > score and (counts[0] or lines_so > 1):
+            best, score = sign, (lines_so, usual)
+    if score[0]:
+        return best
+    for spaces in SPACES:
+        lengths = [len(re.split(spaces, line.strip())) for line in outside]
+        if lengths[0] > 1 and len(set(lengths[1:])) <= 1 and max(lengths) - lengths[0] in (0, 1):
+            return spaces
+    return ","
+
+
+def _split(lines: Sequence[str], separator: str) -> list[list[str]]:
+    """Return the cells of the first lines."""
+    if separator in SPACES:
+        if '"' in "".join(lines):
+            return [row for row in csv.reader(lines, delimiter=" ", skipinitialspace=True) if row]
+        return [re.split(separator, line.strip()) for line in lines if line.strip()]
+    return [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+
+
+def _values(lines: list[str], names: list[str], separator: str, rows: list[list[str]]) -> pd.DataFrame:
+    """Read the lines below the head."""
+    decimal, thousands = _signs(rows) if separator != "," else (".", None)
+    words: dict[Any, type[str]] = {name: str for name in WORDS if name in names}
+    table = pd.read_csv(
+        io.StringIO("\n".join(lines)),
+        sep=separator,
+        names=names,
+        header=None,
+        index_col=False,
+        dtype=words,
+        decimal=decimal,
+        thousands=thousands,
+        skipinitialspace=True,
+        engine="python" if separator == SPACES[0] else "c",
+    )
+    example = "1.234,5 is 1234.5" if thousands else "1,5 is 1.5"
+    return with_remarks(table, *([f"numbers are read with decimal commas: {example}"] if decimal == "," else []))
+
+
+def _signs(rows: Sequence[Sequence[str]]) -> tuple[str, str | None]:
+    """Return the decimal sign and what sets thousands apart: 3,14 and 1.234.567 where no number has a decimal point."""
+    cells = [cell.strip() for row in rows for cell in row]
+    commas = any(COMMA.fullmatch(cell) for cell in cells)
+    points = [cell for cell in cells if "." in cell and re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", cell)]
+    if commas and all(POINTS.fullmatch(cell.partition(",")[0]) for cell in points):
+        return ",", "." if points else None
+    return ".", None
