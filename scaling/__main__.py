@@ -10,13 +10,17 @@ from collections.abc import Callable, Sequence
 
 
 def _put_own_folder_last() -> None:
-    """Let the working directory come last on the path: a user's models and data are found, and hide no library."""
+    """Let the working directory come last on the path: a user's models and data are found, and hide no library.
+
+    The folder of the package itself stays where it is: in a checkout, its own parts are taken, not those of one that
+    is installed.
+    """
     try:
         here = os.getcwd()  # noqa: PTH109 - Path costs start-up time
     except FileNotFoundError:
         sys.stderr.write("error: found that the folder you are in is gone; wanted one that is there; cd to another\n")
         sys.exit(2)
-    if not sys.flags.safe_path:
+    if not sys.flags.safe_path and here != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):  # noqa: PTH100, PTH120
         sys.path[:] = [path for path in sys.path if path not in ("", here)] + [here]
 
 

@@ -240,8 +240,9 @@ def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:
 def _vanished(problem: Problem, theta: Array, ends: Array | None) -> list[str]:
     """Say which parameters are zero that would be below it: with refits, those that are zero in nearly all of them."""
     law, known = problem.law, () if ends is None else vanishing(problem, ends)
+    there = "" if ends is None else ", and so it is in nearly every refit: the points fall faster than the law, or"
     return [
-        f"{name} is zero: {law.bounds[name].at_low}"
+        f"{name} is zero{there or ':'} {law.bounds[name].at_low}"
         for name in at_bound(problem, theta)
         if name not in known and _at_zero(law.bounds[name], float(theta[law.params.index(name)]))
     ]

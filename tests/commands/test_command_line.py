@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import scaling.__main__ as entry
 from tests.imported import imported
 from tests.often import often
 
@@ -285,6 +286,18 @@ def test_a_file_of_the_user_hides_no_library(scaling, name):
     done = subprocess.run([*command, "plan", "model.width=8,16", "train.steps=2"], cwd=scaling.folder, text=True,
                           capture_output=True, check=False)  # fmt: skip
     assert "2 runs" in done.stdout, done.stderr
+
+
+def test_a_checkout_takes_its_own_parts_and_elsewhere_the_folder_comes_last(monkeypatch, tmp_path):
+    here = str(Path(entry.__file__).parents[1])
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", [here, "/elsewhere"])
+    entry._put_own_folder_last()
+    assert sys.path == [here, "/elsewhere"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), "/elsewhere"])
+    entry._put_own_folder_last()
+    assert sys.path == ["/elsewhere", str(tmp_path)]
 
 
 @pytest.mark.slow
