@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,12 @@ from scaling.train.step.prepared import Step
 from tests.forked import forked
 from tests.train.runs import folder_of
 
-
-def renames(name: str) -> Callable[..., bool]:
-    """Tell whether a file that is whole is about to be renamed to this name."""
-    return lambda source, target: Path(target).name == name
-
-
-PLACES: dict[str, tuple[type, str, Callable[..., bool]]] = {
-    "stacked step": (StackedStep, "_take_gradients", lambda *_: True),
-    "step": (Step, "_gradients", lambda *_: True),  # between its batch and its gradients
-    "point": (Journal, "add", lambda *_: True),  # taken, and not yet written down
-    "checkpoint": (Path, "replace", renames("checkpoint")),  # written aside, and not yet in its place
-    "record": (Path, "replace", renames("record.json")),
+PLACES: dict[str, tuple[type, str]] = {
+    "stacked step": (StackedStep, "_take_gradients"),
+    "step": (Step, "_gradients"),  # between its batch and its gradients
+    "point": (Journal, "add"),  # taken, and not yet written down
 }
+RENAMED = {"checkpoint": "checkpoint", "record": "record.json"}  # written aside, and not yet in its place
 
 
 def kill_at(place: str, count: int, *, module: str, case: str, results: Path) -> None:
@@ -61,15 +55,26 @@ def stack_until(place: str, count: int, module: str, cases: Sequence[str], resul
 
 def die_at(place: str, count: int) -> None:
     """Let this process be killed when it comes to a place for the `count`-th time."""
-    owner, name, there = PLACES[place]
-    real: Any = getattr(owner, name)
     left = count
 
-    def struck(*arguments: Any) -> Any:
+    def strike() -> None:
         nonlocal left
-        left -= there(*arguments)
+        left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def heard(event: str, arguments: Sequence[Any]) -> None:
+        if event == "os.rename" and Path(arguments[1]).name == RENAMED[place]:
+            strike()
+
+    if place in RENAMED:
+        sys.addaudithook(heard)
+        return
+    owner, name = PLACES[place]
+    real: Any = getattr(owner, name)
+
+    def struck(*arguments: Any) -> Any:
+        strike()
         return real(*arguments)
 
     setattr(owner, name, struck)
