@@ -126,7 +126,8 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
 
 def as_typed(path: Path) -> str:
     """Return a path as one would type it here, quoted for the shell."""
-    return shlex.quote(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+    typed = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    return shlex.quote(f"./{typed}" if typed.startswith("-") else typed)  # or it would be taken for an option
 
 
 def sweep_folder(path: str) -> SweepFolder:

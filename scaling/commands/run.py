@@ -145,7 +145,7 @@ def execute(
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:
-        console.print(f"look at it: scaling report {shlex.quote(str(plan.folder.path))}", soft_wrap=True)
+        console.print(f"look at it: scaling report {as_typed(plan.folder.path)}", soft_wrap=True)
     ended.conclude(json_path)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from scaling.errors import UserError
+from scaling.models.own_state import restores
 
 
 def is_matrix(parameter: nn.Parameter) -> bool:
@@ -37,8 +38,12 @@ def head_of(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def as_evaluated(*modules: nn.Module) -> Iterator[None]:
-    """Evaluate modules; afterwards each part is in the mode that it was in, which may be out of training."""
+    """Evaluate modules; afterwards each part is in the mode that it was in, which may be out of training.
+
+    What evaluation changes of them, such as a count of calls, is as it was, too: milestones change no weights.
+    """
     modes = {part: part.training for module in modules for part in module.modules()}
+    given_back = restores(list(modes))
     for module in modules:
         module.eval()
     try:
@@ -46,3 +51,5 @@ def as_evaluated(*modules: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes.items():
             part.training = mode
+        for restore in given_back:
+            restore()

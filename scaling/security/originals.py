@@ -54,11 +54,6 @@ def remember() -> None:
         _loaded.update(sys.modules)
 
 
-def remembered() -> bool:
-    """Say whether this process has called `remember`."""
-    return bool(_loaded)
-
-
 def has_guests() -> bool:
     """Say whether modules of the user's own have been loaded since."""
     new = (sys.modules.get(name) for name in sys.modules.keys() - _loaded if not _is_watched(name))

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scaling.security.originals import has_guests, put_back, remembered
+from scaling.security.originals import has_guests, put_back, remember
 
 log = logging.getLogger(__name__)
 POOLS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")  # threads that idle, or end by themselves; ours too
 _left: list[str] = []
+_worker = threading.Event()  # set in a process whose runs are others' than its caller's
 
 
 def note(reason: str) -> None:
@@ -31,9 +32,15 @@ def wear() -> str:
     return "; ".join(_left)
 
 
+def begin_work() -> None:
+    """Take this process for a worker's, and what is loaded now for what it gives back."""
+    remember()
+    _worker.set()
+
+
 def end_worker(why: str) -> None:
     """End a worker that can no longer write down how its run has ended: its claim tells the next one."""
-    if remembered():
+    if _worker.is_set():
         log.critical("this worker ends itself: %s by its run", why)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -42,9 +49,9 @@ def end_worker(why: str) -> None:
 def wear_noted() -> Iterator[None]:
     """Put back what a run's code has replaced of Python and its libraries, and note what cannot be taken back.
 
-    Only in a process that has called `remember`: another's is its caller's to change.
+    Only in a worker's process: another's is its caller's to change.
     """
-    if not remembered():
+    if not _worker.is_set():
         yield
         return
     threads, modes = set(threading.enumerate()), set(_modes())

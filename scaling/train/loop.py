@@ -15,6 +15,7 @@ from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
+from scaling.models.own_state import OwnState
 from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
@@ -88,6 +89,7 @@ class Trainer:
         if module is None:
             module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
         self.module: nn.Module = module.train()  # a user's may keep a part of it out of training
+        self._own = OwnState(self.module)
         self.micro_batch = checked_micro_batch(config.train, self.module)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = augmentation(config, size)
@@ -175,6 +177,7 @@ class Trainer:
             "lr": self.lr,
             "total": self.total,
             "model": self.module.state_dict(),
+            "own": self._own.changed(),
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
             "global": stream_states(self._gpus),
@@ -196,6 +199,7 @@ class Trainer:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
+        self._own.load(state.get("own", {}))  # older checkpoints have none
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
         set_stream_states(_streams_of(state), self._gpus)

@@ -23,7 +23,8 @@ def worker(monkeypatch):
     monkeypatch.setattr(originals, "_loaded", set())
     monkeypatch.setattr(wear, "_left", [])
     originals.originals.cache_clear()
-    originals.remember()
+    monkeypatch.setattr(wear, "_worker", threading.Event())
+    wear.begin_work()
     originals._loaded.discard(__name__)
     yield
     originals.originals.cache_clear()
@@ -89,8 +90,8 @@ def test_a_hook_and_a_thread_that_stay_are_told(worker):
     assert wear.wear() == "the thread theirs; a hook on all modules"
 
 
-def test_only_workers_look(monkeypatch):
-    monkeypatch.setattr(originals, "_loaded", set())
+def test_only_workers_look(worker, monkeypatch):
+    wear._worker.clear()
     with wear_noted():
         monkeypatch.setattr(shutil, "copy", None)
     assert shutil.copy is None

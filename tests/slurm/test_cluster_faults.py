@@ -62,6 +62,14 @@ def check(flight, expected, *causes_allowed):
         assert set(told[:-1]) <= set(causes_allowed), told
 
 
+def test_jobs_whose_process_is_worn_by_a_run_go_on_as_new_ones(tmp_path):
+    flight = sweep(tmp_path, 4, "wear")
+    flight.submit()
+    flight.landed()
+    assert [causes(flight.folder, run) for run in flight.runs] == [["finished"]] * 4
+    assert leftovers(flight.folder) == []
+
+
 def test_node_set_down_and_returned(tmp_path, expected):
     flight = sweep(tmp_path, RUNS, "hold")
     flight.submit()

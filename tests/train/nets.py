@@ -58,6 +58,26 @@ class Dropping(Net):
         return self.head(z if self.training and random.random() < 0.3 else z + self.middle(z))
 
 
+class Counting(Net):
+    """It counts its calls, in evaluation too, in every way that a user may, and computes with the counts."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.register_buffer("told", torch.zeros(()))
+        self.register_buffer("untold", torch.zeros(()), persistent=False)
+        self.number, self.numbers, self.tensor = 0, [0], torch.zeros(())
+
+    def forward(self, x):
+        if x.device.type != "meta":
+            self.told = self.told + 1
+            self.untold += 1
+            self.tensor += 1
+            self.number += 1
+            self.numbers.append(self.numbers[-1] + 1)
+        counts = self.told + 2 * self.untold + 3 * self.tensor.to(x) + 5 * self.number + 7 * self.numbers[-1]
+        return super().forward(x) * (1 + 1e-3 * counts)
+
+
 class Changing(Net):
     """A module that its user edits while a run is under way."""
 

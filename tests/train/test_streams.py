@@ -19,12 +19,13 @@ NETS = "tests.train.nets"
 DRAWING = {
     "dropout that does not end": {"model": {"is": "custom", "module": f"{NETS}.Forgetful"}},
     "NumPy and Python": {"model": {"is": "custom", "module": f"{NETS}.Noisy"}},
+    "counts": {"model": {"is": "custom", "module": f"{NETS}.Counting"}},
     "stochastic depth": {"model": {"is": "custom", "module": f"{NETS}.Dropping"}},
     "a data set": {"data": "drawn"},
     "a finite data set": {"data": {"is": "drawn", "size": 500}},
 }
 drawing = pytest.mark.parametrize(
-    "keys", often(DRAWING.values(), DRAWING["stochastic depth"], DRAWING["a data set"]), ids=DRAWING
+    "keys", often(DRAWING.values(), DRAWING["stochastic depth"], DRAWING["a data set"], DRAWING["counts"]), ids=DRAWING
 )
 
 

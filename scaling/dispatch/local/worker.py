@@ -15,9 +15,9 @@ from scaling.dispatch.process import Process
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.worker import Report, Task, Worker, load
 from scaling.folders import Place
-from scaling.security.originals import remember
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
+from scaling.security.wear import begin_work
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LocalWorker:
         heartbeat = Heartbeat(stop, looks, home=Place(folder.results))
         heartbeat.start()
         load(self.task.train)  # starts torch while the dispatcher still plans
-        remember()
+        begin_work()
         while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives
             time.sleep(0.01)
         if not self.task.queue.exists():

@@ -28,10 +28,9 @@ from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
 from scaling.security.job import tell
-from scaling.security.originals import remember
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
-from scaling.security.wear import wear
+from scaling.security.wear import begin_work, wear
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
@@ -64,7 +63,7 @@ class SlurmJob:
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
         observer = Observer(job=job, knows=Known(self.task.folder.jobs))
         load(task.train)
-        remember()
+        begin_work()
         with shared_as(task.folder.results):
             report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
         log.info("%s", report)
