@@ -40,8 +40,9 @@ def _restored(place: dict[str, Any], own: Mapping[str, Any] | None = None) -> Re
             del place[name]
         for name, value in before.items():
             place[name] = value
-            if copies[name] is not None:
-                copies[name]()
+            refill = copies[name]
+            if refill is not None:
+                refill()
 
     return restore
 
