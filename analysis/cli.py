@@ -20,6 +20,7 @@ from analysis.commands.ledger import ledger
 from analysis.commands.tuned import tuned
 from analysis.errors import UserError
 from analysis.options import (
+    FILE,
     OBJECTIVE,
     LawOption,
     TableChoice,
@@ -152,7 +153,7 @@ Examples:
 
 
 @click.command(context_settings=SETTINGS, epilog=REPORT_EXAMPLES)
-@click.argument("source", metavar="results/NAME|TABLE")
+@click.argument("source", metavar="results/NAME|TABLE", type=FILE)
 @click.option("-o", "--out", metavar="DIR", help="Write into DIR rather than the results folder.")
 @column_options
 @click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
@@ -196,7 +197,7 @@ def report(
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling collect results/quickstart -o table.csv")
-@click.argument("sources", metavar="results/NAME…", nargs=-1, required=True)
+@click.argument("sources", metavar="results/NAME…", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--out", metavar="FILE", help="table.csv, .parquet or .jsonl (results/NAME/table.parquet).")
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from analysis.errors import UserError
 
@@ -37,7 +38,16 @@ class LawOption(click.Option):
         listed.help = str(self.help).format(laws=", ".join(LAWS))
         return super(LawOption, listed).get_help_record(ctx)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the laws that begin with what is typed, after a comma too."""
+        from analysis.laws import LAWS
 
+        before, comma, word = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{name}") for name in LAWS if name.startswith(word)]
+
+
+FILE = click.Path()
+"""A table, a folder or an archive, as the shell completes them."""
 Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
 X = click.option("--x", metavar="COLUMN", help="The variable of a law of one variable (C where there is one).")
 OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
@@ -51,7 +61,7 @@ COLUMN_OPTIONS = (
                  help="paper: N is all parameters and a multiply-add one FLOP, as in arXiv 2306.13575."),
 )  # fmt: skip
 TABLE_OPTIONS = (
-    click.argument("source", metavar="TABLE"),
+    click.argument("source", metavar="TABLE", type=FILE),
     *COLUMN_OPTIONS[:2],
     click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
                  help="all: also milestones of constant-rate runs."),

@@ -56,6 +56,10 @@ def run(arguments: Sequence[str]) -> None:
     else:
         from scaling.cli import cli
 
+        if "_SCALING_COMPLETE" in os.environ:
+            from scaling.commands.bash import register
+
+            register()
         code = cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
         if isinstance(code, int) and code:  # click returns the code of an Exit instead of raising it
             raise click.exceptions.Exit(code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import Refusal
-from analysis.options import LawOption, TableChoice, X, Y, answer, json_option, table_options, words
+from analysis.options import FILE, LawOption, TableChoice, X, Y, answer, json_option, table_options, words
 from analysis.targets import parse_setting
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Example:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
 @table_options
-@click.option("--candidates", required=True, metavar="FILE",
+@click.option("--candidates", required=True, metavar="FILE", type=FILE,
               help="Runs that could be made: the law's inputs and what each costs.")  # fmt: skip
 @click.option("--target", "targets", multiple=True, required=True, metavar="C=1e18|N=…,D=…",
               help="Where the law shall be known; may be repeated. C alone: at its optimal N and D.")  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import UserError
-from analysis.options import TableChoice, answer, fit_options, interval_options, json_option, table_options, words
+from analysis.options import FILE, TableChoice, answer, fit_options, interval_options, json_option, table_options, words
 
 if TYPE_CHECKING:
     from analysis.estimates.multiplier import Comparison
@@ -24,7 +24,9 @@ Examples:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
 @table_options
 @click.option("--by", metavar="COLUMN", help="The column whose two values are compared, such as family or optim.")
-@click.option("--with", "other", metavar="TABLE", help="Compare with this table instead: the second of the two.")
+@click.option(
+    "--with", "other", metavar="TABLE", type=FILE, help="Compare with this table instead: the second of the two."
+)
 @click.option("--values", metavar="A,B", help="The two values of --by, the one to be beaten first.")
 @click.option("--figures", is_flag=True, help="Draw it: figures/comparison….png, .pdf and .svg in the results folder.")
 @fit_options

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from analysis.errors import printable
-from analysis.options import TableChoice, answer, column_options, json_option
+from analysis.options import FILE, TableChoice, answer, column_options, json_option
 
 EXAMPLES = """\b
 Examples:
@@ -19,7 +19,7 @@ Examples:
 
 
 @click.command("import", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
-@click.argument("source", metavar="TABLE|DIR")
+@click.argument("source", metavar="TABLE|DIR", type=FILE)
 @click.option("--as", "name", metavar="NAME", required=True, help="The folder to make: results/NAME.")
 @column_options
 @click.option("--where", metavar='"loss < 3.4"', help="Rows to take.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.options import answer, json_option
+from analysis.options import FILE, answer, json_option
 
 if TYPE_CHECKING:
     from analysis.estimates.suggest.ledger import Ledger
@@ -15,7 +15,7 @@ EXAMPLE = "\b\nExample:\n  scaling ledger results/quickstart"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLE)
-@click.argument("results", metavar="results/NAME")
+@click.argument("results", metavar="results/NAME", type=FILE)
 @json_option
 def ledger(results: str, json_path: str | None) -> None:
     """Show what was forecast of the runs of each round, before they were made, and what they gave."""

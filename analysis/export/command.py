@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import click
 
-from analysis.options import answer, json_option
+from analysis.options import FILE, answer, json_option
 
 EPILOG = """\b
 Examples:
@@ -26,7 +26,7 @@ NEXT = {
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
-@click.argument("source", metavar="results/NAME")
+@click.argument("source", metavar="results/NAME", type=FILE)
 @click.option("--to", "target", type=click.Choice(sorted(NEXT)), required=True, help="The tool.")
 @click.option("-o", "--out", metavar="DIR", help="Where to write (results/NAME/export/TOOL).")
 @click.option(

@@ -1,11 +1,14 @@
-"""What a shell offers while a command is typed: sweeps, members of groups, results folders."""
+"""What a shell offers while a command is typed: sweeps, members of groups, config keys, results folders."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+SHORT = ("train.", "seed", "name", "results", "mirror", "on_end")
+"""What is offered before a dot is typed, beside groups: then the keys of the run itself."""
 GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher", "recipe")
 
 
@@ -13,8 +16,24 @@ def complete_override(ctx: click.Context, param: click.Parameter, incomplete: st
     """Return the overrides that begin with what is typed: groups, then their members; sweeps by their names."""
     key, given, value = incomplete.partition("=")
     if not given:
-        return [f"{name}=" for name in ("sweep", *GROUPS) if name.startswith(key)]
+        typed = ctx.params.get(param.name or "") or ()
+        known = ("sweep", *GROUPS, *(_keys(typed) if "." in key else SHORT))
+        return [name if name.endswith(".") else f"{name}=" for name in known if name.startswith(key)]
     return [f"{key}={name}" for name in _names(key) if name.startswith(value)]
+
+
+def _keys(typed: Sequence[str]) -> list[str]:
+    """Return the config keys that a run of what is typed already has; none where it cannot be composed."""
+    from scaling.compose.groups import Composer, leaves
+    from scaling.compose.session import session
+    from scaling.plan.request import read_request
+
+    try:
+        with session() as loader:
+            written = Composer(loader)(read_request(loader, list(typed)).lines).run
+    except ValueError:
+        return []
+    return sorted(key for name, value in written.items() for key, _ in leaves(name, value) if "_target_" not in key)
 
 
 def _names(key: str) -> list[str]:
@@ -25,6 +44,11 @@ def _names(key: str) -> list[str]:
         return list(members(key)) if key in GROUPS else []
     found = (file.relative_to(folder) for folder in roots("sweeps") for file in sorted(folder.rglob("*.yaml")))
     return list(dict.fromkeys(path.with_suffix("").as_posix() for path in found))
+
+
+def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the data sets that begin with what is typed."""
+    return [name for name in _names("data") if name.startswith(incomplete)]
 
 
 def complete_results(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

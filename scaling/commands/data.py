@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scaling.commands.completion import complete_data
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, terminal, trust_option, write_json
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def list_sets(json_path: str | None) -> None:
 
 
 @data.command("prepare", context_settings=OVERRIDES, epilog=EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_data)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[data.KEY=VALUE]...")
 @click.option("--force", is_flag=True, help="Prepare it again even if its originals have not changed.")
 @trust_option

@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from scaling.cli import cli
+from scaling.commands.bash import WholeWords
 
 
 def offered(*words):
@@ -22,7 +23,13 @@ def offered(*words):
         (("plan", "sw"), ["sweep="]),
         (("run", "model=bo"), ["model=bottleneck"]),
         (("run", "sweep=mine", "optim=s"), ["optim=sgd"]),
-        (("run", "model.wi"), []),
+        (("run", "model.wi"), ["model.width="]),
+        (("run", "model=bottleneck", "model.ex"), ["model.expansion="]),
+        (("run", "model=none", "model.wi"), []),
+        (("run", "tr"), ["train."]),
+        (("data", "prepare", "fash"), ["fashion_mnist"]),
+        (("fit", "t.csv", "--law", "power,chin"), ["power,chinchilla"]),
+        (("watch", "results/m"), ["results/mine"]),
         (("status", "results/"), ["results/mine", "results/paper/x"]),
         (("logs", "results/p"), ["results/paper/x"]),
     ],
@@ -35,3 +42,22 @@ def test_what_begins_with_the_word_is_offered(words, wanted, tmp_path, monkeypat
         (tmp_path / "results" / name).mkdir(parents=True)
         (tmp_path / "results" / name / "plan.csv").touch()
     assert offered(*words) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "breaks", "wanted"),
+    [
+        ("scaling run sweep=quick", " =:", ["plain,quickstart"]),
+        ("scaling run sweep=quick", " ", ["plain,sweep=quickstart"]),
+        ("scaling run optim=lion model=bo", " =:", ["plain,bottleneck"]),
+        ("scaling run optim=lion mod", " =:", ["plain,model="]),
+        ("scaling stat", " =:", ["plain,status"]),
+        ("scaling fit res", " =:", ["file,res"]),
+        ("scaling data prepare ", " =:", ["plain,"]),
+    ],
+)
+def test_bash_is_given_what_stands_behind_its_last_break(line, breaks, wanted, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_WORDBREAKS", breaks)
+    said = WholeWords(cli, {}, "scaling", "_SCALING_COMPLETE").complete().splitlines()
+    assert said == wanted if wanted != ["plain,"] else {"plain,cifar10", "plain,fashion_mnist"} < set(said)

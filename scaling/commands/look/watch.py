@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from scaling.commands.completion import complete_results
 from scaling.commands.options import as_typed, sweep_folder
 
 EPILOG = """\b
@@ -19,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("folder", metavar="results/NAME")
+@click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of 127.0.0.1; any that is free without it.")
 def watch(folder: str, port: int) -> None:
     """Show a sweep in a browser while it runs: states, curves, failures, and the law as far as it is known.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scaling.commands.completion import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, trust_option, write_json
 from scaling.commands.rounds.kept import Round, keep_round, rounds
 from scaling.commands.rounds.suggest import Wish, read_wish, suggest_round, wish_options
@@ -28,7 +29,7 @@ Example:
 
 
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("results", metavar="results/NAME")
+@click.argument("results", metavar="results/NAME", shell_complete=complete_results)
 @trust_option
 @wish_options
 @click.option("--until", type=click.FloatRange(0, min_open=True), required=True,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scaling.commands.completion import complete_results
 from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
 from scaling.commands.rounds.kept import Suggested, keep_round
 from scaling.errors import UserError
@@ -77,7 +78,7 @@ def wish_options(command: Any) -> Any:
 
 
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("results", metavar="results/NAME")
+@click.argument("results", metavar="results/NAME", shell_complete=complete_results)
 @trust_option
 @wish_options
 @click.option(
