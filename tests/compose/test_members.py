@@ -38,6 +38,7 @@ def test_a_member_is_composed_and_its_keys_may_be_given(own):
 def test_a_broken_file_is_told_and_the_others_are_found(own):
     found = {entry.name: entry for entry in survey()}
     assert found["digits"].ready
+    assert not {"npz", "npz_regression", "image_folder"} & set(found)  # their sizes are the user's to say
     assert str(own / "there") in found["small"].advice
     assert "half.yaml" in found["half"].advice
     assert "nowhere.Data" in found["lost"].advice

@@ -121,7 +121,7 @@ def _look_for(name: str, file: Path) -> Found | None:
     """Say where a data set is; None for a file that leaves sizes to the user, as npz does, or names no class."""
     try:
         config = member("data", name)
-        if "_target_" not in config or config.get("classes", 1) is None:
+        if "_target_" not in config or None in (config.get("classes", 1), config.get("examples", 1)):
             return None
         source = read_group("data", config).source()
     except UserError as error:  # of this file alone: the others are told
