@@ -259,4 +259,8 @@ def _as_written(value: Any) -> str:
         return "null"
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_as_written, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{name}:{_as_written(item)}" for name, item in value.items()) + "}"
     return str(value)

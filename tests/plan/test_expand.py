@@ -12,7 +12,7 @@ from scaling.config import plain
 from scaling.errors import UserError
 from scaling.plan.cell import Names
 from scaling.plan.expand import expand
-from scaling.plan.planned import PlannedRun
+from scaling.plan.planned import PlannedRun, as_overrides
 from tests.often import often
 
 SWEEP = """\
@@ -64,6 +64,14 @@ def test_a_single_run_is_called_by_what_was_typed_of_it():
     plan = planned(*typed)
     assert [run.row()["overrides"] for run in plan.runs] == ["model.width=8 optim=lion train.steps=10"]
     assert plan.runs[0].run_id == planned("optim=lion", "train.steps=10", "model.width=8").runs[0].run_id
+
+
+def test_lists_and_dictionaries_are_shown_as_one_word_that_can_be_typed(here):
+    typed = ("model.width=8", "train.steps=10", "train.milestones=[0.2, 1]")
+    [run] = planned(*typed).runs
+    assert run.row()["overrides"].split() == ["model.width=8", "train.steps=10", "train.milestones=[0.2,1]"]
+    assert planned(*run.row()["overrides"].split()).runs[0].run_id == run.run_id
+    assert as_overrides({"a": {"b": True, "c": [1e-3, None]}}) == ["a={b:True,c:[0.001,null]}"]
 
 
 def test_every_count_and_quantity_is_a_column_and_a_name_in_rules():
