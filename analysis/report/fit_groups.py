@@ -93,7 +93,10 @@ def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Res
         for law in ONE_VARIABLE:
             fitted, refusal = attempt(partial(fit_frontier, front, law, **vars(resampling)))
             again = f"frontier --law {law} --y {y}{select}"
-            yield LawResult(f"best {y} in C", law, y, "C", fitted, refusal, again, remarks=front.warnings)
+            edges = front.share_at_edge > 0
+            yield LawResult(
+                f"best {y} in C", law, y, "C", fitted, refusal, again, remarks=front.warnings, at_edges=edges
+            )
     if group.varies_N_and_D:
         fitted, refusal = attempt(partial(fit_selected, group.used, JOINT, y=y, **vars(resampling)))
         yield LawResult(f"{y} in N and D", JOINT, y, None, fitted, refusal, f"fit --law {JOINT} --y {y}{select}")

@@ -19,6 +19,8 @@ TOO_MANY_EDGES = 2 / 3
 KNOWN = 4.0
 """An exponent whose interval's ends are further apart than this factor is no headline."""
 
+FEWEST = 3
+"""Values of N and of D that an exponent and a floor want, to be told apart."""
 ANSWERED = 3
 """Groups of runs that the answer names; the others have their cards."""
 
@@ -85,7 +87,7 @@ def _of_frontiers(group: GroupResults) -> Iterator[Headline]:
     for y in ("loss", "error"):
         front, result = group.frontiers.get(y), group.shown(y)
         if front and front.line and result and result.fit and front.share_at_edge < TOO_MANY_EDGES:
-            yield _headline(f"best {y} falls as", result, sure=front.share_at_edge == 0)
+            yield _headline(f"best {y} falls as", result)
 
 
 def _of_minima(group: GroupResults) -> Iterator[Headline]:
@@ -101,11 +103,14 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
     result = group.law(JOINT, "loss")
     if result is None or result.fit is None or not result.sound:
         return
-    fit, status = result.fit, result.fit.certificate.status
+    if min(group.used["N"].nunique(), group.used["D"].nunique()) < FEWEST:
+        return
+    fit, status = result.fit, result.status
     powers = [(symbol, fit.params[law], fit.intervals.get(law)) for symbol, law in (("N", "alpha"), ("D", "beta"))]
     value = ", ".join(f"{symbol}<sup>{exponent(-slope)}</sup>" for symbol, slope, _ in powers)
     ends = ", ".join(interval((-ends[1], -ends[0]), exponent) for _, _, ends in powers if ends)
     floor = f"above a floor of {number(fit.params['E'])} {interval(fit.intervals.get('E'))}".rstrip()
+    floor = floor if fit.params["E"] > 0 else "no floor in these data"
     yield Headline("loss in N and D falls as", value, ends, status, floor)
     if fit.allocation:
         best = fit.allocation
@@ -129,16 +134,15 @@ def _known(ends: Interval | None) -> bool:
     return ends[0] * ends[1] > 0 and high <= KNOWN * low
 
 
-def _headline(what: str, result: LawResult, *, sure: bool = True) -> Headline:
+def _headline(what: str, result: LawResult) -> Headline:
     """Write a law of one variable."""
     assert result.fit
     slope, ends = _slope(result.fit)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
     floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
     note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
-    certificate = result.fit.certificate
-    note = ", ".join(filter(None, (note, certificate.backtest)))
-    return Headline(what, value, interval(ends, exponent), certificate.status if sure else "weak", note)
+    note = ", ".join(filter(None, (note, result.fit.certificate.backtest)))
+    return Headline(what, value, interval(ends, exponent), result.status, note)
 
 
 def _slope(fit: Fit) -> tuple[float, Interval | None]:

@@ -136,7 +136,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
     others = [text for text in fit.warnings if not any(reason in text for reason in reasons)]
     return {
         **row,
-        "status": fit.certificate.status,
+        "status": result.status,
         "equation": as_html(equation(fit, result.x or "")),
         "params": signed_rows(fit),
         "n": fit.n_points,

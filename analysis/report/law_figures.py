@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
     front, law, curve = group.frontiers.get(y), group.shown(y), None
     if law is not None and law.fit is not None:
         curve = curve_of_fit(law.fit, "C", float(used["C"].min()), float(used["C"].max()) * BEYOND)
+        curve = replace(curve, weak=law.status == "weak")
     numbers = compute_numbers(
         group.rows, y=y, milestones=group.milestones, inside=group.inside, frontier=front, curve=curve
     )

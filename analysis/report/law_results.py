@@ -30,7 +30,8 @@ class LawResult:
     """One law fitted to rows, or the reason why it was refused.
 
     x: the variable of a law of one variable. options: those with which the command line fits it again. slice: the rows
-    along x that it was fitted to (None: the whole group, or its frontier).
+    along x that it was fitted to (None: the whole group, or its frontier). at_edges: some of its points are the
+    smallest or the largest size at their compute.
     """
 
     title: str
@@ -42,6 +43,13 @@ class LawResult:
     options: str
     slice: Slice | None = None
     remarks: tuple[str, ...] = ()
+    at_edges: bool = False
+
+    @property
+    def status(self) -> str:
+        """Return the verdict: the certificate's, but no more than weak where sizes beyond might be better."""
+        found = self.fit.certificate.status if self.fit else "refused"
+        return "weak" if found == "ok" and self.at_edges else found
 
     @property
     def sound(self) -> bool:
@@ -51,7 +59,13 @@ class LawResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data."""
         fit = self.fit.to_dict() if self.fit else None
-        return {"title": self.title, "options": self.options, "refusal": self.refusal, "fit": fit}
+        return {
+            "title": self.title,
+            "options": self.options,
+            "refusal": self.refusal,
+            "status": self.status,
+            "fit": fit,
+        }
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from analysis.errors import UserError
 from analysis.report.case import epoch_groups
 from analysis.report.fit_groups import fit_groups
 from analysis.report.headlines import Headline, answer, headlines
+from analysis.report.html import law_row
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.report.summary import read_sweep, summarise
@@ -186,6 +188,8 @@ def test_a_frontier_of_edges_is_no_headline():
     wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
     groups, _ = fit_groups(wide.assign(error=np.nan), Resampling(resamples=0))
     assert groups[0].frontiers["loss"].share_at_edge > 2 / 3
+    laws = [law for law in groups[0].laws if law.title == "best loss in C"]
+    assert all(law.at_edges and law.status != "ok" for law in laws)
     lines = headlines(groups)
     assert not any("best loss" in line.what for line in lines)
     assert any("width 256" in line.what for line in lines)
@@ -395,6 +399,21 @@ def test_a_question_begins_without_the_name_of_its_sweep(tmp_path):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "sweep.yaml").write_text(f"# {head}\na: 1\n# command: scaling run sweep=x/fashion_mnist\n")
         assert summarise(table, tmp_path / folder).question == "How?"
+
+
+@pytest.mark.slow
+def test_edges_weaken_a_verdict_everywhere_on_the_page():
+    table = worlds.grid(World(), (64,), (1024, 2048, 4096, 8192, 16384), seeds=2).assign(error=np.nan)
+    law = next(law for law in fit_groups(table, QUICK)[0][0].laws if law.status == "ok")
+    edged = replace(law, at_edges=True)
+    assert [one.status for one in (law, edged)] == ["ok", "weak"]
+    assert (law_row(edged)["status"], edged.to_dict()["status"]) == ("weak", "weak")
+
+
+@pytest.mark.slow
+def test_two_sizes_claim_no_exponent_of_N():
+    table = worlds.grid(World(), (16, 64), (1024, 4096, 16384, 65536), seeds=2)[["N", "D", "loss"]]
+    assert not any("N and D" in line.what for line in headlines(fit_groups(table, QUICK)[0]))
 
 
 def test_each_group_has_its_answer_and_names_are_no_html():
