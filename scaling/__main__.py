@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> None:
         from scaling.cli import cli
 
         if "_SCALING_COMPLETE" in os.environ:
-            from scaling.commands.bash import register
+            from scaling.commands.completion.bash import register
 
             register()
         code = cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.completion import complete_data
+from scaling.commands.completion.words import complete_data
 from scaling.commands.options import OVERRIDES, json_option, only_overrides, terminal, trust_option, write_json
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from scaling.commands.completion import complete_override
+from scaling.commands.completion.words import complete_override
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.security.rights import shared_as

@@ -6,7 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from scaling.cli import cli
-from scaling.commands.bash import WholeWords
+from scaling.commands.completion.bash import WholeWords
 
 
 def offered(*words):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.completion import complete_results
+from scaling.commands.completion.words import complete_results
 from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
 
 if TYPE_CHECKING:

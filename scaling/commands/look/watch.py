@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from scaling.commands.completion import complete_results
+from scaling.commands.completion.words import complete_results
 from scaling.commands.options import as_typed, sweep_folder
 
 EPILOG = """\b

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaling.commands.completion import complete_results
+from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
 from scaling.commands.rounds.kept import Suggested, keep_round
 from scaling.errors import UserError

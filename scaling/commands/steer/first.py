@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.completion import complete_results
+from scaling.commands.completion.words import complete_results
 from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
 from scaling.commands.steer.choice import RUNS, WHERE, chosen
 from scaling.errors import UserError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaling.commands.completion import complete_results
+from scaling.commands.completion.words import complete_results
 from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
 from scaling.errors import UserError
 from scaling.numbers import size

@@ -1,0 +1,1 @@
+"""What a shell completes while a command is typed."""
