@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
+from scaling.dispatch.slurm import scheduler
 from scaling.folders import RunFolder
 from scaling.plan.planned import PlannedRun
 from tests.dispatch import stand_in
-from tests.dispatch.conftest import causes, leftovers, order, trained
+from tests.dispatch.conftest import at_work, causes, leftovers, order, trained
 from tests.slurm.sweeps import LAUNCHER, ended, sweep, tool
 from tests.waiting import wait_for
 
@@ -179,3 +181,22 @@ def fill(path: Path) -> None:
                     os.write(file.fileno(), block)
                 except OSError:
                     break
+
+
+def test_suspended_and_resumed(tmp_path, expected):
+    """A job that stands still has its run to itself, however long, and goes on with it."""
+    flight = sweep(tmp_path, RUNS, "hold")
+    flight.submit()
+    claim = flight.working(2)
+    tool("scontrol", "suspend", claim.job)
+    wait_for(lambda: scheduler.all_states()[claim.job] == "SUSPENDED")
+    held = at_work(flight.folder, flight.runs)
+    [run] = [run for run in held if read_claim(flight.files(run).claim).token == claim.token]
+    flight.open()
+    wait_for(lambda: len(flight.settled()) == RUNS - 1)  # the other job has done all that it may
+    assert flight.status().counts["running"] == 1
+    tool("scontrol", "resume", claim.job)
+    flight.landed()
+    assert flight.records() == expected
+    assert [causes(flight.folder, each) for each in flight.runs] == [["finished"]] * RUNS
+    assert [line["job"] for line in trained(flight.folder, run)] == [claim.job]
