@@ -32,6 +32,8 @@ GRID = 25
 """Computes, evenly spaced in log C over the common range, at which the frontiers are compared."""
 FAR = 1e4
 """Times beyond the common range up to which a turn of the order is looked for."""
+FARTHEST = 50.0
+"""Logarithm of a multiplier beyond which one is as good as infinite."""
 POWER = 0.8
 """Probability of telling a multiplier with which the runs needed are counted."""
 TOLD = (1.05, 1.1, 1.2, 1.5)
@@ -140,7 +142,13 @@ def compare(
         )
     settings = settings_of(level=level, **options)
     form = constrained(get_law(law), fix, tie)
-    return compare_fits({name: fit_law(rows, form, y=y, x=x, settings=settings) for name, rows in groups.items()})
+    found = {}
+    for name, rows in groups.items():
+        try:
+            found[name] = fit_law(rows, form, y=y, x=x, settings=settings)
+        except (Refusal, UserError) as said:
+            raise type(said)(f"{name}: {said}") from said
+    return compare_fits(found)
 
 
 def compare_fits(found: Mapping[str, Fit]) -> Comparison:
@@ -224,34 +232,40 @@ def _comparison(
     fits: tuple[Fit, Fit], names: tuple[str, ...], grid: Array, best: Array, samples: Array, first: Interval
 ) -> Comparison:
     """Say what the multipliers at log C (k,) come to: the mean, the trend, the turn, the power."""
-    samples, level = np.clip(samples, -50.0, 50.0), fits[0].level
-    mean, spread = best.mean(), samples.mean(axis=1)
-    centred = grid - grid.mean()
-    slopes = np.append(best[None], samples, axis=0) @ centred / (centred @ centred)
-    ends = np.exp(percentile(samples.T, level))
+    level, centred = fits[0].level, grid - grid.mean()
+    every = np.clip(np.append(best[None], samples, axis=0), -FARTHEST, FARTHEST)
+    every = np.column_stack([every, every.mean(axis=1), every @ centred / (centred @ centred)])
+    shifted = recentred(every[0], every[1:])
+    ends = percentile(shifted.T, level)
     curve = np.exp(frontier_of(fits[1], fits[1].engine.theta[:, None], grid)[0])
-    points = zip(np.exp(grid), np.exp(best), ends, curve, strict=True)
+    points = zip(np.exp(grid), np.exp(best), np.exp(ends[:-2]), curve, strict=True)
     z = NormalDist()
-    reach = (z.inv_cdf((1 + level) / 2) + z.inv_cdf(POWER)) * float(np.std(spread))
+    reach = (z.inv_cdf((1 + level) / 2) + z.inv_cdf(POWER)) * float(np.std(shifted[:, -2]))
     return Comparison(
         first=names[0],
         second=names[1],
         y=fits[0].y,
         law=fits[0].law,
-        multiplier=float(np.exp(mean)),
-        interval=_pair(np.exp(percentile(spread[None], level)[0])),
-        trend=float(slopes[0]),
-        trend_interval=_pair(percentile(slopes[None, 1:], level)[0]),
+        multiplier=float(np.exp(every[0, -2])),
+        interval=_pair(np.exp(ends[-2])),
+        trend=float(every[0, -1]),
+        trend_interval=_pair(ends[-1]),
         C_range=(float(np.exp(grid[0])), float(np.exp(grid[-1]))),
         points=tuple(Point(float(C), float(m), _pair(e), float(y)) for C, m, e, y in points),
         exponents=tuple(_exponents(fits, level)),
-        turns=_turn(fits, level, float(grid[-1]), first, np.sign(mean)),
+        turns=_turn(fits, level, float(grid[-1]), first, np.sign(every[0, -2])),
         runs_for={told: (reach / float(np.log(told))) ** 2 for told in TOLD},
         runs=(fits[0].n_runs, fits[1].n_runs),
         level=level,
         warnings=tuple(f"{name}: {text}" for name, found in zip(names, fits, strict=True) for text in found.warnings),
         fits=fits,
     )
+
+
+def recentred(best: Array, samples: Array) -> Array:
+    """Shift what pairs of refits say (R, k) so that its median is what the fits say (k,); why: docs/coverage.md."""
+    samples = np.clip(samples, -FARTHEST, FARTHEST)
+    return np.asarray(samples + np.clip(best, -FARTHEST, FARTHEST) - np.median(samples, axis=0))
 
 
 def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
@@ -266,7 +280,8 @@ def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
         at = [one.params["beta"] / (one.params["alpha"] + one.params["beta"]) for one in fits]
         rows.append(("N* exponent", at[0], at[1], share[1] - share[0]))
     found = []
-    for name, first, second, apart in rows:
+    for name, first, second, refitted in rows:
+        apart = recentred(np.array([second - first]), refitted[:, None])[:, 0]
         share_above = (float(np.mean(apart > 0)) + float(np.mean(apart >= 0))) / 2
         p = min(1.0, 2 * min(share_above, 1 - share_above) + 1 / len(apart))
         found.append(Exponent(name, first, second, _pair(percentile(apart[None], level)[0]), p))
@@ -276,8 +291,7 @@ def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
 def _turn(fits: tuple[Fit, Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
     """Return the least C beyond the common range from which the multiplier's interval holds 1."""
     grid = np.linspace(last, last + np.log(FAR), 4 * GRID)
-    _, samples = log_multipliers(fits, grid, first)
-    ends = percentile(np.clip(samples, -50, 50).T, level)
+    ends = percentile(recentred(*log_multipliers(fits, grid, first)).T, level)
     unsure = (ends[:, 0] <= 0) if sign > 0 else (ends[:, 1] >= 0)
     return float(np.exp(grid[np.argmax(unsure)])) if unsure.any() else None
 

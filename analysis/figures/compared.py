@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.estimates.multiplier import FAR, Comparison, computes, frontier_of, log_multipliers
+from analysis.estimates.multiplier import FAR, FARTHEST, Comparison, computes, frontier_of, log_multipliers, recentred
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import GREY, HUES, INK, MARKERS, label, legend_above, legend_below, log_axes, margins
 from analysis.fitting.intervals import percentile
@@ -66,8 +66,9 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
     turns = found.turns if told else None
     grid = np.geomspace(low, min(max(BEYOND * high, AHEAD * (turns or high)), FAR * high), 200)
     best, samples = log_multipliers(found.fits, np.log(grid), sides[0].known)
-    ends = np.exp(np.clip(percentile(np.clip(samples, -50, 50).T, found.level), -np.log(WIDEST), np.log(WIDEST)))
-    values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -50, 50)), np.nan)
+    ends = percentile(recentred(best, samples).T, found.level)
+    ends = np.exp(np.clip(ends, -np.log(WIDEST), np.log(WIDEST)))
+    values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -FARTHEST, FARTHEST)), np.nan)
     said = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
     curve = Curve(grid, values, ends[:, 0], ends[:, 1], said, f"({percent(found.level)})")
     return ComparisonNumbers(sides, curve, found.C_range, turns, found.y)

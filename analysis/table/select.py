@@ -145,14 +145,15 @@ def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.Da
 
 
 def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
+    hint = f"; --y {task} takes the column of that name" if task in table.columns else ""
     if "task" not in table.columns:
         if task is not None:
-            raise UserError(f"found no column task, so no task {task!r}; the table has {listed(table.columns)}")
+            raise UserError(f"found no column task, so no task {task!r}; the table has {listed(table.columns)}{hint}")
         return table
     tasks = sorted(str(value) for value in table["task"].dropna().unique())
     if task is not None:
         if task not in tasks:
-            raise UserError(f"found no task {task!r}; the table has {listed(tasks)}")
+            raise UserError(f"found no task {task!r}; the table has {listed(tasks)}{hint}")
         return table[table["task"].astype(str) == task]
     if len(tasks) > 1:
         raise UserError(f"found {len(tasks)} tasks ({listed(tasks)}); wanted one; name it with --task")

@@ -107,7 +107,7 @@ def _lifetime(law: Fit, bill: Bill, inference: float, C: float | None, value: fl
         inference=inference,
         best=cheap,
         trained=usual,
-        saved=1 - cheap.total / usual.total,
+        saved=max(0.0, 1 - cheap.total / usual.total),  # the cheapest is found to rounding
         warnings=(*law.warnings, *_outside(law, cheap, bill)),
         unit=bill.unit,
     )
@@ -126,7 +126,7 @@ def _with_intervals(found: Lifetime, law: Fit, bill: Bill, asked: str, value: fl
         found = replace(found, never=never, warnings=(*found.warnings, said))
     if never > 1 - law.level:
         return found
-    saved = 1 - np.exp(bill.total(*cheap) - bill.total(*usual))
+    saved = np.maximum(0.0, 1 - np.exp(bill.total(*cheap) - bill.total(*usual)))
     N, D, share = percentile(np.stack([*np.exp(cheap), saved])[:, there], law.level).tolist()
     return replace(found, N_interval=tuple(N), D_interval=tuple(D), saved_interval=tuple(share))
 

@@ -154,7 +154,7 @@ def _exchange(design: Design, state: State, chosen: list[int]) -> tuple[State, b
     for place, old in enumerate(chosen):
         without = design.see(state, old, -1)
         rest = [*chosen[:place], *chosen[place + 1 :]]
-        new = _best(design, without, rest, design.prices.of(chosen) - design.prices.of(rest), COST_POWER)
+        new = _best(design, without, rest, design.prices.of(chosen) - design.prices.of(rest), power=0.0)
         if new is None or new == old:
             continue
         gain = design.gain(without)

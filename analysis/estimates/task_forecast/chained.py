@@ -85,6 +85,10 @@ def chained(
     selection = {name: options.pop(name) for name in ("rows", "where", "pool", "keep", "run_column") if name in options}
     staged = task not in (None, OWN_TASK) and OWN_TASK in tasks_of(table)
     if not staged and via == y:
+        if task in table.columns:
+            raise UserError(
+                f"found the task {task}, which is a column of the table; wanted it as --y {task}; change it"
+            )
         raise UserError(f"found --via {via} and the response {y} in one row; wanted two columns, or --task of a stage")
     if not (second_law := get_law(link)).of_one_variable:
         raise UserError(

@@ -64,6 +64,8 @@ def test_the_optimum_is_the_best_of_a_fine_grid(table, name):
 
 def test_without_use_it_is_the_training_optimal_split(law):
     by_C, by_loss = lifetimes(law, inference=0, at=[1e11], reach=float(law.allocate(1e11).loss))
+    assert 0 <= by_C.saved < 1e-6
+    assert by_C.saved_interval is None or by_C.saved_interval[0] >= 0
     best = law.allocate(1e11)
     for one in (by_C, by_loss):
         assert pytest.approx((best.N, best.D), rel=1e-3) == (one.best.N, one.best.D)

@@ -13,7 +13,7 @@ import pytest
 
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
-from analysis.estimates.multiplier import compare, compare_fits
+from analysis.estimates.multiplier import compare, compare_fits, recentred
 from analysis.figures.compared import comparison_numbers
 from tests.analysis.worlds import World, pair
 
@@ -100,8 +100,19 @@ def test_what_does_not_overlap_is_refused():
         compare({"a": groups["a"], "b": groups["b"].assign(loss=groups["b"].loss / 10)}, **QUICK)
 
 
+def test_the_interval_is_about_the_estimate():
+    best, samples = np.array([1.0, 2.0]), np.random.default_rng(0).gamma(2.0, size=(101, 2))
+    shifted = recentred(best, samples)
+    assert np.median(shifted, axis=0) == pytest.approx(best)
+    assert np.ptp(shifted, axis=0) == pytest.approx(np.ptp(samples, axis=0))
+    lost = recentred(np.array([0.0]), np.array([[-1.0], [0.0], [np.inf]]))
+    assert lost[:, 0].tolist() == [-1.0, 0.0, 50.0]
+
+
 def test_bad_input_is_told():
     groups = pair(1.1, np.random.default_rng(8))
+    with pytest.raises(Refusal, match="b: found 4 points"):
+        compare({"a": groups["a"], "b": groups["b"].head(4)}, **QUICK)
     with pytest.raises(UserError, match="found 1 group"):
         compare({"a": groups["a"]}, **QUICK)
     with pytest.raises(UserError, match="resamples=0"):

@@ -83,3 +83,6 @@ def test_what_does_not_fall_with_the_loss_is_refused(table):
         chained(table.assign(accuracy=1 - table["error"] / 3), at=AT, y="accuracy", resamples=20)
     with pytest.raises(UserError, match="two columns"):
         chained(table, at=AT, y="loss", resamples=20)
+    for rows in (table, table.drop(columns="task")):
+        with pytest.raises(UserError, match="--y val_error"):
+            chained(rows, at=AT, y="error", task="val_error", resamples=20)
