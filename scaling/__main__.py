@@ -105,7 +105,7 @@ def _code(error: ValueError) -> int | None:
 
 def _os_sentence(error: OSError) -> str:
     where = f" at {error.filename}" if error.filename else ""
-    what = os.strerror(error.errno).lower() if error.errno else str(error)
+    what = error.strerror.lower() if error.strerror else str(error)
     advice = {
         errno.ENOSPC: "free some space; what was finished is kept, and the same command goes on from there",
         errno.EDQUOT: "free some of your quota; what was finished is kept, and the same command goes on from there",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.security.reading import check_name, check_regular, read_text
 from scaling.security.rights import GROUP_FOLDER, shared_as
 
 
@@ -138,7 +139,8 @@ class SweepFolder:
         return self.path / "jobs"
 
     def run(self, run_id: str) -> RunFolder:
-        """The folder of one run, shared by all sweeps of these results."""
+        """The folder of one run, shared by all sweeps of these results; UserError for what leads out of them."""
+        check_name(run_id, self.path)
         return RunFolder(self.results / "runs" / run_id)
 
 
@@ -183,7 +185,8 @@ def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW  # what a link leads to is somebody else's
+        aside.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # what is there is of a dead process, or a trap
         with os.fdopen(os.open(aside, flags, mode), "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
@@ -248,7 +251,7 @@ def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries).encode()
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody else's
     with os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = check_regular(file.fileno(), path).st_size
         cut = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
         left = b"\n" + lines if cut else lines
         while left:
@@ -257,9 +260,11 @@ def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Read JSON lines; a last line that was cut in half by a crash is left out."""
-    if not path.exists():
+    try:
+        text = read_text(path, errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for line in path.read_text(errors="replace").splitlines():
+    for line in text.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 import scaling
 from scaling.errors import UserError
 from scaling.folders import RunFolder, write_aside
+from scaling.security.reading import read_bytes
 
 SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
 PACKAGES = ("torch", "numpy", "hydra-core")  # whose versions may change a run's numbers or its config
@@ -122,7 +123,7 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(folder: RunFolder) -> Record | None:
     """Read a run's record, None where there is none; BrokenRecord names a file that was cut short or is another's."""
     try:
-        found = Record.from_dict(json.loads(folder.record.read_bytes()))
+        found = Record.from_dict(json.loads(read_bytes(folder.record)))
         if found.run_id != folder.run_id:
             raise BrokenRecord(f"it is that of run {found.run_id}")
         return found

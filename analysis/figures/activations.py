@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 
 from analysis.errors import UserError
 from analysis.figures.style import HUES, MARKERS, legend, log_axes, margins
+from analysis.files import read_file
 from analysis.numbers import exponent
 from analysis.table.columns import require_columns
 
@@ -41,7 +43,7 @@ COLUMNS = ("param", "width", "step", "layer", "change")
 def read_activations(path: Path) -> pd.DataFrame:
     """Read activations.csv, as `scaling measure --activations` writes it; UserError where it is something else."""
     try:
-        rows = pd.read_csv(path)
+        rows = pd.read_csv(io.BytesIO(read_file(path)))
     except (OSError, ValueError) as error:
         raise UserError(f"found {path}, which cannot be read ({error}); measure again") from error
     require_columns(rows, ["width", "step", "change"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.cost import cost_numbers
+from analysis.files import read_file
 from analysis.numbers import duration, entry, flops, number
 from analysis.table.select import RECIPE
 from analysis.wording import RECIPE_WORDS, counted
@@ -93,7 +94,7 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
 def read_sweep(path: Path) -> tuple[str, str]:
     """Return the head comment of a sweep file, and the command its last line keeps."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode(errors="replace").splitlines()
     except OSError:
         return "", ""
     command = next((line[len("# command:") :].strip() for line in reversed(lines) if line.startswith("# command:")), "")

@@ -32,7 +32,7 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
         frame = frame.astype(dict.fromkeys(whole, float)) if not frame[whole].isna().any(axis=None) else frame
     try:
         with np.errstate(all="ignore"):
-            value = frame.eval(source, engine="python")
+            value = frame.eval(ast.unparse(_Floats().visit(tree)), engine="python")
     except (ArithmeticError, TypeError, ValueError, KeyError, SyntaxError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f'cannot compute "{expression}": {reason}') from error
@@ -77,6 +77,18 @@ def _is_arithmetic(name: str, table: pd.DataFrame) -> bool:
     return (len(parts) > 1 and all(part in table.columns for part in parts)) or not re.search(r"[A-Za-z]", name)
 
 
+class _Floats(ast.NodeTransformer):
+    """Powers of constants, in floats: those overflow, where Python's integers grow until the memory is full."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """Make the constants of a power floats, unless a column's name is among them."""
+        if isinstance(node.op, ast.Pow) and not any(isinstance(part, ast.Name) for part in ast.walk(node)):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant) and isinstance(part.value, int):
+                    part.value = float(part.value)
+        return self.generic_visit(node)
+
+
 def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index) -> ast.Expression:
     """Return the parsed expression; refuse whatever is not arithmetic or comparison of columns.
 
@@ -102,7 +114,14 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
             raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}; odd names in `backticks`')
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _huge(node.right):
             raise UserError(f'found the power {ast.unparse(node)} in "{expression}"; wanted an exponent up to 400')
+        if isinstance(node, ast.BinOp) and any(_is_text(side) for side in (node.left, node.right)):
+            raise UserError(f'found {ast.unparse(node)[:80]} in "{expression}", arithmetic of a text; {wanted}')
     return tree
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Tell whether a part of arithmetic is a text or a list: times a number, or as a format, it fills the memory."""
+    return isinstance(node, ast.List | ast.Tuple) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _huge(exponent: ast.expr) -> bool:

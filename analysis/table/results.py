@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.files import is_name, read_file
 from analysis.table.select import OWN_TASK
 
 log = logging.getLogger(__name__)
@@ -86,11 +88,16 @@ def _read_plan(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"found no plan.csv in {folder}; wanted the results folder of a sweep, such as results/NAME")
     try:
-        plan = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""])
+        plan = pd.read_csv(
+            io.BytesIO(read_file(path)), dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""]
+        )
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as a plan: {' '.join(str(error).split())[:160]}") from error
     if "run_id" not in plan.columns or plan.empty:
         raise UserError(f"{path} names no run; wanted a column run_id and a row for each run")
+    odd = [name for name in plan["run_id"] if not is_name(str(name))]
+    if odd:
+        raise UserError(f"{path} names a run {odd[0]!r}; wanted an id; somebody has changed the plan")
     return plan.drop_duplicates("run_id", ignore_index=True)
 
 
@@ -106,8 +113,7 @@ def _read(run: Path | None) -> bytes | None:
     if run is None:
         return None
     try:
-        with open(f"{run}/record.json", "rb") as file:  # noqa: PTH123, half the time of Path.open over 10,000 runs
-            return file.read()
+        return read_file(f"{run}/record.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:  # another user's, or of a server that does not answer: it costs its own run alone
@@ -168,7 +174,7 @@ def read_logs(runs: Path, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]
 def _read_log(path: Path) -> list[dict[str, Any]]:
     """Read the lines that have a step; what was cut in half by a crash is left out."""
     try:
-        texts = path.read_text(errors="replace").splitlines()
+        texts = read_file(path).decode(errors="replace").splitlines()
     except OSError:
         return []
     return [line for text in texts if (line := _parsed(text)) and isinstance(line.get("step"), int)]
@@ -177,8 +183,8 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
 def _unsettled(run: Path) -> dict[str, Any]:
     """Return the row of a run without a record: failed or missing, by the last line of its attempts."""
     try:
-        lines = (run / "attempts.jsonl").read_text(errors="replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
+        lines = read_file(run / "attempts.jsonl").decode(errors="replace").splitlines()
+    except OSError:  # there is none, or none that can be read
         return {"status": "missing", "reason": ""}
     attempts = [line for line in map(_parsed, lines) if line]
     if not attempts or str(attempts[-1].get("cause") or "") in HARMLESS:
@@ -202,7 +208,7 @@ def _forecasts(folder: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        table = pd.read_csv(path, dtype={"run_id": str})
+        table = pd.read_csv(io.BytesIO(read_file(path)), dtype={"run_id": str})
     except (ValueError, OSError):
         return None
     return table if {"run_id", "seconds"} <= set(table.columns) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from scaling.dispatch.states.settled import SettledRuns, is_settled
 from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
+from scaling.security.reading import read_text
 from scaling.security.rights import check_own
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
     yield from (_evaluation(entry) for entry in read_lines(files.log))
     for log in job_logs(folder, files):
         yield f"== {log}"
-        yield from log.read_text(errors="replace").splitlines()[-TAIL:]
+        yield from read_text(log, errors="replace").splitlines()[-TAIL:]
 
 
 def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
@@ -196,7 +198,8 @@ def job_logs(folder: SweepFolder, files: RunFolder) -> list[Path]:
     claim = read_claim(files.claim)
     tried = read_attempts(files)
     job = claim.job if claim is not None else str(tried[-1].get("job") or "") if tried else ""
-    return sorted(folder.jobs.glob(f"*/{job}_*_log.err"), reverse=True)[:1] if job else []
+    logs = folder.jobs.glob(f"*/{escape(job)}_*_log.err") if job and "/" not in job else ()
+    return [path for path in sorted(logs, reverse=True) if not path.is_symlink()][:1]
 
 
 def _evaluation(entry: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from scaling.dispatch.queue import LazyQueue
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.limits import UNLIMITED, Limits
+from scaling.security.reading import read_text
 from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class DispatchFolder:
     def read(self) -> Dispatch | None:
         """Read it back, None where it has not been written whole."""
         try:
-            raw = json.loads(self.facts.read_text())
+            raw = json.loads(read_text(self.facts))
             parts = {
                 "process": Process(**raw["process"]),
                 "limits": Limits(**raw["limits"]),

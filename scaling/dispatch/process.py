@@ -68,8 +68,12 @@ def _start_unknown(pid: int) -> int | None:
 
 def this_process() -> Process:
     """Return the process that asks."""
-    pid = os.getpid()
-    return Process(host(), _space(), pid, start_time(pid) or 0)
+    return _process(os.getpid())
+
+
+@cache
+def _process(own: int) -> Process:
+    return Process(host(), _space(), own, start_time(own) or 0)  # of a fork, another number
 
 
 def this_user() -> str:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder, read_lines, write_aside
+from scaling.security.reading import open_file, read_text
 from scaling.security.rights import OWN_FILE
 
 if TYPE_CHECKING:
     from scaling.plan.planned import PlannedRun
 
+REMEMBERED = 4_096  # runs that a worker has read, its next stacks among them
 ALL = ""  # the group of runs that any worker may take
-# A line of the places: run, group, start, size, and in newer versions the steps whose weights are kept.
-PLACE = re.compile(r"^(\S+)\t([^\t\n]*)\t(\d+)\t(\d+)(?:\t([\d ]*))?\n", re.MULTILINE)
+# A line of the places: run, group, start, size, in newer versions the steps whose weights are kept, and what it needs.
+PLACE = re.compile(r"^(\S+)\t([^\t\n]*)\t(\d+)\t(\d+)(?:\t([\d ]*))?(?:\t([^\t\n]*))?\n", re.MULTILINE)
 # Of a line; the rest is the run's own.
 FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
 
@@ -186,7 +189,7 @@ class QueueFile:
 
     @property
     def places(self) -> Path:
-        """One line a run: its id, its group, the bytes of its line, and the steps whose weights are kept."""
+        """One line a run: its id, its group, the bytes of its line, the steps whose weights are kept, what it needs."""
         return self.path.with_suffix(".places")
 
     def write(self, queue: Sequence[Entry]) -> None:
@@ -196,7 +199,8 @@ class QueueFile:
             line = (entry.line() + "\n").encode()
             lines.append(line)
             keeps = " ".join(map(str, entry.keeps))
-            places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\n")
+            needs = " ".join(entry.needs)
+            places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\t{needs}\n")
             start += len(line)
         write_aside(self.places, "".join(places), mode=OWN_FILE)
         write_aside(self.path, b"".join(lines), mode=OWN_FILE)
@@ -204,7 +208,7 @@ class QueueFile:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return read_text(path, errors="replace")
     except FileNotFoundError:
         return ""
 
@@ -221,17 +225,20 @@ class LazyQueue:
 
     def __init__(self, path: Path, group: str = ALL) -> None:
         self._path = path
+        self._file: BinaryIO | None = None
         self._places: dict[str, tuple[int, int]] = {}
         self._read: dict[str, Entry] = {}
         self._keeps: dict[str, tuple[int, ...]] = {}
+        self._needs: dict[str, Sequence[str]] = {}
         end = 0
-        for match in PLACE.finditer(_text(QueueFile(path).places)):
-            run_id, own, start, size, keeps = match.groups()
+        for run_id, own, start, size, keeps, needs in PLACE.findall(_text(QueueFile(path).places)):
             end = int(start) + int(size)
             if group in (ALL, own):
                 self._places[run_id] = (int(start), int(size))
                 if keeps:
                     self._keeps[run_id] = tuple(map(int, keeps.split()))
+                if needs:
+                    self._needs[run_id] = needs.split()
         if end < _size(path):  # of an older version, or cut
             self._places.clear()
             self._keeps.clear()
@@ -247,17 +254,28 @@ class LazyQueue:
         read = self._read.get(run_id)
         return self._keeps.get(run_id, ()) if read is None else read.keeps
 
+    def needs(self, run_id: str) -> Sequence[str]:
+        """Return the runs that have to be settled before one."""
+        read = self._read.get(run_id)
+        return self._needs.get(run_id, ()) if read is None else read.needs
+
     def get(self, run_id: str) -> Entry | None:
         """Read one run, None for one of another queue, or whose line is cut."""
-        if run_id not in self._read and run_id in self._places:
-            start, size = self._places[run_id]
+        if run_id not in self._places:
+            return self._read.get(run_id)
+        if run_id not in self._read:
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
             try:
-                with self._path.open("rb") as file:
-                    file.seek(start)
-                    self._read[run_id] = Entry.read(json.loads(file.read(size)))
+                self._read[run_id] = self._entry(*self._places[run_id])
             except (FileNotFoundError, ValueError, TypeError, AttributeError):
                 return None
-        return self._read.get(run_id)
+        return self._read[run_id]
+
+    def _entry(self, start: int, size: int) -> Entry:
+        if self._file is None:
+            self._file = open_file(self._path, most=None)
+        return Entry.read(json.loads(os.pread(self._file.fileno(), size, start)))
 
 
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:

@@ -62,6 +62,7 @@ class Worker:
             queue.run_ids,
             self.notes.index,
             place=self.task.place,
+            workers=self.task.workers,
             dispatch=self.task.queue.parent.name,
             hear=None if ledger is None else ledger.hear,
             whole=partial(self._has_weights, queue),
@@ -69,7 +70,7 @@ class Worker:
         )
         while walk.left and not self.stop.reason:
             self._until_none_is_free(walk, queue)
-            if not self.stop.reason and not walk.check(of=max(1, self.task.workers)):
+            if not self.stop.reason and not walk.check():
                 break
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
@@ -97,6 +98,8 @@ class Worker:
         seen: dict[str, Step] = {}
         self._needs.forget()
         for run_id in walk.round():
+            if self._needs.known_early(queue.needs(run_id)):
+                continue
             entry = queue.get(run_id)
             if self.stop.reason:
                 break
@@ -172,6 +175,8 @@ class Worker:
         """Look again at a run that is held now; return why it is let go, None where it is ready."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
         self.notes.claimed(entry, held.claim)
+        if self._walk is not None:
+            self._walk.took()
         step: Step | None = Step.AGAIN
         try:
             step = self._after_claim(entry, files, dead)
@@ -224,7 +229,6 @@ class Worker:
         attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
         self.notes.tried(files, attempt)
         if status in attempts.SETTLED:
-            self.notes.settled(files)
             self.report.settled += 1
             return Step.SETTLED
         if status == "file_error" and not self._used_up(files, entry):
@@ -290,7 +294,7 @@ class Worker:
         bounds = self.task.limits
         if self._walk is None or self._ledger is None:
             return False
-        self._walk.refresh(now=True)  # others write down what they take, as we have
+        self._walk.refresh()  # others write down what they take, as we have
         gpu_seconds, flops = self._ledger.spent(without=entry.run_id)
         so_far = Spent(gpu_seconds / 3600, flops) + self.task.before
         why = beyond(bounds, so_far, entry, gpus=self.task.gpus)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -18,8 +19,10 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.live.reports import Reports
 from scaling.live.snapshot import Snapshots
+from scaling.security.reading import read_text
 
 LOOPBACK = "127.0.0.1"
+IDLE_SECONDS = 60.0  # after which a connection on which nothing comes is closed
 LOOK_SECONDS = 1.0  # between two looks at the files, however many ask
 FILES = {"config.yaml": "text/plain", "log.jsonl": "text/plain"}  # of a run, that can be read
 POLICY = (
@@ -63,8 +66,8 @@ class Look:
         if not run_id.isalnum():
             return None
         run = self.folder.run(run_id)
-        if kind == "runs" and name in FILES and (run.path / name).is_file():
-            return FILES[name], (run.path / name).read_text(errors="replace")
+        if kind == "runs" and name in FILES and _is_own_file(run.path / name):
+            return FILES[name], read_text(run.path / name, errors="replace")
         if kind == "logs" and not name:
             try:
                 return "text/plain", "\n".join(read_log(self.folder, run_id))
@@ -73,12 +76,18 @@ class Look:
         return None
 
 
+def _is_own_file(path: Path) -> bool:
+    """Say whether a file lies in its run's folder itself: a link leads elsewhere."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+
+
 def serve(look: Look, port: int = 0) -> ThreadingHTTPServer:
     """Return a server that listens on a port of loopback (0: any that is free), not yet serving."""
 
     class Handler(BaseHTTPRequestHandler):
         server: ThreadingHTTPServer
         server_version, sys_version, protocol_version = "scaling", "", "HTTP/1.1"
+        timeout = IDLE_SECONDS
 
         def do_GET(self) -> None:
             """Answer what is asked for below the token, and say of all else that there is nothing."""
@@ -88,7 +97,11 @@ def serve(look: Look, port: int = 0) -> ThreadingHTTPServer:
                 self.send("text/plain", "found another host's name", HTTPStatus.FORBIDDEN)
                 return
             known = secrets.compare_digest(token.encode(), look.token.encode())
-            found = look.answer(path) if known else None
+            try:
+                found = look.answer(path) if known else None
+            except OSError as error:  # of a file that is out of reach, or none: the others are shown
+                self.send("text/plain", f"found {error.strerror}: {error.filename}", HTTPStatus.NOT_FOUND)
+                return
             self.send(*(found or ("text/plain", "nothing here")), HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)
 
         def send(self, kind: str, text: str, status: HTTPStatus) -> None:

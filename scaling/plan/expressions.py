@@ -46,8 +46,9 @@ class Expression:
             value = _value(self.tree, lookup)
         except (ArithmeticError, TypeError) as error:
             raise UserError(f"found {self.text!r}, which cannot be computed ({error}); change the expression") from None
-        if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
-            raise UserError(f"found {self.text!r} = {value}; wanted a finite real number; change the expression")
+        if isinstance(value, complex) or (isinstance(value, int | float) and not _is_finite(value)):
+            shown = "beyond all bounds" if isinstance(value, int) else value
+            raise UserError(f"found {self.text!r} = {shown}; wanted a finite real number; change the expression")
         return value
 
     def first_false(self, lookup: Lookup) -> Expression | None:
@@ -115,7 +116,7 @@ def _value(node: ast.expr, lookup: Lookup) -> Any:
         case ast.UnaryOp(op=op, operand=inner):
             return SIGNS[type(op)](_value(inner, lookup))
         case ast.BinOp(left=left, op=op, right=right):
-            return ARITHMETIC[type(op)](_value(left, lookup), _value(right, lookup))
+            return ARITHMETIC[type(op)](_number(_value(left, lookup)), _number(_value(right, lookup)))
         case ast.BoolOp(op=ast.And(), values=values):
             return all(_value(value, lookup) for value in values)
         case ast.BoolOp(values=values):
@@ -125,6 +126,21 @@ def _value(node: ast.expr, lookup: Lookup) -> Any:
             pairs = zip(ops, values[:-1], values[1:], strict=True)
             return all(COMPARISON[type(op)](a, b) for op, a, b in pairs)
     raise TypeError(f"unchecked node {ast.dump(node)}")
+
+
+def _number(value: Any) -> int | float:
+    """Return a number as it is; TypeError for all else: a text times a number, or as a format, fills the memory."""
+    if not isinstance(value, int | float):
+        raise TypeError(f"{str(value)[:40]!r} is no number")
+    return value
+
+
+def _is_finite(value: int | float) -> bool:
+    """Say whether a number is finite, and a whole one no larger than a float can be."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _dotted(node: ast.expr) -> str:

@@ -12,6 +12,7 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder, set_aside, write_aside
 from scaling.plan.plan import Plan
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
+from scaling.security.reading import read_text
 
 log = logging.getLogger(__name__)
 COMMAND = "# command: scaling run "  # before the arguments, in the last line of sweep.yaml
@@ -55,7 +56,7 @@ def _sweep_text(plan: Plan) -> str:
 def read_arguments(folder: SweepFolder) -> list[str] | None:
     """Return the arguments of the `scaling run` that wrote a sweep's plan; None where they are not kept."""
     try:
-        last = folder.sweep.read_text().splitlines()[-1]
-    except (OSError, IndexError):
+        last = read_text(folder.sweep).splitlines()[-1]
+    except (OSError, IndexError, ValueError):
         return None
     return shlex.split(last.removeprefix(COMMAND)) if last.startswith(COMMAND) else None

@@ -20,6 +20,7 @@ from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules,
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run
+from scaling.security.reading import read_text
 
 KEYS = ("name", "of", "at", "base", "grid", "where", "set")
 FIRST = "train"  # what a stage calls the runs of the grid
@@ -158,7 +159,7 @@ def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
                 f"found no run {run_id} in {results / 'runs'}; wanted the run that the stage starts from; "
                 f"check parent.run_id, or give results=DIR"
             )
-        config = read_stored_config(yaml.safe_load(files.config.read_text()))
+        config = read_stored_config(yaml.safe_load(read_text(files.config)))
         parent = find(config.parent.run_id) if config.parent is not None else None
         run = plan_run(config, overrides={}, parent=parent)
         if run.run_id != run_id:

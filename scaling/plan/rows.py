@@ -10,6 +10,7 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+from scaling.security.reading import read_bytes
 
 
 class BrokenPlan(UserError):
@@ -21,8 +22,7 @@ def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
     if not folder.plan.exists():
         return []
     try:
-        with folder.plan.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(_lines(folder)))
         whole = all(row["run_id"] and float(row["C"]) >= 0 for row in rows)
     except (KeyError, TypeError, ValueError, csv.Error):
         whole = False
@@ -42,20 +42,23 @@ def broken_plan(folder: SweepFolder) -> BrokenPlan:
 def read_columns(folder: SweepFolder, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Read some columns of plan.csv as text, "" where there is no such column; BrokenPlan where it is damaged."""
     try:
-        with folder.plan.open(newline="", encoding="utf-8") as file:
-            rows = csv.reader(file)
-            head = next(rows, [])
-            if not {"run_id", "C"} <= set(head):
-                raise ValueError("no plan")
-            places = [head.index(name) if name in head else len(head) for name in names]
-            pick = itemgetter(*places)
-            width = len(head)
-            found = [pick([*row, ""]) for row in rows if len(row) == width or _cut()]
+        rows = csv.reader(_lines(folder))
+        head = next(rows, [])
+        if not {"run_id", "C"} <= set(head):
+            raise ValueError("no plan")
+        places = [head.index(name) if name in head else len(head) for name in names]
+        pick = itemgetter(*places)
+        width = len(head)
+        found = [pick([*row, ""]) for row in rows if len(row) == width or _cut()]
     except (ValueError, csv.Error):
         found = []
     if not found:
         raise broken_plan(folder)
     return found
+
+
+def _lines(folder: SweepFolder) -> io.StringIO:
+    return io.StringIO(read_bytes(folder.plan).decode(), newline="")
 
 
 def _cut() -> bool:

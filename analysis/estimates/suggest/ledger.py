@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import UserError
+from analysis.files import read_file
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.result import plain
 
@@ -92,7 +93,7 @@ def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger
     found = sorted((Path(folder) / "rounds").glob("*/suggestion.json"))
     if not found:
         raise UserError(f"found no rounds in {folder}; wanted forecasts that were kept; `scaling suggest` keeps them")
-    raw = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    raw = {path.parent.name: json.loads(read_file(path)) for path in found}
     rows = load_table(folder) if table is None else table
     ends = rows[rows["final"].fillna(True).astype(bool)] if "final" in rows.columns else rows
     ends = ends.drop_duplicates("run_id").set_index("run_id")

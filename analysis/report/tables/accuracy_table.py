@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.files import read_file
 from analysis.numbers import count, entry, measured
 from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.tables.text_table import TextTable
@@ -176,7 +178,7 @@ def _word(name: str, value: object) -> str:
 def efficiency_table(path: Path) -> TextTable | None:
     """Tabulate an efficiency.csv that `scaling measure` wrote; None where there is none."""
     try:
-        rows = pd.read_csv(path)
+        rows = pd.read_csv(io.BytesIO(read_file(path)))
     except (OSError, ValueError):
         return None
     heads = ("model", "parameters", "MFLOPs an image", "latency, ms", "images/s", "best batch", "memory, MB")

@@ -12,19 +12,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from scaling.dispatch.process import Process, this_process
+from scaling.security.reading import NotAFile, read_bytes
 
+TOKEN = re.compile(r"\w+")
+LARGEST = 1 << 20  # bytes of a claim that is read
 SIZE = 1024  # bytes of a claim, padded: a beat is one write of one block
-KINDS = {"job": str, "since": int | float, "period": int | float, "count": int, "beat": int | float, "progress": dict}
 PERIODS = 3  # periods of the observer's own clock without a beat before a claim may be dead
 
 
@@ -49,30 +53,46 @@ class Claim:
 
     def dump(self) -> bytes:
         """Return the claim as JSON, padded to SIZE."""
-        return json.dumps(asdict(self), allow_nan=False).encode().ljust(SIZE - 1) + b"\n"
+        facts = {**vars(self), "process": vars(self.process), "progress": dict(self.progress)}
+        return json.dumps(facts, allow_nan=False).encode().ljust(SIZE - 1) + b"\n"
 
     @classmethod
     def parse(cls, raw: bytes) -> Claim:
         """Read a claim; one that is cut or foreign is a claim of nobody known, told apart by its bytes."""
         try:
             values = json.loads(raw)
-            if not all(isinstance(values[name], kind) for name, kind in KINDS.items() if name in values):
-                raise TypeError("a claim whose facts are of other kinds")
             progress = {
-                name: value for name, value in values.get("progress", {}).items() if isinstance(value, int | float)
+                name: value
+                for name, value in values.get("progress", {}).items()
+                if isinstance(value, int | float) and math.isfinite(value)
             }
-            return cls(**{**values, "process": Process(**values["process"]), "progress": progress})
-        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls(**{**values, "process": Process(**values["process"]), "progress": progress})._checked()
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             token = hashlib.sha256(raw).hexdigest()[:12]
             return cls(token=token, process=Process(host="?", space="?", pid=0, start=0))
+
+    def _checked(self) -> Claim:
+        """Return it; ValueError where others have written what no claim of ours says, such as a path for a token."""
+        process = self.process
+        words = (self.token, self.job, self.worker, process.host, process.space)
+        numbers = (process.pid, process.start, self.gpus, self.since, self.period, self.count, self.beat, self.stack)
+        if not all(isinstance(word, str) for word in words) or not TOKEN.fullmatch(self.token):
+            raise ValueError("words")
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers) or self.stack < 1:
+            raise ValueError("numbers")
+        if process.pid != int(process.pid):
+            raise ValueError("process")
+        return self
 
 
 def read_claim(path: Path) -> Claim | None:
     """Return the claim at `path`, None where there is none."""
     try:
-        return Claim.parse(path.read_bytes())
+        return Claim.parse(read_bytes(path, most=LARGEST))
     except FileNotFoundError:
         return None
+    except NotAFile:  # a pipe, say: of nobody known
+        return Claim.parse(b"")
 
 
 class HeldClaim:

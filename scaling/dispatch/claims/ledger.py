@@ -22,17 +22,22 @@ class Ledger:
         self._in_flight: dict[str, dict[str, Any]] = {}
         self._flops: dict[str, float] = {}
         self._settled: set[str] = set()
+        self._bought = 0.0  # FLOPs of settled runs
 
     def hear(self, event: Event) -> None:
         """Take in a line of the index."""
         if event.run_id not in self._runs:
             return
         if event.kind == index.SETTLED:
-            self._settled.add(event.run_id)
+            if event.run_id not in self._settled:
+                self._settled.add(event.run_id)
+                self._bought += self._flops.get(event.run_id, 0.0)
             return
         facts = event.read()
         if event.kind == index.CLAIMED:
             self._in_flight[facts["token"]] = {**facts, "run_id": event.run_id}
+            if event.run_id in self._settled:
+                self._bought += facts["C"] - self._flops.get(event.run_id, 0.0)
             self._flops[event.run_id] = facts["C"]
         elif event.kind in (index.TRIED, index.DROPPED):
             self._in_flight.pop(facts["token"], None)
@@ -43,5 +48,5 @@ class Ledger:
         others = [facts for facts in self._in_flight.values() if facts["run_id"] != without]
         now = time.time()
         held = sum(max(now - facts["since"], facts["seconds"] or 0.0) * facts["gpus"] for facts in others)
-        bought = self._settled | {facts["run_id"] for facts in others}
-        return self._ended + held, sum(self._flops.get(run_id, 0.0) for run_id in bought)
+        flying = {facts["run_id"] for facts in others} - self._settled
+        return self._ended + held, self._bought + sum(self._flops.get(run_id, 0.0) for run_id in flying)

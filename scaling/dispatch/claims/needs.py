@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from scaling.dispatch.claims.claim import Life, Observer
 from scaling.dispatch.queue import Entry
@@ -17,10 +17,16 @@ class Needs:
     def __init__(self, folder: SweepFolder, observer: Observer) -> None:
         self._folder, self._observer = folder, observer
         self._known: dict[tuple[str, int | None], Step | None] = {}
+        self._unsettled: set[str] = set()
 
     def forget(self) -> None:
         """Look at all of them again."""
         self._known.clear()
+        self._unsettled.clear()
+
+    def known_early(self, needs: Iterable[str]) -> bool:
+        """Return whether one of these was found not to be settled, for a run that it needs no other look at."""
+        return not self._unsettled.isdisjoint(needs)
 
     def early(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:
         """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin.
@@ -37,8 +43,11 @@ class Needs:
 
     def _parent(self, files: RunFolder, step: int | None) -> Step | None:
         life, _ = self._observer.look(files.claim)  # before the record: what is settled in between is ready
-        if is_settled(files) and (step is None or files.kept_weights(step).is_file()):
+        settled = is_settled(files)
+        if settled and (step is None or files.kept_weights(step).is_file()):
             return None
+        if not settled:
+            self._unsettled.add(files.run_id)
         return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
 
     def _before_fork(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:

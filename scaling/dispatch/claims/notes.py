@@ -5,9 +5,9 @@ from __future__ import annotations
 from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states import index
-from scaling.dispatch.states.attempts import Attempt
+from scaling.dispatch.states.attempts import SETTLED, Attempt
 from scaling.dispatch.states.index import Index
-from scaling.dispatch.states.settled import note_settled
+from scaling.dispatch.states.settled import settled_lines
 from scaling.folders import RunFolder
 
 
@@ -25,21 +25,23 @@ class Notes:
         self.index.append(index.CLAIMED, entry.run_id, {**facts, "seconds": entry.forecast_seconds})
 
     def tried(self, files: RunFolder, attempt: Attempt, *, token: str | None = None) -> None:
-        """Write an attempt down, and note what it has cost; token: of the claim that it was of, by default ours."""
-        attempt.append(files)
-        facts = {"token": token or self._tokens.get(files.run_id, ""), "gpu_seconds": attempt.gpu_seconds}
-        self.index.append(index.TRIED, files.run_id, facts)
+        """Write an attempt down, and note what it has cost, and what the record says that it has left.
 
-    def settled(self, files: RunFolder) -> None:
-        """Note what the new record says."""
-        note_settled(files, self.index)
+        token: of the claim that it was of, by default ours.
+        """
+        attempt.append(files)
+        ours = self._tokens.pop(files.run_id, "") if token is None else token
+        lines = [index.Line(index.TRIED, files.run_id, {"token": ours, "gpu_seconds": attempt.gpu_seconds})]
+        if attempt.cause in SETTLED:
+            lines += settled_lines(files, self.index)
+        self.index.append_all(lines)
 
     def failed(self, run_id: str, dispatch: str) -> None:
         """Note that a run's tries are used up in this dispatch."""
         self.index.append(index.FAILED, run_id, {"in": dispatch})
 
     def dropped(self, run_id: str) -> None:
-        """Note that a run is let go, if it was held."""
+        """Note that a run is let go, if it was held and not tried."""
         token = self._tokens.pop(run_id, None)
         if token is not None:
             self.index.append(index.DROPPED, run_id, {"token": token})

@@ -1,28 +1,28 @@
-"""Which run a worker looks at next, in a queue that a thousand workers share, without looking at all of them.
+"""Which run a worker looks at next, in a queue that a thousand workers share, without looking at all of it.
 
-The index of the results says what others have taken or settled since the queue was made. Workers of one dispatch start
-at different places of the queue, and go on with the first run that is free; what others hold comes last.
+Runs are dealt: each worker has every so-manieth of those that are free, and needs to ask nobody while it trains them.
+When its share is done, or others turn out to have been there, it reads in the index of the results what has been taken
+and settled since it last did, and what is free is dealt anew. What others hold comes last.
 """
 
 from __future__ import annotations
 
-import time
-import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, takewhile
+from contextlib import suppress
+from itertools import chain, islice
 
-from scaling.dispatch.states import index
-from scaling.dispatch.states.index import Event, Index, Stamp, stamp_in
+from scaling.dispatch.states.index import Event, Index, Stamp, events_in, others_in, settled_in
 
-FRESH = 1.0  # seconds that what was read of the index is gone by, and
-LOOKS = 3  # runs
+LOOKS = 3  # in vain, after which the index is read; twice as many the next time
+HELD = 64  # runs of others that a worker looks at in a round, to see whether who holds them lives
 
 
 class Walk:
     """The runs of a queue that may be left.
 
-    place: where in it this worker starts; dispatch: whose failures count; hear: is given every line of the index;
-    whole: whether a run that it calls settled has all that this queue asks of it;
+    place, workers: which worker this is, and how many share the queue; dispatch: whose failures count; hear: is given
+    every line of the index; whole: whether a run that it calls settled has all that this queue asks of it;
     front: returns the runs that come before all others when they have changed, else None.
     """
 
@@ -32,52 +32,82 @@ class Walk:
         news: Index,
         *,
         place: int = 0,
+        workers: int = 1,
         dispatch: str = "",
         hear: Callable[[Event], None] | None = None,
-        whole: Callable[[str], bool] = lambda run_id: True,
+        whole: Callable[[str], bool] | None = None,
         front: Callable[[], Sequence[str] | None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.left = dict.fromkeys(runs)
+        self._workers = max(1, workers)
+        self._place = place % self._workers
+        self._own = list(self.left)[self._place :: self._workers]
+        self._mine = frozenset(self._own)
+        self._index, self._dispatch, self._hear, self._whole = news, dispatch, hear, whole
+        self._front, self._first = front, dict[str, None]()
+        self._todo = dict[str, None]()
+        self._coming, self._share, self._held = deque[str](), deque[str](), False
+        self._taken = dict[str, str]()
         self._unchecked = dict[str, Stamp]()
-        self._todo: dict[str, None] = {}
-        self._own, self._front = place, front
-        self._places = {run_id: place for place, run_id in enumerate(self.left)}
-        self._first: dict[str, int] = {}
-        self._index, self._place, self._dispatch, self._hear, self._clock = news, place, dispatch, hear, clock
-        self._whole = whole
-        self._taken: dict[str, str] = {}
-        self._heard, self._looks = float("-inf"), 0
+        self._vain, self._most = 0, LOOKS
 
     def round(self) -> Iterator[str]:
         """Yield each run that is left once, those first that nobody holds; drop those that others settle meanwhile."""
-        self._todo = dict(self.left)
-        while True:
-            self.refresh(now=self._looks >= LOOKS)
-            if not self._todo:
-                return
-            run_id = self._next()
+        self._todo, self._coming, self._share, self._held = dict(self.left), deque(self._first), deque(), False
+        self._vain, self._most = 0, LOOKS
+        while (run_id := self._next()) is not None:
             del self._todo[run_id]
-            self._looks += 1
+            self._vain += 1
             yield run_id
 
-    def _next(self) -> str:
-        """Return the first free run, or at the start that at this worker's place; one that is held where all are."""
-        skip, self._place = self._place, 0
-        first = None
-        for run_id in self._todo:
-            if run_id not in self._taken:
-                first = first or run_id
-                if skip == 0:
-                    return run_id
-                skip -= 1
-        return first or next(iter(self._todo))
+    def took(self) -> None:
+        """Note that the last run was free: this worker goes on with its share."""
+        self._vain, self._most = 0, LOOKS
+
+    def _next(self) -> str | None:
+        """Return the next run of the front, of this worker's share, or of those that others hold; None without any."""
+        moved = self._front()
+        if moved is not None:
+            self._first, self._coming = dict.fromkeys(moved), deque(moved)
+            self.refresh()
+        if self._vain >= self._most:
+            self._vain, self._most = 0, 2 * self._most
+            self.refresh()
+        run_id = self._free(self._coming)
+        while run_id is None and (run_id := self._free(self._share)) is None:
+            if self._held or not self._deal():
+                return None
+        return run_id
+
+    def _free(self, coming: deque[str]) -> str | None:
+        while coming:
+            run_id = coming.popleft()
+            if run_id in self._todo and (self._held or run_id not in self._taken):
+                return run_id
+        return None
+
+    def _deal(self) -> bool:
+        """Deal this worker its part of what is free now, or some of what others hold; False where nothing is left."""
+        self.refresh()
+        if self._own:  # whoever starts sooner or later, each has others at first
+            self._share, self._own = deque(self._own), []
+            return True
+        free = [run_id for run_id in self._todo if run_id not in self._taken]
+        if free:
+            self._share.extend(free[self._place % min(self._workers, len(free)) :: self._workers])
+            return True
+        held = list(self._todo)
+        start = self._place * len(held) // self._workers
+        self._held = True
+        self._share.extend(islice(chain(held[start:], held[:start]), HELD))
+        return bool(held)
 
     def ahead(self, most: int, *, of: str) -> list[str]:
         """Return the runs that come after this one, those that others hold among them; behind one that was put first,
         only such."""
-        coming = takewhile(self._first.__contains__, self._todo) if of in self._first else self._todo
-        return list(islice(coming, most))
+        first = [run_id for run_id in self._first if run_id in self._todo]
+        rest = () if of in self._first else (run_id for run_id in self._todo if run_id not in self._first)
+        return list(islice(chain(first, rest), most))
 
     def visited(self, run_id: str, *, done: bool) -> None:
         """Pass a run over in this round; done: leave it out of what is left as well."""
@@ -85,14 +115,13 @@ class Walk:
         if done:
             self.left.pop(run_id, None)
 
-    def check(self, *, of: int) -> int:
+    def check(self) -> int:
         """Put back what the index calls settled though its record has changed or gone since; return how many.
 
-        Each of the `of` workers that share the queue checks its part of it, for all of them together check all.
+        Each of the workers that share the queue checks its part of it, for all of them together check all.
         """
-        mine = {run_id: then for run_id, then in self._unchecked.items() if _part(run_id, of) == self._own % of}
+        lost = [run_id for run_id, then in self._unchecked.items() if self._index.stamp_of(run_id) != then]
         self._unchecked.clear()
-        lost = [run_id for run_id, then in mine.items() if self._index.stamp_of(run_id) != then]
         self.left |= dict.fromkeys(lost)
         return len(lost)
 
@@ -101,43 +130,45 @@ class Walk:
         self.left.pop(run_id, None)
         self._todo.pop(run_id, None)
 
-    def refresh(self, *, now: bool = False) -> None:
-        """Read what is new in the index, if what is known is not fresh, and what comes first, whenever it changed."""
-        if now or self._clock() - self._heard >= FRESH:
-            self._heard, self._looks = self._clock(), 0
-            for event in self._index.news():
-                self._take_in(event)
-        moved = self._front()
-        if moved is not None:
-            self._put_first(moved)
+    def refresh(self) -> None:
+        """Read what is new in the index; a line that makes no sense is passed over."""
+        for new in self._index.texts():
+            if self._hear is not None:
+                for event in events_in(new):
+                    with suppress(ValueError, TypeError, LookupError, AttributeError):
+                        self._hear(event)
+            text = new.decode(errors="replace")
+            lacking = self._settled(text)
+            if self.left:
+                self._claimed(text)
+            for run_id in lacking:
+                self._taken.pop(run_id, None)
 
-    def _put_first(self, moved: Sequence[str]) -> None:
-        """Order what is left: these runs first, then the others as the queue has them."""
-        self._first = {run_id: place - len(moved) for place, run_id in enumerate(moved)}
-        self.left, self._todo = self._ordered(self.left), self._ordered(self._todo)
+    def _settled(self, text: str) -> list[str]:
+        """Leave out what is settled; return those that lack something, for which they are trained again."""
+        lacking, left, todo, mine, whole = [], self.left, self._todo, self._mine, self._whole
+        for run_id, size, time in settled_in(text):
+            if run_id not in left:
+                continue
+            if whole is not None and not whole(run_id):
+                lacking.append(run_id)
+                continue
+            if run_id in mine:
+                self._unchecked[run_id] = int(size), int(time)
+            del left[run_id]
+            todo.pop(run_id, None)
+        return lacking
 
-    def _ordered(self, runs: Iterable[str]) -> dict[str, None]:
-        return dict.fromkeys(sorted(runs, key=lambda run_id: self._first.get(run_id, self._places[run_id])))
-
-    def _take_in(self, event: Event) -> None:
-        if self._hear is not None:
-            self._hear(event)
-        if event.kind == index.SETTLED:
-            if event.run_id in self.left and not self._whole(event.run_id):
-                self._taken.pop(event.run_id, None)
-                return
-            if event.run_id in self.left:
-                self._unchecked[event.run_id] = stamp_in(event)
-            self.done(event.run_id)
-        elif event.kind == index.FAILED:
-            if event.read().get("in") == self._dispatch:
-                self.done(event.run_id)
-        elif event.kind == index.CLAIMED:
-            self._taken[event.run_id] = event.read().get("token", "")
-        elif self._taken.get(event.run_id) == event.read().get("token"):
-            del self._taken[event.run_id]
-
-
-def _part(run_id: str, of: int) -> int:
-    """Return which of so many parts a run is in."""
-    return zlib.crc32(run_id.encode()) % of
+    def _claimed(self, text: str) -> None:
+        """Take in who has claimed what, let go of it, or given it up."""
+        left, taken = self.left, self._taken
+        for kind, run_id, of in others_in(text):
+            if run_id not in left:
+                continue
+            if kind == "c":
+                taken[run_id] = of
+            elif kind == "f":
+                if of == self._dispatch:
+                    self.done(run_id)
+            elif taken.get(run_id) == of:
+                del taken[run_id]

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from scaling.dispatch.process import Process
+from scaling.security.reading import read_text
 
 NAP = 0.2  # seconds between two looks at whether to leave, while there is nothing to do
 
@@ -78,7 +79,7 @@ class StopRequest:
 def read_stop_request(path: Path) -> StopRequest | None:
     """Return what a stop file says, None where there is none."""
     try:
-        raw = json.loads(path.read_text())
+        raw = json.loads(read_text(path))
         return StopRequest(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

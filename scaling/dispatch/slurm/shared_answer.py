@@ -14,6 +14,7 @@ from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.process import this_user
 from scaling.dispatch.slurm import scheduler
 from scaling.folders import write_aside
+from scaling.security.reading import read_text
 
 FILE = "squeue.json"  # beside the dispatches
 FRESH = 10.0  # seconds that an answer is used again
@@ -66,7 +67,7 @@ class SharedAnswer:
         if when is None or when <= since or _age(self._path) > OLD:
             return None
         try:
-            raw = json.loads(self._path.read_text())
+            raw = json.loads(read_text(self._path))
             found = Answer(**{**raw, "users": tuple(raw["users"])})
         except (OSError, ValueError, TypeError, KeyError):  # removed, cut, or of an older version
             return None

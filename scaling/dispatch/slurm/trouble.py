@@ -8,6 +8,7 @@ from pathlib import Path
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.slurm.shared_answer import answer_on
 from scaling.security.job import trouble_file
+from scaling.security.reading import read_text
 
 USUAL = ("None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog")
 MOST = 3  # jobs of a dispatch that are told
@@ -62,7 +63,7 @@ def _known(job: str, waiting: Mapping[str, str]) -> bool:
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file that are not empty, none where it cannot be read."""
     try:
-        text = path.read_text(errors="replace")
+        text = read_text(path, errors="replace")
     except OSError:
         return []
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -16,11 +16,13 @@ from submitit.core.utils import DelayedSubmission
 
 from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.queue_walk import Walk
 from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.shared_answer import Known
+from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import WORN, Report, Task, load
@@ -129,12 +131,23 @@ class SlurmJob:
         request = read_stop_request(self.dispatch.stop)
         if self.task.folder.paused.exists() or (request is not None and request.runs is None):
             return True
-        queue = LazyQueue(self.task.queue, self.task.group)
-        return all(self._is_settled(queue, run_id) for run_id in queue.run_ids)
+        task, queue = bounded(self.task, self.dispatch), LazyQueue(self.task.queue, self.task.group)
 
-    def _is_settled(self, queue: LazyQueue, run_id: str) -> bool:
-        entry = queue.get(run_id)
-        return entry is not None and is_settled(self.task.folder.run(run_id), entry.keeps)
+        def settled(run_id: str) -> bool:
+            return is_settled(task.folder.run(run_id), queue.keeps(run_id))
+
+        news = Index(task.folder.results, since=task.since)
+        if task.since is None:
+            news.pass_over()
+        walk = Walk(
+            queue.run_ids,
+            news,
+            place=place(),
+            workers=task.workers,
+            whole=lambda run_id: not queue.keeps(run_id) or settled(run_id),
+        )
+        walk.refresh()
+        return all(map(settled, walk.left)) and not walk.check()
 
     def _deadline(self, job: str) -> float | None:
         told = os.environ.get("SLURM_JOB_END_TIME", "")  # by SLURM 22.05 and later: a thousand jobs need not ask

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable
 
 from scaling.folders import SweepFolder, write_aside
+from scaling.security.reading import read_text
 
 
 def cancelled_runs(folder: SweepFolder) -> frozenset[str]:
     """Return the runs of a sweep that were cancelled by name."""
     try:
-        return frozenset(json.loads(folder.cancelled.read_text()))
+        return frozenset(json.loads(read_text(folder.cancelled)))
     except (FileNotFoundError, ValueError, TypeError):
         return frozenset()
 

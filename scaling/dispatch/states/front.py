@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scaling.folders import SweepFolder, write_aside
 from scaling.plan.rows import read_columns
+from scaling.security.reading import read_text
 
 BEFORE = ("run_id", "parent", "trunk")  # columns of what a run starts from
 
@@ -16,7 +17,7 @@ def front_runs(folder: SweepFolder) -> tuple[str, ...]:
     if not folder.front.exists():
         return ()
     try:
-        return tuple(map(str, json.loads(folder.front.read_text())))
+        return tuple(map(str, json.loads(read_text(folder.front))))
     except (OSError, ValueError, TypeError):
         return ()
 

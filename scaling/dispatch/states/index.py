@@ -10,22 +10,33 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scaling.dispatch.process import host
+from scaling.security.reading import open_file
 
 SETTLED, CLAIMED, DROPPED, TRIED, FAILED = b"s", b"c", b"d", b"t", b"f"
-LINE = re.compile(rb"([scdtf]) (\S+) ([\[{].*[\]}])")
+KINDS = frozenset((SETTLED, CLAIMED, DROPPED, TRIED, FAILED))
+SETTLED_LINE = re.compile(r"\ns (\S+) \[(\d+),(\d+)[,\]]")  # of a text with a new line before it: far faster than ^
+OTHER_LINE = re.compile(r'\n([cdtf]) (\S+) \{"(?:token|in)":"([^"\n]*)"')
 
 
 Stamp = tuple[int, int]  # size and time of a record's file (ns)
 
 
+class Line(NamedTuple):
+    """One line that is written; see Event."""
+
+    kind: bytes
+    run_id: str
+    facts: Any
+
+
 class Event(NamedTuple):
-    """One line: its kind, the run, and the rest as JSON.
+    """One line that was read: its kind, the run, and the rest as JSON.
 
     SETTLED: what a record says (see settled.py); CLAIMED: a worker has begun; DROPPED: it has let go without an
     attempt; TRIED: an attempt has ended; FAILED: its tries are used up in the dispatch that is named.
@@ -40,10 +51,30 @@ class Event(NamedTuple):
         return json.loads(self.facts)
 
 
-def stamp_in(event: Event) -> Stamp:
-    """Return which file a line of a settled run was made of."""
-    size, time = event.facts[1:].split(b",", 2)[:2]
-    return int(size), int(time.rstrip(b"]"))
+def text_of(lines: Sequence[Line]) -> bytes:
+    """Return lines as they are written."""
+    return b"".join(
+        b"%s %s %s\n" % (kind, run_id.encode(), json.dumps(facts, separators=(",", ":")).encode())
+        for kind, run_id, facts in lines
+    )
+
+
+def events_in(text: bytes) -> Iterator[Event]:
+    """Yield the lines of a text that are whole."""
+    for line in text.split(b"\n"):
+        parts = line.split(b" ", 2)
+        if len(parts) == 3 and parts[0] in KINDS and parts[2][-1:] in (b"]", b"}"):
+            yield Event(parts[0], parts[1].decode(errors="replace"), parts[2])
+
+
+def settled_in(text: str) -> list[tuple[str, str, str]]:
+    """Return the runs that lines call settled, with size and time of their records: fast, for there may be millions."""
+    return SETTLED_LINE.findall("\n" + text)
+
+
+def others_in(text: str) -> list[tuple[str, str, str]]:
+    """Return kind, run, and claim (of FAILED: dispatch) of all other lines."""
+    return OTHER_LINE.findall("\n" + text)
 
 
 class Index:
@@ -55,22 +86,25 @@ class Index:
 
     def append(self, kind: bytes, run_id: str, facts: Any) -> None:
         """Append one line, in one write; what cannot be written is left out, for it is but a hint."""
-        self.append_all([(kind, run_id, facts)])
+        self.append_all([Line(kind, run_id, facts)])
 
-    def append_all(self, lines: list[tuple[bytes, str, Any]]) -> None:
+    def append_all(self, lines: Sequence[Line]) -> None:
         """Append lines, in one write."""
-        text = b"".join(
-            b"%s %s %s\n" % (kind, run_id.encode(), json.dumps(facts, separators=(",", ":")).encode())
-            for kind, run_id, facts in lines
-        )
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            descriptor = os.open(self._folder / f"{host()}.log", flags, 0o666)
+            descriptor = self._open()
             try:
-                os.write(descriptor, text)
+                os.write(descriptor, text_of(lines))
             finally:
                 os.close(descriptor)
+
+    def _open(self) -> int:
+        path = f"{self._folder}/{host()}.log"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # nor wait for a pipe's reader
+        try:
+            return os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return os.open(path, flags, 0o666)
 
     def stamp_of(self, run_id: str) -> Stamp | None:
         """Return size and time of a run's record as it is now, None where there is none."""
@@ -90,22 +124,24 @@ class Index:
 
     def news(self) -> Iterator[Event]:
         """Yield the whole lines that have come since the last call."""
+        for text in self.texts():
+            yield from events_in(text)
+
+    def texts(self) -> Iterator[bytes]:
+        """Yield the whole lines that have come since the last call, file by file."""
         for entry in self._files():
             seen = self._read.get(entry.name, 0)
             try:
                 if entry.stat().st_size <= seen:
                     continue
-                with open(entry.path, "rb") as file:  # noqa: PTH123 - Path costs time
+                with open_file(entry.path, most=None) as file:
                     file.seek(seen)
                     new = file.read()
             except OSError:
                 continue
             whole = new.rfind(b"\n") + 1
             self._read[entry.name] = seen + whole
-            for line in new[:whole].split(b"\n"):
-                found = LINE.fullmatch(line)
-                if found is not None:
-                    yield Event(found[1], found[2].decode(errors="replace"), found[3])
+            yield new[:whole]
 
     def _files(self) -> list[os.DirEntry[str]]:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from scaling.dispatch.process import this_user
 from scaling.errors import UserError, printable
 from scaling.folders import SweepFolder, write_aside
+from scaling.security.reading import read_text
 
 PAUSED = "paused"  # why a worker leaves, and the cause of the attempts that this ends
 
@@ -33,7 +34,7 @@ def paused_words(folder: SweepFolder) -> str:
     if not folder.paused.exists():
         return ""
     try:
-        facts = json.loads(folder.paused.read_text())
+        facts = json.loads(read_text(folder.paused))
         return printable(f"paused since {facts['since']} by {facts['user']}")
     except (OSError, ValueError, TypeError, KeyError):  # another user's, or of whatever wrote it: there it is
         return PAUSED

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
+from scaling.security.reading import read_bytes
 
 COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step", "steps")
 
@@ -38,12 +40,11 @@ def _planned(folder: SweepFolder) -> Iterator[Planned]:
 def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
     """Read what each run was forecast to take; nothing where the file is missing or broken, for it is only a guess."""
     try:
-        with folder.forecast.open(newline="", encoding="utf-8") as file:
-            rows = csv.reader(file)
-            head = next(rows, [])
-            if "seconds" not in head:
-                return {}
-            run_id, seconds = head.index("run_id"), head.index("seconds")
-            return {row[run_id]: float(row[seconds]) for row in rows if row[seconds]}
+        rows = csv.reader(io.StringIO(read_bytes(folder.forecast).decode(), newline=""))
+        head = next(rows, [])
+        if "seconds" not in head:
+            return {}
+        run_id, seconds = head.index("run_id"), head.index("seconds")
+        return {row[run_id]: float(row[seconds]) for row in rows if row[seconds]}
     except (FileNotFoundError, IndexError, ValueError, csv.Error):
         return {}

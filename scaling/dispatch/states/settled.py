@@ -113,7 +113,8 @@ class SettledRuns:
     def _settled(self, run_id: str, stamp: Stamp) -> Settled | None:
         line = self._listed().get(run_id, {}).get(stamp)
         if line is not None:
-            return Settled.read(line)
+            with suppress(ValueError, TypeError, AttributeError):  # not ours: the record says it
+                return Settled.read(line)
         record = read_record(self._folder.run(run_id))
         if record is None:
             return None
@@ -126,14 +127,16 @@ class SettledRuns:
         if self._lines is None:
             self._lines = {}
             events = [event for event in self._index.news() if event.kind == index.SETTLED]
-            for run_id, (size, time, *line) in _facts(events):
-                self._lines.setdefault(run_id, {})[size, time] = line
+            for run_id, facts in _facts(events):
+                if isinstance(facts, list) and len(facts) > 2:
+                    self._lines.setdefault(run_id, {})[tuple(facts[:2])] = facts[2:]
         return self._lines
 
     def write_index(self) -> None:
         """Add to the index the records that had to be read."""
-        lines: list[tuple[bytes, str, Any]] = [
-            (index.SETTLED, run_id, [*stamp, *found.to_list()]) for run_id, (stamp, found) in self._unlisted.items()
+        lines = [
+            index.Line(index.SETTLED, run_id, [*stamp, *found.to_list()])
+            for run_id, (stamp, found) in self._unlisted.items()
         ]
         self._unlisted.clear()
         if lines:
@@ -156,11 +159,12 @@ def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
                 yield event.run_id, event.read()
 
 
-def note_settled(files: RunFolder, index_: Index) -> None:
-    """Add to the index what a new record says."""
+def settled_lines(files: RunFolder, index_: Index) -> list[index.Line]:
+    """Return what a new record says, as the index has it; nothing where there is none."""
     stamp, record = index_.stamp_of(files.run_id), read_record(files)
-    if stamp is not None and record is not None:
-        index_.append(index.SETTLED, files.run_id, [*stamp, *Settled.of(record).to_list()])
+    if stamp is None or record is None:
+        return []
+    return [index.Line(index.SETTLED, files.run_id, [*stamp, *Settled.of(record).to_list()])]
 
 
 def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from scaling.folders import set_aside, write_aside
+from scaling.security.reading import read_bytes
 
 MAGIC = b"scaling checkpoint 1\n"
 DIGEST = hashlib.sha256().digest_size
@@ -36,7 +37,7 @@ def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return _read(path.read_bytes(), run_id)
+        return _read(read_bytes(path, most=None), run_id)
     except (
         ValueError,
         KeyError,

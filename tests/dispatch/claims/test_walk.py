@@ -11,70 +11,91 @@ from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 
 
-class Clock:
-    """Time that passes when it is told to."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 def claim(news, run_id, token="1"):
     news.append(index.CLAIMED, run_id, {"token": token, "since": 0.0, "gpus": 1, "seconds": 9.0, "C": 5.0})
 
 
-@pytest.fixture
-def clock():
-    return Clock()
+def walks(results, runs, count):
+    return [Walk(runs, Index(results), place=place, workers=count, dispatch="d") for place in range(count)]
 
 
-def walks(results, runs, clock, count):
-    return [Walk(runs, Index(results), place=place, dispatch="d", clock=clock) for place in range(count)]
-
-
-def test_workers_start_at_different_places_and_go_on_with_the_first_free_run(tmp_path, clock):
-    runs, news = list("abcdef"), Index(tmp_path)
-    first, second, third = (walk.round() for walk in walks(tmp_path, runs, clock, 3))
-    assert [next(first), next(second), next(third)] == ["a", "b", "c"]
-    for run_id in "abc":
+def test_each_has_every_so_manieth_run_and_then_its_part_of_what_is_free(tmp_path):
+    news, [first, second, third] = Index(tmp_path), walks(tmp_path, list("abcdefg"), 3)
+    rounds = {walk: walk.round() for walk in (first, second, third)}
+    for run_id, walk in zip("abcde", (first, second, third, first, second), strict=True):
+        assert next(rounds[walk]) == run_id
+        walk.took()
         claim(news, run_id, run_id)
-    clock.now += 2
-    assert next(second) == "d"
-    claim(news, "d")
     news.append(index.SETTLED, "a", [0, 0])
-    clock.now += 2
-    assert list(first) == ["e", "f", "b", "c", "d"]  # what others hold comes last, what is settled never
+    assert list(rounds[second]) == ["g", "f", "c", "d"]  # what others hold comes last, what is settled never
+    assert list(rounds[first]) == ["g", "f", "b", "c", "e"]
 
 
-def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path, clock):
+def test_nobody_reads_what_others_note_while_there_is_a_share(tmp_path, monkeypatch):
+    [walk, _] = walks(tmp_path, [f"{n:02}" for n in range(40)], 2)
+    read = []
+    monkeypatch.setattr(Index, "texts", lambda self: read.append(self) or iter(()))
+    for _, _ in zip(walk.round(), range(19), strict=False):
+        walk.took()
+    assert len(read) == 1
+
+
+def test_looks_in_vain_are_followed_by_one_at_the_index_and_ever_fewer(tmp_path, monkeypatch):
+    [walk] = walks(tmp_path, [f"{n:04}" for n in range(1000)], 1)
+    read = []
+    monkeypatch.setattr(Index, "texts", lambda self: read.append(self) or iter(()))
+    assert len(list(walk.round())) == 1000
+    assert len(read) < 15
+
+
+def test_a_worker_looks_at_some_of_what_others_hold(tmp_path):
+    """Each of a thousand would else look at all the others' claims; together they look at each many times."""
+    news, runs = Index(tmp_path), [f"{n:04}" for n in range(200)]
+    for run_id in runs:
+        claim(news, run_id, run_id)
+    seen = [list(walk.round()) for walk in walks(tmp_path, runs, 200)]
+    assert {len(found) for found in seen} == {64}
+    assert {len([run_id for found in seen for run_id in found if run_id == each]) for each in runs} == {64}
+
+
+@pytest.mark.parametrize(
+    "line", [b"s a []", b"s a [1]", b"s a {}", b"c b []", b"f b []", b"f b [x]", b"t b {x}", b"s a [1,s"]
+)
+def test_a_line_that_makes_no_sense_changes_nothing(tmp_path, line):
+    news = Index(tmp_path)
+    claim(news, "other")
+    [file] = (tmp_path / ".index").iterdir()
+    file.write_bytes(file.read_bytes() + line + b"\n")
+    [walk] = walks(tmp_path, ["a", "b"], 1)
+    assert sorted(walk.round()) == ["a", "b"]
+
+
+def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
     told = [None, ("e", "d"), None, ("c",), ()]
-    walk = Walk("abcdef", Index(tmp_path), clock=clock, front=lambda: told.pop(0) if told else None)
+    walk = Walk("abcdef", Index(tmp_path), front=lambda: told.pop(0) if told else None)
     run = walk.round()
     assert next(run) == "a"
     found = []
     for _ in range(3):
-        clock.now += 2
         found.append(next(run))
         walk.done(found[-1])
     assert found == ["e", "d", "c"]
-    clock.now += 2
     assert list(run) == ["b", "f"]
     assert list(walk.left) == ["a", "b", "f"]
 
 
-def test_behind_a_run_at_the_front_come_only_such(tmp_path, clock):
-    walk = Walk("abcdef", Index(tmp_path), clock=clock, front=lambda: ("e", "d"))
+def test_behind_a_run_at_the_front_come_only_such(tmp_path):
+    walk = Walk("abcdef", Index(tmp_path), front=lambda: ("e", "d"))
     assert next(walk.round()) == "e"
     assert (walk.ahead(9, of="e"), walk.ahead(2, of="a")) == (["d"], ["d", "a"])
 
 
-def test_more_workers_than_runs_all_find_one(tmp_path, clock):
-    assert [next(walk.round()) for walk in walks(tmp_path, ["a", "b"], clock, 4)] == ["a", "b", "a", "a"]
+def test_more_workers_than_runs_all_find_one(tmp_path):
+    assert [next(walk.round()) for walk in walks(tmp_path, ["a", "b"], 4)] == ["a", "b", "a", "b"]
 
 
-def test_what_was_tried_or_let_go_is_free_again_and_what_failed_here_is_left(tmp_path, clock):
-    news, [walk] = Index(tmp_path), walks(tmp_path, list("abcd"), clock, 1)
+def test_what_was_tried_or_let_go_is_free_again_and_what_failed_here_is_left(tmp_path):
+    news, [walk] = Index(tmp_path), walks(tmp_path, list("abcd"), 1)
     for run_id in "abc":
         claim(news, run_id, run_id)
     news.append(index.TRIED, "a", {"token": "a"})
@@ -85,10 +106,10 @@ def test_what_was_tried_or_let_go_is_free_again_and_what_failed_here_is_left(tmp
 
 
 @pytest.mark.slow
-def test_a_thousand_workers_look_at_each_run_a_few_times(tmp_path, clock):
+def test_a_thousand_workers_look_at_each_run_a_few_times(tmp_path):
     """Each takes a run, looks at nothing else, and is done with it before it takes the next."""
     runs, news, looks, taken = [f"{n:04}" for n in range(1000)], Index(tmp_path), 0, set()
-    rounds = [walk.round() for walk in walks(tmp_path, runs, clock, 50)]
+    rounds = [walk.round() for walk in walks(tmp_path, runs, 50)]
     while len(taken) < len(runs):
         for worker, found in enumerate(rounds):
             for run_id in found:
@@ -98,7 +119,6 @@ def test_a_thousand_workers_look_at_each_run_a_few_times(tmp_path, clock):
                     claim(news, run_id, str(worker))
                     news.append(index.SETTLED, run_id, [0, 0])
                     break
-        clock.now += 2
     assert looks < 2 * len(runs)
 
 
@@ -125,9 +145,9 @@ def test_the_ledger_counts_attempts_settled_runs_and_those_in_flight_at_their_fo
     assert Event(index.DROPPED, "b", b"{}").read() == {}
 
 
-def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, clock, monkeypatch):
+def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, monkeypatch):
     runs, news = [f"{n:04}" for n in range(100)], Index(tmp_path)
-    both = walks(tmp_path, runs, clock, 3)
+    both = walks(tmp_path, runs, 3)
     for run_id in runs:
         news.append(index.SETTLED, run_id, [5, 7, "finished"])
     asked = []
@@ -135,22 +155,21 @@ def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, 
     monkeypatch.setattr(Index, "stamp_of", lambda _, run_id: asked.append(run_id) or stamps.get(run_id))
     for walk in both:
         assert list(walk.round()) == []
-    assert sorted(walk.check(of=3) for walk in both) == [0, 0, 1]
+    assert sorted(walk.check() for walk in both) == [0, 0, 1]
     assert sorted(asked) == runs
     assert sorted(list(walk.round()) for walk in both) == [[], [], ["0042"]]
-    assert sum(walk.check(of=3) for walk in both) == 0
+    assert sum(walk.check() for walk in both) == 0
 
 
-def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp_path, clock):
+def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp_path):
     """As where stages are added to a sweep while what they start from is in other jobs."""
     queue, news = QueueFile(tmp_path / "queue.jsonl"), Index(tmp_path)
     queue.write([Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
     lazy = LazyQueue(queue.path)
     assert [lazy.keeps(run_id) for run_id in lazy.run_ids] == [(60, 119), (), ()]
-    walk = Walk(lazy.run_ids, news, clock=clock, whole=lambda run_id: not lazy.keeps(run_id))
+    walk = Walk(lazy.run_ids, news, whole=lambda run_id: not lazy.keeps(run_id))
     claim(news, "a")
     news.append(index.SETTLED, "a", [0, 0])
     news.append(index.SETTLED, "b", [0, 0])
-    clock.now += 2
     assert list(walk.round()) == ["a", "c"]
     assert list(walk.left) == ["a", "c"]

@@ -10,7 +10,7 @@ import pytest
 from scaling.dispatch.states import index
 from scaling.dispatch.states import settled as settled_module
 from scaling.dispatch.states.index import Index
-from scaling.dispatch.states.settled import SettledRuns, note_settled, supersede
+from scaling.dispatch.states.settled import SettledRuns, supersede
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
 
@@ -74,7 +74,12 @@ def test_lines_that_are_cut_or_foreign_cost_a_look_and_no_more(folder, runs, ope
     indexed(folder, runs)
     [path] = (folder.results / ".index").glob("*.log")
     whole = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(whole[0][:40] + b"\n\xff\xfe nonsense\ns x [1,\n" + b"".join(whole[1:4]) + whole[4][:-30])
+    path.write_bytes(
+        whole[0][:40]
+        + b"\n\xff\xfe nonsense\ns x [1,\ns x []\ns x {}\ns x [1]\n"
+        + b"".join(whole[1:4])
+        + whole[4][:-30]
+    )
     opened.clear()
     assert all(found is not None for found in indexed(folder, runs))
     assert len(opened) == 2
@@ -100,5 +105,5 @@ def test_a_link_in_the_place_of_the_index_is_not_written_through(folder, runs, t
     [path] = (folder.results / ".index").glob("*.log")
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere")
-    note_settled(folder.run(runs[0]), Index(folder.results))
+    Index(folder.results).append(index.DROPPED, runs[0], {})
     assert not (tmp_path / "elsewhere").exists()

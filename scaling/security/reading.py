@@ -1,0 +1,60 @@
+"""Files that others may have put there, read: regular ones alone, and no larger than such can be.
+
+Who opens a pipe waits for ever, and a device or a file of holes fills the memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from scaling.errors import UserError
+
+MOST = 1 << 30  # bytes of a text: plans and queues of a million runs
+
+
+class NotAFile(OSError, ValueError):
+    """What is there is no file that could be read: handled as one that is out of reach, or as one that is broken."""
+
+
+def open_file(path: Path | str, *, most: int | None = MOST) -> BinaryIO:
+    """Open a regular file of at most so many bytes to read it; NotAFile where it is something else."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        size = check_regular(descriptor, path).st_size
+        if most is not None and size > most:
+            raise NotAFile(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+    except NotAFile:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def check_regular(descriptor: int, path: Path | str) -> os.stat_result:
+    """Return the facts of an open file; NotAFile where it is a pipe, a folder or a device."""
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        raise NotAFile(errno.EINVAL, "no regular file", str(path))
+    return facts
+
+
+def check_name(run_id: str, where: Path) -> None:
+    """Refuse the id of a run that would lead out of its folder; UserError."""
+    if "/" in run_id or run_id in ("", ".", ".."):
+        raise UserError(f"found a run called {run_id!r} in {where}; wanted an id; somebody has changed its files")
+
+
+def read_bytes(path: Path | str, *, most: int | None = MOST) -> bytes:
+    """Read a regular file."""
+    with open_file(path, most=most) as file:
+        return file.read()
+
+
+def read_text(path: Path | str, *, errors: str = "strict") -> str:
+    """Read a regular file as text, with its lines ended as everywhere."""
+    with io.TextIOWrapper(open_file(path), encoding="utf-8", errors=errors) as file:
+        return file.read()
