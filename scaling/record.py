@@ -129,7 +129,7 @@ def read_record(folder: RunFolder) -> Record | None:
         return found
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenRecord(f"found a broken record in {folder.record} ({error})") from error
 
 

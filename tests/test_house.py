@@ -38,7 +38,7 @@ FLOORS = {
     ],
     "analysis": [
         ["errors", "numbers", "streams", "wording"],
-        ["archive"],
+        ["archive", "files"],
         ["console"],
         ["laws", "table"],
         ["fitting"],

@@ -114,7 +114,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         found = yaml.load(text, PlainLoader) if path.suffix == ".yaml" else json.loads(text)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
     if not isinstance(found, dict):
         raise UserError(f"found no keys in {path}; wanted a config or a summary of a run")

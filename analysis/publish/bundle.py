@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 from collections import Counter
@@ -16,7 +17,7 @@ import pandas as pd
 
 from analysis.archive import pack
 from analysis.errors import UserError
-from analysis.publish.private import published, refuse_private, without_places
+from analysis.publish.private import published, refuse_private, refuse_secrets, without_places
 from analysis.report.law_results import Resampling
 from analysis.report.page import write_report
 from analysis.table.read import load_table
@@ -55,6 +56,7 @@ def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] =
     with TemporaryDirectory(prefix="scaling-bundle-") as made:
         staged = Path(made) / name
         staged.mkdir()
+        _refuse_links(folder)
         for file in TEXTS:
             if (folder / file).is_file():
                 (staged / file).write_text(
@@ -73,8 +75,17 @@ def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] =
         runs = table["run_id"].nunique() if "run_id" in table.columns else len(table)
         (staged / "README.md").write_text(README.format(name=name, runs=f"{runs:,}"))
         files = {path.relative_to(staged).as_posix(): path.read_bytes() for path in staged.rglob("*") if path.is_file()}
+    refuse_secrets(files, os.environ)
     refuse_private(files, [Path(made), Path.home(), Path.cwd(), folder.resolve().parent])
     return pack(name, files)
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise `UserError` where a file that is published is a link: what it leads to was not meant."""
+    paths = [folder / name for name in ("plan.csv", *TEXTS, *READ_BY_THE_REPORT)]
+    for path in (*paths, *(folder / "rounds").rglob("*")):
+        if path.is_symlink():
+            raise UserError(f"found {path}, a link; wanted the file itself in what is published; replace it")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -16,6 +16,15 @@ PLACE = re.compile(r"""(?<![\w.~/:*\\<-])/(?:[^\s/,;:"'`()\[\]{}<>|=]+/)+([^\s/,
 DRIVE = re.compile(r"""\b[A-Za-z]:\\(?:[^\s"'`<>|\\]+\\)*([^\s"'`<>|\\]*)""")
 PRIVATE = ("host", "hostname", "node", "user", "username", "user_name", "email", "author", "owner")
 """Columns that are left out, in any case and spelling: machines and people."""
+SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|(^|_)(KEY|PAT)$", re.IGNORECASE)
+SHORTEST = 8
+"""Letters of a variable's value that is looked for."""
+SECRET = re.compile(
+    r"hooks\.slack\.com/\S+|discord(?:app)?\.com/api/webhooks/\S+|://[^/\s:@\"']+:[^/\s@\"']+@|AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}"
+    r"|glpat-[\w-]{16,}|hf_\w{20,}|xox[abprs]-[\w-]{10,}|sk-[\w-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|(?i:bearer\s+|(?:token|api[_-]?key|password|passwd|secret)\s*[=:]\s*)[\"']?(?=[^\s\"']*\d)[\w+/.-]{16,}"
+)
+"""What is a secret wherever it stands: webhooks, passwords in addresses, keys of the usual services, headers."""
 TEXTS = (".csv", ".json", ".yaml", ".md", ".tex", ".txt", ".html", ".svg")
 
 
@@ -37,6 +46,20 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
     table = table.drop(columns=[name for name in table.columns if plain(name).removeprefix("their_") in PRIVATE])
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     return table.assign(**{name: table[name].map(clean) for name in words})
+
+
+def refuse_secrets(files: Mapping[str, bytes], environment: Mapping[str, str]) -> None:
+    """Raise `UserError` where a text holds what looks like a secret, or the value of a variable that is one by name."""
+    values = [value for name, value in environment.items() if SECRET_NAME.search(name) and len(value) >= SHORTEST]
+    for name, content in files.items():
+        text = content.decode(errors="replace") if name.endswith(TEXTS) else ""
+        found = SECRET.search(text)
+        if found or any(value in text for value in values):
+            shown = f"{found[0][:12]}…" if found else "one of your environment"
+            raise UserError(
+                f"found what looks like a secret ({shown}) in {name}; wanted a bundle without; take it out of the "
+                f"results: on_end and the like can read it from a file or a variable"
+            )
 
 
 def refuse_private(files: Mapping[str, bytes], places: Collection[Path]) -> None:

@@ -133,7 +133,7 @@ def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
             log.warning("%s is that of run %s: the run counts as missing", run / "record.json", record["run_id"])
             return [{"status": "missing", "reason": f"its record.json is that of run {record['run_id']}"}]
         return _milestones(record)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         log.warning("%s is damaged: the run counts as missing and has to be done again", run / "record.json")
         return [{"status": "missing", "reason": "its record.json is damaged"}]
 
@@ -198,7 +198,7 @@ def _unsettled(run: Path) -> dict[str, Any]:
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -133,6 +133,7 @@ def summary(view: PlanForecast) -> list[str]:
         lines.append(f"limit: {' and '.join(said)}")
     if view.plan.mirror:
         lines.append(f"while `scaling run` trains here: mirrored to {view.plan.mirror}")
+    lines += [f"before Python starts in each job: {line}" for line in view.plan.launcher.get("setup") or ()]
     if view.plan.on_end:
         lines.append(f"at the end of `scaling run`: {view.plan.on_end}")
     return lines

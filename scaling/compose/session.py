@@ -27,6 +27,7 @@ from scaling.compose.roots import roots, shipped
 from scaling.compose.shadows import in_the_way, refuse_config, shadow
 from scaling.compose.sources import GROUP, SearchPath, SweepSource
 from scaling.errors import UserError, suggestion
+from scaling.security.environment import refuse_secrets
 
 PRIMARY = "config"  # conf/config.yaml
 NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # of Hydra: there is no such group in the defaults list
@@ -40,6 +41,7 @@ def register() -> None:
     plugins = Plugins.instance()
     for plugin in (SweepSource, AliasSource, SearchPath):
         plugins.register(plugin)
+    refuse_secrets()
     ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": SWEEPER})
 
 
@@ -88,6 +90,9 @@ def _sentence(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(str(cause).split()) or " ".join(str(error).split())
+    _, ours, sentence = text.partition("UserError raised while resolving interpolation: ")
+    if ours:
+        return sentence.partition(" full_key: ")[0]
     missing = NO_GROUP.match(text)
     if missing is not None and shadow("") is not None:
         refuse_config(missing[1])

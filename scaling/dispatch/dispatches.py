@@ -114,7 +114,7 @@ class DispatchFolder:
                 "groups": {group: tuple(jobs) for group, jobs in raw["groups"].items()},
             }
             return Dispatch(**{**raw, **parts})
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, RecursionError, TypeError, KeyError):
             return None
 
     def ask_to_stop(self, request: StopRequest) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from scaling.errors import UserError
 from scaling.limits import UNLIMITED, Limits
 
 __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pickles of version 0.1.0 name it here
@@ -74,6 +75,15 @@ class Slurm:
     patience: float = 300.0
     stuck_minutes: float | None = 30.0
     snapshot: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse words of several lines: in the file that sbatch is given the second would be run, as if of `setup`."""
+        words = (self.partition, self.account, self.qos, self.constraint, self.exclude, self.nodelist)
+        for word in map(str, (*filter(None, words), *self.extra, *self.extra.values())):
+            if not word.isprintable():
+                raise UserError(
+                    f"found {word!r} in the launcher; wanted one line; what jobs run goes into launcher.setup"
+                )
 
     @property
     def speed_name(self) -> str:

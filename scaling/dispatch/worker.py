@@ -9,7 +9,7 @@ from functools import partial
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.ledger import Ledger
-from scaling.dispatch.claims.needs import Needs
+from scaling.dispatch.claims.needs import Needs, has_weights
 from scaling.dispatch.claims.notes import Notes
 from scaling.dispatch.claims.patience import Patience
 from scaling.dispatch.claims.queue_walk import Walk
@@ -65,7 +65,7 @@ class Worker:
             workers=self.task.workers,
             dispatch=self.task.queue.parent.name,
             hear=None if ledger is None else ledger.hear,
-            whole=partial(self._has_weights, queue),
+            whole=partial(has_weights, self.task.folder, queue),
             front=Front(self.task.folder).news,
         )
         while walk.left and not self.stop.reason:
@@ -74,11 +74,6 @@ class Worker:
                 break
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
-
-    def _has_weights(self, queue: LazyQueue, run_id: str) -> bool:
-        """Return whether a run that was settled, perhaps by another dispatch, has the weights that others need."""
-        keeps = queue.keeps(run_id)
-        return not keeps or is_settled(self.task.folder.run(run_id), keeps)
 
     def _until_none_is_free(self, walk: Walk, queue: LazyQueue) -> None:
         """Take runs until others train all that are left, or nobody can."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -128,3 +129,18 @@ def test_the_report_is_drawn_elsewhere_and_leads_to_runs(tmp_path):
         assert '"folder":"runs"' in page
         assert json.loads(visitor.get("status.json")[1])["report"] == 1
     assert sorted(file.name for file in path.iterdir()) == before
+
+
+def test_nothing_that_a_link_leads_to_is_shown_and_a_pipe_is_said(tmp_path):
+    path = write_results(worlds.small(), tmp_path, "mine")
+    folder = SweepFolder(path.parent, path.name)
+    run = next((folder.results / "runs").iterdir())
+    (tmp_path / "secret").write_text("secret")
+    (run / "config.yaml").unlink(missing_ok=True)
+    (run / "config.yaml").symlink_to(tmp_path / "secret")
+    (run / "log.jsonl").unlink(missing_ok=True)
+    os.mkfifo(run / "log.jsonl")
+    with served(folder, tmp_path / "drawn") as visitor:
+        assert visitor.get(f"runs/{run.name}/config.yaml")[0] == 404
+        assert visitor.get(f"runs/{run.name}/log.jsonl")[0] == 404
+        assert visitor.get(f"logs/{run.name}") == (404, f"found no regular file: {run / 'log.jsonl'}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import stat
 import subprocess
@@ -10,6 +13,7 @@ import sys
 import zipfile
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from rich.live import Live
@@ -17,18 +21,23 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.console import HarmlessConsole as AnalysisConsole
+from analysis.errors import UserError as AnalysisError
+from analysis.errors import printable as analysis_printable
+from analysis.table.expressions import evaluate
+from analysis.table.files.file import read_file
 from scaling.compose.bounds import check_size
 from scaling.config import load_class
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.dispatches import Dispatch, last_dispatch, new_dispatch
 from scaling.dispatch.launcher import launcher_of_dispatch
-from scaling.dispatch.launchers import Local
+from scaling.dispatch.launchers import Local, Slurm
 from scaling.dispatch.limits import Offer
 from scaling.dispatch.queue import QueueFile
 from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
 from scaling.models.custom import load_factory
+from scaling.plan.expressions import parse
 from scaling.plan.grid import Block, check_cells, spaced
 from scaling.security.rights import check_own, kept_to_oneself, shared_as
 from scaling.security.trust import trusting
@@ -264,3 +273,54 @@ def test_tables_and_live_lines_do_not_steer_the_terminal(make):
     assert "\x1b[31m" not in text.getvalue()
     assert "\x07" not in text.getvalue()
     assert "[red]q[/red]" in text.getvalue()
+
+
+@pytest.mark.parametrize("turn", ["\u202e", "\u2066", "\u200f", "\u061c", "\u2028"])
+def test_text_that_runs_the_other_way_is_shown_as_it_is_stored(turn):
+    assert printable(f"a{turn}b") == analysis_printable(f"a{turn}b") == "a\ufffdb"
+
+
+@pytest.mark.parametrize("expression", ['"a" * 99999999999', "'%999999999d' % 1", "width * '9'", "-'a' + 1"])
+def test_expressions_of_a_sweep_compute_with_numbers_alone(expression):
+    with pytest.raises(UserError, match="cannot be computed"):
+        parse(expression, where="set").evaluate(lambda name: 8)
+
+
+def test_a_sweep_s_whole_numbers_end(tmp_path):
+    with pytest.raises(UserError, match="beyond all bounds"):
+        parse(f"0x{'f' * 4000} * 2", where="set").evaluate(lambda name: 8)
+    file = tmp_path / "evil.yaml"
+    file.write_text(f"a: &a [1]\nb: [*a, {{c: 0x{'f' * 9999}}}]\n")
+    with pytest.raises(UserError, match="line 2, a number of 10,001 digits"):
+        check_size(file)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["((9**400)**400)**400 > N", '"a"*9999999999 == "b"', '"%999999999d" % 1 == "b"', "[1]*999999999 == N"],
+)
+def test_expressions_over_a_table_fill_no_memory(expression):
+    with pytest.raises(AnalysisError, match=r"cannot compute|arithmetic of a text"):
+        evaluate(pd.DataFrame({"N": [1, 2]}), expression)
+    assert list(evaluate(pd.DataFrame({"N": [8, 9]}), "N == 2**3")) == [True, False]
+
+
+@pytest.mark.parametrize("ending", ["csv.gz", "csv.bz2", "csv.xz", "zip"])
+def test_a_packed_table_that_fills_the_memory_is_refused(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr("analysis.table.files.file.LARGEST", 1000)
+    path, text = tmp_path / f"t.{ending}", b"N,loss\n" + b"1,2\n" * 1000
+    if ending == "zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("t.csv", text)
+    else:
+        path.write_bytes({"csv.gz": gzip, "csv.bz2": bz2, "csv.xz": lzma}[ending].compress(text))
+    with pytest.raises(AnalysisError, match="found more than 1,000 bytes packed"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("key", ["partition", "account", "qos", "constraint", "exclude", "nodelist", "extra"])
+def test_no_line_of_what_sbatch_is_given_is_hidden_in_another(key):
+    evil = "a\ntouch x"
+    with pytest.raises(UserError, match="wanted one line"):
+        Slurm(**{key: {"comment": evil} if key == "extra" else evil})
+    assert Slurm(partition="gpu", extra={"nice": 5}).partition == "gpu"

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,11 @@ from analysis.table.files.mappings import opened
 from analysis.table.files.sheets import read_sheet
 from analysis.table.files.text import decode, read_text
 
-PACKED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress, "xz": lzma.decompress}
+PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+LARGEST = 1_000_000_000
+"""Bytes of a packed table once it is unpacked, at the most."""
 KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
-BROKEN = (lzma.LZMAError, zlib.error)
+BROKEN = (lzma.LZMAError, zlib.error, RecursionError)
 SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "pq": "parquet", "xlsm": "xlsx"}
 
 
@@ -84,8 +87,19 @@ def _read(path: Path, kind: str) -> pd.DataFrame:
         return read_sheet(path, path.name)
     if kind == "zip":
         return _read_zip(path)
-    unpack = PACKED.get(path.name.lower().rpartition(".")[2], bytes)
-    return _from_bytes(unpack(path.read_bytes()), kind, path.name)
+    unpack = PACKED.get(path.name.lower().rpartition(".")[2])
+    if unpack is None:
+        return _from_bytes(path.read_bytes(), kind, path.name)
+    with unpack(path) as packed:
+        return _from_bytes(_bounded(packed), kind, path.name)
+
+
+def _bounded(packed: IO[bytes]) -> bytes:
+    """Read what is packed, unless it is far more than a table can be."""
+    content = packed.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise UserError(f"found more than {LARGEST:,} bytes packed in it; wanted a table no larger; unpack it")
+    return content
 
 
 def _read_zip(path: Path) -> pd.DataFrame:
@@ -94,7 +108,8 @@ def _read_zip(path: Path) -> pd.DataFrame:
         tables = [name for name in names if kind_of(name) in KINDS and kind_of(name) != "zip"]
         if len(tables) != 1:
             raise UserError(f"found {len(tables)} tables in {path} ({', '.join(names[:5])}); wanted one; unpack it")
-        kind, content = kind_of(tables[0]), archive.read(tables[0])
+        with archive.open(tables[0]) as packed:
+            kind, content = kind_of(tables[0]), _bounded(packed)
     return _from_bytes(content, kind, tables[0])
 
 

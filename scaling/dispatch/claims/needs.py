@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from scaling.dispatch.claims.claim import Life, Observer
-from scaling.dispatch.queue import Entry
+from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Step
 from scaling.folders import RunFolder, SweepFolder
+
+
+def has_weights(folder: SweepFolder, queue: LazyQueue, run_id: str) -> bool:
+    """Return whether a run that was settled, perhaps by another dispatch, has the weights that others need."""
+    keeps = queue.keeps(run_id)
+    return not keeps or is_settled(folder.run(run_id), keeps)
 
 
 class Needs:

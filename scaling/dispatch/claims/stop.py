@@ -81,7 +81,7 @@ def read_stop_request(path: Path) -> StopRequest | None:
     try:
         raw = json.loads(read_text(path))
         return StopRequest(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, RecursionError, KeyError, TypeError):
         return None
 
 

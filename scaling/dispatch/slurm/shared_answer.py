@@ -69,7 +69,7 @@ class SharedAnswer:
         try:
             raw = json.loads(read_text(self._path))
             found = Answer(**{**raw, "users": tuple(raw["users"])})
-        except (OSError, ValueError, TypeError, KeyError):  # removed, cut, or of an older version
+        except (OSError, ValueError, RecursionError, TypeError, KeyError):  # removed, cut, or of an older version
             return None
         return found if set(names) <= set(found.users) else None
 

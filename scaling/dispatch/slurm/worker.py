@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from submitit.core.utils import DelayedSubmission
 
 from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.needs import has_weights
 from scaling.dispatch.claims.queue_walk import Walk
 from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
@@ -139,13 +141,8 @@ class SlurmJob:
         news = Index(task.folder.results, since=task.since)
         if task.since is None:
             news.pass_over()
-        walk = Walk(
-            queue.run_ids,
-            news,
-            place=place(),
-            workers=task.workers,
-            whole=lambda run_id: not queue.keeps(run_id) or settled(run_id),
-        )
+        whole = partial(has_weights, task.folder, queue)
+        walk = Walk(queue.run_ids, news, place=place(), workers=task.workers, whole=whole)
         walk.refresh()
         return all(map(settled, walk.left)) and not walk.check()
 

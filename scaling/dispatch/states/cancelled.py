@@ -13,7 +13,7 @@ def cancelled_runs(folder: SweepFolder) -> frozenset[str]:
     """Return the runs of a sweep that were cancelled by name."""
     try:
         return frozenset(json.loads(read_text(folder.cancelled)))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, RecursionError, TypeError):
         return frozenset()
 
 

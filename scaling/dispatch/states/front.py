@@ -18,7 +18,7 @@ def front_runs(folder: SweepFolder) -> tuple[str, ...]:
         return ()
     try:
         return tuple(map(str, json.loads(read_text(folder.front))))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, RecursionError, TypeError):
         return ()
 
 

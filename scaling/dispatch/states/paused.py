@@ -36,7 +36,7 @@ def paused_words(folder: SweepFolder) -> str:
     try:
         facts = json.loads(read_text(folder.paused))
         return printable(f"paused since {facts['since']} by {facts['user']}")
-    except (OSError, ValueError, TypeError, KeyError):  # another user's, or of whatever wrote it: there it is
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):  # of whatever wrote it: it is there
         return PAUSED
 
 

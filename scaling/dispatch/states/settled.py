@@ -153,9 +153,9 @@ def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
     try:
         found: list[Any] = json.loads(b"[" + b",".join(event.facts for event in events) + b"]")
         yield from zip((event.run_id for event in events), found, strict=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         for event in events:
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 yield event.run_id, event.read()
 
 

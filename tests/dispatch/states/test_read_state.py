@@ -223,7 +223,7 @@ def test_runs_are_read_file_by_file_once_and_nothing_is_started(folder):
     command = [sys.executable, "-c", COUNT, str(folder.results)]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
     first, again, started, heavy = json.loads(done.stdout)
-    assert first == {"plan.csv": 1, "forecast.csv": 1, "record.json": 90, "claim.json": 10}
+    assert first == {"plan.csv": 1, "forecast.csv": 1, "record.json": 90, "claim.json": 10, "attempts.jsonl": 10}
     assert again == {}
     assert (started, heavy) == ([], [])
 
