@@ -16,7 +16,9 @@ PLACE = re.compile(r"""(?<![\w.~/:*\\<-])/(?:[^\s/,;:"'`()\[\]{}<>|=]+/)+([^\s/,
 DRIVE = re.compile(r"""\b[A-Za-z]:\\(?:[^\s"'`<>|\\]+\\)*([^\s"'`<>|\\]*)""")
 PRIVATE = ("host", "hostname", "node", "user", "username", "user_name", "email", "author", "owner")
 """Columns that are left out, in any case and spelling: machines and people."""
-SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|(^|_)(KEY|PAT)$", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"TOKEN(?![SI])|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|_(KEY|PAT)$", re.IGNORECASE
+)
 SHORTEST = 8
 """Letters of a variable's value that is looked for."""
 SECRET = re.compile(

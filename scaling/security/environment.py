@@ -10,7 +10,9 @@ from omegaconf.resolvers import oc
 
 from scaling.errors import UserError
 
-SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|(^|_)(KEY|PAT|PWD)$", re.I)
+SECRET = re.compile(
+    r"TOKEN(?![SI])|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|_(KEY|PAT|PWD)$", re.I
+)
 
 
 def refuse_secrets() -> None:

@@ -24,7 +24,18 @@ def test_a_plan_reads_what_is_none(monkeypatch):
     with session() as loader:
         config = compose(loader, ["name=${oc.env:MY_SCRATCH}", "results=${oc.env:NOT_THERE,there}"])
         assert (config.name, config.results) == ("here", "there")
-    for name in ("HOME", "USER", "SLURM_ACCOUNT", "TMPDIR", "KEYBOARD", "MONKEY", "PATH", "DATA_ROOT"):
+    for name in (
+        "HOME",
+        "USER",
+        "SLURM_ACCOUNT",
+        "TMPDIR",
+        "KEYBOARD",
+        "MONKEY",
+        "KEY",
+        "N_TOKENS",
+        "TOKENIZER",
+        "DATA_ROOT",
+    ):
         assert not SECRET.search(name)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import SweepFolder
-from scaling.plan.planned import PlannedRun
+
+if TYPE_CHECKING:
+    from scaling.plan.planned import PlannedRun
 
 
 def without_lost_trunks(runs: Sequence[PlannedRun], folder: SweepFolder, settled: SettledRuns) -> list[PlannedRun]:
