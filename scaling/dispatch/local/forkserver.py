@@ -26,6 +26,7 @@ from typing import IO, NoReturn, cast
 from scaling.devices import thread_environment
 from scaling.dispatch.process import Process, start_time, this_process
 
+SET_ORDER = {"PYTHONHASHSEED": "0"}  # sets of texts in the code of users have one order in every worker
 BORN, ENDED = 0, 1
 TOLD = struct.Struct("qqq")  # BORN, a process's id and its start time; or ENDED, its id and its exit code
 POLL = 0.005  # seconds between two looks at a process that is waited for
@@ -84,7 +85,7 @@ class ForkServer:
     def __init__(self, train: str, threads: int) -> None:
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-u", "-m", "scaling.dispatch.local.forkserver", train],
-            env={**os.environ, **thread_environment(threads)},
+            env={**SET_ORDER, **os.environ, **thread_environment(threads)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -59,7 +59,8 @@ def import_path(target: Path | None) -> str:
     wrong = [path for path in paths if ":" in path]
     if wrong:
         raise UserError(f"found a colon in {wrong[0]}, which separates paths; wanted a folder without one; rename it")
-    return f'export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(":".join(paths))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
+    order = 'export PYTHONHASHSEED="${PYTHONHASHSEED:-0}"'  # of sets of texts, one in every job
+    return f'{order} PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(":".join(paths))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
 
 
 def _modules(entry: Entry) -> set[str]:

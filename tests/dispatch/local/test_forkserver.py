@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from scaling import devices
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.forkserver import fork_server
+from scaling.dispatch.local.forkserver import SET_ORDER, fork_server
 from scaling.dispatch.local.jobs import Workers
 from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.run import run_local
@@ -31,8 +32,15 @@ def facts() -> dict:
         "place": str(Path.cwd()),
         "path": sys.path,
         "environment": dict(os.environ),
+        "hash": hash("a text"),
         "child": os.waitstatus_to_exitcode(os.system("exit 3")),
     }
+
+
+def test_sets_of_texts_have_one_order_in_every_worker(tmp_path):
+    command = [sys.executable, "-c", "print(hash('a text'))"]
+    said = subprocess.run(command, env={**SET_ORDER, **os.environ}, capture_output=True, text=True, check=True).stdout
+    assert result_of(tmp_path)["hash"] == int(said)
 
 
 def result_of(folder: Path, **environment: str) -> dict:
