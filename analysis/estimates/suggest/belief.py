@@ -100,9 +100,14 @@ def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str, theta
 
 
 def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
-    """Return the target with the optimal N and D where it has C alone, for a law that says."""
-    if found.allocation is None or "C" not in target.columns or {"N", "D"} & set(target.columns):
+    """Return the target with N and D, for a law that shares C between them: the optimal ones where it has C alone."""
+    given = {"N", "D"} & set(target.columns)
+    if found.allocation is None or "C" not in target.columns or len(given) == 2:
         return target
+    if given:
+        (one,), (other,) = given, {"N", "D"} - given
+        product = target["C"].astype(float) / found.allocation.flops_per_nd
+        return target.assign(**{other: product / target[one].astype(float)})
     N, D = found.split(target["C"].to_numpy(dtype=float))
     return target.assign(N=N, D=D)
 

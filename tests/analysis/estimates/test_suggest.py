@@ -11,6 +11,7 @@ import pytest
 
 from analysis import fit, suggest
 from analysis.errors import Refusal, UserError
+from analysis.estimates.suggest.belief import completed
 from analysis.estimates.suggest.prices import prices_of
 from tests.analysis.worlds import SKEWED, World, small
 from tests.often import often
@@ -137,6 +138,13 @@ def test_bad_input_is_told(change: dict[str, Any], said: str):
     asked: dict[str, Any] = {"pool": candidates(), "target": TARGET, "limit": 1e12}
     with pytest.raises(UserError, match=said):
         suggest(bare(), **(asked | change))
+
+
+def test_a_target_of_compute_and_size_has_the_length_that_follows():
+    found = fit(bare(), resamples=0, starts=8)
+    target = completed(found, pd.DataFrame({"C": [1.2e12], "N": [1e5]}))
+    assert target.D.tolist() == pytest.approx([2e6])
+    assert set(completed(found, pd.DataFrame({"C": [1e12]})).columns) == {"C", "N", "D"}
 
 
 def test_numbers_may_be_written_as_people_write_them():
