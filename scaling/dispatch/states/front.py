@@ -26,7 +26,8 @@ def move_to_front(folder: SweepFolder, runs: Sequence[str]) -> tuple[str, ...]:
     """Put runs before all others, each behind what it starts from; return the runs that this moved."""
     needs = {run_id: [name for name in needs if name] for run_id, *needs in read_columns(folder, BEFORE)}
     moved = tuple(dict.fromkeys(each for run_id in runs for each in _with_ancestors(run_id, needs)))
-    earlier = (run_id for run_id in front_runs(folder) if run_id not in set(moved))
+    now = set(moved)
+    earlier = (run_id for run_id in front_runs(folder) if run_id not in now)
     write_aside(folder.front, json.dumps([*moved, *earlier]))
     return moved
 
