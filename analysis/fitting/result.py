@@ -90,16 +90,20 @@ class Fit(Shown):
         """
         if kind not in ("mean", "run"):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
-        inputs, engine = self._inputs(at), self.engine
-        curves = self._log_curve(inputs, self._samples()).T
-        known = (engine.problem, engine.points, engine.theta, engine.residuals)
-        both = [curves, drifted(curves, *known, inputs, seed=self.card["seed"])]
+        both = [np.log(self.refits(at)), np.log(self.drifted_refits(at))]
         ends = [percentile(self._with_noise(one) if kind == "run" else one, self.level) for one in both]
         return np.exp(np.minimum(*ends)[:, 0]), np.exp(np.maximum(*ends)[:, 1])
 
     def refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Return the curve of each refit at inputs, (m, R), as predict names them."""
         return np.exp(self._log_curve(self._inputs(at), self._samples()).T)
+
+    def drifted_refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
+        """Return the same with the drifts and bends that the runs leave possible, each in its share of the refits."""
+        inputs, engine = self._inputs(at), self.engine
+        curves = self._log_curve(inputs, self._samples()).T
+        known = (engine.problem, engine.points, engine.theta, engine.residuals)
+        return np.exp(drifted(curves, *known, inputs, seed=self.card["seed"]))
 
     def allocate(self, C: float) -> Optimum:
         """Return the optimal N and D for C FLOPs, with intervals, for laws in N and D. Raises `Refusal` for others."""

@@ -156,14 +156,15 @@ def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Seque
 
 
 def _interval(first: Fit, second: Fit, at: Mapping[str, float]) -> tuple[float, float]:
-    """Draw a refit of each step, evaluate one in the other, and return the percentiles."""
+    """Draw a refit of each step, evaluate one in the other, and return the percentiles, as an interval does."""
     if second.engine.samples is None:
         raise Refusal(f"found no interval of {second.y} by way of it: most refits failed; take a simpler --link")
-    of_via = first.refits(at)[0]
-    count = min(len(of_via), second.engine.samples.shape[1])
     law, units = second.engine.problem.law, second.engine.problem.units
-    x: Array = -np.log(of_via[:count, None]) - units.log_inputs["x"]
-    with np.errstate(all="ignore"):
-        h = law.evaluate(second.engine.samples[:, :count], {"x": x}).h[:, 0] + units.log_y
-    low, high = np.exp(percentile(h[None], first.level))[0].tolist()
-    return low, high
+    ends = []
+    for of_via in (first.refits(at)[0], first.drifted_refits(at)[0]):
+        count = min(len(of_via), second.engine.samples.shape[1])
+        x: Array = -np.log(of_via[:count, None]) - units.log_inputs["x"]
+        with np.errstate(all="ignore"):
+            h = law.evaluate(second.engine.samples[:, :count], {"x": x}).h[:, 0] + units.log_y
+        ends.append(np.exp(percentile(h[None], first.level))[0])
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
