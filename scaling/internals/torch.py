@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import flop_counter
 
 from scaling.errors import UserError
@@ -134,6 +134,22 @@ def _leave_enabled(method: Any) -> None:
     inner = getattr(method, "__wrapped__", None)
     if inner is not None:
         inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports
+
+
+def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:
+    """Return the buffers of one part of a module, as the very dictionary that holds them."""
+    return part._buffers
+
+
+def unsaved_buffers(part: nn.Module) -> dict[str, Tensor | None]:
+    """Return the buffers of one part of a module that its state_dict leaves out."""
+    return {name: part._buffers[name] for name in part._non_persistent_buffers_set}
+
+
+def version_of(tensor: Tensor) -> int:
+    """Return how often a tensor has been changed in place."""
+    found: int = tensor._version
+    return found
 
 
 def entered_modes() -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.internals.torch import buffers_of, unsaved_buffers, version_of
+
 TORCHS = frozenset(vars(nn.Module()))  # names of attributes that torch gives every module
 PLAIN = (int, float, bool, str, type(None))
 HOLDERS = (list, dict, set, deque)  # of values: their contents are looked at, no deeper
@@ -23,8 +25,8 @@ def restores(parts: Sequence[nn.Module]) -> list[Restore]:
 
 
 def _restores(part: nn.Module) -> Iterator[Restore]:
-    if part._buffers:
-        yield _restored(part._buffers)
+    if buffers_of(part):
+        yield _restored(buffers_of(part))
     own = {name: value for name, value in vars(part).items() if name not in TORCHS}
     if own:
         yield _restored(vars(part), own)
@@ -50,8 +52,8 @@ def _restored(place: dict[str, Any], own: Mapping[str, Any] | None = None) -> Re
 def _copy(value: Any) -> Restore | None:
     """Return what gives a tensor its values, or a list and the like its items, that it has now."""
     if isinstance(value, Tensor):
-        version, copy = value._version, value.detach().clone()
-        return lambda: None if value._version == version else _fill(value, copy)
+        version, copy = version_of(value), value.detach().clone()
+        return lambda: None if version_of(value) == version else _fill(value, copy)
     if isinstance(value, HOLDERS):
         items: Any = value.copy()
 
@@ -105,7 +107,7 @@ def _values(module: nn.Module) -> dict[str, Any]:
     found = {}
     for path, part in module.named_modules():
         named = [(name, value) for name, value in vars(part).items() if name not in TORCHS]
-        named += [(name, part._buffers[name]) for name in part._non_persistent_buffers_set]
+        named += unsaved_buffers(part).items()
         for name, value in named:
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 found[f"{path}.{name}"] = value.detach().clone()

@@ -66,23 +66,24 @@ class Claim:
                 for name, value in values.get("progress", {}).items()
                 if isinstance(value, int | float) and math.isfinite(value)
             }
-            return cls(**{**values, "process": Process(**values["process"]), "progress": progress})._checked()
+            return _checked(cls(**{**values, "process": Process(**values["process"]), "progress": progress}))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             token = hashlib.sha256(raw).hexdigest()[:12]
             return cls(token=token, process=Process(host="?", space="?", pid=0, start=0))
 
-    def _checked(self) -> Claim:
-        """Return it; ValueError where others have written what no claim of ours says, such as a path for a token."""
-        process = self.process
-        words = (self.token, self.job, self.worker, process.host, process.space)
-        numbers = (process.pid, process.start, self.gpus, self.since, self.period, self.count, self.beat, self.stack)
-        if not all(isinstance(word, str) for word in words) or not TOKEN.fullmatch(self.token):
-            raise ValueError("words")
-        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers) or self.stack < 1:
-            raise ValueError("numbers")
-        if process.pid != int(process.pid):
-            raise ValueError("process")
-        return self
+
+def _checked(claim: Claim) -> Claim:
+    """Return it; ValueError where others have written what no claim of ours says, such as a path for a token."""
+    process = claim.process
+    words = (claim.token, claim.job, claim.worker, process.host, process.space)
+    numbers = (process.pid, process.start, claim.gpus, claim.since, claim.period, claim.count, claim.beat, claim.stack)
+    if not all(isinstance(word, str) for word in words) or not TOKEN.fullmatch(claim.token):
+        raise ValueError("words")
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers) or claim.stack < 1:
+        raise ValueError("numbers")
+    if process.pid != int(process.pid):
+        raise ValueError("process")
+    return claim
 
 
 def read_claim(path: Path) -> Claim | None:
