@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.console import console
-from analysis.estimates.lifetime_cost.bill import FLOPS
+from analysis.estimates.lifetime_cost.model_cost import FLOPS
 from analysis.fitting.card import card_text, signed_rows, write_parameter
 from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
 

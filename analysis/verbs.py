@@ -194,13 +194,13 @@ def report(
 
 def plot(found: Fit | Frontier | IsoFlop | Comparison, ax: Axes | None = None) -> Axes:
     """Draw what was found, on new axes unless some are given: a fit, a frontier, isoFLOP valleys, a comparison."""
-    from analysis.figures import fitted
+    from analysis.figures import notebook
 
     drawn: Mapping[type, Callable[[Any, Axes | None], Axes]] = {
-        Fit: fitted.plot_fit,
-        Frontier: fitted.plot_frontier,
-        IsoFlop: fitted.plot_isoflop,
-        Comparison: fitted.plot_comparison,
+        Fit: notebook.plot_fit,
+        Frontier: notebook.plot_frontier,
+        IsoFlop: notebook.plot_isoflop,
+        Comparison: notebook.plot_comparison,
     }
     for kind, draw in drawn.items():
         if isinstance(found, kind):

@@ -62,7 +62,7 @@ class BrokenRecord(UserError):
 @dataclass(frozen=True)
 class Record:
     """A settled run; descent: what a stage started from, and where the run from scratch stood there; content: digests
-    of the data and of the user's own code (see content/of_run.py), none in records of version 0.1.0.
+    of the data and of the user's own code (see content/run_content.py), none in records of version 0.1.0.
 
     All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
 

@@ -1,4 +1,4 @@
-"""No test hangs on the mood of the machine: none asserts a time, naps, or forks; benchmarks alone read clocks."""
+"""No test depends on the machine's speed or load: none asserts a time, naps, or forks; benchmarks alone read clocks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.moods import moods
+from tests.timing_rules import timing_faults
 
 TESTS = Path(__file__).parent
 FILES = {file.relative_to(TESTS).as_posix(): file for file in sorted(TESTS.rglob("*.py"))}
@@ -53,7 +53,9 @@ GOOD = [
 
 def test_no_file_of_tests_hangs_on_the_machine():
     found = {
-        name: moods(file.read_text(), naps=name == "waiting.py", programs=name not in ("waiting.py", "test_tests.py"))
+        name: timing_faults(
+            file.read_text(), naps=name == "waiting.py", programs=name not in ("waiting.py", "test_tests.py")
+        )
         for name, file in FILES.items()
         if not name.startswith("benchmarks/")
     }
@@ -63,12 +65,12 @@ def test_no_file_of_tests_hangs_on_the_machine():
 
 @pytest.mark.parametrize("source", BAD)
 def test_what_hangs_on_the_machine_is_named(source):
-    assert BAD[source] in " ".join(moods(source))
+    assert BAD[source] in " ".join(timing_faults(source))
 
 
 @pytest.mark.parametrize("source", GOOD)
 def test_what_does_not_is_left_alone(source):
-    assert moods(source) == []
+    assert timing_faults(source) == []
 
 
 def test_no_example_has_to_be_tried_within_some_time():

@@ -90,11 +90,11 @@ def _rates(
     table: pd.DataFrame, source: str, tries: str | None, *, y: str, level: float
 ) -> tuple[Mistuning | None, str]:
     """Say what the rates do to the exponents, by the tries that are named or lie beside; or why that is not known."""
-    from analysis.estimates.tuning.beside import rates_of, tries_beside
+    from analysis.estimates.tuning.sweep_rates import rates_of, tries_of_sweep
 
     if tries is not None:
         return rates_of(table, tries, y=y, level=level), ""
-    beside = tries_beside(source)
+    beside = tries_of_sweep(source)
     if beside is None:
         return None, ""
     found, why = attempt(lambda: rates_of(table, beside, y=y, level=level))

@@ -13,8 +13,8 @@ import pandas as pd
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
-from analysis.estimates.lifetime_cost.bill import Bill, in_seconds
 from analysis.estimates.lifetime_cost.lifetime import Lifetime, check_use, lifetimes
+from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.valley import Shape
@@ -196,7 +196,7 @@ def _lifetimes(
         law, why = attempt(lambda: fit_selected(every, use.law, **how))
     if law is None:
         return (), why
-    fitted, seconds = law, tuple[Bill, ...]()
+    fitted, seconds = law, tuple[ModelCost, ...]()
     if use.measured is not None:
         size = fitted.engine.points.columns.get("N", "N")
         seconds = in_seconds(use.measured, rows, size=size, inference=use.inference)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal
-from analysis.estimates.kinds import refuse_kinds
+from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
 from analysis.estimates.valley_misfit import Valley, doubts, noise_of, scatter_words, unequal
@@ -145,7 +145,7 @@ def isoflop(
     minima = tuple(minimum for minimum, _ in found)
     draws = [draw for _, draw in found]
     N_law, D_law, y_law = _laws(minima, draws, level)
-    refuse_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, "the exponent of N*")
+    refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, "the exponent of N*")
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
     reasons = doubts(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
     reasons += (scatter_words(wide),) if wide else ()

@@ -18,7 +18,7 @@ from analysis.fitting.result import Fit, plain
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
 from analysis.laws.base import Array
-from analysis.laws.bound import constrained
+from analysis.laws.constrained_law import constrained
 from analysis.numbers import flops, interval, percent, times
 from analysis.wording import counted
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from analysis.errors import UserError
 from analysis.laws.base import Law
 from analysis.laws.bent import M3, M4
-from analysis.laws.bound import constrained
 from analysis.laws.broken import BNSL1, BNSL2
+from analysis.laws.constrained_law import constrained
 from analysis.laws.coupled import COUPLED
 from analysis.laws.custom import own_law
 from analysis.laws.farseer import FARSEER
 from analysis.laws.joint import CHINCHILLA, KAPLAN, WIDTH_DEPTH
-from analysis.laws.one import POWER, SATURATING, SHIFTED
+from analysis.laws.one_variable import POWER, SATURATING, SHIFTED
 from analysis.laws.overfit import OVERFIT
 from analysis.laws.repeated import REPEATED
 from analysis.laws.steps import STEPS

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import look, panels, save
 from analysis.report.charts.axes import read_axes
-from analysis.report.charts.drawn import svg_of
 from analysis.report.charts.seeds import Seeds
+from analysis.report.charts.svg import svg_of
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.multiplier import Comparison
+from analysis.estimates.tuning.key_law import VARIES
 from analysis.estimates.tuning.optima import Tuned
-from analysis.estimates.tuning.plane import VARIES
 from analysis.estimates.tuning.tries import tuned_rates
 from analysis.figures.activations import activation_numbers, draw_activations, read_activations
-from analysis.figures.compared import comparison_numbers, draw_both, draw_multiplier
+from analysis.figures.comparison import comparison_numbers, draw_both, draw_multiplier
 from analysis.figures.compute import compute_numbers, draw_compute
 from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import Curve, curve_of_fit
@@ -24,7 +24,7 @@ from analysis.figures.learning import MOST_RUNS, draw_learning, learning_numbers
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.slices import draw_slices, slice_numbers
-from analysis.figures.tuned import draw_miss, draw_optima, draw_tries, key_numbers
+from analysis.figures.tuning import draw_miss, draw_optima, draw_tries, key_numbers
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.fitting.result import Fit
 from analysis.numbers import percent

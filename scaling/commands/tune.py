@@ -145,7 +145,7 @@ def _search(
     console: Console,
 ) -> list[Best]:
     from scaling import tune as tuning
-    from scaling.commands.rounds.tried import Candidates
+    from scaling.commands.rounds.trial_runs import Candidates
     from scaling.commands.rounds.tunable import check_keys
     from scaling.config import read_group
     from scaling.dispatch.control import stale_in

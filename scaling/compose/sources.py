@@ -11,8 +11,8 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from scaling.compose.bounds import check_size
 from scaling.compose.roots import roots, shipped
+from scaling.compose.yaml_size import check_size
 from scaling.errors import UserError
 
 GROUP = "sweep"

@@ -7,17 +7,17 @@ import time
 from functools import partial
 
 from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
+from scaling.dispatch.claims.file_retries import FileRetries
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
+from scaling.dispatch.claims.index_notes import IndexNotes
 from scaling.dispatch.claims.ledger import Ledger
-from scaling.dispatch.claims.needs import Needs, has_weights
-from scaling.dispatch.claims.notes import Notes
-from scaling.dispatch.claims.patience import Patience
-from scaling.dispatch.claims.queue_walk import Walk
+from scaling.dispatch.claims.parents import Parents, has_weights
+from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.limits import Spent, beyond
 from scaling.dispatch.queue import Entry, LazyQueue
+from scaling.dispatch.stacks.claim_stack import claim_together
 from scaling.dispatch.stacks.share import LOOKED_AT
-from scaling.dispatch.stacks.together import look_together
 from scaling.dispatch.states import attempts
 from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line
 from scaling.dispatch.states.front import Front
@@ -45,11 +45,11 @@ class Worker:
         news = Index(task.folder.results, since=task.since)
         if task.since is None:
             news.pass_over()
-        self.notes = Notes(news)
-        self._patiently = Patience(task, stop, self.report)
-        self._needs = Needs(task.folder, self.observer)
+        self.notes = IndexNotes(news)
+        self._patiently = FileRetries(task, stop, self.report)
+        self._needs = Parents(task.folder, self.observer)
         self._queue: LazyQueue | None = None
-        self._walk: Walk | None = None
+        self._walk: QueueWalk | None = None
         self._ledger: Ledger | None = None
         self._train: Train | None = None
         self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
@@ -58,7 +58,7 @@ class Worker:
         """Take runs until none is left that can be taken; leave those that other workers train."""
         queue = self._queue = LazyQueue(self.task.queue, self.task.group)
         ledger = self._ledger = Ledger(frozenset(queue.run_ids)) if self.task.limits else None
-        walk = self._walk = Walk(
+        walk = self._walk = QueueWalk(
             queue.run_ids,
             self.notes.index,
             place=self.task.place,
@@ -75,7 +75,7 @@ class Worker:
         self.report.reason = self.stop.reason or self.report.reason
         return self.report
 
-    def _until_none_is_free(self, walk: Walk, queue: LazyQueue) -> None:
+    def _until_none_is_free(self, walk: QueueWalk, queue: LazyQueue) -> None:
         """Take runs until others train all that are left, or nobody can."""
         pause = TICK
         while walk.left and not self.stop.reason:
@@ -88,7 +88,7 @@ class Worker:
             self.stop.wait(pause)
             pause = min(2 * pause, max(TICK, self.task.beat_seconds))
 
-    def _pass(self, walk: Walk, queue: LazyQueue) -> set[Step]:
+    def _pass(self, walk: QueueWalk, queue: LazyQueue) -> set[Step]:
         """Look once at every run that is left, those first that nobody holds; return what became of them."""
         seen: dict[str, Step] = {}
         self._needs.forget()
@@ -109,12 +109,12 @@ class Worker:
         self.report.later = sum(step is Step.LATER for step in seen.values())
         return set(seen.values())
 
-    def _looked(self, entry: Entry, walk: Walk, queue: LazyQueue) -> dict[str, Step]:
+    def _looked(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Step]:
         """Look at one run, and at those that may be trained together with it."""
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
             rest = [entry, *filter(None, map(queue.get, walk.ahead(LOOKED_AT, of=entry.run_id)))]
-            return {entry.run_id: self._patiently(entry, lambda: look_together(self, entry, rest, found)), **found}
+            return {entry.run_id: self._patiently(entry, lambda: claim_together(self, entry, rest, found)), **found}
         return {entry.run_id: self._patiently(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Step:

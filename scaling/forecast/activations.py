@@ -21,7 +21,7 @@ from scaling.models.parts import as_evaluated
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device
 from scaling.train.feed.feed import batches
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.streams import derive_seed
 
@@ -55,7 +55,7 @@ def activation_scales(run: PlannedRun, *, steps: int, device: str = "auto") -> l
     """
     where, config = find_device(device), run.config
     with own_streams(derive_seed(config.seed, "run")):
-        sets = load_sets(config, run.quantities, where)
+        sets = load_run_data(config, run.quantities, where)
         features, batch = prod(sets.test.x.shape[1:]), run.quantities.batch
         trainer = Trainer(run, batches(sets.feed, batch=batch, features=features, device=where), where)
         x, _ = sets.validation.between(0, min(EXAMPLES, len(sets.validation)))

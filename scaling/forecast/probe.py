@@ -36,14 +36,14 @@ from scaling.forecast.shapes import (
     planned_shape,
 )
 from scaling.forecast.sharing import measured_sharing
-from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, Together
+from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackLoop
 from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
 from scaling.train.feed.feed import batches
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.run import train_run
@@ -213,7 +213,7 @@ def _sharing(where: torch.device) -> dict[str, float]:
         return {}
 
 
-def _together(where: torch.device, costs: Costs) -> tuple[Together, int]:
+def _together(where: torch.device, costs: Costs) -> tuple[StackLoop, int]:
     """Time stacks beside runs alone, and see from which size on more members gain nothing, in numbers of a step.
 
     Where nothing explains their times, take what was measured elsewhere.
@@ -264,7 +264,7 @@ def small_trainer(shape: Shape, where: torch.device) -> Trainer:
 
 
 def _trainer(run: PlannedRun, where: torch.device) -> Trainer:
-    feed, features = load_sets(run.config, run.quantities, where).feed, run.config.data.shape[0]
+    feed, features = load_run_data(run.config, run.quantities, where).feed, run.config.data.shape[0]
     return Trainer(run, batches(feed, batch=run.quantities.batch, features=features, device=where), where)
 
 

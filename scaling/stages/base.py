@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.callbacks import Progress
     from scaling.train.evaluation import Evaluation
-    from scaling.train.feed.sets import Sets
+    from scaling.train.feed.run_data import RunData
     from scaling.train.learner import Learner
 
 Watch = Callable[["Progress"], None] | None
@@ -58,11 +58,11 @@ class Stage:
         """Return the files that the stage reads beside its data."""
         return ()
 
-    def load(self, placed: PlacedRun) -> Sets:
+    def load(self, placed: PlacedRun) -> RunData:
         """Bring the stage's data to the device."""
-        from scaling.train.feed.sets import load_sets
+        from scaling.train.feed.run_data import load_run_data
 
-        return load_sets(placed.run.config, placed.run.quantities, placed.device)
+        return load_run_data(placed.run.config, placed.run.quantities, placed.device)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Do the stage and return its last evaluation, None where `stop` asked for an end."""

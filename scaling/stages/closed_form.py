@@ -15,7 +15,7 @@ from scaling.train.attempt import Attempt
 from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.resident import Examples
-from scaling.train.feed.sets import Sets
+from scaling.train.feed.run_data import RunData
 from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_ROWS
 
@@ -93,7 +93,7 @@ def fit_and_evaluate(attempt: Attempt) -> Evaluation:
     return evaluation
 
 
-def training_subset(sets: Sets) -> Examples:
+def training_subset(sets: RunData) -> Examples:
     """Return the training examples in their own order."""
     assert isinstance(sets.feed, Epochs), "features are of a subset with an end"
     return sets.feed.subset
@@ -130,7 +130,7 @@ def score_fit(fit: Fit, examples: Examples, outputs: int) -> Score:
     return Score(*mean_and_error(torch.cat(loss)), *(mean_and_error(torch.cat(wrong)) if classes else ()))
 
 
-def with_chance(sets: Sets, outputs: int) -> Sets:
+def with_chance(sets: RunData, outputs: int) -> RunData:
     """Return the sets with `chance` in squared error: the loss of predicting the mean target of the whole subset."""
     pool = sets.splits.train
     assert not isinstance(pool, Stream), "features are of a subset with an end"

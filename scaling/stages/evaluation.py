@@ -16,7 +16,7 @@ from scaling.stages.parents import check_classes, check_parent, layers_of
 
 if TYPE_CHECKING:
     from scaling.train.attempt import PlacedRun
-    from scaling.train.feed.sets import Sets
+    from scaling.train.feed.run_data import RunData
 
 
 def label_file(root: str, labels: str) -> Path:
@@ -42,7 +42,7 @@ class EvaluationStage(Stage):
         counts = count(layers_of(parent, config.data.outputs))
         return Quantities(counts, 1, 0, 0, 0, False, 0, 0, None, (1,))
 
-    def load(self, placed: PlacedRun) -> Sets:
+    def load(self, placed: PlacedRun) -> RunData:
         """Bring the test set alone to the device."""
         from scaling.stages.predict import load_test_set
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from scaling.config import RunConfig
 from scaling.content.digest import digest_of, joined
-from scaling.content.of_run import code_of
+from scaling.content.run_content import code_of
 from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import MEMORY, load_array
 from scaling.folders import folder_aside
@@ -28,9 +28,9 @@ from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import parent_network, replace_head, with_resize
 from scaling.train.attempt import PlacedRun
 from scaling.train.feed.feed import epoch_feed
+from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import bring
-from scaling.train.feed.scale import scale_of
-from scaling.train.feed.sets import Sets, load_splits
+from scaling.train.feed.run_data import RunData, load_splits
 from scaling.train.precision import computed_precision
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed, stream
@@ -38,7 +38,7 @@ from scaling.train.streams import derive_seed, stream
 SEVERAL = 64  # examples: products of fewer round otherwise than those of the same examples among many
 
 
-def feature_sets(placed: PlacedRun) -> Sets:
+def feature_sets(placed: PlacedRun) -> RunData:
     """Return the features of a run's data under its parent's frozen body, on the device."""
     run = placed.run
     splits = load_splits(run.config, run.quantities.D_unique)
@@ -49,7 +49,7 @@ def feature_sets(placed: PlacedRun) -> Sets:
         for name in SPLITS
     )
     sample = replace(train, x=train.x[:TRAIN_EXAMPLES], y=train.y[:TRAIN_EXAMPLES])
-    return Sets(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
+    return RunData(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
 
 
 def training_examples(config: RunConfig, splits: Splits) -> Arrays | Picked:
@@ -136,7 +136,7 @@ def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> It
     run, device = placed.run, placed.device
     parent = run.parent
     assert parent is not None, "a run from scratch has no body"
-    scale = scale_of(splits, run.config.data.shape, device)
+    scale = normalisation_of(splits, run.config.data.shape, device)
     bf16 = asked_precision(run.config) == "bf16"
     rows = EVALUATED_ROWS[device.type]
     with own_streams(derive_seed(parent.config.seed, "features", name)):

@@ -51,6 +51,6 @@ class FineTune(Stage):
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step."""
-        from scaling.train.stepping import train_by_steps
+        from scaling.train.train_by_steps import train_by_steps
 
         return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

@@ -21,9 +21,9 @@ from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Progress
 from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
+from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import Resident, bring
-from scaling.train.feed.scale import scale_of
-from scaling.train.feed.sets import Sets, load_splits
+from scaling.train.feed.run_data import RunData, load_splits
 from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import derive_seed, stream
@@ -31,13 +31,13 @@ from scaling.train.streams import derive_seed, stream
 NOT_EVALUATED = Score(nan, nan)  # of sets that are not evaluated
 
 
-def load_test_set(config: RunConfig, device: torch.device) -> Sets:
+def load_test_set(config: RunConfig, device: torch.device) -> RunData:
     """Return the test set on the device; the other sets are empty, as they are not evaluated."""
     splits = load_splits(config, 1)
-    scale = scale_of(splits, config.data.shape, device)
+    scale = normalisation_of(splits, config.data.shape, device)
     test = bring(splits.test, scale, device, reads=len(splits.test))
     none = Resident(test.x[:0], test.y[:0], None)
-    return Sets(Epochs(none, seed=0), none, none, test, splits)
+    return RunData(Epochs(none, seed=0), none, none, test, splits)
 
 
 def evaluate_network(

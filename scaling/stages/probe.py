@@ -16,7 +16,7 @@ from scaling.stages.parents import check_parent, features_of, layers_of, require
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.evaluation import Evaluation
-    from scaling.train.feed.sets import Sets
+    from scaling.train.feed.run_data import RunData
     from scaling.train.learner import Learner
 
 
@@ -43,7 +43,7 @@ class Probe(Stage):
         body = body_of(layers_of(parent, outputs))
         return compute_quantities(config, counts=count([head]), once=body.forward_flops)
 
-    def load(self, placed: PlacedRun) -> Sets:
+    def load(self, placed: PlacedRun) -> RunData:
         """Bring the features to the device, from the cache if they are there."""
         from scaling.stages.features import feature_sets
 
@@ -57,6 +57,6 @@ class Probe(Stage):
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train the head step by step."""
-        from scaling.train.stepping import train_by_steps
+        from scaling.train.train_by_steps import train_by_steps
 
         return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

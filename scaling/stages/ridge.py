@@ -19,7 +19,7 @@ from scaling.stages.parents import check_parent, features_of, layers_of, require
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt, PlacedRun
     from scaling.train.evaluation import Evaluation
-    from scaling.train.feed.sets import Sets
+    from scaling.train.feed.run_data import RunData
 
 PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
@@ -59,7 +59,7 @@ class Ridge(Stage):
         """Return the squared error."""
         return "squared_error"
 
-    def load(self, placed: PlacedRun) -> Sets:
+    def load(self, placed: PlacedRun) -> RunData:
         """Bring the features to the device, from the cache if they are there; chance is that of the squared error."""
         from scaling.stages.closed_form import with_chance
         from scaling.stages.features import feature_sets

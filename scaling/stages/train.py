@@ -38,7 +38,7 @@ class FromScratch(Stage):
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step, or solve at once where the optimiser is least squares."""
         from scaling.train.solve import check_solvable, solve
-        from scaling.train.stepping import train_by_steps
+        from scaling.train.train_by_steps import train_by_steps
 
         if isinstance(attempt.run.config.optim, LeastSquares):
             check_solvable(attempt.run.config, attempt.run.quantities)

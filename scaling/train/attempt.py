@@ -9,7 +9,7 @@ import torch
 
 from scaling.folders import RunFolder
 from scaling.plan.planned import PlannedRun
-from scaling.train.feed.sets import Sets
+from scaling.train.feed.run_data import RunData
 from scaling.train.output.journal import Journal
 
 
@@ -29,7 +29,7 @@ class Attempt(PlacedRun):
     notes: further facts of a stage for the record; how: of the way in which it was trained.
     """
 
-    sets: Sets
+    sets: RunData
     journal: Journal
     notes: dict[str, Any] = field(default_factory=dict)
     how: dict[str, Any] = field(default_factory=dict)

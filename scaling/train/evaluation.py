@@ -14,7 +14,7 @@ from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Point
 from scaling.train.feed.resident import Examples
-from scaling.train.feed.sets import Sets
+from scaling.train.feed.run_data import RunData
 from scaling.train.losses import Score, score
 from scaling.train.streams import derive_seed
 
@@ -35,7 +35,7 @@ class Evaluation:
 NOT_FINITE = Evaluation(*[Score(nan, nan)] * 3)  # of a model whose weights or losses are no longer finite
 
 
-def evaluate(run: PlannedRun, sets: Sets, module: nn.Module) -> Evaluation:
+def evaluate(run: PlannedRun, sets: RunData, module: nn.Module) -> Evaluation:
     """Evaluate a model; where the data knows the expected loss of a linear map, that is the loss on the test set.
 
     A module that draws even in evaluation draws the same at every milestone, and nothing from the streams of training.

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from scaling.config import plain
-from scaling.content.known import Content
-from scaling.content.of_run import content_of
+from scaling.content.digests import Content
+from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines, write_aside
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun

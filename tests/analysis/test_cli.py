@@ -16,7 +16,7 @@ from analysis.options import parse_columns
 from analysis.terminal import status, table
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
-from tests.imported import imported
+from tests.import_counts import imported
 
 ROOT = Path(__file__).parents[2]
 

@@ -24,11 +24,11 @@ from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import batches, epoch_feed
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import CHECK_STEPS, Trainer
 from scaling.train.output.journal import Journal
 from scaling.train.precision import computed_precision, matmul_precision
-from scaling.train.stacked.seat import Hooks, Seat, take_seat
+from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
 from scaling.train.stacked.stack import Stack
 
 TURNS, STEPS, WARM_STEPS = 3, 256, 64
@@ -56,7 +56,7 @@ def launched(run: PlannedRun, graph: str) -> PlannedRun:
 
 def step_seconds(run: PlannedRun, where: torch.device) -> float:
     """Return the median of some turns."""
-    sets = load_sets(run.config, run.quantities, where)
+    sets = load_run_data(run.config, run.quantities, where)
     cut = batches(sets.feed, batch=run.quantities.batch, features=prod(run.config.data.shape), device=where)
     trainer = Trainer(run, cut, where)
     trainer.advance(WARM_STEPS, lambda: True)
@@ -73,23 +73,23 @@ def timed(work: Callable[[], object]) -> float:
     return median(took)
 
 
-def seats_of(shape: Shape, members: int, where: torch.device, folder: Path) -> list[Seat]:
+def members_of(shape: Shape, members: int, where: torch.device, folder: Path) -> list[MemberState]:
     """Return runs of a shape, of different seeds and rates, each with an order of its own on a set that they share."""
-    first, seats = planned_shape(shape, "auto"), list[Seat]()
-    held = load_sets(first.config, first.quantities, where)
+    first, member_states = planned_shape(shape, "auto"), list[MemberState]()
+    held = load_run_data(first.config, first.quantities, where)
     for seed in range(members):
         optim = replace(first.config.optim, lr=1e-4 * (1 + seed))
         run = plan_run(replace(first.config, seed=seed, optim=optim), overrides={})
         at, sets = RunFolder(folder / str(seed)), replace(held, feed=epoch_feed(held.feed.subset, seed=seed))
         cut = batches(sets.feed, batch=shape.batch, features=shape.features, device=where)
         attempt = Attempt(run, at, where, sets, Journal(at))
-        seats.append(take_seat(attempt, None, Trainer(run, cut, where), Hooks(print), again=False))
-    return seats
+        member_states.append(member_state_of(attempt, None, Trainer(run, cut, where), Hooks(print), again=False))
+    return member_states
 
 
-def stack_seconds(seats: Sequence[Seat], where: torch.device) -> tuple[float, float]:
+def stack_seconds(member_states: Sequence[MemberState], where: torch.device) -> tuple[float, float]:
     """Return the seconds of the first steps, with the capture, and of one after them; looked at as in a sweep."""
-    stack = Stack(seats, where)
+    stack = Stack(member_states, where)
 
     def advance() -> None:
         for _ in range(STEPS // CHECK_STEPS):
@@ -107,9 +107,9 @@ def stacks(where: torch.device, console: Console) -> None:
     """Print what a step of stacks takes, a line when it is measured."""
     for name, shape in STACKED.items():
         with TemporaryDirectory(prefix="scaling-bench-") as folder:
-            seats = seats_of(shape, max(MEMBERS), where, Path(folder))
+            member_states = members_of(shape, max(MEMBERS), where, Path(folder))
         for members in MEMBERS:
-            first, step = stack_seconds(seats[:members], where)
+            first, step = stack_seconds(member_states[:members], where)
             words = f"{name:30} {members:4} members, {first:5.2f} s to begin with"
             console.print(f"{words}, {step * 1e6:6.0f} us a step, {step * 1e6 / members:7.2f} a member-step")
 
@@ -118,10 +118,10 @@ def kernels(where: torch.device) -> None:
     """Print the kernels of a step of each stack, launched one by one."""
     for name, shape in STACKED.items():
         with TemporaryDirectory(prefix="scaling-bench-") as folder:
-            seats = seats_of(shape, 16, where, Path(folder))
-        for seat in seats:
-            seat.attempt = replace(seat.attempt, run=launched(seat.attempt.run, "off"))
-        stack = Stack(seats, where)
+            member_states = members_of(shape, 16, where, Path(folder))
+        for member_state in member_states:
+            member_state.attempt = replace(member_state.attempt, run=launched(member_state.attempt.run, "off"))
+        stack = Stack(member_states, where)
         stack.advance(8, lambda: True)
         with torch.profiler.profile(activities=list(torch.profiler.supported_activities())) as found:
             stack.advance(8, lambda: True)

@@ -25,7 +25,7 @@ from scaling.forecast.shapes import Shape, planned_shape
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.train.feed.feed import batches
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.streams import stream
 
@@ -54,7 +54,7 @@ class Timed:
 def compare(shape: Shape, *, turns: int = TURNS, steps: int = STEPS) -> Timed:
     """Time both loops in turns on the same model and data."""
     run, cpu = planned_shape(shape, "fp32"), torch.device("cpu")
-    stage = load_sets(run.config, run.quantities, cpu)
+    stage = load_run_data(run.config, run.quantities, cpu)
     trainer = Trainer(run, batches(stage.feed, batch=shape.batch, features=shape.features, device=cpu), cpu)
     module = shape.model.build((shape.features,), 10, stream(0, "init"))
     examples = stage.splits.train

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from scaling.config import read_config
 from scaling.plan.planned import PlannedRun, plan_run
-from scaling.train.feed.sets import load_splits
+from scaling.train.feed.run_data import load_splits
 from scaling.train.streams import stream
 from tests.benchmarks.bench_train import plain_steps
 

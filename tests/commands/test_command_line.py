@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import scaling.__main__ as entry
-from tests.imported import imported
-from tests.often import often
+from tests.default_cases import default_cases
+from tests.import_counts import imported
 
 SWEEP = """\
 # Does it work?
@@ -276,7 +276,7 @@ def hide(folder, *names):
         (folder / f"{name}.py").write_text(f"raise SystemExit('{name} is no library')\n")
 
 
-@pytest.mark.parametrize("name", often(["the module", "the script"], "the script"))
+@pytest.mark.parametrize("name", default_cases(["the module", "the script"], "the script"))
 def test_a_file_of_the_user_hides_no_library(scaling, name):
     hide(scaling.folder, "queue", "torch", "json", "click", "yaml")
     command = [sys.executable, "-m", "scaling"]

@@ -9,7 +9,7 @@ from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS as PLAN
 from scaling.compose.session import compose, session
 from scaling.errors import UserError
-from tests.often import often
+from tests.default_cases import default_cases
 
 SWEEP = """\
 defaults:
@@ -47,7 +47,7 @@ def plain_keys(cfg):
     return {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key != "hydra"}
 
 
-@pytest.mark.parametrize("choices", often([CHOICES[1:3], CHOICES], CHOICES[1:3]), ids=["some", "all"])
+@pytest.mark.parametrize("choices", default_cases([CHOICES[1:3], CHOICES], CHOICES[1:3]), ids=["some", "all"])
 def test_a_config_is_what_hydra_composes_in_any_order(loader, choices):
     ours = Composer(loader)
     both = [(overrides, plain_keys(compose(loader, overrides))) for overrides in choices]

@@ -10,7 +10,7 @@ from scaling.compose.roots import shipped
 from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.plan.expand import expand
-from tests.often import often
+from tests.default_cases import default_cases
 
 THEIRS = "defaults:\n  - db: pg\n  - _self_\nlr: 1\n"
 
@@ -36,7 +36,7 @@ def test_a_config_of_another_project_is_named(conf, said):
     assert "conf/config.yaml" in refused(*said)
 
 
-@pytest.mark.parametrize("said", often([[], ["model.width=4"], ["model=mlp", "data=digits"]], []))
+@pytest.mark.parametrize("said", default_cases([[], ["model.width=4"], ["model=mlp", "data=digits"]], []))
 def test_a_group_of_another_project_is_named(conf, said):
     (conf / "model").mkdir()
     (conf / "model" / "mlp.yaml").write_text("hidden: 4\n")

@@ -16,7 +16,7 @@ from scaling.data.made import MadeSet
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.plan.planned import plan_run
-from scaling.train.feed.sets import load_splits
+from scaling.train.feed.run_data import load_splits
 from scaling.train.run import train_run
 
 CONFIG = {

@@ -16,8 +16,8 @@ from scaling.data.memory import MEMORY
 from scaling.data.mnist1d import Mnist1d, sequences
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
+from tests.default_cases import default_cases
 from tests.forked import forked
-from tests.often import often
 
 MADE = [Teacher(), Mnist1d(), LinearTeacher(features=8)]
 ids = [data.name for data in MADE]
@@ -73,7 +73,9 @@ def test_shapes_and_types(data: MadeSet) -> None:
         assert part.y.dtype == (np.float32 if data.metric == "squared_error" else np.int64)
 
 
-@pytest.mark.parametrize("data", often(MADE, *(data for data in MADE if not isinstance(data, Mnist1d))), ids=ids)
+@pytest.mark.parametrize(
+    "data", default_cases(MADE, *(data for data in MADE if not isinstance(data, Mnist1d))), ids=ids
+)
 def test_subsets_are_nested_across_sizes_and_memory(data: MadeSet) -> None:
     small = data.load(700).train
     MEMORY.clear()
@@ -85,7 +87,7 @@ def test_subsets_are_nested_across_sizes_and_memory(data: MadeSet) -> None:
 
 
 @pytest.mark.parametrize("data", [Teacher(), Mnist1d(), Teacher(classes=7, width=16)], ids=["teacher", "mnist1d", "7"])
-@pytest.mark.parametrize("size", often([1, 93, 1_001, 17_000], 93))
+@pytest.mark.parametrize("size", default_cases([1, 93, 1_001, 17_000], 93))
 def test_subsets_are_class_proportional(data: MadeSet, size: int) -> None:
     train = data.load(size).train
     assert isinstance(train, Arrays)
@@ -94,7 +96,9 @@ def test_subsets_are_class_proportional(data: MadeSet, size: int) -> None:
     assert np.abs(counts - size / data.classes).max() < 1
 
 
-@pytest.mark.parametrize("data", often(MADE, *(data for data in MADE if not isinstance(data, Mnist1d))), ids=ids)
+@pytest.mark.parametrize(
+    "data", default_cases(MADE, *(data for data in MADE if not isinstance(data, Mnist1d))), ids=ids
+)
 def test_streams_are_fresh_for_each_seed_and_chunk_and_the_same_when_asked_again(data: MadeSet) -> None:
     first, other = data.load(None, stream_seed=0), data.load(None, stream_seed=1)
     chunks = [drawn(first, 0), drawn(first, 1), drawn(other, 0), first.test]

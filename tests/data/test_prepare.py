@@ -22,13 +22,13 @@ from scaling.commands.data import data as data_command
 from scaling.data.base import Arrays, Picked
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.alone import alone
+from scaling.data.prepare.one_process import alone
 from scaling.data.prepare.pictures import decoded
 from scaling.data.prepare.survey import prepare, read_set, survey
 from scaling.dispatch.local.jobs import process_of
 from scaling.errors import UserError
+from tests.default_cases import default_cases
 from tests.forked import forked
-from tests.often import often
 
 
 def picture(rng: np.random.Generator, label: int, *, size: tuple[int, int] = (20, 12)) -> Image.Image:
@@ -339,7 +339,7 @@ def prepare_until(settings: dict[str, Any], count: int) -> None:
 
 
 class TestKilled:
-    @pytest.mark.parametrize("count", often([1, 5, 8, 9, 10], 5, 9))
+    @pytest.mark.parametrize("count", default_cases([1, 5, 8, 9, 10], 5, 9))
     def test_the_next_one_goes_on(self, count: int, tmp_path: Path) -> None:
         """Of eight blocks of training images and three of validation."""
         settings = pets(tmp_path / "killed")
@@ -510,7 +510,7 @@ def test_where_nothing_can_be_locked_one_sentence_says_so(tmp_path, monkeypatch)
     def refuse(lock, how):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("scaling.data.prepare.alone.fcntl.flock", refuse)
+    monkeypatch.setattr("scaling.data.prepare.one_process.fcntl.flock", refuse)
     with (
         pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"),
         alone(tmp_path / "l", doing="at it"),

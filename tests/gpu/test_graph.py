@@ -8,7 +8,7 @@ import pytest
 
 from scaling.global_streams import own_streams
 from scaling.train.feed.feed import batches
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
 from scaling.train.run import train_run
@@ -27,7 +27,7 @@ def run_of(case, graph, family="mlp"):
 
 
 def trainer_of(run, device) -> Trainer:
-    sets = load_sets(run.config, run.quantities, device)
+    sets = load_run_data(run.config, run.quantities, device)
     cut = batches(sets.feed, batch=run.quantities.batch, features=prod(sets.test.x.shape[1:]), device=device)
     return Trainer(run, cut, device)
 

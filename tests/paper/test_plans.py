@@ -10,7 +10,7 @@ import pytest
 
 from scaling.compose.session import session
 from scaling.plan.expand import expand
-from tests.often import often
+from tests.default_cases import default_cases
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 NAMES = sorted(path.relative_to(SWEEPS).with_suffix("").as_posix() for path in SWEEPS.glob("paper*/*.yaml"))
@@ -29,7 +29,9 @@ def test_every_sweep_is_pinned():
     assert sorted(PINNED) == NAMES
 
 
-@pytest.mark.parametrize("name", often(NAMES, "paper/pretrain_scaling", "paper/batch_size", "paper_small/depth_width"))
+@pytest.mark.parametrize(
+    "name", default_cases(NAMES, "paper/pretrain_scaling", "paper/batch_size", "paper_small/depth_width")
+)
 def test_a_sweep_plans_to_its_pinned_runs_and_compute(name):
     runs = plan(name).runs
     assert [len(runs), sum(run.quantities.C for run in runs)] == PINNED[name]

@@ -13,7 +13,7 @@ from scaling.errors import UserError
 from scaling.plan.cell import Names
 from scaling.plan.expand import expand
 from scaling.plan.planned import PlannedRun, as_overrides
-from tests.often import often
+from tests.default_cases import default_cases
 
 SWEEP = """\
 # What a sweep file looks like.
@@ -141,7 +141,7 @@ def test_nested_names(here):
 
 @pytest.mark.parametrize(
     "given",
-    often(
+    default_cases(
         ["mine.yaml", "sweeps/mine", "sweeps/mine.yaml", "./sweeps/mine.yaml", "'mine'", "{here}/sweeps/mine.yaml"],
         "sweeps/mine.yaml",
         "{here}/sweeps/mine.yaml",
@@ -152,7 +152,7 @@ def test_a_file_s_path_is_its_sweep_s_name(here, given):
     assert (plan.name, plan.sweep, len(plan.runs)) == ("mine", "mine", 10)
 
 
-@pytest.mark.parametrize("name", often(["1e3", "007", "true", "two words", "2024-11-26"], "1e3"))
+@pytest.mark.parametrize("name", default_cases(["1e3", "007", "true", "two words", "2024-11-26"], "1e3"))
 def test_names_stay_as_they_are_typed(here, name):
     assert planned("train.steps=5", f"name={name}").name == name
     assert planned("train.steps=5", f"results={name}").results.as_posix() == name
@@ -258,7 +258,7 @@ WRONG = (
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    often(
+    default_cases(
         [
             (["sweep=min"], "did you mean sweep=mine"),
             (["sweep=mine,two"], "several values for sweep"),
@@ -309,7 +309,7 @@ WRONG_FILES = (
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    often(
+    default_cases(
         [
             ("model: {depth: 3}", "without a sweep.grid"),
             ("sweep: {grid: [{product: {model.wide: [1]}}]}", "unknown key model.wide"),

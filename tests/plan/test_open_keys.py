@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.errors import UserError
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.plan.planning import planned, sweep
 
 NET = """\
@@ -77,7 +77,7 @@ def test_a_key_that_the_yaml_leaves_out_is_that_of_its_class(own):
 
 @pytest.mark.parametrize(
     ("said", "named"),
-    often(
+    default_cases(
         [
             (["model=short", "model.detph=3"], "unknown key model.detph"),
             (["model=short", "model.detph=3,4"], "unknown key model.detph in the sweep; did you mean model.depth"),

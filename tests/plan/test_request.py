@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.errors import UserError
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.plan.planning import of, planned, sweep
 
 MINE = """\
@@ -25,7 +25,7 @@ def mine(here):
 
 @pytest.mark.parametrize(
     "said",
-    often(
+    default_cases(
         ["model.width=24", "++model.width=24", "model={width: 24}", "++model={width: 24}"],
         "model.width=24",
         "++model={width: 24}",
@@ -35,14 +35,14 @@ def test_a_value_replaces_that_axis_in_every_block(mine, said):
     assert of(planned("sweep=mine", said), "model.width") == [(24,)] * 3
 
 
-@pytest.mark.parametrize("said", often(["model.width=24,48", "++model.width=24,48"], "model.width=24,48"))
+@pytest.mark.parametrize("said", default_cases(["model.width=24,48", "++model.width=24,48"], "model.width=24,48"))
 def test_values_replace_that_axis_in_every_block(mine, said):
     assert {width for (width,) in of(planned("sweep=mine", said), "model.width")} == {24, 48}
 
 
 @pytest.mark.parametrize(
     "said",
-    often(
+    default_cases(
         ["optim.lr=0.5", "++optim.lr=0.5", "optim={lr: 0.5}", "++optim.lr=0.5,0.5"], "optim.lr=0.5", "optim={lr: 0.5}"
     ),
 )

@@ -25,7 +25,7 @@ from analysis.errors import UserError as AnalysisError
 from analysis.errors import printable as analysis_printable
 from analysis.table.expressions import evaluate
 from analysis.table.files.file import read_file
-from scaling.compose.bounds import check_size
+from scaling.compose.yaml_size import check_size
 from scaling.config import load_class
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.dispatches import Dispatch, last_dispatch, new_dispatch

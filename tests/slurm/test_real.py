@@ -11,7 +11,7 @@ from scaling.dispatch.order import order_of
 from scaling.dispatch.single import run_single
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan.planned import PlannedRun, plan_run
-from scaling.train import stepping
+from scaling.train import train_by_steps
 from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.run import train_run
 from tests.dispatch.conftest import causes, leftovers
@@ -42,7 +42,7 @@ def train_held(run: PlannedRun, folder: RunFolder, *, stop, **how):
         write_checkpoint(*state)
         hold(folder, stop)
 
-    stepping.write_checkpoint = save
+    train_by_steps.write_checkpoint = save
     return train_run(run, folder, stop=stop, **how)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.stages.family import child_run, done, folder_of, parent_run
 from tests.train.killed import kill_at
 from tests.train.runs import essence
@@ -31,7 +31,7 @@ def results(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("case", often(CASES, "finetune"))
+@pytest.mark.parametrize("case", default_cases(CASES, "finetune"))
 def test_a_killed_stage_ends_with_the_same_record(case, results):
     run = CASES[case]
     place, count = MOMENTS[case]

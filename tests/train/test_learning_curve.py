@@ -11,7 +11,7 @@ from scaling.folders import read_lines
 from scaling.train.loop import CHECK_STEPS
 from scaling.train.output.curve import EXAMPLES, curve_steps
 from scaling.train.run import train_run
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, planned, stopped_after
 from tests.train.stacked.stacks import stacked, together
 
@@ -53,12 +53,12 @@ def test_the_curve_is_of_the_first_examples_and_ends_where_the_run_does(tmp_path
     assert losses[0][0] > losses[-1][0]
 
 
-@pytest.mark.parametrize("model", often([BATCH_NORM, NOISY], BATCH_NORM))
+@pytest.mark.parametrize("model", default_cases([BATCH_NORM, NOISY], BATCH_NORM))
 def test_a_run_is_the_same_without_its_curve(model, tmp_path, monkeypatch):
     run = planned({"steps": 140}, model=model, data=SIZED)
     found = train_run(run, folder_of(run, tmp_path / "with"), device="cpu")
     assert curve(run, tmp_path / "with")[0] == [64, 128, 140]
-    monkeypatch.setattr("scaling.train.stepping.curve_steps", lambda run: ())
+    monkeypatch.setattr("scaling.train.train_by_steps.curve_steps", lambda run: ())
     assert essence(train_run(run, folder_of(run, tmp_path / "without"), device="cpu")) == essence(found)
     assert curve(run, tmp_path / "without")[0] == []
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_cut_off_has_the_same_curve(tmp_path, every_step):
     assert curve(run, tmp_path / "cut") == curve(run, tmp_path / "straight")
 
 
-@pytest.mark.parametrize("model", often([BATCH_NORM, MAPPED], BATCH_NORM))
+@pytest.mark.parametrize("model", default_cases([BATCH_NORM, MAPPED], BATCH_NORM))
 def test_members_of_a_stack_have_the_curves_of_runs_alone(model, tmp_path):
     """Two go together for a while; of the third's training set there is less than the others' samples hold."""
     sizes = (500, 500, 60)

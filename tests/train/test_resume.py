@@ -12,7 +12,7 @@ from scaling.folders import read_lines
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train import nets
 from tests.train.killed import kill_at
 from tests.train.runs import essence, folder_of, planned, stopped_after
@@ -37,7 +37,9 @@ MOMENTS = {  # places and how often they are come to, one process after the othe
 }
 
 
-@pytest.mark.parametrize("case", often(CASES, *(case for case in CASES if case not in ("augmented", "dropout"))))
+@pytest.mark.parametrize(
+    "case", default_cases(CASES, *(case for case in CASES if case not in ("augmented", "dropout")))
+)
 def test_a_killed_run_ends_with_the_same_record(case, tmp_path):
     run = CASES[case]
     straight = train_run(run, folder_of(run, tmp_path / "straight"), device="cpu")

@@ -18,11 +18,11 @@ from scaling.folders import read_lines
 from scaling.record import read_record
 from scaling.train.errors import OutOfMemory, explain_memory_errors
 from scaling.train.evaluation import evaluate
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import TICK_SECONDS
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, planned
 from tests.waiting import Clock
 
@@ -35,7 +35,7 @@ def trained(run, tmp_path, **keys):
 
 @pytest.mark.parametrize(
     ("model", "optim"),
-    often(
+    default_cases(
         product(["mlp", "bottleneck"], ["adamw", "lion", "sgd"]),
         ("mlp", "adamw"),
         ("bottleneck", "lion"),
@@ -108,7 +108,7 @@ def test_bytes_are_normalised_alike_whole_and_in_batches(tmp_path, monkeypatch):
     assert essence(trained(run, tmp_path / "b")) == essence(whole)
 
 
-@pytest.mark.parametrize("augment", often(["none", {"is": "standard", "scale": (0.5, 1.0)}], "none"))
+@pytest.mark.parametrize("augment", default_cases(["none", {"is": "standard", "scale": (0.5, 1.0)}], "none"))
 def test_a_batch_in_parts_is_the_same_run_up_to_rounding(augment, tmp_path):
     data = {"is": "blobs", "size": 320, "pixels": True}
     keys = {"data": data, "augment": augment, "optim": {"is": "sgd", "lr": 0.05, "momentum": 0.9}}
@@ -152,7 +152,8 @@ def test_evaluation_sees_the_examples_as_they_are():
     assert augmented.run_id != plain.run_id
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
     evaluations = [
-        evaluate(run, load_sets(run.config, run.quantities, torch.device("cpu")), module) for run in (plain, augmented)
+        evaluate(run, load_run_data(run.config, run.quantities, torch.device("cpu")), module)
+        for run in (plain, augmented)
     ]
     assert evaluations[0] == evaluations[1]
 
@@ -214,7 +215,9 @@ def test_least_squares_wants_a_linear_regression_and_one_pass(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "keys", often([{"precision": "bf16"}, {"label_smoothing": 0.3}, {"clip": 1e-3}], {"precision": "bf16"}), ids=str
+    "keys",
+    default_cases([{"precision": "bf16"}, {"label_smoothing": 0.3}, {"clip": 1e-3}], {"precision": "bf16"}),
+    ids=str,
 )
 def test_settings_change_the_weights_and_still_learn(keys, tmp_path):
     base, other = trained(planned({"steps": 100}), tmp_path), trained(planned({"steps": 100, **keys}), tmp_path)
@@ -308,7 +311,7 @@ def test_progress_is_reported_about_once_a_second(tmp_path, monkeypatch):
     assert essence(watched) == essence(trained(run, tmp_path / "alone"))
 
 
-@pytest.mark.parametrize("optim", often(["adamw", "lion", "sgd"], "adamw"))
+@pytest.mark.parametrize("optim", default_cases(["adamw", "lion", "sgd"], "adamw"))
 def test_a_frozen_layer_stays_as_it_was_drawn_and_is_counted(optim, tmp_path):
     run = planned(
         {"steps": 60, "keep": "milestones", "milestones": 6, "clip": 1.0},

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scaling.folders import append_line
-from scaling.train import stepping
+from scaling.train import train_by_steps
 from scaling.train.output.saver import Saver
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned
@@ -55,7 +55,7 @@ def test_a_run_whose_checkpoints_fail_ends_with_their_error(tmp_path, every_step
     def fail(*_):
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(stepping, "write_checkpoint", fail)
+    monkeypatch.setattr(train_by_steps, "write_checkpoint", fail)
     run = planned({"steps": 200, "checkpoint_seconds": 0.0})
     with pytest.raises(OSError, match="no space"):
         train_run(run, folder_of(run, tmp_path), device="cpu")
@@ -79,7 +79,7 @@ def test_a_run_killed_every_twenty_seconds_ends_all_the_same(tmp_path, every_ste
     clock = Clock(pace=0.05)
     for module in ("loop", "callbacks"):
         monkeypatch.setattr(f"scaling.train.{module}.monotonic", clock)
-    monkeypatch.setattr(stepping, "Saver", Dear)
+    monkeypatch.setattr(train_by_steps, "Saver", Dear)
     run = planned({"steps": 600})
     folder, kills = folder_of(run, tmp_path), 0
     while True:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from scaling.global_streams import kept_streams, own_streams, stream_states
-from scaling.train.feed.sets import load_sets, load_splits
+from scaling.train.feed.run_data import load_run_data, load_splits
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, planned, stopped_after
 
 NETS = "tests.train.nets"
@@ -25,7 +25,9 @@ DRAWING = {
     "a finite data set": {"data": {"is": "drawn", "size": 500}},
 }
 drawing = pytest.mark.parametrize(
-    "keys", often(DRAWING.values(), DRAWING["stochastic depth"], DRAWING["a data set"], DRAWING["counts"]), ids=DRAWING
+    "keys",
+    default_cases(DRAWING.values(), DRAWING["stochastic depth"], DRAWING["a data set"], DRAWING["counts"]),
+    ids=DRAWING,
 )
 
 
@@ -111,7 +113,7 @@ def test_evaluation_draws_from_streams_of_its_own():
     from tests.train.nets import Forgetful
 
     run = planned({"steps": 3})
-    sets, net = load_sets(run.config, run.quantities, torch.device("cpu")), Forgetful((6,), 3)
+    sets, net = load_run_data(run.config, run.quantities, torch.device("cpu")), Forgetful((6,), 3)
     with own_streams(5):
         wanted = draws()
     with own_streams(5):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.lifetime_cost.bill import FLOPS, Bill, in_flops
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
+from analysis.estimates.lifetime_cost.model_cost import FLOPS, ModelCost, in_flops
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.intervals import percentile
 from analysis.numbers import number, percent
@@ -66,12 +66,12 @@ def lifetimes(
     inference: float,
     at: Sequence[float] = (),
     reach: float | None = None,
-    seconds: Sequence[Bill] = (),
+    seconds: Sequence[ModelCost] = (),
 ) -> tuple[Lifetime, ...]:
     """Find the cheapest model for the response that each training compute buys, and for one that is asked for.
 
     inference: examples (tokens) of use. at: C in FLOPs; each refit takes the response that C buys by itself. seconds:
-    bills to find the cheapest by as well, beside that in FLOPs.
+    costs to find the cheapest by as well, beside that in FLOPs.
     Raises `Refusal` for a law without N and D, a refused fit, or a response that is never reached.
     """
     check_use(inference, at, reach)
@@ -79,9 +79,9 @@ def lifetimes(
         raise Refusal(f"the law {law.law} does not say how to share C between N and D; take a law in N and D")
     if law.certificate.status == "refused":
         raise Refusal("; ".join(law.certificate.reasons))
-    bills = (in_flops(law.engine.points.flops_per_nd, inference), *seconds)
+    model_costs = (in_flops(law.engine.points.flops_per_nd, inference), *seconds)
     wanted = [*((C, None) for C in at), *(() if reach is None else ((None, reach),))]
-    return tuple(_lifetime(law, bill, inference, C, value) for C, value in wanted for bill in bills)
+    return tuple(_lifetime(law, model_cost, inference, C, value) for C, value in wanted for model_cost in model_costs)
 
 
 def check_use(inference: float, at: Sequence[float], reach: float | None) -> None:
@@ -94,12 +94,12 @@ def check_use(inference: float, at: Sequence[float], reach: float | None) -> Non
         raise UserError(f"found the response {reach:g} to reach; wanted a positive number")
 
 
-def _lifetime(law: Fit, bill: Bill, inference: float, C: float | None, value: float | None) -> Lifetime:
-    target, trained, best = (one[..., 0] for one in _both(law, law.engine.theta[:, None], bill, C, value))
+def _lifetime(law: Fit, model_cost: ModelCost, inference: float, C: float | None, value: float | None) -> Lifetime:
+    target, trained, best = (one[..., 0] for one in _both(law, law.engine.theta[:, None], model_cost, C, value))
     asked = f"{law.y} = {number(value)}" if value else f"C = {number(C)}"
     if not np.isfinite([*trained, *best]).all():
         raise Refusal(f"the fitted law {law.law} has no cheapest model near the runs for {asked}; ask nearer to them")
-    cheap, usual = (_model(one, bill) for one in (best, trained))
+    cheap, usual = (_model(one, model_cost) for one in (best, trained))
     found = Lifetime(
         law=law.law,
         value=float(np.exp(target)),
@@ -108,17 +108,17 @@ def _lifetime(law: Fit, bill: Bill, inference: float, C: float | None, value: fl
         best=cheap,
         trained=usual,
         saved=max(0.0, 1 - cheap.total / usual.total),  # the cheapest is found to rounding
-        warnings=(*law.warnings, *_outside(law, cheap, bill)),
-        unit=bill.unit,
+        warnings=(*law.warnings, *_outside(law, cheap, model_cost)),
+        unit=model_cost.unit,
     )
-    return _with_intervals(found, law, bill, asked, value)
+    return _with_intervals(found, law, model_cost, asked, value)
 
 
-def _with_intervals(found: Lifetime, law: Fit, bill: Bill, asked: str, value: float | None) -> Lifetime:
+def _with_intervals(found: Lifetime, law: Fit, model_cost: ModelCost, asked: str, value: float | None) -> Lifetime:
     """Add what the refits say: none where more of them than the interval leaves out have no such model."""
     if law.engine.samples is None:
         return found
-    _, usual, cheap = _both(law, law.engine.samples, bill, found.at, value)
+    _, usual, cheap = _both(law, law.engine.samples, model_cost, found.at, value)
     there = np.isfinite([*usual, *cheap]).all(axis=0)
     never = float(1 - there.mean())
     if never:
@@ -126,12 +126,14 @@ def _with_intervals(found: Lifetime, law: Fit, bill: Bill, asked: str, value: fl
         found = replace(found, never=never, warnings=(*found.warnings, said))
     if never > 1 - law.level:
         return found
-    saved = np.maximum(0.0, 1 - np.exp(bill.total(*cheap) - bill.total(*usual)))
+    saved = np.maximum(0.0, 1 - np.exp(model_cost.total(*cheap) - model_cost.total(*usual)))
     N, D, share = percentile(np.stack([*np.exp(cheap), saved])[:, there], law.level).tolist()
     return replace(found, N_interval=tuple(N), D_interval=tuple(D), saved_interval=tuple(share))
 
 
-def _both(law: Fit, theta: Array, bill: Bill, C: float | None, value: float | None) -> tuple[Array, Array, Array]:
+def _both(
+    law: Fit, theta: Array, model_cost: ModelCost, C: float | None, value: float | None
+) -> tuple[Array, Array, Array]:
     """Return log responses (R,), and log N and log D (2, R) of the least training and of the cheapest model."""
     problem, inputs = law.engine.problem, law.engine.points.inputs
     how = (problem.law, problem.units, theta)
@@ -146,23 +148,23 @@ def _both(law: Fit, theta: Array, bill: Bill, C: float | None, value: float | No
             assert value is not None
             target = np.full(theta.shape[1], np.log(value))
             trained = trained_to(*how, target, (product.min() - np.log(BEFORE), product.max() + np.log(BEYOND)))
-        best = cheapest(*how, target, trained, bill.total, larger=bill.larger)
+        best = cheapest(*how, target, trained, model_cost.total, larger=model_cost.larger)
     return target, np.stack(trained), np.stack(best)
 
 
-def _model(sizes: Array, bill: Bill) -> Model:
+def _model(sizes: Array, model_cost: ModelCost) -> Model:
     """Return a model of log N and log D (2,) with its costs."""
-    training, use = (float(np.exp(one)) for one in (bill.training(*sizes), bill.use(sizes[0])))
+    training, use = (float(np.exp(one)) for one in (model_cost.training(*sizes), model_cost.use(sizes[0])))
     N, D = np.exp(sizes).tolist()
     return Model(N, D, training, use, training + use)
 
 
-def _outside(law: Fit, best: Model, bill: Bill) -> list[str]:
+def _outside(law: Fit, best: Model, model_cost: ModelCost) -> list[str]:
     """Say where the cheapest model lies beyond the runs, or beyond the sizes whose seconds were measured."""
     N, D = (law.engine.points.inputs[name] for name in ("N", "D"))
-    said = list(bill.remarks)
-    if bill.measured is not None and not bill.measured[0] <= best.N <= bill.measured[1]:
-        said.append(f"the cheapest N in {bill.unit} lies beyond the sizes that were measured")
+    said = list(model_cost.remarks)
+    if model_cost.measured is not None and not model_cost.measured[0] <= best.N <= model_cost.measured[1]:
+        said.append(f"the cheapest N in {model_cost.unit} lies beyond the sizes that were measured")
     if N.min() > best.N:
         said.append(f"the cheapest N lies below the smallest run's ({number(best.N / N.min(), 3)} of it)")
     if D.max() < best.D:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from analysis.errors import Refusal, attempt
-from analysis.estimates.suggest.asked import check_asked, column_of, costs_of
-from analysis.estimates.suggest.belief import Belief, believe
 from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
-from analysis.estimates.suggest.filling import fill
+from analysis.estimates.suggest.law_posterior import Posterior, posterior_of
 from analysis.estimates.suggest.prices import Prices, prices_of
+from analysis.estimates.suggest.request import check_request, column_of, costs_of
+from analysis.estimates.suggest.space_filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
@@ -39,7 +39,7 @@ RIVALS = 4
 """Refits about which such a law is looked at as well."""
 
 
-class Ahead(NamedTuple):
+class OwnHoldOut(NamedTuple):
     """What one run is expected to give: the response, and the interval in which it falls at the level."""
 
     value: float
@@ -68,7 +68,7 @@ class Suggestion(InNotebook):
     level: float
     laws: dict[str, float]
     reason: str = ""
-    forecasts: tuple[Ahead, ...] = ()
+    forecasts: tuple[OwnHoldOut, ...] = ()
     next_gain: float | None = None
     next_cost: float | None = None
     warnings: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ def suggest(
     settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=recipes, **options)
     check_interval("percentile", level)
     prices = prices_of(pool, costs_of(pool, cost))
-    check_asked(target, limit, most)
+    check_request(target, limit, most)
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
     fits, said = _fits(frame, laws, y=y, x=x, settings=settings)
@@ -121,16 +121,16 @@ def suggest(
         begun = _spread(frame, laws[0], pool, prices, y=y, x=x, settings=settings, limit=limit, most=most, why=said[0])
         return replace(begun, of=of or y, level=level)
     weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
-    beliefs = {name: believe(found, pool, target, of or y) for name, found in fits.items()}
-    views, cautious = [(weights[name], belief) for name, belief in beliefs.items()], False
+    posteriors = {name: posterior_of(found, pool, target, of or y) for name, found in fits.items()}
+    views, cautious = [(weights[name], posterior) for name, posterior in posteriors.items()], False
     for name, found in fits.items():
         if found.n_runs < ENOUGH * len(found.params):
-            rivals = [believe(found, pool, target, of or y, theta) for theta in rivals_of(found, seed)]
+            rivals = [posterior_of(found, pool, target, of or y, theta) for theta in rivals_of(found, seed)]
             views, cautious = [*views, *((weights[name], rival) for rival in rivals)], True
     total = sum(weight for weight, _ in views)
     shares = tuple((weight / total, view) for weight, view in views)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    seeking = Seeking(tuple(beliefs.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
+    seeking = Seeking(tuple(posteriors.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
     chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     rows = tuple(pool.index[list(chosen.rows)].tolist())
     return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=said)
@@ -138,15 +138,15 @@ def suggest(
 
 @dataclass(frozen=True)
 class Seeking:
-    """Beliefs by law with their weights, what the candidates cost, and z of the interval's level.
+    """Posteriors by law with their weights, what the candidates cost, and z of the interval's level.
 
-    views: what the choice is made by, with weights that add up to 1: the beliefs, and those about rival parameters.
+    views: what the choice is made by, with weights that add up to 1: the posteriors, and those about rival parameters.
     planned: what is asked for belongs to the law alone (N*, an exponent), and its own error is no matter: the choice is
     made by the interval that is told, and the power of the cost by how the whole limit would best be spent.
     """
 
-    beliefs: Sequence[Belief]
-    views: Sequence[tuple[float, Belief]]
+    posteriors: Sequence[Posterior]
+    views: Sequence[tuple[float, Posterior]]
     weights: tuple[float, ...]
     prices: Prices
     z: float
@@ -177,12 +177,12 @@ class Seeking:
             **self.next_run(design, chosen, power, after[-1]),
         )
 
-    def forecast(self, i: int) -> Ahead:
+    def forecast(self, i: int) -> OwnHoldOut:
         """Forecast a candidate's response: over the laws, the spread between them included."""
-        means, variances = np.array([belief.forecast(i) for belief in self.beliefs]).T
+        means, variances = np.array([posterior.forecast(i) for posterior in self.posteriors]).T
         middle = float(np.average(means, weights=self.weights))
         wide = self.z * float(np.sqrt(np.average(variances + (means - middle) ** 2, weights=self.weights)))
-        return Ahead(*np.exp([middle, middle - wide, middle + wide]).tolist())
+        return OwnHoldOut(*np.exp([middle, middle - wide, middle + wide]).tolist())
 
     def design(self) -> Design:
         """Return what the choice is made on."""

@@ -11,8 +11,8 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import ends_of
+from analysis.estimates.tuning.key_law import KeyLaw
 from analysis.estimates.tuning.optima import Tuned
-from analysis.estimates.tuning.plane import PowerPlane
 from analysis.table.columns import require_columns
 
 DRAWS = 100
@@ -83,7 +83,7 @@ def mistuning(rows: pd.DataFrame, found: Tuned, *, key: str = "lr", y: str = "lo
     )
 
 
-def _inputs(rows: pd.DataFrame, law: PowerPlane) -> dict[str, np.ndarray]:
+def _inputs(rows: pd.DataFrame, law: KeyLaw) -> dict[str, np.ndarray]:
     return {name: rows[name].to_numpy(float) for name in law.exponents}
 
 
@@ -96,7 +96,7 @@ def _at_best(rows: pd.DataFrame, best: np.ndarray, key: str, y: str, cost: float
     return rows.assign(**{y: rows[y].to_numpy(float) / (1 + _rise(rows[key].to_numpy(float) / best, cost))})
 
 
-def _drawn(rows: pd.DataFrame, law: PowerPlane) -> list[np.ndarray]:
+def _drawn(rows: pd.DataFrame, law: KeyLaw) -> list[np.ndarray]:
     """Return the best value of each run under drawn laws, evenly taken from the draws."""
     if not len(law.draws):
         return []

@@ -12,8 +12,8 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import ends_of
-from analysis.estimates.tuning.bowl import Bowl, fit_bowl, parameters
-from analysis.estimates.tuning.plane import PowerPlane, power_plane
+from analysis.estimates.tuning.key_law import KeyLaw, fit_key_law
+from analysis.estimates.tuning.paraboloid import Paraboloid, fit_paraboloid, parameters
 from analysis.numbers import number, percent
 from analysis.table.columns import require_columns
 from analysis.wording import counted, listed
@@ -47,7 +47,7 @@ class Optimum:
     y: float
     interval: tuple[tuple[float, float], ...] | None
     cost: tuple[float, ...] | None
-    bowl: Bowl | None
+    paraboloid: Paraboloid | None
     draws: np.ndarray
 
     @property
@@ -72,7 +72,7 @@ class Tuned:
     keys: tuple[str, ...]
     y: str
     optima: tuple[Optimum, ...]
-    laws: tuple[PowerPlane | None, ...]
+    laws: tuple[KeyLaw | None, ...]
     level: float
     warnings: tuple[str, ...]
 
@@ -162,11 +162,11 @@ def _of_seeds(group: pd.DataFrame, keys: list[str], y: str) -> np.ndarray:
 
 def _of_residuals(table: pd.DataFrame, keys: list[str]) -> np.ndarray:
     z, means = np.log(table[keys].to_numpy(float)), table["mean"].to_numpy(float)
-    bowl = fit_bowl(z, means[None])
-    if bowl is None:
+    paraboloid = fit_paraboloid(z, means[None])
+    if paraboloid is None:
         return np.empty(0)
-    n, p = len(bowl.window), parameters(len(keys))
-    return (means[bowl.window] / bowl.value(z[bowl.window]) - 1) * np.sqrt(n / (n - p))
+    n, p = len(paraboloid.window), parameters(len(keys))
+    return (means[paraboloid.window] / paraboloid.value(z[paraboloid.window]) - 1) * np.sqrt(n / (n - p))
 
 
 def _optimum(
@@ -181,17 +181,17 @@ def _optimum(
     """Find the optimum of one size and length, with resampled ones: draws (k, keys), logarithms, NaN outside."""
     table = _means(group, keys, y)
     tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
-    z, bowl, draws = np.log(tried), fit_bowl(np.log(tried), means[None]), np.empty((0, len(keys)))
-    minimum = np.full(len(keys), np.nan) if bowl is None else bowl.minima()[0]
-    if bowl is not None and resamples and len(noise):
+    z, paraboloid, draws = np.log(tried), fit_paraboloid(np.log(tried), means[None]), np.empty((0, len(keys)))
+    minimum = np.full(len(keys), np.nan) if paraboloid is None else paraboloid.minima()[0]
+    if paraboloid is not None and resamples and len(noise):
         jitter = np.stack([rng.choice(noise, (resamples, n)).mean(axis=1) for n in table["n"]], axis=1)
         centre = means.copy()
-        centre[bowl.window] = bowl.value(z[bowl.window])
-        again = fit_bowl(z[bowl.window], (centre * (1 + jitter))[:, bowl.window])
+        centre[paraboloid.window] = paraboloid.value(z[paraboloid.window])
+        again = fit_paraboloid(z[paraboloid.window], (centre * (1 + jitter))[:, paraboloid.window])
         draws = again.minima() if again is not None else draws
     status, reason = _status(z, means, minimum, draws, keys)
-    ok, lowest = status == "ok" and bowl is not None, int(np.argmin(means))
-    height = float(bowl.value(minimum[None])[0]) if ok and bowl is not None else float(means[lowest])
+    ok, lowest = status == "ok" and paraboloid is not None, int(np.argmin(means))
+    height = float(paraboloid.value(minimum[None])[0]) if ok and paraboloid is not None else float(means[lowest])
     return Optimum(
         N=float(group["N"].iloc[0]),
         D=float(group["D"].median()),
@@ -202,8 +202,10 @@ def _optimum(
         best=tuple(np.exp(minimum).tolist() if ok else tried[lowest].tolist()),
         y=height,
         interval=_interval(draws, level) if ok and len(draws) else None,
-        cost=tuple((np.diag(bowl.curvature[0]) * np.log(2) ** 2 / height).tolist()) if ok and bowl else None,
-        bowl=bowl,
+        cost=tuple((np.diag(paraboloid.curvature[0]) * np.log(2) ** 2 / height).tolist())
+        if ok and paraboloid
+        else None,
+        paraboloid=paraboloid,
         draws=draws,
     )
 
@@ -232,7 +234,7 @@ def _interval(draws: np.ndarray, level: float) -> tuple[tuple[float, float], ...
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _law(optima: Sequence[Optimum], index: int, level: float, seed: int) -> PowerPlane | None:
+def _law(optima: Sequence[Optimum], index: int, level: float, seed: int) -> KeyLaw | None:
     usable = [optimum for optimum in optima if optimum.ok]
     if len(usable) < 2:
         return None
@@ -240,11 +242,11 @@ def _law(optima: Sequence[Optimum], index: int, level: float, seed: int) -> Powe
     drawn = [optimum.draws[:, index] for optimum in usable]
     draws = np.stack(drawn, axis=1) if all(len(one) for one in drawn) else np.empty((0, len(usable)))
     log_key = np.log([optimum.best[index] for optimum in usable])
-    return power_plane(inputs, log_key, draws=draws, level=level, seed=seed)
+    return fit_key_law(inputs, log_key, draws=draws, level=level, seed=seed)
 
 
 def _warnings(
-    optima: Sequence[Optimum], laws: Sequence[PowerPlane | None], keys: Sequence[str], noise: np.ndarray
+    optima: Sequence[Optimum], laws: Sequence[KeyLaw | None], keys: Sequence[str], noise: np.ndarray
 ) -> tuple[str, ...]:
     said = []
     for status in ("edge", "flat", "few"):

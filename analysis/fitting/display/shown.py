@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DRAWS = 4000
-WORDS, FIGURE = "analysis.fitting.display.words", "analysis.figures.fitted"
+WORDS, FIGURE = "analysis.fitting.display.words", "analysis.figures.notebook"
 
 
 class Text(str):

@@ -16,9 +16,9 @@ from analysis.fitting.points import check
 from analysis.fitting.points import settings as settings_of_rows
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
-from analysis.fitting.verdict.ahead import RESAMPLES, Ahead, hold_out, sizes
 from analysis.fitting.verdict.drift import drifts, moves
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit, rounding
+from analysis.fitting.verdict.own_holdout import RESAMPLES, OwnHoldOut, hold_out, sizes
 from analysis.fitting.verdict.run_residuals import by_run
 from analysis.fitting.verdict.two_groups import TwoGroups, two_groups
 from analysis.laws import LAWS, Law
@@ -110,12 +110,12 @@ def wrong_in(found: Fit, lack: Misfit | None) -> str:
     return "" if present(lack) else drift_in(found)
 
 
-def held(ahead: Ahead | None) -> float | None:
+def held(ahead: OwnHoldOut | None) -> float | None:
     """Return how many times ahead a hold-out held; None where it did not, or there is none."""
     return ahead.factor if ahead and abs(ahead.error) <= max(FAR, ahead.reach) else None
 
 
-def weigh_hold_out(lack: Misfit | None, ahead: Ahead | None) -> Verdict:
+def weigh_hold_out(lack: Misfit | None, ahead: OwnHoldOut | None) -> Verdict:
     """Decide by the hold-out: far off it weakens the law, or less far where there is a lack of fit too."""
     there = present(lack)
     remarks = (lack_words(lack),) if lack and there else ()
@@ -194,7 +194,7 @@ def groups_words(groups: TwoGroups) -> str:
     )
 
 
-def ahead_words(ahead: Ahead) -> str:
+def ahead_words(ahead: OwnHoldOut) -> str:
     """Return a sentence: how wrong a law was ahead."""
     side = "low" if ahead.error > 0 else "high"
     return (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.errors import attempt
-from analysis.estimates.tuning.beside import rates_of, tries_beside
+from analysis.estimates.tuning.sweep_rates import rates_of, tries_of_sweep
 from analysis.numbers import exponent, interval, percent, times
 from analysis.report.tables.text_table import TextTable
 
@@ -21,7 +21,7 @@ HEADS = ("against compute", "exponent as run", "at the best rates", "interval ov
 
 def rates_table(source: Path, table: pd.DataFrame, level: float) -> TextTable | None:
     """Show the exponents as run and at the best rates; None where the sweep has no tries beside it, or no exponent."""
-    beside = tries_beside(source)
+    beside = tries_of_sweep(source)
     if beside is None:
         return None
     found, _ = attempt(partial(rates_of, table, beside, level=level))

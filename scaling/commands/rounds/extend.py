@@ -12,7 +12,7 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, trust_option, write_json
-from scaling.commands.rounds.kept import Round, keep_round, rounds
+from scaling.commands.rounds.round_files import Round, keep_round, rounds
 from scaling.commands.rounds.suggest import Wish, read_wish, suggest_round, wish_options
 from scaling.numbers import cost
 

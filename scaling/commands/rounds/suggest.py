@@ -14,7 +14,7 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
-from scaling.commands.rounds.kept import Suggested, keep_round
+from scaling.commands.rounds.round_files import Suggested, keep_round
 from scaling.errors import UserError
 from scaling.numbers import cost
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from scaling.data.prepare.alone import alone
+from scaling.data.prepare.one_process import alone
 from scaling.folders import folder_aside
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from scaling.config import check_frozen, read_group
 from scaling.data.base import DataSet, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.alone import alone
 from scaling.data.prepare.arrays import Prepared, find_prepared, prepared_folder, write_prepared
+from scaling.data.prepare.one_process import alone
 from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
 from scaling.errors import UserError
 

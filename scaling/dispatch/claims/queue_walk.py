@@ -18,7 +18,7 @@ LOOKS = 3  # in vain, after which the index is read; twice as many the next time
 HELD = 64  # runs of others that a worker looks at in a round, to see whether who holds them lives
 
 
-class Walk:
+class QueueWalk:
     """The runs of a queue that may be left.
 
     place, workers: which worker this is, and how many share the queue; dispatch: whose failures count; hear: is given

@@ -60,9 +60,9 @@ class SlurmLauncher:
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
         """Return why jobs wait that need not, by squeue, and how jobs ended in which no training began."""
-        from scaling.dispatch.slurm.trouble import jobs_in_trouble
+        from scaling.dispatch.slurm.diagnosis import diagnose_jobs
 
-        return jobs_in_trouble(dispatches)
+        return diagnose_jobs(dispatches)
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         """Call scancel."""

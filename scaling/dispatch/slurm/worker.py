@@ -17,8 +17,8 @@ from submitit.core.utils import DelayedSubmission
 
 from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.needs import has_weights
-from scaling.dispatch.claims.queue_walk import Walk
+from scaling.dispatch.claims.parents import has_weights
+from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.queue import LazyQueue, read_queue
@@ -142,7 +142,7 @@ class SlurmJob:
         if task.since is None:
             news.pass_over()
         whole = partial(has_weights, task.folder, queue)
-        walk = Walk(queue.run_ids, news, place=place(), workers=task.workers, whole=whole)
+        walk = QueueWalk(queue.run_ids, news, place=place(), workers=task.workers, whole=whole)
         walk.refresh()
         return all(map(settled, walk.left)) and not walk.check()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from scaling.config import GROUPS, RunConfig, read_config
 from scaling.content.digest import digest_of, joined
-from scaling.content.known import Content
-from scaling.content.of_run import code_of
+from scaling.content.digests import Content
+from scaling.content.run_content import code_of
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
 

@@ -15,8 +15,8 @@ from scaling.data.base import Arrays, Stream
 from scaling.devices import cores
 from scaling.train.feed.draw_ahead import Ahead, Kept
 from scaling.train.feed.mapped import GATHERERS, Gathered, Mapped, prefetch
+from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Examples, Resident, brought
-from scaling.train.feed.scale import Scale
 from scaling.train.sizes import DRAWERS
 from scaling.train.streams import stream
 
@@ -109,7 +109,9 @@ class Chunks:
     first: the first chunk, or as much as is needed; until: examples that will be asked for.
     """
 
-    def __init__(self, fresh: Stream, first: Arrays, scale: Scale | None, device: torch.device, *, until: int) -> None:
+    def __init__(
+        self, fresh: Stream, first: Arrays, scale: Normalisation | None, device: torch.device, *, until: int
+    ) -> None:
         self.chunk = fresh.chunk
 
         def draw(i: int) -> Arrays:
@@ -141,7 +143,7 @@ class Batches:
     batch: int
     at_once: int
 
-    def stored(self) -> tuple[Batches, Scale | None]:
+    def stored(self) -> tuple[Batches, Normalisation | None]:
         """Return the batches of the examples as they are stored, and what normalises them."""
         if not isinstance(self.feed, Epochs):
             return self, None

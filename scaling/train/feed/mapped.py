@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
 from scaling.data.memory import stays_in_file
-from scaling.train.feed.rows import RowFile
-from scaling.train.feed.scale import Scale
+from scaling.train.feed.mapped_rows import RowFile
+from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import HELD_SHARE
 
 GATHERERS = {"cpu": 2, "cuda": 8}  # threads that gather: one fetches from the disk while another copies
@@ -50,7 +50,7 @@ class Held:
 
     x: Tensor
     y: Tensor
-    scale: Scale | None
+    scale: Normalisation | None
 
     def __len__(self) -> int:
         return len(self.y)

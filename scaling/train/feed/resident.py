@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
+from scaling.train.feed.device_cache import Kept, device_cache, kept_bytes, place_of
 from scaling.train.feed.mapped import Held, Mapped, stays_on_host
-from scaling.train.feed.rows import RowFile
-from scaling.train.feed.scale import Scale
-from scaling.train.feed.shelf import Kept, kept_bytes, place_of, shelf
+from scaling.train.feed.mapped_rows import RowFile
+from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import is_normalised_once
 
 COPIED_ROWS = 65_536  # picked examples copied at a time
@@ -42,12 +42,12 @@ Examples = Resident | Mapped
 KEPT: Kept[Examples] = Kept()  # of this process, on its GPU
 
 
-def bring(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
     """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
 
     reads: examples that will be taken. On a GPU, sets that a worker has in its memory stay from run to run.
     """
-    held, limit = shelf(), kept_bytes(device)
+    held, limit = device_cache(), kept_bytes(device)
     if held is None and not limit:
         return brought(arrays, scale, device, reads=reads)
     numbers = None if scale is None else (*scale.mean.flatten().tolist(), *scale.std.flatten().tolist())
@@ -64,7 +64,7 @@ def _sized(examples: Examples) -> tuple[Examples, float]:
     return examples, examples.x.nbytes + examples.y.nbytes if isinstance(examples, Resident) else inf
 
 
-def brought(arrays: Arrays | Picked, scale: Scale | None, device: torch.device, *, reads: int) -> Examples:
+def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
     """Bring examples to the device, for one reader."""
     y = _tensor(arrays.y, device)
     if device.type == "cuda" and stays_on_host(arrays, device):

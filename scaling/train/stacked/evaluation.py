@@ -17,47 +17,49 @@ from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_NUMBERS, EVALUATED_ROWS
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.losses import log_probabilities, missed
+from scaling.train.stacked.member_state import MemberState
 from scaling.train.stacked.rows import Rows
-from scaling.train.stacked.seat import Seat
 
 LEAST_ROWS = 512  # examples at a time: of fewer, products are slow
 
 
-def evaluate_together(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
+def evaluate_together(
+    members: Sequence[MemberState], places: Sequence[int], rows: Rows
+) -> list[Evaluation | Exception]:
     """Evaluate members whose values lie in these rows; one by one a user's modules, and what knows its expected loss.
 
     What is raised for one that is evaluated by itself takes the place of its scores.
     """
     groups: dict[tuple[int, ...], list[int]] = {}
-    for i, seat in enumerate(seats):
-        groups.setdefault(tuple(map(len, _sets(seat))), []).append(i)
+    for i, member in enumerate(members):
+        groups.setdefault(tuple(map(len, _sets(member))), []).append(i)
     found: dict[int, Evaluation | Exception] = {}
     most = max(1, _numbers(rows) // (LEAST_ROWS * _widest(rows)))
     for group in groups.values():
         for start in range(0, len(group), most):
             numbers = group[start : start + most]
-            members, at = [seats[i] for i in numbers], [places[i] for i in numbers]
-            found |= dict(zip(numbers, _evaluated(members, at, rows), strict=True))
-    return [found[i] for i in range(len(seats))]
+            part, at = [members[i] for i in numbers], [places[i] for i in numbers]
+            found |= dict(zip(numbers, _evaluated(part, at, rows), strict=True))
+    return [found[i] for i in range(len(members))]
 
 
-def _evaluated(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
+def _evaluated(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
     """Evaluate members whose sets are of one size."""
-    forward = None if seats[0].attempt.sets.splits.population_loss else forward_of(seats, places, rows)
+    forward = None if members[0].attempt.sets.splits.population_loss else forward_of(members, places, rows)
     if forward is None:
-        return [_alone(seat, place, rows) for seat, place in zip(seats, places, strict=True)]
-    config, most = seats[0].attempt.run.config, max(1, _numbers(rows) // (len(seats) * _widest(rows)))
+        return [_alone(member, place, rows) for member, place in zip(members, places, strict=True)]
+    config, most = members[0].attempt.run.config, max(1, _numbers(rows) // (len(members) * _widest(rows)))
     most = min(most, EVALUATED_ROWS[rows.trained.device.type])
-    parts = [_scores(forward, sets, config, most) for sets in zip(*map(_sets, seats), strict=True)]
+    parts = [_scores(forward, sets, config, most) for sets in zip(*map(_sets, members), strict=True)]
     return [Evaluation(*scores) for scores in zip(*parts, strict=True)]
 
 
-def _sets(seat: Seat) -> tuple[Examples, Examples, Examples]:
-    sets = seat.attempt.sets
+def _sets(member: MemberState) -> tuple[Examples, Examples, Examples]:
+    sets = member.attempt.sets
     return sets.test, sets.validation, sets.train
 
 
-def forward_of(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forward | None:
+def forward_of(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> Forward | None:
     """Return the function of the members' models in evaluation, None of modules that have no stacked form."""
     if rows.mapped:
         return None
@@ -66,14 +68,14 @@ def forward_of(seats: Sequence[Seat], places: Sequence[int], rows: Rows) -> Forw
     if list(places) != list(range(len(rows.trained))):
         values = {name: value.index_select(0, index) for name, value in values.items()}
     try:
-        return stack_layers(seats[0].module, Stacking(values, None))
+        return stack_layers(members[0].module, Stacking(values, None))
     except UnknownLayer:
         return None
 
 
-def _alone(seat: Seat, place: int, rows: Rows) -> Evaluation | Exception:
-    rows.write_to(seat.module, place)
-    return of_its_own(lambda: evaluate(seat.attempt.run, seat.attempt.sets, seat.module))
+def _alone(member: MemberState, place: int, rows: Rows) -> Evaluation | Exception:
+    rows.write_to(member.module, place)
+    return of_its_own(lambda: evaluate(member.attempt.run, member.attempt.sets, member.module))
 
 
 def _numbers(rows: Rows) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from scaling.content.known import Content
-from scaling.content.of_run import content_of
+from scaling.content.digests import Content
+from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams
 from scaling.plan.identity import stack_key
@@ -21,14 +21,14 @@ from scaling.train.callbacks import Progress
 from scaling.train.device import find_device
 from scaling.train.errors import explain_memory_errors, is_out_of_memory
 from scaling.train.evaluation import Evaluation
-from scaling.train.feed.shelf import shared_examples
+from scaling.train.feed.device_cache import shared_examples
 from scaling.train.output.journal import Journal
 from scaling.train.output.resume import begin
 from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.run import settled, write_config
 from scaling.train.stacked.clock import SharedClock
-from scaling.train.stacked.seat import Hooks, Seat, take_seat
-from scaling.train.stacked.together import train_together
+from scaling.train.stacked.loop import train_together
+from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
 from scaling.train.startup import freeze_imports
 from scaling.train.streams import derive_seed
 
@@ -73,22 +73,22 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
         stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
     with worker_process(), explain_memory_errors(config, where), matmul_precision(precision):
         with shared_examples():
-            seats = [_seats(stack, where, clock) for stack in stacks.values()]
+            member_states = [_seats(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":
             torch.cuda.synchronize(where)  # what was brought there is read on several streams
-        train_together([stack for stack in seats if stack], where, clock)
+        train_together([stack for stack in member_states if stack], where, clock)
 
 
-def _seats(members: Sequence[Member], where: torch.device, clock: SharedClock) -> list[Seat]:
+def _seats(members: Sequence[Member], where: torch.device, clock: SharedClock) -> list[MemberState]:
     """Begin the attempts of a stack's members."""
     found = [_seat(member, where, clock, len(members)) for member in members]
-    seats = [seat for seat in found if seat is not None]
-    clock.leave(len(found) - len(seats))
-    _share_feeds(seats)
-    return seats
+    member_states = [member_state for member_state in found if member_state is not None]
+    clock.leave(len(found) - len(member_states))
+    _share_feeds(member_states)
+    return member_states
 
 
-def _seat(member: Member, where: torch.device, clock: SharedClock, members: int) -> Seat | None:
+def _seat(member: Member, where: torch.device, clock: SharedClock, members: int) -> MemberState | None:
     """Begin a member's attempt; None, and told, where it cannot."""
     run, folder = member.run, member.folder
     try:
@@ -100,7 +100,7 @@ def _seat(member: Member, where: torch.device, clock: SharedClock, members: int)
             attempt = Attempt(run, folder, where, sets, journal, how={"stack": members})
             hooks = Hooks(_ended(member, attempt, content), member.watch, member.stop)
             learner = run.config.stage.learner(attempt)
-            return take_seat(attempt, learner, begin(attempt, learner), hooks, again=again)
+            return member_state_of(attempt, learner, begin(attempt, learner), hooks, again=again)
     except OSError:
         raise
     except Exception as error:
@@ -120,11 +120,11 @@ def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Eval
     return ended
 
 
-def _share_feeds(seats: Sequence[Seat]) -> None:
+def _share_feeds(member_states: Sequence[MemberState]) -> None:
     """Let members that read the same examples in the same order read them once: from the feed of the longest."""
-    longest: dict[Any, Seat] = {}
-    for seat in sorted(seats, key=lambda seat: -seat.steps):
-        run = seat.attempt.run
+    longest: dict[Any, MemberState] = {}
+    for member_state in sorted(member_states, key=lambda member_state: -member_state.steps):
+        run = member_state.attempt.run
         size = None if run.quantities.fresh else run.quantities.D_unique
         key = (replace(run.config.data, size=None), size, run.config.seed)
-        seat.feed = longest.setdefault(key, seat).feed
+        member_state.feed = longest.setdefault(key, member_state).feed

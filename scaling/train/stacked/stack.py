@@ -23,9 +23,9 @@ from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.stacked.layers import Stacking, stack_layers
 from scaling.train.stacked.losses import stacked_objective, stacked_slopes
+from scaling.train.stacked.member_state import MemberState, optimizer_state, streams_state
 from scaling.train.stacked.optimisers import STEPS
 from scaling.train.stacked.rows import Rows, layout_of
-from scaling.train.stacked.seat import Seat, optimizer_state, streams_state
 from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autograd, gradients_by_hand
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
@@ -45,24 +45,24 @@ class _Planned(NamedTuple):
 class Stack:
     """The members that are trained now; NotStackable where their modules forbid it.
 
-    places: the row of each seat; where a step is replayed from a graph there are other rows, of members that have left,
-    until half of them are.
+    places: each member's row; where a step is replayed from a graph there are others, of members that have left, until
+    half of them are.
     """
 
-    def __init__(self, seats: Sequence[Seat], device: torch.device) -> None:
-        first = seats[0]
-        self.seats, self.places, self.device = list(seats), list(range(len(seats))), device
+    def __init__(self, members: Sequence[MemberState], device: torch.device) -> None:
+        first = members[0]
+        self.members, self.places, self.device = list(members), list(range(len(members))), device
         self.config = first.attempt.run.config
         self.shape = tuple(first.attempt.sets.test.x.shape[1:])
         self.micro_batch = loop.checked_micro_batch(self.config.train, first.module)
         optim = self.config.optim
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
-        self.rows = Rows(layout, [seat.module for seat in seats])
-        optims = [seat.attempt.run.config.optim for seat in seats]
+        self.rows = Rows(layout, [member.module for member in members])
+        optims = [member.attempt.run.config.optim for member in members]
         if type(optim) not in STEPS:
             raise NotStackable(f"{type(optim).__name__} has no stacked form")
         self.optimiser = STEPS[type(optim)](layout, optims, self.rows.trained)
-        self.totals = torch.tensor([seat.total for seat in seats], dtype=torch.float64, device=device)
+        self.totals = torch.tensor([member.total for member in members], dtype=torch.float64, device=device)
         self._load_moments()
         self.rows.mapped = self._is_mapped()
         self._launch: Launch | None = None
@@ -70,16 +70,19 @@ class Stack:
         self._next_tick = monotonic() + loop.TICK_SECONDS
 
     def _load_moments(self) -> None:
-        for row, seat in enumerate(self.seats):
+        for row, member in enumerate(self.members):
             for name, rows in self.optimiser.state.items():
                 for column in self.rows.layout.columns:
-                    found = seat.moments.get(column.name, {}).get(name)
+                    found = member.moments.get(column.name, {}).get(name)
                     if found is not None:
                         rows[row, column.start : column.stop] = found.flatten()
-            seat.moments = {}
+            member.moments = {}
 
     def _gradients(self, smoothing: Sequence[float]) -> Gradients:
-        module, stacking = self.seats[0].module, Stacking(self.rows.values, [seat.dropout for seat in self.seats])
+        module, stacking = (
+            self.members[0].module,
+            Stacking(self.rows.values, [member.dropout for member in self.members]),
+        )
         loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # which is autograd's to take to the backward pass
         if self.rows.mapped:
@@ -93,7 +96,7 @@ class Stack:
 
     def _is_mapped(self) -> bool:
         """Try what is a user's on a few examples: augmentations, and modules that are not of the families here."""
-        first, modules = self.seats[0], [seat.module for seat in self.seats]
+        first, modules = self.members[0], [member.module for member in self.members]
         x, y = first.attempt.sets.test.between(0, TRIED)
         if not isinstance(self.config.augment, Standard | Unchanged):
             check_augmentation(loop.augmentation(self.config, first.learner.size if first.learner else None), x, y)
@@ -101,9 +104,12 @@ class Stack:
 
     def _step(self) -> StackedStep:
         """Make the step of the members that are in the stack now."""
-        configs = [seat.attempt.run.config for seat in self.seats]
-        trains, learner = [config.train for config in configs], self.seats[0].learner
-        generators, smoothing = [seat.augmentation for seat in self.seats], [train.label_smoothing for train in trains]
+        configs = [member.attempt.run.config for member in self.members]
+        trains, learner = [config.train for config in configs], self.members[0].learner
+        generators, smoothing = (
+            [member.augmentation for member in self.members],
+            [train.label_smoothing for train in trains],
+        )
         clips = [inf if train.clip is None else train.clip for train in trains]
         return StackedStep(
             of_batch=self._gradients(smoothing),
@@ -119,19 +125,19 @@ class Stack:
     def _launched(self, block: Block) -> Launch:
         """Return how steps are launched, chosen before those of a block, for as long as the rows stay the same."""
         if self._launch is None:
-            step, module = self._step(), self.seats[0].module
-            drawn = [] if step.augment is None else [seat.augmentation for seat in self.seats]
+            step, module = self._step(), self.members[0].module
+            drawn = [] if step.augment is None else [member.augmentation for member in self.members]
             if any(isinstance(part, loop.DROPOUTS) and part.p > 0 for part in module.modules()):
-                drawn += [seat.dropout for seat in self.seats]
+                drawn += [member.dropout for member in self.members]
             own, shape = [one for one in drawn if one.device.type == self.device.type], self.shape
             self._launch = launch_of(self.config.train, step, block, module, self.device, generators=own, shape=shape)
-            for seat in self.seats:
-                seat.attempt.how["launch"] = self._launch.name
+            for member in self.members:
+                member.attempt.how["launch"] = self._launch.name
         return self._launch
 
     def select(self, kept: Sequence[int]) -> None:
         """Go on with these of the members alone."""
-        self.seats, self.places = [self.seats[i] for i in kept], [self.places[i] for i in kept]
+        self.members, self.places = [self.members[i] for i in kept], [self.places[i] for i in kept]
         stays = self._launch is not None and self._launch.holds_rows and 2 * len(kept) > len(self.totals)
         if not stays:
             self._narrow()
@@ -140,19 +146,19 @@ class Stack:
         """Let the rows of members go that have left."""
         self._launch = self._ahead = None  # first of all: a graph holds memory
         index = torch.tensor(self.places, dtype=torch.int64, device=self.device)
-        self.places = list(range(len(self.seats)))
+        self.places = list(range(len(self.members)))
         self.totals = self.totals.index_select(0, index)
         self.rows.select(index)
         self.optimiser.select(index, self.rows.trained)
 
     def advance(self, count: int, tick: Callable[[], bool]) -> None:
         """Take up to `count` steps together; fewer where `tick`, called from time to time, has returned False."""
-        done, begun = 0, [seat.step for seat in self.seats]
+        done, begun = 0, [member.step for member in self.members]
         (_, rates, block), self._ahead = self._planned(count), None
 
         def stand() -> None:
-            for row, place, seat in zip(range(len(begun)), self.places, self.seats, strict=True):
-                seat.step, seat.lr = begun[row] + done, float(rates[done - 1, place])
+            for row, place, member in zip(range(len(begun)), self.places, self.members, strict=True):
+                member.step, member.lr = begun[row] + done, float(rates[done - 1, place])
 
         for _ in self._launched(block).steps(block):
             done += 1
@@ -170,7 +176,7 @@ class Stack:
             self._launch.prepare(self._ahead.block)
 
     def _planned(self, count: int) -> _Planned:
-        key = (count, tuple((id(seat), seat.step) for seat in self.seats))
+        key = (count, tuple((id(member), member.step) for member in self.members))
         if self._ahead is not None and self._ahead.key == key:
             return self._ahead
         rates = self._rates(count)
@@ -180,20 +186,20 @@ class Stack:
         """Compute the rates of the coming steps, (count, rows) float64, 0 in rows of members that have left."""
         factors: dict[tuple[int, int], np.ndarray] = {}
         schedule = self.config.schedule
-        for at in {(seat.step, seat.steps) for seat in self.seats}:
+        for at in {(member.step, member.steps) for member in self.members}:
             factors[at] = np.array([schedule.factor(at[0] + i, at[1]) for i in range(count)])
         rates = np.zeros((count, len(self.totals)))
-        for place, seat in zip(self.places, self.seats, strict=True):
-            rates[:, place] = seat.attempt.run.config.optim.lr * factors[seat.step, seat.steps]
+        for place, member in zip(self.places, self.members, strict=True):
+            rates[:, place] = member.attempt.run.config.optim.lr * factors[member.step, member.steps]
         return rates
 
     def _block(self, rates: np.ndarray) -> Block:
         """Put together what the coming steps read; rows of members that have left read what the first one does."""
-        sitting = [self.seats[0]] * len(self.totals)
-        for place, seat in zip(self.places, self.seats, strict=True):
-            sitting[place] = seat
-        steps, batch = [seat.step for seat in sitting], self.seats[0].attempt.run.quantities.batch
-        feed = StackedFeed.of([seat.feed for seat in sitting], steps, batch)
+        sitting = [self.members[0]] * len(self.totals)
+        for place, member in zip(self.places, self.members, strict=True):
+            sitting[place] = member
+        steps, batch = [member.step for member in sitting], self.members[0].attempt.run.quantities.batch
+        feed = StackedFeed.of([member.feed for member in sitting], steps, batch)
         return Block(self.optimiser.table(rates, np.array(steps)), feed)
 
     def wait(self) -> None:
@@ -208,40 +214,40 @@ class Stack:
 
     def evaluate(self, numbers: Sequence[int]) -> list[Evaluation | Exception]:
         """Evaluate some of the members; what is raised for one alone takes the place of its scores."""
-        seats, places = [self.seats[number] for number in numbers], [self.places[number] for number in numbers]
-        for seat, place in zip(seats, places, strict=True):
-            if seat.reads_module:
-                self.rows.write_to(seat.module, place)
-        return evaluate_together(seats, places, self.rows)
+        members, places = [self.members[number] for number in numbers], [self.places[number] for number in numbers]
+        for member, place in zip(members, places, strict=True):
+            if member.reads_module:
+                self.rows.write_to(member.module, place)
+        return evaluate_together(members, places, self.rows)
 
     def take_curves(self, numbers: Sequence[int]) -> dict[int, Exception]:
         """Note the losses of those members that are on their learning curves; return what is raised for one alone."""
-        numbers = [number for number in numbers if is_on_curve(self.seats[number])]
-        seats, places = [self.seats[number] for number in numbers], [self.places[number] for number in numbers]
-        return {numbers[i]: error for i, error in take_curves(seats, places, self.rows).items()}
+        numbers = [number for number in numbers if is_on_curve(self.members[number])]
+        members, places = [self.members[number] for number in numbers], [self.places[number] for number in numbers]
+        return {numbers[i]: error for i, error in take_curves(members, places, self.rows).items()}
 
     def states(self) -> list[dict[str, Any]]:
         """Return each member's state as a trainer of it alone keeps it, in the host's memory."""
         trained, totals = self.rows.trained.cpu(), self.totals.cpu()
         moments = {name: rows.cpu() for name, rows in self.optimiser.state.items()}
         return [
-            self._state(seat, place, trained[place], totals[place], moments)
-            for seat, place in zip(self.seats, self.places, strict=True)
+            self._state(member, place, trained[place], totals[place], moments)
+            for member, place in zip(self.members, self.places, strict=True)
         ]
 
     def _state(
-        self, seat: Seat, row: int, trained: Tensor, total: Tensor, moments: dict[str, Tensor]
+        self, member: MemberState, row: int, trained: Tensor, total: Tensor, moments: dict[str, Tensor]
     ) -> dict[str, Any]:
         own = {
             column.name: {name: column.of(rows)[row] for name, rows in moments.items()}
             for column in self.rows.layout.columns
         }
         return {
-            "step": seat.step,
-            "lr": seat.lr,
+            "step": member.step,
+            "lr": member.lr,
             "total": total,
             "model": self.rows.state(row, trained),
-            "optimizer": optimizer_state(seat, own, counts=self.optimiser.counts),
-            "augmentation": seat.augmentation.get_state(),
-            "global": streams_state(seat),
+            "optimizer": optimizer_state(member, own, counts=self.optimiser.counts),
+            "augmentation": member.augmentation.get_state(),
+            "global": streams_state(member),
         }

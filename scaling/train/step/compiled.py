@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scaling.internals.torch import compiled
-from scaling.train.feed.scale import Scale
+from scaling.train.feed.normalisation import Normalisation
 from scaling.train.losses import Labels
 
 Loss = Callable[[Tensor, Labels], Tensor]
@@ -40,7 +40,7 @@ class Nothing:
 
 
 def compiled_parts(
-    loss: Loss, augment: Augment | None, scale: Scale | None, *, whole: bool
+    loss: Loss, augment: Augment | None, scale: Normalisation | None, *, whole: bool
 ) -> tuple[Augment, Callable[[Tensor, Any], Tensor]]:
     """Return the augmentation and the loss of a step on examples as stored, compiled.
 
@@ -70,5 +70,5 @@ def compiled_parts(
     return preparing, compiled(loss)
 
 
-def _normalising(augment: Augment, scale: Scale | None) -> Augment:
+def _normalising(augment: Augment, scale: Normalisation | None) -> Augment:
     return augment if scale is None else lambda x, y, generator: augment(scale(x), y, generator)

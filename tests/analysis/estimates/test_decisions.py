@@ -15,7 +15,7 @@ from analysis.estimates.forecast import forecast, forecasts
 from analysis.estimates.multiverse import multiverse
 from analysis.fitting.card import card_text
 from analysis.laws import LAWS
-from tests.often import often
+from tests.default_cases import default_cases
 
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
@@ -218,7 +218,7 @@ def test_what_is_not_identified_is_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", often(["repeated", "coupled"], "coupled"))
+@pytest.mark.parametrize("law", default_cases(["repeated", "coupled"], "coupled"))
 def test_c_alone_is_completed_to_all_that_a_law_needs(law: str) -> None:
     table = grid(1)
     told = forecast(table.assign(D_unique=table.D), law, at={"C": 1e14}, resamples=20, check=False)

@@ -8,15 +8,15 @@ import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.allocate import Use, allocate
-from analysis.estimates.lifetime_cost.bill import IN_BATCHES, ONE_BY_ONE, in_flops
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
 from analysis.estimates.lifetime_cost.lifetime import lifetimes
+from analysis.estimates.lifetime_cost.model_cost import IN_BATCHES, ONE_BY_ONE, in_flops
 from analysis.fitting.fit import fit
 from analysis.laws import LAWS
 from analysis.laws.base import Units
 from tests.analysis import worlds
 from tests.analysis.worlds import World
-from tests.often import often
+from tests.default_cases import default_cases
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_published_example():
     assert 1 - costs[1] / costs[0] == pytest.approx(0.17, abs=0.005)
 
 
-@pytest.mark.parametrize("name", often(["chinchilla", "kaplan"], "chinchilla"))
+@pytest.mark.parametrize("name", default_cases(["chinchilla", "kaplan"], "chinchilla"))
 def test_the_optimum_is_the_best_of_a_fine_grid(table, name):
     found = fit(table, name, resamples=0)
     (one,) = lifetimes(found, inference=1e8, at=[1e11])

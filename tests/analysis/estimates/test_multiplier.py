@@ -14,7 +14,7 @@ import pytest
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
 from analysis.estimates.multiplier import compare, compare_fits, recentred
-from analysis.figures.compared import comparison_numbers
+from analysis.figures.comparison import comparison_numbers
 from tests.analysis.worlds import World, pair
 
 QUICK = {"resamples": 60, "starts": 6}

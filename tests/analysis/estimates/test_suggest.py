@@ -11,10 +11,10 @@ import pytest
 
 from analysis import fit, suggest
 from analysis.errors import Refusal, UserError
-from analysis.estimates.suggest.belief import completed
+from analysis.estimates.suggest.law_posterior import completed
 from analysis.estimates.suggest.prices import prices_of
 from tests.analysis.worlds import SKEWED, World, small
-from tests.often import often
+from tests.default_cases import default_cases
 
 QUIET = World(noise=0.003)
 TARGET = pd.DataFrame({"N": [6e4], "D": [2e6], "C": [1e12]})
@@ -82,7 +82,7 @@ def test_a_setting_twice_in_the_pool_may_be_run_twice():
     assert found.next_gain is None
 
 
-@pytest.mark.parametrize("of", often(["N_star", "N_exponent", "alpha"], "N_star"))
+@pytest.mark.parametrize("of", default_cases(["N_star", "N_exponent", "alpha"], "N_star"))
 def test_other_things_than_the_response_can_be_asked_for(of: str):
     pool = candidates()
     found = suggest(bare(), pool=pool, target=TARGET, limit=1e12, of=of)

@@ -10,10 +10,10 @@ import pytest
 
 from analysis.cli import cli
 from analysis.errors import Refusal, UserError
-from analysis.estimates.tuning.bowl import fit_bowl
+from analysis.estimates.tuning.key_law import fit_key_law
 from analysis.estimates.tuning.mistuning import mistuning
 from analysis.estimates.tuning.optima import tuned
-from analysis.estimates.tuning.plane import power_plane
+from analysis.estimates.tuning.paraboloid import fit_paraboloid
 from analysis.estimates.tuning.tries import are_tries, tries
 from analysis.numbers import exponent
 from analysis.report.headlines import tuned_headlines
@@ -71,8 +71,8 @@ def test_two_keys_have_one_optimum():
     z = np.stack(np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 5)), axis=-1).reshape(-1, 2)
     truth = np.array([0.2, -0.3])
     v = z - truth
-    bowl = fit_bowl(z, (2 + 0.3 * v[:, 0] ** 2 + 0.2 * v[:, 1] ** 2 + 0.1 * v[:, 0] * v[:, 1])[None])
-    assert bowl.minima()[0] == pytest.approx(truth)
+    paraboloid = fit_paraboloid(z, (2 + 0.3 * v[:, 0] ** 2 + 0.2 * v[:, 1] ** 2 + 0.1 * v[:, 0] * v[:, 1])[None])
+    assert paraboloid.minima()[0] == pytest.approx(truth)
 
 
 @pytest.mark.parametrize(("offset", "which"), [(3.0, "smallest"), (-3.0, "largest")])
@@ -93,7 +93,7 @@ def test_too_few_values_are_refused():
 
 def test_size_and_length_that_move_together_share_an_exponent():
     N = np.array([1e3, 1e4, 1e5, 1e6])
-    law = power_plane({"N": N, "D": 1e9 / N}, np.log(N**-0.5), draws=np.empty((0, 4)), level=0.95)
+    law = fit_key_law({"N": N, "D": 1e9 / N}, np.log(N**-0.5), draws=np.empty((0, 4)), level=0.95)
     assert law.exponents == pytest.approx({"N": -0.5})
     assert "one exponent" in law.warnings[0]
 

@@ -10,7 +10,7 @@ from analysis import Fit, fit
 from analysis.fitting.intervals import percentile
 from analysis.fitting.verdict.drift import PRIOR, drifts
 from analysis.fitting.verdict.rule import drift_in
-from tests.often import often
+from tests.default_cases import default_cases
 
 FAR = {"N": 10**9.5 * 3, "D": 3e11}
 
@@ -51,7 +51,7 @@ def test_a_drift_surely_there_is_named_and_none_on_a_true_law():
     assert drift_in(fitted(0.0)[0]) == ""
 
 
-@pytest.mark.parametrize("space", often(["log", "raw"], "raw"))
+@pytest.mark.parametrize("space", default_cases(["log", "raw"], "raw"))
 def test_an_interval_allows_for_drifts_that_the_runs_leave_possible(space):
     for seed in range(2):
         found, true = fitted(-0.04, seed=seed, space=space)

@@ -13,7 +13,7 @@ import pytest
 from analysis import Fit, fit
 from analysis.errors import Refusal, UserError
 from analysis.laws import Law, own_law
-from tests.often import often
+from tests.default_cases import default_cases
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
 
@@ -31,7 +31,7 @@ OTHERS = [{}, {"E": 0.01}, {"alpha": 0.9, "A": 3e6}, {"alpha": 0.05, "A": 3.0}, 
 
 @pytest.mark.parametrize(
     ("objective", "changed"),
-    often(product(["huber", "lad", "lsq"], OTHERS), ("lsq", OTHERS[0]), ("lad", OTHERS[2])),
+    default_cases(product(["huber", "lad", "lsq"], OTHERS), ("lsq", OTHERS[0]), ("lad", OTHERS[2])),
 )
 def test_noise_free_surfaces_are_recovered(changed: dict[str, float], objective: str) -> None:
     found = fit(surface(**changed), objective=objective, resamples=0)
@@ -40,7 +40,7 @@ def test_noise_free_surfaces_are_recovered(changed: dict[str, float], objective:
     assert found.certificate.share_at_best > 0.3
 
 
-@pytest.mark.parametrize("space", often(["log", "raw"], "log"))
+@pytest.mark.parametrize("space", default_cases(["log", "raw"], "log"))
 def test_units_do_not_matter(space: str) -> None:
     table = surface(noise=0.01)
     other = table.assign(N=table.N / 1e6, D=table.D * 1e30, loss=table.loss * 1e-9)
@@ -70,7 +70,7 @@ def test_same_seed_same_digits() -> None:
 
 @pytest.mark.parametrize(
     ("resample", "interval"),
-    often(
+    default_cases(
         product(["runs", "points", "wild", "seed"], ["percentile", "bca"]),
         ("runs", "bca"),
         ("wild", "percentile"),
@@ -87,7 +87,7 @@ def test_intervals_hold_the_estimate(resample: str, interval: str) -> None:
     assert (high_run - low_run > high - low).all()
 
 
-@pytest.mark.parametrize("objective", often(["huber", "lsq"], "lsq"))
+@pytest.mark.parametrize("objective", default_cases(["huber", "lsq"], "lsq"))
 def test_wild_intervals_are_about_as_wide_as_those_by_runs(objective: str) -> None:
     table = surface(80, noise=0.01)
     runs, wild = (fit(table, resamples=300, resample=r, objective=objective) for r in ("runs", "wild"))

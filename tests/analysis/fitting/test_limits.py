@@ -28,7 +28,7 @@ from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array, Evaluation, Inputs
-from tests.often import often
+from tests.default_cases import default_cases
 
 pytestmark = pytest.mark.usefixtures("usual_starts")
 P = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.28}
@@ -99,7 +99,7 @@ def test_the_sandwich_is_what_refits_tend_to(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resamples", often([1_000, 2_500, 100_000], 1_000))
+@pytest.mark.parametrize("resamples", default_cases([1_000, 2_500, 100_000], 1_000))
 def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
     with peak_memory() as most:
         fit(surface(240), resamples=resamples)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit
-from tests.often import often
+from tests.default_cases import default_cases
 
 REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
 pytestmark = [
@@ -127,7 +127,7 @@ def extrapolation(curves: pd.DataFrame, law: str, domain: str) -> float:
 
 @pytest.mark.parametrize(
     ("law", "domain", "published"),
-    often(NSL + WORSE, ("m3", "NMT", 0.0471)),
+    default_cases(NSL + WORSE, ("m3", "NMT", 0.0471)),
 )
 def test_learning_curves_are_extrapolated_as_published(
     curves: pd.DataFrame, law: str, domain: str, published: float

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit
-from tests.often import often
+from tests.default_cases import default_cases
 
 
 def grid(seed: int = 0, seeds: int = 1) -> pd.DataFrame:
@@ -50,7 +50,7 @@ KINDS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", often(KINDS, "rates at the edge", "few steps", "near chance"))
+@pytest.mark.parametrize("kind", default_cases(KINDS, "rates at the edge", "few steps", "near chance"))
 def test_conduct_that_is_known_weakens_a_law_with_its_cure(kind: str) -> None:
     spoil, said = KINDS[kind]
     found = fit(spoil(grid()), resamples=0, starts=8, pool=["lr"])

@@ -13,13 +13,13 @@ import pytest
 from analysis import Fit, fit
 from analysis.fitting.objective import Problem, State
 from analysis.fitting.settings import fit_law, settings_of
-from analysis.fitting.verdict.ahead import Ahead
 from analysis.fitting.verdict.misfit import Misfit, structure
+from analysis.fitting.verdict.own_holdout import OwnHoldOut
 from analysis.fitting.verdict.rule import gross, weigh_hold_out
 from analysis.fitting.verdict.run_residuals import tail
 from analysis.laws import get_law
 from tests.analysis.fitting.designs import KINDS, Design, simulate
-from tests.often import often
+from tests.default_cases import default_cases
 
 REFERENCE = Path(os.environ.get("SCALING_REFERENCE_DIR", "/nowhere"))
 ONE, SEEDS = Design("D", "saturating", 20, 1, 0.004), Design("D x seeds", "saturating", 20, 3, 0.004)
@@ -38,7 +38,7 @@ def fitted(design: Design, kind: str, sim: int, resamples: int = 100) -> Fit:
     return fit(table, design.law, x=x, resamples=resamples, starts=16)
 
 
-@pytest.mark.parametrize("design", often([ONE, SEEDS, GRID, BOTH, FALLING, HEAVY], SEEDS), ids=named)
+@pytest.mark.parametrize("design", default_cases([ONE, SEEDS, GRID, BOTH, FALLING, HEAVY], SEEDS), ids=named)
 def test_true_laws_stay_ok(design: Design) -> None:
     """All but a few of them (docs/coverage.md has how many): here at most one of four."""
     doubted = [reasons for sim in range(4) if (reasons := fitted(design, "true", sim).certificate.reasons)]
@@ -47,7 +47,7 @@ def test_true_laws_stay_ok(design: Design) -> None:
 
 @pytest.mark.parametrize(
     ("design", "kind"),
-    often(product([ONE, SEEDS, GRID, BOTH], KINDS), (GRID, KINDS[1])),
+    default_cases(product([ONE, SEEDS, GRID, BOTH], KINDS), (GRID, KINDS[1])),
     ids=named,
 )
 def test_what_no_power_law_follows_is_weak(design: Design, kind: str) -> None:
@@ -125,12 +125,12 @@ def test_milestones_of_a_run_share_its_noise_and_are_no_structure() -> None:
 
 def test_a_hold_out_needs_less_where_there_is_a_lack_of_fit() -> None:
     lack = Misfit(p_value=1e-4, noise=0.004, systematic=0.005, against="structure")
-    assert weigh_hold_out(None, Ahead(0.03, 0.02, 3.0)).reasons == ()
-    assert weigh_hold_out(None, Ahead(0.03, 0.02, 3.0)).supported is None
-    assert weigh_hold_out(None, Ahead(0.03, 0.04, 3.0)).supported == 3.0
-    assert len(weigh_hold_out(None, Ahead(-0.05, 0.02, 3.0)).reasons) == 1
-    assert len(weigh_hold_out(lack, Ahead(0.03, 0.02, 3.0)).reasons) == 2
-    assert weigh_hold_out(lack, Ahead(0.005, 0.001, 3.0)).reasons == ()
+    assert weigh_hold_out(None, OwnHoldOut(0.03, 0.02, 3.0)).reasons == ()
+    assert weigh_hold_out(None, OwnHoldOut(0.03, 0.02, 3.0)).supported is None
+    assert weigh_hold_out(None, OwnHoldOut(0.03, 0.04, 3.0)).supported == 3.0
+    assert len(weigh_hold_out(None, OwnHoldOut(-0.05, 0.02, 3.0)).reasons) == 1
+    assert len(weigh_hold_out(lack, OwnHoldOut(0.03, 0.02, 3.0)).reasons) == 2
+    assert weigh_hold_out(lack, OwnHoldOut(0.005, 0.001, 3.0)).reasons == ()
     assert len(weigh_hold_out(lack, None).remarks) == 1
 
 

@@ -12,7 +12,7 @@ from analysis import fit
 from analysis.errors import UserError
 from analysis.laws import LAWS, Law, get_law, own_law
 from analysis.laws.base import Units
-from tests.often import often
+from tests.default_cases import default_cases
 
 pytestmark = pytest.mark.usefixtures("usual_starts")
 DEAR = ("bnsl2", "repeated", "farseer", "coupled", "overfit", "steps", "m4", "bnsl1", "width_depth")
@@ -146,7 +146,7 @@ def test_derivatives_match_differences(name: str) -> None:
             assert matrix[i, j] == pytest.approx((v * change).sum(axis=1), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", often(LAWS, *(name for name in LAWS if name not in DEAR)))
+@pytest.mark.parametrize("name", default_cases(LAWS, *(name for name in LAWS if name not in DEAR)))
 def test_a_law_is_found_again_from_its_own_data(name: str) -> None:
     table = table_of(name)
     found = fit(table, law=name, x="x" if LAWS[name].of_one_variable else None, objective="lsq", resamples=0)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analysis.report.charts.drawn import BOTTOM, LEFT, RIGHT, SMALL, TOP, USUAL, svg_of, ticks
+from analysis.report.charts.svg import BOTTOM, LEFT, RIGHT, SMALL, TOP, USUAL, svg_of, ticks
 
 LOSS = {"label": "loss <i>L</i><sub>0</sub> &lt; 3", "log": True, "ends": [0.5, 2.0]}
 CHART = {

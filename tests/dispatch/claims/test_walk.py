@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.dispatch.claims.ledger import Ledger
-from scaling.dispatch.claims.queue_walk import Walk
+from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.queue import Entry, LazyQueue, QueueFile
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
@@ -16,7 +16,7 @@ def claim(news, run_id, token="1"):
 
 
 def walks(results, runs, count):
-    return [Walk(runs, Index(results), place=place, workers=count, dispatch="d") for place in range(count)]
+    return [QueueWalk(runs, Index(results), place=place, workers=count, dispatch="d") for place in range(count)]
 
 
 def test_each_has_every_so_manieth_run_and_then_its_part_of_what_is_free(tmp_path):
@@ -72,7 +72,7 @@ def test_a_line_that_makes_no_sense_changes_nothing(tmp_path, line):
 
 def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
     told = [None, ("e", "d"), None, ("c",), ()]
-    walk = Walk("abcdef", Index(tmp_path), front=lambda: told.pop(0) if told else None)
+    walk = QueueWalk("abcdef", Index(tmp_path), front=lambda: told.pop(0) if told else None)
     run = walk.round()
     assert next(run) == "a"
     found = []
@@ -85,7 +85,7 @@ def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
 
 
 def test_behind_a_run_at_the_front_come_only_such(tmp_path):
-    walk = Walk("abcdef", Index(tmp_path), front=lambda: ("e", "d"))
+    walk = QueueWalk("abcdef", Index(tmp_path), front=lambda: ("e", "d"))
     assert next(walk.round()) == "e"
     assert (walk.ahead(9, of="e"), walk.ahead(2, of="a")) == (["d"], ["d", "a"])
 
@@ -167,7 +167,7 @@ def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp
     queue.write([Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
     lazy = LazyQueue(queue.path)
     assert [lazy.keeps(run_id) for run_id in lazy.run_ids] == [(60, 119), (), ()]
-    walk = Walk(lazy.run_ids, news, whole=lambda run_id: not lazy.keeps(run_id))
+    walk = QueueWalk(lazy.run_ids, news, whole=lambda run_id: not lazy.keeps(run_id))
     claim(news, "a")
     news.append(index.SETTLED, "a", [0, 0])
     news.append(index.SETTLED, "b", [0, 0])

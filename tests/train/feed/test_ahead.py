@@ -14,7 +14,7 @@ from scaling.data.teacher import Teacher
 from scaling.global_streams import stream_states
 from scaling.train.feed import feed as feeds
 from scaling.train.feed.draw_ahead import Ahead, Kept
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.run import train_run
 from tests.train.runs import TARGETS, essence, folder_of, planned
 from tests.waiting import wait_for
@@ -97,7 +97,7 @@ def test_no_more_is_drawn_than_a_run_takes(monkeypatch):
     monkeypatch.setattr(Mnist1d, "chunk", 320)
     monkeypatch.setattr(Mnist1d, "draw", noted)
     run = planned({"steps": 20, "batch": 32}, data={"is": "mnist1d", "seed": 77})
-    sets = load_sets(run.config, run.quantities, CPU)
+    sets = load_run_data(run.config, run.quantities, CPU)
     drawn.clear()
     sets.feed.examples(608, 640)
     sets.feed.examples(600, 632)
@@ -120,7 +120,7 @@ def test_shipped_sets_draw_from_no_global_stream():
 
 def test_a_set_of_a_user_s_is_drawn_by_nobody_else(monkeypatch):
     run = planned({"steps": 20}, data="drawn")
-    sets = load_sets(run.config, run.quantities, CPU)
+    sets = load_run_data(run.config, run.quantities, CPU)
     assert not sets.splits.train.apart
     names = set()
     draw = type(run.config.data)._draw

@@ -11,8 +11,8 @@ import torch
 from scaling.data.base import Arrays, Picked
 from scaling.train.feed.feed import MappedEpochs, batches, epoch_feed
 from scaling.train.feed.mapped import Mapped, free_bytes, stays_on_host
+from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Resident, bring
-from scaling.train.feed.scale import Scale
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned, stopped_after
 
@@ -33,7 +33,7 @@ def arrays(tmp_path):
 
 
 def scale():
-    return Scale(torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1), torch.tensor([5.0, 6.0, 7.0]).reshape(3, 1, 1))
+    return Normalisation(torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1), torch.tensor([5.0, 6.0, 7.0]).reshape(3, 1, 1))
 
 
 def test_what_is_small_is_read_and_what_is_large_stays_in_its_file(arrays, monkeypatch):

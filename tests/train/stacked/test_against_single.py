@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train.runs import essence
 from tests.train.stacked.stacks import alone, losses, records, stacked
 
@@ -79,7 +79,7 @@ def check(members: list[dict], tmp_path, *, rel: float) -> None:
         assert losses(record) == pytest.approx(losses(wanted), rel=rel)
 
 
-@pytest.mark.parametrize("case", often(CHEAP, "adamw", "mixed", "dropout"))
+@pytest.mark.parametrize("case", default_cases(CHEAP, "adamw", "mixed", "dropout"))
 def test_a_member_is_the_run_trained_alone(case, tmp_path):
     check(CHEAP[case], tmp_path, rel=ROUNDING)
 

@@ -29,11 +29,11 @@ CASES = {
 def test_the_scores_are_those_of_each_alone(case, tmp_path, monkeypatch):
     seen = []
 
-    def both(seats, places, rows):
-        found = evaluation.evaluate_together(seats, places, rows)
-        for seat, place, scores in zip(seats, places, found, strict=True):
-            rows.write_to(seat.module, place)
-            seen.append((scores, evaluate(seat.attempt.run, seat.attempt.sets, seat.module)))
+    def both(members, places, rows):
+        found = evaluation.evaluate_together(members, places, rows)
+        for member, place, scores in zip(members, places, found, strict=True):
+            rows.write_to(member.module, place)
+            seen.append((scores, evaluate(member.attempt.run, member.attempt.sets, member.module)))
         return found
 
     monkeypatch.setattr(stack, "evaluate_together", both)

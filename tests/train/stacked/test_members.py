@@ -12,7 +12,7 @@ from scaling.folders import read_lines
 from scaling.train.output.checkpoint import read_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
-from scaling.train.stacked import alone as single
+from scaling.train.stacked import single_run as single
 from scaling.train.stacked.users.vmapped import NotStackable
 from tests.train.killed import kill_stack_at
 from tests.train.runs import essence, folder_of, stopped_after

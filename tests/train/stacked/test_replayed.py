@@ -10,7 +10,7 @@ import pytest
 from scaling.train.stacked import stack
 from scaling.train.stacked.steps import inputs
 from scaling.train.stacked.steps.launch import replayed
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, stopped_after
 from tests.train.stacked.stacks import losses, records, stacked, together
 from tests.train.stacked.test_against_single import CHEAP, DEAR, PIXELS, seeded
@@ -59,7 +59,7 @@ def _narrows(members) -> bool:
     return names == {"adamw"} and len({keys["train"]["steps"] for keys in members}) > 1
 
 
-@pytest.mark.parametrize("case", often(CHEAP, "adamw", "mixed"))
+@pytest.mark.parametrize("case", default_cases(CHEAP, "adamw", "mixed"))
 def test_a_stack_through_buffers_has_the_same_bits(case, tmp_path, captured):
     check(CHEAP[case], tmp_path, captured)
 

@@ -15,7 +15,7 @@ from torch import nn
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.train.feed.feed import batches
-from scaling.train.feed.sets import load_sets
+from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
 from scaling.train.run import train_run
@@ -23,7 +23,7 @@ from scaling.train.step.graph import NotCaptured
 from scaling.train.step.launch import Buffered, Eager, replayed
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train.runs import folder_of, planned
 
 CPU, STEPS = torch.device("cpu"), 30
@@ -47,7 +47,8 @@ CASES = {
     "fresh": {"data": "blobs"},
 }
 cases = pytest.mark.parametrize(
-    "case", often(CASES, "adamw, two rates", "sgd with momentum", "clip", "dropout", "batch norm", "augmentation")
+    "case",
+    default_cases(CASES, "adamw, two rates", "sgd with momentum", "clip", "dropout", "batch norm", "augmentation"),
 )
 
 
@@ -58,7 +59,7 @@ def run_of(case):
 
 
 def trainer_of(run) -> Trainer:
-    sets = load_sets(run.config, run.quantities, CPU)
+    sets = load_run_data(run.config, run.quantities, CPU)
     features = prod(sets.test.x.shape[1:])
     return Trainer(run, batches(sets.feed, batch=run.quantities.batch, features=features, device=CPU), CPU)
 

@@ -12,7 +12,7 @@ from scaling.optim.adamw import AdamW
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.users.trial import check_augmentation, is_mapped
 from scaling.train.stacked.users.vmapped import NotStackable
-from tests.often import often
+from tests.default_cases import default_cases
 from tests.train import nets
 from tests.train.runs import essence
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
@@ -116,7 +116,7 @@ def model(kind: str) -> dict:
     return {"is": "custom", "module": "tests.train.nets.layered", "kwargs": {"kind": kind}}
 
 
-@pytest.mark.parametrize("kind", often([*KINDS, "hooked backward"], "tied"))
+@pytest.mark.parametrize("kind", default_cases([*KINDS, "hooked backward"], "tied"))
 def test_members_are_the_runs_trained_alone(kind, tmp_path):
     """SGD, for AdamW sees no factor of a gradient."""
     keys = [

@@ -16,7 +16,7 @@ from scaling.train.output.curve import curve_steps, take_curve
 from scaling.train.output.milestone import finish, take_point
 from scaling.train.output.resume import begin, keep_fork
 from scaling.train.output.saver import Saver
-from scaling.train.stacked.alone import note_single, train_stack_of_one
+from scaling.train.stacked.single_run import note_single, train_stack_of_one
 from scaling.train.stacked.users.vmapped import NotStackable
 
 

@@ -11,7 +11,7 @@ from scaling.dispatch.states.settled import settled_lines
 from scaling.folders import RunFolder
 
 
-class Notes:
+class IndexNotes:
     """One worker's notes: of the claims that it holds, by run, and of what came of them."""
 
     def __init__(self, to: Index) -> None:

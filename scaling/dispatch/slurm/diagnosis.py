@@ -15,7 +15,7 @@ MOST = 3  # jobs of a dispatch that are told
 LONGEST = 300  # characters of a line that are
 
 
-def jobs_in_trouble(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
+def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
     """Return a sentence for each job that waits for an unusual reason, or ended before its worker could report."""
     waiting = answer_on(dispatches).reasons
     found: list[str] = []

@@ -16,7 +16,7 @@ PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the 
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 
-class Patience:
+class FileRetries:
     """A worker's looks at runs, repeated where that may help."""
 
     def __init__(self, task: Task, stop: Stop, report: Report) -> None:

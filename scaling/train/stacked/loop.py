@@ -20,7 +20,7 @@ from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.output.milestone import finish, note_point
 from scaling.train.output.saver import Saver, snapshot
 from scaling.train.stacked.clock import SharedClock
-from scaling.train.stacked.seat import Seat
+from scaling.train.stacked.member_state import MemberState
 from scaling.train.stacked.stack import Stack
 from scaling.train.stacked.users.vmapped import NotStackable
 
@@ -28,7 +28,7 @@ DONE = object()  # of turns that have ended
 FIRST_COST = 0.01  # seconds a member, of a checkpoint before one was written
 
 
-def train_together(stacks: Sequence[Sequence[Seat]], device: torch.device, clock: SharedClock) -> None:
+def train_together(stacks: Sequence[Sequence[MemberState]], device: torch.device, clock: SharedClock) -> None:
     """Train stacks of members to their ends; each member's `ended` is called when it leaves.
 
     Several stacks take turns: on a GPU each has a stream of its own, so that the steps of all are taken side by side.
@@ -38,11 +38,11 @@ def train_together(stacks: Sequence[Sequence[Seat]], device: torch.device, clock
     """
     refused, turns = list[NotStackable](), list[tuple[torch.cuda.Stream | None, Iterator[None]]]()
     with ExitStack() as savers:
-        for number, seats in enumerate(stacks):
+        for number, members in enumerate(stacks):
             stream = _stream(device, number) if len(stacks) > 1 and device.type == "cuda" else None
             with torch.cuda.stream(stream):
                 try:
-                    turns.append((stream, _together(seats, device, clock, savers).turns()))
+                    turns.append((stream, _together(members, device, clock, savers).turns()))
                 except NotStackable as reason:
                     refused.append(reason)
         while turns:
@@ -51,10 +51,10 @@ def train_together(stacks: Sequence[Sequence[Seat]], device: torch.device, clock
         raise refused[0]
 
 
-def _together(seats: Sequence[Seat], device: torch.device, clock: SharedClock, savers: ExitStack) -> Together:
-    stack, folders = Stack(seats, device), {seat.attempt.run.run_id: seat.attempt.folder for seat in seats}
+def _together(members: Sequence[MemberState], device: torch.device, clock: SharedClock, savers: ExitStack) -> StackLoop:
+    stack, folders = Stack(members, device), {member.attempt.run.run_id: member.attempt.folder for member in members}
     saver = savers.enter_context(Saver(partial(_states, stack), partial(_write, folders)))
-    return Together(stack, clock, saver, folders)
+    return StackLoop(stack, clock, saver, folders)
 
 
 @cache
@@ -68,7 +68,7 @@ def _goes_on(stream: torch.cuda.Stream | None, turn: Iterator[None]) -> bool:
         return next(turn, DONE) is not DONE
 
 
-class Together:
+class StackLoop:
     """A stack on its way."""
 
     def __init__(self, stack: Stack, clock: SharedClock, saver: Saver, folders: Mapping[str, RunFolder]) -> None:
@@ -78,17 +78,17 @@ class Together:
     def turns(self) -> Iterator[None]:
         """Take steps until nobody is left; between their launch and the look at them, others may have a turn."""
         self._keep_forks()
-        while self.stack.seats:
-            began, count = self.clock(), min(map(_steps_left, self.stack.seats))
+        while self.stack.members:
+            began, count = self.clock(), min(map(_steps_left, self.stack.members))
             if count:
                 self.stack.advance(count, self._tick)
-                if following := min(map(_steps_after, self.stack.seats)):
+                if following := min(map(_steps_after, self.stack.members)):
                     self.stack.prepare(following)
                 yield
                 self.stack.wait()
             seconds = self.clock() - began
-            for seat in self.stack.seats:
-                seat.seconds += seconds
+            for member in self.stack.members:
+                member.seconds += seconds
             self._leave(self._stopped())
             self._look()
             self._keep_forks()
@@ -108,10 +108,10 @@ class Together:
     @property
     def _pause(self) -> float:
         """Seconds between two checkpoints of all members."""
-        seats, trained = self.stack.seats, self._saved - self._began
-        most = min(seat.attempt.run.config.train.checkpoint_seconds for seat in seats)
-        cost = self._saver.cost or FIRST_COST * len(seats)
-        return pause(cost, most=most, trained=trained if any(seat.again for seat in seats) else None)
+        members, trained = self.stack.members, self._saved - self._began
+        most = min(member.attempt.run.config.train.checkpoint_seconds for member in members)
+        cost = self._saver.cost or FIRST_COST * len(members)
+        return pause(cost, most=most, trained=trained if any(member.again for member in members) else None)
 
     def _save(self) -> None:
         self._saver.save()
@@ -119,14 +119,18 @@ class Together:
 
     def _stopped(self) -> list[int]:
         """Return the rows of members that are asked to stop."""
-        return [row for row, seat in enumerate(self.stack.seats) if seat.hooks.stop is not None and seat.hooks.stop()]
+        return [
+            row
+            for row, member in enumerate(self.stack.members)
+            if member.hooks.stop is not None and member.hooks.stop()
+        ]
 
     def _watch(self, now: float) -> None:
         totals = self.stack.read_totals()
-        for seat, total in zip(self.stack.seats, totals, strict=True):
-            if seat.hooks.watch is not None:
-                seat.hooks.watch(_progress(seat, total, now - self._watched))
-            seat.read_at = (seat.step, total)
+        for member, total in zip(self.stack.members, totals, strict=True):
+            if member.hooks.watch is not None:
+                member.hooks.watch(_progress(member, total, now - self._watched))
+            member.read_at = (member.step, total)
         self._watched = now
 
     def _leave(self, rows: Collection[int]) -> None:
@@ -134,80 +138,84 @@ class Together:
         if not rows:
             return
         self._saver.wait()
-        leaving, states = [self.stack.seats[row] for row in rows], _states(self.stack)
+        leaving, states = [self.stack.members[row] for row in rows], _states(self.stack)
         _write(self._folders, {run_id: snapshot(states[run_id]) for run_id in map(_run_id, leaving)})
         self._without(rows)
-        for seat in leaving:
-            seat.hooks.ended(None)
+        for member in leaving:
+            member.hooks.ended(None)
 
     def _without(self, rows: Collection[int]) -> None:
         """Go on with the others."""
         if rows:
             self._saver.wait()  # it may be writing the checkpoint of one whose record is next
-            self.stack.select([row for row in range(len(self.stack.seats)) if row not in rows])
+            self.stack.select([row for row in range(len(self.stack.members)) if row not in rows])
             self.clock.leave(len(rows))
 
     def _keep_forks(self) -> None:
         """Keep the whole state of members that stand where a run of another length goes on from them."""
         forked = [
-            seat for seat in self.stack.seats if seat.step in seat.attempt.run.forks and not _fork(seat).is_file()
+            member
+            for member in self.stack.members
+            if member.step in member.attempt.run.forks and not _fork(member).is_file()
         ]
         if forked:
             states = _states(self.stack)
-            for seat in forked:
-                write_checkpoint(_fork(seat), _run_id(seat), snapshot({"trainer": states[_run_id(seat)]["trainer"]}))
+            for member in forked:
+                write_checkpoint(
+                    _fork(member), _run_id(member), snapshot({"trainer": states[_run_id(member)]["trainer"]})
+                )
 
     def _look(self) -> None:
         """Look whether the members whose turn it is are finite, and evaluate those that are at a milestone."""
-        turn = [row for row, seat in enumerate(self.stack.seats) if _is_looked_at(seat)]
+        turn = [row for row, member in enumerate(self.stack.members) if _is_looked_at(member)]
         if not turn:
             return
         totals, due = self.stack.read_totals(), list[int]()
         ends: dict[int, Evaluation | Exception] = dict(self.stack.take_curves([i for i in turn if isfinite(totals[i])]))
         for row in turn:
-            seat = self.stack.seats[row]
+            member = self.stack.members[row]
             if not isfinite(totals[row]):
-                point = make_point(seat.attempt.run, NOT_FINITE, step=seat.step, lr=seat.lr, final=True)
-                seat.attempt.journal.add(point)
+                point = make_point(member.attempt.run, NOT_FINITE, step=member.step, lr=member.lr, final=True)
+                member.attempt.journal.add(point)
                 ends[row] = NOT_FINITE
-            elif _is_due(seat) and row not in ends:
+            elif _is_due(member) and row not in ends:
                 due.append(row)
         for row, evaluation in zip(due, self.stack.evaluate(due), strict=True):
-            end = self._noted(self.stack.seats[row], evaluation)
+            end = self._noted(self.stack.members[row], evaluation)
             if end is not None:
                 ends[row] = end
         self._settle(ends)
 
-    def _noted(self, seat: Seat, evaluation: Evaluation | Exception) -> Evaluation | Exception | None:
+    def _noted(self, member: MemberState, evaluation: Evaluation | Exception) -> Evaluation | Exception | None:
         """Note a member's milestone; return how it ended, None where it goes on."""
         if isinstance(evaluation, Exception):
             return evaluation
         try:
-            note_point(seat.attempt, evaluation, seat.module, seat.learner, step=seat.step, lr=seat.lr)
+            note_point(member.attempt, evaluation, member.module, member.learner, step=member.step, lr=member.lr)
         except OSError:
             raise
         except Exception as error:
             return error
-        return evaluation if seat.step == seat.steps else None
+        return evaluation if member.step == member.steps else None
 
     def _settle(self, ends: dict[int, Evaluation | Exception]) -> None:
         """Let members go that have ended; save the others where a milestone was passed a while ago."""
-        leaving = [(self.stack.seats[row], end) for row, end in ends.items()]
+        leaving = [(self.stack.members[row], end) for row, end in ends.items()]
         self._without(ends)
-        for seat, end in leaving:
+        for member, end in leaving:
             if not isinstance(end, Exception):
-                examples = seat.examples_trained()
-                finish(seat.attempt, seat.module, seat.learner, seconds=seat.seconds, examples=examples)
-            seat.hooks.ended(end)
-        due = min(self._pause, max(MILESTONE_SECONDS, 10 * self._saver.cost)) if self.stack.seats else 0.0
-        if self.stack.seats and any(map(_has_point, self.stack.seats)) and monotonic() - self._saved >= due:
+                examples = member.examples_trained()
+                finish(member.attempt, member.module, member.learner, seconds=member.seconds, examples=examples)
+            member.hooks.ended(end)
+        due = min(self._pause, max(MILESTONE_SECONDS, 10 * self._saver.cost)) if self.stack.members else 0.0
+        if self.stack.members and any(map(_has_point, self.stack.members)) and monotonic() - self._saved >= due:
             self._save()
 
 
 def _states(stack: Stack) -> dict[str, Any]:
     """Return what the checkpoints of all members keep, by run."""
-    pairs = zip(stack.seats, stack.states(), strict=True)
-    return {_run_id(seat): {"trainer": state, "journal": seat.attempt.journal.state()} for seat, state in pairs}
+    pairs = zip(stack.members, stack.states(), strict=True)
+    return {_run_id(member): {"trainer": state, "journal": member.attempt.journal.state()} for member, state in pairs}
 
 
 def _write(folders: Mapping[str, RunFolder], states: Mapping[str, Any]) -> None:
@@ -216,61 +224,61 @@ def _write(folders: Mapping[str, RunFolder], states: Mapping[str, Any]) -> None:
         write_checkpoint(folders[run_id].checkpoint, run_id, state)
 
 
-def _run_id(seat: Seat) -> str:
-    return seat.attempt.run.run_id
+def _run_id(member: MemberState) -> str:
+    return member.attempt.run.run_id
 
 
-def _steps_left(seat: Seat) -> int:
+def _steps_left(member: MemberState) -> int:
     """Return the steps until a member is looked at: at its next milestone or fork, or to see that it is finite."""
-    return min(_milestone(seat), _next_fork(seat), _next_check(seat)) - seat.step
+    return min(_milestone(member), _next_fork(member), _next_check(member)) - member.step
 
 
-def _steps_after(seat: Seat) -> int:
+def _steps_after(member: MemberState) -> int:
     """Return the same for a member that will have been looked at; 0 where it will have ended."""
-    later = [step for step in seat.attempt.run.quantities.milestones if step > seat.step]
-    return min(later[0], _next_fork(seat), _next_check(seat)) - seat.step if later else 0
+    later = [step for step in member.attempt.run.quantities.milestones if step > member.step]
+    return min(later[0], _next_fork(member), _next_check(member)) - member.step if later else 0
 
 
-def _next_fork(seat: Seat) -> int:
+def _next_fork(member: MemberState) -> int:
     """Return the next step from which a run of another length goes on; the last step where there is none."""
-    return next((step for step in seat.attempt.run.forks if step > seat.step), seat.steps)
+    return next((step for step in member.attempt.run.forks if step > member.step), member.steps)
 
 
-def _fork(seat: Seat) -> Path:
-    return seat.attempt.folder.fork(seat.step)
+def _fork(member: MemberState) -> Path:
+    return member.attempt.folder.fork(member.step)
 
 
-def _next_check(seat: Seat) -> int:
-    return seat.step - seat.step % CHECK_STEPS + CHECK_STEPS
+def _next_check(member: MemberState) -> int:
+    return member.step - member.step % CHECK_STEPS + CHECK_STEPS
 
 
-def _milestone(seat: Seat) -> int:
+def _milestone(member: MemberState) -> int:
     """Return the next milestone at which a member has not been evaluated."""
-    last = seat.attempt.journal.last_step
-    return next(step for step in seat.attempt.run.quantities.milestones if step > last)
+    last = member.attempt.journal.last_step
+    return next(step for step in member.attempt.run.quantities.milestones if step > last)
 
 
-def _is_looked_at(seat: Seat) -> bool:
+def _is_looked_at(member: MemberState) -> bool:
     """Say whether a member stands where a run that is trained alone looks whether it is finite."""
-    return seat.step % CHECK_STEPS == 0 or seat.step in seat.attempt.run.forks or _is_due(seat)
+    return member.step % CHECK_STEPS == 0 or member.step in member.attempt.run.forks or _is_due(member)
 
 
-def _is_due(seat: Seat) -> bool:
-    return seat.step == _milestone(seat)
+def _is_due(member: MemberState) -> bool:
+    return member.step == _milestone(member)
 
 
-def _has_point(seat: Seat) -> bool:
-    return seat.attempt.journal.last_step == seat.step
+def _has_point(member: MemberState) -> bool:
+    return member.attempt.journal.last_step == member.step
 
 
-def _progress(seat: Seat, total: float, seconds: float) -> Progress:
-    step, before = seat.read_at
-    batch = seat.attempt.run.quantities.batch
+def _progress(member: MemberState, total: float, seconds: float) -> Progress:
+    step, before = member.read_at
+    batch = member.attempt.run.quantities.batch
     return Progress(
-        step=seat.step,
-        steps=seat.steps,
-        D=seat.step * batch,
-        loss=(total - before) / (seat.step - step) if seat.step > step else nan,
-        examples_per_second=(seat.step - step) * batch / seconds,
-        began=seat.began,
+        step=member.step,
+        steps=member.steps,
+        D=member.step * batch,
+        loss=(total - before) / (member.step - step) if member.step > step else nan,
+        examples_per_second=(member.step - step) * batch / seconds,
+        began=member.began,
     )

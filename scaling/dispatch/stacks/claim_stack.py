@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.notes import Notes
+from scaling.dispatch.claims.index_notes import IndexNotes
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.stacks.share import LOOKED_AT, fair_share, work_of
@@ -41,7 +41,7 @@ class Claimer(Protocol):
     stop: Stop
     heartbeat: Heartbeat
     singles: set[str]
-    notes: Notes
+    notes: IndexNotes
 
     def look(self, entry: Entry) -> Step:
         """Look at one run alone."""
@@ -61,7 +61,7 @@ class Claimer(Protocol):
         """Return why a run that was stopped was stopped."""
 
 
-def look_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> Step:
+def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> Step:
     """Look at a run and train it, with those that go with it; return what became of it, and add the others' to `steps`.
 
     rest: the runs from it on, in the order of the queue.

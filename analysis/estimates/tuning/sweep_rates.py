@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def tries_beside(source: Path | str) -> Path | None:
+def tries_of_sweep(source: Path | str) -> Path | None:
     """Return the folder in which `scaling tune` keeps the tries of a sweep; None where there is none with a plan."""
     folder = Path(source)
     beside = folder.with_name(f"{folder.name}-tune")

@@ -1,4 +1,4 @@
-"""What is believed of a law after a fit: how its parameters, and so all responses, vary together."""
+"""The normal posterior of a law after a fit: how its parameters, and so all responses, vary together."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.estimates.suggest.asked import column_of
 from analysis.estimates.suggest.design import Features
 from analysis.estimates.suggest.quantity import slopes_of
+from analysis.estimates.suggest.request import column_of
 from analysis.fitting.result import Fit
 from analysis.laws.base import Array
 
@@ -30,7 +30,7 @@ WAVES = 48
 
 
 @dataclass(frozen=True)
-class Belief:
+class Posterior:
     """Features of candidates and targets after what was seen (R, m), (R, t), and the log y expected at both.
 
     noise: variance of log y of one run. slopes_…: of the quantity that is asked for, by the parameters (p, …), and
@@ -70,7 +70,9 @@ class Belief:
         return z * float(np.sqrt(variance.mean()))
 
 
-def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str, theta: Array | None = None) -> Belief:
+def posterior_of(
+    found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str, theta: Array | None = None
+) -> Posterior:
     """Linearise a law about its fit, or about other inner parameters (p,).
 
     The parameters have a wide normal prior (`REACH`, and the law's box); the law's own error is a smooth function of
@@ -90,11 +92,11 @@ def believe(found: Fit, pool: pd.DataFrame, target: pd.DataFrame, of: str, theta
     F = [np.concatenate([S * width[:, None], E]) for S, E in zip(
         (seen, slopes, of_target), own_errors((known, free, wanted), of_target.shape[1], noise), strict=True
     )]  # fmt: skip
-    root = np.linalg.cholesky(posterior(F[0], found.engine.points.weights, noise)).T
-    covariance = width[:, None] * posterior(F[0][: len(theta)], found.engine.points.weights, noise) * width
+    root = np.linalg.cholesky(posterior_covariance(F[0], found.engine.points.weights, noise)).T
+    covariance = width[:, None] * posterior_covariance(F[0][: len(theta)], found.engine.points.weights, noise) * width
     with np.errstate(all="ignore"):
         h = problem.law.evaluate(theta[:, None], {n: np.append(free[n], wanted[n] if wanted else []) for n in free}).h
-    return Belief(
+    return Posterior(
         root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance, found.n_runs
     )
 
@@ -112,7 +114,7 @@ def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
     return target.assign(N=N, D=D)
 
 
-def posterior(features: Array, weights: Array, noise: float) -> Array:
+def posterior_covariance(features: Array, weights: Array, noise: float) -> Array:
     """Return the covariance (R, R) of unit sources after responses with these features (R, n)."""
     inverse = np.eye(len(features)) + (features * weights) @ features.T / noise
     return np.linalg.inv((inverse + inverse.T) / 2)

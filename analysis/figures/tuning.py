@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.estimates.tuning.key_law import KeyLaw
 from analysis.estimates.tuning.optima import Optimum, Tuned
-from analysis.estimates.tuning.plane import PowerPlane
 from analysis.figures.style import INK, LAW, colours, label, legend, legend_above, log_axes, margins, value_bar
 from analysis.numbers import exponent, percent, short
 
@@ -26,7 +26,7 @@ class KeyNumbers:
     index: int
     key: str
     optima: tuple[Optimum, ...]
-    law: PowerPlane | None
+    law: KeyLaw | None
     cost: float | None
     y_label: str
 
@@ -47,9 +47,9 @@ def draw_tries(ax: Axes, numbers: KeyNumbers) -> None:
         ax.plot(x, y, "o", color=own, ms=3.2, ls=":", lw=0.6, zorder=3)
         star: dict[str, Any] = {"color": own, "mec": INK} if optimum.ok else {"mfc": "white", "mec": own}
         ax.plot(optimum.best[numbers.index], optimum.y, "*", ms=10, mew=0.9, zorder=5, **star)
-        if optimum.ok and optimum.bowl is not None and len(optimum.best) == 1:
-            z = np.linspace(optimum.bowl.low[0], optimum.bowl.high[0], 60)
-            ax.plot(np.exp(z), optimum.bowl.value(z[:, None]), color=own, lw=1.3, zorder=2)
+        if optimum.ok and optimum.paraboloid is not None and len(optimum.best) == 1:
+            z = np.linspace(optimum.paraboloid.low[0], optimum.paraboloid.high[0], 60)
+            ax.plot(np.exp(z), optimum.paraboloid.value(z[:, None]), color=own, lw=1.3, zorder=2)
     ax.plot([], [], "*", color="#9aa0a6", mec=INK, mew=0.7, ms=9, ls="none", label="optimum")
     if not all(optimum.ok for optimum in numbers.optima):
         ax.plot([], [], "*", mfc="white", mec=INK, ms=9, ls="none", label="best tried, no optimum")

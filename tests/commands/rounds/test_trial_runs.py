@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.commands.rounds.tried import Candidates
+from scaling.commands.rounds.trial_runs import Candidates
 from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder

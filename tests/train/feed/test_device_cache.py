@@ -10,12 +10,12 @@ import torch
 
 from scaling.data.base import Arrays
 from scaling.train.feed import resident
+from scaling.train.feed.device_cache import shared_examples
+from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import KEPT, bring
-from scaling.train.feed.scale import Scale
-from scaling.train.feed.shelf import shared_examples
 
 CPU = torch.device("cpu")
-SCALE = Scale(torch.tensor([1.0]), torch.tensor([2.0]))
+SCALE = Normalisation(torch.tensor([1.0]), torch.tensor([2.0]))
 SIZE = 100 * (4 * 4 + 8)  # bytes of a set, normalised
 
 

@@ -12,7 +12,7 @@ from scaling.data.base import Splits
 
 
 @dataclass(frozen=True)
-class Scale:
+class Normalisation:
     """Normalisation (x - mean) / std in float32, per channel or for all alike."""
 
     mean: Tensor
@@ -23,10 +23,10 @@ class Scale:
         return x.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
 
 
-def scale_of(splits: Splits, shape: tuple[int, ...], device: torch.device) -> Scale | None:
+def normalisation_of(splits: Splits, shape: tuple[int, ...], device: torch.device) -> Normalisation | None:
     """Return the normalisation of a data set, None where its examples are float32 and need none."""
     if splits.test.x.dtype == np.float32 and set(splits.mean) == {0.0} and set(splits.std) == {1.0}:
         return None
     per_channel = (-1, *[1] * (len(shape) - 1))
     mean, std = (torch.tensor(values, device=device).reshape(per_channel) for values in (splits.mean, splits.std))
-    return Scale(mean, std)
+    return Normalisation(mean, std)

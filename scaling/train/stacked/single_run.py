@@ -12,8 +12,8 @@ from scaling.train.evaluation import Evaluation
 from scaling.train.learner import Learner
 from scaling.train.loop import Trainer
 from scaling.train.stacked.clock import SharedClock
-from scaling.train.stacked.seat import Hooks, take_seat
-from scaling.train.stacked.together import train_together
+from scaling.train.stacked.loop import train_together
+from scaling.train.stacked.member_state import Hooks, member_state_of
 from scaling.train.stacked.users.vmapped import NotStackable
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,9 @@ def train_stack_of_one(
     NotStackable, before the first step, where its module or its optimiser does not allow it.
     """
     ends: list[Evaluation | Exception | None] = []
-    seat = take_seat(attempt, learner, trainer, Hooks(ends.append, watch, stop), again=again)
+    member = member_state_of(attempt, learner, trainer, Hooks(ends.append, watch, stop), again=again)
     attempt.how["stack"] = 1
-    train_together([[seat]], attempt.device, SharedClock(1))
+    train_together([[member]], attempt.device, SharedClock(1))
     [end] = ends
     if isinstance(end, Exception):
         raise end

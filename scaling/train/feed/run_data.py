@@ -12,15 +12,15 @@ from scaling.data.check import checked
 from scaling.global_streams import own_streams
 from scaling.plan.quantities import Quantities
 from scaling.train.feed.feed import Chunks, Feed, epoch_feed
+from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import Examples, bring
-from scaling.train.feed.scale import scale_of
 from scaling.train.sizes import TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed
 
 
 @dataclass(frozen=True)
-class Sets:
-    """A data set on the device: the feed to train on, and the three sets to evaluate on."""
+class RunData:
+    """A run's data on its device: the feed to train on, and the three sets to evaluate on."""
 
     feed: Feed
     train: Examples
@@ -29,10 +29,10 @@ class Sets:
     splits: Splits
 
 
-def load_sets(config: RunConfig, quantities: Quantities, device: torch.device) -> Sets:
+def load_run_data(config: RunConfig, quantities: Quantities, device: torch.device) -> RunData:
     """Load a run's data and bring it to the device."""
     splits = load_splits(config, None if quantities.fresh else quantities.D_unique)
-    scale = scale_of(splits, config.data.shape, device)
+    scale = normalisation_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
         first = splits.train.first(max(quantities.D, TRAIN_EXAMPLES))
         feed: Feed = Chunks(splits.train, first, scale, device, until=quantities.D)
@@ -43,7 +43,7 @@ def load_sets(config: RunConfig, quantities: Quantities, device: torch.device) -
     train, validation, test = (
         bring(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)
     )
-    return Sets(feed, train, validation, test, splits)
+    return RunData(feed, train, validation, test, splits)
 
 
 def load_splits(config: RunConfig, D_unique: int | None) -> Splits:

@@ -45,7 +45,7 @@ def positive(rows: pd.DataFrame, column: str, where: str) -> np.ndarray:
     return values
 
 
-def check_asked(target: pd.DataFrame, limit: float, most: int) -> None:
+def check_request(target: pd.DataFrame, limit: float, most: int) -> None:
     """Raise `UserError` for a target without rows, and a limit or a number of runs that is none."""
     if not len(target):
         raise UserError("found an empty target; wanted the points at which the law shall be known; add one")

@@ -1,4 +1,4 @@
-"""What in a test would hang on the mood of the machine: clocks in assertions, naps, forks; found in its source."""
+"""What makes a test depend on the speed or load of the machine: clocks in assertions, naps, forks; found in source."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scope:
         return name not in self.own and self.outer is not None and self.outer.holds(name)
 
 
-def moods(source: str, *, naps: bool = False, programs: bool = True) -> list[str]:
+def timing_faults(source: str, *, naps: bool = False, programs: bool = True) -> list[str]:
     """Return what hangs on the machine, a line and a sentence each.
 
     `naps`: whether the file may nap; `programs`: whether its strings that are programs are looked into.

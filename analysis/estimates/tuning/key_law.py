@@ -20,7 +20,7 @@ SCATTERED = "the optima scatter about their law more than noise explains; its in
 
 
 @dataclass(frozen=True)
-class PowerPlane:
+class KeyLaw:
     """key = height * prod((x / pivot)^exponent), the inputs being N, D or one of the two.
 
     draws: (k, 1 + inputs), resampled (log height, exponents); intervals: of the exponents, and of the height as
@@ -69,9 +69,9 @@ class PowerPlane:
         return {**{name: getattr(self, name) for name in names}, **maps, "warnings": list(self.warnings)}
 
 
-def power_plane(
+def fit_key_law(
     inputs: Mapping[str, np.ndarray], log_key: np.ndarray, *, draws: np.ndarray, level: float, seed: int = 0
-) -> PowerPlane | None:
+) -> KeyLaw | None:
     """Fit the logarithm of a key on those of N and D by least squares; None where there are too few optima.
 
     inputs: N and D of each optimum, (n,); draws: (k, n), resampled log keys (NaN: the resample has no such optimum). An
@@ -93,7 +93,7 @@ def power_plane(
     names = ["height", *chosen]
     ends = ends_of(resampled, level) if len(resampled) else np.zeros((2, p))
     ends[:, 0] = np.exp(ends[:, 0])
-    return PowerPlane(
+    return KeyLaw(
         height=float(np.exp(coefficients[0])),
         exponents=dict(zip(chosen, coefficients[1:].tolist(), strict=True)),
         pivots=pivots,

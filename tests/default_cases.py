@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-def often(cases: Iterable[Any], *kept: Any) -> list[Any]:
+def default_cases(cases: Iterable[Any], *kept: Any) -> list[Any]:
     """Return the cases, those that are not kept marked slow; a case of several values is a tuple."""
     cases = list(cases)
     assert all(one in cases for one in kept), "a kept case is none of the cases"

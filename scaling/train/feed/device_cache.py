@@ -27,7 +27,7 @@ def _parts(arrays: Arrays | Picked) -> tuple[np.ndarray, ...]:
     return (*own, arrays.y)
 
 
-class Shelf(Generic[T]):
+class DeviceCache(Generic[T]):
     """Values made of examples, by the memory that these lie in, which it keeps alive."""
 
     def __init__(self) -> None:
@@ -40,21 +40,21 @@ class Shelf(Generic[T]):
         return self._held[key][1]
 
 
-_SHELVES: list[Shelf[Any]] = []  # of the blocks that are entered
+_SHELVES: list[DeviceCache[Any]] = []  # of the blocks that are entered
 
 
 @contextmanager
 def shared_examples() -> Iterator[None]:
     """Within the block, bring a set to the device once, however many runs ask for it."""
-    _SHELVES.append(Shelf())
+    _SHELVES.append(DeviceCache())
     try:
         yield
     finally:
         _SHELVES.pop()
 
 
-def shelf() -> Shelf[Any] | None:
-    """Return the shelf of the innermost block, None outside all."""
+def device_cache() -> DeviceCache[Any] | None:
+    """Return the cache of the innermost block, None outside all."""
     return _SHELVES[-1] if _SHELVES else None
 
 

@@ -12,8 +12,8 @@ from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, write_queue
+from scaling.dispatch.stacks.claim_stack import claim_together
 from scaling.dispatch.stacks.share import fair_share
-from scaling.dispatch.stacks.together import look_together
 from scaling.dispatch.states.attempts import largest_stack, read_attempts
 from scaling.dispatch.task import Task
 from scaling.dispatch.worker import Worker
@@ -105,9 +105,11 @@ def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeyp
     monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
     planned = [stacked(keys(seed, model={"is": "mlp", "width": w, "depth": 1})) for w in (8, 12) for seed in range(2)]
     worker, seen = worker_of(folder, planned, workers=2, name="worker 0"), []
-    monkeypatch.setattr("scaling.dispatch.stacks.together.Team", lambda _, teams, steps: seen.append(teams) or Idle())
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
+    )
     queue = list(order_of(folder, planned).entries)
-    look_together(worker, queue[0], queue, {})
+    claim_together(worker, queue[0], queue, {})
     assert [[len(team) for team in teams] for teams in seen] == [[2]]
 
 

@@ -17,7 +17,7 @@ def has_weights(folder: SweepFolder, queue: LazyQueue, run_id: str) -> bool:
     return not keeps or is_settled(folder.run(run_id), keeps)
 
 
-class Needs:
+class Parents:
     """What is known of parents since the last `forget`."""
 
     def __init__(self, folder: SweepFolder, observer: Observer) -> None:

@@ -11,7 +11,7 @@ REACH = float(np.log(4.5))
 
 
 @dataclass(frozen=True)
-class Bowl:
+class Paraboloid:
     """A paraboloid y = a + b·v + v·K·v in v = z - centre, z being the logarithms of d keys, for k responses.
 
     constant: (k,); slope: (k, d); curvature K: (k, d, d), symmetric; centre, low, high: (d,), the ends of the values
@@ -47,7 +47,7 @@ def parameters(d: int) -> int:
     return 1 + d + d * (d + 1) // 2
 
 
-def fit_bowl(z: np.ndarray, Y: np.ndarray) -> Bowl | None:
+def fit_paraboloid(z: np.ndarray, Y: np.ndarray) -> Paraboloid | None:
     """Fit a paraboloid to each response by least squares, near the first one's best value.
 
     z: (n, d), logarithms of the keys; Y: (k, n). None where fewer values lie near the best than a paraboloid has
@@ -72,7 +72,7 @@ def fit_bowl(z: np.ndarray, Y: np.ndarray) -> Bowl | None:
     curvature[:, rows, columns] += halves
     curvature[:, columns, rows] += halves
     low, high = z[window].min(axis=0), z[window].max(axis=0)
-    return Bowl(coefficients[:, 0], coefficients[:, 1 : 1 + d], curvature, centre, low, high, window)
+    return Paraboloid(coefficients[:, 0], coefficients[:, 1 : 1 + d], curvature, centre, low, high, window)
 
 
 def _basis(v: np.ndarray) -> np.ndarray:

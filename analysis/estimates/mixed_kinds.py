@@ -23,7 +23,7 @@ FEWEST = 8
 """Rows from which a kind is looked at alone."""
 
 
-def refuse_kinds(
+def refuse_mixed_kinds(
     rows: pd.DataFrame, pooled: PowerLine | None, find: Callable[[pd.DataFrame], PowerLine | None], what: str
 ) -> None:
     """Raise `Refusal` where the exponent of one kind of runs, found alone, has an interval apart from another's.

@@ -30,7 +30,7 @@ SIZES = ("N", "N_total")
 
 
 @dataclass(frozen=True)
-class Bill:
+class ModelCost:
     """Logarithms of what a model costs: training by log N and log D, use by log N. measured: the sizes it rests on."""
 
     unit: str
@@ -45,15 +45,15 @@ class Bill:
         return np.logaddexp(self.training(log_N, log_D), self.use(log_N))
 
 
-def in_flops(k: float, inference: float) -> Bill:
-    """Return the bill in FLOPs: k N D of training, a third of it for each example of use."""
+def in_flops(k: float, inference: float) -> ModelCost:
+    """Return the cost in FLOPs: k N D of training, a third of it for each example of use."""
     with np.errstate(divide="ignore"):
         used = np.log(SHARE * k) + np.log(inference)
-    return Bill(FLOPS, lambda log_N, log_D: np.log(k) + log_N + log_D, lambda log_N: used + log_N)
+    return ModelCost(FLOPS, lambda log_N, log_D: np.log(k) + log_N + log_D, lambda log_N: used + log_N)
 
 
-def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: float) -> tuple[Bill, ...]:
-    """Return the bills in seconds, one by one and in batches: of training as the runs took, of use as was measured.
+def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: float) -> tuple[ModelCost, ...]:
+    """Return the costs in seconds, one by one and in batches: of training as the runs took, of use as was measured.
 
     path: an efficiency.csv of `scaling measure`. rows: final rows of runs with N, D and seconds. size: the column that
     the law calls N. Raises `UserError` where either does not say.
@@ -70,8 +70,10 @@ def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: fl
     sizes = (float(measured[size].min()), float(measured[size].max()))
     remarks = _remarks(taken, measured)
     return tuple(
-        Bill(unit, partial(_training, training), partial(_use, _curve(measured[size], each), log_use), LARGER, sizes,
-             remarks)
+        ModelCost(
+            unit, partial(_training, training), partial(_use, _curve(measured[size], each), log_use), LARGER, sizes,
+            remarks,
+        )
         for unit, each in ways.items()
     )  # fmt: skip
 

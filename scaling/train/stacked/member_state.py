@@ -31,8 +31,8 @@ class Hooks:
 
 
 @dataclass
-class Seat:
-    """A member; order: of its parameters' names in torch's state of its optimiser, whose `groups` these are.
+class MemberState:
+    """A member as it stands; order: its parameters' names in torch's state of its optimiser, whose `groups` these are.
 
     dropout: the generator that its dropout draws from, on the device; streams: its other global streams.
     """
@@ -72,14 +72,16 @@ class Seat:
         return (self.step - self.began) * self.attempt.run.quantities.batch
 
 
-def take_seat(attempt: Attempt, learner: Learner | None, trainer: Trainer, hooks: Hooks, *, again: bool) -> Seat:
+def member_state_of(
+    attempt: Attempt, learner: Learner | None, trainer: Trainer, hooks: Hooks, *, again: bool
+) -> MemberState:
     """Take over where a trainer stands, whose global streams are as it has set them; again: tried before."""
     device, optimizer = attempt.device, trainer.optimizer
     names = {parameter: name for name, parameter in trainer.module.named_parameters()}
     streams = stream_states([device] if device.type == "cuda" else [])
     dropout = torch.Generator(device)
     dropout.set_state(streams["torch"][-1])
-    return Seat(
+    return MemberState(
         attempt=attempt,
         learner=learner,
         hooks=hooks,
@@ -100,16 +102,16 @@ def take_seat(attempt: Attempt, learner: Learner | None, trainer: Trainer, hooks
     )
 
 
-def optimizer_state(seat: Seat, moments: dict[str, dict[str, Tensor]], *, counts: bool) -> dict[str, Any]:
+def optimizer_state(member: MemberState, moments: dict[str, dict[str, Tensor]], *, counts: bool) -> dict[str, Any]:
     """Return the state of a member's optimiser as torch's own keeps it; moments: by parameter and name."""
     state: dict[int, dict[str, Tensor]] = {}
-    if seat.step and (counts or any(moments.values())):
-        steps = {"step": torch.tensor(float(seat.step))} if counts else {}
-        state = {index: {**steps, **moments[name]} for index, name in enumerate(seat.order)}
-    groups = [{**group, "lr": seat.lr * group.get("share", 1.0)} for group in seat.groups]
+    if member.step and (counts or any(moments.values())):
+        steps = {"step": torch.tensor(float(member.step))} if counts else {}
+        state = {index: {**steps, **moments[name]} for index, name in enumerate(member.order)}
+    groups = [{**group, "lr": member.lr * group.get("share", 1.0)} for group in member.groups]
     return {"state": state, "param_groups": groups}
 
 
-def streams_state(seat: Seat) -> dict[str, Any]:
+def streams_state(member: MemberState) -> dict[str, Any]:
     """Return the states of a member's global streams as a run that is trained alone keeps them."""
-    return {**seat.streams, "torch": [*seat.streams["torch"][:-1], seat.dropout.get_state()]}
+    return {**member.streams, "torch": [*member.streams["torch"][:-1], member.dropout.get_state()]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from analysis.figures.compared import comparison_numbers, draw_multiplier
+from analysis.figures.comparison import comparison_numbers, draw_multiplier
 from analysis.figures.equation import curve_of_fit, curve_of_line, draw_curve, symbol_of
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.style import INK, LAW, colours, label, legend_above, log_axes, look, margins, value_bar

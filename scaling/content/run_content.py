@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaling.config import GROUPS, RunConfig
 from scaling.content.code import fingerprint
 from scaling.content.digest import digest_of, joined
-from scaling.content.known import Content
+from scaling.content.digests import Content
 
 
 def content_of(config: RunConfig) -> Content:

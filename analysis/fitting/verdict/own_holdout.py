@@ -26,7 +26,7 @@ MOST_REFITTED = 400_000
 
 
 @dataclass(frozen=True)
-class Ahead:
+class OwnHoldOut:
     """The largest third, predicted: mean error of log y there, odd runs drawn in, and the end of its interval on that
     side.
 
@@ -44,7 +44,7 @@ def sizes(points: Points) -> Array:
     return np.exp(np.round(np.sum(logs, axis=0), 9))
 
 
-def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
+def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     """Fit the law to the smaller two thirds and predict the others; None where too few are left to fit.
 
     Settings that name where to begin have it begin where the law went through all points, and nowhere else.
@@ -70,11 +70,11 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> Ahead | None:
     return _compare(inner, points.take(~seen), float(distinct[-1] / cut))
 
 
-def _compare(inner: Fit, ahead: Points, factor: float) -> Ahead:
+def _compare(inner: Fit, ahead: Points, factor: float) -> OwnHoldOut:
     at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
     error = float(np.mean(drawn_in(np.log(ahead.y / inner.predict(at)))))
     low, high = percentile(np.log(inner.refits(at) / inner.predict(at)[:, None]), inner.level).T
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
     freedom = max(1, inner.n_points - len(inner.engine.theta))
     noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / ahead.n)
-    return Ahead(error, float(np.hypot(curve, 1.96 * noise)), factor)
+    return OwnHoldOut(error, float(np.hypot(curve, 1.96 * noise)), factor)
