@@ -81,8 +81,11 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
 
 def _at_work_elsewhere(folder: SweepFolder, runs: Collection[str] | None, queued: Collection[str]) -> tuple[str, ...]:
     """Return the jobs that train runs of a sweep, or the named ones, and are none of `queued`."""
-    planned = [run for run in read_plan(folder) if runs is None or run.run_id in runs] if folder.plan.exists() else []
-    running = Reader(folder, planned).read().of(State.RUNNING)
+    try:
+        planned = [run for run in read_plan(folder) if runs is None or run.run_id in runs]
+        running = Reader(folder, planned).read().of(State.RUNNING)
+    except UserError:  # of a plan that is broken: what was asked for is done all the same
+        return ()
     return tuple(sorted({run.job for run in running if run.job and run.job.split("_")[0] not in queued}))
 
 

@@ -64,6 +64,11 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
         )
     if stop.reason:
         return Outcome(1, 0, 0, stopped=True, seconds=seconds)
+    if worker.report.out_of_reach:
+        raise UserError(
+            f"found files of run {entry.run_id} out of reach ({worker.report.out_of_reach[entry.run_id]}); wanted to "
+            f"read and write {files.path}; mend that, and give the same command again"
+        )
     last = read_attempts(files)[-1]
     if last["cause"] == "refused":
         raise UserError(last["error"])

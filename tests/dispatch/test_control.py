@@ -45,6 +45,11 @@ def test_cancel_stops_a_dispatcher(folder):
     assert cancel(folder).dispatches == ()
 
 
+def test_cancel_is_told_where_the_plan_is_broken(folder):
+    write_aside(folder.plan, "no plan")
+    assert cancel(folder).still == ()
+
+
 def test_cancelled_run_is_left_and_the_others_go_on(folder):
     runs, found = [planned(seed, "hold") for seed in range(3)], []
 

@@ -42,6 +42,16 @@ def test_refused_is_an_error_and_a_crash_a_failure(folder):
     assert (outcome.exit_code, outcome.failures[0].cause) == (1, "crashed")
 
 
+def test_a_run_whose_files_are_out_of_reach_is_one_sentence(folder):
+    run = planned(0)
+    files = folder.run(run.run_id)
+    files.path.parent.mkdir(parents=True)
+    (folder.results / "elsewhere").mkdir()
+    files.path.symlink_to(folder.results / "elsewhere")
+    with pytest.raises(UserError, match="out of reach .*symbolic links"):
+        single(folder, run)
+
+
 def test_run_in_other_hands_is_left_alone(folder):
     run = planned(0)
     acquire(folder.run(run.run_id).claim)

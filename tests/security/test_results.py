@@ -166,6 +166,7 @@ def test_the_index_may_say_what_it_likes(folder):
     run_id = first(folder).run_id
     (folder.results / ".index").mkdir(exist_ok=True)
     lines = ["s x []", "s x {}", "s x [1]", f"s {run_id} [1,2]", f's {run_id} [1,2,"finished"]', "c x 5", "s x [[],{}]"]
+    lines.append(f"s {run_id} [[],{{}},1]")
     (folder.results / ".index" / "evil.log").write_text("\n".join(lines) + "\n")
     status = read_status(folder)
     assert status.settled == len(status.runs)

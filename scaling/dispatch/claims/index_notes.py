@@ -32,9 +32,11 @@ class IndexNotes:
         attempt.append(files)
         ours = self._tokens.pop(files.run_id, "") if token is None else token
         lines = [index.Line(index.TRIED, files.run_id, {"token": ours, "gpu_seconds": attempt.gpu_seconds})]
-        if attempt.cause in SETTLED:
-            lines += settled_lines(files, self.index)
-        self.index.append_all(lines)
+        try:
+            if attempt.cause in SETTLED:
+                lines += settled_lines(files, self.index)
+        finally:  # who cannot read the record has let go of the run all the same
+            self.index.append_all(lines)
 
     def failed(self, run_id: str, dispatch: str) -> None:
         """Note that a run's tries are used up in this dispatch."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from scaling.dispatch.claims.claim import Life, Observer
 from scaling.dispatch.queue import Entry, LazyQueue
-from scaling.dispatch.states.settled import is_settled
+from scaling.dispatch.states.settled import is_known_settled, is_settled
 from scaling.dispatch.task import Step
 from scaling.folders import RunFolder, SweepFolder
 
@@ -14,7 +14,7 @@ from scaling.folders import RunFolder, SweepFolder
 def has_weights(folder: SweepFolder, queue: LazyQueue, run_id: str) -> bool:
     """Return whether a run that was settled, perhaps by another dispatch, has the weights that others need."""
     keeps = queue.keeps(run_id)
-    return not keeps or is_settled(folder.run(run_id), keeps)
+    return not keeps or is_known_settled(folder.run(run_id), keeps)
 
 
 class Parents:
@@ -31,7 +31,7 @@ class Parents:
         self._unsettled.clear()
 
     def known_early(self, needs: Iterable[str]) -> bool:
-        """Return whether one of these was found not to be settled, for a run that it needs no other look at."""
+        """Return whether one of these is known not to be settled: a run that needs it need not be looked at."""
         return not self._unsettled.isdisjoint(needs)
 
     def early(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:

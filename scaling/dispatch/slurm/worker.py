@@ -26,7 +26,7 @@ from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.shared_answer import Known
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_file
-from scaling.dispatch.states.settled import is_settled
+from scaling.dispatch.states.settled import is_known_settled
 from scaling.dispatch.task import WORN, Report, Task, load
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
@@ -101,7 +101,7 @@ class SlurmJob:
         except FileExistsError:
             return
         queue = read_queue(self.task.queue)
-        settled = sum(is_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
+        settled = sum(is_known_settled(self.task.folder.run(entry.run_id), entry.keeps) for entry in queue)
         facts = {**self.task.folder.facts, "settled": settled, "failed": len(queue) - settled}
         log.info("%s", run_at_end(self.on_end, facts))
 
@@ -136,7 +136,7 @@ class SlurmJob:
         task, queue = bounded(self.task, self.dispatch), LazyQueue(self.task.queue, self.task.group)
 
         def settled(run_id: str) -> bool:
-            return is_settled(task.folder.run(run_id), queue.keeps(run_id))
+            return is_known_settled(task.folder.run(run_id), queue.keeps(run_id))
 
         news = Index(task.folder.results, since=task.since)
         if task.since is None:

@@ -20,7 +20,8 @@ from scaling.security.reading import open_file
 
 SETTLED, CLAIMED, DROPPED, TRIED, FAILED = b"s", b"c", b"d", b"t", b"f"
 KINDS = frozenset((SETTLED, CLAIMED, DROPPED, TRIED, FAILED))
-SETTLED_LINE = re.compile(r"\ns (\S+) \[(\d+),(\d+)[,\]]")  # of a text with a new line before it: far faster than ^
+# Of a text with a new line before it, which is far faster than ^; sizes and times have no more digits than these.
+SETTLED_LINE = re.compile(r"\ns (\S+) \[(\d{1,20}),(\d{1,20})[,\]]")
 OTHER_LINE = re.compile(r'\n([cdtf]) (\S+) \{"(?:token|in)":"([^"\n]*)"')
 
 
@@ -107,10 +108,10 @@ class Index:
             return os.open(path, flags, 0o666)
 
     def stamp_of(self, run_id: str) -> Stamp | None:
-        """Return size and time of a run's record as it is now, None where there is none."""
+        """Return size and time of a run's record as it is now, None where there is none within reach."""
         try:
             facts = os.stat(f"{self._runs}/{run_id}/record.json")  # noqa: PTH116 - Path costs time
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             return None
         return facts.st_size, facts.st_mtime_ns
 

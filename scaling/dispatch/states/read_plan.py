@@ -23,7 +23,7 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
         return list(_planned(folder))
     except BrokenPlan:
         raise
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise broken_plan(folder) from error
 
 

@@ -128,7 +128,7 @@ class SettledRuns:
             self._lines = {}
             events = [event for event in self._index.news() if event.kind == index.SETTLED]
             for run_id, facts in _facts(events):
-                if isinstance(facts, list) and len(facts) > 2:
+                if isinstance(facts, list) and len(facts) > 2 and all(isinstance(each, int) for each in facts[:2]):
                     self._lines.setdefault(run_id, {})[tuple(facts[:2])] = facts[2:]
         return self._lines
 
@@ -174,6 +174,14 @@ def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
     except BrokenRecord:
         return False
     return record is not None and Settled.of(record).keeps(files, keeps)
+
+
+def is_known_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
+    """As `is_settled`, but False where the record is out of reach: a worker says so when it comes to the run."""
+    try:
+        return is_settled(files, keeps)
+    except OSError:
+        return False
 
 
 def clear_for_training(files: RunFolder) -> None:

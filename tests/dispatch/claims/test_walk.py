@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from scaling.dispatch.claims.ledger import Ledger
+from scaling.dispatch.claims.parents import has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.queue import Entry, LazyQueue, QueueFile
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
+from scaling.dispatch.states.settled import is_settled
 
 
 def claim(news, run_id, token="1"):
@@ -19,7 +23,7 @@ def walks(results, runs, count):
     return [QueueWalk(runs, Index(results), place=place, workers=count, dispatch="d") for place in range(count)]
 
 
-def test_each_has_every_so_manieth_run_and_then_its_part_of_what_is_free(tmp_path):
+def test_each_of_three_has_every_third_run_and_then_its_part_of_what_is_free(tmp_path):
     news, [first, second, third] = Index(tmp_path), walks(tmp_path, list("abcdefg"), 3)
     rounds = {walk: walk.round() for walk in (first, second, third)}
     for run_id, walk in zip("abcde", (first, second, third, first, second), strict=True):
@@ -59,7 +63,18 @@ def test_a_worker_looks_at_some_of_what_others_hold(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"s a []", b"s a [1]", b"s a {}", b"c b []", b"f b []", b"f b [x]", b"t b {x}", b"s a [1,s"]
+    "line",
+    [
+        b"s a []",
+        b"s a [1]",
+        b"s a {}",
+        b"c b []",
+        b"f b []",
+        b"f b [x]",
+        b"t b {x}",
+        b"s a [1,s",
+        b"s a [1," + b"9" * 5000 + b"]",
+    ],
 )
 def test_a_line_that_makes_no_sense_changes_nothing(tmp_path, line):
     news = Index(tmp_path)
@@ -173,3 +188,20 @@ def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp
     news.append(index.SETTLED, "b", [0, 0])
     assert list(walk.round()) == ["a", "c"]
     assert list(walk.left) == ["a", "c"]
+
+
+def test_a_record_out_of_reach_is_no_settled_run_and_ends_no_worker(folder):
+    """It is looked at in its turn, where a worker tells of it."""
+    news, files, queue = Index(folder.results), folder.run("a"), QueueFile(folder.path / "queue.jsonl")
+    queue.write([Entry("a", 1.0, keeps=(60,)), Entry("b", 1.0)])
+    for run_id in "ab":
+        news.append(index.SETTLED, run_id, [5, 7])
+        folder.run(run_id).path.mkdir(parents=True)
+        folder.run(run_id).record.symlink_to("record.json")  # a link to itself: no file can be reached by it
+    with pytest.raises(OSError, match="symbolic links"):
+        is_settled(files)
+    lazy = LazyQueue(queue.path)
+    walk = QueueWalk(lazy.run_ids, news, whole=partial(has_weights, folder, lazy))
+    assert list(walk.round()) == ["a"]
+    assert walk.check() == 1
+    assert list(walk.round()) == ["a", "b"]

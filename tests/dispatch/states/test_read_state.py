@@ -26,7 +26,7 @@ from scaling.dispatch.states.read_state import Reader, read_status
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, write_aside
 from tests.dispatch.conftest import order
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
@@ -152,6 +152,13 @@ def one(state, *, run_id="x", **facts):
     return RunState(run_id, "x", state, **facts)
 
 
+@pytest.mark.parametrize("steps", ["inf", "nan", "x"])
+def test_a_plan_with_a_length_that_is_none_is_broken(folder, steps):
+    write_aside(folder.plan, f"run_id,C,steps\n{IDS[0]},1,{steps}\n")
+    with pytest.raises(UserError, match="not a whole plan"):
+        read_status(folder)
+
+
 def test_eta_learns_from_settled_runs():
     done = one(State.FINISHED, seconds=20.0, forecast_seconds=10.0)
     waiting = one(State.PENDING, forecast_seconds=10.0)
@@ -192,7 +199,7 @@ from pathlib import Path
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.show import print_status
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, write_aside
 from rich.console import Console
 
 opened, started = Counter(), []
