@@ -44,6 +44,7 @@ class Heartbeat(threading.Thread):
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._holds: dict[str, Hold] = {}
+        self._told = ""  # the error of the last look that failed
 
     def hold(self, run_id: str, held: HeldClaim, *, stuck_seconds: float | None = None) -> None:
         """Begin to beat a claim; stuck_seconds: without progress, after which this process ends itself."""
@@ -100,14 +101,24 @@ class Heartbeat(threading.Thread):
                 with self._lock:
                     self.pass_over(late)
                     self._round()
-            except Exception:  # of a file that cannot be read now, or of what a run's code does to this process
-                log.exception("a look at the reasons to leave failed; the next one comes")
+            except (
+                Exception
+            ) as error:  # of a file that cannot be read now, or of what a run's code does to this process
+                self._log_once(error)
+
+    def _log_once(self, error: Exception) -> None:
+        """Tell of an error, but not at every look of the same one."""
+        if repr(error) != self._told:
+            log.exception("a look at the reasons to leave failed; the next one comes")
+        self._told = repr(error)
 
     def _round(self) -> None:
-        self._look()
-        for run_id, hold in self._holds.items():
-            self._beat(run_id, hold)
-            self._end_if_stuck(run_id, hold)
+        try:
+            self._look()
+        finally:  # a claim that is not beaten is taken for that of a dead worker
+            for run_id, hold in self._holds.items():
+                self._beat(run_id, hold)
+                self._end_if_stuck(run_id, hold)
 
     def pass_over(self, seconds: float) -> None:
         """Count seconds for none in which not even this thread ran: the process was suspended, or had no CPU."""
@@ -117,7 +128,8 @@ class Heartbeat(threading.Thread):
 
     def _tick(self) -> float:
         """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""
-        held = next(iter(self._holds.values()), None)
+        with self._lock:
+            held = next(iter(self._holds.values()), None)
         return TICK if held is None else max(TICK, held.held.claim.period / LOOKS)
 
     def end(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.dispatch.claims import heartbeat as module
-from scaling.dispatch.claims.claim import acquire
+from scaling.dispatch.claims.claim import acquire, read_claim
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from tests.waiting import Clock
@@ -51,3 +51,15 @@ def test_time_in_which_the_worker_was_suspended_does_not_count(tmp_path, clock):
     beats = Beats(clock, 0.2, 3600, *[0.2] * 200, 7200, 0.2)
     beats.hold("run", acquire(tmp_path / "claim.json", period=1.0), stuck_seconds=60)
     beats.run()
+
+
+def test_a_claim_is_beaten_while_the_reasons_to_leave_cannot_be_read(tmp_path, clock, caplog):
+    def look(run_id):
+        raise PermissionError("stop.json")
+
+    beats = Beats(clock, *[1.0] * 3)
+    beats._looks = (look,)
+    beats.hold("run", acquire(tmp_path / "claim.json", period=1.0))
+    beats.run()
+    assert read_claim(tmp_path / "claim.json").count == 3
+    assert len(caplog.records) == 1  # the same error is told once
