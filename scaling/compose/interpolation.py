@@ -202,7 +202,7 @@ def _filled(value: Any, parent: Any, key: Any, *, cells: _Cells | None = None, p
     try:
         found = parent[key]
     except OmegaConfBaseException:
-        if cells is not None and cells.resolve(value, (), None):
+        if cells is not None:
             return value  # in a cell it may lead somewhere
         raise
     if OmegaConf.is_config(found):

@@ -152,19 +152,18 @@ def _paid_for(
     for entry in queued:
         if read_claim(folder.run(entry.run_id).claim) is None:
             so_far = so_far.plus(entry, gpus)
-    kept: set[str] = set()
-    sentence = ""
+    left, sentence = set(waiting), ""
     for entry in _by_price(todo, order.front):
-        if entry.fork is not None and entry.fork[0] in waiting - kept:  # no trunk to go on from: all its steps
+        if entry.fork is not None and entry.fork[0] in left:  # no trunk to go on from: all its steps
             entry = _alone(entry)
         why = beyond(order.limits, so_far, entry, gpus=gpus)
-        if not why and any(need in waiting - kept for need in entry.needs):
+        if not why and not left.isdisjoint(entry.needs):
             why = "what they start from is not started"
         sentence = sentence or why
         if not why:
-            kept.add(entry.run_id)
+            left.remove(entry.run_id)
             so_far = so_far.plus(entry, gpus)
-    return before, kept, sentence
+    return before, waiting - left, sentence
 
 
 def _by_price(todo: Sequence[Entry], front: Container[str]) -> list[Entry]:

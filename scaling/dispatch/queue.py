@@ -242,6 +242,7 @@ class LazyQueue:
         if end < _size(path):  # of an older version, or cut
             self._places.clear()
             self._keeps.clear()
+            self._needs.clear()
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
 
     @property

@@ -46,8 +46,8 @@ class Worker:
         if task.since is None:
             news.pass_over()
         self.notes = IndexNotes(news)
-        self._patiently = FileRetries(task, stop, self.report)
-        self._needs = Parents(task.folder, self.observer)
+        self._retried = FileRetries(task, stop, self.report)
+        self._parents = Parents(task.folder, self.observer)
         self._queue: LazyQueue | None = None
         self._walk: QueueWalk | None = None
         self._ledger: Ledger | None = None
@@ -91,14 +91,14 @@ class Worker:
     def _pass(self, walk: QueueWalk, queue: LazyQueue) -> set[Step]:
         """Look once at every run that is left, those first that nobody holds; return what became of them."""
         seen: dict[str, Step] = {}
-        self._needs.forget()
+        self._parents.forget()
         for run_id in walk.round():
-            if self._needs.known_early(queue.needs(run_id)):
+            if self._parents.known_early(queue.needs(run_id)):
                 continue
             entry = queue.get(run_id)
             if self.stop.reason:
                 break
-            found = self._looked(entry, walk, queue) if entry else {run_id: self._patiently.cut(run_id)}
+            found = self._looked(entry, walk, queue) if entry else {run_id: self._retried.cut(run_id)}
             seen |= found
             if wear():
                 self.stop.say(WORN)
@@ -114,14 +114,14 @@ class Worker:
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
             rest = [entry, *filter(None, map(queue.get, walk.ahead(LOOKED_AT, of=entry.run_id)))]
-            return {entry.run_id: self._patiently(entry, lambda: claim_together(self, entry, rest, found)), **found}
-        return {entry.run_id: self._patiently(entry, lambda: self.look(entry))}
+            return {entry.run_id: self._retried(entry, lambda: claim_together(self, entry, rest, found)), **found}
+        return {entry.run_id: self._retried(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Step:
         """Settle one run alone, with as many tries as it has; wait until it is clear whether a claim of it is dead."""
         while True:
-            self._needs.forget()
-            step = self._patiently(entry, lambda: self.look(entry))
+            self._parents.forget()
+            step = self._retried(entry, lambda: self.look(entry))
             if self.stop.reason or step not in (Step.UNSURE, Step.AGAIN):
                 return step
             time.sleep(TICK if step is Step.UNSURE else 0)
@@ -148,7 +148,7 @@ class Worker:
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
             return Step.SETTLED
-        if (early := self._needs.early(entry, self._comes)) is not None:
+        if (early := self._parents.early(entry, self._comes)) is not None:
             return early
         life, _ = self.observer.look(files.claim)
         if life in (Life.ALIVE, Life.UNSURE):

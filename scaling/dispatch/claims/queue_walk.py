@@ -1,6 +1,6 @@
 """Which run a worker looks at next, in a queue that a thousand workers share, without looking at all of it.
 
-Runs are dealt: each worker has every so-manieth of those that are free, and needs to ask nobody while it trains them.
+Runs are dealt: of n workers each has every n-th of those that are free, and needs to ask nobody while it trains them.
 When its share is done, or others turn out to have been there, it reads in the index of the results what has been taken
 and settled since it last did, and what is free is dealt anew. What others hold comes last.
 """
