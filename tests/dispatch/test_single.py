@@ -48,7 +48,7 @@ def test_a_run_whose_files_are_out_of_reach_is_one_sentence(folder):
     files.path.parent.mkdir(parents=True)
     (folder.results / "elsewhere").mkdir()
     files.path.symlink_to(folder.results / "elsewhere")
-    with pytest.raises(UserError, match="out of reach .*symbolic links"):
+    with pytest.raises(UserError, match=r"out of reach .*symbolic links"):
         single(folder, run)
 
 
