@@ -137,13 +137,14 @@ def _leave_enabled(method: Any) -> None:
 
 
 def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:
-    """Return the buffers of one part of a module, as the very dictionary that holds them."""
-    return part._buffers
+    """Return the buffers of one part of a module, as the very dictionary that holds them; of a script, a copy of it."""
+    return part._buffers if isinstance(part._buffers, dict) else dict(part._buffers.items())
 
 
 def unsaved_buffers(part: nn.Module) -> dict[str, Tensor | None]:
     """Return the buffers of one part of a module that its state_dict leaves out."""
-    return {name: part._buffers[name] for name in part._non_persistent_buffers_set}
+    unsaved = part._non_persistent_buffers_set  # which may name some that were removed
+    return {name: value for name, value in part._buffers.items() if name in unsaved}
 
 
 def version_of(tensor: Tensor) -> int:

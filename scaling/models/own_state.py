@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
+from operator import is_
 from typing import Any
 
 import torch
@@ -25,11 +27,8 @@ def restores(parts: Sequence[nn.Module]) -> list[Restore]:
 
 
 def _restores(part: nn.Module) -> Iterator[Restore]:
-    if buffers_of(part):
-        yield _restored(buffers_of(part))
-    own = {name: value for name, value in vars(part).items() if name not in TORCHS}
-    if own:
-        yield _restored(vars(part), own)
+    yield _restored(buffers_of(part))
+    yield _restored(vars(part), {name: value for name, value in vars(part).items() if name not in TORCHS})
 
 
 def _restored(place: dict[str, Any], own: Mapping[str, Any] | None = None) -> Restore:
@@ -52,25 +51,51 @@ def _restored(place: dict[str, Any], own: Mapping[str, Any] | None = None) -> Re
 def _copy(value: Any) -> Restore | None:
     """Return what gives a tensor its values, or a list and the like its items, that it has now."""
     if isinstance(value, Tensor):
-        version, copy = version_of(value), value.detach().clone()
-        return lambda: None if version_of(value) == version else _fill(value, copy)
-    if isinstance(value, HOLDERS):
-        items: Any = value.copy()
-
-        def refill() -> None:
-            if isinstance(value, dict | set):
-                value.clear()
-                value.update(items)
-            else:
-                value.clear()
-                value.extend(items)
-
-        return refill
-    return None
+        return None if value.is_inference() else _copy_tensor(value)  # outside their mode those cannot be changed
+    return _copy_items(value) if isinstance(value, HOLDERS) else None
 
 
-def _fill(tensor: Tensor, values: Tensor) -> None:
-    tensor.detach().copy_(values)
+def _copy_tensor(tensor: Tensor) -> Restore:
+    version, copy = version_of(tensor), tensor.detach().clone()
+
+    def refill() -> None:
+        if version_of(tensor) != version or _may_differ(tensor, copy):
+            tensor.detach().copy_(copy)
+
+    return refill
+
+
+def _may_differ(tensor: Tensor, copy: Tensor) -> bool:
+    """Say whether a tensor may have changed by way of its `data`, of which its version tells nothing.
+
+    On a GPU writing is cheaper than waiting for an answer. What cannot be written at all is not compared.
+    """
+    if tensor.layout is not torch.strided or 0 in tensor.stride():
+        return False
+    return tensor.device.type != "cpu" or not torch.equal(tensor, copy)
+
+
+def _copy_items(value: Any) -> Restore:
+    items = value.copy()
+
+    def refill() -> None:
+        if _has_items(value, items):
+            return
+        value.clear()
+        if isinstance(value, dict | set):
+            value.update(items)
+        else:
+            value.extend(items)
+
+    return refill
+
+
+def _has_items(value: Any, items: Any) -> bool:
+    """Say whether a list and the like still holds the very same items: some that a user has refuse to be written."""
+    if len(value) != len(items) or isinstance(value, set):
+        return bool(value == items)
+    found, wanted = ((*each, *each.values()) if isinstance(each, dict) else (*each,) for each in (value, items))
+    return all(map(is_, found, wanted))
 
 
 class OwnState:
@@ -80,7 +105,7 @@ class OwnState:
         self._module, self._first = module, _values(module)
 
     def changed(self) -> dict[str, Any]:
-        """Return the plain values and tensors that are others now, by the names of their places."""
+        """Return the plain values and dense tensors that are others now, by the names of their places."""
         return {
             name: value
             for name, value in _values(self._module).items()
@@ -88,32 +113,59 @@ class OwnState:
         }
 
     @torch.no_grad()
-    def load(self, changed: Mapping[str, Any]) -> None:
-        """Give the module such values; places that it no longer has are passed over."""
+    def load(self, changed: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+        """Give the module such values; places that it no longer has are passed over.
+
+        kinds: of the devices that tensors were on, by name.
+        """
         parts = dict(self._module.named_modules())
+        own = chain(self._module.parameters(), self._module.buffers())
+        first = next((value.device for value in own), torch.device("cpu"))
         for name, value in changed.items():
             owner, _, key = name.rpartition(".")
             part = parts.get(owner)
             if part is None:
                 continue
             now = getattr(part, key, None)
-            if isinstance(value, Tensor) and isinstance(now, Tensor) and now.shape == value.shape:
+            if not isinstance(value, Tensor):
+                setattr(part, key, value)
+            elif isinstance(now, Tensor) and (now.shape, now.dtype) == (value.shape, value.dtype):
                 now.detach().copy_(value)
+            elif isinstance(now, Tensor):
+                setattr(part, key, value.to(now.device))
             else:
-                setattr(part, key, value.to(now.device) if isinstance(now, Tensor) else value)
+                setattr(part, key, value.to(first) if kinds.get(name) == first.type else value)
+
+
+def device_kinds(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the kinds of devices that tensors among values are on, by name."""
+    return {name: value.device.type for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def own_values(part: nn.Module) -> dict[str, Any]:
+    """Return what a part of a module holds beside parameters, parts and the buffers of its state, by name."""
+    own = {name: value for name, value in vars(part).items() if name not in TORCHS}
+    return own | unsaved_buffers(part)
 
 
 def _values(module: nn.Module) -> dict[str, Any]:
     found = {}
     for path, part in module.named_modules():
-        named = [(name, value) for name, value in vars(part).items() if name not in TORCHS]
-        named += unsaved_buffers(part).items()
-        for name, value in named:
+        for name, value in own_values(part).items():
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-                found[f"{path}.{name}"] = value.detach().clone()
-            elif _is_plain(value):
+                if value.layout is torch.strided:
+                    found[f"{path}.{name}"] = value.detach().clone().as_subclass(Tensor)
+            elif _is_whole(value):
                 found[f"{path}.{name}"] = deepcopy(value)
     return found
+
+
+def _is_whole(value: Any) -> bool:
+    """Say whether a value is plain to its last item; one that holds itself is not."""
+    try:
+        return _is_plain(value)
+    except RecursionError:
+        return False
 
 
 def _is_plain(value: Any) -> bool:

@@ -40,7 +40,8 @@ def head_of(module: nn.Module) -> nn.Module:
 def as_evaluated(*modules: nn.Module) -> Iterator[None]:
     """Evaluate modules; afterwards each part is in the mode that it was in, which may be out of training.
 
-    What evaluation changes of them, such as a count of calls, is as it was, too: milestones change no weights.
+    What evaluation changes of them, such as a count of calls, is as it was, too: milestones change no weights. Their
+    `train` is called first, which may undo what their `eval` did: some add low-rank updates to their weights there.
     """
     modes = {part: part.training for module in modules for part in module.modules()}
     given_back = restores(list(modes))
@@ -49,6 +50,8 @@ def as_evaluated(*modules: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        for module in modules:
+            module.train(modes[module])
         for part, mode in modes.items():
             part.training = mode
         for restore in given_back:

@@ -15,7 +15,7 @@ from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
-from scaling.models.own_state import OwnState
+from scaling.models.own_state import OwnState, device_kinds
 from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
@@ -172,12 +172,14 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return the state that the next step depends on."""
+        own = self._own.changed()
         return {
             "step": self.step,
             "lr": self.lr,
             "total": self.total,
             "model": self.module.state_dict(),
-            "own": self._own.changed(),
+            "own": own,
+            "own_devices": device_kinds(own),
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
             "global": stream_states(self._gpus),
@@ -199,7 +201,7 @@ class Trainer:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
-        self._own.load(state.get("own", {}))  # older checkpoints have none
+        self._own.load(state.get("own", {}), state.get("own_devices", {}))  # older checkpoints have none
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
         set_stream_states(_streams_of(state), self._gpus)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from scaling.global_streams import kept_streams, stream_states
 from scaling.models.blocks import LinearMap, Network
+from scaling.models.own_state import own_values
 from scaling.models.parts import as_evaluated
 from scaling.train.errors import is_out_of_memory
 from scaling.train.loop import DROPOUTS
@@ -201,13 +201,11 @@ def _without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 def _own_attributes(modules: Sequence[nn.Module]) -> dict[str, bytes]:
     """Return what modules keep beside parameters, buffers of their state and parts, pickled, by name."""
-    usual, found = vars(nn.Module()).keys(), dict[str, bytes]()
+    found = dict[str, bytes]()
     for number, module in enumerate(modules):
-        saved = module.state_dict().keys()
-        own = ((f"{name}.{key}", value) for name, part in module.named_modules() for key, value in vars(part).items())
-        unsaved = ((name, value) for name, value in module.named_buffers() if name not in saved)
-        for name, value in chain(((n, v) for n, v in own if n.rpartition(".")[2] not in usual), unsaved):
-            found[f"{name.lstrip('.')} of member {number}"] = _pickled(value)
+        for path, part in module.named_modules():
+            for name, value in own_values(part).items():
+                found[f"{path}.{name}".lstrip(".") + f" of member {number}"] = _pickled(value)
     return found
 
 
