@@ -12,7 +12,7 @@ from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
 from scaling.forecast.learned import Learned, Took, learn
-from scaling.forecast.speed import Costs, Speed, StackLoop, known_speed
+from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import (
@@ -199,7 +199,7 @@ def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
     return speed.run + compiling + at_it + evaluated
 
 
-def _step_seconds(step: Work, costs: Costs, together: StackLoop, *, members: float) -> float:
+def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: float) -> float:
     """Return the seconds of a step, or a member's part of one that it takes with others."""
     if members <= 1:
         return step.seconds(costs)

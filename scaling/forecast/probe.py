@@ -36,7 +36,7 @@ from scaling.forecast.shapes import (
     planned_shape,
 )
 from scaling.forecast.sharing import measured_sharing
-from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackLoop
+from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
 from scaling.global_streams import kept_streams
@@ -213,7 +213,7 @@ def _sharing(where: torch.device) -> dict[str, float]:
         return {}
 
 
-def _together(where: torch.device, costs: Costs) -> tuple[StackLoop, int]:
+def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:
     """Time stacks beside runs alone, and see from which size on more members gain nothing, in numbers of a step.
 
     Where nothing explains their times, take what was measured elsewhere.

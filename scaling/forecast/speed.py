@@ -35,7 +35,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class StackLoop:
+class StackCosts:
     """What a step of runs that are trained together costs.
 
     step: over what a step of one run alone costs whatever its size; member: seconds of each run; sized: over what the
@@ -48,8 +48,8 @@ class StackLoop:
 
 
 USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H100, widths 64 and 256 (docs/speed.md)
-    "cpu": StackLoop(step=0.9, member=1e-5, sized=1.1),
-    "cuda": StackLoop(step=1.7, member=0.0, sized=1.4),
+    "cpu": StackCosts(step=0.9, member=1e-5, sized=1.1),
+    "cuda": StackCosts(step=1.7, member=0.0, sized=1.4),
 }
 
 
@@ -79,7 +79,7 @@ class Speed:
     augment: float = 0.0
     memory: int = 0
     sharing: Mapping[str, float] = field(default_factory=dict)
-    together: StackLoop = USUAL_TOGETHER["cpu"]
+    together: StackCosts = USUAL_TOGETHER["cpu"]
     numbers: int = 0
 
     def of(self, precision: str) -> Costs:
@@ -99,7 +99,7 @@ class Speed:
         try:
             values = {f.name: raw[f.name] for f in fields(cls)}
             values["costs"] = {name: Costs(**costs) for name, costs in raw["costs"].items()}
-            return cls(**{**values, "together": StackLoop(**raw["together"])})
+            return cls(**{**values, "together": StackCosts(**raw["together"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole probe: {error}") from error
 

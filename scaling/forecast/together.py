@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from scaling.folders import RunFolder
 from scaling.forecast.clock import clock_of, usual
 from scaling.forecast.estimate import work
-from scaling.forecast.speed import Costs, StackLoop
+from scaling.forecast.speed import Costs, StackCosts
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack
 
@@ -30,19 +30,19 @@ class Stack:
     members: int
 
 
-def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs) -> tuple[StackLoop, float]:
+def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs) -> tuple[StackCosts, float]:
     """Fit non-negative costs to measured steps of stacks by relative least squares."""
     rows, times = np.array([_row(stack, costs) for stack in stacks]), np.array(seconds)
     scale = np.maximum(rows.max(axis=0), 1e-12)
     weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
     found = weights / scale
     errors = np.abs(rows @ found / times - 1)
-    names = [field.name for field in fields(StackLoop)]
-    return StackLoop(**dict(zip(names, found.tolist(), strict=True))), float(np.quantile(errors, 0.75))
+    names = [field.name for field in fields(StackCosts)]
+    return StackCosts(**dict(zip(names, found.tolist(), strict=True))), float(np.quantile(errors, 0.75))
 
 
 def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
-    """Return what a stack's step is made of, in the order of the fields of `Together`."""
+    """Return what a stack's step is made of, in the order of the fields of `StackCosts`."""
     done = work(stack.run.config, batch=stack.run.quantities.batch)
     fixed = done.fixed(costs)
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)

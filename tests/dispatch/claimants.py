@@ -24,7 +24,7 @@ def leave_claim(path: Path) -> int:
     return owner.pid
 
 
-class StackLoop(Observer):
+class MeetingObserver(Observer):
     """An observer that goes on only when all contenders have looked at the claim, and found it dead."""
 
     def __init__(self, gate: Barrier) -> None:
@@ -41,7 +41,7 @@ class StackLoop(Observer):
 
 def contend(folder: Path, gate: Barrier, rounds: int, wins: SimpleQueue) -> None:
     """Try to take each of the claims in turn, at the same moment as the others who contend."""
-    observer = StackLoop(gate)
+    observer = MeetingObserver(gate)
     for number in range(rounds):
         held, _ = take(folder / f"{number}.json", observer)
         if held is not None:

@@ -10,7 +10,7 @@ import torch
 
 from scaling.forecast.estimate import work
 from scaling.forecast.shapes import STACKS, planned_shape
-from scaling.forecast.speed import USUAL_TOGETHER, StackLoop
+from scaling.forecast.speed import USUAL_TOGETHER, StackCosts
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
 from tests.forecast.test_estimate import COSTS
 from tests.waiting import Clock
@@ -18,7 +18,7 @@ from tests.waiting import Clock
 STACKED = [Stack(planned_shape(shape, "fp32"), members) for shape, members in STACKS]
 
 
-def seconds(stack: Stack, together: StackLoop) -> float:
+def seconds(stack: Stack, together: StackCosts) -> float:
     step = work(stack.run.config, batch=stack.run.quantities.batch)
     fixed = step.fixed(COSTS)
     sized = step.seconds(COSTS) - fixed

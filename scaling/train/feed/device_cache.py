@@ -40,22 +40,22 @@ class DeviceCache(Generic[T]):
         return self._held[key][1]
 
 
-_SHELVES: list[DeviceCache[Any]] = []  # of the blocks that are entered
+_CACHES: list[DeviceCache[Any]] = []  # of the blocks that are entered
 
 
 @contextmanager
 def shared_examples() -> Iterator[None]:
     """Within the block, bring a set to the device once, however many runs ask for it."""
-    _SHELVES.append(DeviceCache())
+    _CACHES.append(DeviceCache())
     try:
         yield
     finally:
-        _SHELVES.pop()
+        _CACHES.pop()
 
 
 def device_cache() -> DeviceCache[Any] | None:
     """Return the cache of the innermost block, None outside all."""
-    return _SHELVES[-1] if _SHELVES else None
+    return _CACHES[-1] if _CACHES else None
 
 
 class Kept(Generic[T]):

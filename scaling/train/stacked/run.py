@@ -73,22 +73,22 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
         stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
     with worker_process(), explain_memory_errors(config, where), matmul_precision(precision):
         with shared_examples():
-            member_states = [_seats(stack, where, clock) for stack in stacks.values()]
+            begun = [_begin_stack(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":
             torch.cuda.synchronize(where)  # what was brought there is read on several streams
-        train_together([stack for stack in member_states if stack], where, clock)
+        train_together([stack for stack in begun if stack], where, clock)
 
 
-def _seats(members: Sequence[Member], where: torch.device, clock: SharedClock) -> list[MemberState]:
+def _begin_stack(members: Sequence[Member], where: torch.device, clock: SharedClock) -> list[MemberState]:
     """Begin the attempts of a stack's members."""
-    found = [_seat(member, where, clock, len(members)) for member in members]
-    member_states = [member_state for member_state in found if member_state is not None]
-    clock.leave(len(found) - len(member_states))
-    _share_feeds(member_states)
-    return member_states
+    tried = [_begin_member(member, where, clock, len(members)) for member in members]
+    begun = [state for state in tried if state is not None]
+    clock.leave(len(tried) - len(begun))
+    _share_feeds(begun)
+    return begun
 
 
-def _seat(member: Member, where: torch.device, clock: SharedClock, members: int) -> MemberState | None:
+def _begin_member(member: Member, where: torch.device, clock: SharedClock, members: int) -> MemberState | None:
     """Begin a member's attempt; None, and told, where it cannot."""
     run, folder = member.run, member.folder
     try:
@@ -120,11 +120,11 @@ def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Eval
     return ended
 
 
-def _share_feeds(member_states: Sequence[MemberState]) -> None:
+def _share_feeds(states: Sequence[MemberState]) -> None:
     """Let members that read the same examples in the same order read them once: from the feed of the longest."""
     longest: dict[Any, MemberState] = {}
-    for member_state in sorted(member_states, key=lambda member_state: -member_state.steps):
-        run = member_state.attempt.run
+    for state in sorted(states, key=lambda state: -state.steps):
+        run = state.attempt.run
         size = None if run.quantities.fresh else run.quantities.D_unique
         key = (replace(run.config.data, size=None), size, run.config.seed)
-        member_state.feed = longest.setdefault(key, member_state).feed
+        state.feed = longest.setdefault(key, state).feed

@@ -79,10 +79,8 @@ class Stack:
             member.moments = {}
 
     def _gradients(self, smoothing: Sequence[float]) -> Gradients:
-        module, stacking = (
-            self.members[0].module,
-            Stacking(self.rows.values, [member.dropout for member in self.members]),
-        )
+        module, dropout = self.members[0].module, [member.dropout for member in self.members]
+        stacking = Stacking(self.rows.values, dropout)
         loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # which is autograd's to take to the backward pass
         if self.rows.mapped:
@@ -106,10 +104,8 @@ class Stack:
         """Make the step of the members that are in the stack now."""
         configs = [member.attempt.run.config for member in self.members]
         trains, learner = [config.train for config in configs], self.members[0].learner
-        generators, smoothing = (
-            [member.augmentation for member in self.members],
-            [train.label_smoothing for train in trains],
-        )
+        generators = [member.augmentation for member in self.members]
+        smoothing = [train.label_smoothing for train in trains]
         clips = [inf if train.clip is None else train.clip for train in trains]
         return StackedStep(
             of_batch=self._gradients(smoothing),
@@ -195,11 +191,11 @@ class Stack:
 
     def _block(self, rates: np.ndarray) -> Block:
         """Put together what the coming steps read; rows of members that have left read what the first one does."""
-        sitting = [self.members[0]] * len(self.totals)
+        by_row = [self.members[0]] * len(self.totals)
         for place, member in zip(self.places, self.members, strict=True):
-            sitting[place] = member
-        steps, batch = [member.step for member in sitting], self.members[0].attempt.run.quantities.batch
-        feed = StackedFeed.of([member.feed for member in sitting], steps, batch)
+            by_row[place] = member
+        steps, batch = [member.step for member in by_row], self.members[0].attempt.run.quantities.batch
+        feed = StackedFeed.of([member.feed for member in by_row], steps, batch)
         return Block(self.optimiser.table(rates, np.array(steps)), feed)
 
     def wait(self) -> None:
