@@ -1,8 +1,9 @@
 """A user's modules, tried before they are trained together: is a stack of them what each of them is by itself?
 
 Outputs and gradients on some examples are compared, and outputs in evaluation, at values a little off their first ones,
-where nothing is zero by chance. First their layers are tried as they are written out here, which a hook, a part that is
-used twice or one that is never in training makes another function; then vmap.
+where nothing is zero by chance, and in float32: what tf32 rounds may differ by more than is allowed here. First their
+layers are tried as they are written out here, which a hook, a part that is used twice or one that is never in training
+makes another function; then vmap.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from scaling.models.own_state import own_values
 from scaling.models.parts import as_evaluated
 from scaling.train.errors import is_out_of_memory
 from scaling.train.loop import DROPOUTS
+from scaling.train.precision import matmul_precision
 from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.steps.gradients import gradients_by_hand
@@ -46,7 +48,7 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
     moved.trained.add_(torch.randn(moved.trained.shape, generator=generator).to(x.device), alpha=MOVED)
     slopes = torch.randn((len(modules), len(x[:TRIED]), outputs), generator=generator).to(x.device)
     try:
-        with kept_streams():
+        with kept_streams(), matmul_precision("fp32"):
             for row, module in enumerate(modules):
                 moved.write_to(module, row)
             return _Trial(modules, moved, x[:TRIED], slopes).is_mapped()

@@ -9,6 +9,7 @@ import torch
 
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
+from scaling.train.precision import matmul_precision
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.users.trial import check_augmentation, is_mapped
 from scaling.train.stacked.users.vmapped import NotStackable
@@ -58,6 +59,20 @@ def other_layers(shape, outputs):
 
 def test_a_family_with_another_layer_goes_through_vmap():
     assert tried(other_layers)
+
+
+def test_modules_are_compared_in_full_precision():
+    seen = set()
+
+    class Rounding(nets.Net):
+        def forward(self, x):
+            seen.add(torch.get_float32_matmul_precision())
+            return super().forward(x)
+
+    with matmul_precision("tf32"):
+        assert tried(Rounding)
+        assert torch.get_float32_matmul_precision() == "high"
+    assert seen == {"highest"}
 
 
 class Tamed(AdamW):
