@@ -34,20 +34,26 @@ class Pool:
     task: Task
     gpus: tuple[str, ...]
     jobs: list[LocalJob[Any]] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)  # in the queue, by job_id
     stacks: bool = False  # some of its runs may be trained together
 
-    def start(self, index: int) -> None:
-        """Start one worker; on GPU `index` modulo their number, where there are GPUs."""
+    def start(self, place: int) -> None:
+        """Start one worker at a place of the queue; on GPU `place` modulo their number, where there are GPUs."""
         from scaling.dispatch.local.jobs import Workers
 
         environment = devices.thread_environment(self.settings.threads)
         if self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[index % len(self.gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[place % len(self.gpus)]
         server = fork_server(self.task.train, self.settings.threads)
         executor = Workers(self.dispatch.path, server, environment)
-        task = replace(self.task, name=f"worker {index}", place=index)
+        task = replace(self.task, name=f"worker {len(self.jobs)}", place=place)
         with kept_to_oneself():
             self.jobs.append(executor.submit(LocalWorker(task, self.dispatch, this_process())))
+        self.places[self.jobs[-1].job_id] = place
+
+    def start_another(self, ended: LocalJob[Any]) -> None:
+        """Start a worker in the place of one that has ended, and on its GPU."""
+        self.start(self.places[ended.job_id])
 
     def give(self, offer: guard.Offer, limits: Limits) -> None:
         """Give the workers their queue."""
@@ -96,6 +102,6 @@ def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
             stacked=any(entry.stack_key for entry in order.entries),
         )
     )
-    for index in range(workers_for(settings, gpus=len(gpus), most=most, a_gpu=each)):
-        pool.start(index)
+    for place in range(workers_for(settings, gpus=len(gpus), most=most, a_gpu=each)):
+        pool.start(place)
     return pool

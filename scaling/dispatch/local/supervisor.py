@@ -104,7 +104,7 @@ class Supervisor:
             if report is not None and not self._to_replace(report):
                 self._reports.append(report)
             elif self._left() and (report is not None or self._may_die(job)):
-                self._pool.start(len(self._pool.jobs))
+                self._pool.start_another(job)
                 self._alive.append(self._pool.jobs[-1])
 
     def _may_die(self, job: Any) -> bool:
