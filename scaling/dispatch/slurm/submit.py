@@ -193,10 +193,11 @@ class Submitter:
         jobs: list[str] = []
         most = self._cluster.max_array - 1
         while not jobs:
-            wanted = arrays(share.jobs, share.parallel, most)
+            wanted, first = arrays(share.jobs, share.parallel, most), 0
             try:
                 for count, parallel in wanted:
-                    jobs.append(self._array(replace(share, parallel=parallel), count))
+                    jobs.append(self._array(share, count, parallel=parallel, first=first))
+                    first += parallel
             except TooMany as refusal:  # where some are taken they do the same work, later
                 if not jobs and wanted[0][0] == 1:
                     raise UserError(str(refusal)) from None
@@ -215,18 +216,22 @@ class Submitter:
             for group in self._unclosed
         ]
 
-    def _array(self, share: JobShare, count: int, *, dependency: str | None = None) -> str:
-        """Submit jobs, write down that SLURM has taken them as soon as it has, and return their id."""
+    def _array(
+        self, share: JobShare, count: int, *, parallel: int = 1, first: int = 0, dependency: str | None = None
+    ) -> str:
+        """Submit jobs, write down that SLURM has taken them as soon as it has, and return their id.
+
+        parallel: of them, at a time; first: the place in the queue of the first of them.
+        """
 
         def give(file: Path) -> str:
             job = hand_in(file)
             self._accept(share, job, workers=0 if dependency else count)
             return job
 
-        executor = executor_for(
-            share, self._settings, self._dispatch, name=self._folder.name, dependency=dependency, give=give
-        )
-        task = self._task(share)
+        asked, name = replace(share, parallel=parallel), self._folder.name
+        executor = executor_for(asked, self._settings, self._dispatch, name=name, dependency=dependency, give=give)
+        task = replace(self._task(share), place=first)
         on_end = ""
         if dependency is not None:  # the closing job, which has nobody beside it
             on_end, task = self._on_end, replace(task, workers=1)

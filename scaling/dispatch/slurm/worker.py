@@ -64,7 +64,7 @@ class SlurmJob:
         looks = (stop_file(self.dispatch.stop), pause_file(self.task.folder.paused))
         heartbeat = Heartbeat(stop, looks, home=Place(self.task.folder.results))
         heartbeat.start()
-        task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=place())
+        task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
         observer = Observer(job=job, knows=Known(self.task.folder.jobs))
         load(task.train)
         begin_work()
@@ -81,6 +81,11 @@ class SlurmJob:
         else:
             self._close()
         return report
+
+    @property
+    def _place(self) -> int:
+        """Where in the queue this job starts: behind the arrays before its own, and the jobs before it in that."""
+        return self.task.place + place()
 
     def _tell(self, job: str, report: Report) -> None:
         """Say which runs were left because of their files, and that there was no room."""
@@ -142,7 +147,7 @@ class SlurmJob:
         if task.since is None:
             news.pass_over()
         whole = partial(has_weights, task.folder, queue)
-        walk = QueueWalk(queue.run_ids, news, place=place(), workers=task.workers, whole=whole)
+        walk = QueueWalk(queue.run_ids, news, place=self._place, workers=task.workers, whole=whole)
         walk.refresh()
         return all(map(settled, walk.left)) and not walk.check()
 
@@ -183,7 +188,7 @@ def begin_anew() -> NoReturn:
 
 
 def place() -> int:
-    """Return which of its array this job is: where in the queue it starts."""
+    """Return which of its array this job is."""
     index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     return int(index) if index.isdigit() else 0
 

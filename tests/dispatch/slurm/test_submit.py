@@ -1,0 +1,39 @@
+"""What the jobs of several arrays are told of each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from scaling.dispatch import limits as guard
+from scaling.dispatch.dispatches import new_dispatch
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.slurm import submit as module
+from scaling.dispatch.slurm.cluster import Cluster
+from scaling.dispatch.slurm.deal import Deal, JobShare
+from scaling.limits import UNLIMITED
+from tests.dispatch.conftest import order
+from tests.dispatch.stand_in import planned
+
+
+def test_jobs_of_several_arrays_know_how_many_share_the_queue_and_have_places_of_their_own(folder, monkeypatch):
+    """Else each would take the part of all jobs of its array alone, and the first of every array would meet."""
+    made = []
+
+    def executor_for(share, settings, dispatch, *, name, dependency, give):
+        def submit_array(jobs):
+            made.append((len(jobs), share.parallel, jobs[0].task.workers, jobs[0].task.place))
+            give(Path("array.sh"))
+            return [SimpleNamespace(job_id=f"{len(made)}_0")]
+
+        return SimpleNamespace(submit_array=submit_array)
+
+    monkeypatch.setattr(module, "executor_for", executor_for)
+    monkeypatch.setattr(module, "hand_in", lambda file: str(len(made)))
+    asked = order(folder, [planned(seed) for seed in range(3)])
+    offer = guard.offer(asked, gpus=0)
+    share = JobShare("", 7, 3, 1.0, minutes=15, memory_gb=4.0, parallel=6)
+    submitter = module.Submitter(asked, new_dispatch(folder), Slurm(snapshot=False), Cluster("22.05", (), 4, False))
+    jobs = submitter.submit(Deal(offer.queue, (share,)), offer, UNLIMITED)
+    assert jobs == {"": ("1", "2", "3", "4")}
+    assert made == [(3, 2, 6, 0), (3, 2, 6, 2), (1, 2, 6, 4), (1, 1, 1, 0)]
