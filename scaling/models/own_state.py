@@ -22,28 +22,26 @@ Restore = Callable[[], None]
 
 
 def restores(parts: Sequence[nn.Module]) -> list[Restore]:
-    """Return what gives back to parts of a module the buffers and the values that they have now."""
+    """Return what gives back to parts of a module the buffers and the values that they have now, without gradients."""
     return [restore for part in parts for restore in _restores(part)]
 
 
 def _restores(part: nn.Module) -> Iterator[Restore]:
-    yield _restored(buffers_of(part))
-    yield _restored(vars(part), {name: value for name, value in vars(part).items() if name not in TORCHS})
+    yield _restored(buffers_of(part), frozenset())
+    yield _restored(vars(part), TORCHS)
 
 
-def _restored(place: dict[str, Any], own: Mapping[str, Any] | None = None) -> Restore:
-    before = dict(place if own is None else own)
-    copies = {name: _copy(value) for name, value in before.items()}
+def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:
+    """Return what gives a dictionary all values that it has now but for the others."""
+    before = {name: value for name, value in place.items() if name not in others}
+    refills = [refill for refill in map(_copy, before.values()) if refill is not None]
 
-    @torch.no_grad()
     def restore() -> None:
-        for name in [name for name in place if name not in before and (own is None or name not in TORCHS)]:
+        for name in place.keys() - before.keys() - others:
             del place[name]
-        for name, value in before.items():
-            place[name] = value
-            refill = copies[name]
-            if refill is not None:
-                refill()
+        place.update(before)
+        for refill in refills:
+            refill()
 
     return restore
 

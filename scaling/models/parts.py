@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from scaling.errors import UserError
@@ -53,6 +54,8 @@ def as_evaluated(*modules: nn.Module) -> Iterator[None]:
         for module in modules:
             module.train(modes[module])
         for part, mode in modes.items():
-            part.training = mode
-        for restore in given_back:
-            restore()
+            if part.training != mode:
+                part.training = mode
+        with torch.no_grad():
+            for restore in given_back:
+                restore()
