@@ -10,6 +10,7 @@
 | intervals of any of these | `interval` | [0.149, 0.169] |
 | how far an exponent moves | `shift` | +0.012; less than 0.001 |
 | shares, factors | `percent`, `times` | 95 %; 1.66× |
+| p values | `p_value` | p 0.003; p < 10⁻³⁰⁰ |
 | times | `duration` | 3 min 20 s |
 | ticks and legends, where room is short | `short` | 199M |
 
@@ -28,6 +29,9 @@ SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 RAISED, LOWERED = str.maketrans("0123456789-", SUPERSCRIPTS), str.maketrans(SUPERSCRIPTS, "0123456789-")
 LEAST, MOST = 1e-3, 1e6
 """From the first up to below the second, numbers are written without a power of ten."""
+
+LEAST_P = 1e-300
+"""p values below it are hardly numbers."""
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 """Seconds of each unit of time."""
@@ -52,6 +56,11 @@ def number(value: float | None, digits: int = 4) -> str:
         return _minus(f"{value:,.0f}")
     rounded = float(f"{value:.{digits}g}")
     return _minus(f"{rounded:,.12g}") if LEAST <= abs(rounded) < MOST else power_of_ten(value, digits)
+
+
+def p_value(p: float, digits: int = 1) -> str:
+    """Write a p value, with its letter: p 0.003; one too small for a number is no zero: p < 10⁻³⁰⁰."""
+    return f"p < {power_of_ten(LEAST_P)}" if p < LEAST_P else f"p {number(p, digits)}"
 
 
 def count(value: float | None) -> str:

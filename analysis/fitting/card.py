@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.fitting.points import Points
 from analysis.laws import Law
-from analysis.numbers import entry, exponent, interval, number, percent
+from analysis.numbers import entry, exponent, interval, number, p_value, percent
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -120,7 +120,7 @@ def _certificate_lines(fit: Fit) -> list[str]:
         where = ", ".join(f"{name} = {entry(name, value)}" for name, value in certificate.next_run.items())
         lines.append(f"trade-off    {', '.join(certificate.trade_off)}; a run at {where} would tell them apart best")
     if test:
-        lines.append(f"lack of fit  F {number(test.F, 3)} over {test.cells} cells, p {number(test.p_value, 2)}")
+        lines.append(f"lack of fit  F {number(test.F, 3)} over {test.cells} cells, {p_value(test.p_value, 2)}")
     if tried:
         lines.append("tried        " + ", ".join(f"{law} {percent(error)}" for law, error in tried.items()))
     return lines

@@ -62,17 +62,24 @@ def with_mixtures(rows: pd.DataFrame, pool: Sequence[str], y: str) -> pd.DataFra
     if set(rows.columns) >= OURS:
         return rows
     found = [name for name in rows.columns if name != y and _splits(rows, name)]
-    rows.attrs[MIXED] = {name: _mixture(rows, name).words for name in found}
     rows.attrs[POOLED] = sorted({*pool, *rows.attrs.get(POOLED, ())})
+    rows.attrs[MIXED] = {name: one.words for name, one in _mixtures(rows, found).items()}
     return rows
 
 
 def mixtures_of(rows: pd.DataFrame) -> tuple[Mixture, ...]:
     """Return the mixed columns that were noted of selected rows."""
-    return tuple(_mixture(rows, name) for name in rows.attrs.get(MIXED, {}) if name in rows.columns)
+    return tuple(_mixtures(rows, [name for name in rows.attrs.get(MIXED, {}) if name in rows.columns]).values())
 
 
-def _mixture(rows: pd.DataFrame, name: str) -> Mixture:
+def _mixtures(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, Mixture]:
+    """Return the mixtures of columns by their names."""
+    pooled, bare = rows.attrs.get(POOLED, ()), rows.copy(deep=False)
+    bare.attrs = {}  # pandas copies them with every column
+    return {name: _mixture(bare, name, name in pooled) for name in names}
+
+
+def _mixture(rows: pd.DataFrame, name: str, pooled: bool) -> Mixture:
     column = rows[name]
     numbers = None
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
@@ -83,7 +90,7 @@ def _mixture(rows: pd.DataFrame, name: str) -> Mixture:
     else:
         code, values = pd.factorize(column.astype(object).where(column.notna(), "nothing").map(str), sort=True)
         words = tuple(map(str, values))
-    return Mixture(name, code, words, numbers, _follows(rows, name), name in rows.attrs.get(POOLED, ()))
+    return Mixture(name, code, words, numbers, _follows(rows, name), pooled)
 
 
 def _splits(rows: pd.DataFrame, name: str) -> bool:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
+
+from analysis.wording import listed
 
 KEY, TAKEN = "remarks", "taken"
 MIXED, POOLED = "mixed", "pooled"
 """Columns of which several values are pooled, each with a sentence; those of which the user said that they may be."""
+MOST_SAID = 5
+"""Columns of which the same is said up to which each has a sentence of its own."""
 
 
 def with_remarks(table: pd.DataFrame, *texts: str) -> pd.DataFrame:
@@ -40,4 +46,14 @@ def remarks_of(table: pd.DataFrame, *, mixed: bool = True) -> tuple[str, ...]:
     """Return the remarks of a table as sentences. mixed: those on columns of several values too."""
     taken = [f"{name} is taken from {old}" for name, old in table.attrs.get(TAKEN, {}).items()]
     first = (f"{', '.join(taken)} (--columns NAME=COLUMN takes another)",) if taken else ()
-    return (*first, *table.attrs.get(KEY, []), *(table.attrs.get(MIXED, {}).values() if mixed else ()))
+    return (*first, *table.attrs.get(KEY, []), *(_mixed_words(table.attrs.get(MIXED, {})) if mixed else ()))
+
+
+def pooled_columns(names: Sequence[str]) -> str:
+    """Return what is pooled where there are many such columns, for a sentence."""
+    return f"{len(names)} columns of several values each ({listed(names, MOST_SAID - 1)}) are pooled"
+
+
+def _mixed_words(mixed: Mapping[str, str]) -> list[str]:
+    """Return the sentences on columns of several values; one where they are many."""
+    return list(mixed.values()) if len(mixed) <= MOST_SAID else [pooled_columns(list(mixed))]

@@ -24,6 +24,7 @@ from analysis.numbers import (
     kind_of,
     measured,
     number,
+    p_value,
     percent,
     power_of_ten,
     shift,
@@ -86,7 +87,7 @@ def test_means_have_the_digits_that_their_deviation_leaves():
     assert measured(float("nan")) == ""
 
 
-def test_exponents_intervals_shares_factors_and_shifts():
+def test_exponents_intervals_shares_factors_p_values_and_shifts():
     assert [exponent(v) for v in (-0.1572, 0.5, -0.0001, None)] == ["−0.157", "0.500", "0.000", ""]
     assert interval((0.17702, 0.29354)) == "[0.177, 0.294]"
     assert interval((-0.17, -0.1444), exponent) == "[−0.170, −0.144]"
@@ -94,6 +95,7 @@ def test_exponents_intervals_shares_factors_and_shifts():
     assert interval(None) == ""
     assert [percent(v) for v in (0.95, 1 - 0.95, 0.999, 0.0633, 1.0)] == ["95 %", "5 %", "99.9 %", "6.33 %", "100 %"]
     assert [times(v) for v in (1.6612, 100.0, None)] == ["1.66×", "100×", ""]
+    assert [p_value(v) for v in (0.0034, 1e-12, 0.0)] == ["p 0.003", "p 10⁻¹²", "p < 10⁻³⁰⁰"]
     assert [shift(v) for v in (0.0123, -0.0044, -0.0004)] == ["+0.012", "−0.004", "less than 0.001"]
 
 

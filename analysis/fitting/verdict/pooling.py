@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
@@ -13,9 +14,10 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import information
 from analysis.fitting.objective import Problem, residuals
 from analysis.fitting.solver import solve
-from analysis.fitting.verdict.run_residuals import tail
+from analysis.fitting.verdict.run_residuals import drawn_in, tail
 from analysis.laws.base import Array, Evaluation, Inputs, Law
-from analysis.numbers import exponent, interval, number
+from analysis.numbers import exponent, interval, p_value
+from analysis.table.remarks import MOST_SAID, pooled_columns
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -34,6 +36,11 @@ SURE = 4.0
 LITTLE = 0.1
 """Share of an exponent by which they lie apart at least."""
 STARTS = 6
+SCREENED = 0.02
+"""p value, linearly around the fit, from which a column among many is not looked at closer."""
+ONE_WITH_SIZE = "; each value goes with one {}: their effects are one"
+NOT_TOLD = "; they go with the sizes, so that their effect on an exponent cannot be told"
+ALIKE = "; they do not differ visibly"
 
 
 @dataclass(frozen=True)
@@ -71,33 +78,101 @@ class Moved:
     exponents: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """What was found of one column, behind its words; whether pooling it moves an exponent beyond its interval.
+
+    p_value: of the kinds' difference.
+    """
+
+    mixture: Mixture
+    finding: str
+    beyond: bool = False
+    p_value: float = 1.0
+
+    @property
+    def differs(self) -> bool:
+        """Whether its kinds were found to differ."""
+        return self.p_value < 1
+
+
 def with_pooling(found: Fit) -> Fit:
     """Add to a fit what pooling its kinds of runs does to its exponents.
 
     Raises `Refusal` where that moves one beyond its interval, unless the user pools that column.
     """
-    said = []
-    for mixture in found.engine.points.mixtures:
-        sentence, beyond = _weigh(found, mixture)
-        if beyond and not mixture.pooled:
-            raise Refusal(f"{sentence}; {_what_to_do(mixture)}")
-        said.append(sentence)
+    mixtures, weighed = found.engine.points.mixtures, dict[str, Weighed]()
+    chances = {one.name: _chance(found, one) for one in mixtures} if len(mixtures) > MOST_SAID else {}
+    for mixture in sorted(mixtures, key=lambda one: chances.get(one.name, 0.0)):  # the worst first
+        if chances.get(mixture.name, 0.0) < SCREENED:
+            one = _weigh(found, mixture)
+        else:
+            one = Weighed(mixture, ALIKE if _tells(found, _design(mixture)) else NOT_TOLD)
+        if one.beyond and not mixture.pooled:
+            raise Refusal(f"{mixture.words}{one.finding}; {_what_to_do(mixture)}")
+        weighed[mixture.name] = one
+    said = _sentences([weighed[mixture.name] for mixture in mixtures])
     return replace(found, warnings=(*found.warnings, *said)) if said else found
 
 
-def _weigh(found: Fit, mixture: Mixture) -> tuple[str, bool]:
-    """Return a sentence on one column, and whether pooling it moves an exponent beyond its interval."""
+def _sentences(weighed: list[Weighed]) -> list[str]:
+    """Return a sentence for each column; one for many of which the same is found, and for many that differ less."""
+    said, same = list[str](), defaultdict[str, list[Weighed]](list)
+    differ = sorted((one for one in weighed if one.differs), key=lambda one: (not one.beyond, one.p_value))
+    for one in weighed:
+        if not one.differs:
+            same[one.finding].append(one)
+    for finding, these in same.items():
+        if len(these) > MOST_SAID:
+            said.append(f"{pooled_columns([one.mixture.name for one in these])}{finding}")
+        else:
+            said += [f"{one.mixture.words}{finding}" for one in these]
+    most = MOST_SAID if len(differ) <= MOST_SAID else MOST_SAID - 2
+    worst, others = differ[:most], [one.mixture.name for one in differ[most:]]
+    said += [f"{one.mixture.words}{one.finding}" for one in worst]
+    return [*said, *([f"{pooled_columns(others)}; they differ too, less surely"] if others else [])]
+
+
+def _chance(found: Fit, mixture: Mixture) -> float:
+    """Return the p value of a column's kinds, linearly around the fit; 0 where that is no test.
+
+    The likelier of two: that each kind has a factor of its own, and that it has exponents of its own too.
+    """
+    if mixture.follows in found.engine.points.columns.values():
+        return 0.0
+    problem, rest, design = found.engine.problem, drawn_in(found.engine.residuals), _design(mixture)
+    slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
+    was, few = _left(rest, slopes)
+    bent, chances = [design * (x - x.mean()) for x in problem.inputs.values()], []
+    for more in ([design], [design, *bent]):
+        left, many = _left(rest, np.concatenate([slopes, *more]))
+        spare = problem.n - many
+        if many == few or spare < 3 or left <= 0:
+            return 0.0
+        chances.append(tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare))
+    return min(chances)
+
+
+def _left(rest: Array, columns: Array) -> tuple[float, int]:
+    """Return the sum of squares of residuals (n,) outside of columns (k, n), and how many of these are independent."""
+    size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300
+    weights, _, rank, _ = np.linalg.lstsq((columns / size).T, rest, rcond=1e-10)
+    return float(((rest - weights @ (columns / size)) ** 2).sum()), int(rank)
+
+
+def _weigh(found: Fit, mixture: Mixture) -> Weighed:
+    """Weigh one column by fits of each kind alone, and with what the kinds do taken out."""
     columns = found.engine.points.columns
     if mixture.follows in columns.values():
-        return f"{mixture.words}; each value goes with one {mixture.follows}: their effects are one", False
+        return Weighed(mixture, ONE_WITH_SIZE.format(mixture.follows))
     with np.errstate(all="ignore"):
         apart, moved = _apart(alone(found, mixture)), unpooled(found, mixture)
     if apart:
-        return f"{mixture.words}, and {apart}", True
+        return Weighed(mixture, f", and {apart}", beyond=True, p_value=0.0)
     if moved is None:
-        return f"{mixture.words}; they go with the sizes, so that their effect on an exponent cannot be told", False
+        return Weighed(mixture, NOT_TOLD)
     if not moved.p_value < UNLIKELY:
-        return f"{mixture.words}; they do not differ visibly", False
+        return Weighed(mixture, ALIKE)
     ends = _ends(found)
     far = [name for name, value in moved.exponents.items() if not ends[name][0] <= value <= ends[name][1]]
     told = [
@@ -105,19 +180,17 @@ def _weigh(found: Fit, mixture: Mixture) -> tuple[str, bool]:
         f"{interval(ends[name], exponent)}"
         for name in far or moved.exponents
     ]
-    what = ", ".join(told) or f"they differ (p {number(moved.p_value, 1)})"
+    what = ", ".join(told) or f"they differ ({p_value(moved.p_value)})"
     beside = "its effect taken out" if _is_smooth(mixture) else "a factor of its own for each"
-    return f"{mixture.words}: with {beside}, {what}", bool(far)
+    return Weighed(mixture, f": with {beside}, {what}", bool(far), moved.p_value)
 
 
 def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
     """Fit the law again with a factor for each kind; None where the points cannot tell kinds and exponents apart."""
     problem, theta, points = found.engine.problem, found.engine.theta, found.engine.points
     design = _design(mixture)
-    slopes, _ = information(problem, theta, np.ones(problem.n))
     names = list(problem.law.exponents)
-    spare = problem.n - len(theta) - len(design)
-    if spare < 3 or not _told_apart(slopes, design, [problem.law.params.index(name) for name in names]):
+    if not _tells(found, design):
         return None
     law = Factored(problem.law.name, (*problem.law.params, *map(str, range(len(design)))), problem.law.inputs, "", "")
     wider = replace(problem, law=replace(law, base=problem.law, design=design))
@@ -174,6 +247,14 @@ def _log_y(problem: Problem) -> Array:
 
 def _is_smooth(mixture: Mixture) -> bool:
     return mixture.numbers is not None and len(mixture.values) > MOST_LEVELS
+
+
+def _tells(found: Fit, design: Array) -> bool:
+    """Tell whether the points can tell the effects of kinds (k, n) from the law's exponents."""
+    law = found.engine.problem.law
+    slopes, _ = information(found.engine.problem, found.engine.theta, np.ones(found.n_points))
+    spare = found.n_points - len(found.engine.theta) - len(design)
+    return spare >= 3 and _told_apart(slopes, design, [law.params.index(name) for name in law.exponents])
 
 
 def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:

@@ -23,7 +23,7 @@ from analysis.fitting.verdict.run_residuals import by_run
 from analysis.fitting.verdict.two_groups import TwoGroups, two_groups
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array
-from analysis.numbers import entry, number, percent
+from analysis.numbers import entry, number, p_value, percent
 
 GROSS = 2.0
 """Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; none above `FAR`."""
@@ -170,7 +170,7 @@ def drift_in(found: Fit) -> str:
     column = engine.points.columns[best.name]
     return (
         f"beside the law {found.y} drifts by {percent(best.mean)} of its median a decade of {column} "
-        f"(p {number(best.p_value, 1)}): {percent(abs(moved))} at {number(AHEAD)} times the largest {column}"
+        f"({p_value(best.p_value)}): {percent(abs(moved))} at {number(AHEAD)} times the largest {column}"
     )
 
 
@@ -181,8 +181,7 @@ def lack_words(lack: Misfit) -> str:
         "structure": "the law misses its points by more than their noise explains",
     }[lack.against]
     return (
-        f"{what}: by {percent(lack.systematic)} where runs scatter by {percent(lack.noise)} "
-        f"(p {number(lack.p_value, 1)})"
+        f"{what}: by {percent(lack.systematic)} where runs scatter by {percent(lack.noise)} ({p_value(lack.p_value)})"
     )
 
 

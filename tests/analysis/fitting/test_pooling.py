@@ -37,7 +37,6 @@ def test_kinds_that_do_not_differ_are_pooled_and_said():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_kinds_that_move_an_exponent_are_refused_unless_pooled():
     runs = table()
     kind = kinds(runs, large=True)
@@ -58,6 +57,29 @@ def test_kinds_of_two_exponents_are_refused():
     runs = pd.DataFrame({"N": N, "loss": loss, "optimizer": np.where(adam, "adam", "sgd")})
     with pytest.raises(Refusal, match=r"alpha of adam alone is 0\.10\d?.* of sgd alone 0\.0"):
         fit(runs, "power", x="N", resamples=50)
+
+
+def test_of_many_columns_the_worst_are_named_and_the_others_counted():
+    rng, runs = np.random.default_rng(4), table()
+    many = {f"tag_{i}": np.array(["a", "b"])[rng.integers(0, 2, len(runs))] for i in range(30)}
+    found = fit(runs.assign(**many), resamples=0)
+    said = [text for text in found.warnings if "pooled" in text]
+    assert len(said) < 6
+    assert any("tag_0, tag_1" in text and "they do not differ visibly" in text for text in said)
+    kind = kinds(runs, large=True)
+    mixed = runs.assign(**many, dataset=np.array(["a", "b"])[kind], loss=runs["loss"] * np.where(kind, 1.2, 1.0))
+    with pytest.raises(Refusal, match=r"values of dataset \(a, b\).*--pool \"dataset\""):
+        fit(mixed, resamples=0)
+
+
+def test_kinds_of_two_exponents_are_seen_among_many_columns():
+    rng = np.random.default_rng(0)
+    N, adam = np.repeat(np.geomspace(1e6, 1e9, 15), 2), np.tile([True, False], 15)
+    loss = 5 * (N / 3e7) ** np.where(adam, -0.1, -0.05) * np.exp(0.003 * rng.standard_normal(30))
+    many = {f"tag_{i}": np.array(["a", "b"])[rng.integers(0, 2, 30)] for i in range(10)}
+    runs = pd.DataFrame({"N": N, "loss": loss, **many, "optimizer": np.where(adam, "adam", "sgd")})
+    with pytest.raises(Refusal, match=r"alpha of adam alone is 0\.10\d?.* of sgd alone 0\.0"):
+        fit(runs, "power", x="N", resamples=0)
 
 
 def test_a_rate_that_follows_the_size_cannot_be_told_from_it():
