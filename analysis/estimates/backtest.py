@@ -11,6 +11,7 @@ from analysis.errors import UserError
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import Score, candidates, score_laws, size_column, with_compute
 from analysis.fitting.points import Selection
+from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.result import plain
 from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.laws import Law
+
+
+MOST_ROWS = 40_000
+"""Rows seen beyond which intervals come from the sandwich formula: those of a fit with 1000 resamples."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,8 @@ def backtest(
     from analysis.table.remarks import remarks_of
     from analysis.table.select import select_rows
 
-    asked = settings_of(resamples=resamples, level=level, **options)
+    most = min(MOST_VALUES, MOST_ROWS * resamples)
+    asked = settings_of(resamples=resamples, level=level, most_refitted=most, **options)
     rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
     rows = with_compute(rows)
     by = by or size_column(rows, x)

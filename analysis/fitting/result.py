@@ -90,7 +90,9 @@ class Fit(Shown):
         """
         if kind not in ("mean", "run"):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
-        both = [np.log(self.refits(at)), np.log(self.drifted_refits(at))]
+        inputs = self._inputs(at)
+        curves = self._log_curve(inputs, self._samples()).T
+        both = (curves, self._drifted(curves, inputs))
         ends = [percentile(self._with_noise(one) if kind == "run" else one, self.level) for one in both]
         return np.exp(np.minimum(*ends)[:, 0]), np.exp(np.maximum(*ends)[:, 1])
 
@@ -100,10 +102,8 @@ class Fit(Shown):
 
     def drifted_refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Return the same with the drifts and bends that the runs leave possible, each in its share of the refits."""
-        inputs, engine = self._inputs(at), self.engine
-        curves = self._log_curve(inputs, self._samples()).T
-        known = (engine.problem, engine.points, engine.theta, engine.residuals)
-        return np.exp(drifted(curves, *known, inputs, seed=self.card["seed"]))
+        inputs = self._inputs(at)
+        return np.exp(self._drifted(self._log_curve(inputs, self._samples()).T, inputs))
 
     def allocate(self, C: float) -> Optimum:
         """Return the optimal N and D for C FLOPs, with intervals, for laws in N and D. Raises `Refusal` for others."""
@@ -223,6 +223,12 @@ class Fit(Shown):
             return curves + noise
         scale = np.exp(self.engine.problem.units.log_y)
         return np.log(np.maximum(np.exp(curves) + noise * scale, 1e-300))
+
+    def _drifted(self, curves: Array, inputs: dict[str, Array]) -> Array:
+        """Let log curves (m, R) of refits at inputs (m,) drift and bend."""
+        engine = self.engine
+        known = (engine.problem, engine.points, engine.theta, engine.residuals)
+        return drifted(curves, *known, inputs, seed=self.card["seed"])
 
     def _optimal_n(self, theta: Array, product: float | Array) -> Array:
         problem = self.engine.problem

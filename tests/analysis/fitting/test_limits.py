@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import analysis.fitting.resample
 from analysis import fit
 from analysis.errors import Refusal, UserError
+from analysis.estimates.backtest import backtest
 from analysis.fitting import solver
 from analysis.fitting.engine import How, fit_points
 from analysis.fitting.objective import Objective
@@ -80,6 +81,13 @@ def test_of_a_hundred_thousand_rows_few_curves_are_computed_in_full(curves: Coun
     assert found.params == pytest.approx(P, rel=0.05)
     assert any("sandwich" in line for line in found.warnings)
     assert found.certificate.gradient_norm < 1e-6
+
+
+@pytest.mark.slow
+def test_a_backtest_of_many_rows_refits_none_of_them(curves: Counter[int]) -> None:
+    """Of 80,000 rows or more all that is computed is what the search needs, and 200 curves for the intervals."""
+    backtest(surface(100_000), ["chinchilla"], by="D")
+    assert all(count < 1_000 for n, count in curves.items() if n >= 50_000)
 
 
 @pytest.mark.slow
