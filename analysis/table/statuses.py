@@ -61,8 +61,6 @@ SAME = {
     for other in others
 }
 """Other words for them."""
-MOST_WORDS = 20
-"""Values of a column beyond which it is none of words for how runs ended."""
 FINISHED = (
     *("finished", "finish", "completed", "complete", "done", "success", "successful", "succeeded", "ok"),
     *("terminated", "ended", "passed", "exited", "converged", "good", "trained", "early_stopped", ""),

@@ -28,7 +28,8 @@ PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz":
 LARGEST = 1_000_000_000
 """Bytes of a packed table once it is unpacked, at the most."""
 KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
-BROKEN = (lzma.LZMAError, zlib.error, RecursionError)
+BROKEN = (lzma.LZMAError, zlib.error, RuntimeError, SyntaxError)
+"""What readers raise of damaged files: RuntimeError of encrypted ones, SyntaxError of cut XML."""
 SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "pq": "parquet", "xlsm": "xlsx"}
 
 

@@ -19,7 +19,7 @@ def read_json(text: str, kind: str) -> pd.DataFrame:
     except json.JSONDecodeError:
         content = _lines(text)
     if isinstance(content, dict):
-        if {"columns", "data"} <= set(content) and isinstance(content["data"], list):
+        if all(isinstance(content.get(key), list) for key in ("columns", "data")):
             return pd.DataFrame(content["data"], columns=content["columns"])
         content = _inside(content, kind)
     if _is_rows(content):

@@ -9,18 +9,26 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.errors import UserError
+
 NAMES = ("config", "summary", "params", "metrics", "hparams")
 """Columns whose cells may be mappings."""
 
 
 def opened(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the keys of cells that hold mappings, as in the CSV of W&B's own export script, into columns of their own."""
+    """Put the keys of cells that hold mappings, as in the CSV of W&B's own export script, into columns of their own.
+
+    Raises `UserError` where a column has such a name already.
+    """
     for name in NAMES:
         if name not in table.columns or pd.api.types.is_numeric_dtype(table[name]):
             continue
         cells = [_mapping(value) for value in table[name]]
         if cells and all(cells):
             inside = pd.json_normalize(cells).set_axis(table.index).add_prefix(f"{name}.")  # type: ignore[arg-type]
+            twice = [str(column) for column in inside.columns if column in table.columns]
+            if twice:
+                raise UserError(f"found {twice[0]} as a column and in {name}; wanted one of them; rename the column")
             table = pd.concat([table.drop(columns=[name]), inside], axis=1)
     return table
 

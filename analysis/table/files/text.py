@@ -25,6 +25,8 @@ RULE = re.compile(r"[\s|:+=-]*[|+-][\s|:+=-]*")
 """A line that only draws, as below the head of a table in Markdown."""
 POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
 """Thousands apart by points."""
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+"""Thousands apart by a comma."""
 COMMA = re.compile(r"[-+]?[\d.]*,\d+([eE][-+]?\d+)?")
 """A number with a decimal comma."""
 
@@ -118,7 +120,7 @@ def _split(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 def _values(lines: list[str], names: list[str], separator: str, rows: list[list[str]]) -> pd.DataFrame:
     """Read the lines below the head."""
-    decimal, thousands = _signs(rows) if separator != "," else (".", None)
+    decimal, thousands = _signs(rows, separator) if separator != "," else (".", None)
     words: dict[Any, type[str]] = {name: str for name in WORDS if name in names}
     table = pd.read_csv(
         io.StringIO("\n".join(lines)),
@@ -136,11 +138,22 @@ def _values(lines: list[str], names: list[str], separator: str, rows: list[list[
     return with_remarks(table, *([f"numbers are read with decimal commas: {example}"] if decimal == "," else []))
 
 
-def _signs(rows: Sequence[Sequence[str]]) -> tuple[str, str | None]:
-    """Return the decimal sign and what sets thousands apart: 3,14 and 1.234.567 where no number has a decimal point."""
+def _signs(rows: Sequence[Sequence[str]], separator: str) -> tuple[str, str | None]:
+    """Return the decimal sign and what sets thousands apart: 3,14 and 1.234.567 where no number has a decimal point.
+
+    Beside a semicolon a comma is a decimal one; else 125,000 is no 125 where all commas stand before three digits.
+    """
     cells = [cell.strip() for row in rows for cell in row]
-    commas = any(COMMA.fullmatch(cell) for cell in cells)
+    with_comma = [cell for cell in cells if COMMA.fullmatch(cell)]
+    commas = bool(with_comma) and not (separator != ";" and _are_thousands(with_comma))
     points = [cell for cell in cells if "." in cell and re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", cell)]
     if commas and all(POINTS.fullmatch(cell.partition(",")[0]) for cell in points):
         return ",", "." if points else None
     return ".", None
+
+
+def _are_thousands(cells: Sequence[str]) -> bool:
+    """Tell whether commas set thousands apart: all stand before three digits, and some in round or large numbers."""
+    return all(THOUSANDS.fullmatch(cell) for cell in cells) and any(
+        cell.endswith(",000") or len(cell.lstrip("+-")) > len("1,000") for cell in cells
+    )

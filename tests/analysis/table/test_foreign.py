@@ -395,12 +395,36 @@ def test_files_are_read_in_the_forms_that_people_save_them(tmp_path, name, conte
         ("cut.jsonl", '{"N": 1}\n{"N": ', "line 2 is no JSON"),
         ("list.json", "[1, 2]", "no list of objects"),
         ("none.json", "[]", "no rows"),
+        ("odd.json", '{"columns": 5, "data": [[1, 2]]}', "no list of objects"),
+        ("twice.csv", "config,config.lr,loss\n{'lr': 1},2,3\n", "found config.lr as a column and in config"),
     ],
 )
 def test_files_without_names_or_values_are_told_apart(tmp_path, name, content, said):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=said):
         load_table(tmp_path / name)
+
+
+def test_an_encrypted_zip_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("t.csv", LINES)
+    content = bytearray((tmp_path / "t.zip").read_bytes())
+    content[content.find(b"PK\x03\x04") + 6] |= 1  # the flag of encrypted files, in both of its places
+    content[content.find(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "t.zip").write_bytes(content)
+    with pytest.raises(UserError, match="encrypted"):
+        load_table(tmp_path / "t.zip")
+
+
+@pytest.mark.parametrize(
+    ("rows", "loss"),
+    [("125,000\t1,000\t3\n250,000\t2,000\t2\n", [3, 2]), ("125\t1000\t3,125\n250\t2000\t2,875\n", [3.125, 2.875])],
+)
+def test_commas_before_three_digits_are_told_apart_where_no_number_has_a_point(tmp_path, rows, loss):
+    (tmp_path / "t.tsv").write_text("N\tD\tloss\n" + rows)
+    read, _, _ = selected(load_table(tmp_path / "t.tsv"))
+    assert read["loss"].tolist() == loss
+    assert read["D"].tolist() == [1000, 2000]
 
 
 def test_two_columns_of_one_name_that_differ_are_asked_about(tmp_path):
