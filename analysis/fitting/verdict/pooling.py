@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal
-from analysis.fitting.certificate import information
-from analysis.fitting.objective import Problem, residuals
-from analysis.fitting.solver import solve
-from analysis.fitting.verdict.run_residuals import drawn_in, tail
-from analysis.laws.base import Array, Evaluation, Inputs, Law
+from analysis.fitting.verdict.kind_effects import alone, can_tell, chance, design_of, deviations, is_smooth, unpooled
 from analysis.numbers import exponent, interval, p_value
 from analysis.table.remarks import MOST_SAID, pooled_columns
 
@@ -25,57 +21,15 @@ if TYPE_CHECKING:
 
 UNLIKELY = 0.01
 """p value below which the kinds differ."""
-MOST_LEVELS = 8
-"""Values of a setting beyond which it enters as a smooth curve, not as a factor for each value."""
-TOLD = 0.03
-"""Share of an exponent's own information that has to be left beside the kinds, else their effects are one."""
-MANY = 4
-"""Points a parameter from which a kind is fitted alone."""
 SURE = 4.0
 """Standard deviations by which the exponents of two kinds lie apart where they differ."""
 LITTLE = 0.1
 """Share of an exponent by which they lie apart at least."""
-STARTS = 6
 SCREENED = 0.02
 """p value, linearly around the fit, from which a column among many is not looked at closer."""
 ONE_WITH_SIZE = "; each value goes with one {}: their effects are one"
 NOT_TOLD = "; they go with the sizes, so that their effect on an exponent cannot be told"
 ALIKE = "; they do not differ visibly"
-
-
-@dataclass(frozen=True)
-class Factored(Law):
-    """A law times a factor of its own for each kind of run: log f + sum_k t_k z_k, with z (k, n) in design."""
-
-    base: Law | None = None
-    design: Array | None = None
-
-    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
-        """Return log f with first derivatives."""
-        assert self.base is not None
-        assert self.design is not None
-        p, z = len(self.base.params), self.design
-        inner = self.base.evaluate(theta[:p], inputs)
-        shift = np.einsum("kb,kn->bn", theta[p:], z)
-        return Evaluation(
-            inner.h + shift, lambda: [*inner.gradient(), *(np.broadcast_to(row, shift.shape) for row in z)], None
-        )
-
-    def box(self) -> tuple[Array, Array]:
-        """Return the base's bounds, and wide ones of the factors' logarithms."""
-        assert self.base is not None
-        assert self.design is not None
-        low, high = self.base.box()
-        wide = np.full(len(self.design), 20.0)
-        return np.concatenate([low, -wide]), np.concatenate([high, wide])
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a factor for each kind does: the p value of the kinds' difference, and the exponents beside it."""
-
-    p_value: float
-    exponents: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -102,12 +56,12 @@ def with_pooling(found: Fit) -> Fit:
     Raises `Refusal` where that moves one beyond its interval, unless the user pools that column.
     """
     mixtures, weighed = found.engine.points.mixtures, dict[str, Weighed]()
-    chances = {one.name: _chance(found, one) for one in mixtures} if len(mixtures) > MOST_SAID else {}
+    chances = {one.name: chance(found, one) for one in mixtures} if len(mixtures) > MOST_SAID else {}
     for mixture in sorted(mixtures, key=lambda one: chances.get(one.name, 0.0)):  # the worst first
         if chances.get(mixture.name, 0.0) < SCREENED:
             one = _weigh(found, mixture)
         else:
-            one = Weighed(mixture, ALIKE if _tells(found, _design(mixture)) else NOT_TOLD)
+            one = Weighed(mixture, ALIKE if can_tell(found, design_of(mixture)) else NOT_TOLD)
         if one.beyond and not mixture.pooled:
             raise Refusal(f"{mixture.words}{one.finding}; {_what_to_do(mixture)}")
         weighed[mixture.name] = one
@@ -133,33 +87,6 @@ def _sentences(weighed: list[Weighed]) -> list[str]:
     return [*said, *([f"{pooled_columns(others)}; they differ too, less surely"] if others else [])]
 
 
-def _chance(found: Fit, mixture: Mixture) -> float:
-    """Return the p value of a column's kinds, linearly around the fit; 0 where that is no test.
-
-    The likelier of two: that each kind has a factor of its own, and that it has exponents of its own too.
-    """
-    if mixture.follows in found.engine.points.columns.values():
-        return 0.0
-    problem, rest, design = found.engine.problem, drawn_in(found.engine.residuals), _design(mixture)
-    slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
-    was, few = _left(rest, slopes)
-    bent, chances = [design * (x - x.mean()) for x in problem.inputs.values()], []
-    for more in ([design], [design, *bent]):
-        left, many = _left(rest, np.concatenate([slopes, *more]))
-        spare = problem.n - many
-        if many == few or spare < 3 or left <= 0:
-            return 0.0
-        chances.append(tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare))
-    return min(chances)
-
-
-def _left(rest: Array, columns: Array) -> tuple[float, int]:
-    """Return the sum of squares of residuals (n,) outside of columns (k, n), and how many of these are independent."""
-    size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300
-    weights, _, rank, _ = np.linalg.lstsq((columns / size).T, rest, rcond=1e-10)
-    return float(((rest - weights @ (columns / size)) ** 2).sum()), int(rank)
-
-
 def _weigh(found: Fit, mixture: Mixture) -> Weighed:
     """Weigh one column by fits of each kind alone, and with what the kinds do taken out."""
     columns = found.engine.points.columns
@@ -181,25 +108,8 @@ def _weigh(found: Fit, mixture: Mixture) -> Weighed:
         for name in far or moved.exponents
     ]
     what = ", ".join(told) or f"they differ ({p_value(moved.p_value)})"
-    beside = "its effect taken out" if _is_smooth(mixture) else "a factor of its own for each"
+    beside = "its effect taken out" if is_smooth(mixture) else "a factor of its own for each"
     return Weighed(mixture, f": with {beside}, {what}", bool(far), moved.p_value)
-
-
-def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
-    """Fit the law again with a factor for each kind; None where the points cannot tell kinds and exponents apart."""
-    problem, theta, points = found.engine.problem, found.engine.theta, found.engine.points
-    design = _design(mixture)
-    names = list(problem.law.exponents)
-    if not _tells(found, design):
-        return None
-    law = Factored(problem.law.name, (*problem.law.params, *map(str, range(len(design)))), problem.law.inputs, "", "")
-    wider = replace(problem, law=replace(law, base=problem.law, design=design))
-    drawn = problem.law.starts(problem.inputs, _log_y(problem), points.weights, STARTS, np.random.default_rng(0))
-    starts = np.concatenate([theta[:, None], drawn], axis=1)
-    solution = solve(wider, np.concatenate([starts, np.zeros((len(design), starts.shape[1]))]), weights=points.weights)
-    best = solution.theta[:, int(np.argmin(solution.value))]
-    inner = dict(zip(problem.law.params, problem.law.unscale(best[: len(theta)], problem.units).tolist(), strict=True))
-    return Moved(_p_value(wider, found, best, len(design)), {name: inner[name] for name in names})
 
 
 def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
@@ -212,102 +122,19 @@ def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
     return ""
 
 
-def alone(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, float]]]:
-    """Fit the law to each kind alone that has points for it: its exponents, each with its standard deviation."""
-    problem, points = found.engine.problem, found.engine.points
-    names, own = list(problem.law.exponents), {}
-    for k, value in enumerate(mixture.values[:MOST_LEVELS]):
-        here = mixture.code == k
-        if here.sum() < MANY * len(found.engine.theta):
-            continue
-        inputs = {name: x[here] for name, x in problem.inputs.items()}
-        part, some = replace(problem, inputs=inputs, response=problem.response[here]), points.take(here)
-        drawn = problem.law.starts(inputs, _log_y(part), some.weights, STARTS, np.random.default_rng(0))
-        starts = np.concatenate([found.engine.theta[:, None], drawn], axis=1)
-        solution = solve(part, starts, weights=some.weights)
-        theta = solution.theta[:, int(np.argmin(solution.value))]
-        outer, deviations = problem.law.unscale(theta, problem.units), _deviations(part, theta)
-        where = [problem.law.params.index(name) for name in names]
-        own[value] = {name: (float(outer[i]), float(deviations[i])) for name, i in zip(names, where, strict=True)}
-    return own
-
-
-def _design(mixture: Mixture) -> Array:
-    """Return the columns (k, n) that stand for the kinds: a factor each, or a parabola of a setting's logarithm."""
-    if mixture.numbers is not None and _is_smooth(mixture):
-        logs = np.log(mixture.numbers)
-        unit = (logs - logs.mean()) / max(float(logs.std()), 1e-12)
-        return np.stack([unit, unit**2 - (unit**2).mean()])
-    return (mixture.code[None, :] == np.arange(1, len(mixture.values))[:, None]).astype(float)
-
-
-def _log_y(problem: Problem) -> Array:
-    return problem.response if problem.objective.space == "log" else np.log(np.maximum(problem.response, 1e-3))
-
-
-def _is_smooth(mixture: Mixture) -> bool:
-    return mixture.numbers is not None and len(mixture.values) > MOST_LEVELS
-
-
-def _tells(found: Fit, design: Array) -> bool:
-    """Tell whether the points can tell the effects of kinds (k, n) from the law's exponents."""
-    law = found.engine.problem.law
-    slopes, _ = information(found.engine.problem, found.engine.theta, np.ones(found.n_points))
-    spare = found.n_points - len(found.engine.theta) - len(design)
-    return spare >= 3 and _told_apart(slopes, design, [law.params.index(name) for name in law.exponents])
-
-
-def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:
-    """Tell whether each of these parameters keeps some of its own information beside the design."""
-    for i in which:
-        others = np.delete(slopes, i, axis=0)
-        alone, beside = _outside(slopes[i], others), _outside(slopes[i], np.concatenate([others, design]))
-        if beside < TOLD * alone:
-            return False
-    return True
-
-
-def _outside(row: Array, others: Array) -> float:
-    """Return the square of what a row has outside of the span of others."""
-    weights, *_ = np.linalg.lstsq(others.T, row, rcond=1e-10)
-    return float(((row - weights @ others) ** 2).sum())
-
-
-def _p_value(wider: Problem, found: Fit, theta: Array, more: int) -> float:
-    """Return the F test of the factors, over runs (rows of one run by their mean), with far residuals drawn in."""
-    before, after = found.engine.residuals, residuals(wider, theta[:, None])[0]
-    run = found.engine.points.run
-    count = np.bincount(run)
-    before, after = (np.bincount(run, rest) / np.sqrt(count) for rest in (before, after))
-    edge = max(4 * 1.4826 * float(np.median(np.abs(after))), float(np.quantile(np.abs(before), 0.9)), 1e-300)
-    left, was = (float((np.clip(rest, -edge, edge) ** 2).sum()) for rest in (after, before))
-    spare = len(count) - len(theta)
-    if spare < 1 or left <= 0:
-        return 1.0
-    return tail(max(0.0, was - left) / more / (left / spare), more, spare)
-
-
 def _ends(found: Fit) -> dict[str, tuple[float, float]]:
     """Return the intervals of the exponents: the fit's own, or by the normal formula where it has none."""
     names = list(found.engine.problem.law.exponents)
     if found.intervals:
         return {name: found.intervals[name] for name in names}
     engine, many = found.engine, NormalDist().inv_cdf((1 + found.level) / 2)
-    wide = dict(zip(engine.problem.law.params, many * _deviations(engine.problem, engine.theta), strict=True))
+    wide = dict(zip(engine.problem.law.params, many * deviations(engine.problem, engine.theta), strict=True))
     return {name: (found.params[name] - wide[name], found.params[name] + wide[name]) for name in names}
-
-
-def _deviations(problem: Problem, theta: Array) -> Array:
-    """Return standard deviations of the parameters (p,) at theta: of least absolute deviation, under normal noise."""
-    _, gram = information(problem, theta, np.ones(problem.n))
-    scale = 1.4826 * float(np.median(np.abs(residuals(problem, theta[:, None])[0])))
-    freedom = problem.n / max(1, problem.n - len(theta))
-    return np.sqrt(np.pi / 2 * freedom * np.diag(np.linalg.pinv(gram))) * scale
 
 
 def _what_to_do(mixture: Mixture) -> str:
     name = mixture.name if mixture.name.isidentifier() else f"`{mixture.name}`"
-    if _is_smooth(mixture):
+    if is_smooth(mixture):
         return f'choose some with --where "{name} < …", or say with --pool "{mixture.name}" that it may differ'
     value = mixture.values[0] if mixture.numbers is not None else f"'{mixture.values[0]}'"
     return f'choose one with --where "{name} == {value}", or say with --pool "{mixture.name}" that it may differ'

@@ -1,0 +1,189 @@
+"""What kinds of runs do beside a law: fits with a factor for each, fits to each alone, and a linear test of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.fitting.certificate import information
+from analysis.fitting.objective import Problem, residuals
+from analysis.fitting.solver import solve
+from analysis.fitting.verdict.run_residuals import drawn_in, tail
+from analysis.laws.base import Array, Evaluation, Inputs, Law
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+    from analysis.table.mixtures import Mixture
+
+MOST_LEVELS = 8
+"""Values of a setting beyond which it enters as a smooth curve, not as a factor for each value."""
+TOLD = 0.03
+"""Share of an exponent's own information that has to be left beside the kinds, else their effects are one."""
+MANY = 4
+"""Points a parameter from which a kind is fitted alone."""
+STARTS = 6
+
+
+@dataclass(frozen=True)
+class Factored(Law):
+    """A law times a factor of its own for each kind of run: log f + sum_k t_k z_k, with z (k, n) in design."""
+
+    base: Law | None = None
+    design: Array | None = None
+
+    def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
+        """Return log f with first derivatives."""
+        assert self.base is not None
+        assert self.design is not None
+        p, z = len(self.base.params), self.design
+        inner = self.base.evaluate(theta[:p], inputs)
+        shift = np.einsum("kb,kn->bn", theta[p:], z)
+        return Evaluation(
+            inner.h + shift, lambda: [*inner.gradient(), *(np.broadcast_to(row, shift.shape) for row in z)], None
+        )
+
+    def box(self) -> tuple[Array, Array]:
+        """Return the base's bounds, and wide ones of the factors' logarithms."""
+        assert self.base is not None
+        assert self.design is not None
+        low, high = self.base.box()
+        wide = np.full(len(self.design), 20.0)
+        return np.concatenate([low, -wide]), np.concatenate([high, wide])
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a factor for each kind does: the p value of the kinds' difference, and the exponents beside it."""
+
+    p_value: float
+    exponents: dict[str, float]
+
+
+def chance(found: Fit, mixture: Mixture) -> float:
+    """Return the p value of a column's kinds, linearly around the fit; 0 where that is no test.
+
+    The likelier of two: that each kind has a factor of its own, and that it has exponents of its own too.
+    """
+    if mixture.follows in found.engine.points.columns.values():
+        return 0.0
+    problem, rest, design = found.engine.problem, drawn_in(found.engine.residuals), design_of(mixture)
+    slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
+    was, few = _left(rest, slopes)
+    bent, chances = [design * (x - x.mean()) for x in problem.inputs.values()], []
+    for more in ([design], [design, *bent]):
+        left, many = _left(rest, np.concatenate([slopes, *more]))
+        spare = problem.n - many
+        if many == few or spare < 3 or left <= 0:
+            return 0.0
+        chances.append(tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare))
+    return min(chances)
+
+
+def _left(rest: Array, columns: Array) -> tuple[float, int]:
+    """Return the sum of squares of residuals (n,) outside of columns (k, n), and how many of these are independent."""
+    size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300
+    weights, _, rank, _ = np.linalg.lstsq((columns / size).T, rest, rcond=1e-10)
+    return float(((rest - weights @ (columns / size)) ** 2).sum()), int(rank)
+
+
+def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
+    """Fit the law again with a factor for each kind; None where the points cannot tell kinds and exponents apart."""
+    problem, theta, points = found.engine.problem, found.engine.theta, found.engine.points
+    design = design_of(mixture)
+    names = list(problem.law.exponents)
+    if not can_tell(found, design):
+        return None
+    law = Factored(problem.law.name, (*problem.law.params, *map(str, range(len(design)))), problem.law.inputs, "", "")
+    wider = replace(problem, law=replace(law, base=problem.law, design=design))
+    drawn = problem.law.starts(problem.inputs, _log_y(problem), points.weights, STARTS, np.random.default_rng(0))
+    starts = np.concatenate([theta[:, None], drawn], axis=1)
+    solution = solve(wider, np.concatenate([starts, np.zeros((len(design), starts.shape[1]))]), weights=points.weights)
+    best = solution.theta[:, int(np.argmin(solution.value))]
+    inner = dict(zip(problem.law.params, problem.law.unscale(best[: len(theta)], problem.units).tolist(), strict=True))
+    return Moved(_p_value(wider, found, best, len(design)), {name: inner[name] for name in names})
+
+
+def alone(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, float]]]:
+    """Fit the law to each kind alone that has points for it: its exponents, each with its standard deviation."""
+    problem, points = found.engine.problem, found.engine.points
+    names, own = list(problem.law.exponents), {}
+    for k, value in enumerate(mixture.values[:MOST_LEVELS]):
+        here = mixture.code == k
+        if here.sum() < MANY * len(found.engine.theta):
+            continue
+        inputs = {name: x[here] for name, x in problem.inputs.items()}
+        part, some = replace(problem, inputs=inputs, response=problem.response[here]), points.take(here)
+        drawn = problem.law.starts(inputs, _log_y(part), some.weights, STARTS, np.random.default_rng(0))
+        starts = np.concatenate([found.engine.theta[:, None], drawn], axis=1)
+        solution = solve(part, starts, weights=some.weights)
+        theta = solution.theta[:, int(np.argmin(solution.value))]
+        outer, spread = problem.law.unscale(theta, problem.units), deviations(part, theta)
+        where = [problem.law.params.index(name) for name in names]
+        own[value] = {name: (float(outer[i]), float(spread[i])) for name, i in zip(names, where, strict=True)}
+    return own
+
+
+def design_of(mixture: Mixture) -> Array:
+    """Return the columns (k, n) that stand for the kinds: a factor each, or a parabola of a setting's logarithm."""
+    if mixture.numbers is not None and is_smooth(mixture):
+        logs = np.log(mixture.numbers)
+        unit = (logs - logs.mean()) / max(float(logs.std()), 1e-12)
+        return np.stack([unit, unit**2 - (unit**2).mean()])
+    return (mixture.code[None, :] == np.arange(1, len(mixture.values))[:, None]).astype(float)
+
+
+def _log_y(problem: Problem) -> Array:
+    return problem.response if problem.objective.space == "log" else np.log(np.maximum(problem.response, 1e-3))
+
+
+def is_smooth(mixture: Mixture) -> bool:
+    """Tell whether a setting enters as a smooth curve of its logarithm."""
+    return mixture.numbers is not None and len(mixture.values) > MOST_LEVELS
+
+
+def can_tell(found: Fit, design: Array) -> bool:
+    """Tell whether the points can tell the effects of kinds (k, n) from the law's exponents."""
+    law = found.engine.problem.law
+    slopes, _ = information(found.engine.problem, found.engine.theta, np.ones(found.n_points))
+    spare = found.n_points - len(found.engine.theta) - len(design)
+    return spare >= 3 and _told_apart(slopes, design, [law.params.index(name) for name in law.exponents])
+
+
+def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:
+    """Tell whether each of these parameters keeps some of its own information beside the design."""
+    for i in which:
+        others = np.delete(slopes, i, axis=0)
+        alone, beside = _outside(slopes[i], others), _outside(slopes[i], np.concatenate([others, design]))
+        if beside < TOLD * alone:
+            return False
+    return True
+
+
+def _outside(row: Array, others: Array) -> float:
+    """Return the square of what a row has outside of the span of others."""
+    weights, *_ = np.linalg.lstsq(others.T, row, rcond=1e-10)
+    return float(((row - weights @ others) ** 2).sum())
+
+
+def _p_value(wider: Problem, found: Fit, theta: Array, more: int) -> float:
+    """Return the F test of the factors, over runs (rows of one run by their mean), with far residuals drawn in."""
+    before, after = found.engine.residuals, residuals(wider, theta[:, None])[0]
+    run = found.engine.points.run
+    count = np.bincount(run)
+    before, after = (np.bincount(run, rest) / np.sqrt(count) for rest in (before, after))
+    edge = max(4 * 1.4826 * float(np.median(np.abs(after))), float(np.quantile(np.abs(before), 0.9)), 1e-300)
+    left, was = (float((np.clip(rest, -edge, edge) ** 2).sum()) for rest in (after, before))
+    spare = len(count) - len(theta)
+    if spare < 1 or left <= 0:
+        return 1.0
+    return tail(max(0.0, was - left) / more / (left / spare), more, spare)
+
+
+def deviations(problem: Problem, theta: Array) -> Array:
+    """Return standard deviations of the parameters (p,) at theta: of least absolute deviation, under normal noise."""
+    _, gram = information(problem, theta, np.ones(problem.n))
+    scale = 1.4826 * float(np.median(np.abs(residuals(problem, theta[:, None])[0])))
+    freedom = problem.n / max(1, problem.n - len(theta))
+    return np.sqrt(np.pi / 2 * freedom * np.diag(np.linalg.pinv(gram))) * scale
