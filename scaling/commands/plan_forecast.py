@@ -39,7 +39,7 @@ class PlanForecast:
     settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
     those whose model has other counts of parameters now; older: those to be trained that an older recipe
     has settled; stale: settled ones that were trained on other data or code, with
-    what differs; orphans: branches that cannot go on from the longer run, and start from their start;
+    what differs; orphans: branches that cannot go on from the longer run, and are trained whole;
     stacked_gain: how many times less time they would take by engine=stacked, None where unknown.
     """
 

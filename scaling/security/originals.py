@@ -81,4 +81,4 @@ def _is_foreign(owner: Owner, before: Any, now: Any) -> bool:
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     code = getattr(now, "__code__", None)
     where = code.co_filename if code is not None else getattr(now, "__module__", "")
-    return f"{home.partition('.')[0]}" not in str(where).replace("/", ".").split(".")
+    return home.partition(".")[0] not in str(where).replace("/", ".").split(".")

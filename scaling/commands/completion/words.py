@@ -13,7 +13,7 @@ GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher", 
 
 
 def complete_override(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the overrides that begin with what is typed: groups, then their members; sweeps by their names."""
+    """Return the overrides that begin with what is typed: groups and keys, then members; sweeps by their names."""
     key, given, value = incomplete.partition("=")
     if not given:
         typed = ctx.params.get(param.name or "") or ()

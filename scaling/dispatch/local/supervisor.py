@@ -23,9 +23,7 @@ POLL = 0.02  # seconds between two looks at the workers
 LOOK = 0.5  # seconds between two looks at the runs, or
 SPARE = 20  # times as long as a look takes
 DEATHS = 3  # workers replaced, for each one started, that died under no run
-IN_A_ROW = (
-    30  # workers that died under runs with no run settled between: a machine that kills all is not fought for ever
-)
+IN_A_ROW = 30  # workers that died under runs, no run settled between: a machine that kills all is not fought for ever
 
 
 class Supervisor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def without_lost_trunks(runs: Sequence[PlannedRun], folder: SweepFolder, settled: SettledRuns) -> list[PlannedRun]:
-    """Return the runs as they will be trained: from their start where the trunk left no state and will leave none."""
+    """Return the runs as they will be trained: whole where the trunk has left no state, and will leave none."""
     return [dataclasses.replace(run, fork=None) if _lost(run, folder, settled) else run for run in runs]
 
 
