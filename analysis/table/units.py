@@ -55,9 +55,10 @@ def _is_logarithm(values: np.ndarray) -> bool:
 
 def _logarithms(name: str, values: np.ndarray) -> str:
     low, high = number(float(values.min()), 3), number(float(values.max()), 3)
+    counts = "" if name == "C" else f'if in millions or billions, "{name} = 1e9 * {name}" (or 1e6), '
     return (
         f'{name} is {low} to {high}: are these logarithms? If so, --derive "{name} = 10**{name}" (or exp({name})), '
-        "else exponents are of the logarithm"
+        f"{counts}else exponents are of the logarithm"
     )
 
 

@@ -85,7 +85,7 @@ def test_of_a_hundred_thousand_rows_few_curves_are_computed_in_full(curves: Coun
 
 @pytest.mark.slow
 def test_a_backtest_of_many_rows_refits_none_of_them(curves: Counter[int]) -> None:
-    """Of 80,000 rows or more all that is computed is what the search needs, and 200 curves for the intervals."""
+    """Of 50,000 rows and more all that is computed is what the search needs, and 200 curves for the intervals."""
     backtest(surface(100_000), ["chinchilla"], by="D")
     assert all(count < 1_000 for n, count in curves.items() if n >= 50_000)
 

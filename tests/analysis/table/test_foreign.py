@@ -296,6 +296,7 @@ def test_whole_numbers_of_millions_and_logarithms_are_questioned_too():
     said = doubtful_units(logs)
     assert len(said) == 2
     assert "N is 7.85 to 9.11: are these logarithms?" in said[0]
+    assert 'in millions or billions, "N = 1e9 * N"' in said[0]
     assert doubtful_units(pd.DataFrame({"N": [16.0, 32, 64, 128], "D": [1e4, 2e4, 4e4, 8e4]})) == []
 
 
