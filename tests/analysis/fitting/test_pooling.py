@@ -10,6 +10,7 @@ from analysis import fit
 from analysis.errors import Refusal
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
+from analysis.table.remarks import remarks_of
 from analysis.table.select import select_rows
 from tests.analysis.worlds import World
 from tests.analysis.worlds import isoflop as simulated
@@ -66,6 +67,9 @@ def test_of_many_columns_the_worst_are_named_and_the_others_counted():
     said = [text for text in found.warnings if "pooled" in text]
     assert len(said) < 6
     assert any("tag_0, tag_1" in text and "they do not differ visibly" in text for text in said)
+    rows = select_rows(runs.assign(**many), y="loss")[0]
+    said = [text for text in remarks_of(rows) if "pooled" in text]
+    assert said == ["30 columns of several values each (tag_0, tag_1, tag_2, tag_3 and 26 more) are pooled"]
     kind = kinds(runs, large=True)
     mixed = runs.assign(**many, dataset=np.array(["a", "b"])[kind], loss=runs["loss"] * np.where(kind, 1.2, 1.0))
     with pytest.raises(Refusal, match=r"values of dataset \(a, b\).*--pool \"dataset\""):
