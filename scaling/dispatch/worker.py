@@ -113,7 +113,7 @@ class Worker:
         """Look at one run, and at those that may be trained together with it."""
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
-            rest = [entry, *filter(None, map(queue.get, walk.ahead(LOOKED_AT, of=entry.run_id)))]
+            rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
             return {entry.run_id: self._retried(entry, lambda: claim_together(self, entry, rest, found)), **found}
         return {entry.run_id: self._retried(entry, lambda: self.look(entry))}
 

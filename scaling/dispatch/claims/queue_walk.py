@@ -102,12 +102,16 @@ class QueueWalk:
         self._share.extend(islice(chain(held[start:], held[:start]), HELD))
         return bool(held)
 
-    def ahead(self, most: int, *, of: str) -> list[str]:
-        """Return the runs that come after this one, those that others hold among them; behind one that was put first,
-        only such."""
-        first = [run_id for run_id in self._first if run_id in self._todo]
-        rest = () if of in self._first else (run_id for run_id in self._todo if run_id not in self._first)
-        return list(islice(chain(first, rest), most))
+    def together(self, most: int, *, of: str) -> list[str]:
+        """Return this run among those that are left, as they stand in the queue, which is the same for every worker.
+
+        Those that others hold are among them; beside one that was put first, only such.
+        """
+        first = [run_id for run_id in self._first if run_id in self._todo or run_id == of]
+        rest = () if of in self._first else (run_id for run_id in self.left if run_id not in self._first)
+        here = (run_id for run_id in rest if run_id in self._todo or run_id == of)
+        found = list(islice(chain(first, here), most))
+        return found if of in found else [of, *found]
 
     def visited(self, run_id: str, *, done: bool) -> None:
         """Pass a run over in this round; done: leave it out of what is left as well."""

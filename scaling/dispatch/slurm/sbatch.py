@@ -16,7 +16,7 @@ from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
-from scaling.dispatch.slurm.scheduler import accepted_job, plain_environment
+from scaling.dispatch.slurm.scheduler import accepted_job, call
 from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
 from scaling.internals.submitit import StartingExecutor, sbatch_text
@@ -71,15 +71,7 @@ def _given(file: Path) -> tuple[str | None, str]:
     Returns the id of the job that it says it has made, None where it says of none, and what else it says.
     """
     try:
-        done = subprocess.run(
-            ["sbatch", str(file)],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=PATIENCE,
-            check=False,
-            env=plain_environment(),
-        )
+        done = call(["sbatch", str(file)], patience=PATIENCE)
     except subprocess.TimeoutExpired:
         return None, PASSING[0]
     found = ACCEPTED.findall(done.stdout) if done.returncode == 0 else []

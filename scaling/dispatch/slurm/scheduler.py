@@ -42,20 +42,25 @@ def ask(command: Sequence[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=PATIENCE,
-            check=False,
-            env=plain_environment(),
-        )
+        done = call(command)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode != 0 and "Invalid job id" not in done.stderr:
         return None
     return done.stdout
+
+
+def call(command: Sequence[str], *, patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+    """Run one of SLURM's tools in a plain environment; subprocess.TimeoutExpired after `patience` seconds."""
+    return subprocess.run(
+        command,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=patience,
+        check=False,
+        env=plain_environment(),
+    )
 
 
 def plain_environment() -> dict[str, str]:

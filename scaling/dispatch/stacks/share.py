@@ -15,13 +15,20 @@ def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
     """Return the runs of the leader's stack key that a worker should try to take, neighbours in the queue.
 
     They are as much work as a worker's part of all that is left, what others are training included; at least one run.
-    Workers that look at the same moment take different parts. Runs that are claimed are left out where others are free:
-    who claimed them may have died.
+    Workers that look at the same moment take different parts, whatever one of them has claimed already. Runs that are
+    claimed are left out where others are free: who claimed them may have died.
     """
     left = [entry for entry in rest[:LOOKED_AT] if not task.folder.run(entry.run_id).record.exists()]
     same = [entry for entry in left if entry.stack_key == leader.stack_key]
-    free = [entry for entry in same if not task.folder.run(entry.run_id).claim.exists()]
-    parts = _parts(free or same, work_of(left) / max(1, task.workers) or 1.0)
+    free = {entry.run_id for entry in same if not task.folder.run(entry.run_id).claim.exists()}
+    work = work_of(left) / max(1, task.workers) or 1.0
+    own = [entry for entry in _part(same, work, task) if entry.run_id in free]
+    return own or _part([entry for entry in same if entry.run_id in free] or same, work, task)
+
+
+def _part(entries: Sequence[Entry], work: float, task: Task) -> list[Entry]:
+    """Return a worker's own of the parts of about so much work."""
+    parts = _parts(entries, work)
     return parts[_number(task) % len(parts)] if parts else []
 
 

@@ -99,10 +99,10 @@ def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
     assert list(walk.left) == ["a", "b", "f"]
 
 
-def test_behind_a_run_at_the_front_come_only_such(tmp_path):
+def test_beside_a_run_at_the_front_stand_only_such(tmp_path):
     walk = QueueWalk("abcdef", Index(tmp_path), front=lambda: ("e", "d"))
     assert next(walk.round()) == "e"
-    assert (walk.ahead(9, of="e"), walk.ahead(2, of="a")) == (["d"], ["d", "a"])
+    assert (walk.together(9, of="e"), walk.together(2, of="a")) == (["e", "d"], ["d", "a"])
 
 
 def test_more_workers_than_runs_all_find_one(tmp_path):

@@ -219,6 +219,11 @@ def test_workers_share_what_is_left(tmp_path):
     long = queue_of({"a": 9.0, "b": 1.0, "c": 1.0})
     assert names(fair_share(long[0], long, task)) == "a"
     assert names(fair_share(long[0], long, replace(task, name="worker 1"))) == "bc"
+    for entry in queue[:2]:  # whoever is claiming its part leaves the others' parts as they are
+        task.folder.run(entry.run_id).path.mkdir(parents=True)
+        task.folder.run(entry.run_id).claim.touch()
+    assert names(fair_share(queue[0], queue, task)) == "c"
+    assert names(fair_share(queue[0], queue, replace(task, name="worker 1"))) == "def"
 
 
 def test_the_size_of_a_stack_is_halved_until_a_run_stands_alone():
