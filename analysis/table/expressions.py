@@ -27,9 +27,8 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
     """
     frame, source = _unquote(table, expression)
     tree = _check(source, frame, expression, table.columns)
-    if any(isinstance(node, ast.BinOp) for node in ast.walk(tree)):
-        whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
-        frame = frame.astype(dict.fromkeys(whole, float)) if not frame[whole].isna().any(axis=None) else frame
+    computes = any(isinstance(node, ast.BinOp | ast.USub | ast.Call) for node in ast.walk(tree))
+    frame = frame.assign(**{name: _as_numpy(frame[name], computes=computes) for name in frame.columns})
     try:
         with np.errstate(all="ignore"):
             value = frame.eval(ast.unparse(_Floats().visit(tree)), engine="python")
@@ -39,6 +38,18 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
     if isinstance(value, pd.Series):
         return value
     return pd.Series(value, index=table.index)
+
+
+def _as_numpy(column: pd.Series, *, computes: bool) -> pd.Series:
+    """Return numbers as NumPy has them, missing ones as NaN or False; as floats where something is computed of them."""
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+        return column
+    if pd.api.types.is_bool_dtype(column):
+        return column.fillna(False).astype(bool)
+    missing = pd.api.types.is_extension_array_dtype(column) and column.isna().any()
+    if missing or (computes and pd.api.types.is_integer_dtype(column)):
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index, name=column.name)
+    return column.astype(column.to_numpy().dtype)
 
 
 def mask(table: pd.DataFrame, condition: str) -> pd.Series:

@@ -53,9 +53,7 @@ SLICES = {"cpu": 4, "cuda": 2}
 TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed until they tell, at most
 MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
-SLOW = (
-    0.2  # of the rate of products in float32: what is slower than that is not timed on a step, for it would take long
-)
+SLOW = 0.2  # of the rate of products in float32; what is slower is not timed on a step, for it would take long
 FASTER = 1.25  # than large products: what those of a step can be, in the cache
 AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU so many that launching counts for little
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}

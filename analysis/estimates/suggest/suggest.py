@@ -18,7 +18,7 @@ from analysis.estimates.suggest.prices import Prices, prices_of
 from analysis.estimates.suggest.request import check_request, column_of, costs_of
 from analysis.estimates.suggest.space_filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.holdout import score_laws, size_column
+from analysis.fitting.holdout import score_laws, size_column, with_compute
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
@@ -275,9 +275,8 @@ def backtest_weights(
     if len(laws) == 1:
         return {laws[0].name: 1.0}
     rows, _ = select_rows(frame, y=y, **vars(settings.selection))
+    rows = with_compute(rows)
     by = size_column(rows, x)
-    if by not in rows.columns and {"N", "D"} <= set(rows.columns):
-        rows, by = rows.assign(**{by: rows["N"] * rows["D"]}), by
     scores, _ = attempt(lambda: score_laws(rows, laws, y=y, x=x, by=by, settings=settings))
     errors = {score.law: score.error for score in scores or () if np.isfinite(score.error)}
     raw = {law.name: 1 / max(errors.get(law.name, np.inf), 1e-6) ** 2 for law in laws}

@@ -101,9 +101,7 @@ class Heartbeat(threading.Thread):
                 with self._lock:
                     self.pass_over(late)
                     self._round()
-            except (
-                Exception
-            ) as error:  # of a file that cannot be read now, or of what a run's code does to this process
+            except Exception as error:  # a file that cannot be read now, or what a run's code does to this process
                 self._log_once(error)
 
     def _log_once(self, error: Exception) -> None:

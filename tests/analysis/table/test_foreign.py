@@ -16,6 +16,7 @@ from analysis.errors import UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.table.columns import as_numbers, numbers_of, require_columns
+from analysis.table.expressions import evaluate, mask
 from analysis.table.read import derive_column, load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import role_of
@@ -307,6 +308,15 @@ def test_products_of_whole_numbers_do_not_run_over():
         "N2"
     ].tolist() == [4.9e9]
     assert len(selected(table.assign(loss=2.0), where="6*N*D > 1e23")[0]) == 1
+
+
+def test_numbers_that_may_be_missing_are_computed_like_others():
+    whole = pd.DataFrame({"N": pd.array([10**12, None], dtype="Int64"), "D": pd.array([10**12, 5], dtype="Int64")})
+    assert evaluate(whole, "6*N*D")[0] == 6e24
+    assert mask(whole, "N > 5").tolist() == [True, False]
+    small = pd.DataFrame({"N": np.array([200, 100], dtype="uint8"), "ok": pd.array([True, None], dtype="boolean")})
+    assert evaluate(small, "-N").tolist() == [-200, -100]
+    assert mask(small, "ok and N > 5").tolist() == [True, False]
 
 
 def test_a_settings_several_values_are_noted():
