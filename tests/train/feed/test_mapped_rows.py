@@ -78,6 +78,15 @@ def test_the_disk_reads_what_is_wanted(images):
     assert held.file.fetch(np.sort(index.numpy())) is False, "they are in memory now"
 
 
+def test_looking_whether_rows_are_in_memory_reads_none(images):
+    whole = cold(images)
+    before = bytes_in_memory(whole)
+    if before > whole.nbytes // 2:
+        pytest.skip("files here are always in memory")
+    assert not any(RowFile.of(whole)._is_in_memory(row) for row in range(100, ROWS, 100))
+    assert bytes_in_memory(whole) == before
+
+
 def test_several_threads_gather_in_order(images):
     whole = np.load(images, mmap_mode="r")
     feed = epoch_feed(bring(Arrays(whole, np.arange(ROWS)), None, CPU, reads=0), seed=0)
