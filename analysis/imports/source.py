@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.imports.wandb import find_runs, read_runs
-from analysis.table.files.file import PACKED, kind_of
+from analysis.table.files.read_file import PACKED, kind_of
 from analysis.table.files.text import SEPARATORS, decode
 from analysis.table.read import read_table
 

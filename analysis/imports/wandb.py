@@ -13,7 +13,7 @@ import yaml
 
 from analysis.errors import UserError
 from analysis.imports.wandb_log import flat, rows_of_log
-from analysis.table.files.file import one_line, read_file
+from analysis.table.files.read_file import one_line, read_file
 
 SUMMARIES = ("wandb-summary.json", "summary.json")
 CONFIGS = ("config.yaml", "config.json")

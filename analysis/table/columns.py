@@ -11,7 +11,7 @@ from analysis.errors import UserError
 from analysis.table.files.text import WORDS
 from analysis.table.remarks import with_remarks
 from analysis.table.roles import proposals
-from analysis.table.written import as_number, decimal_commas, is_nothing, points_apart
+from analysis.table.written_numbers import as_number, decimal_commas, is_nothing, points_apart
 from analysis.wording import listed
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.columns import with_words_counted
 from analysis.table.expressions import evaluate
-from analysis.table.files.file import check_names, one_line, plain, read_file
+from analysis.table.files.read_file import check_names, one_line, plain, read_file
 from analysis.table.remarks import given
 from analysis.table.roles import recognise
 from analysis.wording import listed

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
-from analysis.table.written import UNITS, factor_of, letters_of
+from analysis.table.written_numbers import UNITS, factor_of, letters_of
 from analysis.wording import listed
 
 ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs

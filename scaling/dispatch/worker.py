@@ -25,7 +25,7 @@ from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.dispatch.task import WORN, Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
-from scaling.security.wear import wear
+from scaling.security.worker_reuse import wear
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.security.wear import end_worker, note, wear_noted
+from scaling.security.worker_reuse import end_worker, note, wear_noted
 
 SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)

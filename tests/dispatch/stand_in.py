@@ -29,7 +29,7 @@ from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, write_aside
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.record import Point
-from scaling.security import wear
+from scaling.security import worker_reuse
 from tests.waiting import wait_for
 
 STEPS = 10
@@ -129,7 +129,7 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
     if act == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     if act == "wear":
-        wear.note("a mode")
+        worker_reuse.note("a mode")
     if act == "die":
         os.kill(os.getpid(), 9)
     done, weights = read_checkpoint(folder)

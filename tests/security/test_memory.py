@@ -14,7 +14,7 @@ import torch
 
 from analysis.errors import UserError as AnalysisError
 from analysis.table.expressions import evaluate
-from analysis.table.files.file import read_file
+from analysis.table.files.read_file import read_file
 from scaling.compose.yaml_size import check_size
 from scaling.errors import UserError
 from scaling.plan.expressions import parse
@@ -84,7 +84,7 @@ def test_expressions_over_a_table_fill_no_memory(expression):
 
 @pytest.mark.parametrize("ending", ["csv.gz", "csv.bz2", "csv.xz", "zip"])
 def test_a_packed_table_that_fills_the_memory_is_refused(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr("analysis.table.files.file.LARGEST", 1000)
+    monkeypatch.setattr("analysis.table.files.read_file.LARGEST", 1000)
     path, text = tmp_path / f"t.{ending}", b"N,loss\n" + b"1,2\n" * 1000
     if ending == "zip":
         with zipfile.ZipFile(path, "w") as packed:

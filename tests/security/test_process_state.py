@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.security import wear as process_wear
+from scaling.security import worker_reuse as process_wear
 from scaling.security.process_state import usual_process
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned

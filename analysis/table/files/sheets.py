@@ -8,7 +8,7 @@ from typing import IO
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.head import LOOK, filled, head_of, once
+from analysis.table.files.header import LOOK, filled, head_of, once
 from analysis.table.remarks import with_remarks
 from analysis.table.roles import is_ours
 from analysis.wording import listed

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.table.files.head import LOOK, head_of, is_words, named, once
+from analysis.table.files.header import LOOK, head_of, is_words, named, once
 from analysis.table.remarks import with_remarks
 from analysis.wording import counted
 

@@ -173,7 +173,7 @@ def _import(train: str) -> None:
     with suppress(Exception):  # a worker that meets the same error says so in its own log
         import scaling.security.job  # noqa: F401
         from scaling.dispatch.worker import load
-        from scaling.security.originals import remember
+        from scaling.security.monkeypatches import remember
 
         load(train)
         remember()

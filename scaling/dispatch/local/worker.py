@@ -17,7 +17,7 @@ from scaling.dispatch.worker import Report, Task, Worker, load
 from scaling.folders import Place
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
-from scaling.security.wear import begin_work
+from scaling.security.worker_reuse import begin_work
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from scaling.on_end import run_at_end
 from scaling.security.job import tell
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
-from scaling.security.wear import begin_work, wear
+from scaling.security.worker_reuse import begin_work, wear
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which

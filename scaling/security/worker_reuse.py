@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scaling.security.originals import has_guests, put_back, remember
+from scaling.security.monkeypatches import has_guests, put_back, remember
 
 log = logging.getLogger(__name__)
 POOLS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")  # threads that idle, or end by themselves; ours too

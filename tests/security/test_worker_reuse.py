@@ -13,21 +13,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from scaling.security import originals, wear
-from scaling.security.wear import wear_noted
+from scaling.security import monkeypatches, worker_reuse
+from scaling.security.worker_reuse import wear_noted
 
 
 @pytest.fixture
 def worker(monkeypatch):
     """Let this be a worker's process, in which a module of the user's own, this one, has come to what it remembers."""
-    monkeypatch.setattr(originals, "_loaded", set())
-    monkeypatch.setattr(wear, "_left", [])
-    originals.originals.cache_clear()
-    monkeypatch.setattr(wear, "_worker", threading.Event())
-    wear.begin_work()
-    originals._loaded.discard(__name__)
+    monkeypatch.setattr(monkeypatches, "_loaded", set())
+    monkeypatch.setattr(worker_reuse, "_left", [])
+    monkeypatches.originals.cache_clear()
+    monkeypatch.setattr(worker_reuse, "_worker", threading.Event())
+    worker_reuse.begin_work()
+    monkeypatches._loaded.discard(__name__)
     yield
-    originals.originals.cache_clear()
+    monkeypatches.originals.cache_clear()
 
 
 def replace_functions(monkeypatch):
@@ -44,14 +44,14 @@ def test_what_was_replaced_is_put_back_and_told(worker, monkeypatch):
     with wear_noted():
         replace_functions(monkeypatch)
     assert (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, shutil.copy, json.dumps) == own
-    assert wear.wear().endswith("replaced")
+    assert worker_reuse.wear().endswith("replaced")
 
 
 def test_what_was_replaced_before_the_run_when_its_module_was_imported_is_told_too(worker, monkeypatch):
     monkeypatch.setattr(functional, "gelu", functional.relu)
     with wear_noted():
         assert functional.gelu is functional.relu
-    assert wear.wear() == "torch.nn.functional.gelu replaced"
+    assert worker_reuse.wear() == "torch.nn.functional.gelu replaced"
 
 
 def test_what_a_library_wraps_of_its_own_stays(worker):
@@ -59,7 +59,7 @@ def test_what_a_library_wraps_of_its_own_stays(worker):
     with wear_noted():
         torch.optim.Adadelta([torch.zeros(1)])
     assert torch.optim.Adadelta.step is not before
-    assert wear.wear() == ""
+    assert worker_reuse.wear() == ""
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_mode_that_stays_entered_is_told(worker, mode, told):
     with wear_noted():
         held.__enter__()
     held.__exit__(None, None, None)
-    assert wear.wear() == told
+    assert worker_reuse.wear() == told
 
 
 def test_a_hook_and_a_thread_that_stay_are_told(worker):
@@ -87,13 +87,13 @@ def test_a_hook_and_a_thread_that_stay_are_told(worker):
     hook.remove()
     over.set()
     thread.join()
-    assert wear.wear() == "the thread theirs; a hook on all modules"
+    assert worker_reuse.wear() == "the thread theirs; a hook on all modules"
 
 
 def test_only_workers_look(worker, monkeypatch):
-    wear._worker.clear()
+    worker_reuse._worker.clear()
     with wear_noted():
         monkeypatch.setattr(shutil, "copy", None)
     assert shutil.copy is None
     assert __name__ in sys.modules
-    assert wear.wear() == ""
+    assert worker_reuse.wear() == ""

@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis.archive import is_archive, unpack
 from analysis.errors import UserError
-from analysis.table.files.head import settle, visible
+from analysis.table.files.header import settle, visible
 from analysis.table.files.json_rows import read_json
 from analysis.table.files.mappings import opened
 from analysis.table.files.sheets import read_sheet
