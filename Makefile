@@ -5,7 +5,7 @@
 # make test-gpu    what only a GPU can show
 # make docs         site/ from docs/, searched without network
 # make test-page    the report's page in a headless Chromium, which apt installs (root)
-# make test-tools   exports and mirrors, read back by W&B, TensorBoard and MLflow, which pip installs
+# make test-tools   exports and mirrors, read back by W&B, TensorBoard and MLflow; spreadsheets: pip installs what they want
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -51,8 +51,8 @@ test-page: .venv/.stamp
 	$(BIN)/pytest -m '' tests/page
 
 test-tools: .venv/.stamp
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mlflow,tensorboard,wandb]'
-	$(BIN)/pytest -m '' tests/analysis/export tests/commands/test_mirror.py
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[excel,mlflow,tensorboard,wandb]'
+	$(BIN)/pytest -m '' tests/analysis/export tests/analysis/table tests/commands/test_mirror.py
 
 test-gpu: .venv/.stamp
 	$(BIN)/pytest -m '' tests/gpu
