@@ -305,7 +305,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: (SPEED.together, 0))
     speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):
-        np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4)
+        np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4, atol=1e-15)
     assert speed.error < 1e-6
     assert speed.run == pytest.approx(work(planned_shape(SHAPES[0], "fp32").config, batch=32).seconds(COSTS))
 

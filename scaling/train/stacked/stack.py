@@ -243,6 +243,8 @@ class Stack:
             "lr": member.lr,
             "total": total,
             "model": self.rows.state(row, trained),
+            "own": {},  # modules whose values change beside their parameters are trained one by one
+            "own_devices": {},
             "optimizer": optimizer_state(member, own, counts=self.optimiser.counts),
             "augmentation": member.augmentation.get_state(),
             "global": streams_state(member),
