@@ -11,8 +11,8 @@ from analysis.errors import UserError
 from analysis.table.files.text import WORDS
 from analysis.table.remarks import with_remarks
 from analysis.table.roles import proposals
-from analysis.table.written_numbers import as_number, decimal_commas, is_nothing, points_apart
-from analysis.wording import listed
+from analysis.table.written_numbers import mark_of, read_numbers
+from analysis.wording import counted, listed
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -65,6 +65,11 @@ def _how_read(words: pd.Series, numbers: np.ndarray, wrong: np.ndarray) -> list[
     """Say how the first word was read that plain numbers are not written as, and which stand for none."""
     said, plain = [], pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
     odd = np.flatnonzero(np.isfinite(numbers) & (numbers != plain))
+    marks = [mark for i in odd if (mark := mark_of(words.iloc[i]))]
+    if marks:
+        shown = listed(list(dict.fromkeys(marks)), 5)
+        said.append(f"{words.name} has {counted(len(marks), 'number')} with a mark ({shown}), read without it")
+    odd = odd[[not mark_of(words.iloc[i]) for i in odd]] if marks else odd
     if len(odd):
         said.append(f"{words.name} holds words such as {str(words.iloc[odd[0]])!r}, read as {numbers[odd[0]]:.6g}")
     none = words[np.isnan(numbers) & ~wrong & words.notna().to_numpy()].astype(str)
@@ -100,22 +105,6 @@ def numbers_of(column: pd.Series, name: str) -> np.ndarray:
     if odd.any():
         raise no_numbers(column[odd], name, len(column))
     return numbers
-
-
-def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as floats (n,), NaN where nothing stands, and where words stand that are no numbers (n,)."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
-    plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan, copy=True)
-    left = (np.isnan(plain) & column.notna().to_numpy()) | (thousands := points_apart(column))
-    if not left.any():
-        return plain, left
-    words = column[left].astype(str)
-    points = bool(thousands.any())
-    comma = "," if points or decimal_commas(words) else "."
-    plain[left] = [as_number(word, decimal=comma) for word in words]
-    left[left] = np.isnan(plain[left]) & ~words.map(is_nothing).to_numpy(bool)
-    return plain, left
 
 
 def no_numbers(words: pd.Series, name: str, n: int) -> UserError:

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
-from analysis.table.written_numbers import UNITS, factor_of, letters_of
+from analysis.table.written_numbers import counts_alone, factor_of, flops_of, read_numbers
 from analysis.wording import listed
 
 ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs
@@ -82,6 +82,8 @@ PREFIXES = (
 TRACKERS = PREFIXES[:5]
 OWN = ("loss", "error", "width", "depth", "seed", "budget")
 """Columns of ours in words."""
+SPENT = ("train", "training", "total", "model", "compute", "train_compute", "training_compute")
+"""What stands before a unit of compute that was spent: train_gflops; a throughput_tflops is another thing."""
 UNIT_AT_END = (
     re.compile(r"(.+?)\s*[(\[]\s*(.+?)\s*[)\]]\W*"),
     re.compile(r"(.+?)[_ ](?:in[_ ])?([A-Za-z-]+)"),
@@ -232,11 +234,10 @@ def _readings(text: str) -> list[tuple[str, float]]:
             factor = factor_of(match[2]) if match else None
             if match and factor and (factor != 1 or i == 0):
                 readings.append((_bare(match[1]), factor))
-        flops = re.fullmatch(r"(?:(\w+)[_ ])?([mgtpez])flops?", one.lower())
-        if flops:
-            readings.append(("flops", UNITS[f"{flops[2]}flop"]))
-        if letters_of(one) in UNITS and "day" in one.lower():
-            readings.append(("flops", UNITS[letters_of(one)]))
+        before, _, unit = one.replace(" ", "_").rpartition("_")
+        flops = flops_of(one) or (flops_of(unit) if before.lower() in SPENT else None)
+        if flops and flops != 1:
+            readings.append(("flops", flops))
     return readings
 
 
@@ -251,7 +252,9 @@ def _bare(text: str) -> str:
 
 
 def _numbers(column: pd.Series) -> pd.Series | None:
-    return column.astype(float) if pd.api.types.is_numeric_dtype(column) else None
+    """Return a column as floats; None where it holds words, or numbers with units of their own."""
+    numbers, odd = read_numbers(column)
+    return None if odd.any() or not counts_alone(column) else pd.Series(numbers, column.index)
 
 
 def _quoted(name: str) -> str:

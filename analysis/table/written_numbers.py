@@ -9,17 +9,33 @@ import pandas as pd
 
 from analysis.table.statuses import UNFINISHED, status_word
 
-FACTORS = {"": 1.0, "%": 0.01, "k": 1e3, "m": 1e6, "mm": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12, "p": 1e15} | {
+FACTORS = {"": 1.0, "%": 0.01, "k": 1e3, "m": 1e6, "mm": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
+FACTORS |= {"percent": 0.01, "mio": 1e6, "mn": 1e6, "mln": 1e6, "mrd": 1e9, "tn": 1e12}
+FACTORS |= {
     f"{word}{s}": scale
     for word, scale in {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}.items()
     for s in ("", "s")
 }
-THINGS = r"(?:param|parameter|weight|token|tok|example|sample|image|flop|nat)s?"
+THINGS = r"(?:param|parameter|weight|token|tok|example|sample|image|flop|nat)s?(?:(?:/| per )tok(?:en)?)?"
 """What is counted, behind a number."""
-WRITTEN = re.compile(rf"([-+]?[\d., ]*\d[\d., ]*(?:e[-+]?\d+)?)\s*(%|[a-z]*?)\s*(?:{THINGS})?", re.IGNORECASE)
+WRITTEN = re.compile(r"([-+]?[\d., ]*\d[\d., ]*(?:e[-+]?\d+)?)\s*(\D*)", re.IGNORECASE)
+COUNTED = re.compile(rf"(%|[a-z]*?)\s*(?:{THINGS})?", re.IGNORECASE)
+SCALES = {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24}
+SCALES |= {name[0]: scale for name, scale in SCALES.items()}
+FLOPS = re.compile(rf"({'|'.join(SCALES)})?(?:flops*|fs*(?=d))(days?)?")
+"""The letters of a unit of compute: EFLOPs, PF-days, petaflop/s-days."""
+DAY = 86_400.0
+"""Seconds."""
 POWER = re.compile(r"(?:(.*\d)\s*[x×*·]\s*)?(\d+)\s*(?:\^|\*\*)\s*([-+]?\d+)(.*)")
-ERROR = re.compile(r"\s*(?:±|\+/-|\+-)\s*[\d.,]+(?=\D*$)|\s*\(\s*±?\s*[\d.,]+\s*\)$")
-"""The error of a number, behind it."""
+ERROR = re.compile(
+    r"\s*(?:±|\+/-|\+-)\s*[\d.,]+(?=\D*$)|\s*\(\s*±?\s*[\d.,]+\s*\)$"
+    r"|\s*[\[(]\s*[\d.,]+\s*(?:[,;–-]|to)\s*[\d.,]+\s*[\])]$"
+)
+"""The error of a number, or its interval, behind it."""
+MARK = re.compile(r"(?<=[\w%.)\]])\s*(?:[*†‡§¶]{1,3}|\[(?:[a-z]|\d{1,2})\]|\^[a-z*†‡§¶])$")
+"""The mark of a footnote behind a number: *, †, [a], [12], ^a."""
+SET = re.compile(r"([*_]{1,2}|[`$])(.+)\1|\\[a-z]+\{([^{}]+)\}")
+"""A number set in bold or as a formula: **3.21**, $3.21$, \\textbf{3.21}."""
 APART = re.compile(r"(?<=\d)['’_\u00a0\u2009\u202f](?=\d)")
 """What may set thousands apart, beside commas, points and spaces."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
@@ -33,41 +49,14 @@ POINTS = re.compile(r"[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?")
 
 NEUTRAL = ("nat", "natspertoken", "natstoken", "param", "parameter", "weight", "token", "example", "flop")
 """Units in brackets that change no number, without an s at their end."""
-UNITS = {
-    "k": 1e3,
-    "thousand": 1e3,
-    "thousands": 1e3,
-    "m": 1e6,
-    "mn": 1e6,
-    "million": 1e6,
-    "millions": 1e6,
-    "b": 1e9,
-    "bn": 1e9,
-    "billion": 1e9,
-    "billions": 1e9,
-    "t": 1e12,
-    "trillion": 1e12,
-    "trillions": 1e12,
-    "mflop": 1e6,
-    "gflop": 1e9,
-    "tflop": 1e12,
-    "pflop": 1e15,
-    "eflop": 1e18,
-    "zflop": 1e21,
-    "pfdays": 8.64e19,
-    "pfday": 8.64e19,
-    "petaflopdays": 8.64e19,
-    "petaflopsdays": 8.64e19,
-    "pfsdays": 8.64e19,
-}
 
 
 def as_number(text: object, decimal: str = ".") -> float:
     """Read a number as people write it; NaN for anything else. decimal: the sign before its decimals, . or ,"""
-    word = APART.sub("", str(text).strip().lstrip("~≈ ").replace("\u00a0", " "))
-    word = ERROR.sub("", _powers(word))
+    word = MARK.sub("", bare(text))
+    word = ERROR.sub("", _powers(APART.sub("", word.lstrip("~≈ ").replace("\u00a0", " "))))
     match = WRITTEN.fullmatch(word)
-    factor = FACTORS.get((match[2] or "").lower()) if match else None
+    factor = _multiple(match[2].strip()) if match else None
     if match is None or factor is None:
         return float("nan")
     digits = match[1].strip()
@@ -79,6 +68,49 @@ def as_number(text: object, decimal: str = ".") -> float:
         return float(digits.replace(decimal, ".")) * factor
     except ValueError:
         return float("nan")
+
+
+def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column as floats (n,), NaN where nothing stands, and where words stand that are no numbers (n,)."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
+    plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan, copy=True)
+    left = (np.isnan(plain) & column.notna().to_numpy()) | (thousands := points_apart(column))
+    if not left.any():
+        return plain, left
+    words = column[left].astype(str)
+    points = bool(thousands.any())
+    comma = "," if points or decimal_commas(words) else "."
+    plain[left] = [as_number(word, decimal=comma) for word in words]
+    left[left] = np.isnan(plain[left]) & ~words.map(is_nothing).to_numpy(bool)
+    return plain, left
+
+
+def bare(text: object) -> str:
+    """Return what is written without what sets it in bold or as a formula: **3.21**, $1.2 \\times 10^{21}$."""
+    word = str(text).strip()
+    match = SET.fullmatch(word)
+    word = (match[2] or match[3]).strip() if match else word
+    return re.sub(r"\^\{([^{}]*)\}", r"^\1", re.sub(r"\\(?:times|cdot)\b", "×", word))
+
+
+def counts_alone(column: pd.Series) -> bool:
+    """Tell whether the numbers of a column have no units of their own, so that one in its name is theirs."""
+    words = column.dropna().astype(str).map(lambda word: MARK.sub("", bare(word)))
+    return all(is_nothing(word) or not re.search(r"[a-df-z%]|e(?![-+]?\d)", word.lower()) for word in words)
+
+
+def mark_of(text: object) -> str:
+    """Return the mark of a footnote behind a number, empty where there is none."""
+    match = MARK.search(bare(text))
+    return match[0].strip() if match else ""
+
+
+def _multiple(unit: str) -> float | None:
+    """Return by what a number before this unit is multiplied; None for other words."""
+    match = COUNTED.fullmatch(unit)
+    factor = FACTORS.get(match[1].lower()) if match else None
+    return factor or flops_of(unit)
 
 
 def _powers(word: str) -> str:
@@ -120,7 +152,15 @@ def factor_of(unit: str) -> float | None:
     letters = letters_of(unit)
     if letters.removesuffix("s") in NEUTRAL:
         return 1.0
-    return UNITS.get(letters, UNITS.get(letters.removesuffix("s")))
+    return (FACTORS.get(letters) if letters else None) or flops_of(unit)
+
+
+def flops_of(unit: str) -> float | None:
+    """Return the FLOPs that a unit is: 1e18 of EFLOPs, 8.64e19 of PF-days; None for others, such as TFLOP/s."""
+    match = FLOPS.fullmatch(letters_of(unit))
+    if match is None or (match[2] is None and re.search(r"/\s*s|per s", unit.lower())):
+        return None
+    return SCALES.get(match[1], 1.0) * (DAY if match[2] else 1.0)
 
 
 def letters_of(text: str) -> str:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.written_numbers import factor_of
 from analysis.wording import counted
 
 LOOK = 20
 """Rows that are looked at to find the head, and how many values a row has."""
 INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
+BRACKETS = re.compile(r"[(\[](\D*)[)\]]")
+"""A unit in brackets."""
 MARK = "\x00"
 """Between a name that stands twice and its number, until the columns are known."""
 
@@ -38,6 +41,21 @@ def head_of(rows: Sequence[Sequence[str]]) -> int:
     if first and first[0] and not any(is_word(cell) for cell in first[0] if cell.strip()):
         raise UserError(f"the first row holds {', '.join(first[0][:4])}; wanted names of columns above the values")
     return 0
+
+
+def with_units(head: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[list[str], int]:
+    """Return the names with the units of the row below, where that holds units alone, and how many rows they take.
+
+    A unit that changes no number, or is not known, is left out.
+    """
+    row = [cell.strip() for cell in below[0]] if below else []
+    if not any(row) or len(row) > len(head) or len(below) < 2 or is_words(below[1]):
+        return list(head), 0
+    if not all(not cell or BRACKETS.fullmatch(cell) or factor_of(cell) for cell in row):
+        return list(head), 0
+    units = [match[1] if (match := BRACKETS.fullmatch(cell)) else cell for cell in row]
+    units = [unit if factor_of(unit) not in (None, 1) else "" for unit in [*units, *[""] * (len(head) - len(row))]]
+    return [f"{name} ({unit})" if unit else name for name, unit in zip(head, units, strict=True)], 1
 
 
 def filled(row: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ LARGEST = 1_000_000_000
 KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
 BROKEN = (lzma.LZMAError, zlib.error, RuntimeError, SyntaxError)
 """What readers raise of damaged files: RuntimeError of encrypted ones, SyntaxError of cut XML."""
-SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "pq": "parquet", "xlsm": "xlsx"}
+SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "md": "txt", "pq": "parquet", "xlsm": "xlsx"}
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -106,6 +106,7 @@ def _bounded(packed: IO[bytes]) -> bytes:
 def _read_zip(path: Path) -> pd.DataFrame:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+        names = [name for name in names if "readme" not in name.lower()]
         tables = [name for name in names if kind_of(name) in KINDS and kind_of(name) != "zip"]
         if len(tables) != 1:
             raise UserError(f"found {len(tables)} tables in {path} ({', '.join(names[:5])}); wanted one; unpack it")

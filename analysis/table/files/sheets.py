@@ -8,7 +8,7 @@ from typing import IO
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.header import LOOK, filled, head_of, once
+from analysis.table.files.header import LOOK, filled, head_of, once, with_units
 from analysis.table.remarks import with_remarks
 from analysis.table.roles import is_ours
 from analysis.wording import listed
@@ -44,6 +44,7 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
     top = head_of(words)
     if top == 0 and filled(words[0]) < 2 < len(words[0]):  # a sheet of notes
         top = next((i for i, row in enumerate(words[:LOOK]) if filled(row) > 1), 0)
-    body = cells.iloc[top + 1 :].dropna(how="all", axis=1)
-    head = [words[top][list(cells.columns).index(column)] for column in body.columns]
+    names, units = with_units(words[top], words[top + 1 :])
+    body = cells.iloc[top + 1 + units :].dropna(how="all", axis=1)
+    head = [names[list(cells.columns).index(column)] for column in body.columns]
     return body.set_axis(once(head), axis=1).infer_objects().reset_index(drop=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.table.files.header import LOOK, head_of, is_words, named, once
+from analysis.table.files.header import LOOK, head_of, is_words, named, once, with_units
 from analysis.table.remarks import with_remarks
 from analysis.wording import counted
 
@@ -60,8 +60,10 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
         if is_words(head) and len(head) == len(rows[0]):
             rows, lines = [head, *rows], [comments[-1], *lines]
     top = head_of(rows)
-    names = once(named(rows[top], rows[top + 1 :]))
-    table = _values(lines[top + 1 :], names, separator, rows[top + 1 :])
+    head, units = with_units(rows[top], rows[top + 1 :])
+    names = once(named(head, rows[top + 1 :]))
+    below = top + 1 + units
+    table = _values(lines[below:], names, separator, rows[below:])
     remark = f"{counted(later, 'line')} below the head begin with # and are left out"
     return with_remarks(table, *([remark] if later else []))
 

@@ -43,6 +43,9 @@ def selected(table: pd.DataFrame, **how) -> tuple[pd.DataFrame, list[str], str]:
         ("data.tokens", "D", 1),
         ("Training FLOP", "C", 1),
         ("GFLOPs", "C", 1e9),
+        ("Compute (EFLOPs)", "C", 1e18),
+        ("train_zflops", "C", 1e21),
+        ("petaflop/s-days", "C", 8.64e19),
         ("Training compute (PF-days)", "C", 8.64e19),
         ("compute (1e18 FLOP)", "C", 1e18),
         ("val/loss", "loss", 1),
@@ -60,7 +63,6 @@ def selected(table: pd.DataFrame, **how) -> tuple[pd.DataFrame, list[str], str]:
         ("loss ↓", "loss", 1),
         ("FLOPs / 1e18", "C", 1e18),
         ("FLOPs (10¹⁸)", "C", 1e18),
-        ("petaflop/s-days", "C", 8.64e19),
     ],
 )
 def test_columns_are_known_by_the_names_that_others_give_them(column, role, factor):
@@ -83,6 +85,8 @@ def test_columns_are_known_by_the_names_that_others_give_them(column, role, fact
         "train.loss",
         "loss_B",
         "log10 N",
+        "throughput_tflops",
+        "TFLOP/s",
     ],
 )
 def test_what_may_mean_something_else_is_left_alone(column):
@@ -148,6 +152,16 @@ def test_a_missing_column_is_proposed_from_those_that_are_there(columns, missing
         ("5,3326", 5.3326),
         ("2.41 ± 0.02", 2.41),
         ("2.41 (0.02)", 2.41),
+        ("300 EFLOPs", 3e20),
+        ("2 PF-days", 2 * 8.64e19),
+        ("3,640 petaflop/s-days", 3640 * 8.64e19),
+        ("1.2e21 FLOP", 1.2e21),
+        ("10 exaFLOPs", 1e19),
+        ("$1.2 \\times 10^{21}$", 1.2e21),
+        ("2.41 nats/token", 2.41),
+        ("2.41 [2.39, 2.43]", 2.41),
+        ("1.4T tokens", 1.4e12),
+        ("**2.41**", 2.41),
     ],
 )
 def test_numbers_are_read_as_people_write_them(written, number):
@@ -156,6 +170,20 @@ def test_numbers_are_read_as_people_write_them(written, number):
     rows, _, said = selected(TABLE.assign(N=["1.3B", "2.7B", "6.7B"]))
     assert rows["N"].tolist() == [1.3e9, 2.7e9, 6.7e9]
     assert "N holds words such as '1.3B', read as 1.3e+09" in said
+
+
+@pytest.mark.parametrize("mark", ["*", "†", " [a]", "[12]", "^b", " ‡"])
+def test_marks_of_footnotes_are_read_over_and_said_in_one_line(mark):
+    rows, _, said = selected(TABLE.assign(loss=["3.25", f"3.0{mark}", f"2.75{mark}"]))
+    assert rows["loss"].tolist() == [3.25, 3.0, 2.75]
+    assert said == f"loss has 2 numbers with a mark ({mark.strip()}), read without it"
+
+
+def test_a_unit_in_a_name_is_that_of_numbers_without_one():
+    name = "Params (B)"
+    rows, *_ = selected(TABLE.drop(columns="N").assign(**{name: ["1,000", "2*", "4"]}))
+    assert rows["N"].tolist() == [1e12, 2e9, 4e9]
+    assert "N" not in load_table(TABLE.drop(columns="N").assign(**{name: ["1B", "2B", "4B"]}))
 
 
 def test_points_that_set_thousands_apart_do_so_in_the_whole_column():
@@ -181,7 +209,7 @@ def test_rows_with_other_words_can_be_left_out_by_a_condition():
     assert len(selected(table, where="N > 0 and lr > 0.2")[0]) == 1
 
 
-@pytest.mark.parametrize("bad", ["about 3", "1.3X", "1,23,4", "1B2", "1 2 3", "2.41*"])
+@pytest.mark.parametrize("bad", ["about 3", "1.3X", "1,23,4", "1B2", "1 2 3", "300 TFLOP/s", "3.2 (best)"])
 def test_what_is_no_number_is_named(bad):
     with pytest.raises(UserError, match="wanted numbers"):
         numbers_of(pd.Series(["1", bad]), "N")
@@ -348,6 +376,9 @@ MARKDOWN = "\n".join(
         ),
         ("said.csv", "sep=;\n" + LINES.replace(",", ";")),
         ("table.txt", MARKDOWN),
+        ("table.md", MARKDOWN),
+        ("units.csv", LINES.replace("loss\n", "loss\n(params),(tokens),(nats)\n")),
+        ("factors.csv", "N,D,loss\n[M],[B],\n1,0.1,3.25\n2,0.2,3.0\n4,0.4,2.75\n"),
         ("thousands.csv", "N;D;loss\n1.000.000;100.000.000;3,25\n2.000.000;2e8;3\n4.000.000;4e8;2,75\n"),
         ("commas.tsv", LINES.replace(",", "\t").replace(".", ",")),
         ("quoted.csv", 'N,D,loss\n1e6,1e8,"3,25"\n2e6,2e8,"3,0"\n4e6,4e8,"2,75"\n'),
