@@ -121,10 +121,10 @@ def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Eval
 
 
 def _share_feeds(states: Sequence[MemberState]) -> None:
-    """Let members that read the same examples in the same order read them once: from the feed of the longest."""
+    """Let members that read the same examples at the same time read them once: from the feed of the longest."""
     longest: dict[Any, MemberState] = {}
     for state in sorted(states, key=lambda state: -state.steps):
         run = state.attempt.run
         size = None if run.quantities.fresh else run.quantities.D_unique
-        key = (replace(run.config.data, size=None), size, run.config.seed)
+        key = (replace(run.config.data, size=None), size, run.config.seed, state.step)
         state.feed = longest.setdefault(key, state).feed

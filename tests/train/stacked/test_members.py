@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from scaling.train.run import train_run
 from scaling.train.stacked import single_run as single
 from scaling.train.stacked.users.vmapped import NotStackable
 from tests.train.killed import kill_stack_at
-from tests.train.runs import essence, folder_of, stopped_after
+from tests.train.runs import Blobs, essence, folder_of, stopped_after
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
 from tests.train.stacked.test_against_single import ROUNDING
 from tests.waiting import Clock
@@ -156,3 +157,20 @@ def test_stacks_that_take_turns_are_each_what_it_is_alone(tmp_path):
     wanted = {record.run_id: essence(record) for record in each}
     assert [essence(record) for record in found] == [wanted[record.run_id] for record in found]
     assert {record.how["stack"] for record in found} == {3}
+
+
+def test_members_at_different_steps_of_one_order_draw_each_chunk_once(tmp_path, monkeypatch, every_step):
+    """A run that was stopped goes on beside a new one: neither throws away what the other has drawn."""
+    drawn, draw = list[tuple[int, ...]](), Blobs._draw
+
+    def counted(self, n, *seed):
+        drawn.append(seed)
+        return draw(self, n, *seed)
+
+    monkeypatch.setattr(Blobs, "_draw", counted)
+    keys = {"train": {"steps": 120}, "seed": 1}
+    old, new = stacked(keys), stacked({**keys, "optim": {"is": "adamw", "lr": 0.003}})
+    together([old], tmp_path, stops={old.run_id: stopped_after(60)})
+    drawn.clear()
+    records([old, new], tmp_path)
+    assert max(Counter(seed for seed in drawn if seed[0] == 5 and seed[-1]).values()) <= 2
