@@ -148,6 +148,15 @@ def layered(shape, outputs, *, kind, width=8):
     return module
 
 
+def dropping_layers(shape, outputs, *, shares, width=8):
+    """A layer each that is followed by a dropout of one of these shares."""
+    parts, inputs = list[nn.Module](), shape[0]
+    for share in shares:
+        parts += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(share)]
+        inputs = width
+    return nn.Sequential(*parts, nn.Linear(inputs, outputs))
+
+
 class Unmoved(nn.Sequential):
     """Its dropout leaves nothing out, in training either."""
 

@@ -93,18 +93,25 @@ def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 
 
 def _dropout(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    """Leave numbers out by each member's own stream; on a CPU with the masks of the member trained alone."""
-    kept, generators = 1 - cast("nn.Dropout", module).p, stacking.generators
-    if generators is None:
+    """Leave numbers out in training, by each member's own stream."""
+    share, generators = cast("nn.Dropout", module).p, stacking.generators
+    if generators is None or share == 0:
         return lambda x: x
+    return lambda x: x * dropout_mask(x, share, generators)
 
-    def forward(x: Tensor) -> Tensor:
-        mask = torch.empty_like(x)
-        for row, generator in zip(mask, generators, strict=True):
-            row.bernoulli_(kept, generator=generator)
-        return x * mask.div_(kept)
 
-    return forward
+def dropout_mask(like: Tensor, share: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """Return what features (K, n, width) are multiplied by so that about a share of them is left out.
+
+    Each member draws from its own stream, on a CPU the mask of the member trained alone, which draws nothing where all
+    is left out (or nothing is).
+    """
+    mask, kept = torch.empty_like(like), 1 - share
+    if kept == 0:
+        return mask.zero_()
+    for row, generator in zip(mask, generators, strict=True):
+        row.bernoulli_(kept, generator=generator)
+    return mask.div_(kept)
 
 
 def _elementwise(module: nn.Module, name: str, stacking: Stacking) -> Forward:

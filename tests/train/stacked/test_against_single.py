@@ -90,6 +90,12 @@ def test_a_member_is_the_run_trained_alone_here_too(case, tmp_path):
     check(DEAR[case], tmp_path, rel=ROUNDING)
 
 
+@pytest.mark.parametrize("shares", [(0.0, 0.3), pytest.param((0.3, 1.0), marks=pytest.mark.slow)])
+def test_a_dropout_that_leaves_out_nothing_or_all_draws_nothing(shares, tmp_path):
+    module = {"is": "custom", "module": "tests.train.nets.dropping_layers", "kwargs": {"shares": list(shares)}}
+    check(seeded({"steps": 40}, model=module, data=SIZED), tmp_path, rel=ROUNDING)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model",

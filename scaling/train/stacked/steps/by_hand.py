@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from scaling.internals.torch import gelu_backward, layer_norm_backward, relu_backward
 from scaling.models.blocks import Block, Dense, LinearMap, Network
-from scaling.train.stacked.layers import Stacking, UnknownLayer
+from scaling.train.stacked.layers import Stacking, UnknownLayer, dropout_mask
 
 Found = dict[str, Tensor]
 
@@ -99,13 +99,11 @@ class _Dropout:
     """It leaves numbers out by each member's own stream."""
 
     def __init__(self, dropout: nn.Dropout, generators: Sequence[torch.Generator]) -> None:
-        self._kept, self._generators = 1 - dropout.p, generators
+        self._share, self._generators = dropout.p, generators
 
     def forward(self, x: Tensor) -> Tensor:
-        self._mask = torch.empty_like(x)
-        for row, generator in zip(self._mask, self._generators, strict=True):
-            row.bernoulli_(self._kept, generator=generator)
-        return x * self._mask.div_(self._kept)
+        self._mask = dropout_mask(x, self._share, self._generators)
+        return x * self._mask
 
     def backward(self, g: Tensor) -> Tensor:
         return g * self._mask
@@ -191,7 +189,7 @@ def _elementwise(module: nn.Module, stacking: Stacking) -> Part:
         return _ReLU()
     if kind is nn.GELU and cast("nn.GELU", module).approximate == "none":
         return _GELU()
-    if kind is nn.Identity:
+    if kind is nn.Identity or (kind is nn.Dropout and cast("nn.Dropout", module).p == 0):
         return _Sequence([])
     if kind is nn.Dropout:
         return _Dropout(cast("nn.Dropout", module), stacking.generators or ())
