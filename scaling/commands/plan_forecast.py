@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,8 @@ class PlanForecast:
     those whose model has other counts of parameters now; older: those to be trained that an older recipe
     has settled; stale: settled ones that were trained on other data or code, with
     what differs; orphans: branches that cannot go on from the longer run, and are trained whole;
-    stacked_gain: how many times less time they would take by engine=stacked, None where unknown.
+    stacked_gain: how many times less time they would take by engine=stacked, None where unknown; members: of the stacks
+    that runs are trained in.
     """
 
     plan: Plan
@@ -54,6 +55,7 @@ class PlanForecast:
     stale: Mapping[str, tuple[str, ...]]
     orphans: frozenset[str] = frozenset()
     stacked_gain: float | None = None
+    members: Mapping[str, float] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
         """Return the FLOPs that are trained for these runs."""
@@ -91,7 +93,7 @@ class PlanForecast:
             "basis": self._basis(),
             "stacked_gain": self.stacked_gain,
             "disk_bytes": len(runs) * BYTES_PER_RUN + points * BYTES_PER_POINT + sum(size for _, size in kept),
-            "peak_checkpoint_bytes": self.workers * max(map(_checkpoint_bytes, runs)),
+            "peak_checkpoint_bytes": self._peak_checkpoint_bytes(),
             "files": len(runs) * FILES_PER_RUN + sum(files for files, _ in kept),
         }
 
@@ -117,6 +119,12 @@ class PlanForecast:
             "status": self.status[run.run_id],
             "stale": list(self.stale.get(run.run_id, ())),
         }
+
+    def _peak_checkpoint_bytes(self) -> int:
+        """Return the bytes of checkpoints at a time: of all that the workers train at once, which is whole stacks."""
+        each = {run.run_id: _checkpoint_bytes(run) for run in self.plan.runs}
+        at_once = self.workers * max(size * self.members.get(run_id, 1.0) for run_id, size in each.items())
+        return min(round(at_once), sum(each.values()))
 
     def _basis(self) -> str:
         if not self.forecasts:
@@ -178,7 +186,8 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
             return _on_card(runs, card, members)
         return forecast_all(runs, threads=threads, done=done, partition=partition, members=members)
 
-    forecasts = forecasts_of(runs, companies(runs, kind=kind), done=done)
+    members = companies(runs, kind=kind)
+    forecasts = forecasts_of(runs, members, done=done)
     workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
         plan=plan,
@@ -192,6 +201,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
         orphans=frozenset(new.run_id for old, new in zip(plan.runs, runs, strict=True) if new is not old),
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind),
+        members=members,
     )
 
 

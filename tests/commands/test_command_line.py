@@ -55,6 +55,15 @@ def test_the_plan_is_what_then_runs(swept):
     assert plan["total"]["C"] == sum(run["C"] for run in plan["runs"])
 
 
+def test_all_members_of_a_stack_have_checkpoints_at_a_time(swept):
+    """A worker trains four runs of a width together, and alone one after the other."""
+    eager, stacked = (
+        json.loads(swept("plan", "sweep=tiny", f"train.engine={engine}", "launcher.workers=1", "--json", "-"))["total"]
+        for engine in ("eager", "stacked")
+    )
+    assert stacked["peak_checkpoint_bytes"] == pytest.approx(4 * eager["peak_checkpoint_bytes"], rel=0.1)
+
+
 def test_run_again_trains_nothing_and_a_new_width_trains_only_the_new_runs(swept):
     before = records(swept.folder)
     assert "8 were there already" in swept("run", "sweep=tiny")
