@@ -17,6 +17,7 @@ from scaling.dispatch.states.stale import stale_runs
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
+from scaling.forecast.company import ALONE, Company
 from scaling.forecast.estimate import Forecast, forecast, forecast_all
 from scaling.forecast.stacks import companies, gain_of_stacking
 from scaling.numbers import flops
@@ -40,8 +41,8 @@ class PlanForecast:
     those whose model has other counts of parameters now; older: those to be trained that an older recipe
     has settled; stale: settled ones that were trained on other data or code, with
     what differs; orphans: branches that cannot go on from the longer run, and are trained whole;
-    stacked_gain: how many times less time they would take by engine=stacked, None where unknown; members: of the stacks
-    that runs are trained in.
+    stacked_gain: how many times less time they would take by engine=stacked, None where unknown; companies: in the
+    stacks that runs are trained in.
     """
 
     plan: Plan
@@ -55,7 +56,7 @@ class PlanForecast:
     stale: Mapping[str, tuple[str, ...]]
     orphans: frozenset[str] = frozenset()
     stacked_gain: float | None = None
-    members: Mapping[str, float] = field(default_factory=dict)
+    companies: Mapping[str, Company] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
         """Return the FLOPs that are trained for these runs."""
@@ -123,7 +124,7 @@ class PlanForecast:
     def _peak_checkpoint_bytes(self) -> int:
         """Return the bytes of checkpoints at a time: of all that the workers train at once, which is whole stacks."""
         each = {run.run_id: _checkpoint_bytes(run) for run in self.plan.runs}
-        at_once = self.workers * max(size * self.members.get(run_id, 1.0) for run_id, size in each.items())
+        at_once = self.workers * max(size * self.companies.get(run_id, ALONE).members for run_id, size in each.items())
         return min(round(at_once), sum(each.values()))
 
     def _basis(self) -> str:
@@ -180,14 +181,14 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     kind = ("cuda" if card is not None or bool(getattr(settings, "gpus", 0)) else "cpu") if elsewhere else None
 
     def forecasts_of(
-        runs: Sequence[PlannedRun], members: Mapping[str, float], *, done: Sequence[tuple[PlannedRun, float]] = ()
+        runs: Sequence[PlannedRun], shared: Mapping[str, Company], *, done: Sequence[tuple[PlannedRun, float]] = ()
     ) -> dict[str, Forecast]:
         if card is not None:
-            return _on_card(runs, card, members)
-        return forecast_all(runs, threads=threads, done=done, partition=partition, members=members)
+            return _on_card(runs, card, shared)
+        return forecast_all(runs, threads=threads, done=done, partition=partition, companies=shared)
 
-    members = companies(runs, kind=kind)
-    forecasts = forecasts_of(runs, members, done=done)
+    shared = companies(runs, kind=kind)
+    forecasts = forecasts_of(runs, shared, done=done)
     workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
         plan=plan,
@@ -201,7 +202,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
         orphans=frozenset(new.run_id for old, new in zip(plan.runs, runs, strict=True) if new is not old),
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind),
-        members=members,
+        companies=shared,
     )
 
 
@@ -231,12 +232,12 @@ def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capa
     )
 
 
-def _on_card(runs: Sequence[PlannedRun], card: str, members: Mapping[str, float]) -> dict[str, Forecast]:
-    """Forecast runs on a GPU that need not be here; members: of the stacks that runs are trained in, by run_id."""
+def _on_card(runs: Sequence[PlannedRun], card: str, shared: Mapping[str, Company]) -> dict[str, Forecast]:
+    """Forecast runs on a GPU that need not be here; shared: in the stacks that runs are trained in, by run_id."""
     from scaling.forecast.cards import speed_of_card
 
     speed = speed_of_card(card)
-    return {run.run_id: forecast(run, speed, members=members.get(run.run_id, 1.0)) for run in runs}
+    return {run.run_id: forecast(run, speed, company=shared.get(run.run_id, ALONE)) for run in runs}
 
 
 def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:

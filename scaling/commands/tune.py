@@ -195,7 +195,7 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Cons
     from scaling.forecast.stacks import companies
     from scaling.plan.files import write_plan
 
-    forecasts = forecast_all(runs, threads=settings.threads, members=companies(runs))
+    forecasts = forecast_all(runs, threads=settings.threads, companies=companies(runs))
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)

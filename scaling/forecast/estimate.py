@@ -11,6 +11,7 @@ from scaling.accounting import Layer, count
 from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
+from scaling.forecast.company import ALONE, Company
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
 from scaling.plan.identity import asked_precision
@@ -25,10 +26,7 @@ from scaling.train.sizes import (
 )
 
 FORWARD_SHARE = 1 / 3  # of a training step
-COMPILE_SECONDS = {
-    "cpu": 4.0,
-    "cuda": 8.0,
-}  # of a run: its step is read anew, and what the compiler made is mostly kept
+COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # of a run, whose step is read anew: what the compiler made is mostly kept
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
@@ -114,10 +112,12 @@ def _width(layer: Layer) -> int:
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
-def forecast(run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, *, members: float = 1.0) -> Forecast:
+def forecast(
+    run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, *, company: Company = ALONE
+) -> Forecast:
     """Forecast a run from the speed of its device, put right by what runs there took.
 
-    members: of the stack that it is trained in, which share their time and memory. Included are the steps, the
+    company: in the stack that it is trained in, whose members share their time and memory. Included are the steps, the
     evaluations at milestones, making fresh data, compiling and the fixed cost of a run; not included are reading data
     sets from disk, what a compiled step gains, and a second worker's share of the memory bandwidth.
     """
@@ -125,8 +125,8 @@ def forecast(run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, 
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
     if not said and getattr(run.config.model, "module", None) is not None:
         said = "a guess from its layers"  # nobody knows what else the user's module does
-    seconds = ratio * estimate(run, speed, members=members)
-    memory = memory_bytes(run, kind=speed.kind, members=members, card=speed.memory)
+    seconds = ratio * estimate(run, speed, company=company)
+    memory = memory_bytes(run, kind=speed.kind, members=company.members, card=speed.memory)
     return Forecast(seconds, memory, speed.device, f"{basis}, {said}" if said else basis)
 
 
@@ -136,22 +136,22 @@ def forecast_all(
     threads: int = 1,
     done: Iterable[tuple[PlannedRun, float]] = (),
     partition: str | None = None,
-    members: Mapping[str, float] | None = None,
+    companies: Mapping[str, Company] | None = None,
 ) -> dict[str, Forecast]:
     """Forecast runs, by run_id, from the speed probe of this machine and from runs that are done here.
 
     Left out are runs whose device was not probed and that are like none that is done. done: runs done on this machine
     and the seconds they took; partition: of a cluster, whose probe is taken instead of this machine's (that of a GPU,
-    if there is one); members: of the stacks that runs are trained in, by run_id.
+    if there is one); companies: in the stacks that runs are trained in, by run_id.
     """
-    members = members or {}
+    companies = companies or {}
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
     if partition is not None:
         speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
 
     def estimated(run: PlannedRun) -> float | None:
         speed = speeds.get(device_kind(run.config))
-        return None if speed is None else estimate(run, speed, members=members.get(run.run_id, 1.0))
+        return None if speed is None else estimate(run, speed, company=companies.get(run.run_id, ALONE))
 
     learned = learn(Took(run, seconds, estimated(run)) for run, seconds in done)
     forecasts = {}
@@ -159,10 +159,10 @@ def forecast_all(
         kind = device_kind(run.config)
         speed = speeds.get(kind)
         if speed is not None:
-            forecasts[run.run_id] = forecast(run, speed, learned, members=members.get(run.run_id, 1.0))
+            forecasts[run.run_id] = forecast(run, speed, learned, company=companies.get(run.run_id, ALONE))
         elif (found := learned.seconds(run)) is not None:
             seconds, basis = found
-            memory = memory_bytes(run, kind=kind, members=members.get(run.run_id, 1.0))
+            memory = memory_bytes(run, kind=kind, members=companies.get(run.run_id, ALONE).members)
             forecasts[run.run_id] = Forecast(seconds, memory, device_name(kind), basis)
     return forecasts
 
@@ -175,22 +175,22 @@ def device_kind(config: RunConfig) -> str:
     return wanted
 
 
-def estimate(run: PlannedRun, speed: Speed, *, members: float = 1.0) -> float:
+def estimate(run: PlannedRun, speed: Speed, *, company: Company = ALONE) -> float:
     """Return the seconds of a run by the speed probe alone.
 
-    members: of its stack, which share what a step costs whatever its size.
+    company: in its stack, whose members share what a step costs whatever its size, and fresh examples of one seed.
     """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
         return speed.run + _stage_seconds(run, speed)
     costs = _costs(run, speed)
     drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
-    drawn /= DRAWERS[speed.kind]
+    drawn /= DRAWERS[speed.kind] * company.readers
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
-        each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=members)
+        each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=company.members)
         trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from scaling.forecast.company import Company
 from scaling.forecast.estimate import Forecast, device_kind, work
 from scaling.forecast.speed import known_speed
 from scaling.plan.identity import is_stackable, stack_key
@@ -17,7 +19,7 @@ NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
 SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # stacks at a time: the kernels of small models leave most of a GPU idle
 LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
-Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, float]], Mapping[str, Forecast]]
+Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, Company]], Mapping[str, Forecast]]
 
 
 def stack_size(run: PlannedRun, kind: str) -> int:
@@ -34,8 +36,8 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     return max(1, min(MOST[kind], enough // work(config, batch=config.train.batch, layers=layers).numbers))
 
 
-def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, float]:
-    """Return for each run that is trained in a stack how many members share its steps, in the (harmonic) mean.
+def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, Company]:
+    """Return for each run that is trained in a stack how many share its steps, and its fresh examples.
 
     kind: of the device, cpu or cuda, where it is not this machine's.
     """
@@ -44,21 +46,40 @@ def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[st
         key = stack_key(run.config, run.quantities)
         if key:
             groups.setdefault(key, []).append(run)
-    found: dict[str, float] = {}
+    found: dict[str, Company] = {}
     for group in groups.values():
         most = stack_size(group[0], kind or device_kind(group[0].config))
-        before, paid = 0, 0.0
-        for gone, run in enumerate(sorted(group, key=lambda run: run.quantities.steps)):
-            steps = run.quantities.steps
-            paid += (steps - before) / min(most, len(group) - gone)
-            before, found[run.run_id] = steps, steps / paid
+        members = _shared_by(group, most)
+        readers: dict[str, float] = {}
+        for alike in _of_one_order(group):
+            readers |= _shared_by(alike, max(1.0, len(alike) * most / len(group)))
+        found |= {run_id: Company(shared, readers.get(run_id, 1.0)) for run_id, shared in members.items()}
     return found
+
+
+def _shared_by(group: Sequence[PlannedRun], most: float) -> dict[str, float]:
+    """Return how many runs share a step of each, `most` at most and fewer as they end, in the harmonic mean."""
+    found, before, paid = dict[str, float](), 0, 0.0
+    for gone, run in enumerate(sorted(group, key=lambda run: run.quantities.steps)):
+        steps = run.quantities.steps
+        paid += (steps - before) / min(most, len(group) - gone)
+        before, found[run.run_id] = steps, steps / paid
+    return found
+
+
+def _of_one_order(group: Sequence[PlannedRun]) -> Iterable[list[PlannedRun]]:
+    """Sort runs on fresh examples by what they read: those of one seed read the same, and draw it once."""
+    orders: dict[Any, list[PlannedRun]] = {}
+    for run in group:
+        if run.quantities.fresh:
+            orders.setdefault((dataclasses.replace(run.config.data, size=None), run.config.seed), []).append(run)
+    return orders.values()
 
 
 def gain_of_stacking(runs: Sequence[PlannedRun], forecasts: Forecasting, *, kind: str | None = None) -> float | None:
     """Return how many times less of the device's time runs of engine=eager would take by engine=stacked.
 
-    forecasts: of runs, by run_id, that are trained in stacks of so many members; kind: of the device, where it is not
+    forecasts: of runs that are trained in such company, by run_id; kind: of the device, where it is not
     this machine's. None where none of the runs can be stacked, or no speed is known.
     """
     runs = [run for run in runs[:LOOKED_AT] if run.fork is None]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from scaling.forecast.cards import speed_of_card
+from scaling.forecast.company import ALONE, Company
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
 from scaling.forecast.speed import keep_speed
 from scaling.forecast.stacks import MOST, NUMBERS, companies, gain_of_stacking, stack_size
@@ -68,8 +69,11 @@ def test_a_member_has_the_company_of_those_that_last_as_long():
     runs = [stacked({**BASE, "train": {"steps": steps, "device": "cpu"}, "seed": steps}) for steps in (10, 20, 40)]
     found = companies(runs)
     alone = [10 / 3, 10 / 3 + 10 / 2, 10 / 3 + 10 / 2 + 20]  # steps, of which each pays its part
-    assert [found[run.run_id] for run in runs] == pytest.approx([10 / alone[0], 20 / alone[1], 40 / alone[2]])
+    assert [found[run.run_id].members for run in runs] == pytest.approx([10 / alone[0], 20 / alone[1], 40 / alone[2]])
     assert companies([stacked(BASE, engine="eager")]) == {}
+
+
+FOUR = Company(members=4)
 
 
 def test_members_share_what_a_step_costs_anyhow():
@@ -77,9 +81,9 @@ def test_members_share_what_a_step_costs_anyhow():
     step = work(run.config, batch=32)
     fixed, sized = step.fixed(costs), step.seconds(costs) - step.fixed(costs)
     member = together.step * fixed / 4 + together.member + together.sized * sized
-    assert estimate(run, SPEED) - estimate(run, SPEED, members=4) == pytest.approx(1000 * (fixed + sized - member))
+    assert estimate(run, SPEED) - estimate(run, SPEED, company=FOUR) == pytest.approx(1000 * (fixed + sized - member))
     assert memory_bytes(run, kind="cpu", members=64) > memory_bytes(run, kind="cpu")
-    assert forecast(run, SPEED, members=4).seconds < forecast(run, SPEED).seconds
+    assert forecast(run, SPEED, company=FOUR).seconds < forecast(run, SPEED).seconds
 
 
 def test_members_are_evaluated_in_one_run_s_memory():
@@ -89,8 +93,23 @@ def test_members_are_evaluated_in_one_run_s_memory():
     assert one < many < one + 6 * ACTIVATION_BYTES * EVALUATED_NUMBERS["cuda"]
 
 
-def here(runs, members):
-    return forecast_all(runs, members=members)
+def test_members_of_one_seed_draw_their_fresh_examples_once():
+    """Each pays for those that it reads alone, and its part of the others."""
+    free, dear = (replace(SPEED, draw={"blobs": seconds}) for seconds in (0.0, 1e-3))
+    lengths = [(0, 20), (0, 40), (1, 40)]
+    runs = [stacked({"train": {"steps": steps, "device": "cpu"}, "seed": seed}) for seed, steps in lengths]
+    found = [companies(runs)[run.run_id] for run in runs]
+    drawn = [
+        estimate(run, dear, company=c) - estimate(run, free, company=c) for run, c in zip(runs, found, strict=True)
+    ]
+    assert sum(drawn) == pytest.approx(1e-3 * 32 * (40 + 40))
+    assert drawn == pytest.approx([1e-3 * 32 * steps for steps in (10, 30, 40)])
+    sized = [stacked({**BASE, "train": {"steps": 40, "device": "cpu"}, "seed": seed}) for seed in (0, 1)]
+    assert {company.readers for company in companies(sized).values()} == {1.0}
+
+
+def here(runs, shared):
+    return forecast_all(runs, companies=shared)
 
 
 def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
@@ -98,7 +117,7 @@ def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
     assert gain_of_stacking(runs, here) is None
     keep_speed(SPEED)
     gain = gain_of_stacking(runs, here)
-    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, members=8))
+    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, company=Company(8)))
     assert gain > 1.3
     assert gain_of_stacking([stacked(BASE)], here) is None
 
@@ -108,8 +127,8 @@ def test_the_gain_on_a_gpu_is_that_of_the_stacks_that_fill_it():
     runs = [planned({"steps": 500, **CPU}, seed=seed) for seed in range(2 * MOST["cpu"])]
     speed = speed_of_card("h100")
 
-    def on_card(runs, members):
-        return {run.run_id: forecast(run, speed, members=members.get(run.run_id, 1.0)) for run in runs}
+    def on_card(runs, shared):
+        return {run.run_id: forecast(run, speed, company=shared.get(run.run_id, ALONE)) for run in runs}
 
-    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, members=len(runs))
+    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, company=Company(len(runs)))
     assert gain_of_stacking(runs, on_card, kind="cuda") == pytest.approx(wanted)
