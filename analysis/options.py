@@ -46,6 +46,21 @@ class LawOption(click.Option):
         return [CompletionItem(f"{before}{comma}{name}") for name in LAWS if name.startswith(word)]
 
 
+class Written(click.ParamType):
+    """A number as people write it: 1e12, 1.4T."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; a usage error for anything else."""
+        from analysis.table.written_numbers import as_number
+
+        number = as_number(value)
+        if number != number:
+            self.fail(f"found {value!r}; wanted a number, such as 1e12 or 1.4T", param, ctx)
+        return number
+
+
 FILE = click.Path()
 """A table, a folder or an archive, as the shell completes them."""
 Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")

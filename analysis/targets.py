@@ -1,4 +1,4 @@
-"""Targets as they are typed: C=1e18, N=1e6,D=1e9."""
+"""Targets as they are typed: C=1e18, N=7B,D=1.4T, 300 EFLOPs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from analysis.options import words
 
 def parse_numbers(text: str) -> dict[str, list[float]]:
     """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
+    from analysis.table.written_numbers import as_number
+
     numbers: dict[str, list[float]] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
+        number = as_number(value)
         if not equals or not name.strip() or not 0 < number < float("inf"):
             raise UserError(f"found the target {text!r}; wanted NAME=POSITIVE NUMBER, such as C=1e18 or N=1e6,D=1e9")
         numbers.setdefault(name.strip(), []).append(number)

@@ -12,6 +12,7 @@ from analysis.errors import Refusal, UserError, attempt
 from analysis.options import (
     LawOption,
     TableChoice,
+    Written,
     Y,
     answer,
     interval_options,
@@ -37,8 +38,8 @@ Examples:
 @table_options
 @Y
 @click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
-@click.option("--inference", type=float, metavar="D_INF", help="Examples (tokens) that the model will be used on: also "
-              "find the N and D that are cheapest over training and use.")  # fmt: skip
+@click.option("--inference", type=Written(), metavar="D_INF", help="Examples (tokens) that the model will be used on: "
+              "also find the N and D that are cheapest over training and use.")  # fmt: skip
 @click.option(
     "--reach", type=float, metavar="VALUE", help="With --inference: a response to reach, instead of what --at buys."
 )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.remarks import with_former_names
 from analysis.wording import listed
 
 FUNCTIONS = ("log", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "floor", "ceil")
+OPERATORS = ("and", "or", "not", "in", "is", "if", "else", "None", "True", "False")
+"""Words of Python that mean something in an expression; other keywords may be columns: lambda, class."""
 ALLOWED = (
     *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Name, ast.Constant, ast.Load),
     *(ast.List, ast.Tuple, ast.Call, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
@@ -25,10 +29,12 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
 
     Arithmetic is that of floats: whole numbers of 64 bits would run over silently, as in 6*N*D.
     """
+    table = with_former_names(table)
     frame, source = _unquote(table, expression)
     tree = _check(source, frame, expression, table.columns)
     computes = any(isinstance(node, ast.BinOp | ast.USub | ast.Call) for node in ast.walk(tree))
     frame = frame.assign(**{name: _as_numpy(frame[name], computes=computes) for name in frame.columns})
+    _check_words(tree, frame, expression)
     try:
         with np.errstate(all="ignore"):
             value = frame.eval(ast.unparse(_Floats().visit(tree)), engine="python")
@@ -38,6 +44,21 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
     if isinstance(value, pd.Series):
         return value
     return pd.Series(value, index=table.index)
+
+
+def _check_words(tree: ast.Expression, frame: pd.DataFrame, expression: str) -> None:
+    """Raise `UserError` where a column of words stands in arithmetic."""
+    computed = [side for node in ast.walk(tree) if isinstance(node, ast.BinOp) for side in (node.left, node.right)]
+    for node in computed:
+        if (
+            isinstance(node, ast.Name)
+            and node.id in frame.columns
+            and not pd.api.types.is_numeric_dtype(frame[node.id])
+        ):
+            word = next(iter(frame[node.id].dropna()), "nothing")
+            raise UserError(
+                f'found {str(word)!r} in a column of "{expression}"; wanted numbers; take another column, or mend it'
+            )
 
 
 def _as_numpy(column: pd.Series, *, computes: bool) -> pd.Series:
@@ -70,16 +91,23 @@ def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
         return named.setdefault(match[1], f"column_{len(named)}_in_backticks")
 
     source = re.sub(r"`([^`]*)`", plain, expression.strip())
-    odd = [str(name) for name in table.columns if str(name) in source and not str(name).isidentifier()]
-    odd = [name for name in odd if not _is_arithmetic(name, table)]
+    odd = [str(name) for name in table.columns if str(name) in source and _is_odd(str(name), table)]
     if odd:
-        words = "|".join(re.escape(name) for name in sorted(odd, key=len, reverse=True))
+        called = {name: r"(?!\s*\()" if name in FUNCTIONS else "" for name in odd}
+        words = "|".join(re.escape(name) + called[name] for name in sorted(odd, key=len, reverse=True))
         outside = re.compile(rf"""('[^']*'|"[^"]*")|(?<![\w.])({words})(?![\w.])""")
         source = outside.sub(
             lambda match: match[1] or named.setdefault(match[2], f"column_{len(named)}_in_backticks"), source
         )
-    used = [name for name in table.columns if str(name) in source and name not in named.values()]
+    used = [name for name in table.columns if str(name) in source and name not in (*named.values(), *FUNCTIONS)]
     return table[used].assign(**{new: table[old] for old, new in named.items()}), source
+
+
+def _is_odd(name: str, table: pd.DataFrame) -> bool:
+    """Tell whether a column's name cannot stand in an expression as it is: weight decay, lambda, log."""
+    if not name.isidentifier():
+        return not _is_arithmetic(name, table)
+    return (keyword.iskeyword(name) and name not in OPERATORS) or name in FUNCTIONS
 
 
 def _is_arithmetic(name: str, table: pd.DataFrame) -> bool:
@@ -105,11 +133,11 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
 
     No attributes, no @, no calls but of `FUNCTIONS`.
     """
-    wanted = f"wanted arithmetic and comparisons of columns, and {', '.join(FUNCTIONS)}"
+    wanted = f"wanted arithmetic (+ - * / **) and comparisons (== < and or in) of columns, and {', '.join(FUNCTIONS)}"
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UserError(f'found "{expression}", which is no expression; {wanted}') from None
+        raise UserError(f'found "{expression}", which is no expression; {wanted}; odd names in `backticks`') from None
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (
@@ -118,8 +146,11 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
             raise UserError(f'found the call {ast.unparse(node)} in "{expression}"; {wanted}')
         unknown = isinstance(node, ast.Name) and id(node) not in called and node.id not in frame.columns
         if unknown or isinstance(node, ast.Attribute):
+            name = ast.unparse(node)
+            word = any((frame[column] == name).any() for column in frame.columns)
+            quoted = f"; a word stands in quotes: '{name}'" if word else ""
             raise UserError(
-                f'found no column {ast.unparse(node)!r}, named in "{expression}"; the table has {listed(columns)}'
+                f'found no column {name!r}, named in "{expression}"; the table has {listed(columns)}{quoted}'
             )
         if not isinstance(node, ALLOWED):
             raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}; odd names in `backticks`')

@@ -11,7 +11,7 @@ from analysis.errors import UserError
 from analysis.table.columns import with_words_counted
 from analysis.table.expressions import evaluate
 from analysis.table.files.read_file import check_names, one_line, plain, read_file
-from analysis.table.remarks import given
+from analysis.table.remarks import given, with_moved
 from analysis.table.roles import recognise
 from analysis.wording import listed
 
@@ -84,10 +84,11 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFr
     if missing:
         raise UserError(f"found no column {missing[0]!r}; the table has {listed(table.columns)}")
     taken = {new: table[old] for new, old in columns.items()}
-    moved = {old for new, old in columns.items() if old != new and old not in columns}
+    moved = {old: new for new, old in columns.items() if old != new and old not in columns}
     for new in columns:
         table = given(table, new)
-    return table.drop(columns=[*moved, *(new for new in columns if new in table.columns)]).assign(**taken)
+    table = table.drop(columns=[*moved, *(new for new in columns if new in table.columns)]).assign(**taken)
+    return with_moved(table, moved)
 
 
 def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from analysis.wording import listed
 KEY, TAKEN = "remarks", "taken"
 MIXED, POOLED = "mixed", "pooled"
 """Columns of which several values are pooled, each with a sentence; those of which the user said that they may be."""
+MOVED = "moved"
+"""Columns that the user named anew, each with its new name."""
 MOST_SAID = 5
 """Columns of which the same is said up to which each has a sentence of its own."""
 
@@ -40,6 +42,19 @@ def given(table: pd.DataFrame, column: str) -> pd.DataFrame:
     table = table.copy(deep=False)
     table.attrs[TAKEN] = {name: old for name, old in table.attrs[TAKEN].items() if name != column}
     return table
+
+
+def with_moved(table: pd.DataFrame, moved: Mapping[str, str]) -> pd.DataFrame:
+    """Return the table with a note of the columns that were named anew: {"Model Size": "N"}."""
+    table = table.copy(deep=False)
+    table.attrs[MOVED] = {**table.attrs.get(MOVED, {}), **moved}
+    return table
+
+
+def with_former_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with columns that were named anew under their former names too, for conditions."""
+    moved = table.attrs.get(MOVED, {})
+    return table.assign(**{old: table[new] for old, new in moved.items() if old not in table and new in table})
 
 
 def remarks_of(table: pd.DataFrame, *, mixed: bool = True) -> tuple[str, ...]:

@@ -83,11 +83,11 @@ def test_isoflop_and_allocation_find_the_world(capsys, folder):
     assert low < World().exponent < high
     shaped = run_json(capsys, "isoflop", folder, "--resamples", 10, "--shape", "chinchilla")
     assert shaped["N_law"]["exponent"] == pytest.approx(World().exponent, abs=0.02)
-    split = run_json(capsys, "allocate", folder, "--resamples", 30, "--at", "C=1e12,1e13")
+    split = run_json(capsys, "allocate", folder, "--resamples", 30, "--at", "C=1e12,10 TFLOPs")
     assert [t["C"] for t in split["approaches"][-1]["targets"]] == [1e12, 1e13]
     assert split["agree"] is True
     assert "lifetimes" not in split
-    (used,) = run_json(capsys, "allocate", folder, "--resamples", 0, "--inference", "1e9", "--reach", 0.9)["lifetimes"]
+    (used,) = run_json(capsys, "allocate", folder, "--resamples", 0, "--inference", "1B", "--reach", 0.9)["lifetimes"]
     assert used["best"]["total"] < used["trained"]["total"]
 
 
@@ -106,7 +106,7 @@ def test_forecast_in_two_steps(capsys, folder):
 
 @pytest.mark.slow
 def test_forecast_holds_the_truth_and_says_how_far_it_looks(capsys, folder):
-    at = ("--at", "C=3e10", "--at", "N=2e4,D=2e5")
+    at = ("--at", "C=30 GFLOPs", "--at", "N=20k,D=2e5")
     found = run_json(capsys, "forecast", folder, *at, "--resamples", 50, "--no-check")
     world = World()
     for one in found["forecasts"]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit
+from analysis import fit, verbs
 from analysis.errors import UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
@@ -568,6 +568,33 @@ def test_names_of_trackers_stand_in_conditions_as_they_are():
     assert (
         len(selected(table.assign(val=[1, 2, 4], acc=2), where="val/acc >= 1")[0]) == 2
     )  # arithmetic, where it may be
+
+
+@pytest.mark.parametrize(
+    ("condition", "left"),
+    [
+        ("lambda > 0.1", 2),
+        ("class == 'a'", 1),
+        ("log(log) > 1", 1),
+        ("`Model Size` > 1e6 and weight decay < 0.3", 1),
+        ("N > 1e6 and val[loss] < 3", 1),
+    ],
+)
+def test_columns_named_like_words_of_python_and_ones_named_anew_stand_in_conditions(condition, left):
+    table = TABLE.rename(columns={"N": "Model Size", "loss": "val[loss]"}).assign(
+        **{"lambda": [0.1, 0.2, 0.3], "class": ["a", "b", "c"], "log": [1, 2, 3], "weight decay": [0.1, 0.2, 0.3]}
+    )
+    rows, *_ = selected(verbs.columns(table, N="Model Size", loss="val[loss]"), where=condition)
+    assert len(rows) == left
+    assert "Model Size" not in rows.columns
+
+
+def test_words_in_arithmetic_and_words_without_quotes_are_named():
+    table = TABLE.assign(C=["much", "more", "most"])
+    with pytest.raises(UserError, match=r"found 'much' in a column of \"C/\(6\*N\)\"; wanted numbers"):
+        derive_column(table, "D = C/(6*N)")
+    with pytest.raises(UserError, match=r"no column 'most'.*a word stands in quotes: 'most'"):
+        mask(table, "C == most")
 
 
 def test_what_a_condition_names_wrongly_is_named_among_few():
