@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.remarks import with_remarks
+from analysis.table.remarks import TAKEN, with_remarks
 from analysis.table.statuses import plain
 from analysis.wording import counted, listed
 
@@ -36,7 +36,9 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
         return table.assign(run_id=_names(table[run_column]))
     if "run_id" in table.columns or table.empty:
         return table
+    sizes = table.attrs.get(TAKEN, {}).values()
     candidates = [name for name in table.columns if _may_name(table, name) and _are_milestones(table, name)]
+    candidates = [name for name in candidates if name not in sizes]
     named = [name for name in candidates if is_run_name(name)]
     if named:
         return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))

@@ -285,6 +285,12 @@ def test_milestones_under_a_run_s_name_are_of_one_run(column):
     assert selected(curves(column), run_column="none")[0]["run_id"].nunique() == 12
 
 
+def test_a_size_in_words_names_no_run():
+    table = pd.DataFrame({"params": ["1B", "1B", "2B", "2B"], "D": [1e9, 2e9, 1e9, 2e9], "loss": [3.0, 2.9, 2.8, 2.7]})
+    assert "run-column" not in selected(table)[2]
+    assert "run-column" in selected(table.assign(N=[1e9, 1e9, 2e9, 2e9]))[2]
+
+
 def test_other_words_with_milestones_are_asked_about():
     rows, _, said = selected(curves("Model kind"))
     assert "run_id" not in rows.columns
