@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import pickle
 import re
 import subprocess
@@ -66,6 +67,29 @@ def test_the_documented_import_loads_no_trainer():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["set()", "set()"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "script", "said"),
+    [
+        ("analysis.py", "from scaling.analysis import own_law; print(own_law.__name__)", "own_law"),
+        ("mine.py", "from scaling.analysis import fit; from analysis.plots import P; print(P, fit.__name__)", "2 fit"),
+        ("mine.py", "from analysis import A; from scaling.analysis import fit; print(A, fit.__name__)", "1 fit"),
+        ("mine.py", "import analysis.table; from scaling.analysis import fit", "analysis.table; wanted one of them"),
+    ],
+)
+def test_a_script_or_a_folder_called_analysis_does_not_hide_ours(tmp_path, name, script, said):
+    (tmp_path / name).write_text(script)
+    if name != "analysis.py":
+        (tmp_path / "analysis").mkdir()
+        (tmp_path / "analysis" / "__init__.py").write_text("A = 1")
+        (tmp_path / "analysis" / "plots.py").write_text("P = 2")
+    if "table" in script:
+        (tmp_path / "analysis" / "table.py").touch()
+    path = {**os.environ, "PYTHONPATH": str(PAGE.parents[1])}
+    done = subprocess.run([sys.executable, name], capture_output=True, text=True, cwd=tmp_path, env=path, check=False)
+    assert said in (done.stdout or done.stderr)
 
 
 def test_a_fit_shows_itself_briefly_and_in_full(law):
