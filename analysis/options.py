@@ -281,7 +281,7 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
         show()
     if json_path is None:
         return
-    from analysis.fitting.result import plain
+    from analysis.fitting.display.plain import plain
 
     text = json.dumps(plain(content), indent=1, allow_nan=False)
     if json_path == "-":

@@ -9,7 +9,17 @@ from analysis import terminal
 from analysis.commands.choose import show_suggestion
 from analysis.commands.compare import show_comparison
 from analysis.commands.ledger import show_ledger
-from analysis.console import recorded
+from analysis.console import console, recorded
+
+
+def show_report(found: Any) -> None:
+    """Print where a report lies, and its headlines."""
+    out = console()
+    out.print(str(found.page), markup=False)
+    for line in found.headlines:
+        words = (line.of, line.what, line.value, line.interval, line.status)
+        out.print("  ".join(word for word in words if word), markup=False)
+
 
 SHOWN: dict[str, Callable[[Any], None]] = {
     "ApproachComparison": terminal.show_allocation,
@@ -20,6 +30,7 @@ SHOWN: dict[str, Callable[[Any], None]] = {
     "Frontier": lambda found: terminal.show_frontier(found, None),
     "IsoFlop": terminal.show_isoflop,
     "Ledger": show_ledger,
+    "Report": show_report,
     "Suggestion": show_suggestion,
 }
 """What prints a result on the terminal, by the name of its class."""

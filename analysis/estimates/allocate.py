@@ -93,7 +93,7 @@ class Use:
     measured: Path | str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ApproachComparison(InNotebook):
     """The approaches side by side, the verdict on their exponents, and the bias of approach 2.
 

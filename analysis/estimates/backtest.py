@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import UserError
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.display.plain import plain
 from analysis.fitting.holdout import Score, candidates, score_laws, size_column, with_compute
 from analysis.fitting.points import Selection
 from analysis.fitting.resample import MOST_VALUES
-from analysis.fitting.result import plain
 from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
 
@@ -26,7 +25,7 @@ MOST_ROWS = 40_000
 """Rows seen beyond which intervals come from the sandwich formula: those of a fit with 1000 resamples."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest(InNotebook):
     """Laws ranked by how well they predicted what was left out."""
 
@@ -49,10 +48,6 @@ class Backtest(InNotebook):
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         return plain(self) | {"best": self.best, "supported": self.supported}
-
-    def to_json(self) -> str:
-        """Return to_dict as JSON text."""
-        return json.dumps(self.to_dict(), indent=2)
 
 
 def backtest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.result import Fit, plain
+from analysis.fitting.result import Fit
 from analysis.numbers import number
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ EDGE = 1.0001
 """Times the largest run from which a setting lies beyond it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast(InNotebook):
     """What a law says of one setting."""
 
@@ -39,14 +38,6 @@ class Forecast(InNotebook):
     supported: float | None
     by: str
     warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return plain(self)
-
-    def to_json(self) -> str:
-        """Return to_dict as JSON text."""
-        return json.dumps(self.to_dict(), indent=2)
 
 
 def forecast(

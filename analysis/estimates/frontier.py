@@ -49,7 +49,7 @@ class FrontierPoint:
         return dict(vars(self))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frontier(InNotebook):
     """The best points by a rule, in order of x, and the lines through them (None where there are too few).
 

@@ -66,7 +66,7 @@ class Minimum:
         return {**plain, "sizes": list(self.sizes), "means": list(self.means), "seeds": list(self.seeds)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IsoFlop(InNotebook):
     """The minimum of each budget of a table, and the laws through the usable ones (None where these are too few)."""
 
@@ -212,7 +212,7 @@ def _minimum(
     minimum = Minimum(
         budget=budget,
         C=budget,
-        sizes=tuple(N),
+        sizes=tuple(N.tolist()),
         means=tuple(means),
         seeds=tuple(int(k) for k in seeds),
         status=status,

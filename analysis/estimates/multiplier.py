@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from statistics import NormalDist
@@ -13,8 +12,9 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
-from analysis.fitting.result import Fit, plain
+from analysis.fitting.result import Fit
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
 from analysis.laws.base import Array
@@ -65,7 +65,7 @@ class Exponent:
         return self.difference[0] <= 0 <= self.difference[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(InNotebook):
     """How much more compute the first needs for the second's loss: the geometric mean over their common range.
 
@@ -113,10 +113,6 @@ class Comparison(InNotebook):
         """Return plain data, without the fits."""
         own = {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name != "fits"}
         return {**own, "verdict": self.verdict, "shared": {one.name: one.shared for one in self.exponents}}
-
-    def to_json(self) -> str:
-        """Return to_dict as JSON text."""
-        return json.dumps(self.to_dict(), indent=2)
 
 
 def compare(

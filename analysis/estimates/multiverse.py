@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.errors import Refusal
 from analysis.fitting.card import CONVENTIONS
-from analysis.fitting.result import Fit, plain
+from analysis.fitting.display.plain import plain
+from analysis.fitting.result import Fit
 from analysis.laws import Law, constrained, get_law
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ class Basin:
     forecast: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate(InNotebook):
     """How far a fit is to be trusted, with the reasons.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import Allocation, Optimum, log_loss, optimal_n
 from analysis.fitting.certificate import Certificate
+from analysis.fitting.display.plain import plain
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
@@ -252,18 +253,3 @@ class Fit(Shown):
             if value > largest:
                 said.append(f"the optimal {name} is {number(value / largest, 3)} times the largest run's")
         return tuple(said)
-
-
-def plain(value: Any) -> Any:
-    """Turn dataclasses, arrays and tuples into JSON's own kinds; numbers that are not finite become None."""
-    if hasattr(value, "__dataclass_fields__"):
-        return plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value

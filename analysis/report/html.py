@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.figures.equation import as_html, equation
 from analysis.fitting.card import signed_rows
-from analysis.fitting.result import plain
+from analysis.fitting.display.plain import plain
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 from analysis.report.charts.curves import curves_of
 from analysis.report.drawing import Picture

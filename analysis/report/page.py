@@ -13,7 +13,8 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.figures.learning import learning_curves
-from analysis.fitting.result import plain
+from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.display.plain import plain
 from analysis.report.drawing import Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.html import Contents, render
@@ -26,8 +27,8 @@ from analysis.report.tables.text_table import write_tables
 from analysis.table.read import load_table, write_table
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(InNotebook):
     """What was written, and what it says."""
 
     page: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import pickle
 import re
@@ -19,6 +20,7 @@ import pytest
 
 from analysis import verbs
 from analysis.commands.notebook import SHOWN
+from analysis.commands.one_line import LINES
 from analysis.errors import UserError
 from analysis.estimates.forecast import forecasts_of
 from analysis.terminal import show_forecasts
@@ -139,7 +141,8 @@ def test_a_fit_gives_its_numbers_as_tables(law):
 
 def test_every_result_shows_itself_as_on_the_terminal(law, capsys):
     shown = [getattr(verbs, name) for name in verbs.__all__ if isinstance(getattr(verbs, name), type)]
-    assert {kind.__name__ for kind in shown} == {*SHOWN, "Fit"} - {"Certificate"}
+    assert {kind.__name__ for kind in shown} == {*SHOWN, "Fit"} - {"Certificate", "Report"}
+    assert set(SHOWN) == set(LINES)
     assert all(hasattr(kind, "_repr_html_") for kind in shown)
     page = law.certificate._repr_html_()
     assert page.startswith("<pre")
@@ -175,6 +178,8 @@ def test_results_pickle_and_are_drawn(law):
     for one in found:
         again = pickle.loads(pickle.dumps(one))
         assert again.to_dict() == one.to_dict()
+        assert json.loads(again.to_json())["y"] == "loss"
+        assert len(repr(again)) < 200
         axes = plot(again)
         assert axes.get_xlabel()
         assert axes.get_ylabel()
@@ -188,6 +193,9 @@ def test_results_pickle_and_are_drawn(law):
     ):
         assert pickle.loads(pickle.dumps(one)).to_dict() == one.to_dict()
         assert "</pre>" in one._repr_html_()
+        assert json.loads(one.to_json())["y"] if "y" in one.to_dict() else json.loads(one.to_json())["by"]
+        assert len(repr(one)) < 300
+        assert re.fullmatch(rf"<{type(one).__name__} (of loss|by C).*\d.*>", repr(one))
         with pytest.raises(UserError, match="wanted a Fit, Frontier, IsoFlop"):
             plot(one)
 

@@ -13,7 +13,7 @@ import numpy as np
 from analysis.errors import UserError
 from analysis.files import read_file
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.result import plain
+from analysis.fitting.display.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class Kept:
     interval_after: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger(InNotebook):
     """The forecasts of a sweep's rounds, oldest first, and how they fared."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +21,7 @@ from analysis.fitting.holdout import score_laws, size_column, with_compute
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
-from analysis.fitting.result import Fit, plain
+from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law, settings_of
 from analysis.laws import Law, get_law
 from analysis.numbers import number, percent
@@ -47,7 +46,7 @@ class OwnHoldOut(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Suggestion(InNotebook):
     """Runs to do next. rows: index labels of the pool, best first; empty where nothing helps, with the reason.
 
@@ -73,14 +72,6 @@ class Suggestion(InNotebook):
     next_cost: float | None = None
     warnings: tuple[str, ...] = ()
     kind: Literal["law", "space"] = "law"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return dict(plain(self))
-
-    def to_json(self) -> str:
-        """Return to_dict as JSON text."""
-        return json.dumps(self.to_dict(), indent=2)
 
 
 def suggest(

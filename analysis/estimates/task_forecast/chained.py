@@ -13,9 +13,9 @@ from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.forecast import Forecast, forecasts_of
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.task_forecast.tested import Steps, Tested, hold_out, summary
+from analysis.fitting.display.plain import plain
 from analysis.fitting.holdout import with_compute
 from analysis.fitting.intervals import percentile
-from analysis.fitting.result import plain
 from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
 from analysis.numbers import number
