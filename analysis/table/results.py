@@ -75,6 +75,18 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     return _join(plan, np.array(owner, dtype=int), columns, _forecasts(folder))
 
 
+def read_runs(folder: Path, ids: Sequence[str]) -> pd.DataFrame:
+    """Return the records of runs that a sweep's plan need not name, one row a run and milestone; none where none is."""
+    runs = find_runs(folder)
+    folders = [runs / run_id for run_id in ids if is_name(run_id)] if runs else []
+    rows = [
+        {"run_id": run.name, **row}
+        for run, text in zip(folders, _read_all(folders), strict=True)
+        for row in _rows_of(run, text)
+    ]
+    return _typed(pd.DataFrame(rows, columns=None if rows else ["run_id"]))
+
+
 def find_runs(folder: Path) -> Path | None:
     """Return the folder runs that lies beside a sweep's folder, or beside one of its parents; None without one."""
     for parent in folder.resolve().parents:

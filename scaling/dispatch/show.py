@@ -234,7 +234,8 @@ def print_outcome(
     if outcome.blocked:
         say(f"{outcome.blocked} runs are blocked: what they start from failed, or diverged too early")
     if outcome.elsewhere:
-        say(f"{outcome.elsewhere} runs are being trained by another dispatcher")
+        runs = "1 run is" if outcome.elsewhere == 1 else f"{outcome.elsewhere} runs are"
+        say(f"{runs} being trained by another dispatcher")
     if outcome.held:
         say(outcome.held)
     if outcome.stopped and outcome.unexplained:

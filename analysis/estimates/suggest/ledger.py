@@ -87,14 +87,24 @@ class Ledger(InNotebook):
 
 
 def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger:
-    """Score the forecasts in FOLDER/rounds against the sweep's table. Raises `UserError` where there are none."""
+    """Score the forecasts in FOLDER/rounds against the sweep's table, and the records of runs that it no longer has.
+
+    Raises `UserError` where there are no forecasts.
+    """
+    import pandas as pd
+
     from analysis.table.read import load_table
+    from analysis.table.results import read_runs
 
     found = sorted((Path(folder) / "rounds").glob("*/suggestion.json"))
     if not found:
         raise UserError(f"found no rounds in {folder}; wanted forecasts that were kept; `scaling suggest` keeps them")
     raw = {path.parent.name: json.loads(read_file(path)) for path in found}
     rows = load_table(folder) if table is None else table
+    known = set(rows["run_id"])
+    dropped = [run_id for one in raw.values() for run_id in one["runs"] if run_id not in known]
+    if dropped:  # the sweep was planned without them since
+        rows = pd.concat([rows, read_runs(Path(folder), list(dict.fromkeys(dropped)))], ignore_index=True)
     ends = rows[rows["final"].fillna(True).astype(bool)] if "final" in rows.columns else rows
     ends = ends.drop_duplicates("run_id").set_index("run_id")
     kept = tuple(_kept(name, one) for name, one in raw.items())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,12 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, trust_option, write_json
-from scaling.commands.rounds.round_files import Round, keep_round, rounds
+from scaling.commands.rounds.candidates import command_of
+from scaling.commands.rounds.round_files import Round, keep_round, one_at_a_time, own_rounds, put_back, spent
 from scaling.commands.rounds.suggest import Wish, read_wish, suggest_round, wish_options
+from scaling.commands.rounds.take_in import take_in
 from scaling.numbers import cost
+from scaling.plan.rows import read_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,50 +49,44 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
     folder, console = sweep_folder(results), terminal(stderr=json_path == "-")
     wish, bounds = read_wish(asked)
     ended = ""
-    while not ended:
-        pending = next((one for one in own_rounds(folder) if one.outcome is None), None)
-        if pending is None:
-            pending, ended = next_round(folder, wish, bounds, until=until, most_rounds=most_rounds)
-        if pending is not None:
-            settle_round(folder, pending, wish.unit, console)
+    with one_at_a_time(folder, "extending"):
+        take_in(folder, wish, console)
+        while not ended:
+            pending = next((one for one in own_rounds(folder) if one.outcome is None), None)
+            if pending is None:
+                pending, ended = next_round(folder, wish, bounds, until=until, most_rounds=most_rounds)
+            if pending is not None:
+                settle_round(folder, pending, wish.unit, console)
     console.print(ended, soft_wrap=True)
     if json_path is not None:
-        kept = [{"round": one.path.name, **one.facts, "outcome": one.outcome} for one in own_rounds(folder)]
-        write_json({"ended": ended, "spent": spent(folder, wish.unit), "unit": wish.unit, "rounds": kept}, json_path)
-
-
-def own_rounds(folder: SweepFolder) -> list[Round]:
-    """Return the rounds that this verb has made."""
-    return [one for one in rounds(folder) if one.facts["by"] == "extend"]
-
-
-def spent(folder: SweepFolder, unit: str) -> float:
-    """Return what the rounds have cost: as priced, or as measured where that is more."""
-    costs = [(one.facts["wish"]["unit"], one.facts["cost"], one.outcome or {}) for one in own_rounds(folder)]
-    return float(sum(max(cost, outcome.get(unit) or 0.0) for kind, cost, outcome in costs if kind == unit))
+        made = own_rounds(folder)
+        kept = [{"round": one.path.name, **one.facts, "outcome": one.outcome} for one in made]
+        write_json({"ended": ended, "spent": spent(made, wish.unit), "unit": wish.unit, "rounds": kept}, json_path)
 
 
 def next_round(
     folder: SweepFolder, wish: Wish, bounds: Mapping[str, tuple[float, float]], *, until: float, most_rounds: int
 ) -> tuple[Round | None, str]:
     """Suggest the next round and keep it; or say why there is none."""
-    made, before = len(own_rounds(folder)), spent(folder, wish.unit)
+    before = own_rounds(folder)
+    made, paid = len(before), spent(before, wish.unit)
     if made >= most_rounds:
-        return None, f"{made} rounds made, as many as asked for"
-    left = wish.limit - before
+        return None, f"{'1 round' if made == 1 else f'{made} rounds'} made, as many as asked for"
+    left = wish.limit - paid
     if left <= 0:
-        return None, f"the limit is spent: {cost(before, wish.unit)} of {cost(wish.limit, wish.unit)}"
+        return None, f"the limit is spent: {cost(paid, wish.unit)} of {cost(wish.limit, wish.unit)}"
     out = Path(f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
-    try:
-        found = suggest_round(folder, replace(wish, limit=left), bounds, left=left, out=out)
-    except ValueError as refusal:  # of the analysis, in one sentence; before the first round it is the answer
-        if not made:
-            raise
-        return None, f"no further run: {refusal}"
-    now = found.facts["interval_now"]  # none where no law can be fitted yet
-    if now is not None and now <= until:
-        return None, f"known well enough: a half-width of {now:.3g}, where {until:g} was asked for"
-    return keep_round(folder, found, by="extend"), ""
+    with one_at_a_time(folder, "suggesting"):
+        try:
+            found = suggest_round(folder, replace(wish, limit=left), bounds, left=left, out=out)
+        except ValueError as refusal:  # of the analysis, in one sentence; before the first round it is the answer
+            if not made:
+                raise
+            return None, f"no further run: {refusal}"
+        now = found.facts["interval_now"]  # none where no law can be fitted yet
+        if now is not None and now <= until:
+            return None, f"known well enough: a half-width of {now:.3g}, where {until:g} was asked for"
+        return keep_round(folder, found, by="extend"), ""
 
 
 def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) -> None:
@@ -98,12 +95,34 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
     from scaling.compose.session import session
     from scaling.plan.expand import expand
 
-    made.put_sweep()
-    console.print(f"round {int(made.path.name)}: {len(made.facts['runs'])} runs, {cost(made.facts['cost'], unit)}")
-    with session() as loader:
-        plan = expand(loader, [*shlex.split(made.facts["command"])[2:], f"results={folder.results}"])
+    runs = made.facts["runs"]
+    said = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    console.print(f"round {int(made.path.name)}: {said}, {cost(made.facts['cost'], unit)}")
+    with one_at_a_time(folder, "suggesting"), session() as loader:
+        if set(runs) <= {row["run_id"] for row in read_rows(folder)}:
+            put_back(folder)
+            words = command_of(folder)
+        else:
+            made.put_sweep()
+            words = made.words(folder)
+        plan = expand(loader, words)
     execute(plan, wait=True)
+    while wait_for_others(folder, runs):
+        execute(plan, wait=True)
     made.end(outcome_of(folder, made))
+
+
+def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
+    """Wait while another command, such as `scaling run`, trains some of these runs; tell whether one did."""
+    from scaling.commands.look.status import WATCH_SECONDS
+    from scaling.dispatch.states.read_state import read_status
+    from scaling.dispatch.states.state import State
+
+    waited = False
+    while any(run.run_id in runs for run in read_status(folder).of(State.RUNNING)):
+        waited = True
+        time.sleep(WATCH_SECONDS)
+    return waited
 
 
 def outcome_of(folder: SweepFolder, made: Round) -> dict[str, Any]:

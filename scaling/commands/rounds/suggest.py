@@ -14,7 +14,7 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
-from scaling.commands.rounds.round_files import Suggested, keep_round
+from scaling.commands.rounds.round_files import Suggested, keep_round, one_at_a_time, put_back
 from scaling.errors import UserError
 from scaling.numbers import cost
 
@@ -100,8 +100,9 @@ def suggest(results: str, pool: str | None, out: str | None, json_path: str | No
             write_json(choice, json_path)
         return
     path = Path(out or f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
-    found = suggest_round(folder, wish, bounds, left=wish.limit, out=path)
-    keep_round(folder, found, by="suggest")
+    with one_at_a_time(folder, "suggesting"):
+        found = suggest_round(folder, wish, bounds, left=wish.limit, out=path)
+        keep_round(folder, found, by="suggest")
     click.echo(f"{path} has them: {found.facts['command']}")
     if json_path is not None:
         write_json(found.facts, json_path)
@@ -150,6 +151,7 @@ def suggest_round(
     from scaling.plan.expand import expand
     from scaling.plan.request import read_request
 
+    put_back(folder)
     words = command_of(folder)
     command = shlex.join(["scaling", "run", f"sweep={sweep_name_of(out)}", *launcher_overrides(words)])
     with session() as loader:
@@ -161,7 +163,9 @@ def suggest_round(
     choice = choose(folder, listed, wish.options(left))
     chosen = [pool[int(place)] for place in choice["rows"]]
     limit = {wish.unit: price_of(made, wish.unit, forecasts) + left}
-    text = sweep_text(made, request, [one.run for one in chosen], limit=limit, head=head_of(folder, wish, choice))
+    text = sweep_text(
+        made, request, [one.run.overrides for one in chosen], limit=limit, head=head_of(folder, wish, choice)
+    )
     facts = {"wish": asdict(wish), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
     return Suggested({**choice, **facts, "candidates": len(pool)}, text)
 

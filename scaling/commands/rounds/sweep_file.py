@@ -13,14 +13,18 @@ from scaling.commands.rounds.candidates import extra_overrides
 from scaling.errors import UserError
 from scaling.folders import write_aside
 from scaling.plan.plan import Plan
-from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request
 
 
 def sweep_text(
-    made: Plan, request: Request, chosen: Sequence[PlannedRun], *, limit: Mapping[str, float], head: Sequence[str]
+    made: Plan,
+    request: Request,
+    chosen: Sequence[Mapping[str, Any]],
+    *,
+    limit: Mapping[str, float],
+    head: Sequence[str],
 ) -> str:
-    """Return a sweep file that holds the runs of a plan and those chosen, in the plan's own results folder.
+    """Return a sweep file that holds the runs of a plan and those chosen (the keys of each), in the plan's own folder.
 
     A plan made by a sweep file alone keeps its blocks; one made with further overrides is listed run by run.
     """
@@ -29,7 +33,7 @@ def sweep_text(
     fixed = {key: value for key, value in request.fixed.items() if extra_overrides([f"{key}="])}
     plain = made.sweep is not None and not extra_overrides(made.arguments)
     before = sweep.pop("grid", []) if plain else [{"list": [{**fixed, **run.overrides} for run in made.runs]}]
-    sweep |= {"grid": [*before, {"list": [{**fixed, **run.overrides} for run in chosen]}], "limit": dict(limit)}
+    sweep |= {"grid": [*before, {"list": [{**fixed, **keys} for keys in chosen]}], "limit": dict(limit)}
     body = yaml.safe_dump(
         {**raw, "name": made.name, "sweep": sweep}, sort_keys=False, default_flow_style=None, width=118
     )

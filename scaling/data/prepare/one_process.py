@@ -14,9 +14,16 @@ from scaling.errors import UserError
 log = logging.getLogger(__name__)
 
 
+class NoLocks(UserError):
+    """Files of a folder cannot be locked."""
+
+
 @contextmanager
 def alone(path: Path, *, doing: str) -> Iterator[None]:
-    """Hold the lock file `path`, which is removed after; waits while another process holds it, and says so once."""
+    """Hold the lock file `path`, which is removed after; waits while another process holds it, and says so once.
+
+    doing: what no two processes may be doing. Raises `NoLocks`.
+    """
     told = False
     while True:
         with path.open("w") as lock:
@@ -29,9 +36,9 @@ def alone(path: Path, *, doing: str) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
                 path.unlink(missing_ok=True)
-                raise UserError(
+                raise NoLocks(
                     f"found that files in {path.parent} cannot be locked ({error.strerror}); wanted a file system with "
-                    f"locks, for no two processes may be {doing}; give data.root=FOLDER on another one"
+                    f"locks, for no two processes may be {doing}; choose a folder on another one"
                 ) from error
             if not _is_still(lock.fileno(), path):  # the one before has removed it: a third may hold a new one
                 continue

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from scaling.data.prepare.one_process import alone
+from scaling.data.prepare.one_process import NoLocks, alone
 from scaling.folders import folder_aside
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def staged_copy(source: Path, stage: str | None) -> Path:
             if not target.exists():
                 with folder_aside(target) as aside:
                     shutil.copytree(source, aside, dirs_exist_ok=True)
-    except OSError as error:
+    except (OSError, NoLocks) as error:
         log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)
         return source
     return target

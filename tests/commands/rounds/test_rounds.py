@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,46 @@ def test_rounds_go_on_where_they_were_left_and_keep_to_the_limit(tiny):
     assert [run["run_id"] for run in ledger["runs"]] == [run for one in found["rounds"] for run in one["runs"]]
     assert all(run["inside"] == (run["interval"][0] <= run["actual"] <= run["interval"][1]) for run in ledger["runs"])
     assert 0 <= ledger["inside"] <= 1
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_run_again_without_its_rounds_has_them_again(tiny):
+    """Their forecasts are scored meanwhile; where the sweep is another one, its rounds are not of it."""
+    asked = (*ASKED, "--until", "1e-9", "--json", "-")
+    [first] = json.loads(tiny("extend", *asked, "--rounds", "1"))["rounds"]
+    tiny("run", "sweep=tiny")
+    Path(tiny.folder / "sweeps/tiny-next.yaml").unlink()
+    ledger = json.loads(tiny("ledger", "results/tiny", "--json", "-"))
+    assert {run["status"] for run in ledger["runs"]} == {"finished"}
+    _, second = json.loads(tiny("extend", *asked, "--rounds", "2"))["rounds"]
+    plan = plan_of(tiny, "sweep=tiny-next")
+    assert plan["total"]["finished"] == 9 + len(first["runs"]) + len(second["runs"])
+    assert set(first["runs"]) < {run["run_id"] for run in plan["runs"]}
+    (tiny.folder / "sweeps/tiny.yaml").write_text(SWEEP.replace("batch: 16", "batch: 8"))
+    tiny("run", "sweep=tiny")
+    assert "wanted the sweep that they were chosen for" in tiny("extend", *asked, "--rounds", "3", code=2)
+
+
+@pytest.mark.slow
+def test_of_two_that_extend_a_sweep_at_once_one_waits(tiny):
+    asked = (*ASKED, "--until", "1e-9", "--rounds", "1", "--json", "-")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: json.loads(tiny.outside("extend", *asked)), range(2)))
+    assert [len(one["rounds"]) for one in both] == [1, 1]
+    assert both[0] == both[1]
+
+
+@pytest.mark.slow
+def test_a_suggestion_that_was_never_run_is_no_part_of_the_next(tiny):
+    tiny("extend", *ASKED, "--until", "1e-9", "--rounds", "1")
+    written = tiny.folder / "sweeps/tiny-next.yaml"
+    tiny("suggest", *ASKED)
+    first = written.read_text()
+    tiny("suggest", *ASKED)
+    assert written.read_text() == first
+    written.unlink()
+    tiny("suggest", *ASKED)
+    assert written.read_text() == first
 
 
 @pytest.mark.slow

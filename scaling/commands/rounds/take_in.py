@@ -1,0 +1,70 @@
+"""Runs of earlier rounds that a sweep's plan has lost: it was run by an older file, or by an edited one, since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.commands.rounds.candidates import command_of
+from scaling.commands.rounds.round_files import own_rounds, put_back, spent
+from scaling.commands.rounds.suggest import Wish, price_of
+from scaling.commands.rounds.sweep_file import sweep_text, write_sweep
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hydra.core.config_loader import ConfigLoader
+    from rich.console import Console
+
+    from scaling.folders import SweepFolder
+    from scaling.plan.plan import Plan
+
+
+def take_in(folder: SweepFolder, wish: Wish, console: Console) -> None:
+    """Plan such runs with the sweep again: what they told would be paid for twice. UserError where that cannot be."""
+    from scaling.commands.plan_forecast import forecaster
+    from scaling.compose.session import session
+    from scaling.config import read_group
+    from scaling.forecast.estimate import forecast_rows
+    from scaling.plan.expand import expand
+    from scaling.plan.files import write_plan
+
+    made = own_rounds(folder)
+    if not made:
+        return
+    put_back(folder)
+    with session() as loader:
+        now = expand(loader, command_of(folder))
+        planned = {run.run_id for run in now.runs}
+        lost = {run_id: keys for one in made for run_id, keys in one.cells.items() if run_id not in planned}
+        if not lost:
+            return
+        left = wish.limit - spent([one for one in made if not lost.keys() & one.cells.keys()], wish.unit)
+        write_sweep(Path(made[-1].facts["sweep"]), _text(loader, now, lost, wish.unit, left))
+        plan = expand(loader, made[-1].words(folder))
+    others = lost.keys() - {run.run_id for run in plan.runs}
+    if others:
+        raise UserError(
+            f"found that {len(others)} of {len(lost)} runs of earlier rounds are others in {folder.path} as it was "
+            f"last run; wanted the sweep that they were chosen for; run it as it was, or what changed as another name="
+        )
+    forecasts = forecaster(plan, read_group("launcher", plan.launcher))
+    write_plan(plan, forecast_rows(forecasts(plan.runs)))
+    console.print(f"{len(lost)} runs of earlier rounds, which the plan had lost, are in it again")
+
+
+def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:
+    """Return the sweep file of a plan and the lost runs; left: of the limit, for those of them that are not settled."""
+    from scaling.commands.plan_forecast import forecaster
+    from scaling.config import read_group
+    from scaling.plan.request import read_request
+
+    forecasts = forecaster(plan, read_group("launcher", plan.launcher))
+    return sweep_text(
+        plan,
+        read_request(loader, plan.arguments),
+        list(lost.values()),
+        limit={unit: price_of(plan, unit, forecasts) + left},
+        head=[f"{plan.name}, and the runs of its rounds"],
+    )
