@@ -25,7 +25,7 @@ class Snapshots:
 
     def take(self) -> dict[str, Any]:
         """Look once, and return counts, time left, the runs under way with their curves, and the failures."""
-        status = self._reader.read()
+        status = self._reader.read_with_trouble()
         failed = status.of(State.FAILED)
         running = status.of(State.RUNNING)
         self._seen = {run.run_id: self._seen.get(run.run_id, []) for run in running}

@@ -76,6 +76,16 @@ def test_the_state_of_a_sweep_is_said(visitor):
     assert visitor.get("report.html")[0] == 200
 
 
+def test_what_keeps_jobs_from_training_is_said(tmp_path):
+    folder = SweepFolder(tmp_path / "results", "mine")
+    job = folder.jobs / "1" / "7_0_submitted.pkl"
+    job.parent.mkdir(parents=True)
+    job.touch()
+    folder.plan.write_text("run_id,overrides,C\nabc,seed=0,1e6\n")
+    [note] = Snapshots(folder).take()["notes"]
+    assert "dispatch.json cannot be read" in note
+
+
 def test_logs_and_files_of_runs_are_there(visitor):
     failed = visitor.table.loc[1, "run_id"]
     assert "out_of_memory" in visitor.get(f"logs/{failed}")[1]
