@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from scaling.dispatch.dispatches import DispatchFolder, dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.process import this_user
 from scaling.dispatch.queue import Entry, read_queue
+from scaling.dispatch.show import words_of
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_plan import read_plan
@@ -150,7 +152,7 @@ def stale_in(folder: SweepFolder) -> Stale:
 
 
 def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
-    """Give what is known of a run, in lines: attempts with tracebacks, evaluations, the end of its job's log."""
+    """Give what is known of a run, in lines: attempts, evaluations, the end of its job's log, what it waits for."""
     files = find_run(folder, run_id)
     for number, attempt in enumerate(read_attempts(files), start=1):
         place = " ".join(part for part in (attempt.get("host"), attempt.get("job")) if part)
@@ -161,6 +163,15 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
     for log in job_logs(folder, files):
         yield f"== {log}"
         yield from read_text(log, errors="replace").splitlines()[-TAIL:]
+    yield from _what_keeps(folder, files.run_id)
+
+
+def _what_keeps(folder: SweepFolder, run_id: str) -> Iterator[str]:
+    """Say of a run that is left where it stands, and what keeps jobs from it."""
+    with suppress(UserError):  # a plan that is lost or broken keeps nobody from the logs
+        status = _reader_of(folder, run_id).read_with_trouble()
+        for run in status.of(State.RUNNING, State.PENDING, State.MISSING):
+            yield from (f"run {run.run_id} is {words_of(run)}", *(f"note: {note}" for note in status.notes))
 
 
 def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
@@ -180,15 +191,21 @@ def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
 
 def _may_go_on(folder: SweepFolder, run_id: str) -> bool:
     """Return whether a run is training, or waits for a worker."""
-    planned = [run for run in read_plan(folder) if run.run_id == run_id]
-    return bool(Reader(folder, planned).read().of(State.RUNNING, State.PENDING))
+    return bool(_reader_of(folder, run_id).read().of(State.RUNNING, State.PENDING))
+
+
+def _reader_of(folder: SweepFolder, run_id: str) -> Reader:
+    """Return what reads how one run stands, if the plan has it."""
+    return Reader(folder, [run for run in read_plan(folder) if run.run_id == run_id])
 
 
 def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
-    """Return the folder of a run, which may be named by the first digits of its id; UserError where there is none."""
-    matches = sorted(path for path in (folder.results / "runs").glob(f"{run_id}*") if path.is_dir())
+    """Return the folder of a run, perhaps one to come, by the first digits of its id; UserError where there is none."""
+    matches = {path.name for path in (folder.results / "runs").glob(f"{run_id}*") if path.is_dir()}
+    if not matches and folder.plan.exists():
+        matches = {run.run_id for run in read_plan(folder) if run.run_id.startswith(run_id)}
     if len(matches) == 1:
-        return RunFolder(matches[0])
+        return folder.run(matches.pop())
     if not matches:
         raise UserError(
             f"found no run {run_id} under {folder.results / 'runs'}; wanted one that was started; see `scaling status`"

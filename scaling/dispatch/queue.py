@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,7 +15,7 @@ from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder, read_lines, write_aside
-from scaling.security.reading import open_file, read_text
+from scaling.security.reading import open_file, read_bytes
 from scaling.security.rights import OWN_FILE
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 REMEMBERED = 4_096  # runs that a worker has read, its next stacks among them
 ALL = ""  # the group of runs that any worker may take
 # A line of the places: run, group, start, size, in newer versions the steps whose weights are kept, and what it needs.
-PLACE = re.compile(r"^(\S+)\t([^\t\n]*)\t(\d+)\t(\d+)(?:\t([\d ]*))?(?:\t([^\t\n]*))?\n", re.MULTILINE)
+PLACE = r"^(\S+)\t{group}\t(.*)$"
+KEEPS, NEEDS = 2, 3  # columns after the group
+NONE = "\t\t"  # the end of a line where both are empty
 # Of a line; the rest is the run's own.
 FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
 
@@ -208,9 +211,18 @@ class QueueFile:
 
 def _text(path: Path) -> str:
     try:
-        return read_text(path, errors="replace")
+        return read_bytes(path).decode(errors="replace")
     except FileNotFoundError:
         return ""
+
+
+def _end(places: str) -> int:
+    """Return the end of the last line that places tell of, 0 where they tell of none."""
+    last = places[places.rfind("\n", 0, -1) + 1 :]
+    try:
+        return sum(map(int, last.split("\t")[2:4]))
+    except ValueError:  # cut
+        return 0
 
 
 def _size(path: Path) -> int:
@@ -226,39 +238,39 @@ class LazyQueue:
     def __init__(self, path: Path, group: str = ALL) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self._places: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, str] = {}
         self._read: dict[str, Entry] = {}
-        self._keeps: dict[str, tuple[int, ...]] = {}
-        self._needs: dict[str, Sequence[str]] = {}
-        end = 0
-        for run_id, own, start, size, keeps, needs in PLACE.findall(_text(QueueFile(path).places)):
-            end = int(start) + int(size)
-            if group in (ALL, own):
-                self._places[run_id] = (int(start), int(size))
-                if keeps:
-                    self._keeps[run_id] = tuple(map(int, keeps.split()))
-                if needs:
-                    self._needs[run_id] = needs.split()
-        if end < _size(path):  # of an older version, or cut
-            self._places.clear()
-            self._keeps.clear()
-            self._needs.clear()
+        text = _text(QueueFile(path).places)
+        if _end(text) < _size(path):  # of an older version, or cut
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
+        else:
+            own = r"[^\t\n]*" if group == ALL else re.escape(group)
+            self._places = dict(re.findall(PLACE.format(group=own), text, re.MULTILINE))
 
     @property
     def run_ids(self) -> list[str]:
         """The runs, in their order."""
         return list(self._places or self._read)
 
+    @cached_property
+    def keepers(self) -> frozenset[str]:
+        """The runs from whose weights others start."""
+        perhaps = [run_id for run_id, place in self._places.items() if not place.endswith(NONE)] or self._read
+        return frozenset(run_id for run_id in perhaps if self.keeps(run_id))
+
     def keeps(self, run_id: str) -> tuple[int, ...]:
         """Return the steps of a run from whose weights others start."""
         read = self._read.get(run_id)
-        return self._keeps.get(run_id, ()) if read is None else read.keeps
+        return tuple(map(int, self._facts(run_id, KEEPS))) if read is None else read.keeps
 
     def needs(self, run_id: str) -> Sequence[str]:
         """Return the runs that have to be settled before one."""
         read = self._read.get(run_id)
-        return self._needs.get(run_id, ()) if read is None else read.needs
+        return self._facts(run_id, NEEDS) if read is None else read.needs
+
+    def _facts(self, run_id: str, column: int) -> list[str]:
+        columns = self._places.get(run_id, "").split("\t")
+        return columns[column].split() if column < len(columns) else []
 
     def get(self, run_id: str) -> Entry | None:
         """Read one run, None for one of another queue, or whose line is cut."""
@@ -268,7 +280,8 @@ class LazyQueue:
             if len(self._read) >= REMEMBERED:
                 self._read.clear()
             try:
-                self._read[run_id] = self._entry(*self._places[run_id])
+                start, size = self._places[run_id].split("\t")[:2]
+                self._read[run_id] = self._entry(int(start), int(size))
             except (FileNotFoundError, ValueError, TypeError, AttributeError):
                 return None
         return self._read[run_id]

@@ -65,6 +65,7 @@ class Worker:
             workers=self.task.workers,
             dispatch=self.task.queue.parent.name,
             hear=None if ledger is None else ledger.hear,
+            keepers=queue.keepers,
             whole=partial(has_weights, self.task.folder, queue),
             front=Front(self.task.folder).news,
         )

@@ -93,6 +93,15 @@ def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
     assert "log.err" in said
 
 
+def test_log_of_a_run_that_was_never_begun_says_what_keeps_it(folder):
+    write_aside(folder.plan, "run_id,overrides,C\nabcdef,seed=0,1e6\n")
+    (folder.jobs / "1").mkdir(parents=True)
+    (folder.jobs / "1" / "7_0_submitted.pkl").touch()
+    state, note = read_log(folder, "abc")
+    assert state == "run abcdef is not started"
+    assert "dispatch.json cannot be read" in note
+
+
 def test_following_ends_with_the_run(folder):
     run = planned(0)
     run_local(order(folder, [run]), LAUNCHER)

@@ -169,7 +169,7 @@ def test_who_waits_for_jobs_that_are_held_is_told_so(tmp_path):
     said = io.StringIO()
     with meanwhile(lambda: (wait_for(lambda: "JobHeldUser" in said.getvalue()), release(submission))):
         watch_sweep(Console(file=said, width=1000), flight.folder)
-    assert said.getvalue().count(f"note: job {submission.job_ids[0]}_0 waits in SLURM's queue: JobHeldUser") == 1
+    assert said.getvalue().count(f"note: job {submission.job_ids[0]} waits in SLURM's queue: JobHeldUser") == 1
     flight.landed()
     assert len(flight.settled()) == 2
 

@@ -8,7 +8,7 @@ and settled since it last did, and what is free is dealt anew. What others hold 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -22,7 +22,7 @@ class QueueWalk:
     """The runs of a queue that may be left.
 
     place, workers: which worker this is, and how many share the queue; dispatch: whose failures count; hear: is given
-    every line of the index; whole: whether a run that it calls settled has all that this queue asks of it;
+    every line of the index; whole: whether a run among the keepers that it calls settled has all that is asked of it;
     front: returns the runs that come before all others when they have changed, else None.
     """
 
@@ -35,7 +35,8 @@ class QueueWalk:
         workers: int = 1,
         dispatch: str = "",
         hear: Callable[[Event], None] | None = None,
-        whole: Callable[[str], bool] | None = None,
+        keepers: Set[str] = frozenset(),
+        whole: Callable[[str], bool] = lambda run_id: True,
         front: Callable[[], Sequence[str] | None] = lambda: None,
     ) -> None:
         self.left = dict.fromkeys(runs)
@@ -43,9 +44,10 @@ class QueueWalk:
         self._place = place % self._workers
         self._own = list(self.left)[self._place :: self._workers]
         self._mine = frozenset(self._own)
-        self._index, self._dispatch, self._hear, self._whole = news, dispatch, hear, whole
+        self._index, self._dispatch, self._hear = news, dispatch, hear
+        self._keepers, self._whole = keepers, whole
         self._front, self._first = front, dict[str, None]()
-        self._todo = dict[str, None]()
+        self._seen = set[str]()  # in this round
         self._coming, self._share, self._held = deque[str](), deque[str](), False
         self._taken = dict[str, str]()
         self._unchecked = dict[str, Stamp]()
@@ -53,10 +55,10 @@ class QueueWalk:
 
     def round(self) -> Iterator[str]:
         """Yield each run that is left once, those first that nobody holds; drop those that others settle meanwhile."""
-        self._todo, self._coming, self._share, self._held = dict(self.left), deque(self._first), deque(), False
+        self._seen, self._coming, self._share, self._held = set(), deque(self._first), deque(), False
         self._vain, self._most = 0, LOOKS
         while (run_id := self._next()) is not None:
-            del self._todo[run_id]
+            self._seen.add(run_id)
             self._vain += 1
             yield run_id
 
@@ -82,7 +84,7 @@ class QueueWalk:
     def _free(self, coming: deque[str]) -> str | None:
         while coming:
             run_id = coming.popleft()
-            if run_id in self._todo and (self._held or run_id not in self._taken):
+            if self._is_todo(run_id) and (self._held or run_id not in self._taken):
                 return run_id
         return None
 
@@ -92,30 +94,33 @@ class QueueWalk:
         if self._own:  # whoever starts sooner or later, each has others at first
             self._share, self._own = deque(self._own), []
             return True
-        free = [run_id for run_id in self._todo if run_id not in self._taken]
+        todo = [run_id for run_id in self.left if run_id not in self._seen]
+        free = [run_id for run_id in todo if run_id not in self._taken]
         if free:
             self._share.extend(free[self._place % min(self._workers, len(free)) :: self._workers])
             return True
-        held = list(self._todo)
-        start = self._place * len(held) // self._workers
+        start = self._place * len(todo) // self._workers
         self._held = True
-        self._share.extend(islice(chain(held[start:], held[:start]), HELD))
-        return bool(held)
+        self._share.extend(islice(chain(todo[start:], todo[:start]), HELD))
+        return bool(todo)
+
+    def _is_todo(self, run_id: str) -> bool:
+        return run_id in self.left and run_id not in self._seen
 
     def together(self, most: int, *, of: str) -> list[str]:
         """Return this run among those that are left, as they stand in the queue, which is the same for every worker.
 
         Those that others hold are among them; beside one that was put first, only such.
         """
-        first = [run_id for run_id in self._first if run_id in self._todo or run_id == of]
+        first = [run_id for run_id in self._first if self._is_todo(run_id) or run_id == of]
         rest = () if of in self._first else (run_id for run_id in self.left if run_id not in self._first)
-        here = (run_id for run_id in rest if run_id in self._todo or run_id == of)
+        here = (run_id for run_id in rest if self._is_todo(run_id) or run_id == of)
         found = list(islice(chain(first, here), most))
         return found if of in found else [of, *found]
 
     def visited(self, run_id: str, *, done: bool) -> None:
         """Pass a run over in this round; done: leave it out of what is left as well."""
-        self._todo.pop(run_id, None)
+        self._seen.add(run_id)
         if done:
             self.left.pop(run_id, None)
 
@@ -132,7 +137,6 @@ class QueueWalk:
     def done(self, run_id: str) -> None:
         """Leave a run out of what is left."""
         self.left.pop(run_id, None)
-        self._todo.pop(run_id, None)
 
     def refresh(self) -> None:
         """Read what is new in the index; a line that makes no sense is passed over."""
@@ -150,17 +154,16 @@ class QueueWalk:
 
     def _settled(self, text: str) -> list[str]:
         """Leave out what is settled; return those that lack something, for which they are trained again."""
-        lacking, left, todo, mine, whole = [], self.left, self._todo, self._mine, self._whole
-        for run_id, size, time in settled_in(text):
-            if run_id not in left:
-                continue
-            if whole is not None and not whole(run_id):
-                lacking.append(run_id)
-                continue
-            if run_id in mine:
+        found = settled_in(text)
+        lacking = [run_id for run_id in found.keys() & self._keepers if run_id in self.left and not self._whole(run_id)]
+        for run_id in lacking:
+            del found[run_id]
+        for run_id in found.keys() & self._mine:
+            if run_id in self.left:
+                size, time = found[run_id].split(",")
                 self._unchecked[run_id] = int(size), int(time)
-            del left[run_id]
-            todo.pop(run_id, None)
+        for run_id in found:
+            self.left.pop(run_id, None)
         return lacking
 
     def _claimed(self, text: str) -> None:

@@ -10,7 +10,8 @@ from scaling.dispatch.slurm.shared_answer import answer_on
 from scaling.security.job import trouble_file
 from scaling.security.reading import read_text
 
-USUAL = ("None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog")
+ALWAYS = ("", "None", "Dependency", "JobArrayTaskLimit", "Cleaning", "Prolog")  # reasons of jobs that do well
+USUAL = (*ALWAYS, "Priority", "Resources", "BeginTime")  # while others are at work
 MOST = 3  # jobs of a dispatch that are told
 LONGEST = 300  # characters of a line that are
 
@@ -28,9 +29,12 @@ def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list
 
 
 def _waits(dispatch: Dispatch, waiting: Mapping[str, str]) -> Iterator[str]:
-    for job, reason in waiting.items():
-        if job.partition("_")[0] in dispatch.jobs and reason and reason.strip("()") not in USUAL:
-            yield f"job {job} waits in SLURM's queue: {reason.strip('()')}"
+    """Say why jobs wait: for what is usual only where none is at work, an array's elements in one sentence."""
+    own = [(job.split("_")[0], reason) for job, reason in waiting.items() if job.split("_")[0] in dispatch.jobs]
+    usual = USUAL if any(reason == "" for _, reason in own) else ALWAYS
+    for job, reason in dict.fromkeys(own):
+        if reason not in usual:
+            yield f"job {job} waits in SLURM's queue: {reason}"
 
 
 def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str, str] | None) -> Iterator[str]:

@@ -25,7 +25,8 @@ TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is 
 PYTHON = f"exec {shlex.quote(sys.executable)}"  # in place of the batch shell, so that SLURM's warning reaches it
 BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
 PATIENCE = 120.0  # seconds that sbatch may take
-ACCEPTED = re.compile(r"^\s*(?:Submitted batch job )?(\d+)(?:;\S+)?(?: on cluster \S+)?\s*$", re.MULTILINE)
+SUBMITTED = re.compile(r"Submitted batch job (\d+)")
+PARSABLE = re.compile(r"^\s*(\d+)(?:;\S+)?\s*$", re.MULTILINE)  # as sbatch words it where it is asked to be brief
 PASSING = (  # refusals that waiting can cure
     "Socket timed out",
     "Unable to contact slurm controller",
@@ -74,7 +75,7 @@ def _given(file: Path) -> tuple[str | None, str]:
         done = call(["sbatch", str(file)], patience=PATIENCE)
     except subprocess.TimeoutExpired:
         return None, PASSING[0]
-    found = ACCEPTED.findall(done.stdout) if done.returncode == 0 else []
+    found = (SUBMITTED.findall(done.stdout) or PARSABLE.findall(done.stdout)) if done.returncode == 0 else []
     said = " ".join(f"{done.stderr} {done.stdout}".replace("sbatch: error:", "").split())
     return (found[-1] if found else None), said or "nothing was said"
 
@@ -86,7 +87,8 @@ def ignored_settings() -> list[str]:
 
 
 def _refusal(said: str) -> str:
-    return f"found that sbatch refuses ({said}); wanted jobs; change launcher.* (see `sinfo` and `scaling doctor`)"
+    ways_out = "give `scaling run` with other launcher.* keys (see `sinfo` and `scaling doctor`)"
+    return f"found that sbatch refuses ({said}); wanted jobs; {ways_out}"
 
 
 def executor_for(

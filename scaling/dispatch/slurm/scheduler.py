@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from scaling.security.reading import read_text
+
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
 WORDS = {  # of slurmstepd, where a job is ended
     "DUE TO PREEMPTION": "preempted",
@@ -18,7 +20,10 @@ WORDS = {  # of slurmstepd, where a job is ended
     "DUE TO TIME LIMIT": "timed_out",
     "DUE TO NODE": "node_lost",
 }
-CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!CONF$)")
+JOB_ID = re.compile(r"\d+(_\d+)?")
+ENDED = re.compile(r"slurmstepd.*\*\*\* (?:JOB|STEP) \S+ ON .* CANCELLED AT (\S+)(.*)\*\*\*")
+OUT_OF_MEMORY = re.compile(r"slurmstepd.*(?:oom.kill|out-of-memory|exceeded memory limit)", re.IGNORECASE)
+CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!(CONF|CONF_SERVER|JWT)$)")
 SQUEUE = "--format=%i|%T|%r|%o"
 HEAD = "JOBID|STATE|REASON|COMMAND"  # what squeue begins with where it really answers
 JOB = re.compile(r"(\d[^|]*)\|([A-Z_]+)\|([^|]*)\|(.*)")
@@ -86,7 +91,7 @@ def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
 
 
 class QueuedJob(NamedTuple):
-    """A job that has not ended; reason: what it waits for ('' where it runs); command: the file that sbatch was given.
+    """A job that has not ended; reason: why it does not train ('' where it does); command: the file sbatch was given.
 
     Its name is that of a file beside those of its dispatch.
     """
@@ -111,10 +116,19 @@ def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
         row = JOB.fullmatch(line)
         if row is not None:
             job, state, reason, command = row.groups()
-            found[job] = QueuedJob(state, reason if state == "PENDING" else "", command)
+            found[job] = QueuedJob(state, _reason(state, reason), command)
         elif "|" in line:
             return None
     return found
+
+
+def _reason(state: str, reason: str) -> str:
+    """Return why a job does not train: one that is stopped has the reason for which it once began."""
+    if state in ("SUSPENDED", "STOPPED"):
+        return state.lower()
+    if state in ALIVE:
+        return ""
+    return state if state != "PENDING" and reason == "None" else reason.strip("()")
 
 
 def accepted_job(file: Path) -> str | None:
@@ -135,25 +149,41 @@ def seconds_left(job: str) -> float | None:
     return seconds + int(days or 0) * 86400
 
 
-def cause_of_end(log: Path) -> str:
-    """Return why SLURM ends the job that asks, as a cause of an attempt; empty where it does not say.
+def cause_of_end(log: Path, since: float = 0.0) -> str:
+    """Return why SLURM ended the job that writes this log, as a cause of an attempt; empty where it does not say.
 
     squeue shows no more than COMPLETING while the job still runs; the reason stands in the line that slurmstepd writes
-    into the job's own log before it sends SIGTERM.
+    into the job's own log before it sends SIGTERM. since: Unix seconds; what it wrote before is of an earlier life.
     """
+    said = [words for at, words in ENDED.findall(_text(log)) if _seconds(at) >= since - 1]
+    if not said:
+        return ""
+    return next((cause for words, cause in WORDS.items() if words in said[-1]), "cancelled")
+
+
+def cause_of_death(jobs: Path, job: str, began: float) -> str:
+    """Return what ended a job that was at work at `began` (Unix seconds): by its log, and sacct; empty if unknown.
+
+    jobs: where the dispatches of its sweep have their folders.
+    """
+    if not JOB_ID.fullmatch(job):
+        return ""
+    logs = list(jobs.glob(f"*/{job}_0_log.err"))
+    if any(OUT_OF_MEMORY.search(_text(log)) for log in logs):
+        return "out_of_memory"
+    return accounted(job, began) or next(filter(None, (cause_of_end(log, began) for log in logs)), "")
+
+
+def _text(log: Path) -> str:
     try:
-        said = log.read_text(errors="replace")
+        return read_text(log, errors="replace")
     except OSError:
         return ""
-    last = re.findall(r"slurmstepd.*\*\*\* (?:JOB|STEP) \S+ ON .* CANCELLED AT \S+(.*)\*\*\*", said)
-    if not last:
-        return ""
-    return next((cause for words, cause in WORDS.items() if words in last[-1]), "cancelled")
 
 
 def accounted(job: str, began: float) -> str:
     """Return what ended the life of a job that was at work at `began` (Unix seconds), by sacct; empty if unknown."""
-    if not re.fullmatch(r"\d+(_\d+)?", job):
+    if not JOB_ID.fullmatch(job):
         return ""
     columns = "--format=State,Start,End"
     said = ask(["sacct", "--duplicates", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from submitit.core.utils import DelayedSubmission
 
@@ -39,6 +39,7 @@ from scaling.security.worker_reuse import begin_work, wear
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
 WARNED = "warned"  # SIGUSR2: the time limit is near
+EARLY = 60  # seconds by which SLURM may warn too soon
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class SlurmJob:
         load(task.train)
         begin_work()
         with shared_as(task.folder.results):
-            report = SlurmWorker(task, stop=stop, heartbeat=heartbeat, observer=observer).work()
+            how: dict[str, Any] = {"stop": stop, "heartbeat": heartbeat, "observer": observer}
+            report = SlurmWorker(task, signal_seconds=self.signal_seconds, **how).work()
         log.info("%s", report)
         self._tell(job, report)
         if report.reason == WORN:
@@ -146,8 +148,8 @@ class SlurmJob:
         news = Index(task.folder.results, since=task.since)
         if task.since is None:
             news.pass_over()
-        whole = partial(has_weights, task.folder, queue)
-        walk = QueueWalk(queue.run_ids, news, place=self._place, workers=task.workers, whole=whole)
+        kept: dict[str, Any] = {"keepers": queue.keepers, "whole": partial(has_weights, task.folder, queue)}
+        walk = QueueWalk(queue.run_ids, news, place=self._place, workers=task.workers, **kept)
         walk.refresh()
         return all(map(settled, walk.left)) and not walk.check()
 
@@ -160,23 +162,32 @@ class SlurmJob:
 
 
 class SlurmWorker(Worker):
-    """A worker whose attempts' causes are SLURM's to say."""
+    """A worker whose attempts' causes are SLURM's to say; signal_seconds: of its warning before the time limit."""
+
+    def __init__(self, task: Task, *, signal_seconds: int, **how: Any) -> None:
+        super().__init__(task, **how)
+        self._signal_seconds = signal_seconds
 
     def cause_of_stop(self, run_id: str) -> str:
         """Return why the run was stopped: the user's cancel first, then what SLURM says of the job."""
         reason = super().cause_of_stop(run_id)
         if reason == WARNED:
-            near = self.task.deadline is not None and time.time() > self.task.deadline - 60
-            return "timed_out" if near else "preempted"
+            return "timed_out" if self._time_is_up() else "preempted"
         if reason == TERMINATED:
             return ended_by_slurm() or TERMINATED
         return reason
 
+    def _time_is_up(self) -> bool:
+        """Return whether the time limit is near: the one that the job began with, or what was made of it since."""
+        if self.task.deadline is not None and time.time() > self.task.deadline - EARLY:
+            return True
+        left = scheduler.seconds_left(self.task.job)
+        return left is not None and left < self._signal_seconds + EARLY
+
     def cause_of_death(self, claim: Claim) -> str:
         """Return why the owner of a dead claim died."""
-        if claim.job and claim.job == self.task.job:
-            return scheduler.accounted(claim.job, claim.since) or "requeued"
-        return scheduler.accounted(claim.job, claim.since) or "killed"
+        unknown = "requeued" if claim.job and claim.job == self.task.job else "killed"
+        return scheduler.cause_of_death(self.task.folder.jobs, claim.job, claim.since) or unknown
 
 
 def begin_anew() -> NoReturn:

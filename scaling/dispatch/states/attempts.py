@@ -104,6 +104,7 @@ def dead_attempt(dead: Claim, cause: str) -> Attempt:
     seconds = max(0.0, dead.beat - dead.since)
     if dead.stack > 1 and cause in FAILURES:
         cause = STACK_DIED
+    how = ": its job had no more memory; launcher.memory_gb asks for more" if cause == "out_of_memory" else ""
     return Attempt(
         start=iso(dead.since),
         end=iso(dead.beat),
@@ -114,7 +115,7 @@ def dead_attempt(dead: Claim, cause: str) -> Attempt:
         gpu_seconds=round(seconds * dead.gpus / dead.stack, 3),
         stack=dead.stack,
         step=int(dead.progress["step"]) if dead.progress and "step" in dead.progress else None,
-        error=f"the worker (process {dead.process.pid} on {dead.process.host}) died under it",
+        error=f"the worker (process {dead.process.pid} on {dead.process.host}) died under it{how}",
     )
 
 

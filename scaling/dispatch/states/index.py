@@ -21,7 +21,7 @@ from scaling.security.reading import open_file
 SETTLED, CLAIMED, DROPPED, TRIED, FAILED = b"s", b"c", b"d", b"t", b"f"
 KINDS = frozenset((SETTLED, CLAIMED, DROPPED, TRIED, FAILED))
 # Of a text with a new line before it, which is far faster than ^; sizes and times have no more digits than these.
-SETTLED_LINE = re.compile(r"\ns (\S+) \[(\d{1,20}),(\d{1,20})[,\]]")
+SETTLED_LINE = re.compile(r"\ns (\S+) \[(\d{1,20},\d{1,20})[,\]]")
 OTHER_LINE = re.compile(r'\n([cdtf]) (\S+) \{"(?:token|in)":"([^"\n]*)"')
 
 
@@ -68,9 +68,9 @@ def events_in(text: bytes) -> Iterator[Event]:
             yield Event(parts[0], parts[1].decode(errors="replace"), parts[2])
 
 
-def settled_in(text: str) -> list[tuple[str, str, str]]:
-    """Return the runs that lines call settled, with size and time of their records: fast, for there may be millions."""
-    return SETTLED_LINE.findall("\n" + text)
+def settled_in(text: str) -> dict[str, str]:
+    """Return the runs that lines call settled, with "size,time" of their records: fast, for there may be millions."""
+    return dict(SETTLED_LINE.findall("\n" + text))
 
 
 def others_in(text: str) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ Starts neither torch nor pandas nor pydantic: a thousand runs are read in a frac
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_att
 from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import paused_words
+from scaling.dispatch.states.quiet import quiet_words
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status
@@ -80,7 +81,7 @@ class Reader:
     def read_with_trouble(self) -> Status:
         """Read, and where runs are left add what keeps jobs from training, looked for once in JOBS_SECONDS."""
         status = self.read()
-        if self._ask is not None or not status.of(State.PENDING, State.MISSING):
+        if self._ask is not None or not status.of(State.RUNNING, State.PENDING, State.MISSING):
             return status
         if time.monotonic() - self._trouble[0] > JOBS_SECONDS:
             self._trouble = (time.monotonic(), _trouble(self._folder))
@@ -102,12 +103,13 @@ class Reader:
             states[planned.run_id] = self._perhaps_blocked(planned, state, states)
         runs = tuple(states.values())
         paused = paused_words(self._folder)
-        notes = (*([f"{paused}; `scaling resume` goes on"] if paused else []), *self._notes())
+        notes = (*([f"{paused}; `scaling resume` goes on"] if paused else []), *self._notes(runs))
         return Status(self._folder.name, runs, eta(runs), jobs or {}, notes, bool(paused))
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, runs: Iterable[RunState]) -> Iterator[str]:
         if self._silent:
             yield self._silent
+        yield from quiet_words(self._folder, runs)
         front = [run_id for run_id in front_runs(self._folder) if run_id not in self._settled]
         if front:
             named = ", ".join(front[:NAMED]) + (", …" if len(front) > NAMED else "")
@@ -244,9 +246,11 @@ def _waiting(
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
     if alive:  # failed only where the latest dispatch will not try again
         latest = max(alive, key=lambda dispatch: dispatch.started)
-        before = [attempt for attempt in tried if _ended(attempt) < latest.started]
+        jobs = {job for dispatch in alive for job in dispatch.jobs}
+        since = [attempt for attempt in tried if _is_since(attempt, latest, jobs)]
+        before = [attempt for attempt in tried if attempt not in since]
         retries = int(latest.launcher.get("retries", 0))
-        failed = failed_for_good(tried[len(before) :], retries=retries, before=before)
+        failed = failed_for_good(since, retries=retries, before=before)
         state = State.FAILED if failed else State.PENDING
     else:
         state = State.FAILED if cause in FAILURES else State.MISSING
@@ -259,6 +263,12 @@ def _waiting(
         host=str(last.get("host") or ""),
         began=max(0, int(last.get("step") or 0) - fork),
     )
+
+
+def _is_since(attempt: Mapping[str, Any], latest: Dispatch, jobs: Collection[str]) -> bool:
+    """Return whether an attempt is of the dispatches that live: by its job where they have any, for clocks differ."""
+    job = str(attempt.get("job") or "").split("_")[0]
+    return job in jobs if job and jobs else _ended(attempt) >= latest.started
 
 
 def _ended(attempt: Mapping[str, Any]) -> float:

@@ -182,7 +182,7 @@ def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp
     queue.write([Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
     lazy = LazyQueue(queue.path)
     assert [lazy.keeps(run_id) for run_id in lazy.run_ids] == [(60, 119), (), ()]
-    walk = QueueWalk(lazy.run_ids, news, whole=lambda run_id: not lazy.keeps(run_id))
+    walk = QueueWalk(lazy.run_ids, news, keepers=lazy.keepers, whole=lambda run_id: not lazy.keeps(run_id))
     claim(news, "a")
     news.append(index.SETTLED, "a", [0, 0])
     news.append(index.SETTLED, "b", [0, 0])
@@ -201,7 +201,7 @@ def test_a_record_out_of_reach_is_no_settled_run_and_ends_no_worker(folder):
     with pytest.raises(OSError, match="symbolic links"):
         is_settled(files)
     lazy = LazyQueue(queue.path)
-    walk = QueueWalk(lazy.run_ids, news, whole=partial(has_weights, folder, lazy))
+    walk = QueueWalk(lazy.run_ids, news, keepers=lazy.keepers, whole=partial(has_weights, folder, lazy))
     assert list(walk.round()) == ["a"]
     assert walk.check() == 1
     assert list(walk.round()) == ["a", "b"]

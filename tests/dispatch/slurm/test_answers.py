@@ -56,6 +56,22 @@ def test_what_else_is_printed_does_not_spoil_an_answer(says):
 
 
 @pytest.mark.parametrize(
+    ("state", "reason", "told"),
+    [
+        ("PENDING", "JobHeldUser", "JobHeldUser"),
+        ("SPECIAL_EXIT", "job requeued in held state", "job requeued in held state"),
+        ("REQUEUE_HOLD", "None", "REQUEUE_HOLD"),
+        ("SUSPENDED", "None", "suspended"),
+        ("RUNNING", "None", ""),
+        ("COMPLETING", "Resources", ""),
+    ],
+)
+def test_why_a_job_does_not_train_is_said_in_every_state(says, state, reason, told):
+    says("squeue", f"{HEAD}\n7|{state}|{reason}|/a.sh")
+    assert (scheduler.all_jobs() or {})["7"].reason == told
+
+
+@pytest.mark.parametrize(
     ("partitions", "config"),
     [
         ("", "SLURM_VERSION = 22.05.8"),
@@ -84,7 +100,8 @@ def test_a_line_of_sinfo_that_is_none_is_passed_over(says):
 @pytest.mark.parametrize(
     "said",
     ["Submitted batch job 12", "12", "12;cluster", "Submitted batch job 12 on cluster north", "job 7 used 3 %\n\n12\n",
-     "your last job 7 waited\nSubmitted batch job 12"],
+     "your last job 7 waited\nSubmitted batch job 12", "Submitted batch job 12\nhours left:\n1500\n",
+     "sbatch: Submitted batch job 12 to the partition gpu"],
 )  # fmt: skip
 def test_the_id_of_a_job_is_that_which_sbatch_says_it_has_made(says, said):
     says("sbatch", said, err="sbatch: warning: job 9 is old")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.slurm.cluster import Cluster, Partition, minutes
 from scaling.dispatch.slurm.deal import deal, memory_class
-from scaling.dispatch.slurm.scheduler import cause_of_end
+from scaling.dispatch.slurm.scheduler import cause_of_death, cause_of_end
 
 
 def entry(number, seconds):
@@ -91,3 +93,26 @@ def test_why_slurm_ends_a_job(tmp_path, words, cause):
     log.write_text(f"Loss 0.3\nslurmstepd-n1: error: *** JOB 55 ON n1 {words}\n")
     assert cause_of_end(log) == cause
     assert cause_of_end(tmp_path / "none") == ""
+    end = datetime.fromisoformat("2026-11-23T16:01:18").timestamp()
+    assert cause_of_end(log, since=end - 60) == cause
+    assert cause_of_end(log, since=end + 60) == ""  # of an earlier life
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Detected 1 oom_kill event in StepId=7.batch. Some of the step tasks have been OOM Killed.",
+        "Detected 1 oom-kill event(s) in StepId=7.batch. Some of your processes may have been killed by the cgroup "
+        "out-of-memory handler.",
+        "StepId=7.batch exceeded memory limit (954937344 > 524288000), being killed",
+    ],
+)
+def test_a_job_that_had_no_more_memory_says_so_where_nothing_is_accounted(tmp_path, monkeypatch, words):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    log = tmp_path / "1" / "7_3_0_log.err"
+    log.parent.mkdir()
+    log.write_text(f"slurmstepd: error: {words}\n")
+    assert cause_of_death(tmp_path, "7_3", 0.0) == "out_of_memory"
+    log.write_text("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-23T16:01:18 DUE TO TIME LIMIT ***")
+    assert cause_of_death(tmp_path, "7_3", 0.0) == "timed_out"
+    assert cause_of_death(tmp_path, "7_4", 0.0) == ""

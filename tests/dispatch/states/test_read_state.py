@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from scaling.dispatch.claims.claim import Claim, acquire
-from scaling.dispatch.dispatches import Dispatch, new_dispatch
+from scaling.dispatch.dispatches import Dispatch, dispatches, new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
@@ -111,6 +111,33 @@ def test_failed_only_when_the_dispatcher_will_not_try_again(folder):
     assert states(folder) == dict(zip(IDS[:3], ["pending", "pending", "failed"], strict=True))
     made.write(replace(made.read(), ended=True))
     assert states(folder) == dict.fromkeys(IDS[:3], "failed")
+
+
+def test_attempts_are_of_the_dispatch_that_has_their_job_whatever_the_clocks_of_nodes_say(folder):
+    write_plan(folder, IDS[:2])
+    dispatch(folder, kind="slurm", jobs=("7",))
+    tried(folder, IDS[0], "crashed", end=STARTED - 100)
+    jobs = {"7_0": "RUNNING", "8_0": "RUNNING"}
+    assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:2], ["failed", "pending"], strict=True))
+    [(made, first)] = dispatches(folder)
+    made.write(replace(first, ended=True))
+    dispatch(folder, kind="slurm", jobs=("8",), started=STARTED - 1000)  # by a clock that is late
+    assert states(folder, ask=lambda ids: jobs) == dict.fromkeys(IDS[:2], "pending")
+
+
+def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder):
+    write_plan(folder, IDS[:1])
+    files = folder.run(IDS[0])
+    files.path.mkdir(parents=True)
+    files.claim.write_bytes(Claim("f" * 12, Process("n1", "far", 1, 1), job="70_0", since=STARTED).dump())
+    dispatch(folder, kind="slurm", jobs=("70",))
+    ask = {"ask": lambda ids: {"70_0": "RUNNING"}}
+    assert read_status(folder, **ask).notes == ()
+    os.utime(files.claim, (time.time() - 200, time.time() - 200))
+    status = read_status(folder, **ask)
+    assert status.counts["running"] == 1
+    assert f"run {IDS[0]} has given no sign of life since " in status.notes[0]
+    assert "(job 70_0 on n1)" in status.notes[0]
 
 
 def test_claim_of_a_dead_process_is_no_running_run(folder):

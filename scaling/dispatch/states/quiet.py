@@ -1,0 +1,40 @@
+"""Runs that count as running though their worker has given no sign of life for a while: its node may have crashed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from scaling.dispatch.claims.claim import PERIODS, read_claim
+from scaling.dispatch.states.state import RunState, State
+from scaling.folders import SweepFolder
+
+QUIET = 120.0  # seconds: SLURM needs some minutes to notice that a node is gone
+NAMED = 5
+
+
+def quiet_words(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
+    """Say which runs are quiet, and since when by this machine's clock."""
+    quiet = list(_quiet(folder, runs))
+    yield from quiet[:NAMED]
+    if len(quiet) > NAMED:
+        yield f"and {len(quiet) - NAMED} more runs alike"
+
+
+def _quiet(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
+    for run in runs:
+        if run.state is not State.RUNNING:
+            continue
+        try:
+            path = folder.run(run.run_id).claim
+            beat = path.stat().st_mtime
+            claim = read_claim(path) if time.time() - beat > QUIET else None
+        except OSError:
+            continue
+        if claim is not None and time.time() - beat > PERIODS * claim.period:
+            since = time.strftime("%H:%M:%S", time.localtime(beat))
+            where = f"job {run.job} on {run.host}" if run.job else f"a worker on {run.host}"
+            yield (
+                f"run {run.run_id} has given no sign of life since {since} ({where}): it is stopped, or its node or "
+                f"the file server is down; it goes on elsewhere when that is sure"
+            )
