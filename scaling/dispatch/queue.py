@@ -225,13 +225,6 @@ def _end(places: str) -> int:
         return 0
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 class LazyQueue:
     """The runs of a queue that belong to one group, each read when it is asked for."""
 
@@ -241,7 +234,7 @@ class LazyQueue:
         self._places: dict[str, str] = {}
         self._read: dict[str, Entry] = {}
         text = _text(QueueFile(path).places)
-        if _end(text) < _size(path):  # of an older version, or cut
+        if not path.exists() or _end(text) < path.stat().st_size:  # not written yet, of an older version, or cut
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
         else:
             own = r"[^\t\n]*" if group == ALL else re.escape(group)
