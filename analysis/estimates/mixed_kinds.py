@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.errors import Refusal, attempt
+from analysis.fitting.verdict.pooling import LITTLE, SURE
 from analysis.numbers import exponent, interval
 from analysis.table.mixtures import mixtures_of
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from analysis.estimates.powerline import PowerLine
 
-LITTLE = 0.1
-"""Share of an exponent by which a kind's own differs at least."""
 FEWEST = 8
 """Rows from which a kind is looked at alone."""
 
@@ -26,7 +26,7 @@ FEWEST = 8
 def refuse_mixed_kinds(
     rows: pd.DataFrame, pooled: PowerLine | None, find: Callable[[pd.DataFrame], PowerLine | None], what: str
 ) -> None:
-    """Raise `Refusal` where the exponent of one kind of runs, found alone, has an interval apart from another's.
+    """Raise `Refusal` where the exponent of one kind of runs, found alone, lies surely apart from another's.
 
     pooled: the line of all rows, which counts as one more kind. find: returns the line of some rows. what: the
     exponent, in words. Columns that the user pools are not looked at.
@@ -57,10 +57,12 @@ def _words(line: PowerLine) -> str:
 
 
 def _apart(one: PowerLine, other: PowerLine) -> bool:
-    """Tell whether two exponents lie apart, by resampled intervals: the scatter about a line knows no luck."""
+    """Tell whether two exponents lie surely apart, by their resamples: the scatter about a line knows no luck.
+
+    Many columns of many values are compared: that their 95 % intervals lie apart is not sure enough.
+    """
     here, there = one.exponent_interval, other.exponent_interval
-    if {one.interval_from, other.interval_from} != {"resamples"}:
+    if {one.interval_from, other.interval_from} != {"resamples"} or here is None or there is None:
         return False
-    if here is None or there is None or abs(one.exponent - other.exponent) < LITTLE * abs(other.exponent):
-        return False
-    return here[1] < there[0] or here[0] > there[1]
+    deviation = float(np.hypot(np.ptp(here), np.ptp(there))) / 2 / NormalDist().inv_cdf((1 + one.level) / 2)
+    return abs(one.exponent - other.exponent) > max(SURE * deviation, LITTLE * abs(other.exponent))

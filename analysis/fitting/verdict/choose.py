@@ -12,7 +12,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law
 from analysis.fitting.verdict.pooling import with_pooling
 from analysis.fitting.verdict.rule import with_reasons, with_verdict
-from analysis.fitting.verdict.run_quality import conduct
+from analysis.fitting.verdict.run_quality import conduct, remarks
 from analysis.laws import Law, get_law
 from analysis.numbers import percent
 
@@ -50,6 +50,7 @@ def fit_and_judge(
 ) -> Fit:
     """Fit one law to the rows of a table and judge it by all that is known. cures: whether to look for one."""
     found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
+    found = replace(found, warnings=(*found.warnings, *remarks(found, law)))
     return with_verdict(with_reasons(found, conduct(found, law)), law, settings, cures=cures)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from analysis.errors import Refusal
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cells
+from analysis.fitting.verdict.run_residuals import ODD, drawn_in
 from analysis.laws import Law
 from analysis.laws.base import Array
-from analysis.numbers import number, percent
+from analysis.numbers import measured, number, percent
 
 FEW_STEPS = 100
 """Steps below which a run has mostly seen the start of its training."""
@@ -28,13 +30,43 @@ OFF = 0.01
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
 """Laws that know of a start at chance."""
 FEWEST_BUDGETS = 3
+LOCATED = 2.0
+"""Factor between the ends of the optimal N's interval up to which the law knows it, be it outside the sizes run."""
+FAR = 0.01
+"""Distance from the law (share of y) below which no run is worth naming."""
 
 
 def conduct(found: Fit, law: Law) -> tuple[str, ...]:
     """Return a sentence, with its cure, for each way in which the runs do not carry the law."""
     points = found.engine.points
     with np.errstate(all="ignore"):
-        return (*_of_runs(found, law, points), *_of_rates(points), *_of_grid(found, law))
+        outside = () if _located(found) else _of_grid(found, law)
+        return (*_of_runs(found, law, points), *_of_rates(points), *outside)
+
+
+def remarks(found: Fit, law: Law) -> tuple[str, ...]:
+    """Return sentences on its runs that weaken no law: points far off it, an optimum outside them that is known."""
+    with np.errstate(all="ignore"):
+        return (*_far_off(found), *(_of_grid(found, law) if _located(found) else ()))
+
+
+def _far_off(found: Fit) -> Iterator[str]:
+    """Say how many points lie far off the law, beyond what their noise makes, and name the farthest."""
+    engine, points = found.engine, found.engine.points
+    rest = np.abs(engine.residuals)
+    near = rest[
+        drawn_in(engine.residuals) == engine.residuals
+    ]  # the rms of those: a median is small after Huber's loss
+    far = rest > max(FAR, ODD * float(np.sqrt((near**2).sum() / max(1, len(near) - len(engine.theta)))))
+    if not far.any():
+        return
+    worst = int(np.argmax(rest))
+    at = {column: float(points.inputs[name][worst]) for name, column in points.columns.items()}
+    yield (
+        f"{int(far.sum())} of {points.n} points lie far off the law, the farthest with {found.y} "
+        f"{measured(float(points.y[worst]))} at {', '.join(f'{name} = {number(x, 3)}' for name, x in at.items())}, "
+        f"where the law says {measured(float(found.predict(at)[0]))}: another unit, or runs that failed?"
+    )
 
 
 def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
@@ -85,7 +117,7 @@ def _of_rates(points: Points) -> Iterator[str]:
 
 
 def _of_grid(found: Fit, law: Law) -> Iterator[str]:
-    """Look at each budget's sizes: does the law's own optimum lie among them?"""
+    """Say where the law's own optimum lies outside the sizes run at most budgets."""
     points = found.engine.points
     if not (law.joint and found.allocation):
         return
@@ -104,6 +136,19 @@ def _of_grid(found: Fit, law: Law) -> Iterator[str]:
             f"the optimal N lies outside the sizes run at {outside} of {len(budgets)} budgets; "
             f"{'smaller' if sum(small) > sum(large) else 'larger'} models would bracket it"
         )
+
+
+def _located(found: Fit) -> bool:
+    """Tell whether a law of N and D knows its optimal N amid the budgets run, wherever that lies."""
+    if not found.allocation or found.engine.samples is None:
+        return False
+    N, D = (np.log(found.engine.points.inputs[name]) for name in ("N", "D"))
+    middle = float(np.exp((N + D).min() / 2 + (N + D).max() / 2))
+    try:
+        ends = found.allocate(middle * found.allocation.flops_per_nd).N_interval
+    except Refusal:
+        return False
+    return ends is not None and ends[1] <= LOCATED * ends[0]
 
 
 def _own_slope(found: Fit) -> Array | float:

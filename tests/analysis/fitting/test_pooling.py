@@ -127,3 +127,14 @@ def test_optima_of_two_kinds_are_refused_where_one_alone_says_otherwise():
     assert any("values of dataset (a, b) are pooled" in text for text in pooled.warnings)
     alike = runs[runs["dataset"] == "b"].assign(dataset=lambda one: np.where(one["seed"] == 0, "x", "y"))
     assert isoflop(select_rows(alike, y="loss")[0], resamples=50).warnings
+
+
+def test_a_label_by_lot_refuses_no_optima():
+    rng = np.random.default_rng(2)
+    C = np.repeat(np.geomspace(1e17, 1e20, 6), 9)
+    N = 0.12 * (C / 6) ** 0.4516 * np.tile(10 ** np.linspace(-0.8, 0.8, 9), 6)
+    D = C / 6 / N
+    loss = (1.7 + 400 * N**-0.34 + 900 * D**-0.28) * np.exp(0.008 * rng.standard_normal(54))
+    label = list("baabbbaaabbaaabbbababbbaaabbbbabaabbaaaaabbbbbbaaaabab")  # one of 80 by lot: intervals are apart
+    rows = select_rows(pd.DataFrame({"N": N, "D": D, "C": C, "loss": loss, "label": label}), y="loss")[0]
+    assert any("values of label (a, b) are pooled" in text for text in isoflop(rows, resamples=200).warnings)

@@ -68,11 +68,31 @@ def test_ordinary_conduct_weakens_nothing(spoil: Callable[[pd.DataFrame], pd.Dat
         assert fit(spoil(grid(seed)), resamples=0, starts=8).certificate.reasons == ()
 
 
-def test_an_optimum_outside_every_budget_is_named() -> None:
+def too_large(noise: float) -> pd.DataFrame:
+    """Return runs of six budgets, at each of which all models are 20 to 400 times the optimum."""
     C = np.repeat(np.geomspace(1e16, 1e20, 6), 6)
     best = 0.3 * (C / 6) ** 0.46
     N = best * np.tile(np.geomspace(20, 400, 6), 6)
     table = pd.DataFrame({"N": N, "D": C / 6 / N})
     loss = 1.7 + 400 * N**-0.34 + 900 * table.D.to_numpy() ** -0.28
-    reasons = fit(noisy(table, loss), resamples=0, starts=8).certificate.reasons
-    assert any("smaller models would bracket it" in reason for reason in reasons)
+    return table.assign(loss=loss * np.exp(noise * np.random.default_rng(0).standard_normal(len(table))))
+
+
+@pytest.mark.parametrize(("noise", "status"), [(0.004, "weak"), (0.0004, "ok")])
+def test_an_optimum_outside_every_budget_is_named_and_weakens_a_law_that_does_not_know_it(
+    noise: float, status: str
+) -> None:
+    found = fit(too_large(noise), resamples=100, starts=8)
+    assert found.certificate.status == status
+    assert any("smaller models would bracket it" in said for said in found.warnings)
+
+
+def test_points_far_off_a_law_are_counted_and_the_farthest_is_named() -> None:
+    table = grid()
+    assert not any("far off" in said for said in fit(table, resamples=0, starts=8).warnings)
+    table.loc[[3, 17, 30], "loss"] = [11.5, 11.6, 11.5]
+    found = fit(table, resamples=0, starts=8)
+    assert found.certificate.status == "ok"
+    (said,) = (said for said in found.warnings if "far off" in said)
+    assert said.startswith("3 of 36 points lie far off the law, the farthest with loss 11.")
+    assert "where the law says " in said
