@@ -78,6 +78,21 @@ class Counting(Net):
         return super().forward(x) * (1 + 1e-3 * counts)
 
 
+class Tempered(Net):
+    """Its outputs are divided by a temperature that is trained, and shifted by a mean that is followed."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            with torch.no_grad():
+                self.mean.mul_(0.9).add_(x.mean(), alpha=0.1)
+        return super().forward(x - self.mean) * torch.exp(-self.log_temperature)
+
+
 class Changing(Net):
     """A module that its user edits while a run is under way."""
 

@@ -65,6 +65,7 @@ DEAR = {
     "no norm": seeded({"steps": 60}, model={**DEEP, "norm": "none", "bias": False}),
     "behind": seeded({"steps": 60}, model={**DEEP, "place": "post"}),
     "a user's": seeded({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.Net"}),
+    "a single number": seeded({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.Tempered"}),
     "half frozen": seeded({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.HalfFrozen"}),
 }
 

@@ -235,7 +235,7 @@ def _close(found: Tensor, wanted: Tensor, tolerance: float, least: Tensor | floa
 
 
 def _largest(values: Tensor) -> Tensor:
-    return values.flatten(1).nan_to_num(0.0).abs().amax(1)
+    return values.reshape(len(values), -1).nan_to_num(0.0).abs().amax(1)  # a parameter may be a single number
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

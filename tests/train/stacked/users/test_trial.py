@@ -57,6 +57,10 @@ def other_layers(shape, outputs):
     return module
 
 
+def test_a_parameter_may_be_a_single_number():
+    assert tried(nets.Tempered)
+
+
 def test_a_family_with_another_layer_goes_through_vmap():
     assert tried(other_layers)
 
