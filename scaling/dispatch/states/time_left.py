@@ -14,6 +14,11 @@ BEGUN = 0.02  # of a run: from there on its own pace counts
 TELLING = 0.1  # of a run that is under way: from there on it tells of others
 SCATTER = 0.15  # of the seconds of runs that are alike, relatively, before anything is seen
 OFF, WIDE_OFF = 1.0, 2.0  # of the ratio of costs of steps and FLOPs, by forecasts and without them
+STEP_SECONDS = (
+    4e-4  # that a step costs whatever its size: of small models measured on CPUs and GPUs, within a factor of 4
+)
+FLOP_SECONDS = 5e-11  # at most of a FLOP: of one core of a slow processor
+LEAST_OF_STEP = 0.2  # of the seconds of a step are those of its FLOPs, however few it takes
 FEWEST = 3  # runs on which two ways of guessing are compared
 
 Guess = Callable[[RunState], float | None]  # seconds of a whole run, None where it cannot be told
@@ -191,7 +196,7 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
 
     Long runs weigh by the square root of their seconds: relative errors alone would say little of the sum. Runs that
     are much alike say nothing of others of which steps are a larger part: there the ratio of both costs stays near that
-    of the forecasts, or without them near one by which steps and FLOPs are half of the whole sweep each. shared: see
+    of the forecasts, or without them near that of what a step usually costs to what is then left for FLOPs. shared: see
     `Work`; where runs are trained together those that have ended count, if there are some.
     """
     shared = shared or {}
@@ -199,7 +204,7 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
     rows = [found for run in ended or runs if (found := _told(run, shared)) is not None]
     if not rows:
         return None
-    step, flop, off = _usual(runs, shared)
+    step, flop, off = _usual(runs, shared, rows)
     weights = [seconds**0.5 for *_, seconds in rows]
     weights = [weight * len(rows) / sum(weights) for weight in weights]
     x, y = ([usual * row[i] / row[2] for row in rows] for i, usual in ((0, step), (1, flop)))
@@ -212,17 +217,23 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
     return Work(a * step, b * flop, shared)
 
 
-def _usual(runs: Sequence[RunState], shared: Mapping[str, float]) -> tuple[float, float, float]:
-    """Return costs of a step and of a FLOP to begin with, and by how much their ratio may be off, relatively."""
+def _usual(
+    runs: Sequence[RunState], shared: Mapping[str, float], told: Sequence[tuple[float, float, float]]
+) -> tuple[float, float, float]:
+    """Return costs of a step and of a FLOP to begin with, and by how much their ratio may be off, relatively.
+
+    told: steps, FLOPs and seconds of what is done.
+    """
     known = [(shared.get(run.run_id, run.steps), run.C, run.forecast_seconds) for run in runs if run.steps and run.C]
-    told = [(steps / seconds, C / seconds) for steps, C, seconds in known if seconds]
-    if told and len(told) == len(known):
-        x, y = zip(*told, strict=True)
+    foretold = [(steps / seconds, C / seconds) for steps, C, seconds in known if seconds]
+    if foretold and len(foretold) == len(known):
+        x, y = zip(*foretold, strict=True)
         step, flop = _non_negative(_sum(x, x), _sum(x, y), _sum(y, y), sum(x), sum(y))
         if step > 0 and flop > 0:
             return step, flop, OFF
-    steps, C, _ = zip(*known, strict=True)
-    return 1 / sum(steps), 1 / sum(C), WIDE_OFF
+    steps, C, seconds = (sum(values) for values in zip(*told, strict=True))
+    flop = min(FLOP_SECONDS, max(seconds - STEP_SECONDS * steps, LEAST_OF_STEP * seconds) / C)
+    return (seconds - flop * C) / steps, flop, WIDE_OFF
 
 
 def _sum(*factors: Sequence[float]) -> float:
