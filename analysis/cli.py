@@ -42,8 +42,8 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 @table_options
 @fit_options
 @interval_options
-@click.option("--multiverse", is_flag=True, help="Fit again under every convention of N and C that the table has.")
-@click.option("--card", is_flag=True, help="Print the fit's card: all that someone else needs to get the same digits.")
+@click.option("--multiverse", is_flag=True, help="Repeat the fit under every convention of N and C in the table.")
+@click.option("--card", is_flag=True, help="Print the fit's card: everything needed to reproduce the same digits.")
 @json_option
 def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
@@ -73,19 +73,19 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling frontier results/quickstart --rule hull")
 @table_options
 @Y
-@click.option("--x", default="C", show_default=True, metavar="COLUMN", help="What is spent.")
+@click.option("--x", default="C", show_default=True, metavar="COLUMN", help="The column of the cost.")
 @click.option("--rule", type=click.Choice(["envelope", "pareto", "hull"]), default="envelope", show_default=True,
-              help="envelope: the best of each budget or bin; pareto: none better and cheaper; hull: lower convex hull "
-              "in log-log.")  # fmt: skip
-@click.option("--law", default="power", show_default=True, help="The law through the frontier, or none.")
+              help="envelope: the best of each budget or bin; pareto: no run is better and cheaper; hull: lower convex "
+              "hull in log-log.")  # fmt: skip
+@click.option("--law", default="power", show_default=True, help="The law of the frontier, or none.")
 @click.option("--objective", type=OBJECTIVE, default="lsq", show_default=True,
-              help="Of the law; the points are means already, so least squares.")  # fmt: skip
+              help="Objective of the law. The points are means, so the default is least squares.")  # fmt: skip
 @interval_options
 @json_option
 def frontier(
     chosen: TableChoice, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
 ) -> None:
-    """Find the runs that are best for their compute, and the law through them."""
+    """Find the best runs at each compute, and fit a law to them."""
     from analysis.estimates.frontier import frontier as find
     from analysis.estimates.frontier_law import fit_frontier
     from analysis.terminal import show_frontier
@@ -101,11 +101,11 @@ def frontier(
 @table_options
 @Y
 @click.option("--shape", type=click.Choice(["parabola", "chinchilla"]), default="parabola", show_default=True,
-              help="The curve through each budget's runs; chinchilla: the valley that the fitted law has.")  # fmt: skip
+              help="The curve through each budget's runs; chinchilla: the curve of the fitted law.")  # fmt: skip
 @interval_options
 @json_option
 def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **how: Any) -> None:
-    """Find the best size at each compute budget, and the law N*(C) through those that are bracketed."""
+    """Find the best size at each compute budget, and fit the law N*(C) to those inside the grid."""
     from analysis.estimates.allocate import shape_of
     from analysis.estimates.isoflop import isoflop as find
     from analysis.estimates.selected import fit_selected
@@ -127,12 +127,12 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
 @click.option(
     "--by",
     metavar="C|N|D|COLUMN",
-    help="Laws are fitted to runs that are small by this column, and predict the large ones.",
+    help="Fit the laws to the runs that are small in this column, and predict the large ones.",
 )
 @interval_options
 @json_option
 def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
-    """Leave the largest runs out and rank laws by how well they predict them."""
+    """Leave out the largest runs, and rank laws by how well they predict them."""
     from analysis.console import working
     from analysis.estimates.backtest import backtest as test
     from analysis.estimates.backtest import check_laws
@@ -154,11 +154,11 @@ Examples:
 
 @click.command(context_settings=SETTINGS, epilog=REPORT_EXAMPLES)
 @click.argument("source", metavar="results/NAME|TABLE", type=FILE)
-@click.option("-o", "--out", metavar="DIR", help="Write into DIR rather than the results folder.")
+@click.option("-o", "--out", metavar="DIR", help="Write to DIR instead of the results folder.")
 @column_options
 @click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
-@click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages (all).")
-@click.option("--figures", is_flag=True, help="Save each figure for a paper too: figures/NAME.png, .pdf and .svg.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages.  [all]")
+@click.option("--figures", is_flag=True, help="Also save each figure: figures/NAME.png, .pdf and .svg.")
 @interval_options
 @json_option
 def report(
@@ -170,9 +170,9 @@ def report(
     json_path: str | None,
     **how: Any,
 ) -> None:
-    """Fit, draw and write one self-contained HTML page; its path is the last line.
+    """Fit, draw and write one self-contained HTML page. The last line printed is its path.
 
-    Where stages made a table of several tasks, the page has a part for each and sets them side by side.
+    If stages made a table of several tasks, the page compares the tasks and has a part for each.
     """
     quiet = json_path == "-"
     with _rare_garbage_collection():
@@ -198,10 +198,10 @@ def report(
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling collect results/quickstart -o table.csv")
 @click.argument("sources", metavar="results/NAME…", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--out", metavar="FILE", help="table.csv, .parquet or .jsonl (results/NAME/table.parquet).")
+@click.option("-o", "--out", metavar="FILE", help="table.csv, .parquet or .jsonl.  [results/NAME/table.parquet]")
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
-    """Write the table of one sweep, or of several together: one row a run and milestone."""
+    """Write the table of one or several sweeps, with one row for each run and milestone."""
     from analysis.table.read import concatenate, load_table, write_table
     from analysis.wording import counted
 

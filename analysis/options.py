@@ -64,7 +64,7 @@ class Written(click.ParamType):
 FILE = click.Path()
 """A table, a folder or an archive, as the shell completes them."""
 Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
-X = click.option("--x", metavar="COLUMN", help="The variable of a law of one variable (C where there is one).")
+X = click.option("--x", metavar="COLUMN", help="The variable of a law of one variable.  [C if the table has it]")
 OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
 
 
@@ -79,36 +79,40 @@ TABLE_OPTIONS = (
     click.argument("source", metavar="TABLE", type=FILE),
     *COLUMN_OPTIONS[:2],
     click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
-                 help="all: also milestones of constant-rate runs."),
+                 help="all: also use milestones of constant-rate runs."),
     click.option("--where", metavar='"loss < 3.4"', help="Rows to use."),
-    click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ."),
-    click.option("--keep", multiple=True, metavar="at_chance,…", help="Runs to use although flagged."),
-    click.option("--task", help="The task, where the table has several."),
+    click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ between runs."),
+    click.option("--keep", multiple=True, metavar="at_chance,…", help="Flagged runs to use all the same."),
+    click.option("--task", help="The task, if the table has several."),
     click.option("--run-column", metavar="COLUMN|none",
-                 help="Names the run of each row, where rows are milestones; none: each row is a run."),
+                 help="Column that names the run, if rows are milestones; none: each row is a run."),
     *COLUMN_OPTIONS[2:],
 )  # fmt: skip
 FIT_OPTIONS = (
     click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
-                 help="The law: {laws}, one of your own as module:NAME, or auto: the one that backtests best."),
+                 help="The law: {laws}, your own as module:NAME, or auto: the best by backtest."),
     Y,
     X,
-    click.option("--objective", type=OBJECTIVE, default="huber", show_default=True),
+    click.option("--objective", type=OBJECTIVE, default="huber", show_default=True,
+                 help="Huber loss, absolute errors (lad) or least squares (lsq)."),
     click.option("--delta", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
                  help="Width of the Huber loss."),
-    click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True),
+    click.option("--space", type=click.Choice(["log", "raw"]), default="log", show_default=True,
+                 help="Errors of log y, or of y."),
     click.option("--resample", type=click.Choice(["runs", "points", "seed", "wild"]), default="runs",
-                 show_default=True, help="What is drawn again for the intervals."),
-    click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True),
-    click.option("--fix", multiple=True, metavar="E=1.6", help="Hold a parameter at a number; may be repeated."),
-    click.option("--tie", multiple=True, metavar="alpha=beta", help="Let a parameter follow another."),
-    click.option("--weights", type=click.Choice(["seeds"]), help="Weigh each setting by the scatter of its seeds."),
+                 show_default=True, help="What is resampled for the intervals."),
+    click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True,
+                 help="How intervals are made from the refits."),
+    click.option("--fix", multiple=True, metavar="E=1.6", help="Fix a parameter; may be repeated."),
+    click.option("--tie", multiple=True, metavar="alpha=beta", help="Set one parameter equal to another."),
+    click.option("--weights", type=click.Choice(["seeds"]), help="Weight by the inverse variance of seeds."),
 )  # fmt: skip
 INTERVAL_OPTIONS = (
-    click.option("--resamples", type=click.IntRange(0), default=1000, show_default=True, help="0: no intervals."),
+    click.option("--resamples", type=click.IntRange(0), default=1000, show_default=True,
+                 help="Number of refits; 0: no intervals."),
     click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
-                 help="Of the intervals."),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the resampling."),
+                 help="Confidence level of the intervals."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling."),
 )  # fmt: skip
 
 
@@ -230,7 +234,7 @@ def json_option(command: Command) -> Command:
         finally:
             _machine.reset(token)
 
-    text = "Write the same content as JSON to PATH (-: stdout, which then holds nothing else)."
+    text = "Write the same content as JSON to PATH (-: to stdout, and nothing else there)."
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 

@@ -11,39 +11,42 @@ from scaling import __version__
 from scaling.errors import suggestion
 
 VERBS = {  # verb: (where it lives, one line of help)
-    "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep, their N, D, C and cost; touch nothing."),
-    "run": ("scaling.commands.run:run", "Train what is not finished of a sweep, or one run, here or on SLURM."),
+    "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep with N, D, C and cost; start nothing."),
+    "run": ("scaling.commands.run:run", "Train the unfinished runs of a sweep, or one run, here or on SLURM."),
     "tune": ("scaling.commands.tune:tune", "Find the best learning rate for each size and length of a sweep."),
-    "probe": ("scaling.commands.probe:probe", "Measure this device's speed for the forecast."),
+    "probe": ("scaling.commands.probe:probe", "Measure the speed of this device, for forecasts."),
     "measure": ("scaling.commands.tools.measure:measure", "Time the models of a sweep at inference."),
-    "status": ("scaling.commands.look.status:status", "Show how far a sweep is."),
+    "status": ("scaling.commands.look.status:status", "Show the progress of a sweep."),
     "watch": ("scaling.commands.look.watch:watch", "Show a sweep in a browser while it runs."),
     "cancel": ("scaling.commands.control:cancel", "Stop a sweep or some of its runs."),
-    "pause": ("scaling.commands.steer.pause:pause", "Let a sweep rest, here and on SLURM."),
-    "resume": ("scaling.commands.steer.pause:resume", "Go on with a paused sweep."),
-    "first": ("scaling.commands.steer.first:first", "Let some runs of a sweep go before all others."),
-    "retry": ("scaling.commands.control:retry", "Let failed or cancelled runs be tried again."),
-    "logs": ("scaling.commands.control:logs", "Show what a run has written."),
-    "clean": ("scaling.commands.tools.clean:clean", "Remove what of a sweep nothing needs any more."),
-    "data": ("scaling.commands.data:data", "Say where data sets are and prepare them."),
+    "pause": ("scaling.commands.steer.pause:pause", "Pause a sweep, here and on SLURM."),
+    "resume": ("scaling.commands.steer.pause:resume", "Continue a paused sweep."),
+    "first": ("scaling.commands.steer.first:first", "Train some runs of a sweep before all others."),
+    "retry": ("scaling.commands.control:retry", "Try failed or cancelled runs again."),
+    "logs": ("scaling.commands.control:logs", "Show the attempts, evaluations and log of a run."),
+    "clean": ("scaling.commands.tools.clean:clean", "Remove files of a sweep that are no longer needed."),
+    "data": ("scaling.commands.data:data", "Show where data sets are, and prepare them."),
     "schema": ("scaling.commands.tools.schema:schema", "Write JSON schemas of sweeps and configs, for editors."),
-    "doctor": ("scaling.commands.tools.doctor:doctor", "Say what this machine has."),
-    "import": ("analysis.cli:import_runs", "Put runs that were trained elsewhere beside ours."),
+    "doctor": ("scaling.commands.tools.doctor:doctor", "Check this machine: devices, SLURM, data sets, write access."),
+    "import": ("analysis.cli:import_runs", "Import runs that were trained elsewhere."),
     "collect": ("analysis.cli:collect", "Write the table of a sweep."),
     "fit": ("analysis.cli:fit", "Fit a scaling law with intervals."),
     "frontier": ("analysis.cli:frontier", "Find the compute-optimal frontier and its law."),
     "isoflop": ("analysis.cli:isoflop", "Find the best size for each compute budget."),
-    "allocate": ("analysis.cli:allocate", "Say how to split compute between N and D."),
+    "allocate": ("analysis.cli:allocate", "Compute how to split compute between N and D."),
     "forecast": ("analysis.cli:forecast", "Predict the loss at a target, with an interval."),
-    "suggest": ("scaling.commands.rounds.suggest:suggest", "Say what to run next, and write the sweep of it."),
-    "extend": ("scaling.commands.rounds.extend:extend", "Run what tells most, round by round, until it is known."),
-    "ledger": ("analysis.cli:ledger", "Show how forecasts made before runs fared."),
-    "compare": ("analysis.cli:compare", "Say whether B is better than A, and by how much compute."),
-    "choose": ("analysis.cli:choose", "Choose from candidates the runs that tell most for their cost."),
-    "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict what was left out."),
+    "suggest": ("scaling.commands.rounds.suggest:suggest", "Suggest what to run next, and write a sweep file."),
+    "extend": (
+        "scaling.commands.rounds.extend:extend",
+        "Run the most informative runs, round by round, until a target is reached.",
+    ),
+    "ledger": ("analysis.cli:ledger", "Show how forecasts made before the runs turned out."),
+    "compare": ("analysis.cli:compare", "Compare A and B: how much less compute does B need?"),
+    "choose": ("analysis.cli:choose", "Choose the most informative runs for their cost from a table of candidates."),
+    "backtest": ("analysis.cli:backtest", "Rank laws by how well they predict the largest runs."),
     "tuned": ("analysis.cli:tuned", "Find the best value of a tuned key at each size and length, and its law."),
     "export": ("analysis.export.command:export", "Write the runs for W&B, TensorBoard or MLflow."),
-    "bundle": ("analysis.cli:bundle", "Put a sweep into one archive fit to publish."),
+    "bundle": ("analysis.cli:bundle", "Put a sweep into one archive for publication."),
     "report": ("analysis.cli:report", "Draw the figures and write one HTML page."),
 }
 
@@ -77,9 +80,9 @@ class Verbs(click.Group):
 
 EPILOG = """\b
 Example:
-  scaling plan sweep=quickstart          what it would cost
+  scaling plan sweep=quickstart          show runs and cost
   scaling run sweep=quickstart           train it
-  scaling report results/quickstart      look at the law
+  scaling report results/quickstart      fit, draw, write a page
 """
 
 

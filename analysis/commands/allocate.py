@@ -38,17 +38,18 @@ Examples:
 @table_options
 @Y
 @click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")
-@click.option("--inference", type=Written(), metavar="D_INF", help="Examples (tokens) that the model will be used on: "
-              "also find the N and D that are cheapest over training and use.")  # fmt: skip
+@click.option("--inference", type=Written(), metavar="D_INF", help="Number of examples (tokens) at inference: also "
+              "find the N and D that are cheapest over training and inference.")  # fmt: skip
 @click.option(
-    "--reach", type=float, metavar="VALUE", help="With --inference: a response to reach, instead of what --at buys."
+    "--reach", type=float, metavar="VALUE", help="With --inference: the response to reach, instead of that of --at."
 )
 @click.option("--law", cls=LawOption, metavar="LAW", help="With --inference: the law in N and D (chinchilla): {laws}.")
 @click.option("--measured", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CSV",
-              help="With --inference: find it in seconds too, by what `scaling measure` wrote.  "
+              help="With --inference: also find the cheapest in seconds, from the output of `scaling measure`.  "
               "[results/NAME/efficiency.csv]")  # fmt: skip
-@click.option("--tuned", "tries", metavar="TABLE", help="Tries of the learning rate, to say what being off the best "
-              "ones does to the exponents.  [results/NAME-tune]")  # fmt: skip
+@click.option("--tuned", "tries", metavar="TABLE",
+              help="Runs of `scaling tune`: report how learning rates off the best change the exponents.  "
+              "[results/NAME-tune]")  # fmt: skip
 @interval_options
 @json_option
 def allocate(
@@ -63,7 +64,7 @@ def allocate(
     json_path: str | None,
     **how: Any,
 ) -> None:
-    """Say how to split compute between N and D: three approaches side by side, and whether they agree."""
+    """Compute how to split compute between N and D, by three approaches, and whether they agree."""
     from analysis.estimates.allocate import Use
     from analysis.estimates.allocate import allocate as compare
     from analysis.table.select import select_rows

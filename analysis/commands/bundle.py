@@ -24,10 +24,10 @@ Examples:
 @interval_options
 @json_option
 def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> None:
-    """Put a sweep into one archive fit to publish: plan, table, fits, figures, page, versions and digests.
+    """Put a sweep into one archive for publication: plan, table, fits, figures, report, versions and digests.
 
-    Names of machines and absolute paths are left out. The report is made anew, of the table that is published; the same
-    results give the same bytes. `scaling report`, `fit`, `collect` and the others read the archive as a table.
+    Machine names and absolute paths are left out. The report is made anew from the published table. The same results
+    give the same bytes. `scaling report`, `fit`, `collect` and others read the archive as a table.
     """
     from analysis.archive import ENDINGS, MANIFEST, is_archive, unpack
     from analysis.publish.bundle import bundle as make

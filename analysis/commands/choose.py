@@ -23,19 +23,21 @@ Example:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
 @table_options
 @click.option("--candidates", required=True, metavar="FILE", type=FILE,
-              help="Runs that could be made: the law's inputs and what each costs.")  # fmt: skip
+              help="Table of candidate runs: the law's inputs and the cost.")  # fmt: skip
 @click.option("--target", "targets", multiple=True, required=True, metavar="C=1e18|N=…,D=…",
-              help="Where the law shall be known; may be repeated. C alone: at its optimal N and D.")  # fmt: skip
-@click.option("--limit", type=click.FloatRange(0, min_open=True), required=True, help="No more than this in all.")
-@click.option("--cost", default="cost", show_default=True, metavar="COLUMN", help="What a candidate costs.")
-@click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="What shall be known there.  [the response]")
+              help="Where the law should be known; may be repeated. C alone: at its optimal N and D.")  # fmt: skip
+@click.option("--limit", type=click.FloatRange(0, min_open=True), required=True, help="Total cost limit.")
+@click.option(
+    "--cost", default="cost", show_default=True, metavar="COLUMN", help="Column with the cost of a candidate."
+)
+@click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="Quantity to know there.  [the response]")
 @click.option("--most", type=click.IntRange(1), default=4, show_default=True, help="Runs in this round.")
 @click.option("--law", "laws", cls=LawOption, multiple=True, default=["chinchilla"], metavar="LAW,…",
-              help="The law, or several, weighted by their backtests: {laws}, or module:NAME.")  # fmt: skip
+              help="One law, or several, weighted by their backtests: {laws}, or module:NAME.")  # fmt: skip
 @Y
 @X
 @click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the fit's starts.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the fit's starts.")
 @json_option
 def choose(
     chosen: TableChoice,
@@ -47,7 +49,7 @@ def choose(
 ) -> None:
     """Choose from a file of candidates the runs that narrow the interval at a target most for their cost.
 
-    For a sweep of one's own `scaling suggest` makes the candidates, and the sweep file of those chosen.
+    For your own sweep, use `scaling suggest`: it makes the candidates and writes a sweep file.
     """
     import pandas as pd
 

@@ -24,11 +24,9 @@ Examples:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
 @table_options
 @click.option("--by", metavar="COLUMN", help="The column whose two values are compared, such as family or optim.")
-@click.option(
-    "--with", "other", metavar="TABLE", type=FILE, help="Compare with this table instead: the second of the two."
-)
-@click.option("--values", metavar="A,B", help="The two values of --by, the one to be beaten first.")
-@click.option("--figures", is_flag=True, help="Draw it: figures/comparison….png, .pdf and .svg in the results folder.")
+@click.option("--with", "other", metavar="TABLE", type=FILE, help="Compare with this second table instead.")
+@click.option("--values", metavar="A,B", help="The two values of --by, the baseline first.")
+@click.option("--figures", is_flag=True, help="Save figures/comparison….png, .pdf and .svg in the results folder.")
 @fit_options
 @interval_options
 @json_option
@@ -41,9 +39,9 @@ def compare(
     json_path: str | None,
     **how: Any,
 ) -> None:
-    """Say how much more compute the first of two needs for the second's loss, along their fitted frontiers.
+    """Compare two fitted frontiers: how much more compute does the first need for the loss of the second?
 
-    With an interval, its trend over compute, whether they share exponents, the runs that would tell smaller
+    The answer has an interval, the trend over compute, whether exponents differ, how many runs would detect smaller
     differences, and the compute from which the order may turn.
     """
     from dataclasses import replace

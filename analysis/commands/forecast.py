@@ -29,10 +29,14 @@ Examples:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
 @table_options
 @fit_options
-@click.option("--at", multiple=True, required=True, metavar="C=1e18|N=…,D=…", help="A setting; may be repeated.")
-@click.option("--check/--no-check", default=True, help="Backtest how far ahead such fits have held.  [default: check]")
-@click.option("--via", metavar="loss|COLUMN", help="In two steps: this of the (training) run by the law, then the "
-              "response by it.")  # fmt: skip
+@click.option(
+    "--at", multiple=True, required=True, metavar="C=1e18|N=…,D=…", help="Setting to forecast; may be repeated."
+)
+@click.option(
+    "--check/--no-check", default=True, help="Backtest how far beyond the data such fits have held.  [default: check]"
+)
+@click.option("--via", metavar="loss|COLUMN", help="Forecast in two steps: first this column of the training run by "
+              "the law, then the response from it.")  # fmt: skip
 @click.option("--link", cls=LawOption, metavar="LAW", help="With --via: the law of the second step in x = 1/via "
               "(power): {laws}.")  # fmt: skip
 @interval_options
@@ -46,7 +50,7 @@ def forecast(
     json_path: str | None,
     **how: Any,
 ) -> None:
-    """Forecast the response at a setting that was not run, with an interval and how far it extrapolates."""
+    """Forecast the response at a new setting, with an interval and how far it extrapolates."""
     from analysis.console import working
     from analysis.estimates.forecast import forecasts
     from analysis.estimates.task_forecast.chained import chained

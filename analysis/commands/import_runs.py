@@ -22,19 +22,19 @@ Examples:
 @click.argument("source", metavar="TABLE|DIR", type=FILE)
 @click.option("--as", "name", metavar="NAME", required=True, help="The folder to make: results/NAME.")
 @column_options
-@click.option("--where", metavar='"loss < 3.4"', help="Rows to take.")
+@click.option("--where", metavar='"loss < 3.4"', help="Rows to import.")
 @click.option("--run-column", metavar="COLUMN|none",
-              help="Names the run of each row, where rows are milestones; none: each row is a run.")  # fmt: skip
+              help="Column that names the run, if rows are milestones; none: each row is a run.")  # fmt: skip
 @click.option("--results", metavar="DIR", default="results", show_default=True, help="The results folder.")
 @json_option
 def import_runs(
     chosen: TableChoice, name: str, where: str | None, run_column: str | None, results: str, json_path: str | None
 ) -> None:
-    """Make results/NAME of runs trained elsewhere: TABLE (csv, parquet, json, xlsx, W&B's CSV) or a DIR of W&B runs.
+    """Make results/NAME from runs trained elsewhere: TABLE (csv, parquet, json, xlsx, W&B's CSV) or a DIR of W&B runs.
 
-    collect, fit, report, compare and the others then read it beside ours. Its runs are marked (the column trained), and
-    are pooled with ours where --pool trained says so. Rows that are incomplete or contradict each other are refused by
-    line; those of runs that did not end are left out, and counted. The same import again changes nothing.
+    collect, fit, report, compare and others then read it like your own sweeps. The column trained marks its runs,
+    which are pooled with yours only with --pool trained. Incomplete or contradictory rows are refused by line. Rows
+    of runs that did not finish are left out and counted. The same import again changes nothing.
     """
     from analysis.imports.folder import check_name, write_sweep
     from analysis.imports.runs import runs_of

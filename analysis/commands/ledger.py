@@ -18,7 +18,7 @@ EXAMPLE = "\b\nExample:\n  scaling ledger results/quickstart"
 @click.argument("results", metavar="results/NAME", type=FILE)
 @json_option
 def ledger(results: str, json_path: str | None) -> None:
-    """Show what was forecast of the runs of each round, before they were made, and what they gave."""
+    """Show the forecasts made before the runs of each round, and their results."""
     from analysis.estimates.suggest.ledger import read_ledger
 
     found = read_ledger(results)

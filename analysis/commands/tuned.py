@@ -23,10 +23,12 @@ Examples:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
 @table_options
-@click.option("--key", "keys", multiple=True, metavar="lr,…", help="What was tuned: columns or config keys.  [lr]")
+@click.option("--key", "keys", multiple=True, metavar="lr,…", help="The tuned keys: columns or config keys.  [lr]")
 @click.option("--y", default="val_loss", show_default=True, metavar="val_loss|loss|COLUMN", help="The response.")
-@click.option("--of", metavar="TABLE", help="Say what the first key's values in this sweep do to its exponents.")
-@click.option("--figures", is_flag=True, help="Draw it: figures/tuned_KEY….png and .pdf in the results folder.")
+@click.option(
+    "--of", metavar="TABLE", help="Also report what the first key's values do to the exponents of this sweep."
+)
+@click.option("--figures", is_flag=True, help="Save figures/tuned_KEY….png and .pdf in the results folder.")
 @interval_options
 @json_option
 def tuned(
@@ -38,7 +40,7 @@ def tuned(
     json_path: str | None,
     **how: Any,
 ) -> None:
-    """Find the best value of a key at each size and length from runs that tried several, and its law in N and D."""
+    """Find the best value of a tuned key at each size and length, and fit its law in N and D."""
     from analysis.estimates.tuning.optima import tuned as find
     from analysis.estimates.tuning.tries import tries
     from analysis.report.drawing import picture

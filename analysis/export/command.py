@@ -28,16 +28,14 @@ NEXT = {
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.argument("source", metavar="results/NAME", type=FILE)
 @click.option("--to", "target", type=click.Choice(sorted(NEXT)), required=True, help="The tool.")
-@click.option("-o", "--out", metavar="DIR", help="Where to write (results/NAME/export/TOOL).")
-@click.option(
-    "--follow", is_flag=True, help="Go on while the sweep runs, and add what is new, until all runs have ended."
-)
+@click.option("-o", "--out", metavar="DIR", help="Output folder.  [results/NAME/export/TOOL]")
+@click.option("--follow", is_flag=True, help="Keep adding new data until all runs of the sweep have ended.")
 @click.option("--until-stdin-ends", "held", is_flag=True, hidden=True)
 @json_option
 def export(source: str, target: str, out: str | None, follow: bool, held: bool, json_path: str | None) -> None:
-    """Write the runs of a sweep in another tool's offline format: curves, config, final numbers, fits as artifacts.
+    """Write the runs of a sweep in another tool's offline format: curves, configs, final numbers, fits as artifacts.
 
-    The tool itself writes: pip install 'scaling[wandb]', 'scaling[tensorboard]' or 'scaling[mlflow]'.
+    This needs the tool itself: pip install 'scaling[wandb]', 'scaling[tensorboard]' or 'scaling[mlflow]'.
     """
     from analysis.export.follow import follow as write_as_they_come
     from analysis.export.runs import artifacts, exported, write_all

@@ -18,7 +18,7 @@ from scaling.errors import UserError, printable
 @WHERE
 @json_option
 def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: str | None) -> None:
-    """Stop a sweep or some of its runs, wherever they are trained. Checkpoints stay; nothing comes back by itself."""
+    """Stop a sweep or some of its runs, here and on SLURM. Checkpoints stay; nothing restarts by itself."""
     from scaling.dispatch.control import cancel as stop
 
     sweep = sweep_folder(folder)
@@ -46,14 +46,14 @@ def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: st
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @RUNS
-@click.option("--failed", is_flag=True, help="The failed runs (what is done where nothing is named).")
+@click.option("--failed", is_flag=True, help="The failed runs (the default if no runs are named).")
 @WHERE
-@click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@click.option("--wait", is_flag=True, help="On SLURM: wait until all runs are settled.")
 @json_option
 def retry(
     folder: str, words: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
 ) -> None:
-    """Try runs again that failed or were cancelled, with the launcher that had them last."""
+    """Try failed or cancelled runs again, with the launcher that they used last."""
     from scaling.commands.settling import settle
     from scaling.config import read_part
     from scaling.dispatch.control import entries_to_retry, runs_to_retry, stale_in
@@ -93,11 +93,11 @@ Examples:
 @click.command(epilog=LOGS)
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @click.argument("run", nargs=-1, required=True, metavar="RUN")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run is settled.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the run is settled.")
 def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:
-    """Show what a run has written: its attempts with tracebacks, its evaluations, the end of its job's log.
+    """Show a run's attempts with tracebacks, its evaluations, and the end of its job's log.
 
-    A run is named by its id, or the first digits of it, or by the overrides that tell it from the others.
+    Name a run by its id, the first digits of its id, or overrides that match it alone.
     """
     from scaling.dispatch.control import follow_log, read_log
 

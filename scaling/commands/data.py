@@ -23,13 +23,13 @@ Examples:
 
 @click.group(epilog=EPILOG)
 def data() -> None:
-    """Say where data sets are and prepare them."""
+    """Show where data sets are, and prepare them."""
 
 
 @data.command("list")
 @json_option
 def list_sets(json_path: str | None) -> None:
-    """Say of every data set whether it is on this machine."""
+    """List all data sets, and whether they are on this machine."""
     from scaling.data.prepare.survey import survey
 
     found = survey()
@@ -43,11 +43,11 @@ def list_sets(json_path: str | None) -> None:
 @data.command("prepare", context_settings=OVERRIDES, epilog=EPILOG)
 @click.argument("name", shell_complete=complete_data)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[data.KEY=VALUE]...")
-@click.option("--force", is_flag=True, help="Prepare it again even if its originals have not changed.")
+@click.option("--force", is_flag=True, help="Prepare it again even if the original files have not changed.")
 @trust_option
 @json_option
 def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *, force: bool) -> None:
-    """Find a data set, check it and, where it needs that, turn it into arrays, again if its originals changed."""
+    """Find and check a data set, and convert it to arrays if needed. Changed original files are converted again."""
     import yaml
 
     from scaling.data.prepare.survey import prepare

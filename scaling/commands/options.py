@@ -43,7 +43,7 @@ def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
         with trusting(trust):
             return command(*given, **options)
 
-    text = "Let configs name code from anywhere (see docs/security.md)."
+    text = "Allow configs to name code from anywhere (see docs/security.md)."
     return click.option("--trust", is_flag=True, help=text)(with_trust)
 
 
@@ -55,7 +55,7 @@ def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
         said = () if recipe is None else (f"recipe_version={recipe}",)
         return command(*given, arguments=(*arguments, *said), **options)
 
-    text = "Plan by an older recipe, whose settled runs count: 1 is that of version 0.1 (auto precision is fp32)."
+    text = "Use an older recipe, so that its settled runs count: 1 is that of version 0.1 (auto precision is fp32)."
     return click.option("--recipe", type=int, metavar="N", help=text)(with_recipe)
 
 
@@ -93,7 +93,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
             finally:
                 _machine.reset(token)
 
-    text = "Write JSON to PATH (- for stdout alone)."
+    text = "Write JSON to PATH (-: to stdout, and nothing else there)."
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 

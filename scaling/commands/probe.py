@@ -27,9 +27,9 @@ Examples:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda (of this machine).")
 @json_option
 def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: str | None) -> None:
-    """Measure a device's speed for the forecast: the real training loop on a few shapes, some seconds in all.
+    """Measure the speed of a device for forecasts, with the real training loop on a few shapes.
 
-    What is measured is kept for each device, and for each partition of a cluster, in the user's cache folder.
+    The result is kept for each device, and for each partition of a cluster, in the user's cache folder.
     """
     with _progress():
         speed = _measure(only_overrides(arguments), device)

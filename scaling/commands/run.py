@@ -52,15 +52,15 @@ class WithRedo(click.Command):
 @click.command(cls=WithRedo, epilog=EPILOG, context_settings=OVERRIDES)
 @overrides
 @recipe_option
-@click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@click.option("--wait", is_flag=True, help="On SLURM: wait until all runs are settled.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and, on SLURM, the sbatch files; start nothing.")
 @click.option(
     "--redo",
     metavar="[stale|milestones]",
-    help="Train settled runs again: those trained on other data or code (stale), those that lack a milestone "
-    "asked for now (milestones), or both (--redo alone).",
+    help="Train settled runs again: those trained on other data or code (stale), those without a milestone "
+    "that you now ask for (milestones), or both (--redo alone).",
 )
-@click.option("--keep-stale", is_flag=True, help="Leave runs that were trained on other data or code as they are.")
+@click.option("--keep-stale", is_flag=True, help="Keep runs that were trained on other data or code.")
 @json_option
 def run(
     arguments: tuple[str, ...],
@@ -71,10 +71,10 @@ def run(
     keep_stale: bool,
     json_path: str | None,
 ) -> None:
-    """Train what is not finished: a sweep, a comma list of values, or one run here and now.
+    """Train what is not finished: a sweep, a comma list of values, or a single run.
 
-    The same command again goes on where it stopped: finished runs are skipped, half-done ones continue from their
-    checkpoint, failed ones are tried again.
+    The same command again continues: finished runs are skipped, interrupted ones continue from their checkpoint, and
+    failed ones are tried again.
     """
     from scaling.compose.session import session
     from scaling.plan.expand import expand

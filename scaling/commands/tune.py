@@ -43,14 +43,14 @@ Example:
 @recipe_option
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="A config key to tune; may be repeated.  [optim.lr]")
 @click.option("--range", "bounds", nargs=2, type=float, multiple=True, required=True, metavar="LOW HIGH",
-              help="Of each key in turn, on a log scale.")  # fmt: skip
-@click.option("--by", multiple=True, metavar="KEY", help="Tune anew for each value of this key; may be repeated.  [all "
-              "that vary but the seed: every size and length]")  # fmt: skip
-@click.option("--tries", default=8, show_default=True, help="Values to try for each size and length, in all.")
-@click.option("--at-once", default=4, show_default=True, help="Tried together; the next ones learn from them.")
-@click.option("--widen/--no-widen", default=True, help="Go on beyond a range whose end is the best, by a factor of 16 "
-              "at the most.  [default: widen]")  # fmt: skip
-@click.option("--seed", "study_seed", default=0, show_default=True, help="Of the proposals.")
+              help="Range of each key in turn, on a log scale.")  # fmt: skip
+@click.option("--by", multiple=True, metavar="KEY", help="Tune separately for each value of this key; may be repeated. "
+              " [all that vary but the seed: every size and length]")  # fmt: skip
+@click.option("--tries", default=8, show_default=True, help="Total number of values to try for each size and length.")
+@click.option("--at-once", default=4, show_default=True, help="Values in a round; later rounds use its results.")
+@click.option("--widen/--no-widen", default=True, help="Try values outside the range if the best is at its end, up to "
+              "a factor of 16.  [default: widen]")  # fmt: skip
+@click.option("--seed", "study_seed", default=0, show_default=True, help="Seed of the proposals.")
 @click.option("--apply", "apply_to", metavar="sweeps/x.yaml", help="Write the rule into this file's set:.")
 @json_option
 def tune(
@@ -66,11 +66,11 @@ def tune(
     apply_to: str | None,
     json_path: str | None,
 ) -> None:
-    """Tune keys for each size and length on the validation loss, with Optuna, and say the rule that goes into `set:`.
+    """Tune keys for each size and length on the validation loss, with Optuna, and print the rule for `set:`.
 
-    What is tried is trained by the launcher like any run and kept: the same command again trains nothing new, and more
-    --tries go on. The optimum of each size and length with its interval, and the law in N and D through them, come from
-    all that was tried (`scaling tuned results/NAME-tune` says them again).
+    Tried values are trained like any other run and kept: the same command again trains nothing new, and more --tries
+    continue. The optima of all sizes and lengths, with intervals, and the law in N and D through them use all runs
+    (`scaling tuned results/NAME-tune` prints them again).
     """
     from scaling.compose.session import session
     from scaling.compose.write_rules import write_rules

@@ -29,11 +29,11 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
-@click.option("--all", "every", is_flag=True, help="Print every run, settled ones too.")
-@click.option("--watch", is_flag=True, help="Look on, until nothing runs or waits or Ctrl-C.")
+@click.option("--all", "every", is_flag=True, help="Print all runs, including settled ones.")
+@click.option("--watch", is_flag=True, help="Update until nothing runs or waits; Ctrl-C ends it.")
 @json_option
 def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None:
-    """Show how many runs are finished, running, pending, failed, diverged, and the time left."""
+    """Show how many runs are finished, running, pending, failed or diverged, and the time left."""
     from scaling.dispatch.states.read_state import read_status
 
     sweep = sweep_folder(folder)

@@ -21,11 +21,11 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of 127.0.0.1; any that is free without it.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1.  [any free port]")
 def watch(folder: str, port: int) -> None:
-    """Show a sweep in a browser while it runs: states, curves, failures, and the law as far as it is known.
+    """Show a sweep in a browser while it runs: states, curves, failures, and the law so far.
 
-    The page is on loopback alone, behind a token in its address; it only reads.
+    The page is served only on loopback, with a token in its address. It changes nothing.
     """
     from scaling.live.reports import Reports
     from scaling.live.server import LOOPBACK, Look, serve

@@ -36,15 +36,17 @@ Example:
 @trust_option
 @wish_options
 @click.option("--until", type=click.FloatRange(0, min_open=True), required=True,
-              help="Half-width, in the logarithm, of the interval at the target that is enough.")  # fmt: skip
-@click.option("--rounds", "most_rounds", type=click.IntRange(1), default=100, show_default=True, help="At the most.")
+              help="Stop at this half-width of the interval at the target, in the logarithm.")  # fmt: skip
+@click.option(
+    "--rounds", "most_rounds", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of rounds."
+)
 @json_option
 def extend(results: str, until: float, most_rounds: int, json_path: str | None, **asked: Any) -> None:
-    """Run what tells most, round by round, until an interval is narrow enough or the limit is spent.
+    """Run the most informative runs, round by round, until an interval is narrow enough or the limit is spent.
 
-    Runs are trained where the sweep's were, here or on SLURM. Each round is kept before it is run
-    (results/NAME/rounds), its forecasts too; killed and started again, the same command goes on with the round it was
-    in. `scaling ledger results/NAME` says how the forecasts fared.
+    Runs are trained where the sweep's were, here or on SLURM. Each round and its forecasts are saved before it is run
+    (results/NAME/rounds). After a kill, the same command continues with its current round. `scaling ledger
+    results/NAME` shows how the forecasts turned out.
     """
     folder, console = sweep_folder(results), terminal(stderr=json_path == "-")
     wish, bounds = read_wish(asked)

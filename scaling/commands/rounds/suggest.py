@@ -56,17 +56,17 @@ class Wish:
 
 WISH_OPTIONS = (
     click.option("--target", "targets", multiple=True, required=True, metavar="C=1e18|N=…,D=…",
-                 help="Where the law shall be known; may be repeated. C alone: at its optimal N and D."),
-    click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="What shall be known there.  [the response]"),
-    click.option("--limit", required=True, metavar="flops=…|gpu_hours=…", help="No more than this in all."),
-    click.option("--most", type=click.IntRange(1), default=4, show_default=True, help="Runs in a round."),
+                 help="Where the law should be known; may be repeated. C alone: at its optimal N and D."),
+    click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="Quantity to know there.  [the response]"),
+    click.option("--limit", required=True, metavar="flops=…|gpu_hours=…", help="Total cost limit."),
+    click.option("--most", type=click.IntRange(1), default=4, show_default=True, help="Runs in one round."),
     click.option("--law", "laws", multiple=True, default=["chinchilla"], metavar="LAW,…",
-                 help="The law, or several, weighted by their backtests.  [chinchilla]"),
+                 help="One law, or several, weighted by their backtests.  [chinchilla]"),
     click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response."),
     click.option("--bounds", multiple=True, metavar="KEY=LOW:HIGH",
-                 help="How far an axis is carried on; may be repeated.  [half its least to four times its largest]"),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the fit's starts."),
-    click.option("--task", help="The task, where the sweep has several."),
+                 help="Range of an axis; may be repeated.  [half its smallest to four times its largest]"),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the fit's starts."),
+    click.option("--task", help="The task, if the sweep has several."),
 )  # fmt: skip
 
 
@@ -87,10 +87,10 @@ def wish_options(command: Any) -> Any:
 @click.option("-o", "--out", metavar="sweeps/x.yaml", help="The sweep file to write.  [sweeps/NAME-next.yaml]")
 @json_option
 def suggest(results: str, pool: str | None, out: str | None, json_path: str | None, **asked: Any) -> None:
-    """Say which runs would narrow the interval at a target most for their cost, and write a sweep file of them.
+    """Suggest the runs that would narrow the interval at a target most for their cost, and write a sweep file.
 
-    Candidates are the sweep's own axes, carried on, with new seeds, priced as they would be run (parents that are not
-    trained yet included). With --pool they are the rows of a file, and no sweep file is written.
+    Candidates are the sweep's own axes, extended, with new seeds. Their cost includes parents that are not trained yet.
+    With --pool the candidates are the rows of a file, and no sweep file is written.
     """
     folder = sweep_folder(results)
     wish, bounds = read_wish(asked)

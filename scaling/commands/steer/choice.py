@@ -13,7 +13,7 @@ from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
 RUNS = click.argument("words", nargs=-1, metavar="[RUN_ID|KEY=VALUE]...")
-WHERE = click.option("--where", metavar="EXPR", help="Runs for which this holds, over the columns of plan.csv.")
+WHERE = click.option("--where", metavar="EXPR", help="Select runs by a condition on the columns of plan.csv.")
 
 
 def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list[str] | None:

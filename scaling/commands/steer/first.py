@@ -27,13 +27,13 @@ Examples:
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @RUNS
 @WHERE
-@click.option("--clear", is_flag=True, help="Let all runs have their usual places again.")
+@click.option("--clear", is_flag=True, help="Restore the usual order.")
 @json_option
 def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, json_path: str | None) -> None:
-    """Let runs go before all others of a sweep, with what they start from: workers take them next, here and on SLURM.
+    """Train some runs, and the runs from which they start, before all others of a sweep, here and on SLURM.
 
-    Runs are named by their ids, by overrides, or by --where. What is in training goes on; workers that are at work take
-    one of these as soon as they are free, and later ones begin with them.
+    Select runs by their ids, by overrides, or by --where. Running runs continue. Workers take one of these as soon as
+    they are free, and new workers begin with them.
     """
     from scaling.dispatch.states.front import clear_front, front_runs, move_to_front
 
@@ -44,7 +44,7 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
     moved: tuple[str, ...] = ()
     if runs is None:
         clear_front(sweep)
-        said = f"all runs of {as_typed(sweep.path)} have their usual places again"
+        said = f"all runs of {as_typed(sweep.path)} are in their usual order again"
     else:
         moved = move_to_front(sweep, runs)
         said = _what_goes_first(sweep, moved)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
 @json_option
 def pause(folder: str, json_path: str | None) -> None:
-    """Let a sweep rest, here and on SLURM: runs in training write a checkpoint and stop, and no run is started.
+    """Pause a sweep, here and on SLURM: running runs write a checkpoint and stop, and no run is started.
 
-    Jobs that wait in SLURM's queue keep their place; one that starts meanwhile leaves at once.
+    Jobs that wait in SLURM's queue keep their place. A job that starts during the pause ends at once.
     """
     from scaling.dispatch.states import paused
     from scaling.dispatch.states.read_state import read_status
@@ -42,11 +42,11 @@ def pause(folder: str, json_path: str | None) -> None:
 
 @click.command(epilog="\b\nExample:\n  scaling resume results/mine")
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
-@click.option("--wait", is_flag=True, help="On SLURM: stay and look on until all is settled.")
+@click.option("--wait", is_flag=True, help="On SLURM: wait until all runs are settled.")
 @trust_option
 @json_option
 def resume(folder: str, wait: bool, json_path: str | None) -> None:
-    """Go on with a paused sweep, by the `scaling run` that planned it: checkpoints are continued, settled runs stay."""
+    """Continue a paused sweep with the `scaling run` that planned it. Runs continue from their checkpoints."""
     from scaling.commands.run import execute
     from scaling.dispatch.states.paused import lift_pause, paused_words
 

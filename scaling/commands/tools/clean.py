@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  scaling clean results/mine                      show what can go, and ask
+  scaling clean results/mine                      list what can be removed, and ask
   scaling clean results/mine --only features,asides --yes
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="results/NAME", shell_complete=complete_results)
-@click.option("--only", metavar="KIND,…", help="Of these kinds alone: runs, asides, checkpoints, features, temporary, "
-              "weights, code. (All but the last two.)")  # fmt: skip
+@click.option("--only", metavar="KIND,…", help="Only these kinds: runs, asides, checkpoints, features, temporary, "
+              "weights, code.  [all but the last two]")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def clean(folder: str, only: str | None, yes: bool, json_path: str | None) -> None:
-    """Show what of a sweep nothing needs any more, by kind and size, and remove it if you agree.
+    """List the files of a sweep that are no longer needed, by kind and size, and remove them if you agree.
 
-    No run that a plan of these results names loses its record. Without a terminal and without --yes it only shows.
+    Runs that any plan of these results names keep their records. Without a terminal and without --yes, it only lists.
     """
     from scaling.dispatch.leftovers.find import find_leftovers
     from scaling.dispatch.leftovers.remove import refuse_at_work, remove

@@ -19,7 +19,7 @@ PACKAGES = ("torch", "hydra-core", "submitit", "optuna", "pandas", "scipy", "mat
 
 
 @click.command(epilog="\b\nExample:\n  scaling doctor")
-@click.option("--results", default="results", show_default=True, metavar="DIR", help="Where results are written.")
+@click.option("--results", default="results", show_default=True, metavar="DIR", help="The results folder.")
 @json_option
 def doctor(results: str, json_path: str | None) -> None:
     """Say what this machine has: Python, torch, devices, SLURM, data sets, the right to write, a measured speed."""

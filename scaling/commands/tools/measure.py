@@ -28,8 +28,8 @@ Examples:
 @json_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--threads", default=1, show_default=True, help="torch threads.")
-@click.option("--activations", type=click.IntRange(1), metavar="STEPS", help="Instead: train so many steps; say how "
-              "large each layer's outputs are and how far they moved (the coordinate check of muP).")  # fmt: skip
+@click.option("--activations", type=click.IntRange(1), metavar="STEPS", help="Instead, train this many steps; report "
+              "how large each layer's outputs are and how far they moved (the coordinate check of muP).")  # fmt: skip
 def measure(
     arguments: tuple[str, ...],
     multirun: bool,
@@ -38,7 +38,7 @@ def measure(
     threads: int,
     activations: int | None,
 ) -> None:
-    """Time the models of a sweep: latency of one example, throughput at the best batch, memory, FLOPs.
+    """Time the models of a sweep at inference: latency of one example, throughput at the best batch, memory, FLOPs.
 
     Nothing is trained and no data is opened. The rows go to results/NAME/efficiency.csv; `scaling report` shows them.
     With --activations they go to activations.csv.

@@ -19,10 +19,10 @@ Then an editor with a YAML language server completes and checks a sweep whose he
 
 
 @click.command(epilog=EPILOG)
-@click.option("-o", "--out", default="schema", show_default=True, metavar="DIR", help="Where they are written.")
+@click.option("-o", "--out", default="schema", show_default=True, metavar="DIR", help="Folder for the schemas.")
 @json_option
 def schema(out: str, json_path: str | None) -> None:
-    """Write JSON schemas of sweep files and of the members of conf/'s groups, your own conf/ among them."""
+    """Write JSON schemas of sweep files and of all groups of conf/, including your own."""
     from scaling.compose.schema import schemas
     from scaling.folders import write_aside
 

@@ -62,7 +62,7 @@ def test_first_says_how_many_runs_it_moved(sweep, scaling):
     assert "note: bb3: first in the queue" in scaling("status", "results/mine")
     told = json.loads(scaling("first", "results/mine", "--where", "width < 10", "--json", "-"))
     assert told == {"moved": ["aa1", "ab2"], "front": ["aa1", "ab2", "bb3"]}
-    assert "usual places" in scaling("first", "results/mine", "--clear")
+    assert "usual order" in scaling("first", "results/mine", "--clear")
     assert json.loads(scaling("first", "results/mine", "aa", "--json", "-"))["front"] == ["aa1"]
     for words in ([], ["aa", "--clear"]):
         assert "wanted ids, overrides or --where; or --clear alone" in scaling("first", "results/mine", *words, code=2)
