@@ -92,7 +92,7 @@ def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
         ax.plot(side.C, side.y, marker, color=hue, alpha=0.25, ms=3, ls="none", mew=0, zorder=2)
         draw_curve(ax, side.frontier, hue, known=side.known)
     C = np.concatenate([np.append(side.C, side.frontier.x) for side in numbers.sides])
-    margins(ax, C, np.concatenate([np.append(side.y, side.frontier.y) for side in numbers.sides]))
+    margins(ax, C, np.concatenate([np.append(side.y, side.frontier.reach) for side in numbers.sides]))
     legend_below(ax, room=0.1)
     log_axes(ax)
     ax.set_xlabel(label("C"))

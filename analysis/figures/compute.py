@@ -90,7 +90,7 @@ def draw_compute(ax: Axes, numbers: ComputeNumbers) -> None:
     if numbers.curve is not None:
         draw_curve(ax, numbers.curve, LAW, known=(float(all_C.min()), float(all_C.max())))
         all_C = np.concatenate([all_C, numbers.curve.x])
-        all_y = np.concatenate([all_y, numbers.curve.y])
+        all_y = np.concatenate([all_y, numbers.curve.reach])
     margins(ax, all_C, all_y)
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)

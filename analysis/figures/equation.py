@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
 
+WIDEST = 1.5
+"""Beyond a curve's own range: how far a figure makes room for its band; what of it is wider is cut off."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """A law along one axis: mean and interval band (None without resamples), its equation, its exponent's interval."""
@@ -28,6 +32,14 @@ class Curve:
     equation: str
     interval: str
     weak: bool = False
+
+    @property
+    def reach(self) -> np.ndarray:
+        """Return the values that a figure makes room for: the curve's, and those of a band that is not too wide."""
+        if self.low is None or self.high is None:
+            return self.y
+        band = np.clip([self.low, self.high], np.nanmin(self.y) / WIDEST, np.nanmax(self.y) * WIDEST)
+        return np.concatenate([self.y, band.ravel()])
 
     @property
     def text(self) -> str:

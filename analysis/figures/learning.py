@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.style import GREY, HUES, legend, log_axes, margins
+from analysis.figures.style import GREY, HUES, label, legend, log_axes, margins
 from analysis.numbers import count
 from analysis.table.results import find_runs, read_logs
 
@@ -30,9 +30,6 @@ MOST_LOGS = 5_000
 MOST_PANELS = 12
 """Models that are shown; of more, that many from the smallest to the largest."""
 
-FEW = 4
-"""Ticks that have room below a panel."""
-
 MOST_RUNS = 12
 """Runs of one model that are shown: the shortest, the longest and some in between."""
 
@@ -42,6 +39,7 @@ class LearningPanel:
     """One model: its title, and of each run the steps, the training and the validation loss."""
 
     title: str
+    y_label: str
     curves: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
 
 
@@ -80,10 +78,11 @@ def learning_numbers(table: pd.DataFrame, curves: pd.DataFrame) -> list[Learning
     rows = curves[curves["train_loss"].notna()]
     rows = rows.merge(table[["run_id", *known]].drop_duplicates("run_id"), on="run_id")
     sizes = sorted(rows["N"].dropna().unique())
-    return [_panel(rows[rows["N"] == size], float(size)) for size in _some(sizes, MOST_PANELS)]
+    said = label("loss", table).removeprefix("test ")
+    return [_panel(rows[rows["N"] == size], float(size), said) for size in _some(sizes, MOST_PANELS)]
 
 
-def _panel(rows: pd.DataFrame, N: float) -> LearningPanel:
+def _panel(rows: pd.DataFrame, N: float, y_label: str) -> LearningPanel:
     ranked = rows.groupby("run_id")["step"].max().sort_values(kind="stable").index
     curves = []
     for run in _some(list(ranked), MOST_RUNS):
@@ -91,7 +90,7 @@ def _panel(rows: pd.DataFrame, N: float) -> LearningPanel:
         curves.append(tuple(own[name].to_numpy(float) for name in ("step", "train_loss", "val_loss")))
     width = rows["width"].iloc[0] if "width" in rows.columns and rows["width"].nunique() == 1 else None
     said = f"N = {count(N)}" if width is None or width != width else f"width {width:.0f} (N = {count(N)})"
-    return LearningPanel(said, tuple(curves))
+    return LearningPanel(said, y_label, tuple(curves))
 
 
 def _some(values: list[Any], most: int) -> list[Any]:
@@ -109,11 +108,7 @@ def draw_learning(ax: Axes, panel: LearningPanel) -> None:
     every = [np.concatenate(values) for values in zip(*panel.curves, strict=True)]
     margins(ax, every[0], np.concatenate(every[1:]))
     log_axes(ax)
-    ticks = [float(tick) for tick in ax.get_xticks()]
-    if len(ticks) > FEW:  # the panel is small
-        tens = [tick for tick in ticks if np.log10(tick) % 1 == 0]
-        ax.set_xticks(tens if len(tens) > 1 else ticks[::2])
     ax.set_title(panel.title, fontsize=9)
     ax.set_xlabel("step")
-    ax.set_ylabel("loss")
+    ax.set_ylabel(panel.y_label)
     legend(ax, "best", fontsize=7)

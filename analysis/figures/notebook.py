@@ -93,7 +93,7 @@ def _over_one(fit: Fit, ax: Axes) -> None:
     ax.scatter(x, points.y, s=12, color=INK, lw=0, zorder=3)
     curve = curve_of_fit(fit, column, low, 3 * high)
     draw_curve(ax, curve, LAW, known=(low, high))
-    margins(ax, np.append(x, 3 * high), np.append(points.y, curve.y))
+    margins(ax, np.append(x, 3 * high), np.append(points.y, curve.reach))
     log_axes(ax)
     ax.set_xlabel(label(column))
     ax.set_ylabel(label(fit.y))

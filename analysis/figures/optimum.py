@@ -55,12 +55,12 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
 
 def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
     """Draw one panel."""
-    x, y = [numbers.C, numbers.unusable[:, 0]], [numbers.value, numbers.unusable[:, 1]]
+    x, y = [numbers.C, numbers.unusable[:, 0]], [numbers.value, numbers.unusable[:, 1], numbers.ends.ravel()]
     if numbers.curve is not None:
         known = (float(numbers.C.min()), float(numbers.C.max()))
         draw_curve(ax, numbers.curve, LAW, known=known)
         x.append(numbers.curve.x)
-        y.append(numbers.curve.y)
+        y.append(numbers.curve.reach)
     if numbers.parametric is not None:
         ax.plot(*numbers.parametric, color=GREY, lw=1.1, ls=(0, (1, 1.5)), zorder=3, label="Chinchilla law's optimum")
         x.append(numbers.parametric[0])

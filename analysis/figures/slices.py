@@ -57,8 +57,8 @@ def draw_slices(ax: Axes, numbers: SliceNumbers) -> None:
         else:
             ax.plot(line.curve.x, line.curve.y, color=own, lw=1.0, zorder=2)
     x, y = ends_of(numbers.lines)
-    drawn = [line.curve for line in numbers.lines if line.curve is not None]
-    margins(ax, np.concatenate([x, *(curve.x for curve in drawn)]), np.concatenate([y, *(curve.y for curve in drawn)]))
+    drawn = [(line.curve.x, line.curve.reach if line is last else line.curve.y) for line in numbers.lines if line.curve]
+    margins(ax, np.concatenate([x, *(one for one, _ in drawn)]), np.concatenate([y, *(one for _, one in drawn)]))
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)
     ax.set_ylabel(numbers.y_label)

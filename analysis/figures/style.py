@@ -22,6 +22,8 @@ WIDTH = 4.8
 """Inches of one panel, legible at a column's width."""
 HEIGHT = 3.5
 DPI = 200
+CHARACTER = 7.0
+"""Pixels, at 100 to an inch, of a character below an axis."""
 INK = "#1b1f24"
 LAW = "#c2410c"
 """The one warm colour: laws and minima stand out from runs, whose colours are viridis."""
@@ -161,8 +163,22 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_minor_locator(NullLocator())
         wide = max(ticks, default=1) >= 1e4 or min(ticks, default=1) < 1e-3
-        write = power_of_ten if wide else number
-        axis.set_major_formatter(FuncFormatter(lambda value, _, write=write: write(value)))
+        words = list(map(power_of_ten if wide else number, ticks))
+        if name == "x":
+            share = np.log(np.array(ticks) / low) / np.log(high / low)
+            words = without_touching(words, share * 100 * ax.get_window_extent().width / ax.figure.dpi, CHARACTER)
+        said = dict(zip(ticks, words, strict=True))
+        axis.set_major_formatter(FuncFormatter(lambda value, _, said=said: said.get(value, "")))
+
+
+def without_touching(words: Sequence[str], places: Iterable[float], character: float) -> list[str]:
+    """Return labels in a row with those blanked that would touch the one before; places and a character in pixels."""
+    kept, taken = list[str](), -np.inf
+    for word, place in zip(words, places, strict=True):
+        half = character * len(word) / 2
+        kept.append(word if place - half >= taken else "")
+        taken = place + half + character / 2 if kept[-1] else taken
+    return kept
 
 
 def log_ticks(low: float, high: float) -> list[float]:

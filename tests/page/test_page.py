@@ -148,6 +148,24 @@ def test_no_script_of_the_page_fails(browser, report, curves):
     assert browser.errors == []
 
 
+def test_what_is_folded_is_printed_but_the_runs(browser, report):
+    shown(browser, report)
+    shut = "document.querySelectorAll('details:not(.runs):not([open])').length"
+    assert (before := browser.run(shut))
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert browser.run(shut) == 0
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    hidden = "[...document.querySelectorAll('#all, details.runs, summary')].every(one => !one.offsetHeight)"
+    assert browser.run(hidden)
+    svg = f"{CHART}.querySelector('.chart svg')"
+    shapes = (f"{svg}.getBoundingClientRect()", f"{svg}.viewBox.baseVal")
+    drawn, meant = (browser.run(f"(box => box.width / box.height)({shape})") for shape in shapes)
+    assert drawn == pytest.approx(meant, rel=0.01)
+    browser.send("Emulation.setEmulatedMedia", media="")
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run(shut) == before
+
+
 def test_without_script_all_is_there_to_read(browser, report):
     browser.open(report.as_uri(), script=False)
     tree = browser.send("DOM.getDocument", depth=-1)["root"]

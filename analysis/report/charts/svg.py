@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figures.style import GREY_LINE, INK, log_ticks
+from analysis.figures.style import GREY_LINE, INK, log_ticks, without_touching
 from analysis.numbers import number, power_of_ten
 
 Chart = dict[str, Any]
@@ -101,18 +101,17 @@ class _Axes:
         """Draw the grid and what its lines are; below the x axis no words that would touch others."""
         axis, (left, right), (bottom, top) = self._chart[of], self._pixels["x"], self._pixels["y"]
         values = ticks(*axis["ends"], log=axis["log"])
-        write, parts, taken = _writer(values), list[str](), -math.inf
-        for value, at in zip(values, self._place(of, values).tolist(), strict=True):
-            words = write(value)
+        places, words, parts = self._place(of, values).tolist(), list(map(_writer(values), values)), list[str]()
+        if of == "x":
+            words = without_touching(words, places, CHARACTER)
+        for said, at in zip(words, places, strict=True):
             if of == "y":
                 parts.append(f"<path d='M{left},{at:.1f}H{right}' stroke='{GREY_LINE}'/>")
-                parts.append(f"<text x='{left - 6}' y='{at + 4:.1f}' text-anchor='end'>{words}</text>")
+                parts.append(f"<text x='{left - 6}' y='{at + 4:.1f}' text-anchor='end'>{said}</text>")
                 continue
             parts.append(f"<path d='M{at:.1f},{top}V{bottom}' stroke='{GREY_LINE}'/>")
-            half = CHARACTER * len(words) / 2
-            if at - half >= taken:
-                parts.append(f"<text x='{at:.1f}' y='{bottom + 15}' text-anchor='middle'>{words}</text>")
-                taken = at + half + 4
+            if said:
+                parts.append(f"<text x='{at:.1f}' y='{bottom + 15}' text-anchor='middle'>{said}</text>")
         return "".join(parts)
 
     def _labels(self) -> str:

@@ -24,6 +24,17 @@ function enlivenTables() {
   }
 }
 
+// What is folded away is printed too; the runs are left to their files.
+function unfoldToPrint() {
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not(.runs):not([open])")];
+    for (const one of folded) one.open = true;
+  });
+  addEventListener("afterprint", () => { for (const one of folded) one.open = false; });
+}
+
 enliven();
 enlivenRuns();
 enlivenTables();
+unfoldToPrint();

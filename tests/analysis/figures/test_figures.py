@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +16,17 @@ from analysis.figures.equation import as_html, curve_of_fit, curve_of_line, equa
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.slices import draw_slices, slice_numbers
-from analysis.figures.style import colours, label, log_ticks, look, panels, save
+from analysis.figures.style import (
+    colours,
+    label,
+    log_axes,
+    log_ticks,
+    look,
+    margins,
+    panels,
+    save,
+    without_touching,
+)
 from analysis.figures.valleys import draw_valleys, valley_numbers
 from analysis.table.slices import find_slices
 from tests.analysis import worlds
@@ -181,3 +192,29 @@ def test_drawing_leaves_the_readers_style_alone(table):
     before = dict(mpl.rcParams)
     drawn(draw_valleys, valley_numbers(isoflop(table, resamples=0), table))
     assert dict(mpl.rcParams) == before
+
+
+def test_bands_and_bars_are_inside_the_axes(table):
+    low, high = float(table["C"].min()), 10 * float(table["C"].max())
+    front = frontier(table, resamples=0)
+    curve = curve_of_fit(fit(front.table(), "power", x="C", resamples=100), "C", low, high)
+    (ax,) = drawn(draw_compute, compute_numbers(table, y="loss", frontier=front, curve=curve))
+    assert ax.get_ylim()[0] <= curve.low.min()
+    numbers = optimum_numbers(isoflop(table, resamples=100), table, of="N")
+    (ax,) = drawn(draw_optimum, numbers)
+    for values in (numbers.curve.low, numbers.curve.high, numbers.ends):
+        assert ax.get_ylim()[0] <= values.min()
+        assert values.max() <= ax.get_ylim()[1]
+    wide = replace(numbers.curve, low=numbers.curve.y / 1e6, high=numbers.curve.y * 1e6)
+    assert wide.reach.max() / wide.reach.min() < 10 * wide.y.max() / wide.y.min()
+
+
+def test_labels_below_an_axis_do_not_touch():
+    assert without_touching(["1,600", "1,800", "2,000"], [0, 30, 60], 7) == ["1,600", "", "2,000"]
+    with look():
+        _, (ax,) = panels(size=(2.6, 2.2))
+        margins(ax, np.array([500, 2000]), np.array([1, 2]), room=0)
+        log_axes(ax)
+    said = [text.get_text() for text in ax.get_xticklabels()]
+    assert said[0] == "500"
+    assert "" in said

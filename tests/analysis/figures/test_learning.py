@@ -37,6 +37,7 @@ def test_points_come_before_the_log_and_the_log_before_nothing(tmp_path):
         "val_loss": [2.1, 1.7, 1.6],
     }
     panels = learning_numbers(load_table(folder), found)
+    assert panels[0].y_label == "cross-entropy (nats)"
     assert [panel.title.split(" (")[0] for panel in panels] == ["width 16"]  # records of that world have no train_loss
     assert panels[0].curves[0][2].tolist() == [2.1, 1.7, 1.6]
 
