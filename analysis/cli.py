@@ -31,6 +31,7 @@ from analysis.options import (
     fit_options,
     interval_options,
     json_option,
+    known_options,
     table_options,
     words,
 )
@@ -80,19 +81,31 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
 @click.option("--law", default="power", show_default=True, help="The law of the frontier, or none.")
 @click.option("--objective", type=OBJECTIVE, default="lsq", show_default=True,
               help="Objective of the law. The points are means, so the default is least squares.")  # fmt: skip
+@known_options
 @interval_options
 @json_option
 def frontier(
-    chosen: TableChoice, y: str, x: str, rule: str, law: str, objective: str, json_path: str | None, **how: Any
+    chosen: TableChoice,
+    y: str,
+    x: str,
+    rule: str,
+    law: str,
+    objective: str,
+    fix: dict[str, float],
+    tie: dict[str, str],
+    json_path: str | None,
+    **how: Any,
 ) -> None:
     """Find the best runs at each compute, and fit a law to them."""
     from analysis.estimates.frontier import frontier as find
     from analysis.estimates.frontier_law import fit_frontier
     from analysis.terminal import show_frontier
 
+    if law == "none" and (fix or tie):
+        raise UserError("found --fix or --tie with --law none; wanted the law whose parameters they are; name it")
     rows, left_out = chosen.rows(y)
     found = find(rows, y=y, x=x, rule=rule, **how)
-    fitted = None if law == "none" else fit_frontier(found, law, objective=objective, **how)
+    fitted = None if law == "none" else fit_frontier(found, law, objective=objective, fix=fix, tie=tie, **how)
     content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}
     answer(content, json_path, lambda: show_frontier(found, fitted))
 
@@ -129,6 +142,7 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
     metavar="C|N|D|COLUMN",
     help="Fit the laws to the runs that are small in this column, and predict the large ones.",
 )
+@known_options
 @interval_options
 @json_option
 def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
@@ -159,6 +173,7 @@ Examples:
 @click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages.  [all]")
 @click.option("--figures", is_flag=True, help="Also save each figure: figures/NAME.png, .pdf and .svg.")
+@known_options
 @interval_options
 @json_option
 def report(

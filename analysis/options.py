@@ -46,21 +46,6 @@ class LawOption(click.Option):
         return [CompletionItem(f"{before}{comma}{name}") for name in LAWS if name.startswith(word)]
 
 
-class Written(click.ParamType):
-    """A number as people write it: 1e12, 1.4T."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; a usage error for anything else."""
-        from analysis.table.written_numbers import as_number
-
-        number = as_number(value)
-        if number != number:
-            self.fail(f"found {value!r}; wanted a number, such as 1e12 or 1.4T", param, ctx)
-        return number
-
-
 FILE = click.Path()
 """A table, a folder or an archive, as the shell completes them."""
 Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
@@ -88,6 +73,10 @@ TABLE_OPTIONS = (
                  help="Column that names the run, if rows are milestones; none: each row is a run."),
     *COLUMN_OPTIONS[2:],
 )  # fmt: skip
+KNOWN_OPTIONS = (
+    click.option("--fix", multiple=True, metavar="E=1.6", help="Fix a parameter; may be repeated."),
+    click.option("--tie", multiple=True, metavar="alpha=beta", help="Set one parameter equal to another."),
+)
 FIT_OPTIONS = (
     click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
                  help="The law: {laws}, your own as module:NAME, or auto: the best by backtest."),
@@ -103,8 +92,7 @@ FIT_OPTIONS = (
                  show_default=True, help="What is resampled for the intervals."),
     click.option("--interval", type=click.Choice(["percentile", "bca"]), default="percentile", show_default=True,
                  help="How intervals are made from the refits."),
-    click.option("--fix", multiple=True, metavar="E=1.6", help="Fix a parameter; may be repeated."),
-    click.option("--tie", multiple=True, metavar="alpha=beta", help="Set one parameter equal to another."),
+    *KNOWN_OPTIONS,
     click.option("--weights", type=click.Choice(["seeds"]), help="Weight by the inverse variance of seeds."),
 )  # fmt: skip
 INTERVAL_OPTIONS = (
@@ -207,12 +195,20 @@ def table_options(command: Command) -> Command:
 
 def fit_options(command: Command) -> Command:
     """Take the law and how it is fitted; the command receives fix and tie as mappings."""
+    return _with(_parsed(command), FIT_OPTIONS)
 
+
+def known_options(command: Command) -> Command:
+    """Take what is known of a law's parameters; the command receives fix and tie as mappings."""
+    return _with(_parsed(command), KNOWN_OPTIONS)
+
+
+def _parsed(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*arguments: Any, fix: Sequence[str], tie: Sequence[str], **options: Any) -> Any:
         return command(*arguments, fix=parse_fixed(fix), tie=parse_tied(tie), **options)
 
-    return _with(wrapped, FIT_OPTIONS)
+    return wrapped
 
 
 def interval_options(command: Command) -> Command:

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import click
 
 from analysis.errors import UserError
 from analysis.options import words
+
+
+class Written(click.ParamType):
+    """A number as people write it: 1e12, 1.4T."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; a usage error for anything else."""
+        from analysis.table.written_numbers import as_number
+
+        number = as_number(value)
+        if number != number:
+            self.fail(f"found {value!r}; wanted a number, such as 1e12 or 1.4T", param, ctx)
+        return number
 
 
 def parse_numbers(text: str) -> dict[str, list[float]]:

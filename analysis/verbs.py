@@ -27,7 +27,7 @@ from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
-from analysis.laws import Law, own_law
+from analysis.laws import Law, constrained_each, get_law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.select import select_rows, two_of
 
@@ -126,6 +126,8 @@ def allocate(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
     **selection: Any,
 ) -> ApproachComparison:
     """Say how to split compute between N and D: three approaches side by side, and whether they agree.
@@ -133,14 +135,16 @@ def allocate(
     at: target C in FLOPs. An approach that cannot say is refused with its reason. inference: examples of use, for
     which `lifetimes` are the models that are cheapest over training and use, by the law, each of the response that a
     C buys, or of one to reach. measured: the efficiency.csv of `scaling measure`, for the cheapest in seconds as well.
+    fix, tie: what is known of the laws' parameters.
     """
     targets = tuple(at) if isinstance(at, Sequence) else (at,)
     frame = load_table(table)
     rows = _rows(frame, y, {**selection, "rows": "final"})
     milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
     how = {"resamples": resamples, "level": level, "seed": seed}
-    use = None if inference is None else Use(inference, reach, law, measured)
-    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, **how)  # type: ignore[arg-type]
+    forms = constrained_each([get_law("chinchilla"), *([] if inference is None else [get_law(law)])], fix, tie)
+    use = None if inference is None else Use(inference, reach, forms[-1], measured)
+    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, form=forms[0], **how)  # type: ignore[arg-type]
 
 
 def compare(
@@ -178,17 +182,25 @@ def report(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Write the report of a results folder or of a table's file; `Report.page` is its path.
 
-    out: another folder. figures: save each figure too. say: is told what is being done.
+    out: another folder. figures: save each figure too. fix, tie: of the laws that have these parameters. say: is told
+    what is being done.
     """
     from analysis.report.law_results import Resampling
     from analysis.report.page import write_report
 
     return write_report(
-        source, out=out, tasks=tasks, figures=figures, say=say, resampling=Resampling(resamples, level, seed)
+        source,
+        out=out,
+        tasks=tasks,
+        figures=figures,
+        say=say,
+        resampling=Resampling(resamples, level, seed, fix or {}, tie or {}),
     )
 
 

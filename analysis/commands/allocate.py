@@ -12,14 +12,14 @@ from analysis.errors import Refusal, UserError, attempt
 from analysis.options import (
     LawOption,
     TableChoice,
-    Written,
     Y,
     answer,
     interval_options,
     json_option,
+    known_options,
     table_options,
 )
-from analysis.targets import parse_compute
+from analysis.targets import Written, parse_compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +50,7 @@ Examples:
 @click.option("--tuned", "tries", metavar="TABLE",
               help="Runs of `scaling tune`: report how learning rates off the best change the exponents.  "
               "[results/NAME-tune]")  # fmt: skip
+@known_options
 @interval_options
 @json_option
 def allocate(
@@ -61,12 +62,15 @@ def allocate(
     law: str | None,
     measured: Path | None,
     tries: str | None,
+    fix: dict[str, float],
+    tie: dict[str, str],
     json_path: str | None,
     **how: Any,
 ) -> None:
     """Compute how to split compute between N and D, by three approaches, and whether they agree."""
     from analysis.estimates.allocate import Use
     from analysis.estimates.allocate import allocate as compare
+    from analysis.laws import constrained_each, get_law
     from analysis.table.select import select_rows
     from analysis.terminal import show_allocation
 
@@ -75,12 +79,15 @@ def allocate(
         raise UserError(f"found --{alone[0]} alone; wanted --inference D_INF with it")
     if measured is None and (beside := Path(chosen.source) / "efficiency.csv").is_file():
         measured = beside
-    use = None if inference is None else Use(inference, reach, law or "chinchilla", measured)
+    forms = constrained_each(
+        [get_law("chinchilla"), *([] if inference is None else [get_law(law or "chinchilla")])], fix, tie
+    )
+    use = None if inference is None else Use(inference, reach, forms[-1], measured)
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
-    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, **how)
+    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, form=forms[0], **how)
     effect, unknown = _rates(table, chosen.source, tries, y=y, level=how["level"])
     content = {**found.to_dict(), "left_out": left_out, "mistuning": effect.to_dict() if effect else None}
     answer(content, json_path, lambda: show_allocation(found, effect, unknown))

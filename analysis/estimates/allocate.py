@@ -142,6 +142,7 @@ def allocate(
     milestones: pd.DataFrame | None = None,
     found: Found = NOTHING,
     use: Use | None = None,
+    form: str | Law = "chinchilla",
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -150,7 +151,8 @@ def allocate(
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
     the envelope and the law, where there are any. found: what was found in these rows already, with the same options.
-    use: also find the models that are cheapest over training and use, for the response that each C buys.
+    use: also find the models that are cheapest over training and use, for the response that each C buys. form: the
+    Chinchilla law, with what is known of its parameters.
     An approach that cannot say is refused with its reason; the others stand.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
@@ -161,7 +163,7 @@ def allocate(
     how: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
     largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
     every = rows if milestones is None else milestones
-    law, why = (found.law, "") if found.law else attempt(lambda: fit_selected(every, "chinchilla", **how))
+    law, why = (found.law, "") if found.law else attempt(lambda: fit_selected(every, form, **how))
     minima, flat = (found.minima, "") if found.minima else attempt(lambda: isoflop(rows, **how))
     shape = shape_of(law) if law else None
     shaped, crooked = attempt(lambda: isoflop(rows, shape=shape, **how)) if shape else (None, why)
@@ -175,12 +177,13 @@ def allocate(
     )
     agree, verdict = _verdict(approaches)
     bias, bias_reason = _bias(rows, y, law, why)
-    lived, no_use = ((), "") if use is None else _lifetimes(use, rows, every, law, why, at, how)
+    lived, no_use = ((), "") if use is None else _lifetimes(use, form, rows, every, law, why, at, how)
     return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level, lived, no_use)
 
 
 def _lifetimes(
     use: Use,
+    form: str | Law,
     rows: pd.DataFrame,
     every: pd.DataFrame,
     law: Fit | None,
@@ -192,7 +195,7 @@ def _lifetimes(
 
     rows: final rows, whose seconds of training are taken; every: those that the law is fitted to.
     """
-    if use.law != "chinchilla":
+    if use.law != form:
         law, why = attempt(lambda: fit_selected(every, use.law, **how))
     if law is None:
         return (), why

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ from analysis.fitting.holdout import Score, candidates, score_laws, size_column,
 from analysis.fitting.points import Selection
 from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.settings import settings_of
-from analysis.laws import get_law
+from analysis.laws import constrained_each, constraints, get_law
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from analysis.laws import Law
@@ -51,7 +53,7 @@ class Backtest(InNotebook):
 
 
 def backtest(
-    table: pd.DataFrame | str,
+    table: pd.DataFrame | str | Path,
     laws: Sequence[str | Law] = (),
     *,
     y: str = "loss",
@@ -59,12 +61,15 @@ def backtest(
     by: str | None = None,
     resamples: int = 200,
     level: float = 0.95,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Backtest:
     """Fit each law to the smaller runs (by C, N, D or another column) and compare with the larger ones.
 
     laws: without any, those of N and D where the table has both and x is not named, else those of one variable.
-    resamples: 0 ranks by the error alone. options: those of fit. Raises `Refusal` where no law can be tested.
+    resamples: 0 ranks by the error alone. fix, tie: in the laws that have these parameters. options: those of fit.
+    Raises `Refusal` where no law can be tested.
     """
     from analysis.table.columns import as_numbers
     from analysis.table.read import load_table
@@ -77,10 +82,10 @@ def backtest(
     rows = with_compute(rows)
     by = by or size_column(rows, x)
     rows = as_numbers(rows, [by])
-    tried = tuple(map(get_law, laws)) or candidates(rows, x)
+    tried = constrained_each(tuple(map(get_law, laws)) or candidates(rows, x), fix, tie)
     chosen = Selection(rows=asked.selection.rows, pool=asked.selection.pool, keep=asked.selection.keep)
     scores = score_laws(rows, tried, y=y, x=x, by=by, settings=replace(asked, selection=chosen))
-    return Backtest(by, level, tuple(scores), remarks_of(rows))
+    return Backtest(by, level, tuple(scores), (*constraints(tried), *remarks_of(rows)))
 
 
 def check_laws(laws: Sequence[str]) -> None:

@@ -14,6 +14,8 @@ from analysis.fitting.result import Fit
 from analysis.numbers import number
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from analysis.laws import Law
@@ -41,7 +43,7 @@ class Forecast(InNotebook):
 
 
 def forecast(
-    table: pd.DataFrame | str,
+    table: pd.DataFrame | str | Path,
     law: str | Law = "chinchilla",
     *,
     at: Mapping[str, float],
@@ -57,7 +59,7 @@ def forecast(
 
 
 def forecasts(
-    table: pd.DataFrame | str,
+    table: pd.DataFrame | str | Path,
     law: str | Law = "chinchilla",
     *,
     at: Sequence[Mapping[str, float]],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -15,6 +15,7 @@ from analysis.errors import attempt
 if TYPE_CHECKING:
     from analysis.estimates.frontier import Frontier
     from analysis.fitting.result import Fit
+    from analysis.laws import Law
 
 VISIBLE = 0.01
 """Share of the least compute on a frontier above which the shift b of its law must surely lie to be one."""
@@ -22,12 +23,14 @@ VISIBLE = 0.01
 
 def fit_frontier(
     front: Frontier,
-    law: str,
+    law: str | Law,
     *,
     objective: str = "lsq",
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
 ) -> Fit:
     """Fit a law to a frontier's points. They are means, the best of many: least squares, which lets none of them go.
 
@@ -36,10 +39,10 @@ def fit_frontier(
     """
     from analysis.fitting.fit import fit
 
-    options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed}
+    options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed, "fix": fix, "tie": tie}
     points = front.table()[[front.x, front.y]]
     found = fit(points, law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]
-    return _with_chosen_anew(found, front) if law == "power" else found
+    return _with_chosen_anew(found, front) if found.law == "power" else found
 
 
 def _with_chosen_anew(found: Fit, front: Frontier) -> Fit:

@@ -27,7 +27,7 @@ CONVENTIONS = {  # of each way to count N, C and D: its column, what it counts
 
 def write_parameter(law: Law, name: str, value: float) -> str:
     """Write a parameter of a law: exponents with three decimals, others with four digits."""
-    return (exponent if name in law.exponents else number)(value)
+    return (exponent if name in getattr(law, "base", law).exponents else number)(value)
 
 
 def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:

@@ -147,7 +147,7 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
     from analysis.table.roles import proposals
 
     if not law.of_one_variable:
-        if x is not None:
+        if x is not None and (x,) != law.inputs:
             raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
         missing = [name for name in law.inputs if name not in table.columns]
         if missing:

@@ -10,7 +10,7 @@ from analysis.errors import UserError
 from analysis.laws.base import Law
 from analysis.laws.bent import M3, M4
 from analysis.laws.broken import BNSL1, BNSL2
-from analysis.laws.constrained_law import constrained
+from analysis.laws.constrained_law import constrained, constrained_each, constraints
 from analysis.laws.coupled import COUPLED
 from analysis.laws.custom import own_law
 from analysis.laws.farseer import FARSEER
@@ -72,4 +72,14 @@ def _imported(law: str) -> Law:
     return found
 
 
-__all__ = ["LAWS", "Law", "constrained", "get_law", "joint_laws", "laws_of_one_variable", "own_law"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "constrained",
+    "constrained_each",
+    "constraints",
+    "get_law",
+    "joint_laws",
+    "laws_of_one_variable",
+    "own_law",
+]

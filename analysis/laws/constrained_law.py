@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,6 +153,11 @@ class ConstrainedLaw(Law):
         return self.base.closed_optimum
 
     @property
+    def exponent(self) -> str | None:
+        """Return the name of the law's exponent, where it has one and that is free."""
+        return self.base.exponent if self.base.exponent in self.exponents else None
+
+    @property
     def bound_words(self) -> dict[str, str]:
         """Return how each bound parameter is bound, in words."""
         return {**dict.fromkeys(self.fixed, "fixed"), **{name: f"= {other}" for name, other in self.tied.items()}}
@@ -183,9 +188,7 @@ def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[s
 
     Raises `UserError` for parameters that the law does not have, are bound twice, or that leave none free.
     """
-    for bound in (fix or {}, tie or {}):
-        if not isinstance(bound, Mapping):
-            raise UserError(f'found {bound!r}; wanted fix={{"E": 1.6}} or tie={{"alpha": "beta"}}')
+    _check_mappings(fix, tie)
     fixed, tied = _numbers(fix or {}), dict(tie or {})
     if not fixed and not tied:
         return law
@@ -214,6 +217,46 @@ def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[s
         fixed=fixed,
         tied=tied,
     )
+
+
+def constrained_each(
+    laws: Sequence[Law], fix: Mapping[str, float] | None = None, tie: Mapping[str, str] | None = None
+) -> tuple[Law, ...]:
+    """Return the laws, each with those of the parameters fixed and tied that it has; `UserError` for one of no law.
+
+    E is of several laws the irreducible part; where one is named, it may be another.
+    """
+    _check_mappings(fix, tie)
+    own = [{name for name in law.params if name != "E" or law.floor or len(laws) == 1} for law in laws]
+    fixed, tied = dict(fix or {}), dict(tie or {})
+    for name in (*fixed, *tied, *tied.values()):
+        if not any(name in names for names in own):
+            words, known = listed([law.name for law in laws]), listed(sorted(set().union(*own)))
+            raise UserError(f"found no parameter {name!r} in {words}; wanted one of {known}")
+    return tuple(
+        constrained(
+            law,
+            {name: value for name, value in fixed.items() if name in names},
+            {name: other for name, other in tied.items() if {name, other} <= names},
+        )
+        for law, names in zip(laws, own, strict=True)
+    )
+
+
+def constraints(laws: Sequence[Law]) -> tuple[str, ...]:
+    """Say in a sentence for each law which of its parameters are fixed or tied."""
+    said = {
+        law.name: [f"{name} {word} at {law.fixed[name]:g}" if word == "fixed" else f"{name} {word}"
+                   for name, word in law.bound_words.items()]
+        for law in laws if isinstance(law, ConstrainedLaw)
+    }  # fmt: skip
+    return tuple(f"{name} has {', '.join(words)}" for name, words in said.items())
+
+
+def _check_mappings(*given: Any) -> None:
+    for bound in given:
+        if not isinstance(bound or {}, Mapping):
+            raise UserError(f'found {bound!r}; wanted fix={{"E": 1.6}} or tie={{"alpha": "beta"}}')
 
 
 def _numbers(fix: Mapping[str, float]) -> dict[str, float]:

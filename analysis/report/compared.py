@@ -9,8 +9,7 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.multiplier import Comparison, compare_fits
-from analysis.report.fit_groups import JOINT
-from analysis.report.law_results import GroupResults
+from analysis.report.law_results import JOINT, GroupResults
 from analysis.table.select import recipe_differences
 
 

@@ -16,16 +16,10 @@ from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.selected import fit_selected
 from analysis.report.groups import FEW_RUNS, Group, has_few_runs, split
-from analysis.report.law_results import USUAL, GroupResults, LawResult, Resampling
+from analysis.report.law_results import JOINT, ONE_VARIABLE, USUAL, GroupResults, LawResult, Resampling
 from analysis.table.select import is_usable
 from analysis.table.slices import MIN_VALUES
 from analysis.wording import counted
-
-ONE_VARIABLE = ("power", "saturating")
-"""Laws of a frontier or a slice."""
-
-JOINT = "chinchilla"
-"""The law of N and D."""
 
 AHEAD = 10.0
 """How many times the largest C the allocation is given for."""
@@ -51,7 +45,7 @@ def responses(rows: pd.DataFrame) -> list[str]:
 
 
 def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
-    options: dict[str, Any] = vars(resampling)
+    options = resampling.intervals
     names, notes = responses(group.rows), list(group.notes)
     minima: dict[str, IsoFlop] = {}
     frontiers: dict[str, Frontier] = {}
@@ -68,7 +62,7 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
             frontiers |= {y: front} if front else {}
             notes += [f"no frontier of {y}: {why}"] if why else []
     laws = [law for y in names for law in _laws_of_group(group, frontiers.get(y), y, resampling)]
-    allocation, why = _allocate(group, laws, minima.get("loss"), frontiers.get("loss"), options)
+    allocation, why = _allocate(group, laws, minima.get("loss"), frontiers.get("loss"), resampling)
     notes += [f"no allocation: {why}"] if why else []
     if not group.is_isoflop:
         laws += [law for y in names for x in group.slices for law in _laws_of_slices(group, x, y, resampling)]
@@ -91,15 +85,16 @@ def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Res
     select = group.subset.options(group.used)
     if front is not None:
         for law in ONE_VARIABLE:
-            fitted, refusal = attempt(partial(fit_frontier, front, law, **vars(resampling)))
-            again = f"frontier --law {law} --y {y}{select}"
+            fitted, refusal = attempt(partial(fit_frontier, front, resampling.law(law), **resampling.intervals))
+            again = f"frontier --law {law} --y {y}{resampling.options(law)}{select}"
             edges = front.share_at_edge > 0
             yield LawResult(
                 f"best {y} in C", law, y, "C", fitted, refusal, again, remarks=front.warnings, at_edges=edges
             )
     if group.varies_N_and_D:
-        fitted, refusal = attempt(partial(fit_selected, group.used, JOINT, y=y, **vars(resampling)))
-        yield LawResult(f"{y} in N and D", JOINT, y, None, fitted, refusal, f"fit --law {JOINT} --y {y}{select}")
+        fitted, refusal = attempt(partial(fit_selected, group.used, resampling.law(JOINT), y=y, **resampling.intervals))
+        again = f"fit --law {JOINT} --y {y}{resampling.options(JOINT)}{select}"
+        yield LawResult(f"{y} in N and D", JOINT, y, None, fitted, refusal, again)
 
 
 def _laws_of_slices(group: Group, x: str, y: str, resampling: Resampling) -> Iterator[LawResult]:
@@ -109,9 +104,9 @@ def _laws_of_slices(group: Group, x: str, y: str, resampling: Resampling) -> Ite
         remarks = (f"no intervals: all points are milestones of fewer than {FEW_RUNS} runs",) if few else ()
         select = group.subset.options(along.rows, along.condition)
         for law in ONE_VARIABLE:
-            options = vars(resampling) | ({"resamples": 0} if few else {})
-            fitted, refusal = attempt(partial(fit_selected, along.rows, law, y=y, x=x, **options))
-            again = f"fit --law {law} --y {y} --x {x}{select}"
+            options = resampling.intervals | ({"resamples": 0} if few else {})
+            fitted, refusal = attempt(partial(fit_selected, along.rows, resampling.law(law), y=y, x=x, **options))
+            again = f"fit --law {law} --y {y} --x {x}{resampling.options(law)}{select}"
             yield LawResult(f"{y} in {x} at {along.words}", law, y, x, fitted, refusal, again, along, remarks)
 
 
@@ -120,12 +115,13 @@ def _allocate(
     laws: Sequence[LawResult],
     minima: IsoFlop | None,
     front: Frontier | None,
-    options: dict[str, Any],
+    resampling: Resampling,
 ) -> tuple[ApproachComparison | None, str]:
     """Compare the ways to split compute, where N and D vary and the runs are of equal compute or have milestones."""
     if not group.varies_N_and_D or not (group.is_isoflop or group.milestones is not None):
         return None, ""
     law = next((one.fit for one in laws if (one.law, one.y) == (JOINT, "loss")), None)
     targets = [AHEAD * float(group.used["C"].max())] if "C" in group.used.columns else []
-    found = Found(law, minima, front)
-    return attempt(partial(allocate, group.rows, at=targets, milestones=group.milestones, found=found, **options))
+    found, form = Found(law, minima, front), resampling.law(JOINT)
+    options: dict[str, Any] = {"milestones": group.milestones, "found": found, "form": form, **resampling.intervals}
+    return attempt(partial(allocate, group.rows, at=targets, **options))

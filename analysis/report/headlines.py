@@ -11,8 +11,7 @@ import pandas as pd
 from analysis.estimates.tuning.tries import tuned_rates
 from analysis.fitting.result import Fit
 from analysis.numbers import exponent, interval, number, percent
-from analysis.report.fit_groups import JOINT
-from analysis.report.law_results import GroupResults, LawResult
+from analysis.report.law_results import JOINT, GroupResults, LawResult
 
 TOO_MANY_EDGES = 2 / 3
 """A frontier with this share of its points at the smallest or largest size is shaped by the grid: no headline."""

@@ -30,8 +30,7 @@ from analysis.fitting.result import Fit
 from analysis.numbers import percent
 from analysis.report.charts.seeds import seeds_of
 from analysis.report.drawing import Drawing
-from analysis.report.fit_groups import JOINT
-from analysis.report.law_results import GroupResults
+from analysis.report.law_results import JOINT, GroupResults
 from analysis.table.cells import budgets
 from analysis.table.select import is_usable
 from analysis.table.slices import Slice

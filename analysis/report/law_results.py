@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.estimates.allocate import ApproachComparison
 from analysis.estimates.frontier import Frontier
 from analysis.estimates.isoflop import IsoFlop
 from analysis.fitting.result import Fit
+from analysis.laws import LAWS, Law, constrained_each
+from analysis.laws.constrained_law import ConstrainedLaw
 from analysis.report.groups import Group
 from analysis.table.slices import Slice
+
+ONE_VARIABLE = ("power", "saturating")
+"""Laws of a frontier or a slice."""
+JOINT = "chinchilla"
+"""The law of N and D."""
+TRIED = (*ONE_VARIABLE, JOINT)
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are computed, the same for all laws of a report."""
+    """How intervals are computed, the same for all laws of a report; what is known of parameters (fix, tie)."""
 
     resamples: int = 1000
     level: float = 0.95
     seed: int = 0
+    fix: Mapping[str, float] = field(default_factory=dict)
+    tie: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for parameters that no law of the report has."""
+        self.law(JOINT)
+
+    @property
+    def intervals(self) -> dict[str, Any]:
+        """Return how intervals are computed, as options."""
+        return {"resamples": self.resamples, "level": self.level, "seed": self.seed}
+
+    def law(self, name: str) -> Law:
+        """Return one of the report's laws with what is known of its parameters."""
+        return dict(zip(TRIED, constrained_each([LAWS[one] for one in TRIED], self.fix, self.tie), strict=True))[name]
+
+    def options(self, name: str) -> str:
+        """Return the options of a command that fix and tie the parameters of a law."""
+        law = self.law(name)
+        if not isinstance(law, ConstrainedLaw):
+            return ""
+        fixed = [f" --fix {name}={value:g}" for name, value in law.fixed.items()]
+        return "".join([*fixed, *(f" --tie {name}={other}" for name, other in law.tied.items())])
 
 
 USUAL = Resampling()

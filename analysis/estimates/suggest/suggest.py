@@ -27,6 +27,8 @@ from analysis.laws import Law, get_law
 from analysis.numbers import number, percent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 STARTS = 8
@@ -75,7 +77,7 @@ class Suggestion(InNotebook):
 
 
 def suggest(
-    table: pd.DataFrame | str,
+    table: pd.DataFrame | str | Path,
     law: str | Law | Sequence[str | Law] = "chinchilla",
     *,
     pool: pd.DataFrame,

@@ -10,8 +10,10 @@ import pytest
 
 from analysis import fit
 from analysis.errors import Refusal, UserError
+from analysis.fitting.card import signed_rows
 from analysis.laws import LAWS, constrained, own_law
 from analysis.laws.base import Units
+from analysis.verbs import allocate, backtest, fit_frontier, frontier
 from tests.analysis.worlds import World
 
 WORLD = World(beta=0.30, noise=0.003)
@@ -40,6 +42,37 @@ def test_what_is_known_narrows_the_rest(table):
     at = [bound.predict({"N": best.N * f, "D": best.D / f})[0] for f in (0.9, 1.0, 1.1)]
     assert at[1] == min(at)
     assert pickle.loads(pickle.dumps(bound)).params == bound.params
+
+
+def test_what_is_known_holds_in_every_estimate(table):
+    scores = backtest(table, ["chinchilla", "kaplan", "farseer"], fix={"E": 0.35}, resamples=0)
+    assert scores.warnings[0] == "chinchilla has E fixed at 0.35"
+    assert len(scores.warnings) == 1
+    front = frontier(table, resamples=0)
+    assert fit_frontier(front, "saturating", fix={"E": 0.35}, resamples=0).params["E"] == 0.35
+    split = allocate(table, at=1e16, tie={"alpha": "beta"}, resamples=0)
+    assert split.approaches[-1].N_exponent == pytest.approx(0.5)
+    for estimate in (backtest, allocate):
+        with pytest.raises(UserError, match="no parameter 'Z'"):
+            estimate(table, fix={"Z": 1}, resamples=0)
+
+
+def test_a_law_of_one_named_input_is_fitted_to_a_frontier(table):
+    in_compute = own_law(
+        "mine", lambda p, x: p.E + p.A * x.C**-p.a, params={"E": (0, 2), "A": (1, 1e5), "a": (0.05, 2)}, inputs="C"
+    )
+    front = frontier(table, resamples=0)
+    theirs = fit_frontier(front, "saturating", resamples=0)
+    found = fit_frontier(front, in_compute, resamples=0)
+    assert found.params["a"] == pytest.approx(theirs.params["alpha"], rel=1e-3)
+
+
+def test_a_bound_law_is_written_as_it_was_bound(table):
+    rows = signed_rows(fit(table, resamples=0, tie={"alpha": "beta"}))
+    assert [row[0] for row in rows] == ["E", "A", "B", "alpha", "beta", "N* exponent", "D* exponent"]
+    assert rows[3][1:] == (rows[4][1], "= beta")
+    one = fit(table, "saturating", x="C", resamples=0, fix={"E": 0.35})
+    assert [row[0] for row in signed_rows(one)] == ["E", "a", "exponent"]
 
 
 @pytest.mark.slow
