@@ -104,13 +104,25 @@ class HeldClaim:
         self.claim = claim
         self._descriptor = descriptor
 
-    def beat(self, progress: Mapping[str, float] | None = None, *, stack: int = 1) -> bool:
-        """Raise the counter; False if the claim is no longer ours."""
-        progress, count = self.claim.progress if progress is None else progress, self.claim.count + 1
-        self.claim = replace(self.claim, count=count, beat=time.time(), progress=progress, stack=stack)
+    def beat(
+        self,
+        progress: Mapping[str, float] | None = None,
+        *,
+        stack: int = 1,
+        period: float | None = None,
+        sync: bool = True,
+    ) -> bool:
+        """Raise the counter; False if the claim is no longer ours.
+
+        period: seconds until the next beat, as before where it is not given; sync: wait for the disk.
+        """
+        progress, period = self.claim.progress if progress is None else progress, period or self.claim.period
+        count, now = self.claim.count + 1, time.time()
+        self.claim = replace(self.claim, count=count, beat=now, progress=progress, stack=stack, period=period)
         try:
             os.pwrite(self._descriptor, self.claim.dump(), 0)
-            os.fdatasync(self._descriptor)
+            if sync:
+                os.fdatasync(self._descriptor)
             return os.fstat(self._descriptor).st_nlink > 0
         except OSError as error:
             # anything else, a full disk or a hiccup of the server: the next beat tells

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scaling.dispatch.claims.claim import HeldClaim
@@ -19,18 +19,25 @@ from scaling.folders import Place
 log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between two looks at the reasons to leave, at the least
 LOOKS = 5  # between two beats of a claim
+BEATEN = 32  # claims in a period: each beat waits for the disk, and a stack of hundreds would do little else
 Look = Callable[[str], tuple[str, str]]  # at a run: why its worker should leave, why the run should be left; '' for no
 
 
 @dataclass
 class Hold:
-    """A claim that is held, and how far its run is; stuck_seconds: without progress, after which this process ends."""
+    """A claim that is held, and how far its run is.
+
+    period: seconds between two beats of it, were it alone; stuck_seconds: without progress, after which this process
+    ends.
+    """
 
     held: HeldClaim
+    period: float
     stuck_seconds: float | None
     beaten: float
     advanced: float
     progress: dict[str, float] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)  # while it is beaten or released
 
 
 class Heartbeat(threading.Thread):
@@ -51,21 +58,26 @@ class Heartbeat(threading.Thread):
         with self._lock:
             self._stop_asked.runs.pop(run_id, None)
             now = time.monotonic()
-            self._holds[run_id] = Hold(held, stuck_seconds, beaten=now, advanced=now)
+            self._holds[run_id] = Hold(held, held.claim.period, stuck_seconds, beaten=now, advanced=now)
 
     def drop(self, run_id: str) -> None:
         """Stop beating a claim and release it; nothing where it is not held."""
         with self._lock:
             hold = self._holds.pop(run_id, None)
         if hold is not None:
-            hold.held.release()
+            with hold.lock:
+                hold.held.release()
 
     def begin_together(self) -> None:
-        """Write into every claim how many are held: a stack that dies is known by what it leaves behind."""
+        """Write into every claim how many are held: a stack that dies is known by what it leaves behind.
+
+        Training waits for it, so it does not wait for the disk.
+        """
         with self._lock:
             for hold in self._holds.values():
-                hold.advanced = time.monotonic()
-                hold.held.beat(hold.progress, stack=len(self._holds))
+                with hold.lock:
+                    hold.advanced = hold.beaten = time.monotonic()
+                    hold.held.beat(hold.progress, stack=len(self._holds), period=self._period(hold), sync=False)
 
     def watch(self, run_id: str, progress: Any) -> None:
         """Note how far a run is; it is written down with the next beat."""
@@ -100,7 +112,7 @@ class Heartbeat(threading.Thread):
             try:
                 with self._lock:
                     self.pass_over(late)
-                    self._round()
+                self._round()
             except Exception as error:  # a file that cannot be read now, or what a run's code does to this process
                 self._log_once(error)
 
@@ -111,12 +123,17 @@ class Heartbeat(threading.Thread):
         self._told = repr(error)
 
     def _round(self) -> None:
+        """Look, and beat what is due; who drops a claim meanwhile waits for a beat of that one alone."""
+        with self._lock:
+            holds = dict(self._holds)
         try:
-            self._look()
+            self._look(holds)
         finally:  # a claim that is not beaten is taken for that of a dead worker
-            for run_id, hold in self._holds.items():
-                self._beat(run_id, hold)
-                self._end_if_stuck(run_id, hold)
+            for run_id, hold in holds.items():
+                with hold.lock:
+                    if self._holds.get(run_id) is hold:
+                        self._beat(run_id, hold)
+                        self._end_if_stuck(run_id, hold)
 
     def pass_over(self, seconds: float) -> None:
         """Count seconds for none in which not even this thread ran: the process was suspended, or had no CPU."""
@@ -127,16 +144,16 @@ class Heartbeat(threading.Thread):
     def _tick(self) -> float:
         """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""
         with self._lock:
-            held = next(iter(self._holds.values()), None)
-        return TICK if held is None else max(TICK, held.held.claim.period / LOOKS)
+            hold = next(iter(self._holds.values()), None)
+        return TICK if hold is None else max(TICK, hold.period / LOOKS)
 
     def end(self) -> None:
         """Stop the thread."""
         self._end.set()
 
-    def _look(self) -> None:
+    def _look(self, run_ids: Mapping[str, Hold]) -> None:
         for look in self._looks:
-            for run_id in self._holds or ("",):
+            for run_id in run_ids or ("",):
                 everything, this = look(run_id)
                 if everything:
                     self._stop_asked.say(everything)
@@ -144,14 +161,18 @@ class Heartbeat(threading.Thread):
                     self._stop_asked.runs[run_id] = this
 
     def _beat(self, run_id: str, hold: Hold) -> None:
-        now = time.monotonic()
-        if now - hold.beaten < hold.held.claim.period:
+        now, period = time.monotonic(), self._period(hold)
+        if now - hold.beaten < period:
             return
         hold.beaten = now
         if self._home is not None and self._home.gone:
             self._end_process(run_id, "the results were moved away from under this worker")
-        if not hold.held.beat(hold.progress, stack=len(self._holds)):
+        if not hold.held.beat(hold.progress, stack=len(self._holds), period=period):
             self._stop_asked.runs[run_id] = "superseded"
+
+    def _period(self, hold: Hold) -> float:
+        """Return the seconds between two beats of a claim among those that are held now."""
+        return hold.period * max(1.0, len(self._holds) / BEATEN)
 
     def _end_if_stuck(self, run_id: str, hold: Hold) -> None:
         """End this process where the run makes no progress: the training loop, stuck, could not be asked to."""

@@ -1,0 +1,44 @@
+"""The claims of a large stack: beaten seldom enough to leave time for other things, and dropped without waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from scaling.dispatch.claims.claim import HeldClaim, acquire, read_claim
+from scaling.dispatch.claims.heartbeat import BEATEN
+from tests.dispatch.claims.test_stuck import Beats, clock  # noqa: F401
+
+
+def test_a_claim_is_dropped_while_another_is_beaten(tmp_path, clock, monkeypatch):  # noqa: F811
+    """On a slow disk the beats of a stack take seconds, in which members end one by one."""
+    heartbeat, beat, dropped = Beats(clock, 1.0), HeldClaim.beat, list[bool]()
+    for name in "ab":
+        heartbeat.hold(name, acquire(tmp_path / name, period=1.0))
+
+    def slow(self, progress=None, **facts):
+        thread = threading.Thread(target=heartbeat.drop, args=["b"], daemon=True)
+        thread.start()
+        thread.join(timeout=5)
+        dropped.append(not thread.is_alive())
+        return beat(self, progress, **facts)
+
+    monkeypatch.setattr(HeldClaim, "beat", slow)
+    heartbeat.run()
+    assert dropped == [True]  # and is not beaten after that
+    assert read_claim(tmp_path / "b") is None
+    assert read_claim(tmp_path / "a").count == 1
+
+
+@pytest.mark.parametrize(("members", "period"), [(BEATEN, 1.0), (4 * BEATEN, 4.0)])
+def test_many_claims_are_beaten_no_more_often_than_a_few(members, period, tmp_path, clock):  # noqa: F811
+    beats = Beats(clock, *[0.25] * 49)
+    for number in range(members):
+        beats.hold(str(number), acquire(tmp_path / str(number), period=1.0))
+    beats.begin_together()
+    beats.run()
+    claims = [read_claim(tmp_path / str(number)) for number in range(members)]
+    assert Counter(claim.count for claim in claims) == {1 + 12 // period: members}
+    assert {claim.period for claim in claims} == {period}  # others know when to expect the next
