@@ -195,8 +195,9 @@ def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
     """Return the least log y that each inner vector (p, R) says of each log C (k,): (R, k)."""
     problem = found.engine.problem
     law, units = problem.law, problem.units
-    if law.of_one_variable:
-        return np.asarray(law.evaluate(theta, {"x": log_C - units.log_inputs["x"]}).h + units.log_y)
+    if len(law.inputs) == 1:
+        (name,) = law.inputs
+        return np.asarray(law.evaluate(theta, {name: log_C - units.log_inputs[name]}).h + units.log_y)
     if found.allocation is None:
         raise Refusal(f"the law {law.name} does not say how to share C between N and D; compare by another law")
     product = log_C - np.log(found.allocation.flops_per_nd)
@@ -215,13 +216,16 @@ def _inverted(log_C: Array, log_y: Array, wanted: Array) -> Array:
 
 
 def computes(found: Fit) -> Array:
-    """Return C of each of the runs that a fit used; `UserError` where its one variable is another."""
+    """Return C of each of the runs that a fit used; `UserError` where its law is neither in C nor in N and D."""
     points = found.engine.points
-    if "x" not in points.inputs:
+    if {"N", "D"} <= set(points.inputs):
         return np.asarray(points.inputs["N"] * points.inputs["D"] * points.flops_per_nd)
-    if points.columns["x"] != "C":
-        raise UserError(f"found x={points.columns['x']}; wanted C, which is what is compared; leave x out")
-    return points.inputs["x"]
+    columns = list(points.columns.values())
+    if columns != ["C"]:
+        raise UserError(
+            f"found the law {found.law} in {', '.join(columns)}; wanted one in C, which is compared, or in N and D"
+        )
+    return next(iter(points.inputs.values()))
 
 
 def _comparison(

@@ -12,7 +12,7 @@ from analysis.laws.bent import M3, M4
 from analysis.laws.broken import BNSL1, BNSL2
 from analysis.laws.constrained_law import constrained, constrained_each, constraints
 from analysis.laws.coupled import COUPLED
-from analysis.laws.custom import own_law
+from analysis.laws.custom import CustomLaw, own_law
 from analysis.laws.farseer import FARSEER
 from analysis.laws.joint import CHINCHILLA, KAPLAN, WIDTH_DEPTH
 from analysis.laws.one_variable import POWER, SATURATING, SHIFTED
@@ -40,6 +40,8 @@ def get_law(law: str | Law) -> Law:
 
     Raises `UserError` that lists the names.
     """
+    if isinstance(law, CustomLaw) and law.name in LAWS:
+        raise UserError(f"found a law of your own named {law.name!r}, as one of ours; wanted another name; rename it")
     if isinstance(law, Law):
         return law
     if not isinstance(law, str):
@@ -53,9 +55,11 @@ def get_law(law: str | Law) -> Law:
 
 
 def _imported(law: str) -> Law:
-    """Import a user's law, from the current directory too."""
-    module, _, name = law.partition(":")
-    here = str(Path.cwd())
+    """Import a user's law from a module, from the current directory too, or from a file: laws/mine.py:MINE."""
+    module, _, name = law.rpartition(":")
+    path = Path(module)
+    here = str(Path.cwd() if path.suffix != ".py" else path.resolve().parent)
+    module = path.stem if path.suffix == ".py" else module
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -67,9 +71,9 @@ def _imported(law: str) -> Law:
             f"cannot import the law {law!r} ({type(error).__name__}: {' '.join(str(error).split())}); "
             "wanted my_module:MY_LAW"
         ) from error
-    if not isinstance(found, Law):
-        raise UserError(f"found {law!r}, which is a {type(found).__name__}; wanted a law, such as own_law(...) makes")
-    return found
+    if isinstance(found, Law):
+        return get_law(found)
+    raise UserError(f"found {law!r}, which is a {type(found).__name__}; wanted a law, such as own_law(...) makes")
 
 
 __all__ = [

@@ -14,6 +14,8 @@ from analysis.errors import UserError
 from analysis.laws.base import Array, Bound, Evaluation, Inputs, Law, Units, between, differenced, spread
 from analysis.wording import listed
 
+PROBED = (2.0, 3.0, 5.0)
+"""Inputs at which a user's functions are tried."""
 MISTAKES = (NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError)
 """What a mistake in a user's function raises."""
 
@@ -149,7 +151,7 @@ def own_law(
     `UserError` where the function fails at the middle of the limits."""
     limits = {param: _limits(param, ends) for param, ends in params.items()} if isinstance(params, Mapping) else {}
     columns = (inputs,) if isinstance(inputs, str) else tuple(inputs)
-    if not limits or not columns or not callable(value):
+    if not limits or not columns or len(set(columns)) < len(columns) or not callable(value):
         raise UserError(
             f"found the law {name!r} with params {params!r}, inputs {inputs!r} and the value {value!r}; wanted a "
             'function value(p, x), params={"E": (0, 5)}, and inputs=("N",)'
@@ -163,7 +165,7 @@ def own_law(
         name=str(name),
         params=tuple(limits),
         inputs=columns,
-        formula=formula or name,
+        formula=formula or f"{name}({', '.join(columns)})",
         source="given by the user",
         bounds=bounds,
         exponents=_exponents(name, exponents or {}, limits),
@@ -171,10 +173,41 @@ def own_law(
         value=value,
         slopes=slopes,
     )
-    middle = {param: np.full((1, 1), (low + high) / 2) for param, (low, high) in limits.items()}
     with np.errstate(all="ignore"):
-        law.called(value, SimpleNamespace(**middle), SimpleNamespace(**dict.fromkeys(columns, np.ones(1))), (1, 1))
+        _check_functions(law)
     return law
+
+
+def _check_functions(law: CustomLaw) -> None:
+    """Raise `UserError` unless the value works inside the limits, and the slopes are its derivatives."""
+    x = SimpleNamespace(**dict.fromkeys(law.inputs, np.array(PROBED)))
+    inside = {
+        name: np.array([[low + 0.5 * (high - low)], [low + 0.3 * (high - low)]])
+        for name, (low, high) in zip(law.params, law.limits, strict=True)
+    }
+
+    def value(**moved: Array) -> Array:
+        return law.called(law.value, SimpleNamespace(**{**inside, **moved}), x, (2, len(PROBED)))
+
+    value()
+    if law.slopes is None:
+        return
+    try:
+        rows = [np.broadcast_to(row, (2, len(PROBED))) for row in law.slopes(SimpleNamespace(**inside), x)]
+    except MISTAKES as error:
+        raise UserError(f"the slopes of the law {law.name} fail: {type(error).__name__}: {one_line(error)}") from error
+    wanted = f"wanted the derivative by each of {listed(law.params)}, in this order; mend them, or leave slopes out"
+    if len(rows) != len(law.params):
+        raise UserError(f"found {len(rows)} slopes of the law {law.name}; {wanted}")
+    for row, (name, (low, high)) in zip(rows, zip(law.params, law.limits, strict=True), strict=True):
+        step = 1e-5 * (high - low)
+        own = (value(**{name: inside[name] + step}) - value(**{name: inside[name] - step})) / (2 * step)
+        known = np.isfinite(own)
+        if not np.allclose(row[known], own[known], rtol=1e-3, atol=1e-6 * np.abs(own[known]).max(initial=0)):
+            raise UserError(
+                f"found the slope {row[0, 0]:.4g} of the law {law.name} by {name}, where its value has "
+                f"{own[0, 0]:.4g}; {wanted}"
+            )
 
 
 def _limits(param: str, ends: Any) -> tuple[float, float]:

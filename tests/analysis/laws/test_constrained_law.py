@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from analysis import fit
 from analysis.errors import Refusal, UserError
+from analysis.estimates.multiplier import compare
 from analysis.fitting.card import signed_rows
 from analysis.laws import LAWS, constrained, own_law
 from analysis.laws.base import Units
@@ -164,6 +166,40 @@ def test_a_lambda_is_a_law_that_allocates_and_pickles(table):
 def test_a_typo_in_a_law_is_said(value, said):
     with pytest.raises(UserError, match=said):
         own_law("mine", value, params=LIMITS, inputs=("N", "D"))
+
+
+@pytest.mark.parametrize(
+    ("slopes", "said"),
+    [
+        (lambda p, x: [np.ones_like(x.C)], "found 1 slopes of the law mine; wanted the derivative by each of E, A"),
+        (
+            lambda p, x: [np.ones_like(x.C), -1 / x.C],
+            "found the slope -0.5 of the law mine by A, where its value has 0.5",
+        ),
+        (lambda p, x: [p.e, 1 / x.C], "the slopes of the law mine fail: AttributeError: there is no 'e'"),
+    ],
+)
+def test_slopes_that_are_none_are_said(slopes, said):
+    limits, value = {"E": (0, 2), "A": (0.1, 10)}, lambda p, x: p.E + p.A / x.C
+    with pytest.raises(UserError, match=said):
+        own_law("mine", value, params=limits, inputs="C", slopes=slopes)
+    own_law("mine", value, params=limits, inputs="C", slopes=lambda p, x: [np.ones_like(x.C), 1 / x.C])
+
+
+def test_a_law_of_a_file_and_one_with_a_name_of_ours(table, tmp_path, monkeypatch):
+    (tmp_path / "its_laws.py").write_text(
+        "from scaling.analysis import own_law\n"
+        "LIMITS = {'E': (0, 2), 'A': (1, 1e5), 'a': (0.05, 2)}\n"
+        "MINE = own_law('mine', lambda p, x: p.E + p.A * x.C**-p.a, params=LIMITS, inputs='C')\n"
+    )
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    found = fit(table, f"{tmp_path}/its_laws.py:MINE", resamples=0)
+    assert found.card["formula"] == "mine(C)"
+    assert found.params["a"] == pytest.approx(fit(table, "saturating", x="C", resamples=0).params["alpha"], rel=1e-2)
+    both = compare({"a": table, "b": table.assign(loss=table["loss"] * 0.97)}, found.engine.problem.law, resamples=20)
+    assert both.multiplier > 1
+    with pytest.raises(UserError, match="a law of your own named 'power', as one of ours"):
+        fit(table, own_law("power", lambda p, x: p.a / x.C, params={"a": (1, 2)}, inputs="C"))
 
 
 def test_what_is_no_limit_and_no_exponent_is_said():
