@@ -66,7 +66,8 @@ def show_fit(law: Fit) -> None:
     out.print(
         f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
         f"{number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
-        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best, {certificate.backtest}"
+        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best optimum; "
+        f"{certificate.backtest}"
     )
     if law.engine.points.left_out:
         out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")
@@ -76,7 +77,7 @@ def show_fit(law: Fit) -> None:
 def show_certificate(found: Certificate) -> None:
     """Print a verdict with its reasons, and how far ahead the law's own hold-out held."""
     out = console()
-    agree = f"{percent(found.share_at_best)} of {found.starts} starts at the best"
+    agree = f"{percent(found.share_at_best)} of {found.starts} starts at the best optimum"
     out.print(f"{status(found.status).markup}: {agree}; {found.backtest}")
     notes(out, found.reasons)
 
@@ -139,11 +140,11 @@ def show_backtest(found: Backtest) -> None:
         ahead = max((split.factor for split in score.splits), default=None)
         shares = (percent(score.error), percent(score.coverage)) if score.splits else ("", "")
         rows.append((score.law, *shares, str(len(score.splits)), times(ahead)))
-    heads = ("law", "error ahead", f"inside {percent(found.level)}", "splits", "ahead by")
+    heads = ("law", "held-out error", f"inside {percent(found.level)}", "splits", "times larger")
     out.print(table(heads, rows, right=[1, 2, 3, 4]))
     known = not isnan(found.scores[0].coverage)
-    how_far = f", its intervals held up to {times(found.supported)} ahead" if known else ""
-    out.print(f"cut by {escape(found.by)}; best ahead: [bold]{escape(found.best)}[/]{how_far}")
+    how_far = f", its intervals held for runs up to {times(found.supported)} larger" if known else ""
+    out.print(f"cut by {escape(found.by)}; best on held-out runs: [bold]{escape(found.best)}[/]{how_far}")
     notes(out, found.warnings)
     notes(out, (f"{score.law}: {text}" for score in found.scores for text in score.refused))
 
@@ -237,7 +238,7 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
     """Print the training-optimal model and the one that is cheapest over training and use."""
     named = ("train", found.trained, None, None), (
-        "train and use", found.best, found.N_interval, found.D_interval)  # fmt: skip
+        "train and infer", found.best, found.N_interval, found.D_interval)  # fmt: skip
     write = flops if found.unit == FLOPS else duration
     rows = [
         (name, count(m.N), interval(N, count), count(m.D), interval(D, count), write(m.training), write(m.total))
@@ -245,13 +246,13 @@ def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
     ]
     target = f"{y} {measured(found.value)}" + (f", as C = {flops(found.at)} buys" if found.at else "")
     out.print(
-        f"\n[bold]{count(found.inference)} examples of use[/] at {escape(target)} "
+        f"\n[bold]{count(found.inference)} examples of inference[/] at {escape(target)} "
         f"({escape(found.law)}; costs in {found.unit})"
     )
     heads = ("cheapest to", "N", "interval", "D", "interval", "training", "with use")
     out.print(table(heads, rows, right=[1, 3, 5, 6]))
     ends = interval(found.saved_interval, percent)
-    out.print(f"saved: {percent(found.saved)} {ends} of training and use, in {found.unit}")
+    out.print(f"saved: {percent(found.saved)} {ends} of training and inference, in {found.unit}")
 
 
 def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None = None) -> None:

@@ -84,7 +84,7 @@ def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
         values = f"{exponent(one.first)} and {exponent(one.second)}"
         out.print(f"{one.name}: {values}, {said} (difference {ends}, {p_value(one.p)})")
     needs = ", ".join(f"{times(told)}: {number(factor, 2)}" for told, factor in found.runs_for.items())
-    out.print(f"times the {sum(found.runs)} runs that would tell a multiplier of {needs}")
+    out.print(f"times the {sum(found.runs)} runs needed to detect a multiplier of {needs}")
     turn = f"may turn from {flops(found.turns)} FLOPs on" if found.turns else "stays up to 10,000 times these computes"
     out.print(f"beyond the runs the order {turn}")
     notes(out, found.warnings)

@@ -36,7 +36,7 @@ def _backtest(found: Backtest) -> str:
 
 
 def _certificate(found: Certificate) -> str:
-    starts = f"{percent(found.share_at_best)} of {found.starts} starts at the best"
+    starts = f"{percent(found.share_at_best)} of {found.starts} starts at the best optimum"
     return f"{found.status}: {starts}, {found.backtest}; {counted(len(found.reasons), 'reason')}"
 
 

@@ -115,10 +115,10 @@ class ApproachComparison(InNotebook):
     def refusal(self) -> str:
         """Return the sentence for the case that every approach is refused, or use; empty where neither is."""
         if self.lifetimes_reason:
-            return f"no cheapest model over training and use: {self.lifetimes_reason}"
+            return f"no cheapest model over training and inference: {self.lifetimes_reason}"
         if any(approach.status == "ok" for approach in self.approaches):
             return ""
-        return "no approach can say how to split compute between N and D; each gives its reason"
+        return "no approach can split compute between N and D; each gives its reason"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
@@ -245,7 +245,7 @@ def _at(line: PowerLine, C: float) -> Interval | None:
 def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> Approach:
     name, title = "parametric", "3 Chinchilla law"
     if law is None or law.allocation is None:
-        return Approach(name, title, "refused", why or "the fitted law does not fix an allocation")
+        return Approach(name, title, "refused", why or "the fitted law does not determine an allocation")
     if law.certificate.status == "refused":
         return Approach(name, title, "refused", "; ".join(law.certificate.reasons), warnings=law.warnings)
     found, ends = law.allocation, law.allocation.N_exponent_interval

@@ -183,6 +183,6 @@ def _unsupported(by: str, supported: float | None, ahead: float) -> list[str]:
     if supported is None or ahead <= max(1.0, supported) * EDGE:
         return []
     if supported <= 1:
-        return [f"no backtest by {by} held its interval: this forecast's interval is not to be trusted"]
-    far = f"this looks {number(ahead, 3)} times ahead"
-    return [f"backtests support looking ahead {number(supported, 3)} times in {by}; {far}"]
+        return [f"no backtest by {by} held its interval, so do not trust the interval of this forecast"]
+    far = f"this forecast is {number(ahead, 3)} times beyond the runs"
+    return [f"backtests support extrapolation by {number(supported, 3)} times in {by}; {far}"]

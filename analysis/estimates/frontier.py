@@ -284,8 +284,8 @@ def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -
     edges = sum(point.edge for point in points)
     if edges:
         said.append(
-            f"{edges} of {len(points)} frontier points are the smallest or largest size at their compute: sizes beyond "
-            "might be better, so they stay out of N*(C), and the law of the best is no better known than they are"
+            f"{edges} of {len(points)} frontier points are the smallest or largest size at their compute, and others "
+            "might be better; they are left out of N*(C), and the law of the best loss is only as good as they are"
         )
     if resamples and not n_draws:
         said.append(

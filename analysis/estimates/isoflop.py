@@ -285,7 +285,7 @@ def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarra
         these = [flops(minimum.budget) for minimum in minima if minimum.status == status]
         if these:
             said.append(
-                f"{len(these)} of {len(minima)} budgets {words} and stay out of N*(C): {', '.join(these)} FLOPs"
+                f"{len(these)} of {len(minima)} budgets {words} and are left out of N*(C): {', '.join(these)} FLOPs"
             )
     if law is None:
         usable = sum(minimum.ok for minimum in minima)
@@ -293,7 +293,7 @@ def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarra
             f"no law N*(C): {usable} of {len(minima)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
         )
     if not len(noise):
-        said.append("no intervals: one seed a cell and too few sizes to see the noise; run several seeds")
+        said.append("no intervals: one seed per cell and too few sizes to estimate the noise; run several seeds")
     if law is not None:
         said.extend(law.warnings)
     return tuple(said)

@@ -98,7 +98,7 @@ class Comparison(InNotebook):
         low, high = self.interval
         if low > 1:
             return f"{self.second} is better than {self.first}"
-        return f"{self.first} is better than {self.second}" if high < 1 else "the runs do not tell which one is better"
+        return f"{self.first} is better than {self.second}" if high < 1 else "the runs do not show which one is better"
 
     @property
     def sentence(self) -> str:

@@ -42,7 +42,7 @@ def ratio_at_equal_compute(first: pd.DataFrame, second: pd.DataFrame, y: str, *,
         raise Refusal("the two kinds have no compute in common; wanted runs over the same range")
     seeds = sorted(set(first["seed"]) & set(second["seed"]))
     if len(seeds) < 2:
-        raise Refusal(f"found {len(seeds)} seeds in common; wanted two or more to tell a difference from luck")
+        raise Refusal(f"found {len(seeds)} seeds in common; wanted two or more to test a difference")
     grid = np.geomspace(low, high, GRID)
     logs = np.array(
         [np.mean(np.log(_best(first, seed, y, grid)) - np.log(_best(second, seed, y, grid))) for seed in seeds]

@@ -83,7 +83,7 @@ def unequal(valleys: Sequence[Valley]) -> dict[float, float]:
 def scatter_words(found: dict[float, float]) -> str:
     """Say which budgets scatter more than the others."""
     listed = ", ".join(f"{flops(budget)} FLOPs ({times:.1f}×)" for budget, times in found.items())
-    return f"budgets scatter unequally about their curves: {listed}; more sizes near their minimum would tell why"
+    return f"budgets scatter unequally about their curves: {listed}; more sizes near their minimum would help"
 
 
 def _bent(valleys: Sequence[Valley]) -> list[str]:
@@ -98,8 +98,8 @@ def _bent(valleys: Sequence[Valley]) -> list[str]:
     if size < DEEP or 2 * p > UNLIKELY:
         return []
     return [
-        f"the valleys are no parabolas: their points share a kink or a flat floor of {percent(size)} of their depth; "
-        "sizes closer to each minimum, or a law of N and D, would find it"
+        f"the curves are not parabolas: their points share a kink or a flat floor of {percent(size)} of their depth; "
+        "use sizes closer to each minimum, or a law of N and D"
     ]
 
 
@@ -133,5 +133,5 @@ def _above(valleys: Sequence[Valley], noise: float) -> list[str]:
     listed = ", ".join(flops(budget) for budget in high)
     return [
         f"the minimum of the curve lies above a measured mean at {len(high)} of {len(valleys)} budgets ({listed} "
-        "FLOPs): the valley is sharper than the curve; sizes closer to each minimum would find it"
+        "FLOPs): the minimum is sharper than the curve; use sizes closer to it"
     ]

@@ -21,7 +21,7 @@ CONVENTIONS = {  # of each way to count N, C and D: its column, what it counts
     "N_nonhead": "parameters without the head",
     "C": "FLOPs: 3 x forward, a multiply-add counts 2",
     "C_counted": "FLOPs as counted, forward and backward",
-    "D": "training examples processed, repeats included",
+    "D": "training examples processed, including repeats",
 }
 
 
@@ -114,11 +114,11 @@ def _certificate_lines(fit: Fit) -> list[str]:
         f"certificate  {certificate.status}: {percent(certificate.share_at_best)} of {certificate.starts} starts "
         f"at the best of {certificate.basins}, gradient {number(certificate.gradient_norm, 2)}, "
         f"condition {number(certificate.condition, 3)}, "
-        f"{number(certificate.points_per_parameter, 3)} points a parameter, {certificate.backtest}"
+        f"{number(certificate.points_per_parameter, 3)} points per parameter, {certificate.backtest}"
     ]
     if certificate.trade_off:
         where = ", ".join(f"{name} = {entry(name, value)}" for name, value in certificate.next_run.items())
-        lines.append(f"trade-off    {', '.join(certificate.trade_off)}; a run at {where} would tell them apart best")
+        lines.append(f"trade-off    {', '.join(certificate.trade_off)}; a run at {where} would help most")
     if test:
         lines.append(f"lack of fit  F {number(test.F, 3)} over {test.cells} cells, {p_value(test.p_value, 2)}")
     if tried:

@@ -58,10 +58,10 @@ class Certificate(InNotebook):
 
     @property
     def backtest(self) -> str:
-        """Say how far ahead the law's own hold-out supports it, or that none does."""
+        """Say how far beyond the fitted sizes the law's own hold-out supports it, or that none does."""
         if self.supported is None:
-            return "no backtest supports it ahead"
-        return f"held {times(self.supported)} ahead"
+            return "no hold-out supports extrapolation"
+        return f"hold-out passed at {times(self.supported)} the fitted sizes"
 
 
 def basins(problem: Problem, solution: Solution) -> list[Array]:
@@ -191,16 +191,16 @@ def _reasons(
         bound, here = problem.law.bounds[name], float(theta[problem.law.params.index(name)])
         meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
         if not _at_zero(bound, here):  # of that the refits decide
-            reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of what is allowed")
+            reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of its range")
     if not settled:
-        reasons.append("the solver did not settle within its steps")
+        reasons.append("the solver did not converge within its steps")
     if found[0].share < 0.05:
-        reasons.append(f"only {percent(found[0].share)} of the starts reach the best value")
+        reasons.append(f"only {percent(found[0].share)} of the starts reach the best optimum")
     if per < 3:
         more = 3 * len(theta) - problem.n
         reasons.append(
-            f"{number(per, 2)} points a parameter, where 3 are the least to trust; {more} more, or a law with fewer "
-            "parameters, would do"
+            f"{number(per, 2)} points per parameter, fewer than 3; add {more} points, or take a law with fewer "
+            "parameters"
         )
     if condition > 1e4:
         reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")
@@ -225,7 +225,7 @@ def doubt(
     reasons = [*_vanished(problem, theta, ends), *_rival(certificate, ahead)]
     if ends is not None and (doubts := _unidentified(problem, ends, known=certificate.at_bound)):
         where = ", ".join(f"{columns[name]} = {number(value, 3)}" for name, value in certificate.next_run.items())
-        reasons += [*doubts[:-1], f"{doubts[-1]}; a run at {where} would tell most" if where else doubts[-1]]
+        reasons += [*doubts[:-1], f"{doubts[-1]}; a run at {where} would help most" if where else doubts[-1]]
     if not reasons:
         return certificate
     return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))
@@ -240,7 +240,7 @@ def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:
 def _vanished(problem: Problem, theta: Array, ends: Array | None) -> list[str]:
     """Say which parameters are zero that would be below it: with refits, those that are zero in nearly all of them."""
     law, known = problem.law, () if ends is None else vanishing(problem, ends)
-    there = "" if ends is None else ", and so it is in nearly every refit: the points fall faster than the law, or"
+    there = "" if ends is None else " here and in nearly every refit: the points fall faster than the law, or"
     return [
         f"{name} is zero{there or ':'} {law.bounds[name].at_low}"
         for name in at_bound(problem, theta)
@@ -261,8 +261,8 @@ def _rival(certificate: Certificate, ahead: tuple[float, float] | None) -> list[
         allowed = ahead is not None and ahead[0] <= other.forecast <= ahead[1]
         if apart > (NEAR if allowed else RIVAL):
             return [
-                f"another optimum fits within {percent(RIVAL)} as well and forecasts {measured(other.forecast)} at "
-                f"10 times the inputs where the best forecasts {measured(best.forecast)}"
+                f"another optimum fits within {percent(RIVAL)} as well, but forecasts {measured(other.forecast)} at "
+                f"10 times the inputs, where the best optimum forecasts {measured(best.forecast)}"
             ]
     return []
 
@@ -278,9 +278,9 @@ def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> l
         if name in at_low and bound.at_low:
             doubts[name] = f"reaches zero, where {bound.at_low}"
         elif name in at_low or name in at_high:
-            doubts[name] = "reaches the edge of what is allowed"
+            doubts[name] = "reaches the edge of its range"
         elif bound.by_factor and low * high <= 0:
-            doubts[name] = "holds zero"
+            doubts[name] = "contains zero"
         elif bound.by_factor and (factor := max(high / low, low / high)) > KNOWN:
             doubts[name] = f"spans a factor of {number(factor, 3)}"
     return [f"{name} is not identified: its interval {said}" for name, said in doubts.items() if name not in known]

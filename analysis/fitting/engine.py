@@ -101,7 +101,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     ends = spread.inner()
     certificate = doubt(certificate, problem, theta, ends=ends, ahead=spread.ahead(), columns=points.columns)
     if samples is None and how.resamples:
-        reason = f"no interval: {percent(unsettled)} of the refits did not settle; take a law with fewer parameters"
+        reason = f"no interval: {percent(unsettled)} of the refits did not converge; take a law with fewer parameters"
         certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
@@ -175,7 +175,7 @@ def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, lis
         bound = ", ".join(problem.law.bound_words)
         raise Refusal(
             f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points"
-            + (f" with {bound} as given; leave it free, or give a value nearer to a fit without it" if bound else "")
+            + (f" with {bound}; leave it free, or give a value nearer to a fit without it" if bound else "")
         )
     certificate, found = judge(few, solution, weights)
     _refuse_bounds(problem, certificate, points)
@@ -208,11 +208,11 @@ def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -
         if np.corrcoef(size, np.argsort(np.argsort(points.y)))[0, 1] > 0.5:
             raise Refusal(
                 f"the response rises with {' and '.join(points.columns.values())}, and the law {problem.law.name} "
-                'falls; of an accuracy take the error, --derive "error = 1 - accuracy" --y error'
+                'falls; convert an accuracy with --derive "error = 1 - accuracy" --y error'
             )
         raise Refusal(
             f"the data do not determine {' and '.join(stuck)} of the law {problem.law.name}: every good fit puts it "
-            "at the edge of what is allowed; take a law with fewer parameters, or add runs over a wider range"
+            "at the edge of its range; take a law with fewer parameters, or add runs over a wider range"
         )
 
 
@@ -234,14 +234,14 @@ def warnings(
     said = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
     if E is not None and points.y.min() < E:
         said.append(
-            f"E ({measured(E)}) lies above the smallest response seen ({measured(points.y.min())}): it is no floor"
+            f"E ({measured(E)}) lies above the smallest response ({measured(points.y.min())}), so it is no floor"
         )
     if E is not None and np.isfinite(points.y_se):
         said.append(
-            f"the test set's own sampling error ({number(points.y_se, 2)}) is common to all runs; E is known no better"
+            f"all runs share the test set's sampling error ({number(points.y_se, 2)}); E is known no better than that"
         )
     if unsettled is not None and points.n_runs < 10:
-        said.append(f"intervals from {points.n_runs} runs are too narrow as a rule")
+        said.append(f"intervals from {points.n_runs} runs are usually too narrow")
     if unsettled is not None and 0.01 < unsettled <= MOST_UNSETTLED:
-        said.append(f"{percent(unsettled)} of the refits did not settle")
+        said.append(f"{percent(unsettled)} of the refits did not converge")
     return tuple(said)

@@ -87,7 +87,7 @@ def cuts_of(sizes: np.ndarray, by: str) -> list[float]:
     """Return the sizes up to which runs are seen, `KEPT` of the distinct ones; `Refusal` where there are too few."""
     distinct = np.unique(sizes[np.isfinite(sizes)])
     if len(distinct) < 4:
-        raise Refusal(f"found {len(distinct)} distinct values of {by}; a backtest wants at least 4")
+        raise Refusal(f"found {len(distinct)} distinct values of {by}; a backtest needs at least 4")
     return sorted({float(distinct[min(len(distinct) - 2, max(1, round(share * len(distinct)) - 1))]) for share in KEPT})
 
 

@@ -94,7 +94,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
 
     columns = input_columns(table, law, x)
     if y in columns.values():
-        raise UserError(f"found {y} as the response and as what it depends on; wanted two columns; choose another")
+        raise UserError(f"found {y} as both the response and an input; wanted two columns; choose another")
     free = (*selection.pool, *(column for column in columns.values() if column in RECIPE))
     chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
     chosen = as_numbers(chosen, list(columns.values()))
@@ -170,25 +170,25 @@ def check(points: Points, law: Law) -> None:
     distinct = len(np.unique(settings(points.inputs)))
     if n < p + 1:
         raise Refusal(
-            f"found {n} point{'s' if n != 1 else ''}; the law {law.name} has {p} parameters and wants at least {p + 1} "
-            f"points ({3 * p} to say something about its exponents)"
+            f"found {n} point{'s' if n != 1 else ''}; the law {law.name} has {p} parameters and needs at least {p + 1} "
+            f"points ({3 * p} for its exponents)"
         )
     for name, values in points.inputs.items():
         if np.ptp(np.log(values)) < 1e-9:
             raise Refusal(
                 f"found one value of {points.columns[name]} ({number(values[0])}) in all {n} points; the law "
-                f"{law.name} cannot say how the response falls with it; add runs at other values of "
+                f"{law.name} cannot be fitted in it; add runs at other values of "
                 f"{points.columns[name]}"
             )
     if distinct < p:
         raise Refusal(
             f"found {distinct} distinct settings of {', '.join(points.columns.values())} in {n} points; the law "
-            f"{law.name} has {p} parameters and wants at least {p} settings; add runs at other settings"
+            f"{law.name} has {p} parameters and needs at least {p} settings; add runs at other settings"
         )
     if lacking := law.lacks(points.inputs):
         raise Refusal(f"found {lacking}")
     if np.ptp(points.y) == 0:
-        raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points; nothing scales here")
+        raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points, so nothing scales")
 
 
 def settings(inputs: Mapping[str, Array]) -> Array:

@@ -116,7 +116,7 @@ class Fit(Shown):
         both = self.split(np.array([C, 2 * C]))
         if not np.isfinite(both).all():
             raise Refusal(
-                f"the fitted law {self.law} has no optimal N near the runs at C = {number(C)}; ask nearer to them"
+                f"the fitted law {self.law} has no optimal N near the runs at C = {number(C)}; choose a nearer C"
             )
         losses = [float(self._loss_at(self.engine.theta[:, None], *pair)[0]) for pair in zip(*both, strict=True)]
         N, D = (values[0] for values in both)
@@ -179,7 +179,7 @@ class Fit(Shown):
 
     def _samples(self) -> Array:
         if self.engine.samples is None and self.card["resamples"]:
-            raise Refusal("found no interval: most refits did not settle; take a law with fewer parameters")
+            raise Refusal("found no interval: most refits did not converge; take a law with fewer parameters")
         if self.engine.samples is None:
             raise UserError("found a fit without resamples; wanted some for an interval; fit with resamples=1000")
         return self.engine.samples

@@ -46,7 +46,7 @@ def weights_from_seeds(points: Points, response: Array) -> Array:
     many = count > 1
     if many.sum() < FEWEST:
         raise Refusal(
-            f"found {int(many.sum())} settings with more than one seed; weights from seeds want at least {FEWEST}; "
+            f"found {int(many.sum())} settings with more than one seed; weights from seeds need at least {FEWEST}; "
             "leave weights out"
         )
     mean = np.bincount(cell, response) / count

@@ -48,7 +48,7 @@ class Bound(NamedTuple):
 
 COEFFICIENT = Bound(-30.0, 30.0, vital=True)
 EXPONENT = Bound(0.0, 10.0, vital=True, by_factor=True)
-NO_FLOOR = "the data show no floor, and a law without E says the same with one parameter less"
+NO_FLOOR = "the data show no floor, and a law without E fits the same with one parameter less"
 FLOOR = Bound(0.0, 4.0, at_low=NO_FLOOR, may_vanish=True)
 
 

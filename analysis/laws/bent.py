@@ -198,7 +198,7 @@ M3 = M3Law(
     source="Alabdulmohsin et al. 2022, arXiv 2209.06640",
     bounds={
         "a": Bound(-30.0, 60.0),
-        "b": Bound(-25.0, 10.0, at_low="the data show no floor, and power says the same with one parameter less"),
+        "b": Bound(-25.0, 10.0, at_low="the data show no floor, and power fits the same with one parameter less"),
         "alpha": EXPONENT,
     },
     exponents={"alpha": "x"},

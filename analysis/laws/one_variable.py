@@ -102,7 +102,7 @@ SHIFTED = ShiftedLaw(
         "E": FLOOR,
         "a": Bound(-30.0, 80.0),
         "b": Bound(
-            -25.0, 15.0, "the data show no bend at small x, and saturating says the same with one parameter less"
+            -25.0, 15.0, "the data show no bend at small x, and saturating fits the same with one parameter less"
         ),
         "alpha": EXPONENT,
     },

@@ -84,7 +84,7 @@ OVERFIT = OverfitLaw(
         "alpha": EXPONENT,
         "beta": EXPONENT,
         "G": Bound(-30.0, 30.0),
-        "rho": Bound(0.0, 10.0, at_low="more repeats cost no more, and repeated says the same"),
+        "rho": Bound(0.0, 10.0, at_low="more repeats cost no more, and repeated fits the same"),
         "nu": Bound(-5.0, 5.0),
     },
     exponents={"alpha": "N", "beta": "D", "rho": "D", "nu": "N"},

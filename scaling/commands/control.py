@@ -27,18 +27,18 @@ def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: st
         write_json(cancelled.to_dict(), json_path)
     if json_path != "-":
         what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
-        again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry`, naming them"
+        again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
         click.echo(
             f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
-            f"go on with {again}"
+            f"continue with {again}"
         )
         for other in cancelled.others:
-            click.echo(printable(f"not cancelled: dispatch {other}, who alone can do it"))
+            click.echo(printable(f"not cancelled: dispatch {other}, who must cancel it"))
         if cancelled.still:
             click.echo(
                 printable(
-                    f"not cancelled: {', '.join(cancelled.still)}, which train runs of it for another sweep, or for a "
-                    f"dispatch that cannot be read any more: `scancel` ends them"
+                    f"not cancelled: {', '.join(cancelled.still)}, which train its runs for another sweep, or for a "
+                    f"dispatch that cannot be read; `scancel` ends them"
                 )
             )
 
@@ -71,8 +71,8 @@ def retry(
     refuse_paused(sweep, path=as_typed(sweep.path))
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, words, where))
     if not wanted:
-        raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled ones; see `scaling status`")
-    refuse_stale(stale_in(sweep), ways_out="`scaling run` says how to go on")
+        raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled runs; see `scaling status`")
+    refuse_stale(stale_in(sweep), ways_out="`scaling run` shows the choices")
     entries, last = entries_to_retry(sweep, wanted), last_dispatch(sweep)
     with trusting(True):  # both are one's own, and were looked at when they were planned
         runs = [entry.planned_run() for entry in entries]

@@ -1,4 +1,4 @@
-"""What a plan can hardly show, said before a FLOP is spent: short runs, sizes that miss their optimum, few budgets."""
+"""Warnings on what a plan can hardly show: short runs, sizes that miss their optimum, few budgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALIKE = 1.05
 
 
 def plan_doubts(runs: Sequence[PlannedRun]) -> list[str]:
-    """Return a sentence, with its cure, for each claim that the runs of a plan cannot carry."""
+    """Return a sentence, with what would help, for each claim that the runs of a plan cannot support."""
     trained = [run for run in runs if run.parent is None]
     return [*_short(trained), *_of_budgets(trained)]
 
@@ -33,7 +33,7 @@ def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
         least = min(run.quantities.steps for run in short)
         yield (
             f"{len(short):,} of {len(runs):,} runs take fewer than {FEW_STEPS} steps (as few as {least:,}), which "
-            "mostly shows the start of training: a smaller train.batch, more examples, or where: steps >= 300"
+            "mostly shows the start of training; use a smaller train.batch, more examples, or where: steps >= 300"
         )
 
 
@@ -50,18 +50,20 @@ def _of_budgets(runs: Sequence[PlannedRun]) -> Iterator[str]:
     if few:
         yield (
             f"{len(few)} of {len(curves)} budgets have fewer than {SIZES} sizes ({_listed(few)} FLOPs), too few for "
-            "the minimum of a curve over N: more sizes"
+            "the minimum of a curve over N; add sizes"
         )
     narrow = [budget for budget, N in curves.items() if N[-1] < BRACKET * N[0] and budget not in few]
     if narrow:
         yield (
-            f"at {len(narrow)} of {len(curves)} budgets N spans less than {BRACKET:g} times ({_listed(narrow)} FLOPs): "
-            "the best size can hardly be inside; smaller and larger models"
+            f"at {len(narrow)} of {len(curves)} budgets N spans less than {BRACKET:g} times ({_listed(narrow)} FLOPs), "
+            "too little to bracket the best size; add smaller and larger models"
         )
     yield from _of_range(curves)
     if len(curves) < BUDGETS_AHEAD:
-        wanted = f"a law N*(C) wants {BUDGETS}" if len(curves) < BUDGETS else f"one to extend wants {BUDGETS_AHEAD}"
-        yield f"budgets with several sizes: {len(curves)}; {wanted}"
+        need = (
+            f"a law N*(C) needs {BUDGETS}" if len(curves) < BUDGETS else f"to extrapolate N*(C) needs {BUDGETS_AHEAD}"
+        )
+        yield f"only {len(curves)} budgets have several sizes; {need}"
 
 
 def _of_range(curves: dict[float, list[int]]) -> Iterator[str]:
@@ -71,8 +73,8 @@ def _of_range(curves: dict[float, list[int]]) -> Iterator[str]:
     spans = max(largest[-1], smallest[-1]) / min(largest[0], smallest[0])
     if spans < moves * BRACKET**0.5:
         yield (
-            f"sizes span {spans:.3g} times, while the best one moves about {moves:.3g} times over these budgets (as "
-            "the root of C): at the ends it can hardly be inside; sizes that grow with the budget, or a wider range"
+            f"sizes span a factor of {spans:.3g}, while the best size moves by about {moves:.3g} over these budgets "
+            "(as the root of C), so the outer budgets hardly bracket it; let sizes grow with it, or span more"
         )
 
 

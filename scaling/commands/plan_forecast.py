@@ -129,11 +129,11 @@ class PlanForecast:
 
     def _basis(self) -> str:
         if not self.forecasts:
-            return "no speed known here: run `scaling probe`; FLOPs only"
+            return "no measured speed for this device; run `scaling probe`"
         bases = [forecast.basis for forecast in self.forecasts.values()]
         heads = {basis.partition(",")[0] for basis in bases if not basis.endswith("no probe")}
         said = ", ".join(sorted(heads)) or "no probe"
-        said += ", corrected by runs that are done" if any("done" in basis for basis in bases) else ""
+        said += ", corrected by finished runs" if any("done" in basis for basis in bases) else ""
         return said + (", a guess for a model of your own" if any("a guess" in basis for basis in bases) else "")
 
     def _seconds(self, runs: list[PlannedRun]) -> float | None:

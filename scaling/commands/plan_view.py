@@ -78,13 +78,13 @@ def summary(view: PlanForecast) -> list[str]:
     if total["forked"]:
         share = 100 * (1 - total["C"] / total["C_alone"])
         lines.append(
-            f"trunk: {many(total['forked'], 'run')} go on from the steps of longer ones: {share:.0f} % less than "
-            f"the {flops(total['C_alone'])} FLOPs of runs trained alone"
+            f"trunk: {many(total['forked'], 'run')} continue from the steps of longer ones: {share:.0f} % less than "
+            f"the {flops(total['C_alone'])} FLOPs of separate runs"
         )
     if total["orphans"]:
         lines.append(
-            f"trunk: {many(total['orphans'], 'run')} to train from the start, though a longer one is there: it is "
-            f"settled, and its state is gone"
+            f"trunk: {many(total['orphans'], 'run')} to train from the start, because the longer run is settled and "
+            f"its state is gone"
         )
     if total["forecast_seconds"] is not None:
         lines.append(
@@ -94,7 +94,7 @@ def summary(view: PlanForecast) -> list[str]:
         if (total["stacked_gain"] or 0.0) >= WORTH_SAYING:
             lines.append(
                 f"train.engine=stacked: about {total['stacked_gain']:.1f}x less time, runs of one shape trained "
-                f"together (the same runs but for rounding, under ids of their own)"
+                f"together (the same runs up to rounding, with other ids)"
             )
     else:
         lines.append(f"forecast: {total['basis']}")
@@ -106,25 +106,25 @@ def summary(view: PlanForecast) -> list[str]:
         lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
     if lacking := total["lacking_milestones"]:
         lines.append(
-            f"{many(lacking, 'settled run')} {'lacks' if lacking == 1 else 'lack'} a milestone that is asked for now: "
+            f"{many(lacking, 'settled run')} {'lacks' if lacking == 1 else 'lack'} a milestone that you now ask for: "
             f"`scaling run --redo` trains them again"
         )
     if view.changed:
         named = ", ".join(run.run_id for run in view.changed[:CHANGED_SHOWN])
         lines.append(
-            f"{many(len(view.changed), 'settled run')} had other counts of parameters than the model has now: {named}"
-            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code was changed: raise model.version, or "
+            f"{many(len(view.changed), 'settled run')} had other parameter counts than the model has now: {named}"
+            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code has changed: raise model.version, or "
             f"`scaling run --redo` trains them again"
         )
     if view.older:
         lines.append(
             f"{many(len(view.older), 'run')} to go {'is' if len(view.older) == 1 else 'are'} settled by an older "
-            f"recipe: --recipe {RECIPE_VERSION - 1} counts them and trains the rest by it "
+            f"recipe: --recipe {RECIPE_VERSION - 1} counts them and trains the rest with it "
             f"(what differs: docs/recipes.md)"
         )
     if view.stale:
-        lines.append(f"{told(view.stale)}; `scaling run` goes on when told: {WAYS_OUT}")
-    lines += [f"doubt: {said}" for said in plan_doubts(view.plan.runs)]
+        lines.append(f"{told(view.stale)}; `scaling run` needs your choice: {WAYS_OUT}")
+    lines += [f"warning: {said}" for said in plan_doubts(view.plan.runs)]
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:
@@ -132,7 +132,7 @@ def summary(view: PlanForecast) -> list[str]:
         said += [f"{flops(limit.flops)} FLOPs"] if limit.flops is not None else []
         lines.append(f"limit: {' and '.join(said)}")
     if view.plan.mirror:
-        lines.append(f"while `scaling run` trains here: mirrored to {view.plan.mirror}")
+        lines.append(f"mirrored to {view.plan.mirror} while `scaling run` trains here")
     lines += [f"before Python starts in each job: {line}" for line in view.plan.launcher.get("setup") or ()]
     if view.plan.on_end:
         lines.append(f"at the end of `scaling run`: {view.plan.on_end}")

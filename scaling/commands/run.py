@@ -133,7 +133,7 @@ def execute(
     with shared_as(plan.results):
         extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
-        console.print(f"{extra:,} runs of an earlier plan are no longer in it; they stay in {plan.results}/runs")
+        console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
         _say_still_queued(plan.folder, console)
     if not plan.single:
         for line in summary(forecast):
@@ -145,7 +145,7 @@ def execute(
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:
-        console.print(f"look at it: scaling report {as_typed(plan.folder.path)}", soft_wrap=True)
+        console.print(f"next: scaling report {as_typed(plan.folder.path)}", soft_wrap=True)
     ended.conclude(json_path)
 
 

@@ -70,9 +70,9 @@ def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wa
     from scaling.dispatch.show import print_outcome
 
     path = as_typed(order.folder.path)
-    said = [*done.said, f"look on: scaling status {path} --watch; stop it: scaling cancel {path}"]
+    said = [*done.said, f"watch: scaling status {path} --watch; stop: scaling cancel {path}"]
     if order.mirror and not wait:
-        said.append(f"mirror it on: {mirror_command(order.folder, order.mirror)}")
+        said.append(f"mirror it: {mirror_command(order.folder, order.mirror)}")
     for line in said:
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
@@ -80,7 +80,7 @@ def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wa
     try:
         outcome = _outcome(done, order, console)
     except KeyboardInterrupt:
-        console.print(f"looking on no longer; the jobs go on: scaling status {path}", highlight=False, soft_wrap=True)
+        console.print(f"stopped watching; the jobs continue: scaling status {path}", highlight=False, soft_wrap=True)
         raise
     print_outcome(console, outcome, again=_way_on(order, again), folder=path)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)

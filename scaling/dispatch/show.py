@@ -215,7 +215,7 @@ def print_status(console: Console, status: Status, *, every: bool = False, folde
 def print_outcome(
     console: Console, outcome: Outcome, *, again: str, folder: str = "results/NAME", told: Collection[str] = ()
 ) -> None:
-    """Print how a dispatch ended and, where something is left, the command `again` that goes on.
+    """Print how a dispatch ended and, where something is left, the command `again` that continues.
 
     folder: of the sweep, as one types it. told: runs whose failure was told before.
     """
@@ -224,7 +224,7 @@ def print_outcome(
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     new = outcome.settled - outcome.found
-    before = f", {outcome.found} were there already" if outcome.found else ""
+    before = f", {outcome.found} were settled before" if outcome.found else ""
     say(f"{outcome.settled}/{outcome.runs} runs settled: {new} now in {duration(outcome.seconds)}{before}")
     new_failures = [failure for failure in outcome.failures if failure.run_id not in told]
     for failure in new_failures[:NAMED_FAILURES]:
@@ -232,7 +232,7 @@ def print_outcome(
     if len(outcome.failures) > NAMED_FAILURES:
         say(f"{len(outcome.failures)} runs failed in all: scaling status {folder} --all names them")
     if outcome.blocked:
-        say(f"{outcome.blocked} runs are blocked: what they start from failed, or diverged too early")
+        say(f"{outcome.blocked} runs are blocked: their parents failed, or diverged too early")
     if outcome.elsewhere:
         runs = "1 run is" if outcome.elsewhere == 1 else f"{outcome.elsewhere} runs are"
         say(f"{runs} being trained by another dispatcher")
@@ -244,6 +244,6 @@ def print_outcome(
     elif outcome.unexplained:
         say(f"{outcome.unexplained} runs were not trained, for no known reason; see the workers' logs")
     if outcome.stopped:
-        say(f"stopped; nothing is lost; to go on: {again}")
+        say(f"stopped; nothing is lost; to continue: {again}")
     elif outcome.failures:
-        say(f"to try the failed runs again: {again}")
+        say(f"to retry the failed runs: {again}")

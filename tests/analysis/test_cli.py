@@ -240,7 +240,7 @@ def test_a_refusal_by_every_approach_is_said_in_full_and_exits_so(capsys, tmp_pa
     pd.DataFrame(rows).assign(C=lambda row: 6 * row.N * row.D).to_csv(table, index=False)
     code, out, err = run(capsys, "allocate", table, "--json", tmp_path / "few.json")
     assert code == 3
-    assert err.startswith("error: no approach can say")
+    assert err.startswith("error: no approach can split")
     found = json.loads((tmp_path / "few.json").read_text())
     assert [a["status"] for a in found["approaches"]] == ["refused"] * 4
     text = " ".join(out.split())

@@ -66,7 +66,7 @@ def test_all_members_of_a_stack_have_checkpoints_at_a_time(swept):
 
 def test_run_again_trains_nothing_and_a_new_width_trains_only_the_new_runs(swept):
     before = records(swept.folder)
-    assert "8 were there already" in swept("run", "sweep=tiny")
+    assert "8 were settled before" in swept("run", "sweep=tiny")
     swept("run", "sweep=tiny", "model.width=8,16,24", "name=wider")
     after = records(swept.folder)
     assert len(after) == 12
@@ -262,7 +262,7 @@ def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(sc
     path.write_text(json.dumps({**record, "counts": {**record["counts"], "N": 1}}))  # as before its code was edited
     assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 1
     assert f"1 settled run had other counts of parameters than the model has now: {changed};" in scaling("plan", *run)
-    assert "2 were there already" in scaling("run", *run)
+    assert "2 were settled before" in scaling("run", *run)
     scaling("run", "--redo", *run)
     again = records(scaling.folder)
     assert json.loads(again[changed])["counts"] == record["counts"]

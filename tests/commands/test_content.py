@@ -97,7 +97,7 @@ def test_records_of_before_say_nothing_and_stay_readable(swept):
         path.write_text(json.dumps(record))
     write_data(swept.folder, 1)
     assert "trained on" not in swept("plan", *SWEEP, "model.width=8,16")
-    assert "2 were there already" in swept("run", *SWEEP, "model.width=8,16")
+    assert "2 were settled before" in swept("run", *SWEEP, "model.width=8,16")
 
 
 @pytest.mark.slow

@@ -62,11 +62,11 @@ def test_a_limit_pays_for_the_front_before_what_is_cheaper(folder):
 def test_a_pause_is_told_and_refuses_what_would_start_runs(folder):
     refuse_paused(folder, path="results/sweep")
     assert (pause(folder), pause(folder)) == (True, False)
-    with pytest.raises(UserError, match="`scaling resume results/sweep` goes on with it"):
+    with pytest.raises(UserError, match="`scaling resume results/sweep` continues it"):
         refuse_paused(folder, path="results/sweep")
     told = Reader(folder, [Planned("a", "a")]).read().to_json()
     assert told["paused"]
-    assert "`scaling resume` goes on" in told["notes"][0]
+    assert "`scaling resume` continues it" in told["notes"][0]
     lift_pause(folder)
     assert paused_words(folder) == ""
 

@@ -17,12 +17,12 @@ BUDGETS = "train.budget=1e8,4e8,1.6e9,6.4e9,2.56e10"
         (("model.width=16,32,64", "train.steps=31"), "3 of 3 runs take fewer than 300 steps (as few as 31)"),
         (("model.width=16,32,64", BUDGETS), "5 of 5 budgets have fewer than 4 sizes"),
         (("model.width=16,17,18,19,20", BUDGETS), "5 of 5 budgets N spans less than 4 times"),
-        (("model.width=16,17,18,19,20", BUDGETS), "the best one moves about 16 times"),
-        ((WIDE, "train.budget=1e8,4e8"), "budgets with several sizes: 2; a law N*(C) wants 3"),
-        ((WIDE, "train.budget=1e8,4e8,1.6e9"), "budgets with several sizes: 3; one to extend wants 5"),
+        (("model.width=16,17,18,19,20", BUDGETS), "the best size moves by about 16"),
+        ((WIDE, "train.budget=1e8,4e8"), "only 2 budgets have several sizes; a law N*(C) needs 3"),
+        ((WIDE, "train.budget=1e8,4e8,1.6e9"), "only 3 budgets have several sizes; to extrapolate N*(C) needs 5"),
     ],
 )
-def test_what_a_plan_cannot_carry_is_said(here, arguments, said):
+def test_a_plan_warns_of_what_it_can_hardly_show(here, arguments, said):
     doubts = plan_doubts(planned("data=teacher", "train.batch=16", *arguments).runs)
     assert any(said in doubt for doubt in doubts)
 

@@ -12,4 +12,4 @@ def test_the_nodes_are_probed_and_plans_know_it(cluster, scaling, monkeypatch):
     said = scaling("probe", "launcher=slurm", "launcher.gpus=0", "launcher.cpus=1", "launcher.min_memory_gb=2")
     assert "us a step" in said
     assert json.loads(scaling(*plan))["total"]["forecast_seconds"] > 0
-    assert "no speed known" in scaling("plan", "model.width=8,16", "train.steps=100")
+    assert "no measured speed" in scaling("plan", "model.width=8,16", "train.steps=100")

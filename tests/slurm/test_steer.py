@@ -53,5 +53,5 @@ def test_who_waits_for_a_sweep_that_is_paused_is_told_how_to_go_on(scaling):
     gate.touch()  # the run under way, which waits inside its last step, comes to it and ends
     said, _ = waiting.communicate(timeout=600)
     assert waiting.returncode == 130
-    assert "stopped; nothing is lost; to go on: scaling resume results/mine" in said
+    assert "stopped; nothing is lost; to continue: scaling resume results/mine" in said
     assert "2/2 runs settled: 1 now" in scaling.outside("resume", "results/mine", "--wait")

@@ -40,8 +40,8 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
         passed_over[name] = found.certificate.reasons[0]
     best = next(iter(passed_over))
     raise Refusal(
-        f"none of the laws {', '.join(tried)} passes, so none is chosen; {best}, which predicts best ahead "
-        f"({_error(tried[best])}), is weak: {passed_over[best]}; fit it by name to see all of it, or add runs"
+        f"none of the laws {', '.join(tried)} passes, so none is chosen; {best}, the best in the backtest "
+        f"({_error(tried[best])}), is weak: {passed_over[best]}; fit it by name to see more, or add runs"
     )
 
 
@@ -73,7 +73,7 @@ def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settin
 def choice_words(name: str, tried: dict[str, float], passed_over: dict[str, str]) -> str:
     """Say which law was chosen, how far off ahead it and the others were, and why better ones were passed over."""
     others = [f"{other} {_error(error)}" for other, error in tried.items() if other != name]
-    said = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off ahead of what it saw"
+    said = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off on the held-out runs"
     said += f" ({', '.join(others)})" if others else ""
     return said + "".join(f"; {other} does not pass: {why}" for other, why in passed_over.items())
 

@@ -28,7 +28,7 @@ LITTLE = 0.1
 SCREENED = 0.02
 """p value, linearly around the fit, from which a column among many is not looked at closer."""
 ONE_WITH_SIZE = "; each value goes with one {}: their effects are one"
-NOT_TOLD = "; they go with the sizes, so that their effect on an exponent cannot be told"
+NOT_TOLD = "; they vary with the sizes, so their effect on an exponent is unknown"
 ALIKE = "; they do not differ visibly"
 
 

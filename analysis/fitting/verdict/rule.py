@@ -1,4 +1,4 @@
-"""Whether a law is right, not only at its optimum: lack of fit, its own hold-out, and what would cure it.
+"""Whether a law is right, not only at its optimum: lack of fit, its own hold-out, and what would help.
 
 The rule, and what it was measured to do, stand in docs/laws.md and docs/coverage.md.
 """
@@ -169,7 +169,7 @@ def drift_in(found: Fit) -> str:
         return ""
     column = engine.points.columns[best.name]
     return (
-        f"beside the law {found.y} drifts by {percent(best.mean)} of its median a decade of {column} "
+        f"{found.y} drifts from the law by {percent(best.mean)} of its median per decade of {column} "
         f"({p_value(best.p_value)}): {percent(abs(moved))} at {number(AHEAD)} times the largest {column}"
     )
 
@@ -177,19 +177,19 @@ def drift_in(found: Fit) -> str:
 def lack_words(lack: Misfit) -> str:
     """Return a sentence: how large a lack of fit is, and against what."""
     what = {
-        "seeds": "the law misses the means of its settings by more than seeds explain",
+        "seeds": "the law misses the means of its settings by more than the seeds explain",
         "structure": "the law misses its points by more than their noise explains",
     }[lack.against]
     return (
-        f"{what}: by {percent(lack.systematic)} where runs scatter by {percent(lack.noise)} ({p_value(lack.p_value)})"
+        f"{what}: by {percent(lack.systematic)}, while runs scatter by {percent(lack.noise)} ({p_value(lack.p_value)})"
     )
 
 
 def groups_words(groups: TwoGroups) -> str:
     """Return a sentence: how two groups of runs lie apart."""
     return (
-        f"the runs fall into two groups of {groups.few} and {groups.many}: about two curves {percent(groups.apart)} "
-        f"apart they scatter by {percent(groups.inside)}, about one by {percent(groups.together)}: two data sets?"
+        f"the runs fall into two groups of {groups.few} and {groups.many}, {percent(groups.apart)} apart: they scatter "
+        f"by {percent(groups.inside)} about two curves, by {percent(groups.together)} about one; two data sets?"
     )
 
 
@@ -198,7 +198,7 @@ def ahead_words(ahead: OwnHoldOut) -> str:
     side = "low" if ahead.error > 0 else "high"
     return (
         f"fitted without the largest third, it predicts that third {percent(abs(ahead.error))} too {side}, "
-        f"where its 95 % interval allows {percent(ahead.reach)}"
+        f"beyond the {percent(ahead.reach)} of its 95 % interval"
     )
 
 
@@ -219,10 +219,8 @@ def cure(found: Fit, law: Law, settings: Settings) -> str:
     for share in NARROWER:
         smallest = distinct[-max(1, round(share * len(distinct)))]
         if _passing(found, law, least, size >= smallest):
-            return f"no other law passes, this one does from {_range(found, float(smallest))}"
-    return (
-        "no other law and no narrower range passes: more runs where it bends, or rates tuned for each size, would tell"
-    )
+            return f"no other law passes, but this one does from {_range(found, float(smallest))}"
+    return "no other law and no narrower range passes; more runs where it bends, or rates tuned for each size, may help"
 
 
 def _others(found: Fit, law: Law) -> list[Law]:

@@ -63,9 +63,9 @@ def _far_off(found: Fit) -> Iterator[str]:
     worst = int(np.argmax(rest))
     at = {column: float(points.inputs[name][worst]) for name, column in points.columns.items()}
     yield (
-        f"{int(far.sum())} of {points.n} points lie far off the law, the farthest with {found.y} "
+        f"{int(far.sum())} of {points.n} points lie far from the law, the farthest with {found.y} "
         f"{measured(float(points.y[worst]))} at {', '.join(f'{name} = {number(x, 3)}' for name, x in at.items())}, "
-        f"where the law says {measured(float(found.predict(at)[0]))}: another unit, or runs that failed?"
+        f"where the law gives {measured(float(found.predict(at)[0]))}: is it another unit, or a failed run?"
     )
 
 
@@ -74,24 +74,24 @@ def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
     if "steps" in aside and _many(few := aside["steps"] < FEW_STEPS, large):
         least = number(float(np.nanmin(aside["steps"])))
         yield (
-            f"{_share(few)} took fewer than {FEW_STEPS} steps (as few as {least}), which shows the start of training; "
-            "smaller batches or more examples would cure it"
+            f"{_share(few)} took fewer than {FEW_STEPS} steps (as few as {least}), the mere start of training; "
+            "use smaller batches or more examples"
         )
     if "slope" in aside and _many(steep := aside["slope"] < -np.maximum(STEEP, STEEPER * _own_slope(found)), large):
         slope = number(float(np.nanmedian(aside["slope"][steep])), 2)
         yield (
-            f"{_share(steep)} still fell steeply at their end (as D^{slope}): undertrained; longer runs, or higher "
-            "rates, would cure it"
+            f"{_share(steep)} still fell steeply at their end (as D^{slope}): undertrained; use longer runs, or higher "
+            "learning rates"
         )
     if "chance" in aside and found.y == "loss" and law.name not in PLATEAU:
         near = points.y > AT_CHANCE * aside["chance"]
         if near.mean() >= MANY:
-            yield f"{_share(near)} hardly left chance; m4 or bnsl1 know of such a start, or leave them out with --where"
+            yield f"{_share(near)} hardly left chance; m4 or bnsl1 fit such a start, or leave them out with --where"
     if "epochs" in aside and law.joint and _many(repeated := aside["epochs"] > REPEATED, large):
         most = number(float(np.nanmax(aside["epochs"])), 3)
         yield (
-            f"{_share(repeated)} repeat their examples more than {number(REPEATED)} times (up to {most}), of which "
-            f"{law.name} knows nothing; repeated, or overfit, does"
+            f"{_share(repeated)} repeat their examples more than {number(REPEATED)} times (up to {most}), which "
+            f"{law.name} does not model; repeated and overfit do"
         )
 
 

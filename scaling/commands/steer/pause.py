@@ -34,9 +34,9 @@ def pause(folder: str, json_path: str | None) -> None:
         write_json({"paused": True, "new": new, "running": running, "settled": status.settled}, json_path)
     if json_path != "-":
         now = "paused" if new else f"was {paused.paused_words(sweep)} before"
-        stop = f"; what is in training ({running:,}) writes a checkpoint and stops" if running else ""
+        stop = f"; {running:,} running runs write a checkpoint and stop" if running else ""
         click.echo(
-            f"{path} {now}, {status.settled:,}/{len(status.runs):,} settled{stop}; scaling resume {path} goes on"
+            f"{path} {now}, {status.settled:,}/{len(status.runs):,} settled{stop}; scaling resume {path} continues"
         )
 
 
@@ -53,7 +53,7 @@ def resume(folder: str, wait: bool, json_path: str | None) -> None:
     sweep = sweep_folder(folder)
     path = as_typed(sweep.path)
     if not paused_words(sweep):
-        raise UserError(f"found {path} not paused; wanted a paused sweep; `scaling run` goes on with any other")
+        raise UserError(f"found {path} not paused; wanted a paused sweep; `scaling run` continues others")
     lift_pause(sweep)
     plan = _plan_again(sweep)
     if plan is not None:
@@ -62,7 +62,7 @@ def resume(folder: str, wait: bool, json_path: str | None) -> None:
     if json_path is not None:
         write_json({"paused": False, "started": False}, json_path)
     if json_path != "-":
-        click.echo(f"{path} is paused no longer; give again the command that started it, in its directory")
+        click.echo(f"{path} is no longer paused; repeat the command that started it, in its directory")
 
 
 def _plan_again(sweep: SweepFolder) -> Plan | None:

@@ -44,7 +44,9 @@ def refuse_paused(folder: SweepFolder, *, path: str) -> None:
     """Raise UserError where a sweep is paused; path: of its folder, as one types it."""
     words = paused_words(folder)
     if words:
-        raise UserError(f"found {path} {words}; wanted a sweep that may run; `scaling resume {path}` goes on with it")
+        raise UserError(
+            f"found {path} {words}; wanted a sweep that is not paused; `scaling resume {path}` continues it"
+        )
 
 
 def pause_file(path: Path) -> Callable[[str], tuple[str, str]]:

@@ -35,6 +35,6 @@ def _quiet(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
             since = time.strftime("%H:%M:%S", time.localtime(beat))
             where = f"job {run.job} on {run.host}" if run.job else f"a worker on {run.host}"
             yield (
-                f"run {run.run_id} has given no sign of life since {since} ({where}): it is stopped, or its node or "
-                f"the file server is down; it goes on elsewhere when that is sure"
+                f"run {run.run_id} has had no heartbeat since {since} ({where}): it is stopped, or its node or "
+                f"the file server is down; another worker continues it once that is certain"
             )

@@ -47,7 +47,7 @@ def _trouble(folder: SweepFolder) -> list[str]:
             queued.setdefault(dispatch.kind, []).append((files, dispatch))
     told = [told for found in queued.values() for told in launcher_of_dispatch(found[-1][1]).trouble(found)]
     for path in unreadable_dispatches(folder):
-        told.append(f"{path} cannot be read: what the jobs beside it do is not known here, nor can they be cancelled")
+        told.append(f"{path} cannot be read, so the state of its jobs is unknown, and they cannot be cancelled")
     return told
 
 
@@ -103,7 +103,7 @@ class Reader:
             states[planned.run_id] = self._perhaps_blocked(planned, state, states)
         runs = tuple(states.values())
         paused = paused_words(self._folder)
-        notes = (*([f"{paused}; `scaling resume` goes on"] if paused else []), *self._notes(runs))
+        notes = (*([f"{paused}; `scaling resume` continues it"] if paused else []), *self._notes(runs))
         return Status(self._folder.name, runs, eta(runs), jobs or {}, notes, bool(paused))
 
     def _notes(self, runs: Iterable[RunState]) -> Iterator[str]:
@@ -115,7 +115,7 @@ class Reader:
             named = ", ".join(front[:NAMED]) + (", …" if len(front) > NAMED else "")
             yield f"{named}: first in the queue (`scaling first`)"
         for said in self._records.broken.values():
-            yield f"{said}; it is set aside and the run done again when the sweep is run"
+            yield f"{said}; the next `scaling run` sets it aside and trains the run again"
 
     def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
         """Say of a run that is not done why it cannot be, if so."""
@@ -127,9 +127,11 @@ class Reader:
                 continue
             kept = planned.step is not None and self._folder.run(need).kept_weights(planned.step).is_file()
             if before.state is State.FAILED or before.cause == BLOCKED:
-                return replace(state, cause=BLOCKED, error=f"blocked: run {need}, which it starts from, failed")
+                return replace(state, cause=BLOCKED, error=f"blocked: its parent {need} failed")
             if before.state is State.DIVERGED and not kept:
-                return replace(state, cause=BLOCKED, error=f"blocked: run {need} diverged before step {planned.step}")
+                return replace(
+                    state, cause=BLOCKED, error=f"blocked: its parent {need} diverged before step {planned.step}"
+                )
         return state
 
     def _dispatches(self) -> tuple[JobStates | None, list[Dispatch]]:

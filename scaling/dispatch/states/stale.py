@@ -14,10 +14,10 @@ from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
 
 NAMED = 3  # run ids that are told
-WORDS = {"data": "other data", "files": "other label files", "code": "other code of your own"}
+WORDS = {"data": "other data", "files": "other label files", "code": "other code of yours"}
 WAYS_OUT = (
-    "--redo stale trains them again, data.version=2 (or model.version=2) makes runs of their own of the new ones, "
-    "--keep-stale leaves them"
+    "--redo stale trains them again, data.version=2 (or model.version=2) makes separate runs for the new ones, "
+    "--keep-stale keeps them"
 )
 Stale = Mapping[str, tuple[str, ...]]  # run_id: what differs
 

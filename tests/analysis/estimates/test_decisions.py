@@ -206,7 +206,7 @@ def test_an_exponent_that_refits_do_not_agree_on_weakens_the_certificate() -> No
     assert fit(grid(), resamples=100).certificate.status == "ok"
     flat = pd.DataFrame({"C": 10.0 ** np.arange(12), "loss": 2 + 0.1 * np.sin(np.arange(12) * 2.3)})
     (reason,) = fit(flat, "power", resamples=100).certificate.reasons
-    assert reason.startswith("alpha is not identified: its interval holds zero; a run at C = ")
+    assert reason.startswith("alpha is not identified: its interval contains zero; a run at C = ")
 
 
 def test_what_is_not_identified_is_named() -> None:

@@ -69,7 +69,7 @@ def test_a_column_and_a_second_table_say_the_same_in_python():
 
 def test_two_of_a_kind_are_not_told_apart():
     found = compare(pair(1.0, np.random.default_rng(3), World(noise=0.02)), **QUICK)
-    assert found.verdict == "the runs do not tell which one is better"
+    assert found.verdict == "the runs do not show which one is better"
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_bad_input_is_told():
 def test_a_law_whose_refits_did_not_settle_is_refused_by_name():
     groups = pair(1.1, np.random.default_rng(8))
     one, two = (fit(rows, resamples=20, starts=4) for rows in groups.values())
-    certificate = replace(one.certificate, reasons=("no interval: 95 % of the refits did not settle",))
+    certificate = replace(one.certificate, reasons=("no interval: 95 % of the refits did not converge",))
     lost = replace(one, certificate=certificate, engine=replace(one.engine, samples=None))
     with pytest.raises(Refusal, match="a has no interval: 95 %"):
         compare_fits({"a": lost, "b": two})

@@ -38,7 +38,7 @@ def test_valleys_with_a_kink_or_a_floor_are_weak(kind: str) -> None:
     for seed in range(3):
         found = isoflop(valleys(kind, seed), resamples=50)
         assert found.status == "weak"
-        assert found.reasons[0].startswith("the valleys are no parabolas")
+        assert found.reasons[0].startswith("the curves are not parabolas")
         assert f"weak: {found.reasons[0]}" in found.warnings
     assert json.loads(json.dumps(found.to_dict()))["status"] == "weak"
 

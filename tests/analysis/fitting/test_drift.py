@@ -46,8 +46,8 @@ def test_a_drift_is_measured_along_the_input_it_is_of():
 def test_a_drift_surely_there_is_named_and_none_on_a_true_law():
     found, _ = fitted(-0.05, noise=2e-3, seed=1)
     said = drift_in(found)
-    assert said.startswith("beside the law loss drifts by −")
-    assert "a decade of N" in said
+    assert said.startswith("loss drifts from the law by −")
+    assert "per decade of N" in said
     assert drift_in(fitted(0.0)[0]) == ""
 
 

@@ -301,8 +301,8 @@ def test_a_loss_that_does_not_depend_on_N_is_refused_or_said() -> None:
         ({"resample": "seed"}, "no column seed"),
         ({"x": "D"}, "leave x out"),
         ({"law": "power", "x": "width"}, "width"),
-        ({"law": "power", "x": "loss"}, "loss as the response and as what it depends on"),
-        ({"y": "N"}, "N as the response"),
+        ({"law": "power", "x": "loss"}, "loss as both the response and an input"),
+        ({"y": "N"}, "N as both the response"),
     ],
 )
 def test_unknown_options_list_the_legal_ones(option: dict[str, object], says: str) -> None:

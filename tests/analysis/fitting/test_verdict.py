@@ -73,7 +73,7 @@ def test_a_narrower_range_is_named_where_the_law_holds_in_it() -> None:
     y = 80 * np.where(x < 1e6, 1e6**-0.25 * (x / 1e6) ** -0.02 * (1 + 0.1 * np.sin(3 * np.log(x))), x**-0.25)
     table = pd.DataFrame({"C": x, "loss": y * np.exp(0.003 * np.random.default_rng(0).standard_normal(60))})
     reason = fit(table, "power", x="C", resamples=50, starts=16).certificate.reasons[-1]
-    assert "no other law passes, this one does from C = " in reason
+    assert "no other law passes, but this one does from C = " in reason
     least = float(reason.rsplit(" = ", 1)[1].removesuffix(" on").replace("×10⁶", "e6").replace(",", ""))
     assert 5e5 < least < 5e6
 
@@ -109,7 +109,7 @@ def test_a_lack_of_fit_too_small_to_matter_is_told_with_its_size() -> None:
     assert found.lack_of_fit is not None
     assert found.lack_of_fit.p_value < 1e-5
     assert found.certificate.status == "ok"
-    assert any("seeds explain: by 0.11" in text and "where runs scatter by 0.39" in text for text in found.warnings)
+    assert any("seeds explain: by 0.11" in text and "while runs scatter by 0.39" in text for text in found.warnings)
 
 
 @pytest.mark.slow

@@ -69,11 +69,11 @@ def test_first_says_how_many_runs_it_moved(sweep, scaling):
 
 
 def test_a_pause_refuses_and_ends_where_no_command_is_known(sweep, scaling):
-    assert "results/mine paused, 0/3 settled; scaling resume results/mine goes on" in scaling("pause", "results/mine")
+    assert "results/mine paused, 0/3 settled; scaling resume results/mine continues" in scaling("pause", "results/mine")
     assert "was paused since" in scaling("pause", "results/mine")
     assert "; paused" in scaling("status", "results/mine")
-    assert "`scaling resume results/mine` goes on with it" in scaling("retry", "results/mine", code=2)
-    assert "give again the command" in scaling("resume", "results/mine")
+    assert "`scaling resume results/mine` continues it" in scaling("retry", "results/mine", code=2)
+    assert "repeat the command" in scaling("resume", "results/mine")
     assert "found results/mine not paused" in scaling("resume", "results/mine", code=2)
 
 
@@ -97,5 +97,5 @@ def test_resume_starts_nothing_of_another_sweep(scaling):
     scaling("run", "model.width=8,16", "model.depth=1", "train.steps=2", "train.device=cpu", "name=mine")
     (scaling.folder / "results" / "mine").rename(scaling.folder / "results" / "other")
     scaling("pause", "results/other")
-    assert "give again the command" in scaling("resume", "results/other")
+    assert "repeat the command" in scaling("resume", "results/other")
     assert not (scaling.folder / "results" / "mine").exists()

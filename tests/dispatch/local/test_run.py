@@ -175,7 +175,7 @@ def test_interrupt_writes_checkpoints_and_says_how_to_go_on(folder):
     started.send_signal(signal.SIGINT)
     said, _ = started.communicate(timeout=120)
     assert started.returncode == 130
-    assert "to go on: the same command" in said
+    assert "to continue: the same command" in said
     assert not any(start_time(pid) for pid in workers)
     assert [causes(folder, each) for each in runs] == [["interrupted"]] * 2
     assert all(folder.run(each.run_id).checkpoint.exists() for each in runs)

@@ -136,7 +136,7 @@ def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder)
     os.utime(files.claim, (time.time() - 200, time.time() - 200))
     status = read_status(folder, **ask)
     assert status.counts["running"] == 1
-    assert f"run {IDS[0]} has given no sign of life since " in status.notes[0]
+    assert f"run {IDS[0]} has had no heartbeat since " in status.notes[0]
     assert "(job 70_0 on n1)" in status.notes[0]
 
 
