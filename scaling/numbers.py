@@ -44,6 +44,11 @@ def flops(value: float) -> str:
     return "0" if not value else ten if factor == 1 else f"{factor:g}×{ten}"
 
 
+def measured(value: float) -> str:
+    """Show a loss or an error by four digits, last zeros too: 1.220, 0.3900."""
+    return f"{value:#.4g}".rstrip(".")
+
+
 def cost(value: float, unit: str) -> str:
     """Show what runs cost, by the unit of a limit: 9.53×10¹⁰ FLOPs, 1.5 GPU-hours."""
     return f"{flops(value)} FLOPs" if unit == "flops" else f"{value:.3g} GPU-hours"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis import numbers
-from scaling.numbers import big, duration, flops, size
+from scaling.numbers import big, duration, flops, measured, size
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,8 @@ def test_bytes_and_counts():
 @pytest.mark.parametrize("value", [0, 1e8, 2e8, 9.531e10, 9.999e10, 3.6e11, 1.0])
 def test_compute_is_shown_as_the_analysis_shows_it(value):
     assert flops(value) == numbers.flops(value)
+
+
+@pytest.mark.parametrize("value", [1.2199999, 0.39, 12.5, 150.0, 1234.0])
+def test_losses_keep_their_digits_as_in_the_analysis(value):
+    assert measured(value) == numbers.measured(value).replace(",", "")

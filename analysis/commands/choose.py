@@ -12,6 +12,8 @@ from analysis.options import FILE, LawOption, TableChoice, X, Y, answer, json_op
 from analysis.targets import parse_setting
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.estimates.suggest.suggest import Suggestion
 
 EXAMPLES = """\b
@@ -60,38 +62,45 @@ def choose(
     selection = {**chosen.selection, "recipes": chosen.selection["pool"]}
     del selection["pool"]
     found = suggest(chosen.table(), words(laws), pool=pool, target=target, **asked, **selection)
-    answer(found.to_dict(), json_path, lambda: show_suggestion(found))
+    answer(found.to_dict(), json_path, lambda: show_suggestion(found, _named(pool, found.rows)))
     if not found.rows:
         raise Refusal(found.reason)
 
 
-def show_suggestion(found: Suggestion) -> None:
-    """Print the runs chosen, what each costs, brings and is expected to give, and the interval before and after."""
+def _named(pool: pd.DataFrame, rows: Sequence[Any]) -> list[str]:
+    """Return what the overrides of candidates say where they have some, else the rows where they stand."""
+    said = pool["overrides"] if "overrides" in pool.columns else pool.index.to_series()
+    return [str(said[row]) for row in rows]
+
+
+def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
+    """Print the runs chosen, what each costs, brings and is expected to give, and the interval before and after.
+
+    names: what the rows are called, where not by their place.
+    """
     from analysis.console import console
     from analysis.numbers import interval, measured, number, percent
     from analysis.terminal import notes, table
 
-    out, before = console(), found.interval_now
+    out, before, names = console(), found.interval_now, names or [str(row) for row in found.rows]
     if before is None:
         out.print(
             table(
                 ("candidate", "cost"),
-                [(str(row), number(cost)) for row, cost in zip(found.rows, found.costs, strict=True)],
+                [(name, number(cost)) for name, cost in zip(names, found.costs, strict=True)],
                 right=[1],
             )
         )
         notes(out, found.warnings)
         return
     rows = []
-    for row, cost, after, ahead in zip(found.rows, found.costs, found.after, found.forecasts, strict=True):
-        share = (percent(1 - after / before), percent(after))
-        rows.append(
-            (str(row), number(cost), *share, measured(ahead.value), interval((ahead.low, ahead.high), measured))
-        )
+    for name, cost, after, ahead in zip(names, found.costs, found.after, found.forecasts, strict=True):
+        ends = interval((ahead.low, ahead.high), measured)
+        rows.append((name, number(cost), percent(1 - after / before), measured(ahead.value), ends))
         before = after
     if rows:
-        heads = ("candidate", "cost", "narrower by", "half-width then", "expected", f"{percent(found.level)} of a run")
-        out.print(table(heads, rows, right=[1, 2, 3, 4]))
+        heads = ("candidate", "cost", "narrower by", "expected", f"{percent(found.level)} of a run")
+        out.print(table(heads, rows, right=[1, 2, 3]))
     now = f"{percent(found.level)} interval of {found.of} at the target: ±{percent(found.interval_now or 0.0)} now"
     out.print(f"{now}, ±{percent(before)} after {number(found.cost)}" if rows else now)
     if rows and found.next_gain is not None:

@@ -86,22 +86,7 @@ def summary(view: PlanForecast) -> list[str]:
             f"trunk: {many(total['orphans'], 'run')} to train from the start, because the longer run is settled and "
             f"its state is gone"
         )
-    if total["forecast_seconds"] is not None:
-        lines.append(
-            f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "
-            f"on {total['workers']} worker{'s' if total['workers'] > 1 else ''} ({total['basis']})"
-        )
-        if (total["stacked_gain"] or 0.0) >= WORTH_SAYING:
-            lines.append(
-                f"train.engine=stacked: about {total['stacked_gain']:.1f}x less time, runs of one shape trained "
-                f"together (the same runs up to rounding, with other ids)"
-            )
-    else:
-        lines.append(f"forecast: {total['basis']}")
-    lines.append(
-        f"disk: {size(total['disk_bytes'])} in {total['files']:,} files, and up to "
-        f"{size(total['peak_checkpoint_bytes'])} of checkpoints while it runs"
-    )
+    lines += _forecast(total)
     if total["duplicates"]:
         lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
     if lacking := total["lacking_milestones"]:
@@ -137,6 +122,25 @@ def summary(view: PlanForecast) -> list[str]:
     if view.plan.on_end:
         lines.append(f"at the end of `scaling run`: {view.plan.on_end}")
     return lines
+
+
+def _forecast(total: Mapping[str, Any]) -> list[str]:
+    """Return what is ahead: the time of what is not settled, if there is any, and the room on the disk."""
+    disk = f"disk: {size(total['disk_bytes'])} in {total['files']:,} files"
+    if not total["remaining"]:
+        return [disk]
+    lines = [f"forecast: {total['basis']}"]
+    if total["forecast_seconds"] is not None:
+        lines = [
+            f"forecast: {duration(total['forecast_seconds'])} of computing, {duration(total['wall_seconds'])} "
+            f"on {many(total['workers'], 'worker')} ({total['basis']})"
+        ]
+        if (total["stacked_gain"] or 0.0) >= WORTH_SAYING:
+            lines.append(
+                f"train.engine=stacked: about {total['stacked_gain']:.1f}x less time, runs of one shape trained "
+                f"together (the same runs up to rounding, with other ids)"
+            )
+    return [*lines, f"{disk}, and up to {size(total['peak_checkpoint_bytes'])} of checkpoints while it runs"]
 
 
 def _dropped(view: PlanForecast) -> list[str]:

@@ -224,7 +224,7 @@ def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]
 
 def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
     """Say what a single run came to, and add it to what is told in JSON."""
-    from scaling.numbers import flops
+    from scaling.numbers import flops, measured
     from scaling.record import read_record
 
     [run] = plan.runs
@@ -235,7 +235,7 @@ def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
     last = asdict(record.points[-1])
     said = [word for word in (record.status, *record.flags) if word != "finished"]
     names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
-    shown = ", ".join(said + [f"{name} {last[name]:.4g}" for name in names])
+    shown = ", ".join(said + [f"{name} {measured(last[name])}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {flops(run.quantities.C)} FLOPs"
     console.print(f"{shown} ({facts}; {files.record})", soft_wrap=True)
     return replace(ended, facts={**ended.facts, "run_id": run.run_id, "point": last})

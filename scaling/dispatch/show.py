@@ -15,7 +15,7 @@ from rich.text import Text
 
 from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.state import RunState, State, Status
-from scaling.numbers import duration
+from scaling.numbers import duration, measured
 from scaling.terminal_table import Column, print_table
 
 COLOURS = {
@@ -167,7 +167,7 @@ def failure_line(run: RunState | Failure, folder: str) -> str:
 def progress_line(run: RunState, left: float | None) -> str:
     """Return how far one run is: its step, loss and the time left."""
     step = f"step {run.step:,} of {run.steps:,}" if run.step is not None and run.steps else "starting"
-    loss = "" if run.loss is None else f", loss {run.loss:.4g}"
+    loss = "" if run.loss is None else f", loss {measured(run.loss)}"
     return f"{run.label}: {step}{loss}{f'; about {duration(left)} left' if left else ''}"
 
 
@@ -190,7 +190,7 @@ def row(run: RunState) -> list[str | Text]:
         run.label,
         Text(words_of(run), style=COLOURS[run.state]),
         f"{run.step}/{run.steps} ({run.share:.0%})" if run.steps and run.step is not None else "",
-        "" if run.loss is None else f"{run.loss:.4g}",
+        "" if run.loss is None else measured(run.loss),
         "" if run.speed is None else f"{run.speed:,.0f}",
         "" if run.seconds is None else duration(run.seconds),
         " ".join(part for part in (run.host, run.job) if part),

@@ -52,9 +52,13 @@ def test_a_suggestion_is_a_sweep_file_that_adds_its_runs_to_the_sweep(tiny):
     pending = {run["run_id"]: run for run in plan["runs"] if run["status"] == "pending"}
     assert set(pending) == set(found["runs"])
     assert plan["total"]["finished"] == 9
+    assert "forecast:" not in tiny("plan", "sweep=tiny")  # nothing is ahead
+    assert "forecast:" in tiny("plan", "sweep=tiny-next")
     assert sum(run["C"] for run in pending.values()) == pytest.approx(found["cost"])
     assert found["cost"] <= 6e6
     assert plan["name"] == "tiny"
+    said = tiny("suggest", *ASKED)
+    assert all(" ".join(run["overrides"]) in said for run in pending.values())
     text = (tiny.folder / "sweeps" / "tiny-next.yaml").read_text()
     assert yaml.safe_load(text)["sweep"]["grid"][-1]["list"][0].keys() == {"model.width", "train.budget", "seed"}
 
