@@ -148,7 +148,7 @@ def isoflop(
     refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, "the exponent of N*")
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
     reasons = doubts(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
-    reasons += (scatter_words(wide),) if wide else ()
+    reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))
     said = tuple(f"weak: {reason}" for reason in reasons)
     return IsoFlop(
         y=y,

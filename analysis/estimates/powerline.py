@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from analysis.numbers import number
+
 SCATTERED = "the optima scatter about their line more than noise explains; the interval is of that scatter"
+SURE = 3.0
+"""Standard deviations of a bend beyond which the points bend."""
+LITTLE = 0.1
+"""What a bend moves points 10 times beyond, as a share of them, below which it matters to nobody."""
+BEYOND = 10.0
+FEWEST_DRAWS = 50
+"""Resamples that have all points below which nothing is said of a bend."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +24,8 @@ class PowerLine:
     """y = coefficient x^exponent through n points, as log y = height + exponent (log x - centre).
 
     interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2), resampled
-    (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated.
+    (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated. bend: a
+    sentence where the points bend away from the line by more than resamples explain, or ''.
     """
 
     height: float
@@ -29,6 +39,7 @@ class PowerLine:
     centre: float
     draws: np.ndarray = field(repr=False)
     warnings: tuple[str, ...]
+    bend: str = ""
 
     @property
     def coefficient(self) -> float:
@@ -92,6 +103,7 @@ def power_line(
         centre=centre,
         draws=resampled,
         warnings=(SCATTERED,) if excess else (),
+        bend="" if draws is None else _bend(u - centre, v, height + slope * (u.max() + np.log(BEYOND) - centre), draws),
     )
 
 
@@ -129,6 +141,23 @@ def exceeds(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
     known = float(np.nanvar(draws, axis=0).mean())
     most = 2 * float(gammaincinv(free / 2, 0.95))  # the 95 % quantile of chi-squared
     return float((residual**2).sum()) / free > known * most / free
+
+
+def _bend(x: np.ndarray, v: np.ndarray, line: float, draws: np.ndarray) -> str:
+    """Say that points (x, v), n of them, bend by more than draws (k, n) of v explain. line: what it gives `BEYOND`."""
+    whole = draws[np.isfinite(draws).all(axis=1)]
+    if len(x) < 3 or len(whole) < FEWEST_DRAWS:
+        return ""
+    parabola = np.linalg.pinv(np.stack([np.ones_like(x), x, x**2], axis=1))
+    far = x.max() + np.log(BEYOND)
+    times = float(np.exp(parabola.T @ [1.0, far, far**2] @ v - line))
+    sure = abs(float(parabola[2] @ v)) / max(float((whole @ parabola[2]).std()), 1e-300)
+    if sure < SURE or abs(times - 1) < LITTLE:
+        return ""
+    return (
+        f"the optima bend away from a power of C (by {number(sure, 2)} standard deviations): {number(BEYOND)} times "
+        f"beyond, a parabola lies at {number(times, 2)} times the line; more budgets, or a law of N and D, would tell"
+    )
 
 
 def _from_scatter(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.errors import Refusal
@@ -167,3 +168,17 @@ def test_power_line_says_where_its_interval_comes_from():
     assert exact.exponent == pytest.approx(0.5)
     low, high = exact.interval(1e4)
     assert low < 100 < high
+
+
+@pytest.mark.parametrize(("bent", "status"), [(0.0, "ok"), (0.05, "weak"), (-0.05, "weak")])
+def test_optima_that_bend_away_from_a_power_of_compute_are_weak(bent: float, status: str):
+    """bent: decades by which the optimum moves away, times the square of the decades of C."""
+    C = np.repeat(np.geomspace(1e17, 1e20, 6), 9)
+    shift = 10 ** (bent * np.log10(C / 1e17) ** 2)
+    N = 0.12 * (C / 6) ** 0.4516 * shift * np.tile(10 ** np.linspace(-0.6, 0.6, 9), 6)
+    D = C / 6 / N
+    loss = 1.7 + 400 * (N / shift) ** -0.34 + 900 * (D * shift) ** -0.28
+    noise = np.exp(0.0005 * np.random.default_rng(0).standard_normal(54))
+    found = isoflop(pd.DataFrame({"N": N, "D": D, "C": C, "loss": loss * noise}), resamples=200)
+    assert found.status == status
+    assert any("bend away from a power of C" in reason for reason in found.reasons) == (status == "weak")
