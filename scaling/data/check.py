@@ -37,6 +37,21 @@ def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
     return arrays if y.dtype == np.int64 else Arrays(x, y.astype(np.int64))
 
 
+def check_number(data: DataSet, drawn: Arrays, n: int) -> None:
+    """Raise UserError where another number of examples was drawn than asked for: they are known by their positions."""
+    if len(drawn) != n:
+        raise UserError(
+            f"found {len(drawn):,} examples that {data.name} drew; wanted the {n:,} that it was asked for; mend draw"
+        )
+
+
+def check_finite(data: DataSet, split: str, arrays: Arrays) -> None:
+    """Raise UserError where examples or targets are not finite: a run would seem to diverge."""
+    for what, values in (("examples", arrays.x), ("targets", arrays.y)):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise UserError(f"found {split} {what} of {data.name} that are not finite; wanted numbers; mend the data")
+
+
 def check_labels(labels: np.ndarray, what: str, where: object, *, classes: int | None = None) -> None:
     """Raise UserError where labels do not run from 0, or beyond the number of classes, if that is known."""
     low, high = int(labels.min()), int(labels.max())

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Splits
 from scaling.data.chance import constant_predictor, mean_and_error
-from scaling.data.check import checked
+from scaling.data.check import check_finite, checked
 from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
@@ -91,6 +91,13 @@ class FiniteSet(DataSet):
             whole = replace(self.read(), digest=digest)
         train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
         whole = replace(whole, train=train, validation=validation, test=test)
+        for split in SPLITS:
+            if not stays_in_file(getattr(whole, split).x):  # of those that do, no more is read than is trained on
+                check_finite(self, split, getattr(whole, split))
+        if self.metric == "cross_entropy" and self.classes > 1 and (whole.train.y == whole.train.y[0]).all():
+            raise UserError(
+                f"found {self.name}, whose training labels are all {whole.train.y[0]}; wanted several; mend them"
+            )
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "

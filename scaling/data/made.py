@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import ClassVar, TypeVar
@@ -13,13 +12,15 @@ import numpy as np
 from scaling.config import part
 from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
 from scaling.data.chance import constant_predictor
-from scaling.data.check import checked
+from scaling.data.check import check_finite, check_number, checked
 from scaling.data.memory import MEMORY
 from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
+from scaling.errors import UserError
 
 T = TypeVar("T")
 FEWEST, ROUNDED = 1 << 14, 1 << 20  # the fixed order is made in powers of two of examples between these, then exactly
+IDLE_PARTS = 32  # of a chunk each, without an example of a class that is missing: it is not drawn at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ class MadeSet(DataSet):
         sequence = class_sequence(np.ones(self.classes, dtype=np.int64), n, seed=self.seed)
         missing = np.bincount(sequence, minlength=self.classes)
         taken: list[Arrays] = []
+        idle = 0  # parts on end that had none of what is missing
         for i in count():
             if not missing.any():
                 break
@@ -94,6 +96,12 @@ class MadeSet(DataSet):
             rows = _wanted(part.y, missing)
             missing -= np.bincount(part.y[rows], minlength=self.classes)
             taken.append(Arrays(part.x[rows], part.y[rows]))
+            idle = 0 if len(rows) else idle + 1
+            if idle == IDLE_PARTS:
+                raise UserError(
+                    f"found no example of class {int(np.argmax(missing))} among {idle * self.chunk:,} that {self.name} "
+                    f"drew; wanted each of its {self.classes} classes as often as the others; mend its draw"
+                )
         x, y = _joined(taken)
         rows = np.empty(n, dtype=np.int64)
         rows[np.argsort(sequence, kind="stable")] = np.argsort(y, kind="stable")
@@ -109,8 +117,13 @@ class MadeSet(DataSet):
         return type(self).__module__.startswith(f"{__package__}.")
 
     def _part(self, n: int, *purpose: str | int) -> Arrays:
-        with nullcontext() if self._is_apart else streams_of(self.name, *purpose):
+        if self._is_apart:
             return checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
+        with streams_of(self.name, *purpose):
+            found = checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
+        check_number(self, found, n)
+        check_finite(self, "drawn", found)
+        return found
 
     def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` returns, made once in this process as long as memory allows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from scaling.data.pixels import feature_moments, moments
 from scaling.errors import UserError
 
 SPLITS = ("train", "val", "test")
+HELD_OUT_NAME = re.compile(  # of an array that was meant for a split that is held out, such as X_test or valid_y
+    r"(^|[^a-z]|[xy])(val(id(ation)?)?|dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
+)
 HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
 
 
@@ -80,9 +84,20 @@ class Npz(FiniteSet):
         share = max(1, len(train) // HELD_OUT_SHARE)
         for name in SPLITS[1:]:
             if name not in splits:
+                self._check_names(found, name)
                 splits[name], train = dealt(train, share, seed=SPLIT_SEED)
         measure = moments if train.x.dtype == np.uint8 and train.x.ndim == 4 else feature_moments
         return Whole(train, splits["val"], splits["test"], *measure(train.x), facts={"file": self.file})
+
+    def _check_names(self, found: Mapping[str, np.ndarray], lacking: str) -> None:
+        """Raise UserError where a split is lacking and another array may have been meant for it."""
+        known = {f"{letter}_{name}" for letter in "xy" for name in SPLITS}
+        meant = sorted(key for key in found if key not in known and HELD_OUT_NAME.search(key))
+        if meant:
+            raise UserError(
+                f"found {', '.join(meant)} in {self.path}, but no x_{lacking}; wanted x_val, y_val, x_test and y_test "
+                f"as names of what is held out; rename them, or take them out to have a tenth of x_train instead"
+            )
 
     def _split(self, found: Mapping[str, np.ndarray], name: str) -> Arrays:
         for key in (f"x_{name}", f"y_{name}"):

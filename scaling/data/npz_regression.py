@@ -31,7 +31,13 @@ class NpzRegression(Npz):
         """Read the file, and scale the targets of all splits by those of the training examples."""
         whole = super().read()
         y = whole.train.y.astype(np.float64)
-        mean, std = float(y.mean()), float(y.std())
+        with np.errstate(over="ignore"):
+            mean, std = float(y.mean()), float(y.std())
+        if not np.isfinite(std):
+            raise UserError(
+                f"found targets up to {np.abs(y).max():.3g} in {self.path}, whose variance is beyond "
+                f"all numbers; wanted smaller ones; give them another unit"
+            )
         if not std > 0:
             raise UserError(f"found targets that are all {mean:g} in {self.path}; wanted some that differ; mend them")
 

@@ -56,6 +56,7 @@ class Mine(MadeSet):
             "words": (x.astype(str), y),
             "too long": (np.c_[x, x], y),
             "too few": (x[1:], y),
+            "not finite": (np.where(x > 0, x, np.nan), y),
         }
         return Arrays(*changed[self.amiss])
 
@@ -106,6 +107,47 @@ SENTENCES = {
     "too long": r"shape \(4,\) in \w+; wanted the declared \(2,\)",
     "too few": r"examples and \d+ labels .* the same number of each",
 }
+
+
+@pytest.mark.parametrize("kind", [Mine, Read])
+def test_numbers_that_are_not_finite_are_no_divergence(kind: type) -> None:
+    with pytest.raises(
+        UserError, match=r"found \w+ examples of \w+ that are not finite; wanted numbers; mend the data"
+    ):
+        load_splits(config(kind, amiss="not finite"), 60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejecting(Mine):
+    """Draws, and throws some away."""
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        drawn = super().draw(n, rng)
+        return drawn.part(0, 2 * n // 3)
+
+
+@pytest.mark.parametrize("size", [None, 60])
+def test_examples_that_are_missing_from_a_draw_are_told(size: int | None) -> None:
+    with pytest.raises(UserError, match=r"examples that mine drew; wanted the [\d,]+ that it was asked for"):
+        load_splits(config(Rejecting), size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binary(Mine):
+    """Declares three classes, and draws two."""
+
+    chunk: ClassVar[int] = 64
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        drawn = super().draw(n, rng)
+        return Arrays(drawn.x, drawn.y % 2)
+
+
+def test_a_class_that_is_never_drawn_is_told_where_it_was_waited_for_without_end() -> None:
+    with pytest.raises(
+        UserError, match=r"found no example of class 2 among 2,048 that mine drew; wanted each of its 3"
+    ):
+        load_splits(config(Binary), 60)
 
 
 @pytest.mark.parametrize("kind", [Mine, Read, Own])

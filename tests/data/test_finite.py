@@ -178,12 +178,23 @@ class TestNpz:
             ({"x_train": np.ones((9, 5)) * 1j, "y_train": np.zeros(9, int)}, "x_train of type complex128"),
             ({"x_train": np.full((9, 5), "a"), "y_train": np.zeros(9, int)}, "x_train of type <U1"),
             ({"x_train": np.zeros(()), "y_train": np.zeros(9, int)}, "wanted numbers with an example a row"),
+            ({"x_train": np.zeros((12, 5)), "y_train": np.ones(12, int)}, "training labels are all 1; wanted several"),
+            (
+                {"x_train": np.zeros((12, 5)), "y_train": np.arange(12) % 3, "X_test": 0, "Y_test": 0},
+                "found X_test, Y_test in .*, but no x_val; wanted x_val, y_val, x_test and y_test as names",
+            ),
+            ({"x_train": np.zeros((12, 5)), "y_train": np.arange(12) % 3, "valid_x": 0}, "found valid_x in"),
         ],
     )
     def test_bad_arrays_are_named(self, tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
         np.savez(tmp_path / "bad.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(UserError, match=sentence):
             Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=9, features=5).load(None)
+
+    def test_arrays_that_are_no_split_stay_in_the_file(self, tmp_path: Path) -> None:
+        others = {"values": 0, "device": 0, "names_of_classes": 0}
+        np.savez(tmp_path / "x.npz", x_train=np.zeros((12, 5)), y_train=np.arange(12) % 3, **others)
+        assert len(Npz(file="x.npz", root=str(tmp_path), classes=3, examples=10, features=5).load(None).test) == 1
 
     def test_a_bare_array(self, tmp_path: Path) -> None:
         np.save(tmp_path / "x.npy", np.zeros((9, 5)))
@@ -224,6 +235,9 @@ def test_targets_of_a_regression_are_learnt_in_units_of_their_variance(tmp_path:
     assert said["point"]["loss"] < 0.1
     np.savez(scaling.folder / "mine.npz", x_train=x, y_train=np.full(600, 3.0))
     with pytest.raises(UserError, match="targets that are all 3"):
+        data.read()
+    np.savez(scaling.folder / "mine.npz", x_train=x, y_train=y.astype(float) * 1e200)
+    with pytest.raises(UserError, match=r"targets up to .*, whose variance is beyond all numbers"):
         data.read()
     np.savez(scaling.folder / "mine.npz", x_train=x, y_train=np.where(y > 40, np.nan, y))
     with pytest.raises(UserError, match="one finite number an example"):

@@ -8,7 +8,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.data.base import Arrays, DataSet, Splits, Stream
-from scaling.data.check import checked
+from scaling.data.check import check_number, checked
 from scaling.global_streams import own_streams
 from scaling.plan.quantities import Quantities
 from scaling.train.feed.feed import Chunks, Feed, epoch_feed
@@ -67,7 +67,9 @@ def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
         if stream.apart:
             return checked(data, "drawn", stream.draw(i))
         with own_streams(derive_seed(seed, "chunk", data.seed, i)):
-            return checked(data, "drawn", stream.draw(i))
+            drawn = checked(data, "drawn", stream.draw(i))
+        check_number(data, drawn, stream.chunk)
+        return drawn
 
     def begin(n: int) -> Arrays:
         assert stream.begin is not None, "it is asked only of streams that have it"
