@@ -286,6 +286,8 @@ def _wanted(message: str) -> str:
 
 def plain(value: Any) -> Any:
     """Return a config as plain dictionaries, lists and scalars: the inverse of read_config."""
+    if isinstance(value, PLAIN):  # most are, and a plan has millions of them
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, RunConfig | Train | Parent):

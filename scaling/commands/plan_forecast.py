@@ -17,9 +17,9 @@ from scaling.dispatch.states.stale import stale_runs
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
-from scaling.forecast.company import ALONE, Company
 from scaling.forecast.estimate import Forecast, forecast, forecast_all
 from scaling.forecast.stacks import companies, gain_of_stacking
+from scaling.forecast.work import ALONE, Company
 from scaling.numbers import flops
 from scaling.plan.identity import stack_key
 from scaling.plan.plan import Plan

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scaling.dispatch.states.attempts import read_attempts
-from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.settled import SettledRuns, begun_runs
 from scaling.dispatch.states.state import Planned
 from scaling.folders import SweepFolder, read_lines, write_aside
 from scaling.security.reading import open_file, read_bytes
@@ -120,18 +120,19 @@ def entries(
     """
     from scaling.plan.identity import stack_key  # a reader of queues does without its imports
 
-    runs, forecast = list(runs), forecast or {}
+    runs, forecast, begun = list(runs), forecast or {}, begun_runs(folder)
     keeps = _keeps(runs, settled)
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
-    tried = {run.run_id: [] if run.run_id in done else read_attempts(folder.run(run.run_id)) for run in runs}
+    left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
+    tried = {run_id: read_attempts(folder.run(run_id)) for run_id in left}
     killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
-    killers |= {run.run_id for run in runs if run.run_id not in done and folder.run(run.run_id).claim.exists()}
+    killers |= {run_id for run_id in left if folder.run(run_id).claim.exists()}
     made = [
         Entry(
             run_id=run.run_id,
             C=run.C_spent,
             forecast_seconds=forecast.get(run.run_id),
-            tried=len(tried[run.run_id]),
+            tried=len(tried.get(run.run_id, ())),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,
             keeps=tuple(sorted(keeps.get(run.run_id, ()))),

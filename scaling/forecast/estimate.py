@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import Any
 
-from scaling.accounting import Layer, count
+from scaling.accounting import Layer
 from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
-from scaling.forecast.company import ALONE, Company
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
+from scaling.forecast.work import ALONE, Company, Work, width_of, work, work_of
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import (
@@ -30,7 +30,6 @@ COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # of a run, whose step is read anew
 QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
 ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
-PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
 NOTHING_LEARNED = Learned()
 BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
@@ -57,59 +56,6 @@ class Forecast:
 def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
     """Return the rows of forecast.csv, one a run."""
     return [{"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one training step does, in the units of `scaling.forecast.speed.Costs`."""
-
-    step: int
-    layer: int
-    flop: int
-    weight: int
-    activation: int
-    input: int
-    convolution: int
-    map: int
-
-    def seconds(self, costs: Costs) -> float:
-        """Return the seconds of a step."""
-        return self.fixed(costs) + self.passed(costs) + self.input * costs.input + self.weight * costs.weight
-
-    @property
-    def numbers(self) -> int:
-        """The numbers that a step goes through, those that an optimiser keeps included."""
-        return PER_WEIGHT * self.weight + PER_ACTIVATION * self.activation + self.input
-
-    def fixed(self, costs: Costs) -> float:
-        """Return the part of a step that does not depend on the size of anything."""
-        return self.step * costs.step + self.layer * costs.layer + self.convolution * costs.convolution
-
-    def passed(self, costs: Costs) -> float:
-        """Return the part that grows with the examples that pass through the layers."""
-        return self.flop * costs.flop + self.activation * costs.activation + self.map * costs.map
-
-
-def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
-    """Return what a step on `batch` examples does; layers: those of the config's model by default."""
-    shape = config.data.shape
-    layers = config.model.layers(shape, config.data.outputs) if layers is None else layers
-    counts = count(layers)
-    return Work(
-        step=1,
-        layer=sum(layer.repeat for layer in layers if layer.weights or layer.others or layer.flops),
-        flop=counts.C_counted(batch),
-        weight=counts.N_total - counts.N_frozen,
-        activation=sum(_width(layer) * layer.repeat for layer in layers) * batch,
-        input=prod(shape) * batch,
-        convolution=sum(layer.repeat for layer in layers if layer.maps),
-        map=sum(layer.maps * layer.repeat for layer in layers) * batch,
-    )
-
-
-def _width(layer: Layer) -> int:
-    """Return about how many numbers a layer puts out for one example: its biases, or the side of a square matrix."""
-    return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
 def forecast(
@@ -263,9 +209,8 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
     """
     config, quantities = run.config, run.quantities
     rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
-    layers = config.model.layers(run.input_shape, config.data.outputs)
-    step = work(config, batch=1, layers=layers)
-    passed = max(members * rows, _evaluated_at_once(config, layers, kind=kind, members=members))
+    step = work_of(config.model, run.input_shape, config.data.outputs, 1)
+    passed = max(members * rows, _evaluated_at_once(run, kind=kind, members=members))
     subset = 0 if quantities.fresh else quantities.D_unique
     sample = min(TRAIN_EXAMPLES, quantities.D_unique)
     held_out = (config.data.n_validation, config.data.n_test)
@@ -278,11 +223,13 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
     )
 
 
-def _evaluated_at_once(config: RunConfig, layers: Sequence[Layer], *, kind: str, members: float) -> float:
+def _evaluated_at_once(run: PlannedRun, *, kind: str, members: float) -> float:
     """Return how many examples pass at a time where a run is evaluated, or a whole stack of so many members."""
+    config = run.config
     if members <= 1 or getattr(config.model, "module", None) is not None:  # a user's are evaluated one by one
         return EVALUATED_ROWS[kind]
-    widest = max(prod(config.data.shape), *map(_width, layers))
+    layers = config.model.layers(run.input_shape, config.data.outputs)
+    widest = max(prod(config.data.shape), *map(width_of, layers))
     return min(members * EVALUATED_ROWS[kind], EVALUATED_NUMBERS[kind] / widest)
 
 

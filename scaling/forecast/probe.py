@@ -24,7 +24,6 @@ from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.forecast.clock import clock_of, usual
-from scaling.forecast.estimate import work
 from scaling.forecast.shapes import (
     CONVOLUTIONS,
     GROWN_STACKS,
@@ -39,6 +38,7 @@ from scaling.forecast.sharing import measured_sharing
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
+from scaling.forecast.work import work
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads

@@ -17,7 +17,7 @@ FORMAT = 4  # raised when the meaning of a cost changes: older probes are then n
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of one training step, for each unit of what it does (see `scaling.forecast.estimate.work`).
+    """Seconds of one training step, for each unit of what it does (see `scaling.forecast.work`).
 
     step: the step itself; layer: each layer or norm; flop: each FLOP as executed; weight: each parameter
     updated; activation: each number a layer puts out; input: each number of the examples gathered; convolution, map: of

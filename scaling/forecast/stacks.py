@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from scaling.forecast.company import Company
-from scaling.forecast.estimate import Forecast, device_kind, work
+from scaling.forecast.estimate import Forecast, device_kind
 from scaling.forecast.speed import known_speed
+from scaling.forecast.work import Company, work
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 

@@ -13,8 +13,8 @@ from scipy.optimize import nnls
 
 from scaling.folders import RunFolder
 from scaling.forecast.clock import clock_of, usual
-from scaling.forecast.estimate import work
 from scaling.forecast.speed import Costs, StackCosts
+from scaling.forecast.work import work
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack
 

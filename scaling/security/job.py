@@ -17,6 +17,7 @@ from submitit.core.submission import process_job
 
 from scaling.errors import UserError
 from scaling.security.rights import check_own, kept_to_oneself
+from scaling.security.trouble import tell, trouble_file
 
 PATIENCE = 60.0  # seconds until a pickle, which is written after its job was accepted, has to be there
 LOOK = 0.1
@@ -42,17 +43,6 @@ def run_job(folder: str) -> None:
     finally:
         for child in multiprocessing.active_children():  # left by code of users: its end would be waited for
             child.kill()
-
-
-def trouble_file(folder: Path, job: str) -> Path:
-    """Return the file in which a job says what went wrong with it, a line each; not there where nothing did."""
-    return folder / f"{job}_trouble.txt"
-
-
-def tell(folder: Path, job: str, lines: list[str]) -> None:
-    """Say what went wrong with a job, for those who look on; what cannot be written stays in its log."""
-    with suppress(OSError), kept_to_oneself():
-        trouble_file(folder, job).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main(folder: str) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.company import ALONE, Company
-from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes, work
+from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes
 from scaling.forecast.speed import keep_speed
 from scaling.forecast.stacks import MOST, NUMBERS, companies, gain_of_stacking, stack_size
+from scaling.forecast.work import ALONE, Company, work
 from scaling.plan.identity import stack_key
 from scaling.train.sizes import EVALUATED_NUMBERS
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.forecast.estimate import work
 from scaling.forecast.shapes import STACKS, planned_shape
 from scaling.forecast.speed import USUAL_TOGETHER, StackCosts
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
+from scaling.forecast.work import work
 from tests.forecast.test_estimate import COSTS
 from tests.waiting import Clock
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.slurm.shared_answer import answer_on
-from scaling.security.job import trouble_file
 from scaling.security.reading import read_text
+from scaling.security.trouble import trouble_file
 
 ALWAYS = ("", "None", "Dependency", "JobArrayTaskLimit", "Cleaning", "Prolog")  # reasons of jobs that do well
 USUAL = (*ALWAYS, "Priority", "Resources", "BeginTime")  # while others are at work

@@ -31,8 +31,8 @@ from scaling.dispatch.task import WORN, Report, Task, load
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
-from scaling.security.job import tell
 from scaling.security.rights import shared_as
+from scaling.security.trouble import tell
 from scaling.security.trust import trust_all
 from scaling.security.worker_reuse import begin_work, wear
 

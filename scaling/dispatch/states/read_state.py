@@ -20,7 +20,7 @@ from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import paused_words
 from scaling.dispatch.states.quiet import quiet_words
 from scaling.dispatch.states.read_plan import read_plan
-from scaling.dispatch.states.settled import Settled, SettledRuns
+from scaling.dispatch.states.settled import Settled, SettledRuns, begun_runs
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status
 from scaling.dispatch.states.time_left import eta
 from scaling.folders import RunFolder, SweepFolder
@@ -74,6 +74,7 @@ class Reader:
         self._news = Index(folder.results)
         self._news.pass_over()
         self._before: dict[str, RunState] = {}
+        self._begun: set[str] = set()  # runs that have a folder
         self._looked: tuple[float, Any] = (float("-inf"), None)
         self._asked: tuple[float, JobStates | None] = (float("-inf"), None)
         self._trouble: tuple[float, list[str]] = (float("-inf"), [])
@@ -95,6 +96,8 @@ class Reader:
         if afresh or told != self._looked[1] or time.monotonic() - self._looked[0] > ALL_SECONDS:
             self._looked = (time.monotonic(), told)
             self._before.clear()
+            self._begun = begun_runs(self._folder)
+        self._begun |= named
         before, states = self._before, dict[str, RunState]()
         for planned in self._planned:  # what a run needs stands before it
             state = before.get(planned.run_id)
@@ -167,11 +170,13 @@ class Reader:
             "forecast_seconds": planned.forecast_seconds,
             "steps": planned.steps,
         }
+        files = self._folder.run(planned.run_id)
+        if planned.run_id not in self._begun:
+            return _waiting(facts, (), alive, planned.fork)
         settled = self._records.get(planned.run_id)
         if settled is not None:
             self._settled[planned.run_id] = _settled(facts, settled)
             return self._settled[planned.run_id]
-        files = self._folder.run(planned.run_id)
         try:
             claim = read_claim(files.claim)
             if claim is not None and claim_lives(files, claim, jobs):

@@ -148,6 +148,14 @@ class SettledRuns:
         return found is not None and found.keeps(self._folder.run(run_id), keeps)
 
 
+def begun_runs(folder: SweepFolder) -> set[str]:
+    """Return the runs that have a folder: of a hundred thousand that have none nothing else need be looked for."""
+    try:
+        return {path.name for path in (folder.results / "runs").iterdir()}
+    except FileNotFoundError:
+        return set()
+
+
 def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
     """Parse the facts of lines, all at once where all are whole."""
     try:
