@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,11 @@ def test_what_else_is_printed_does_not_spoil_an_answer(says):
     assert scheduler.accepted_job(Path("/a|b.sh")) == "7"
     says("squeue", HEAD)
     assert scheduler.all_jobs() == {}
+
+
+def test_what_keeps_jobs_is_looked_for_without_what_starts_them():
+    code = "import sys, scaling.dispatch.slurm.diagnosis; print({'submitit', 'numpy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
 @pytest.mark.parametrize(
