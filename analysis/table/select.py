@@ -16,6 +16,7 @@ from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import with_remarks
 from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear, unknown
 from analysis.table.units import doubtful_units
+from analysis.table.written_numbers import as_number
 from analysis.wording import counted, listed
 
 RECIPE = (
@@ -239,12 +240,18 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
 
 
 def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return the rows of each of two values of a column; `UserError` where there are not two."""
+    """Return the rows of each of two values of a column, as they are written or as numbers; those without one are told.
+
+    Raises `UserError` where there are not two.
+    """
     if by not in table.columns:
         raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; name another")
     words = table[by].astype(str)
     known = list(dict.fromkeys(words[table[by].notna()]))
-    wanted = list(values) or known
+    same = {word.lower(): word for word in known} | {f"{as_number(word):g}": word for word in known}
+    typed = [(word, word.lower(), f"{as_number(word):g}") for word in values]
+    wanted = [word if word in known else same.get(lower, same.get(number, word)) for word, lower, number in typed]
+    wanted = wanted or known
     if len(known) < 2:
         raise UserError(
             f"found {known[0] if known else 'nothing'} as the one value of {by}; wanted two to compare; name another "
@@ -252,9 +259,13 @@ def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.
         )
     unknown = [value for value in wanted if value not in known]
     if unknown or len(wanted) != 2:
-        said = f"found {', '.join(unknown or wanted) or 'no value'} as the values of {by} to compare"
-        raise UserError(f"{said}; wanted two of {', '.join(known)}; name two (--values A,B)")
-    return {value: table[words == value].reset_index(drop=True) for value in wanted}
+        said = f"found {listed(unknown or wanted, 10) or 'no value'} as the values of {by} to compare"
+        raise UserError(f"{said}; wanted two of {listed(known, 10)}; name two (--values A,B)")
+    groups = {value: table[words == value].reset_index(drop=True) for value in wanted}
+    if lacking := int(table[by].isna().sum()):
+        said = f"in neither group: {counted(lacking, 'row')} without a value of {by}"
+        groups[wanted[0]] = with_remarks(groups[wanted[0]], said)
+    return groups
 
 
 def is_usable(rows: pd.DataFrame, y: str) -> bool:

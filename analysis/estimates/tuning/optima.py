@@ -16,6 +16,7 @@ from analysis.estimates.tuning.key_law import KeyLaw, fit_key_law
 from analysis.estimates.tuning.paraboloid import Paraboloid, fit_paraboloid, parameters
 from analysis.numbers import number, percent
 from analysis.table.columns import require_columns
+from analysis.table.remarks import remarks_of
 from analysis.wording import counted, listed
 
 CLOSE = 0.05
@@ -129,7 +130,8 @@ def tuned(
     if all(optimum.status == "few" for optimum in optima):
         raise Refusal(f"no size and length has enough values of {listed(keys)} ({optima[0].reason}); try more")
     laws = tuple(_law(optima, index, level, seed) for index in range(len(keys)))
-    return Tuned(tuple(keys), y, optima, laws, level, _warnings(optima, laws, keys, noise))
+    said = (*remarks_of(rows, mixed=False), *_warnings(optima, laws, keys, noise))
+    return Tuned(tuple(keys), y, optima, laws, level, said)
 
 
 def size_and_length(rows: pd.DataFrame) -> pd.Series:

@@ -9,8 +9,10 @@ import pandas as pd
 
 from analysis.errors import UserError, attempt
 from analysis.estimates.tuning.optima import Tuned, size_and_length, tuned
+from analysis.table.columns import as_numbers
+from analysis.table.remarks import with_remarks
 from analysis.table.select import RECIPE, select_rows
-from analysis.wording import listed
+from analysis.wording import counted, listed
 
 COLUMNS = {"optim.lr": "lr", "train.batch": "batch", "train.label_smoothing": "label_smoothing"}
 """Config keys that have a column of their own; others are read from the column overrides."""
@@ -24,7 +26,8 @@ def tries(
 ) -> tuple[tuple[str, ...], pd.DataFrame]:
     """Return the names of the keys' columns and the final rows in which y and the keys are numbers.
 
-    keys: columns, or config keys such as optim.weight_decay. Rows may differ in their recipe, since that is what was
+    keys: columns, or config keys such as optim.weight_decay; rows without one are left out.
+    Rows may differ in their recipe, since that is what was
     tried. Raises `UserError` where a key stands in no column and in no override.
     """
     names = tuple(COLUMNS.get(key, key) if COLUMNS.get(key) in table.columns else key for key in keys)
@@ -33,7 +36,10 @@ def tries(
             table = table.assign(**{key: _from_overrides(table, key)})
     chosen = {**(selection or {}), "pool": RECIPE, "rows": "final"}
     rows, _ = select_rows(table, y=y, **chosen)
-    return names, rows.assign(**{name: pd.to_numeric(rows[name]) for name in names})
+    rows = as_numbers(rows, names)
+    without = int(rows[list(names)].isna().any(axis=1).sum())
+    said = f"{counted(without, 'row')} without {listed(names)} left out"
+    return names, with_remarks(rows.dropna(subset=list(names)), *([said] if without else []))
 
 
 def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:

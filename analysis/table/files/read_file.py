@@ -125,7 +125,7 @@ def _from_bytes(content: bytes, kind: str, name: str) -> pd.DataFrame:
 
 
 def _tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with each name once and without space around it, and without empty columns and rows.
+    """Return the table with each name once, names and words without space around them, no empty columns and rows.
 
     A head that stands again below, as where files were joined, is no row.
     """
@@ -137,9 +137,14 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
     table = table.drop(columns=empty)
     check_names(table)
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    table = table.assign(**{name: table[name].map(_stripped) for name in words})
     if words and len(words) == len(table.columns):
         table = table[~(table.map(str) == words).all(axis=1)]
     return table.dropna(how="all", ignore_index=True) if len(table) else table
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 def check_names(table: pd.DataFrame) -> None:

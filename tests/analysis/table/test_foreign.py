@@ -15,12 +15,13 @@ from analysis import fit, verbs
 from analysis.errors import UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
+from analysis.estimates.tuning.tries import tries
 from analysis.table.columns import as_numbers, numbers_of, require_columns
 from analysis.table.expressions import evaluate, mask
 from analysis.table.read import derive_column, load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import role_of
-from analysis.table.select import rows_where, select_rows
+from analysis.table.select import rows_where, select_rows, two_of
 from analysis.table.units import doubtful_units
 
 TABLE = pd.DataFrame({"N": [1e6, 2e6, 4e6], "D": [1e8, 2e8, 4e8], "loss": [3.25, 3.0, 2.75]})
@@ -283,6 +284,23 @@ def test_milestones_under_a_run_s_name_are_of_one_run(column):
     assert rows["run_id"].nunique() == 3
     assert f"12 rows are milestones of 3 runs, by the column {column}" in said
     assert selected(curves(column), run_column="none")[0]["run_id"].nunique() == 12
+
+
+def test_two_groups_are_named_as_people_write_their_values(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("N,D,loss,lr,kind,on\n1e6,1e8,3,1e-3,a ,yes\n2e6,1e8,2,0.02,b,\n4e6,1e8,1,0.02, b ,No\n")
+    table = load_table(path)
+    for by, values in (("lr", ("0.001", "2e-2")), ("kind", ()), ("on", ("YES", "no"))):
+        assert [len(rows) for rows in two_of(table, by, values).values()] == ([1, 1] if by == "on" else [1, 2])
+    first, _ = two_of(table, "on", ()).values()
+    assert remarks_of(first) == ("in neither group: 1 row without a value of on",)
+
+
+def test_tries_are_read_as_people_write_them():
+    table = TABLE.assign(lr=["1e-3*", "n/a", "2e-3"], val_loss=[3.0, 2.9, 2.8])
+    _, rows = tries(table, ["lr"])
+    assert rows["lr"].tolist() == [1e-3, 2e-3]
+    assert "1 row without lr left out" in remarks_of(rows)
 
 
 def test_a_size_in_words_names_no_run():
