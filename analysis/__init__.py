@@ -1,4 +1,4 @@
-"""From a table of runs to claims: laws, fits with certificates and intervals, forecasts, figures. Without torch."""
+"""From a table of runs to results: laws, fits with certificates and intervals, forecasts, figures. Without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives of results: written with the same bytes for the same files, read without trusting what is in them.
+"""Archives of results: the same files give the same bytes, and archives are read without trusting them.
 
 NAME.tar.gz holds one folder, NAME, with a MANIFEST of the SHA-256 of every other file, as `sha256sum -c` takes it.
 """

@@ -1,4 +1,4 @@
-"""Where results are printed: no wider than the terminal, and steered by nothing that a table's author wrote."""
+"""Where results are printed: no wider than the terminal, and safe against control sequences in tables."""
 
 from __future__ import annotations
 

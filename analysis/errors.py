@@ -1,4 +1,4 @@
-"""Errors that are told to the user in one sentence."""
+"""Errors that the user sees as one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a results folder, where others may have put anything: regular ones alone are read, and no endless ones.
+"""Read files of a results folder, where others may have put anything: only regular files of a bounded size.
 
 Who opens a pipe waits for ever, and a device or a file of holes fills the memory.
 """

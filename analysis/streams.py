@@ -1,4 +1,4 @@
-"""Streams whose encoding lacks characters: what is written to them stays readable, signs and powers above all."""
+"""Streams whose encoding lacks characters: signs and powers are replaced by readable ones."""
 
 from __future__ import annotations
 

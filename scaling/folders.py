@@ -1,4 +1,4 @@
-"""Where files lie on disk, and how they are written whole or not at all."""
+"""Where files lie on disk, and how they are written atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The global random streams of torch, NumPy and Python, from which code of users may draw: kept, and seeded.
+"""The global random streams of torch, NumPy and Python, which users' code may use: seeded, saved and restored.
 
 Importing it imports no torch; where torch is not loaded, nothing has drawn from its streams.
 """

@@ -1,4 +1,4 @@
-"""The user's own command at the end of a sweep: a mail, a message. `scaling run` alone has it run."""
+"""The user's own command at the end of a sweep, such as sending a message. Only `scaling run` starts it."""
 
 from __future__ import annotations
 

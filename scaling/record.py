@@ -1,4 +1,4 @@
-"""The record: what a settled run leaves behind, and the one place where it is written and read."""
+"""The record of a settled run, and the one place where records are written and read."""
 
 from __future__ import annotations
 

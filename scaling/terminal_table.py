@@ -1,4 +1,4 @@
-"""Tables on a terminal: columns leave by their importance until the rest fits; a pipe loses nothing."""
+"""Tables on a terminal: the least important columns are dropped until the rest fits. A pipe gets all columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling allocate`: how to split compute between N and D, and what is cheapest over training and use."""
+"""`scaling allocate`: how to split compute between N and D, and what is cheapest over training and inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling bundle`: a sweep in one archive that is fit to publish."""
+"""`scaling bundle`: a sweep in one archive for publication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling forecast`: the response at a setting that was not run, by one law, or by way of the loss."""
+"""`scaling forecast`: the response at a new setting, by one law, or in two steps via the loss."""
 
 from __future__ import annotations
 

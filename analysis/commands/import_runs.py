@@ -1,4 +1,4 @@
-"""`scaling import`: runs that were trained elsewhere, beside ours."""
+"""`scaling import`: runs that were trained elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling ledger`: how forecasts that were made before runs fared."""
+"""`scaling ledger`: how forecasts made before the runs turned out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling tuned`: what runs that tried several values of a key say of the best ones."""
+"""`scaling tuned`: the best values of a key, from runs that tried several."""
 
 from __future__ import annotations
 

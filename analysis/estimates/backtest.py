@@ -1,4 +1,4 @@
-"""Laws ranked by how well they predict the largest runs from the smaller ones, not by how they fit what they saw."""
+"""Rank laws by how well they predict the largest runs from the smaller ones, not by how well they fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forecast the response at a setting that was not run: value, intervals, how far ahead, what backtests support."""
+"""Forecast the response at a new setting: value, intervals, extrapolation, and what backtests support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuse optima found over runs of several kinds (data sets, optimisers) where one kind alone says otherwise."""
+"""Refuse optima over runs of several kinds (data sets, optimisers) if one kind alone gives another answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit a law to rows that were selected already, whose recipes and flags are no longer asked about."""
+"""Fit a law to rows that are already selected, without checking recipes and flags again."""
 
 from __future__ import annotations
 

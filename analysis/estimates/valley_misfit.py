@@ -1,4 +1,4 @@
-"""Whether valleys are what is fitted to them: kinks, flat floors, minima above measured losses, unequal scatter."""
+"""Whether isoFLOP curves have the fitted shape: kinks, flat floors, minima above measured losses, unequal scatter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep in another tool while it runs: what is new is added again and again until all runs have ended."""
+"""Export a sweep while it runs: new data are added until all runs have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is exported of each run, the same to every tool."""
+"""The exported data of a run, the same for every tool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs cost against what was forecast."""
+"""The cost of runs against its forecast."""
 
 from __future__ import annotations
 

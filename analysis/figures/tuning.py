@@ -1,4 +1,4 @@
-"""Tuned keys: the response against a key at each size, the optimum against size and length, and what a miss costs."""
+"""Tuned keys: the response against a key, the optimum against size and length, and the cost of a deviation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card of a fit: enough for someone else to get the same digits."""
+"""The card of a fit: everything needed to reproduce the same digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate of a fit: whether its starts agree, whether it is at an optimum, what the data do not determine."""
+"""The certificate of a fit: whether its starts agree, whether it is an optimum, and what the data do not determine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit a law to a table: many starts, refits as one batch, a verdict, a refusal where the data cannot say."""
+"""Fit a law to a table: many starts, refits as one batch, a verdict, or a refusal."""
 
 from __future__ import annotations
 

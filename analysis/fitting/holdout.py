@@ -1,4 +1,4 @@
-"""Leave out the largest runs and predict them: how wrong a law is ahead of what it has seen."""
+"""Leave out the largest runs and predict them: the error of a law beyond its data."""
 
 from __future__ import annotations
 

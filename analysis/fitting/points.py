@@ -1,4 +1,4 @@
-"""From a table's rows to the arrays that a fit works on, or a sentence that says what is wrong with them."""
+"""From a table's rows to the arrays of a fit, or an error that says what is wrong with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scatter of seeds: weights for a fit from it, and a test whether a law misses more than it explains."""
+"""The scatter of seeds: weights for a fit, and a test of the law's lack of fit against it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs that were trained elsewhere, beside ours: read from a table or an export, checked, written as a sweep."""
+"""Runs that were trained elsewhere: read from a table or an export, checked, and written as a sweep."""

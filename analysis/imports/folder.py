@@ -1,4 +1,4 @@
-"""Imported runs on disk: results/NAME/plan.csv and results/runs/RUN_ID/record.json, as those of a sweep of ours."""
+"""Imported runs on disk: results/NAME/plan.csv and results/runs/RUN_ID/record.json, as for a sweep."""
 
 from __future__ import annotations
 

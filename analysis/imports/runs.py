@@ -1,4 +1,4 @@
-"""From the rows of a table to runs with their milestones; what is incomplete or contradicts itself is named by line."""
+"""From the rows of a table to runs with milestones. Incomplete or contradictory rows are named by line."""
 
 from __future__ import annotations
 

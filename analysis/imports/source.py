@@ -1,4 +1,4 @@
-"""What is imported: a table or a folder of W&B runs, its digest, and the lines that its rows stand on."""
+"""The source of an import: a table or a folder of W&B runs, its digest, and the line of each row."""
 
 from __future__ import annotations
 

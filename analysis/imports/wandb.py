@@ -1,4 +1,4 @@
-"""Folders of W&B runs: of each run its config with its history, or with its summary where there is no history."""
+"""Folders of W&B runs: the config of each run, with its history, or its summary if there is no history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a law is: names, bounds, value with derivatives, starts, and the way between scale-free and physical units.
+"""A law: names, bounds, value with derivatives, starts, and the conversion between scale-free and physical units.
 
 Inside the engine every law is seen in scale-free form: each input is divided by its geometric mean and y by its median,
 and a coefficient is carried as its logarithm. The functional form is the same in both units, so that `scale` and

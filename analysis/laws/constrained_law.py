@@ -1,4 +1,4 @@
-"""A law of which some parameters are known from elsewhere: fixed at a number, or tied to another parameter."""
+"""A law with some parameters fixed at a number, or tied to another parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A law in which N and D limit one another: their terms are summed under a coupling exponent."""
+"""A law in which N and D limit each other: their terms are summed under a coupling exponent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chinchilla with a term for repeated examples that rises: more epochs can make the loss worse."""
+"""Chinchilla with a rising term for repeated examples: more epochs can make the loss worse."""
 
 from __future__ import annotations
 

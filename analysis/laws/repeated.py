@@ -1,4 +1,4 @@
-"""Chinchilla with repeated data: examples seen again, and weights beyond what the distinct ones feed, count less."""
+"""Chinchilla with repeated data: repeated examples count less, as do weights beyond what distinct ones support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A law in which examples are told apart as steps and batch size."""
+"""A law that splits D into steps and batch size."""
 
 from __future__ import annotations
 

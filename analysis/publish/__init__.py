@@ -1,1 +1,1 @@
-"""A sweep in one archive that is fit to publish: what it is made of, and nothing of who made it where."""
+"""A sweep in one archive for publication, without the names of people, machines and folders."""

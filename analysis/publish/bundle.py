@@ -1,4 +1,4 @@
-"""The files of a bundle: the plan, the table, and the report that follows from it, made anew of what is published."""
+"""The files of a bundle: the plan, the table, and the report made anew from the published table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bundle must not tell: where files lay on somebody's machine, and what the machine is called."""
+"""What a bundle must not contain: absolute paths and machine names."""
 
 from __future__ import annotations
 

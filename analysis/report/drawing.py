@@ -1,4 +1,4 @@
-"""A figure of a report: what is to be drawn, and the picture that comes of it."""
+"""A figure of a report: what to draw, and the resulting picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few results that stand in large type at the top of a report."""
+"""The main results at the top of a report."""
 
 from __future__ import annotations
 

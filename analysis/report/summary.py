@@ -1,4 +1,4 @@
-"""What was asked, what ran, what failed, in words and small tables, from a results folder and its table."""
+"""The question, the runs and the failures of a sweep, in words and small tables."""
 
 from __future__ import annotations
 

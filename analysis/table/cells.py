@@ -1,4 +1,4 @@
-"""Cells: runs that differ in their seed alone, their means, and the compute budgets that they belong to."""
+"""Cells: runs that differ only in seed, their means, and their compute budgets."""
 
 from __future__ import annotations
 

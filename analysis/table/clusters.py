@@ -1,4 +1,4 @@
-"""Which rows of somebody else's table are of one run: its milestones share their luck and are drawn together."""
+"""Which rows of a table from elsewhere belong to one run: they share its noise and are resampled together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of a table that have to be there, and hold numbers, as numbers or as people write them."""
+"""Required columns of a table, and their values as numbers, also as people write them."""
 
 from __future__ import annotations
 

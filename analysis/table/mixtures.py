@@ -1,4 +1,4 @@
-"""Columns of somebody else's table that split its rows into kinds: an experiment, a data set, an optimiser, a rate."""
+"""Columns of a table from elsewhere that split its rows into kinds: an experiment, a data set, an optimiser, a rate."""
 
 from __future__ import annotations
 

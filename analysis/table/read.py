@@ -1,4 +1,4 @@
-"""The table: one row a run and milestone, read from a results folder or a file; its columns renamed and derived."""
+"""The table: one row for each run and milestone, from a results folder or a file; its columns renamed and derived."""
 
 from __future__ import annotations
 

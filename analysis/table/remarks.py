@@ -1,4 +1,4 @@
-"""Remarks that a table carries with it: what its columns were taken for, which runs its rows are of, units in doubt."""
+"""Remarks on a table: what its columns were taken for, which runs its rows belong to, doubtful units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of somebody else's table stand for: params for N, tokens for D, val_loss for the loss."""
+"""The meaning of columns in a table from elsewhere: params is N, tokens is D, val_loss is the loss."""
 
 from __future__ import annotations
 

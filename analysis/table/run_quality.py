@@ -1,4 +1,4 @@
-"""How runs were conducted: columns beside a law's inputs that tell whether their losses can be trusted."""
+"""How runs were trained: columns besides a law's inputs that show whether their losses can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of a table a fit may use, and sentences that say why the others are left out."""
+"""Which rows of a table a fit may use, and why the others are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices of a table along one variable: runs that differ in nothing but N, D or the size of the data set."""
+"""Slices of a table along one variable: runs that differ only in N, D or the size of the data set."""
 
 from __future__ import annotations
 

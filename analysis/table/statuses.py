@@ -1,4 +1,4 @@
-"""How runs ended, in the words of those who track them: which rows are of no finished run."""
+"""How runs ended, in the words of trackers: which rows belong to unfinished runs."""
 
 from __future__ import annotations
 

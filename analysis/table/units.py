@@ -1,4 +1,4 @@
-"""Whether N, D and C are in the units that their names promise: weights, examples and FLOPs, not billions of them."""
+"""Whether N, D and C are in weights, examples and FLOPs, not in billions of them."""
 
 from __future__ import annotations
 

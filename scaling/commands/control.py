@@ -1,4 +1,4 @@
-"""`scaling cancel | retry | logs`: to stop runs, try them again and look into them."""
+"""`scaling cancel | retry | logs`: stop runs, try them again, read their logs."""
 
 from __future__ import annotations
 

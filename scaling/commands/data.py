@@ -1,4 +1,4 @@
-"""`scaling data`: where data sets are and what makes them ready."""
+"""`scaling data`: where data sets are, and preparing them."""
 
 from __future__ import annotations
 

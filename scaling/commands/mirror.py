@@ -1,4 +1,4 @@
-"""`mirror=`: the runs of a sweep in another tool while they are trained, by a process that only reads their files."""
+"""`mirror=`: write the runs for another tool during training, by a process that only reads their files."""
 
 from __future__ import annotations
 

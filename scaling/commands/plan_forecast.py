@@ -1,4 +1,4 @@
-"""What a plan means on this machine, today: what is finished, what the rest will cost."""
+"""A plan on this machine: which runs are finished, and what the others will cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an order to settled runs: give it to a launcher, look on where asked to, and say how it went."""
+"""From an order to settled runs: give it to a launcher, watch it if asked, and report the outcome."""
 
 from __future__ import annotations
 

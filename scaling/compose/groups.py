@@ -1,4 +1,4 @@
-"""The config of a run for each choice of groups: composed by Hydra's rules, once a choice.
+"""The config of a run for each choice of config groups: composed by Hydra's rules, once for each choice.
 
 Hydra composes its own config beside ours, from files that it reads anew each time. Where only the choice of groups
 differs, ours alone is composed, from files that are read once (scaling/internals/hydra.py). What that saves is measured

@@ -1,4 +1,4 @@
-"""Files of a ./conf that stand in the place of the package's: a user's own, or those of another project of Hydra's."""
+"""Files of ./conf that replace the package's: a user's own, or those of another Hydra project."""
 
 from __future__ import annotations
 

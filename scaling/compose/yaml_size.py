@@ -1,4 +1,4 @@
-"""How much a YAML file would grow to when its aliases are written out: known before that is done."""
+"""The size of a YAML file with its aliases expanded, computed without expanding them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a run's keys only name, known by what it holds: files of data, and the user's own code."""
+"""Digests of what a run's keys only name: data files, and the user's own code."""

@@ -1,4 +1,4 @@
-"""The fingerprint of the user's own code: of the modules that a run's parts come from, and all that these import."""
+"""The fingerprint of the user's own code: of the modules that a run uses, and all that they import."""
 
 from __future__ import annotations
 

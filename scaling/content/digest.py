@@ -1,4 +1,4 @@
-"""What files hold, in a few digits: read once, then known by size and times."""
+"""Digests of files: each is read once, and then recognised by its size and times."""
 
 from __future__ import annotations
 

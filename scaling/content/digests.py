@@ -1,4 +1,4 @@
-"""Digests of what a run is trained with beyond its keys: recorded, and compared with what there is now."""
+"""Digests of the data and code of a run: recorded, and compared with the present ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has of what a run is trained with beyond its keys."""
+"""The data and code of a run that this machine has."""
 
 from __future__ import annotations
 

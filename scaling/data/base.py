@@ -1,4 +1,4 @@
-"""Data sets: the sizes each declares, by which runs are planned before it is loaded, and the splits it loads."""
+"""Data sets: the sizes that each declares, by which runs are planned without the data, and its splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chance: the loss of the constant predictor, which a model that has learnt something lies below."""
+"""Chance: the loss of the constant predictor. A model that has learnt something is below it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples as they were declared, or one sentence on what differs."""
+"""Check that examples are as they were declared, or say what differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets that are made: any number of examples, the same on every machine."""
+"""Generated data sets: any number of examples, the same on every machine."""
 
 from __future__ import annotations
 

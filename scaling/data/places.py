@@ -1,4 +1,4 @@
-"""The folders of data sets on this machine; no part of a run's identity."""
+"""The folders of data sets on this machine. They are not part of a run's identity."""
 
 from __future__ import annotations
 

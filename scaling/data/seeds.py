@@ -1,4 +1,4 @@
-"""NumPy random streams, each named by its purpose, the same in every process and on every machine."""
+"""NumPy random streams, named by their purpose, and the same in every process and on every machine."""
 
 from __future__ import annotations
 

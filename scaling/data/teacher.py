@@ -1,4 +1,4 @@
-"""Labels of a fixed random network: noiseless, without end, and without a file.
+"""Labels of a fixed random network: noiseless, unlimited, and without a file.
 
 The inputs are standard normal. The teacher is a random ReLU network whose outputs are scaled and shifted so that the
 classes are equally frequent; the label is its largest output, so that the irreducible loss is zero.

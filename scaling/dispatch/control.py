@@ -1,4 +1,4 @@
-"""To steer a sweep in flight: cancel it, fetch back what failed, look into the logs of a run."""
+"""Control a running sweep: cancel it, retry failed runs, read the logs of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each dispatch has a folder of its own, results/NAME/jobs/ID: what it was told, its queue, its stop file.
+"""The folder of a dispatch, results/NAME/jobs/ID: its settings, its queue, its stop file.
 
 A dispatch never changes another's queue: jobs that start late find what they were submitted with.
 """

@@ -1,4 +1,4 @@
-"""Where workers that version 0.1.0 submitted look for themselves: their pickles name this module."""
+"""Kept for workers that version 0.1.0 submitted: their pickles name this module."""
 
 from scaling.dispatch.local.worker import LocalWorker as LocalHand
 

@@ -1,4 +1,4 @@
-"""The interface of a launcher: all that the rest of the package asks of a place where runs are trained.
+"""The interface of a launcher: everything that the rest of the package needs from it.
 
 A new launcher is one folder here, with its settings and its `Launcher`, and one YAML in conf/launcher that names the
 settings in `_target_`. Nothing else asks which launcher it is.

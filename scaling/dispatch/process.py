@@ -1,4 +1,4 @@
-"""Which process is which: a process id alone is used again, so its start time and its machine go with it."""
+"""The identity of a process: its id, start time and machine, because process ids are reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of a dispatch: one JSON line a run, in the order in which workers take them (longest first)."""
+"""The queue of a dispatch: one JSON line for each run, in the order in which workers take them (longest first)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where jobs that version 0.1.0 submitted look for DispatchFolder: their pickles name this module."""
+"""Kept for jobs that version 0.1.0 submitted: their pickles look for DispatchFolder here."""
 
 from scaling.dispatch.dispatches import DispatchFolder
 

@@ -1,4 +1,4 @@
-"""One run, here and now, in this process: the same claim, attempt and record as in a worker."""
+"""One run in this process, with the same claim, attempt and record as in a worker."""
 
 from __future__ import annotations
 

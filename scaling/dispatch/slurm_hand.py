@@ -1,4 +1,4 @@
-"""Where jobs that version 0.1.0 submitted look for themselves: their pickles name this module."""
+"""Kept for jobs that version 0.1.0 submitted: their pickles name this module."""
 
 from scaling.dispatch.slurm.worker import SlurmJob as SlurmHand
 

@@ -1,4 +1,4 @@
-"""A worker: takes run after run from a queue, claims it, trains it, writes down how the attempt ended."""
+"""A worker: it takes runs from a queue, claims and trains them, and records how each attempt ended."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a run takes on a device: speed probe, known speeds, estimates of time and memory."""
+"""The time and memory of a run on a device: speed probe, known speeds, estimates."""

@@ -1,4 +1,4 @@
-"""Speeds of a few GPUs that need not be here, for plans.
+"""Speeds of a few GPUs, for plans made without them.
 
 Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11): steps of six small models
 replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. Steps of small models that were timed

@@ -1,4 +1,4 @@
-"""The clock that a device is timed by, and what is made of several timings."""
+"""The clock for timing a device, and how several timings are combined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small convolutional networks, for timing: what a user's module may well be."""
+"""Small convolutional networks for timing, as examples of users' modules."""
 
 from __future__ import annotations
 

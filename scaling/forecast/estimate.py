@@ -1,4 +1,4 @@
-"""The forecast of a run on a device: seconds and memory, from a speed probe and from runs that are done."""
+"""The forecast of a run on a device: seconds and memory, from a speed probe and from finished runs."""
 
 from __future__ import annotations
 

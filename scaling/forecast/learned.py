@@ -1,4 +1,4 @@
-"""What runs that are done on a device say of others there: how far the estimates by its probe were off."""
+"""Corrections to the forecasts on a device, from its finished runs."""
 
 from __future__ import annotations
 

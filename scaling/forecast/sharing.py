@@ -1,4 +1,4 @@
-"""Processes that share a GPU: how much more they train together than one alone, and how many of them pay."""
+"""Processes that share a GPU: how much faster they train together than one alone, and how many pay."""
 
 from __future__ import annotations
 

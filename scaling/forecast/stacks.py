@@ -1,4 +1,4 @@
-"""How many runs of one shape are worth training together, and who is with whom."""
+"""How many runs of one shape pay in one stack, and which runs share a stack."""
 
 from __future__ import annotations
 

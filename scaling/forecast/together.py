@@ -1,4 +1,4 @@
-"""What a step of runs that are trained together costs, beside that of one trained alone: timed, and fitted."""
+"""The cost of a stack's step, compared with that of a single run: timed and fitted."""
 
 from __future__ import annotations
 

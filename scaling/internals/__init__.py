@@ -1,1 +1,1 @@
-"""Private names of other libraries, one file a library: to be checked when one of them is upgraded."""
+"""Private names of other libraries, one file for each: check them when one is upgraded."""

@@ -1,4 +1,4 @@
-"""Private names of submitit: starting jobs ourselves, a job's process, the file for sbatch unsubmitted."""
+"""Private names of submitit: starting jobs ourselves, a job's process, the sbatch file before submission."""
 
 from __future__ import annotations
 

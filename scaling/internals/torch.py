@@ -1,4 +1,4 @@
-"""Private names of torch, each with what is done where torch no longer has it."""
+"""Private names of torch, each with a fallback if torch no longer has it."""
 
 from __future__ import annotations
 

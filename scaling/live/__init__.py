@@ -1,1 +1,1 @@
-"""A sweep looked at while it runs: its state, its curves and its report, on one page on loopback."""
+"""A sweep in a browser while it runs: its state, curves and report on one page on loopback."""

@@ -1,4 +1,4 @@
-"""The report of a sweep that still runs, drawn by a process of its own into another folder; it only reads."""
+"""The report of a running sweep, drawn by a separate process into another folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small server on loopback that shows one sweep and changes nothing: no path leads out of it."""
+"""A small server on loopback that shows one sweep and changes nothing. No path leads outside the sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the live page shows of a sweep at one moment, as plain data."""
+"""The state of a sweep at one moment for the live page, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that keys of a model may take, and the keys that the blocks of both MLP families have."""
+"""The legal values of model keys, and the keys that the blocks of both MLP families share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The maximal update parametrisation: starts and learning rates that keep activations and their changes of one size.
+"""The maximal update parametrisation: initialisation and rates that keep activations and their changes of one size.
 
 Tensor Programs V (Yang et al. 2022, arXiv 2203.03466, tables 3 and 8) for width, CompleteP (Dey et al. 2025, arXiv
 2505.01618, alpha = 1) for depth. With r = width / base width, the rate of a weight is the run's times

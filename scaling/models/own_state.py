@@ -1,4 +1,4 @@
-"""What a module holds beside its parameters: buffers, and values that its own code gives its parts."""
+"""The state of a module besides its parameters: buffers, and attributes that its own code sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a module: its weight matrices and its head, and whether they are in training."""
+"""The parts of a module: its weight matrices and its head, and which are in training mode."""
 
 from __future__ import annotations
 

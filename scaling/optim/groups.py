@@ -1,4 +1,4 @@
-"""Parameter groups: which weights decay, and which take less (or more) than the run's learning rate."""
+"""Parameter groups: which weights decay, and which use a multiple of the run's learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one cell of a grid to one planned run: set its keys, compute the rules, keep the cell or drop it."""
+"""From one cell of a grid to one planned run: set its keys, compute the rules, and keep or drop the cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan on disk: plan.csv (pure), forecast.csv (of this machine), and the sweep file with its command."""
+"""A plan on disk: plan.csv (pure), forecast.csv (for this machine), and the sweep file with its command."""
 
 from __future__ import annotations
 

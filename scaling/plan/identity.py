@@ -1,4 +1,4 @@
-"""The identity of a run: run_id, a short hash of all that fixes its weights."""
+"""The identity of a run: run_id, a short hash of everything that determines its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network that a stage starts from, as far as a plan knows it."""
+"""The network from which a stage starts, as far as a plan knows it."""
 
 from __future__ import annotations
 

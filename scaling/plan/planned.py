@@ -1,4 +1,4 @@
-"""One run of a plan: its identity, its config and what it will do, known before anything runs."""
+"""One run of a plan: its identity, config and quantities, known before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budget arithmetic: one of examples, epochs, steps or budget is given and fixes the rest."""
+"""Budget arithmetic: one of examples, epochs, steps or budget is given and determines the others."""
 
 from __future__ import annotations
 

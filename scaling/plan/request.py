@@ -1,4 +1,4 @@
-"""What a command line asks for: its overrides, sorted, and held over what a sweep file says of the same keys."""
+"""What a command line asks for: its overrides, sorted, which take precedence over the sweep file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One trunk, many lengths: runs that differ in their length alone share the steps that they have in common.
+"""One trunk, many lengths: runs that differ only in length share their common steps.
 
 Under a schedule such as wsd a run of many steps takes, up to the fall of the rate, the very steps of a shorter one. So
 the longest of them is the trunk; it leaves its whole state where another begins to differ, and that one goes on from

@@ -1,4 +1,4 @@
-"""The linear rise at the start of every schedule."""
+"""The linear warm-up at the start of every schedule."""
 
 from __future__ import annotations
 

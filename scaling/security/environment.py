@@ -1,4 +1,4 @@
-"""What a config may read of the environment: a plan keeps it on disk, and a bundle publishes it."""
+"""Which environment variables a config may read: a plan saves their values, and a bundle publishes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a job begins: it looks whether what it was told is its owner's alone, then lets submitit run it.
+"""The start of a job: it checks that only its owner can write its files, then lets submitit run it.
 
 Run: python -m scaling.security.job FOLDER, inside a job of submitit's.
 """

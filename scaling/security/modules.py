@@ -1,4 +1,4 @@
-"""Which modules are the user's own, and where their sources lie: found without running any of them."""
+"""Which modules are the user's own, and where their sources lie, found without running them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Python and its libraries are made of, as it was imported: put back where a run's code has replaced it.
+"""Restore functions of Python and its libraries that a run's code has replaced.
 
 Importing this imports no torch.
 """

@@ -1,4 +1,4 @@
-"""What the user's code may change of the process that it runs in: as usual when it begins, given back when it ends.
+"""The process state that a user's code may change: normal when a run begins, restored when it ends.
 
 Runs follow one another in a worker. What the code of one leaves behind would else change the numbers of the next, or
 end it. Importing this imports no torch.

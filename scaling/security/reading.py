@@ -1,4 +1,4 @@
-"""Files that others may have put there, read: regular ones alone, and no larger than such can be.
+"""Read files that others may have written: only regular files of a bounded size.
 
 Who opens a pipe waits for ever, and a device or a file of holes fills the memory.
 """

@@ -1,4 +1,4 @@
-"""Who may write what: files whose content is run as their reader, and results that a group shares.
+"""File permissions: files whose content is run by their reader, and results that a group shares.
 
 What a dispatch tells its jobs is one's own; what runs leave is everybody's who may write into the results folder.
 """

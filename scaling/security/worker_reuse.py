@@ -1,4 +1,4 @@
-"""Whether a process may do another run: what the code of one has left in it that cannot be taken back.
+"""Whether a process may train another run, or a run's code has left changes in it that cannot be undone.
 
 A worker whose process is worn ends, and another takes its place. Importing this imports no torch.
 """

@@ -1,4 +1,4 @@
-"""What every stage is: how much it computes, which data it reads, and how it is done.
+"""The interface of a stage: how much it computes, which data it reads, and how it is run.
 
 The modules of the stages import without torch, so that planning does not import it.
 """

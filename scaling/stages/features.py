@@ -1,4 +1,4 @@
-"""Features of a data set under a frozen body: computed once a checkpoint and data set, and cached on disk.
+"""Features of a data set under a frozen body: computed once for each checkpoint and data set, and cached on disk.
 
 results/features/KEY holds one array a split, (examples, features) float32, written whole or not at all. It is safe to
 delete. Where a run reads but a few training examples, theirs are computed for it alone, and KEY holds the other splits.

@@ -1,4 +1,4 @@
-"""Fine-tuning: a new head on a pre-trained body, and both trained further."""
+"""Fine-tuning: a new head on a pre-trained body, and both are trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluating a network as it is: on the test images or on crops of them, by their labels or by lists of labels."""
+"""Evaluate a network on the test images or on crops of them, with their labels or with label lists."""
 
 from __future__ import annotations
 

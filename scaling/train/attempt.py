@@ -1,4 +1,4 @@
-"""One attempt at a run: what it works with."""
+"""One attempt at a run."""
 
 from __future__ import annotations
 

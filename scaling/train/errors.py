@@ -1,4 +1,4 @@
-"""Running out of the device's memory, told in one sentence."""
+"""Out of memory on the device, reported in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes of training that its forecast has to know as well; without torch."""
+"""Sizes that training and forecasts share, without torch."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The cost of a model over training and use."""
+"""The cost of a model over training and inference."""

@@ -1,4 +1,4 @@
-"""The N and D that reach a response at the least cost of training and use together, by search on any law in N and D."""
+"""The N and D that reach a response at the least cost of training and inference, by search on any law in N and D."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model that is cheapest over training and use (Sardana et al. 2024, arXiv 2401.00448), from a fitted law."""
+"""The model that is cheapest over training and inference (Sardana et al. 2024, arXiv 2401.00448), from a fitted law."""
 
 from __future__ import annotations
 

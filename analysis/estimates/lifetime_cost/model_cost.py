@@ -1,4 +1,4 @@
-"""What a model costs by its size and length, of training and of use: in FLOPs, or in seconds as they were measured."""
+"""The cost of training and inference by size and length, in FLOPs or in measured seconds."""
 
 from __future__ import annotations
 

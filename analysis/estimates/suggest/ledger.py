@@ -1,4 +1,4 @@
-"""How forecasts fared: what was said of runs before they were made, beside what they gave."""
+"""How forecasts turned out: those made before the runs, and the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked to be known: the response at settings, the optimal N at a compute, an exponent."""
+"""Quantities that a suggestion can target: the response at settings, the optimal N at a compute, an exponent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suggestion is asked with, checked: costs of candidates, a target, a limit."""
+"""The checked inputs of a suggestion: costs of candidates, a target, a limit."""
 
 from __future__ import annotations
 

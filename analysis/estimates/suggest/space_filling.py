@@ -1,4 +1,4 @@
-"""Runs to begin with, where no law can be fitted yet: spread over the inputs, cheap ones first (maximin)."""
+"""The first runs, before a law can be fitted: spread over the inputs, cheap ones first (maximin)."""
 
 from __future__ import annotations
 

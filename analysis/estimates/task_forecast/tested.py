@@ -1,4 +1,4 @@
-"""Both steps of a task's forecast fitted to the smaller runs and looked at on the larger ones."""
+"""Backtest both steps of a task's forecast: fit the smaller runs, predict the larger ones."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What tries of a key such as the learning rate say: its best value at every size and length, and its law."""
+"""Results of tuning a key such as the learning rate: its best value at every size and length, and its law."""

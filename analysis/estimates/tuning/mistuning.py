@@ -1,4 +1,4 @@
-"""What wrong rates do to the claims of a sweep: its exponents with the cost of each run's rate taken off."""
+"""The effect of wrong learning rates on a sweep: its exponents without the cost of each run's rate."""
 
 from __future__ import annotations
 

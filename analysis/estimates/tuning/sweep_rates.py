@@ -1,4 +1,4 @@
-"""Tries that lie beside a sweep, results/NAME-tune beside results/NAME, and what they say of the sweep's own rates."""
+"""Tuning runs beside a sweep, results/NAME-tune, and what they say about the sweep's own learning rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a table in which a key was tried, with the key as a column of numbers."""
+"""The rows of a table with several values of a key, and the key as a column of numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How local the first layer's filters are: one number a filter, from the npz that training keeps beside a record."""
+"""How local the first layer's filters are: one number per filter, from the npz saved with a record."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether a fitted law is right: lack of fit, its own hold-out, the rule that weighs them, and what would cure it."""
+"""Whether a fitted law is right: lack of fit, its own hold-out, the rule that weighs them, and what would help."""

@@ -1,4 +1,4 @@
-"""What a law knows nothing of and its runs hardly exclude: a slow drift along an input, or a bend at the large end.
+"""Deviations from a law that its runs hardly exclude: a slow drift along an input, or a bend at the large end.
 
 To the law's logarithm a term is added: a drift is a share of the median response for each decade of one input (such as
 a floor that falls with N), a bend another slope over the largest runs (such as a plateau to come). What the law's own

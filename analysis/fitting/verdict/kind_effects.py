@@ -1,4 +1,4 @@
-"""What kinds of runs do beside a law: fits with a factor for each, fits to each alone, and a linear test of both."""
+"""The effects of kinds of runs on a law: fits with a factor for each, fits to each alone, and a linear test of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A law's own hold-out: fitted without the largest third of its points, how far is it off there?"""
+"""A law's own hold-out: its error on the largest third of the points, when fitted to the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the conduct of its runs says of a law: few steps, runs that still fall, chance, repeats, rates, grid edges."""
+"""Faults in how runs were trained that weaken a law: few steps, undertraining, chance, repeats, rates, grid edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Residuals as tests of a law take them: a mean a run, and one odd run is no structure."""
+"""Residuals for tests of a law: one mean for each run, with outliers clipped."""
 
 from __future__ import annotations
 

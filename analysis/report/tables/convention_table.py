@@ -1,4 +1,4 @@
-"""What the convention of counting N and C does to a frontier's exponents, as a table of a report."""
+"""The effect of the convention for N and C on a frontier's exponents, as a table of a report."""
 
 from __future__ import annotations
 

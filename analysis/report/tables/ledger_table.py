@@ -1,4 +1,4 @@
-"""How the forecasts of a sweep's rounds fared, as a table of a report."""
+"""How the forecasts of a sweep's rounds turned out, as a table of a report."""
 
 from __future__ import annotations
 

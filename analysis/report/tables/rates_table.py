@@ -1,4 +1,4 @@
-"""What a sweep's learning rates do to its exponents, by the tries beside it, as a table of a report."""
+"""The effect of a sweep's learning rates on its exponents, from tuning runs, as a table of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All runs of a table: what is listed of each, in which order and units, and where its files lie."""
+"""The table of all runs: its columns, order and units, and the path of each run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion in bash, which takes KEY=VALUE for three words: its line is read, and what stands before = is kept."""
+"""Completion in bash, which splits KEY=VALUE into three words: the line is read again, keeping the part before =."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling status`: how far a sweep is."""
+"""`scaling status`: the progress of a sweep."""
 
 from __future__ import annotations
 

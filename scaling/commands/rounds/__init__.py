@@ -1,1 +1,1 @@
-"""Rounds of runs: what could be run next and what it costs, the sweep of what was chosen, the loop around both."""
+"""Rounds of runs: candidates and their costs, the sweep of the chosen ones, and the loop around both."""

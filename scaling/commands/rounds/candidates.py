@@ -1,4 +1,4 @@
-"""Runs that a sweep could make next: its own axes carried on, planned and priced."""
+"""Candidates for the next runs of a sweep: its own axes extended, planned and priced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling extend`: suggest, run, fit and suggest again, until what is asked for is known or the limit is reached."""
+"""`scaling extend`: suggest, run, fit and suggest again, until the target is known or the limit is reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rounds of a sweep on disk, results/NAME/rounds/001 and on: what was suggested, forecast, and what came of it."""
+"""The rounds of a sweep on disk, results/NAME/rounds/001 and on: suggestions, forecasts and outcomes."""
 
 from __future__ import annotations
 

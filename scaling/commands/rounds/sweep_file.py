@@ -1,4 +1,4 @@
-"""The sweep file of a next round: what the sweep was, and a list block of the runs that were chosen."""
+"""The sweep file of the next round: the sweep itself, and a list block of the chosen runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of earlier rounds that a sweep's plan has lost: it was run by an older file, or by an edited one, since."""
+"""Restore runs of earlier rounds that a sweep's plan lacks, because an older or edited file was run since."""
 
 from __future__ import annotations
 

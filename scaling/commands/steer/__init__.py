@@ -1,1 +1,1 @@
-"""Verbs that steer a sweep while it runs: which runs go first, and when none does."""
+"""Verbs that control a sweep while it runs: which runs go first, and pauses."""

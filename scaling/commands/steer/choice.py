@@ -1,4 +1,4 @@
-"""Which runs of a sweep a verb is about: by their ids, by overrides, or by an expression over the plan's columns."""
+"""Select runs of a sweep by their ids, by overrides, or by an expression over the plan's columns."""
 
 from __future__ import annotations
 

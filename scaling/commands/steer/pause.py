@@ -1,4 +1,4 @@
-"""`scaling pause | resume`: let a sweep rest, and go on with it."""
+"""`scaling pause | resume`: pause a sweep, and continue it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Verbs beside sweeps: what a machine has, what models cost there, schemas for editors."""
+"""Other verbs: check a machine, time models, write schemas for editors, clean up."""

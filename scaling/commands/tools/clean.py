@@ -1,4 +1,4 @@
-"""`scaling clean`: what of a sweep nothing needs any more, and away with it."""
+"""`scaling clean`: remove files of a sweep that are no longer needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scaling doctor`: what this machine has."""
+"""`scaling doctor`: check this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process at a time, over all machines that share the folder; a lock ends with the process that holds it."""
+"""A lock for one process at a time, over all machines that share the folder. It ends with the process that holds it."""
 
 from __future__ import annotations
 

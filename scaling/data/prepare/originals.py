@@ -1,4 +1,4 @@
-"""Images as they are distributed: a folder a class, Parquet or saved `datasets`, binary CIFAR or STL, the hub."""
+"""Images as they are distributed: a folder per class, Parquet or saved `datasets`, binary CIFAR or STL, the hub."""
 
 from __future__ import annotations
 

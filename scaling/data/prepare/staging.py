@@ -1,4 +1,4 @@
-"""Copies of prepared data on node-local disk, made once a node, so that jobs do not all read from one file server."""
+"""Copies of prepared data on node-local disk, one per node, so that jobs do not all read from the file server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting where the disk is full, or where a file server does not answer for the moment."""
+"""Wait while the disk is full, or while a file server does not answer."""
 
 from __future__ import annotations
 

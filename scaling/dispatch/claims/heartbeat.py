@@ -1,4 +1,4 @@
-"""The thread beside the training loop: it beats the claim and looks for a reason to leave."""
+"""The heartbeat thread of a worker: it keeps the claim alive, and looks for a reason to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker writes into the index of what it does, for those who would else have to look at every run."""
+"""What a worker writes into the index, so that others need not look at every run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of a queue have cost since it was made, by the index: nobody scans the queue before a start."""
+"""The cost of a queue's runs so far, from the index, so that nobody scans the queue before a start."""
 
 from __future__ import annotations
 

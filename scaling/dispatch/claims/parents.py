@@ -1,4 +1,4 @@
-"""Whether the runs that another one starts from are ready; what many children share is looked at once a round."""
+"""Whether the parents of a run are ready. A parent of many children is looked up once in a round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which run a worker looks at next, in a queue that a thousand workers share, without looking at all of it.
+"""Which run a worker tries next, in a queue that a thousand workers share, without reading all of it.
 
 Runs are dealt: of n workers each has every n-th of those that are free, and needs to ask nobody while it trains them.
 When its share is done, or others turn out to have been there, it reads in the index of the results what has been taken

@@ -1,1 +1,1 @@
-"""What a sweep leaves behind that nothing needs any more: finding it, removing it."""
+"""Files of a sweep that are no longer needed: finding and removing them."""

@@ -1,4 +1,4 @@
-"""What of a sweep can go, and how large it is."""
+"""Find the files of a sweep that can be removed, and their sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plans of a results folder name: their runs, and the weights and states that runs to come start from."""
+"""What the plans of a results folder name: runs, and the weights and states from which later runs start."""
 
 from __future__ import annotations
 

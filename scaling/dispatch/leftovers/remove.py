@@ -1,4 +1,4 @@
-"""Removing what can go: each run's under a claim of its own, so that no worker finds half of it."""
+"""Remove leftover files, those of a run under its claim, so that no worker finds half of them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Many runs on this machine: a pool of workers in front of one queue."""
+"""Many runs on this machine: a pool of workers with one queue."""

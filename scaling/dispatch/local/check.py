@@ -1,4 +1,4 @@
-"""What runs need on this machine, looked for before anything is started."""
+"""Check what runs need on this machine, before anything is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This machine as a launcher: a pool of workers in front of one queue, or one run in this process."""
+"""This machine as a launcher: a pool of workers with one queue, or one run in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workers of this machine: submitit jobs that are started ahead and wait for their queue."""
+"""The workers of this machine: submitit jobs that are started early and wait for their queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs on this machine: workers in front of one queue, looked after until all have ended."""
+"""Many runs on this machine: workers with one queue, supervised until all have ended."""
 
 from __future__ import annotations
 

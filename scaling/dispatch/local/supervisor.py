@@ -1,4 +1,4 @@
-"""Looks after the workers of this machine until all have ended: replaces the dead, shows the state, takes Ctrl-C."""
+"""Supervise the workers of this machine until all have ended: replace dead ones, show the state, handle Ctrl-C."""
 
 from __future__ import annotations
 

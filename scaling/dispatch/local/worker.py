@@ -1,4 +1,4 @@
-"""What submitit pickles: a worker's task, and how it begins in a process of its own."""
+"""What submitit pickles: a worker's task, and how it starts in its own process."""
 
 from __future__ import annotations
 

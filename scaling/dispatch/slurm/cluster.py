@@ -1,4 +1,4 @@
-"""What SLURM says of itself: partitions, limits, accounting."""
+"""The properties of a SLURM cluster: partitions, limits, accounting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dealing: which runs need the same kind of job, how many jobs that makes, and how long each of them may take."""
+"""Group runs by the kind of job they need, and choose the number and length of the jobs."""
 
 from __future__ import annotations
 

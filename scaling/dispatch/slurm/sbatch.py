@@ -1,4 +1,4 @@
-"""What sbatch is asked for, through submitit, and what becomes of its refusals."""
+"""Submit with sbatch, through submitit, and handle its refusals."""
 
 from __future__ import annotations
 

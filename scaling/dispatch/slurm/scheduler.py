@@ -1,4 +1,4 @@
-"""What SLURM says of jobs: the plain columns of squeue and sacct, never their JSON, whose form keeps changing."""
+"""The states of SLURM jobs, from the plain columns of squeue and sacct. Their JSON changes between versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What squeue says, asked at most once in ten seconds by all the jobs of a sweep and all who look on together."""
+"""A shared answer of squeue, renewed at most once in ten seconds for all jobs and watchers of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of the code, so that what was submitted is what runs, whatever is edited meanwhile."""
+"""A copy of the code at submission, so that jobs run it whatever is edited later."""
 
 from __future__ import annotations
 

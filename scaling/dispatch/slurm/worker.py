@@ -1,4 +1,4 @@
-"""A worker inside a SLURM job: it finds its own state on disk, whatever was done to the job before."""
+"""A worker inside a SLURM job. It finds its state on disk, whatever happened to the job before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs a worker takes into one stack, so that the other workers have their share as well."""
+"""Which runs a worker takes into one stack, so that other workers get their share."""
 
 from __future__ import annotations
 

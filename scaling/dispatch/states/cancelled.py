@@ -1,4 +1,4 @@
-"""Runs that were cancelled by name: they stay so until they are asked for by name again."""
+"""Runs that were cancelled by name: they stay cancelled until they are retried by name."""
 
 from __future__ import annotations
 

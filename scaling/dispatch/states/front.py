@@ -1,4 +1,4 @@
-"""Runs that were moved to the front of a sweep: workers take them first, those that are at work already too."""
+"""Runs that were moved to the front of a sweep: all workers take them first, running ones too."""
 
 from __future__ import annotations
 

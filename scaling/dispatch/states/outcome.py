@@ -1,4 +1,4 @@
-"""What a dispatch comes back with."""
+"""The outcome of a dispatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pause: while results/NAME/paused.json is there, nothing of the sweep is started, and what is trained stops."""
+"""A pause: while results/NAME/paused.json exists, no run of the sweep is started, and running ones stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that count as running though their worker has given no sign of life for a while: its node may have crashed."""
+"""Running runs whose worker has had no heartbeat for a while: its node may have crashed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads where the runs of a sweep stand: from record, then claim, then the scheduler, then attempts.
+"""Read the states of a sweep's runs: from the record, then the claim, the scheduler and the attempts.
 
 Starts neither torch nor pandas nor pydantic: a thousand runs are read in a fraction of a second.
 """

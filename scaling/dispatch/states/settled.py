@@ -1,4 +1,4 @@
-"""Which runs are settled: their record is there, whole, and has what is asked of it."""
+"""Which runs are settled: they have a complete record with the milestones and weights asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settled runs that were trained on other data, or by other code, than there is now under the same id."""
+"""Settled runs that were trained on other data or code than is now found under the same id."""
 
 from __future__ import annotations
 

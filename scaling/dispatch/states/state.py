@@ -1,4 +1,4 @@
-"""Where the runs of a sweep stand at one moment."""
+"""The states of a sweep's runs at one moment."""
 
 from __future__ import annotations
 

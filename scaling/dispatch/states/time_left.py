@@ -1,4 +1,4 @@
-"""How long the rest of a sweep will take: by the steps and FLOPs that are left, or by forecasts that are put right."""
+"""The time left of a sweep: from the remaining steps and FLOPs, or from corrected forecasts."""
 
 from __future__ import annotations
 

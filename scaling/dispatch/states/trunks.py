@@ -1,4 +1,4 @@
-"""Branches of a trunk that cannot go on from it: the longer run is settled, and its state is gone."""
+"""Branches that cannot continue from their trunk, because the longer run is settled and its state is gone."""
 
 from __future__ import annotations
 

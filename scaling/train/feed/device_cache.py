@@ -1,4 +1,4 @@
-"""Examples that are on a device already: within a block, and on a GPU from run to run."""
+"""Examples that are already on a device: within a block of steps, and on a GPU across runs."""
 
 from __future__ import annotations
 

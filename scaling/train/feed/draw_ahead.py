@@ -1,4 +1,4 @@
-"""Values by number, asked for one after the other: threads make the next ones while the last one is used."""
+"""Values by index, used in sequence: threads compute the next ones while the last one is used."""
 
 from __future__ import annotations
 

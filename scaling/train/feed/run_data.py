@@ -1,4 +1,4 @@
-"""The data of a run on its device: what it trains on and what it is evaluated on."""
+"""The training and evaluation data of a run on its device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The beginning of an attempt: its trainer, as a checkpoint left it or from the start."""
+"""The start of an attempt: its trainer, from a checkpoint or from the beginning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints while training goes on: the state is copied at once and written by a thread, one at a time."""
+"""Checkpoints during training: the state is copied at once, and a thread writes one at a time."""
 
 from __future__ import annotations
 

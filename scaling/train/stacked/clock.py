@@ -1,4 +1,4 @@
-"""The time of runs that share a device: each second is divided among those that are trained in it."""
+"""The time of runs that share a device: each second is divided among the runs trained in it."""
 
 from __future__ import annotations
 

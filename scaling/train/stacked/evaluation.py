@@ -1,4 +1,4 @@
-"""Evaluating members of a stack at a milestone, all at once: each has the scores of its own, but for rounding."""
+"""Evaluate members of a stack together at a milestone, with the scores of single runs up to rounding."""
 
 from __future__ import annotations
 

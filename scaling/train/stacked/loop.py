@@ -1,4 +1,4 @@
-"""Training a stack to its end: each member goes through its own milestones, and leaves when it has ended."""
+"""Train a stack to its end: each member has its own milestones, and leaves when it has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of many models, a row for each: the trained parameters of a member lie one after the other in its row."""
+"""The parameters of many models, one row for each: a member's trained parameters are concatenated in its row."""
 
 from __future__ import annotations
 

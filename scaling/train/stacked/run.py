@@ -1,4 +1,4 @@
-"""Runs of one shape in one computation: configs in, records out, each one's own."""
+"""Runs of one shape in one computation: configs in, one record for each run out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of engine=stacked by itself: a stack of one, or said to be trained by the plain loop."""
+"""A single run of engine=stacked: a stack of one, or the plain loop with a message."""
 
 from __future__ import annotations
 

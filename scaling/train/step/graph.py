@@ -1,4 +1,4 @@
-"""Capturing work on a GPU as a CUDA graph, which is launched at once where its kernels one by one would take longer."""
+"""Capture work on a GPU as a CUDA graph, which launches faster than its kernels one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a captured step reads: buffers that are filled before each step, and the examples that it takes from them."""
+"""The inputs of a captured step: buffers that are filled before each step, and the examples taken by them."""
 
 from __future__ import annotations
 

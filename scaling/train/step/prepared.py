@@ -1,4 +1,4 @@
-"""One training step on a batch: everything that it needs, put together once."""
+"""One training step on a batch, prepared once."""
 
 from __future__ import annotations
 

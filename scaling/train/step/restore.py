@@ -1,4 +1,4 @@
-"""Putting a run back to where it was before steps that were taken to warm up, in the memory that a graph reads."""
+"""Restore a run after warm-up steps, in the memory that a graph reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step of all members of a stack: everything that it needs, put together once for those that are in it."""
+"""One step of all members of a stack, prepared once for its present members."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Modules of users in stacks: mapped by torch, and tried before that."""
+"""Users' modules in stacks: mapped by torch, and checked first."""

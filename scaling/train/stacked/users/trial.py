@@ -1,4 +1,4 @@
-"""A user's modules, tried before they are trained together: is a stack of them what each of them is by itself?
+"""Check a user's modules before stacking them: does a stack compute what each of them does by itself?
 
 Outputs and gradients on some examples are compared, and outputs in evaluation, at values a little off their first ones,
 where nothing is zero by chance, and in float32: what tf32 rounds may differ by more than is allowed here. First their
