@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role, count
 from scaling.errors import UserError
 from scaling.global_streams import kept_streams
-from scaling.internals.torch import skip_dynamo_import_in_counter
-from scaling.models.parts import is_matrix, with_matrices
+from scaling.internals.torch import skip_dynamo_import_in_counter, version_of
+from scaling.models.parts import as_evaluated, is_matrix, with_matrices
 
 BACKWARD = "(backward)"  # among the FLOPs by submodule: those of the whole backward pass
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -105,6 +105,8 @@ def _one_batch(
         flops = _pass(model, module, shape, outputs)
         if _idle(module):  # it may leave parts out at random while it trains; in evaluation it is whole
             flops = _pass(model, module.eval(), shape, outputs)
+        with as_evaluated(module), torch.no_grad():
+            _forward(model, module, shape)
     if idle := _idle(module):
         raise UserError(
             f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
@@ -118,7 +120,7 @@ def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: 
     module.zero_grad()
     forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with forward:
-        found = module(torch.zeros(BATCH, *shape))
+        found = _forward(model, module, shape)
     if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
         shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(
@@ -130,6 +132,19 @@ def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: 
     # Names begin with the class of the root; the root itself has no name below it.
     flops = {name.partition(".")[2]: sum(ops.values()) for name, ops in forward.get_flop_counts().items()}
     return {**flops, "": forward.get_total_flops(), BACKWARD: backward.get_total_flops()}
+
+
+def _forward(model: Countable, module: nn.Module, shape: tuple[int, ...]) -> Any:
+    """Run one batch forward; UserError where that changes the batch, for examples are kept and given to others."""
+    x = torch.zeros(BATCH, *shape)
+    version = version_of(x)
+    found = module(x)
+    if version_of(x) != version:
+        raise UserError(
+            f"found {model.module}, which changes its input in place, and so the data of later evaluations and runs; "
+            f"wanted the input unchanged; begin its forward with x = x.clone(), or compute without in-place operations"
+        )
+    return found
 
 
 def _idle(module: nn.Module) -> list[str]:

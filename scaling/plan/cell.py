@@ -128,8 +128,7 @@ def plan_cell(
     if parent is not None:
         raw = parents.inherit({**raw, "parent": begun["parent"]}, parent, values)
     try:
-        for key, expression in rules.set.items():
-            raw = assign(raw, key, expression.evaluate(Names(base.resolved(raw), parent).lookup))
+        raw = computed(base, raw, rules, parent)
         names = Names(base.resolved(raw), parent)
         if rules.where is not None:
             failed = rules.where.first_false(names.lookup)
@@ -141,6 +140,27 @@ def plan_cell(
         return replace(run, batch_rule=batch_rule) if batch_rule else run
     except ImpossibleRun as error:
         return Dropped(values, str(error))
+
+
+def computed(base: Composed, raw: Mapping[str, Any], rules: Rules, parent: PlannedRun | None) -> Mapping[str, Any]:
+    """Return a cell's config with what `set:` computes; UserError where a rule reads what a later one sets."""
+    values: dict[str, Any] = {}
+    before: list[Mapping[str, Any]] = []
+    for key, expression in rules.set.items():
+        before.append(raw)
+        values[key] = expression.evaluate(Names(base.resolved(raw), parent).lookup)
+        raw = assign(raw, key, values[key])
+    for i, (key, expression) in enumerate(list(rules.set.items())[:-1]):
+        later = before[i]
+        for other in list(values)[i + 1 :]:
+            later = assign(later, other, values[other])
+        found = expression.evaluate(Names(base.resolved(later), parent).lookup)
+        if found != values[key]:
+            raise UserError(
+                f"found set: {key} = {expression.text}, which is {_show(values[key])} before the rules below it and "
+                f"{_show(found)} after them; wanted each rule below those whose keys it reads; move {key} down"
+            )
+    return raw
 
 
 def assign(raw: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -124,8 +124,15 @@ def _value(node: ast.expr, lookup: Lookup) -> Any:
         case ast.Compare(left=left, ops=ops, comparators=rest):
             values = [_value(item, lookup) for item in [left, *rest]]
             pairs = zip(ops, values[:-1], values[1:], strict=True)
-            return all(COMPARISON[type(op)](a, b) for op, a, b in pairs)
+            return all(_compared(op, a, b) for op, a, b in pairs)
     raise TypeError(f"unchecked node {ast.dump(node)}")
+
+
+def _compared(op: ast.cmpop, a: Any, b: Any) -> bool:
+    """Compare two values; TypeError for a number and a text, which are never equal."""
+    if isinstance(a, str) != isinstance(b, str):
+        raise TypeError(f"{a!r} and {b!r} are a number and a text")
+    return COMPARISON[type(op)](a, b)
 
 
 def _number(value: Any) -> int | float:

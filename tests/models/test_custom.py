@@ -103,6 +103,7 @@ def test_what_it_is_told_is_what_makes_it():
         ({"module": f"{NETS}.Wrong"}, r"gives \(2, 9\)"),
         ({"module": f"{NETS}.Broken"}, r"fails on a batch of shape \(2, 1, 40\) at .*nets\.py:\d+ "),
         ({"module": f"{NETS}.Idle"}, r"does not depend on \(spare.weight"),
+        ({"module": f"{NETS}.InPlace"}, r"InPlace, which changes its input in place, .* x = x\.clone\(\)"),
         ({"module": f"{NETS}.AllFrozen"}, "all frozen; wanted something to train"),
         ({"module": f"{NETS}.Single", "head": "maps"}, "wanted one of map"),
         ({"module": "torch.nn.Identity"}, "gives"),

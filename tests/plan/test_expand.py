@@ -94,6 +94,13 @@ def test_a_batch_may_follow_a_rule_that_the_plan_keeps(here):
     assert "batch_rule" not in planned("model.width=8", "train.steps=2").runs[0].row()
 
 
+def test_rules_may_read_what_rules_above_them_set_and_their_own_key(here):
+    rules = "{model.width: 8, optim.lr: 1 / width, train.batch: batch / 2, optim.weight_decay: lr / 10}"
+    (here / "sweeps" / "rules.yaml").write_text(f"sweep: {{grid: [{{product: {{seed: [1]}}}}], set: {rules}}}")
+    (run,) = planned("sweep=rules", "train.examples=1e4", "train.batch=64").runs
+    assert (run.config.model.width, run.config.optim.lr, run.config.optim.weight_decay) == (8, 1 / 8, 1 / 80)
+
+
 def test_blocks_are_united_rules_computed_and_drops_explained(here):
     plan = planned("sweep=mine")
     widths = [run.config.model.width for run in plan.runs]
@@ -327,6 +334,19 @@ WRONG_FILES = (
             ("sweep: {grdi: []}", "unknown key sweep.grdi"),
             ("sweep: {grid: [{product: {seed: [1]}}], set: lr}", "sweep.set='lr'"),
             ("sweep: {grid: [{product: {seed: [1]}}], limit: 5}", "sweep.limit=5"),
+            (
+                "sweep: {grid: [{product: {seed: [008, 009, 010]}}]}",
+                "line 1, 010, which YAML reads as 8; wanted a plain",
+            ),
+            ("sweep: {grid: [{product: {seed: [1]}}], limit: {gpu_hours: 1:30}}", "1:30, which YAML reads as 90"),
+            (
+                "sweep: {grid: [{product: {seed: [1]}}], set: {optim.lr: 1 / width, model.width: 8}}",
+                "found set: optim.lr = 1 / width, which is 0.01562 before the rules below it and 0.125 after them",
+            ),
+            (
+                "sweep: {grid: [{product: {seed: [1]}}], set: {optim.lr: 1 / N, model.depth: 3}}",
+                "wanted each rule below those whose keys it reads; move optim.lr down",
+            ),
         ],
         *WRONG_FILES,
     ),

@@ -51,7 +51,7 @@ def test_everything_else_is_refused_by_name(text):
         parse(text, where="set optim.lr")
 
 
-@pytest.mark.parametrize("text", ["1 / 0", "9.0 ** 9 ** 9", "(-8) ** 0.5", "family * 1.5"])
+@pytest.mark.parametrize("text", ["1 / 0", "9.0 ** 9 ** 9", "(-8) ** 0.5", "family * 1.5", "width != '256'"])
 def test_arithmetic_that_fails_is_said(text):
     with pytest.raises(UserError, match=r"\(|wanted"):
         value(text)
