@@ -122,7 +122,7 @@ def _of_slices(group: GroupResults) -> Iterator[Headline]:
     for x in ("D", "D_unique", "N") if not group.minima else ():
         result = next((group.shown("loss", one) for one in reversed(group.slices[x])), None)
         if result and result.fit and result.slice and _known(_slope(result.fit)[1]):
-            yield _headline(f"loss at {result.slice.words}", result)
+            yield _headline(f"loss at {result.slice.words} falls as", result)
 
 
 def _known(ends: Interval | None) -> bool:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.figures.cost import cost_numbers
 from analysis.files import read_file
-from analysis.numbers import duration, entry, flops, number
+from analysis.numbers import duration, entry, flops, number, percent
 from analysis.table.select import RECIPE
 from analysis.wording import RECIPE_WORDS, counted
 
@@ -145,7 +145,7 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
         facts.append(("training time in all", duration(float(done["seconds"].sum()))))
     cost = cost_numbers(done)
     if cost is not None:
-        said = f"median error {cost.error:.0%}, actual / forecast {number(cost.ratio, 3)}"
+        said = f"median error {percent(cost.error)}, actual / forecast {number(cost.ratio, 3)}"
         said += f" ({counted(len(cost.actual), 'run')})"
         facts.append(("forecast against actual time", said))
     if "device" in done.columns and done["device"].notna().any():

@@ -80,8 +80,10 @@ class Entry:
     @property
     def label(self) -> str:
         """What the user varied, or the run's id where nothing was."""
+        from scaling.plan.planned import as_overrides
+
         overrides = self.run.get("overrides") or {}
-        return " ".join(f"{key}={value}" for key, value in overrides.items()) or self.run_id
+        return " ".join(as_overrides(overrides)) or self.run_id
 
     def planned_run(self) -> PlannedRun:
         """Return the run; ValueError where it reads back as another, for the code has changed since."""

@@ -1,4 +1,4 @@
-"""The speed probe: how fast a device trains, by the real loop on a few shapes, in some seconds."""
+"""The speed probe: how fast a device trains, by the real loop on a few shapes, in about half a minute."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
         augment = _augment_seconds(where)
         sharing = _sharing(where)
-    together, numbers = _together(where, costs["fp32"])
+        together, numbers = _together(where, costs["fp32"])
     return Speed(
         device=hardware_name(where),
         kind=where.type,

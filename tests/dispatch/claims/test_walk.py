@@ -13,6 +13,7 @@ from scaling.dispatch.queue import Entry, LazyQueue, QueueFile
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 from scaling.dispatch.states.settled import is_settled
+from scaling.plan.planned import as_overrides
 
 
 def claim(news, run_id, token="1"):
@@ -205,3 +206,10 @@ def test_a_record_out_of_reach_is_no_settled_run_and_ends_no_worker(folder):
     assert list(walk.round()) == ["a"]
     assert walk.check() == 1
     assert list(walk.round()) == ["a", "b"]
+
+
+def test_a_label_is_what_one_types():
+    overrides = {"model.depth": None, "train.budget": 4e8, "model.kwargs": {"a": [1, True]}}
+    assert Entry("a", 1.0, run={"overrides": overrides}).label == " ".join(as_overrides(overrides))
+    assert "model.depth=null train.budget=4e+08" in Entry("a", 1.0, run={"overrides": overrides}).label
+    assert Entry("a", 1.0).label == "a"
