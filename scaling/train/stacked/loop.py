@@ -253,9 +253,9 @@ def _next_check(member: MemberState) -> int:
 
 
 def _milestone(member: MemberState) -> int:
-    """Return the next milestone at which a member has not been evaluated."""
-    last = member.attempt.journal.last_step
-    return next(step for step in member.attempt.run.quantities.milestones if step > last)
+    """Return the next milestone; one that was passed before it was asked for is left out, as of a run trained alone."""
+    least = max(member.step, member.attempt.journal.last_step + 1)
+    return next(step for step in member.attempt.run.quantities.milestones if step >= least)
 
 
 def _is_looked_at(member: MemberState) -> bool:

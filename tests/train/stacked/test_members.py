@@ -88,6 +88,23 @@ def test_one_that_is_stopped_leaves_a_checkpoint_of_a_single_run(tmp_path, every
     assert close(train_run(runs[0], folder, device="cpu"), alone(KEYS["long"], tmp_path / "straight"))
 
 
+def test_milestones_that_are_asked_for_when_they_are_passed_are_left_out(tmp_path, every_step):
+    """As a run that is trained alone leaves them out."""
+    keys = {"train": {"steps": 90}, "data": SIZED}
+    more, found = {**keys, "train": {"steps": 90, "milestones": 4}}, dict[str, list[int]]()
+    for engine, train in (("stacked", records), ("eager", lambda runs, results: [trained(runs[0], results)])):
+        before, after = (stacked(each, engine=engine) for each in (keys, more))
+        assert before.run_id == after.run_id
+        trained(before, tmp_path, stop=stopped_after(50))
+        [record, *_] = train([after, stacked({**more, "seed": 1}, engine=engine)], tmp_path)
+        found[engine] = [point.step for point in record.points]
+    assert found["stacked"] == found["eager"] == [90]
+
+
+def trained(run, results, **facts):
+    return train_run(run, folder_of(run, results), device="cpu", **facts)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [20, 60])
 def test_members_of_a_killed_stack_go_on_alone_or_in_another_one(count, tmp_path):
