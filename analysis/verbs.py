@@ -85,7 +85,7 @@ def frontier(
     seed: int = 0,
     **selection: Any,
 ) -> Frontier:
-    """Find the runs that are best for what they spend (x); `fit_frontier(found, "power")` is the law through them.
+    """Find the best runs at each cost (x); `fit_frontier(found, "power")` fits a law to them.
 
     Raises `Refusal` where fewer than three points are on it.
     """
@@ -103,7 +103,7 @@ def isoflop(
     seed: int = 0,
     **selection: Any,
 ) -> IsoFlop:
-    """Find the best size at each compute budget, and the law N*(C) through those that are bracketed.
+    """Find the best size at each compute budget, and fit the law N*(C) to those inside the grid.
 
     Raises `Refusal` where C does not fall into budgets of several sizes.
     """
@@ -130,12 +130,12 @@ def allocate(
     tie: Mapping[str, str] | None = None,
     **selection: Any,
 ) -> ApproachComparison:
-    """Say how to split compute between N and D: three approaches side by side, and whether they agree.
+    """Compute how to split compute between N and D, by three approaches, and whether they agree.
 
-    at: target C in FLOPs. An approach that cannot say is refused with its reason. inference: examples of use, for
-    which `lifetimes` are the models that are cheapest over training and use, by the law, each of the response that a
-    C buys, or of one to reach. measured: the efficiency.csv of `scaling measure`, for the cheapest in seconds as well.
-    fix, tie: what is known of the laws' parameters.
+    at: target C in FLOPs. An approach without an answer is refused with its reason. inference: number of examples at
+    inference; `lifetimes` are then the models that are cheapest over training and inference by the law, for the
+    response that each C buys, or for one to reach. measured: the efficiency.csv of `scaling measure`, for the cheapest
+    in seconds as well. fix, tie: constraints on the laws' parameters.
     """
     targets = tuple(at) if isinstance(at, Sequence) else (at,)
     frame = load_table(table)
@@ -157,10 +157,10 @@ def compare(
     y: str = "loss",
     **options: Any,
 ) -> Comparison:
-    """Say how much more compute the first of two needs for the second's loss, along their fitted frontiers.
+    """Compare two fitted frontiers: how much more compute does the first need for the loss of the second?
 
-    by: the column whose two values are compared (values: which two, the one to be beaten first); or other: a second
-    table, the second of the two. options: those of `fit`. Raises `Refusal` where computes or losses do not overlap.
+    by: the column whose two values are compared (values: which two, the baseline first); or other: the second table.
+    options: those of `fit`. Raises `Refusal` where computes or losses do not overlap.
     """
     if (by is None) == (other is None):
         raise UserError("found no by or other, or both; wanted one of them: a column, or a second table; give one")
@@ -186,7 +186,7 @@ def report(
     tie: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Write the report of a results folder or of a table's file; `Report.page` is its path.
+    """Write the report of a results folder or of a table file; `Report.page` is its path.
 
     out: another folder. figures: save each figure too. fix, tie: of the laws that have these parameters. say: is told
     what is being done.
@@ -205,7 +205,7 @@ def report(
 
 
 def plot(found: Fit | Frontier | IsoFlop | Comparison, ax: Axes | None = None) -> Axes:
-    """Draw what was found, on new axes unless some are given: a fit, a frontier, isoFLOP valleys, a comparison."""
+    """Draw a fit, a frontier, isoFLOP curves or a comparison, on new axes unless you pass some."""
     from analysis.figures import notebook
 
     drawn: Mapping[type, Callable[[Any, Axes | None], Axes]] = {

@@ -97,8 +97,8 @@ class Use:
 class ApproachComparison(InNotebook):
     """The approaches side by side, the verdict on their exponents, and the bias of approach 2.
 
-    agree: None where fewer than two approaches have an exponent with an interval. lifetimes: the models that are
-    cheapest over training and use, where examples of use were named; lifetimes_reason: why there are none.
+    agree: None if fewer than two approaches have an exponent with an interval. lifetimes: the models that are cheapest
+    over training and inference, if a number of examples was given; lifetimes_reason: why there are none.
     """
 
     y: str
@@ -113,7 +113,7 @@ class ApproachComparison(InNotebook):
 
     @property
     def refusal(self) -> str:
-        """Return the sentence for the case that every approach is refused, or use; empty where neither is."""
+        """Return why every approach, or the lifetime cost, is refused; empty if neither is."""
         if self.lifetimes_reason:
             return f"no cheapest model over training and inference: {self.lifetimes_reason}"
         if any(approach.status == "ok" for approach in self.approaches):

@@ -29,7 +29,7 @@ MOST_ROWS = 40_000
 
 @dataclass(frozen=True, repr=False)
 class Backtest(InNotebook):
-    """Laws ranked by how well they predicted what was left out."""
+    """Laws ranked by how well they predicted the held-out runs."""
 
     by: str
     level: float
@@ -38,12 +38,12 @@ class Backtest(InNotebook):
 
     @property
     def best(self) -> str:
-        """Name of the law that predicted best."""
+        """The name of the law that predicted best."""
         return self.scores[0].law
 
     @property
     def supported(self) -> float:
-        """The largest factor beyond what was seen at which the best law's intervals still held (1: none known to)."""
+        """The largest factor beyond the fitted sizes at which the best law's intervals still held (1: none)."""
         held = [split.factor for split in self.scores[0].splits if split.coverage >= self.level - 0.15]
         return max(held, default=1.0)
 
@@ -67,8 +67,8 @@ def backtest(
 ) -> Backtest:
     """Fit each law to the smaller runs (by C, N, D or another column) and compare with the larger ones.
 
-    laws: without any, those of N and D where the table has both and x is not named, else those of one variable.
-    resamples: 0 ranks by the error alone. fix, tie: in the laws that have these parameters. options: those of fit.
+    laws: by default those of N and D if the table has both and x is not given, else those of one variable. resamples: 0
+    ranks by the error alone. fix, tie: for the laws that have these parameters. options: those of fit.
     Raises `Refusal` where no law can be tested.
     """
     from analysis.table.columns import as_numbers

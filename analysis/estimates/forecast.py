@@ -27,7 +27,7 @@ EDGE = 1.0001
 
 @dataclass(frozen=True, repr=False)
 class Forecast(InNotebook):
-    """What a law says of one setting."""
+    """The forecast of a law at one setting."""
 
     law: str
     y: str
@@ -51,9 +51,9 @@ def forecast(
     check: bool = True,
     **options: Any,
 ) -> Forecast:
-    """Fit a law and forecast at a setting such as {"C": 1e20}; a law in N and D given only C takes their optimum.
+    """Fit a law and forecast at a setting such as {"C": 1e20}. For C alone, a law in N and D takes their optimum.
 
-    check: backtest by the runs' size how far ahead such fits have held. options: those of fit.
+    check: backtest how far beyond the data such fits have held. options: those of fit.
     """
     return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
 

@@ -51,10 +51,9 @@ class FrontierPoint:
 
 @dataclass(frozen=True, repr=False)
 class Frontier(InNotebook):
-    """The best points by a rule, in order of x, and the lines through them (None where there are too few).
+    """The best points by a rule, in order of x, and lines fitted to them (None if there are too few).
 
-    line: y on x; the law of a figure of the best loss against compute, E = 0. N_line, D_line: through the points that
-    are not at an edge.
+    line: y against x, a power law without a floor. N_line, D_line: fitted to the points that are not at an edge.
     """
 
     rule: str
@@ -75,7 +74,7 @@ class Frontier(InNotebook):
         return sum(point.edge for point in self.points) / len(self.points)
 
     def table(self) -> pd.DataFrame:
-        """Return the points as a table that can be fitted."""
+        """Return the points as a table for a fit."""
         points = pd.DataFrame([point.to_dict() for point in self.points])
         own = points.drop(columns=[name for name in (self.x, self.y) if name in points.columns])
         return own.assign(**{self.x: points["x"], self.y: points["y"]})

@@ -32,10 +32,10 @@ def fit_frontier(
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
 ) -> Fit:
-    """Fit a law to a frontier's points. They are means, the best of many: least squares, which lets none of them go.
+    """Fit a law to a frontier's points, by least squares: they are means of the best runs, so none is an outlier.
 
-    The exponent of a power law is that of the frontier's own line, and has one interval: the wider of the two, that of
-    the line being from the best runs chosen anew in each resample.
+    The exponent of a power law is that of the frontier's own line. Its interval is the wider of the fit's and the
+    line's; for the line, each resample chooses the best runs anew.
     """
     from analysis.fitting.fit import fit
 

@@ -68,7 +68,7 @@ class Minimum:
 
 @dataclass(frozen=True, repr=False)
 class IsoFlop(InNotebook):
-    """The minimum of each budget of a table, and the laws through the usable ones (None where these are too few)."""
+    """The minimum of each budget, and the laws fitted to the usable ones (None if there are too few)."""
 
     y: str
     shape: str
@@ -83,7 +83,7 @@ class IsoFlop(InNotebook):
 
     @property
     def status(self) -> str:
-        """Tell whether the curves hold their points: ok, or weak with reasons."""
+        """Say whether the curves fit their points: ok, or weak with reasons."""
         return "weak" if self.reasons else "ok"
 
     @property

@@ -67,11 +67,11 @@ class Exponent:
 
 @dataclass(frozen=True, repr=False)
 class Comparison(InNotebook):
-    """How much more compute the first needs for the second's loss: the geometric mean over their common range.
+    """How much more compute the first needs for the loss of the second: the geometric mean over their common range.
 
-    trend: d log multiplier / d log C. turns: the least C beyond the common range from which the interval holds 1 (None:
-    not within `FAR` times). runs_for: of each multiplier, times the runs there are that would tell it from 1 with
-    probability `POWER`.
+    trend: d log multiplier / d log C. turns: the lowest C beyond the common range at which the interval contains 1
+    (None: not within a factor of `FAR`). runs_for: for each multiplier, the runs that would detect it with probability
+    `POWER`, as a multiple of the present number.
     """
 
     first: str
@@ -94,7 +94,7 @@ class Comparison(InNotebook):
 
     @property
     def verdict(self) -> str:
-        """Say in a sentence which one is better, if the interval can tell."""
+        """Say which one is better, if the interval shows it."""
         low, high = self.interval
         if low > 1:
             return f"{self.second} is better than {self.first}"
@@ -102,7 +102,7 @@ class Comparison(InNotebook):
 
     @property
     def sentence(self) -> str:
-        """Say how much less compute the better one needs, with the interval, and whether that is told from luck."""
+        """Say how much less compute the better one needs, with the interval, and whether it is significant."""
         better, worse, factor, ends = self.second, self.first, self.multiplier, self.interval
         if factor < 1:
             better, worse, factor, ends = worse, better, 1 / factor, (1 / ends[1], 1 / ends[0])

@@ -43,12 +43,12 @@ def fit(
 ) -> Fit:
     """Fit a law to the rows of a table (or of the file or results folder of that name).
 
-    law: a name, "module:LAW", a law, or "auto": of those that pass, the one that backtests best. x: the variable of a
-    law of one variable (C where there is one). rows, where, pool, keep, task: which rows are used; run_column: whose
-    milestones they are. objective, delta, space: by default that of Hoffmann et al. 2022, the sum over points of a
-    Huber loss on log y. weights: "seeds" weighs by the inverse variance of seeds.
+    law: a name, "module:LAW", a law, or "auto": of those that pass, the best by backtest. x: the variable of a law of
+    one variable (default C, if the table has it). rows, where, pool, keep, task: which rows are used; run_column: the
+    column that names their runs. objective, delta, space: by default that of Hoffmann et al. 2022, the sum over points
+    of a Huber loss on log y. weights: "seeds" weights by the inverse variance of seeds.
 
-    Raises `UserError` for bad input and `Refusal` where the data cannot carry the law.
+    Raises `UserError` for bad input and `Refusal` where the data do not support the law.
     """
     from analysis.table.read import load_table
 

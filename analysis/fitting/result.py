@@ -61,7 +61,7 @@ class Engine:
 
 @dataclass(frozen=True, repr=False)
 class Fit(Shown):
-    """A fitted law with its intervals and its certificate; how it shows itself stands in `Shown`."""
+    """A fitted law with its intervals and its certificate. `Shown` has its displays."""
 
     law: str
     y: str
@@ -85,9 +85,9 @@ class Fit(Shown):
     def interval(
         self, at: Mapping[str, Any] | pd.DataFrame, *, kind: Literal["mean", "run"] = "mean"
     ) -> tuple[Array, Array]:
-        """Return (low, high), percentiles: of the curve itself, or of the response of a new run (kind="run").
+        """Return (low, high): percentiles of the curve, or of the response of a new run (kind="run").
 
-        Beyond the refits' scatter it allows for the slow drifts of the response that the runs leave possible (`drift`).
+        Beyond the scatter of refits it allows for slow drifts and bends that the runs do not exclude (`drift`).
         """
         if kind not in ("mean", "run"):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
@@ -102,12 +102,12 @@ class Fit(Shown):
         return np.exp(self._log_curve(self._inputs(at), self._samples()).T)
 
     def drifted_refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Return the same with the drifts and bends that the runs leave possible, each in its share of the refits."""
+        """Return the same with drifts and bends that the runs do not exclude, each in its share of the refits."""
         inputs = self._inputs(at)
         return np.exp(self._drifted(self._log_curve(inputs, self._samples()).T, inputs))
 
     def allocate(self, C: float) -> Optimum:
-        """Return the optimal N and D for C FLOPs, with intervals, for laws in N and D. Raises `Refusal` for others."""
+        """Return the optimal N and D for C FLOPs, with intervals. Raises `Refusal` for laws that are not in N and D."""
         if not (isinstance(C, Real) and np.isfinite(C) and C > 0):
             raise UserError(f"found C={C!r}; wanted a positive number of FLOPs")
         if self.allocation is None:

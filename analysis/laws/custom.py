@@ -146,9 +146,9 @@ def own_law(
     exponents: Mapping[str, str] | None = None,
 ) -> CustomLaw:
     """Make a law from a function: own_law("mine", lambda p, x: p.E + p.A * x.N ** -p.alpha, params={"E": (0, 5), ...},
-    inputs=("N",)). The limits of each parameter are in physical units; starts are drawn between them. formula and
+    inputs=("N",)). The bounds of each parameter are in physical units; starts are drawn between them. formula and
     exponents ({"alpha": "N"}: a parameter, and the variable it is an exponent of) are for figures and tables. Raises
-    `UserError` where the function fails at the middle of the limits."""
+    `UserError` where the function fails at the middle of the bounds."""
     limits = {param: _limits(param, ends) for param, ends in params.items()} if isinstance(params, Mapping) else {}
     columns = (inputs,) if isinstance(inputs, str) else tuple(inputs)
     if not limits or not columns or len(set(columns)) < len(columns) or not callable(value):

@@ -17,11 +17,10 @@ from analysis.wording import listed
 
 
 def load_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
-    """Read a results folder, or a file of a table (csv, tsv, json, jsonl, xlsx, parquet, packed too); or a DataFrame.
+    """Read a results folder, a table file (csv, tsv, json, jsonl, xlsx, parquet, also compressed), or a DataFrame.
 
-    Columns of ours that it lacks (N, D, C, loss, …) are taken from columns that others name so (params, tokens, flops,
-    val_loss, …) where one alone may stand for them, with a remark. Raises `UserError` where there is nothing to read,
-    or it cannot be read.
+    Missing columns (N, D, C, loss, …) are taken from columns with other usual names (params, tokens, flops, val_loss,
+    …) if only one matches, with a remark. Raises `UserError` where there is nothing to read, or it cannot be read.
     """
     return recognise(read_table(source))
 

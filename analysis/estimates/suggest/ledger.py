@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True, repr=False)
 class Ledger(InNotebook):
-    """The forecasts of a sweep's rounds, oldest first, and how they fared."""
+    """The forecasts of a sweep's rounds, oldest first, and how they turned out."""
 
     rounds: tuple[Kept, ...]
     runs: tuple[Scored, ...]
@@ -63,16 +63,16 @@ class Ledger(InNotebook):
 
     @property
     def inside(self) -> float | None:
-        """Share of finished runs inside their interval; None before any has finished."""
+        """The share of finished runs inside their interval; None before any has finished."""
         return float(np.mean([bool(run.inside) for run in self.scored])) if self.scored else None
 
     @property
     def error(self) -> float | None:
-        """Root mean square of log actual over forecast; None before any run has finished."""
+        """The root mean square of log(actual / forecast); None before any run has finished."""
         return float(np.sqrt(np.mean([float(run.error or 0) ** 2 for run in self.scored]))) if self.scored else None
 
     def over_time(self) -> Iterator[tuple[str, int, float]]:
-        """Yield each round with runs that have finished, how many up to then, and the share of them inside."""
+        """Yield each round with finished runs, the number of finished runs so far, and the share of them inside."""
         seen: list[bool] = []
         for one in self.rounds:
             new = [bool(run.inside) for run in self.scored if run.round == one.round]
@@ -87,7 +87,7 @@ class Ledger(InNotebook):
 
 
 def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger:
-    """Score the forecasts in FOLDER/rounds against the sweep's table, and the records of runs that it no longer has.
+    """Score the forecasts in FOLDER/rounds against the sweep's table and the records of runs no longer in it.
 
     Raises `UserError` where there are no forecasts.
     """

@@ -50,13 +50,13 @@ class OwnHoldOut(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Suggestion(InNotebook):
-    """Runs to do next. rows: index labels of the pool, best first; empty where nothing helps, with the reason.
+    """The runs to do next. rows: index labels of the pool, best first; empty if no run helps, with the reason.
 
-    kind: law, or space where none can be fitted to so few runs yet: the rows are then spread over the inputs, nothing
-    is forecast and there are no intervals (None). interval_…: half-widths of the interval (at `level`) of the logarithm
-    of what is asked for, the root mean square over targets; after: that expected after each of the rows and those
-    before it. next_gain: the share by which one more run would narrow it, and next_cost what that run costs (None:
-    there are none left). forecasts: of each row's response, before it is run.
+    kind: law; or space, if there are too few runs for a law: then the rows are spread over the inputs, without
+    forecasts and intervals (None). interval_…: half-widths of the interval (at `level`) of the logarithm of the
+    quantity, as root mean square over targets; after: the expected one after each row and those before it. next_gain:
+    the share by which one more run would narrow it, and next_cost its cost (None: no candidate is left). forecasts: of
+    each row's response, before it is run.
     """
 
     rows: tuple[Any, ...]
@@ -92,11 +92,11 @@ def suggest(
 ) -> Suggestion:
     """Choose from a pool the runs that narrow the interval at the target most for their cost.
 
-    table: the runs that were made. law: one, or several, weighted by their backtests. pool: runs that could be made:
-    the law's inputs and a column of costs; a setting that stands there twice may be run twice, as two seeds. target:
-    the points at which the law shall be known. of: what shall be known there: y, N_star or N_exponent (target C), or a
-    parameter. limit: no more than this in all; most: at most so many runs. options: objective, delta, x, level and
-    those of `fit` that choose rows. While there are too few runs for any law, runs are spread over its inputs (kind).
+    table: the finished runs. law: one, or several, weighted by their backtests. pool: the candidates, with the law's
+    inputs and a column of costs; a setting that occurs twice may be run twice, as two seeds. target: the settings at
+    which the law should be known. of: the quantity to know there: y, N_star or N_exponent (target C), or a parameter.
+    limit: the total cost; most: the maximum number of runs. options: objective, delta, x, level and those of `fit` that
+    choose rows. While there are too few runs for any law, runs are spread over its inputs (kind).
     Raises `UserError` for bad input, `Refusal` where no law can be fitted to enough of them.
     """
     from analysis.table.read import load_table
