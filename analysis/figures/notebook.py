@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def plot_fit(fit: Fit, ax: Axes | None = None) -> Axes:
-    """Draw the runs of a fit and its law: the curve and its band over one variable; over C by size in N and D."""
+    """Draw the runs of a fit and its law: the curve and its band over one variable; what was
+    measured over what is fitted where there are more."""
     with look():
         ax = ax or plt.subplots(layout="constrained")[1]
         if len(fit.engine.points.inputs) == 1:

@@ -70,21 +70,31 @@ FINISHED = (
 def statuses(table: pd.DataFrame) -> pd.Series | None:
     """Return each row's word for how its run ended, in lower case; None where no column says.
 
-    Of the columns that say so, the first one's word, unless another has one for a run that did not end as it should.
+    Of the columns that say so, the first one's word, unless another has one for a run that did not end as it should. A
+    time of the end that is missing says nothing of a run that is called finished.
     """
-    said = [words for name in table.columns if (words := _said_by(table[name], plain(name))) is not None]
+    said = {name: words for name in table.columns if (words := _said_by(table[name], plain(name))) is not None}
     if not said:
         return None
-    word = said[0]
-    for other in said[1:]:
+    called = [words.isin(FINISHED[:-1]) for name, words in said.items() if _in_words(plain(name))]
+    finished = pd.concat(called, axis=1).any(axis=1) if called else pd.Series(data=False, index=table.index)
+    word, *others = (
+        words.mask(finished, "finished") if ENDS.fullmatch(plain(name)) else words for name, words in said.items()
+    )
+    for other in others:
         word = word.where(word.isin(UNFINISHED) | ~other.isin(UNFINISHED), other)
     return word
+
+
+def _in_words(name: str) -> bool:
+    """Tell whether a column of this name (plain) says in words how a run ended."""
+    return name in COLUMNS or (name.rpartition("_")[2] in COLUMNS[:3] and "_" in name)
 
 
 def _said_by(column: pd.Series, name: str) -> pd.Series | None:
     """Return the words of a column that says how runs ended, by its name (plain) and what it holds; else None."""
     last = name.rpartition("_")[2]
-    if name in COLUMNS or (last in COLUMNS[:3] and "_" in name):
+    if _in_words(name):
         words = column.map(status_word)
         wanted = (word for word in (*FINISHED, *(UNFINISHED if last in COLUMNS[:3] else ())) if word)
         return words if words.isin(tuple(wanted)).any() else None

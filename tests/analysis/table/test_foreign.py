@@ -271,6 +271,16 @@ def test_a_run_that_one_of_several_columns_calls_unfinished_is_left_out():
     assert sorted(left_out) == ["1 run diverged", "1 run out of memory"]
 
 
+def test_a_run_called_finished_needs_no_time_of_its_end():
+    """As those trained elsewhere beside ours, in one table."""
+    ended = ["2026-01-02", None, "2026-01-03"]
+    for table in (TABLE.assign(status="finished", ended_at=ended), TABLE.assign(ended_at=ended, status="finished")):
+        assert len(selected(table)[0]) == 3
+    assert len(selected(TABLE.assign(status=["finished", "", "finished"], ended_at=ended))[0]) == 2
+    assert len(selected(TABLE.assign(status=["finished", "running", "finished"], ended_at=ended))[0]) == 2
+    assert len(selected(TABLE.assign(crashed=False, ended_at=ended))[0]) == 2
+
+
 def curves(column: str, points: int = 4) -> pd.DataFrame:
     """Three runs of one N each, with rising D under a column that names them."""
     names = np.repeat(["a", "b", "c"], points)
