@@ -11,14 +11,16 @@ import pytest
 from rich.console import Console
 
 from scaling.commands.look.status import watch_sweep
-from scaling.dispatch.control import cancel
+from scaling.dispatch.control import cancel, read_log
 from scaling.dispatch.dispatches import dispatches
+from scaling.dispatch.slurm.scheduler import all_states
 from scaling.dispatch.slurm.submit import submit
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import write_aside
+from scaling.live.snapshot import Snapshots
 from tests.dispatch.conftest import meanwhile, order, trained
 from tests.slurm.sweeps import LAUNCHER, sweep, tool
 from tests.waiting import wait_for
@@ -156,10 +158,33 @@ def test_status_says_why_jobs_wait(tmp_path):
     flight = sweep(tmp_path / "results", 2, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
     submission = flight.submit()
     plan(flight)
-    notes = read_status(flight.folder).notes
-    assert any("waits in SLURM's queue: JobHeldUser" in note for note in notes), notes
+    told = f"job {submission.job_ids[0]} waits in SLURM's queue: JobHeldUser"
+    assert told in read_status(flight.folder).notes
+    assert told in Snapshots(flight.folder).take()["notes"]
+    assert f"note: {told}" in list(read_log(flight.folder, flight.runs[0].run_id))
     assert cancel(flight.folder).jobs == tuple(submission.job_ids)
     flight.landed()
+
+
+def test_status_says_why_jobs_that_had_begun_do_not_train(tmp_path):
+    flight = sweep(tmp_path / "results", 2, "hold")
+    flight.submit()
+    plan(flight)
+    flight.working(2)
+    first, second = (claim.job for claim in flight.claims())
+    tool("scontrol", "suspend", first)
+    tool("scontrol", "requeuehold", "State=SpecialExit", second)
+    wait_for(lambda: "SPECIAL_EXIT" in (all_states() or {}).values())
+    write_aside(flight.folder.jobs / "squeue.json", "")  # what squeue said a moment ago
+    said = "\n".join(read_status(flight.folder).notes)
+    job = first.split("_")[0]
+    assert f"job {job} waits in SLURM's queue: suspended" in said
+    assert f"job {job} waits in SLURM's queue: job requeued in held state" in said
+    tool("scontrol", "resume", first)
+    tool("scontrol", "release", second)
+    flight.open()
+    flight.landed()
+    assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 2
 
 
 def test_who_waits_for_jobs_that_are_held_is_told_so(tmp_path):
