@@ -162,8 +162,9 @@ class QueueWalk:
             if run_id in self.left:
                 size, time = found[run_id].split(",")
                 self._unchecked[run_id] = int(size), int(time)
+        drop = self.left.pop
         for run_id in found:
-            self.left.pop(run_id, None)
+            drop(run_id, None)
         return lacking
 
     def _claimed(self, text: str) -> None:

@@ -177,6 +177,24 @@ def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, 
     assert sum(walk.check() for walk in both) == 0
 
 
+def test_a_queue_is_read_by_its_places_where_they_are_whole(tmp_path):
+    queue = QueueFile(tmp_path / "queue.jsonl")
+    queue.write([Entry("a", 1.0, group="4GB", needs=("c",)), Entry("b", 2.0, group="8GB"), Entry("c", 3.0, keeps=(7,))])
+    whole = queue.places.read_text()
+    older = "".join("\t".join(line.split("\t")[:4]) + "\n" for line in whole.splitlines())
+    for places in (whole, older, whole[:-9], whole[:20], ""):
+        queue.places.write_text(places)
+        every, one = LazyQueue(queue.path), LazyQueue(queue.path, "8GB")
+        assert (every.run_ids, one.run_ids) == (["a", "b", "c"], ["b"])
+        assert [(every.get(run_id) or Entry("none", 0.0)).C for run_id in "abc"] == [1.0, 2.0, 3.0]
+        if places != older:
+            assert (list(every.needs("a")), every.keeps("c"), every.keepers) == (["c"], (7,), {"c"})
+    queue.places.write_text(whole)
+    queue.path.unlink()
+    gone = LazyQueue(queue.path)
+    assert [gone.get(run_id) for run_id in gone.run_ids] == [None] * 3  # which is told of each
+
+
 def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp_path):
     """As where stages are added to a sweep while what they start from is in other jobs."""
     queue, news = QueueFile(tmp_path / "queue.jsonl"), Index(tmp_path)
