@@ -10,6 +10,7 @@ from statistics import median
 
 from scaling.dispatch.states.state import RunState, State
 
+MEMBER = 0.04  # of what a step costs whatever its size: what each of those that take it together adds, beside its FLOPs
 BEGUN = 0.02  # of a run: from there on its own pace counts
 TELLING = 0.1  # of a run that is under way: from there on it tells of others
 SCATTER = 0.15  # of the seconds of runs that are alike, relatively, before anything is seen
@@ -106,12 +107,12 @@ def _relative(run: RunState, members: int, before: int, work: Work | None) -> fl
     """Return what a step of so many runs like this one costs beside one of those before."""
     if work is None or not run.steps:
         return 1.0
-    each = work.flop * run.C / run.steps
+    each = MEMBER * work.step + work.flop * run.C / run.steps
     return (work.step + members * each) / (work.step + before * each)
 
 
 def _shared(runs: Sequence[RunState], *, workers: int) -> dict[str, float]:
-    """Return each run's part of the steps that it is taken to take together with others, by run_id.
+    """Return each run's part of the steps that it is taken to take together with others, and what it adds, by run_id.
 
     Runs whose steps have as many FLOPs are taken to be of one shape, and to begin together; a shape that is more than a
     worker's part of all is dealt among several.
@@ -126,7 +127,7 @@ def _shared(runs: Sequence[RunState], *, workers: int) -> dict[str, float]:
         before, paid = 0, 0.0
         for gone, run in enumerate(sorted(alike, key=lambda run: run.steps or 0)):
             steps = run.steps or 0
-            paid += (steps - before) / max(1.0, (len(alike) - gone) / teams)
+            paid += (steps - before) * (1 / max(1.0, (len(alike) - gone) / teams) + MEMBER)
             before, found[run.run_id] = steps, paid
     return found
 

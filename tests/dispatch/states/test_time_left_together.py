@@ -89,10 +89,11 @@ def recorded(run: Run, name: str, now: float, *, with_forecast: bool) -> RunStat
 
 @pytest.mark.parametrize("with_forecast", [False, True], ids=["without a probe", "with forecasts"])
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_from_a_quarter_on_it_is_within_a_quarter_of_the_truth(workers, with_forecast):
+def test_from_a_quarter_on_it_is_within_a_seventh_of_the_truth(workers, with_forecast):
+    """A step costs less as members leave, even where its FLOPs are few."""
     runs = sweep()
     end = train(runs, workers=workers)
     for share in (0.25, 0.5, 0.75, 0.9):
         now = share * end
         states = [recorded(run, str(n), now, with_forecast=with_forecast) for n, run in enumerate(runs)]
-        assert eta(states) == pytest.approx(end - now, rel=0.25, abs=0.1), share
+        assert eta(states) == pytest.approx(end - now, rel=1 / 7, abs=0.1), share
