@@ -73,8 +73,8 @@ def learning_figures(table: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Draw
     found = learning_numbers(table, curves)
     if found:
         caption = (
-            "Training and validation loss over the steps: of each run's points or, where these are few, of a few "
-            f"examples as its log has them; of each model up to {MOST_RUNS} runs, from the shortest to the longest."
+            "Training and validation loss over the steps, from each run's points or, where these are few, from a few "
+            f"examples in its log. Each model has up to {MOST_RUNS} runs, from the shortest to the longest."
         )
         draw = [partial(draw_learning, panel=panel) for panel in found]
         columns = min(4, len(found))
@@ -85,7 +85,7 @@ def _residuals(fit: Fit, rows: pd.DataFrame) -> Drawing:
     numbers = residual_numbers(fit)
     caption = (
         f"Residuals of the {fit.law.capitalize()} law, {fit.n_points} points; grey: two robust standard deviations "
-        f"({percent(2 * numbers.spread / 100)}). A trend here is a shape that the law lacks."
+        f"({percent(2 * numbers.spread / 100)}). A trend is a shape that the law lacks."
     )
     draw = [partial(draw_residuals, numbers=numbers)]
     seeds = (
@@ -107,13 +107,13 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
     numbers = compute_numbers(
         group.rows, y=y, milestones=group.milestones, inside=group.inside, frontier=front, curve=curve
     )
-    joined = "joined over their milestones" if group.milestones is not None else "of one size joined"
-    caption = f"Means over seeds, {joined}; colour is N."
+    joined = "the milestones of a run" if group.milestones is not None else "points of one size"
+    caption = f"Means over seeds; lines join {joined}; colour is N."
     if front:
-        caption += f" Circles: the {len(front.points)} best for their compute ({front.rule})."
+        caption += f" Circles: the {len(front.points)} best runs for their compute ({front.rule})."
     if law and law.fit:
         level = percent(law.fit.level)
-        caption += f" Line: the {law.law} law through them with its {level} interval, dashed beyond the runs."
+        caption += f" Line: the {law.law} law fitted to these with its {level} interval, dashed beyond the runs."
     draw, seeds = [partial(draw_compute, numbers=numbers)], [seeds_of(used, "C", y, by="N")]
     yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", caption, draw, bar=True, seeds=seeds)
 
@@ -125,7 +125,7 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
     caption = (
         "Each colour is one compute budget; points are means over seeds, curves parabolas in log N through the sizes "
         f"near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
-        + (f"; {lost} (hollow) lie at an edge or are too flat, and stay out of N*(C)." if lost else ".")
+        + (f"; {lost} (hollow) lie at an edge or are too flat, and are left out of N*(C)." if lost else ".")
     )
     draw, seeds = [partial(draw_valleys, numbers=numbers)], [seeds_of(group.rows, "N", y, by=budgets(group.rows))]
     return Drawing(f"{y}_isoflop", f"{y.capitalize()} at equal compute", caption, draw, bar=True, seeds=seeds)
@@ -137,7 +137,7 @@ def _optimum(group: GroupResults) -> Drawing:
     N, D = (optimum_numbers(group.minima["loss"], group.rows, of=of, law=fitted) for of in ("N", "D"))
     level = group.minima["loss"].level
     caption = (
-        f"The best N and D for each budget, with {percent(level)} intervals, and the power law through the usable "
+        f"The best N and D for each budget, with {percent(level)} intervals, and the power law fitted to the usable "
         "ones, dashed beyond the largest budget. Grey: the optimum that the Chinchilla law implies."
     )
     draw = [partial(draw_optimum, numbers=one) for one in (N, D)]
@@ -154,7 +154,7 @@ def _slices(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
     fitted = sum(curve is not None for curve in curves)
     each = slices[0].held + (" and data set" if slices[0].examples else "")
     caption = f"Means over seeds with the seeds' range, one line for each {each}"
-    caption += f"; {counted(fitted, 'law')}, that of the largest stands out." if fitted else "; no laws fitted."
+    caption += f"; {counted(fitted, 'law')}, with the largest highlighted." if fitted else "; no laws fitted."
     draw = [partial(draw_slices, numbers=numbers)]
     seeds = [seeds_of(pd.concat([one.rows for one in slices]), x, y, by=slices[0].held)]
     title = f"{y.capitalize()} against {words}"
@@ -173,9 +173,9 @@ def comparison_figure(found: Comparison) -> Drawing:
     """Return the figure of a comparison: both frontiers, and the compute multiplier over compute."""
     numbers = comparison_numbers(found)
     caption = (
-        f"{found.sentence}. Left: all runs, and the least {found.y} at each compute by the law {found.law}; right: the "
-        f"compute that {found.first} needs over that of {found.second}, at equal {found.y}. Bands: intervals; dashed: "
-        "beyond the runs."
+        f"{found.sentence}. Left: all runs, and the lowest {found.y} at each compute by the law {found.law}; right: "
+        f"the compute that {found.first} needs over that of {found.second}, at equal {found.y}. Bands: intervals; "
+        "dashed: beyond the runs."
     )
     draw = [partial(draw_both, numbers=numbers), partial(draw_multiplier, numbers=numbers)]
     return Drawing("comparison", f"{found.first} and {found.second} at equal {found.y}", caption, draw)
@@ -187,7 +187,9 @@ def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
         numbers = key_numbers(found, key, rows)
         name, draw = key.replace(".", "_"), partial(draw_tries, numbers=numbers)
         usable = f"{len(found.usable)} of {len(found.optima)} optima lie inside the values tried"
-        caption = f"Means over seeds; a curve goes through the values near the best of each size and length. {usable}."
+        caption = (
+            f"Means over seeds; each curve is fitted to the values near the best of its size and length. {usable}."
+        )
         yield Drawing(
             f"tuned_{name}", f"{numbers.y_label.capitalize()} against {numbers.key}", caption, [draw], bar=True
         )
@@ -221,6 +223,6 @@ def figures_of_activations(source: Path) -> Iterator[Drawing]:
     if numbers is None:
         log.warning("%s", refusal)
         return
-    caption = "How far the first steps move each layer's outputs: flat where a tuned rate stays right as models grow."
+    caption = "How far the first steps move each layer's outputs: flat if a tuned rate stays right as models grow."
     draw = [partial(draw_activations, numbers=one) for one in numbers]
     yield Drawing("activations", "Coordinate check", caption, draw)

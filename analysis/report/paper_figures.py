@@ -97,7 +97,7 @@ def families(case: Case) -> Iterator[Drawing]:
     found = compare_exponents([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
-        "Small: all runs; large: those that are best for their compute, with the law through them and its interval."
+        "Small: all runs; large: the best runs for their compute, with their law and its interval."
         f"{_ratio_words(groups, case.y)}"
     )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
@@ -128,7 +128,7 @@ def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
     groups = {str(case.task): (case.rows, case.exponents[0]) for case in chosen if case.rows is not None}
     if len(groups) > 1:
         caption = (
-            "Small: all runs; large: the best of each task for its (pre-training) compute, with the law through them "
+            "Small: all runs; large: the best of each task for its (pre-training) compute, with their law "
             "and its interval. Task test: the networks' own."
         )
         draw = [partial(draw_frontiers, numbers=frontier_numbers(groups, "error"))]

@@ -18,29 +18,28 @@ from analysis.wording import RECIPE_WORDS, counted
 
 MEANINGS = {
     "N": "parameters of all weight matrices; biases, norms and gains are not counted.",
-    "D": "training examples processed, repeats included, as whole batches really went through.",
+    "D": "training examples processed in whole batches, including repeats.",
     "C": "3 × forward FLOPs per example × examples processed; a multiply-add is 2 FLOPs; forward FLOPs are those of "
-    "the matrix products and convolutions. C_counted, without the first layer's input gradient, stands in the table "
-    "beside it.",
+    "the matrix products and convolutions. The table also has C_counted, without the first layer's input gradient.",
     "loss": "the data set's metric on its test set: cross-entropy in nats, or squared error in units of Var(y).",
     "error": "1 − top-1 accuracy on the test set.",
-    "tasks of stages": "N, D and C are those of the training run that the stage started from, at its checkpoint.",
+    "tasks of stages": "N, D and C are those of the training run from which the stage started, at its checkpoint.",
 }
 """What the columns of a report mean."""
 
 OF_OTHERS = {
-    "N": "as the table has it: whose count of parameters it is, the table does not say.",
-    "D": "as the table has it.",
-    "C": "as the table has it, or as a law of N and D derives it.",
-    "loss": "as the table has it.",
-    "error": "as the table has it.",
+    "N": "from the table, which does not say how parameters were counted.",
+    "D": "from the table.",
+    "C": "from the table, or derived by a law of N and D.",
+    "loss": "from the table.",
+    "error": "from the table.",
 }
 """What is known of the columns of a table that others made."""
 
 RANGES = {
     "N": ("weights N", ""),
     "D": ("training examples D", ""),
-    "D_unique": ("different examples", ""),
+    "D_unique": ("distinct examples", ""),
     "epochs": ("epochs", ""),
     "C": ("compute C of a run", " FLOPs"),
 }

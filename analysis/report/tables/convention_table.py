@@ -24,12 +24,12 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
     heads = ("convention", *(text.format(y=y) for text in NAMES), "exponent above a floor", "floor E")
     columns = "; ".join(f"{one.convention.name}: {one.convention.N} and {one.convention.C}" for one in found)
     note = (
-        f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, no floor "
-        f"taken off, with {percent(found[0].front.level)} intervals; beside them the law with a floor, where one "
-        "holds. "
+        f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, without a "
+        f"floor, with {percent(found[0].front.level)} intervals; beside them is the law with a floor, if one "
+        "is sound. "
         f"{difference(found[0], found[-1], y)}"
     )
-    title = "What the convention does to the exponents" + (f": {name}" if name else "")
+    title = "Effect of the convention on the exponents" + (f": {name}" if name else "")
     return TextTable("conventions", title, heads, tuple(rows), (1, 2, 3, 4, 5), note)
 
 

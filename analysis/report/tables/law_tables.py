@@ -77,4 +77,4 @@ def _allocation(approaches: Sequence[Approach], name: str, of: str) -> TextTable
         rows.append((one.title, *cells, *[""] * (2 + len(at) - len(cells)), one.status, one.reason))
     heads = ("approach", "exponent of N*", "exponent of D*", *at, "status", "because")
     right = tuple(range(1, 3 + len(at)))
-    return TextTable(name, f"How to share compute between N and D{of}", heads, tuple(rows), right)
+    return TextTable(name, f"How to split compute between N and D{of}", heads, tuple(rows), right)

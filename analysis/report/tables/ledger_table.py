@@ -22,7 +22,12 @@ def ledger_table(source: Path, table: pd.DataFrame) -> TextTable | None:
     if found is None:
         return None
     return TextTable(
-        "ledger", "Forecasts before runs, and what they gave", HEADS, ledger_rows(found), (2, 4, 5), summary(found)
+        "ledger",
+        "Forecasts made before the runs, and their results",
+        HEADS,
+        ledger_rows(found),
+        (2, 4, 5),
+        summary(found),
     )
 
 

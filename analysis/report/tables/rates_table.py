@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from analysis.estimates.tuning.mistuning import Mistuning
 
-HEADS = ("against compute", "exponent as run", "at the best rates", "interval over what these may be")
+HEADS = ("against compute", "exponent as run", "at the best rates", "interval over the uncertainty of these")
 
 
 def rates_table(source: Path, table: pd.DataFrame, level: float) -> TextTable | None:
@@ -31,7 +31,7 @@ def rates_table(source: Path, table: pd.DataFrame, level: float) -> TextTable | 
         (name, exponent(one.fitted), exponent(one.corrected), interval(one.interval, exponent))
         for name, one in (("best N", found.N), ("best loss", found.y))
     )
-    return TextTable("rates", "What the learning rates do to the exponents", HEADS, rows, (1, 2, 3), summary(found))
+    return TextTable("rates", "Effect of the learning rates on the exponents", HEADS, rows, (1, 2, 3), summary(found))
 
 
 def summary(found: Mistuning) -> str:

@@ -295,7 +295,7 @@ def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
     assert any(text.startswith("ridge:digits: 2 kinds of runs") for text in report.refused)
     text = " ".join(page.text)
     assert "fit --law chinchilla --y loss --task probe:digits --rows all" in text.replace(f" {folder}/stages.csv", "")
-    assert "that the stage started from" in text
+    assert "from which the stage started" in text
     names = [picture.name for picture in report.pictures]
     assert {"loss_vs_compute", "loss_vs_compute_probe_digits"} <= set(names)
     assert len(names) == len(set(names))
@@ -391,7 +391,7 @@ def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):
     assert "no law: found 1 value of N and 3 values of D; wanted several of both, or 4 of one" in text
     assert "Status of a law" not in text
     assert "parameters of all weight matrices" not in text
-    assert "whose count of parameters it is, the table does not say" in text
+    assert "from the table, which does not say how parameters were counted" in text
 
 
 def test_a_question_begins_without_the_name_of_its_sweep(tmp_path):
