@@ -193,7 +193,7 @@ def row(run: RunState) -> list[str | Text]:
         "" if run.loss is None else measured(run.loss),
         "" if run.speed is None else f"{run.speed:,.0f}",
         "" if run.seconds is None else duration(run.seconds),
-        " ".join(part for part in (run.host, run.job) if part),
+        run.where,
     ]
 
 

@@ -59,7 +59,7 @@ class Snapshots:
             "share": round(run.share, 4),
             "loss": run.loss,
             "seconds": run.seconds,
-            "where": " ".join(part for part in (run.host, run.job) if part),
+            "where": run.where,
             "seen": list(seen),
             "points": points,
         }

@@ -47,6 +47,12 @@ SWEEP = Status("mine", (RUNNING, BROKEN, STARTED, NEVER), 30.0)
 LOG = "scaling logs results/mine bbbbbbbbbbbb"
 
 
+def test_where_a_run_is_trained_is_a_worker_here_and_a_job_there():
+    assert RUNNING.where == "login.cluster.example 1234567_89"
+    assert replace(RUNNING, worker="worker 1", job="13666732840300").where == "login.cluster.example worker 1"
+    assert replace(RUNNING, worker="single", job="").where == "login.cluster.example"
+
+
 def printed(width: int, *, terminal: bool) -> str:
     console = Console(file=StringIO(), force_terminal=terminal, width=width, no_color=True, highlight=False)
     print_status(console, SWEEP, every=True, folder="results/mine")

@@ -69,6 +69,11 @@ class RunState:
     began: int = 0
 
     @property
+    def where(self) -> str:
+        """Who trains it: the machine, and its worker there or the scheduler's job."""
+        return " ".join(filter(None, (self.host, self.job and (self.worker or self.job))))
+
+    @property
     def share(self) -> float:
         """How much of the run is done, 0 to 1."""
         if self.state in (State.FINISHED, State.DIVERGED):
