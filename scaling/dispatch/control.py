@@ -69,11 +69,11 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
             continue
         if dispatch.user not in ("", this_user()):
             others.append(f"{dispatch.id} of {dispatch.user}")
-            queued |= set(dispatch.jobs)
+            queued |= {*dispatch.jobs, *files.started}
             continue
         files.ask_to_stop(_stop_request(files, runs))
         asked.append(dispatch.id)
-        queued |= set(dispatch.jobs)
+        queued |= {*dispatch.jobs, *files.started}
         if dispatch.jobs and runs is None:
             jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
             files.write(replace(dispatch, ended=True))

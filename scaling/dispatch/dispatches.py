@@ -80,6 +80,11 @@ class DispatchFolder:
         """The snapshot of the code that its jobs run."""
         return self.path / "code"
 
+    @property
+    def started(self) -> set[str]:
+        """The numbers of the jobs, or of the workers here, that it has started."""
+        return {path.name.partition("_")[0] for path in self.path.glob("*_submitted.pkl")}
+
     def begin(self, settings: Any, offer: Offer, limits: Limits) -> Dispatch:
         """Return what a dispatch is before it has workers or jobs."""
         kind = type(settings)
@@ -145,7 +150,7 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
 def unreadable_dispatches(folder: SweepFolder) -> list[Path]:
     """Return the files that should say what a dispatch is and do not, though it has jobs or workers."""
     found = (DispatchFolder(path) for path in sorted(folder.jobs.glob("*/")))
-    return [made.facts for made in found if made.read() is None and any(made.path.glob("*_submitted.pkl"))]
+    return [made.facts for made in found if made.read() is None and made.started]
 
 
 def queued_elsewhere(folder: SweepFolder) -> set[str]:

@@ -51,18 +51,21 @@ def test_cancel_is_told_where_the_plan_is_broken(folder):
 
 
 def test_cancelled_run_is_left_and_the_others_go_on(folder):
-    runs, found = [planned(seed, "hold") for seed in range(3)], []
+    runs, found, said = [planned(seed, "hold") for seed in range(3)], [], []
+    rows = [f"{run.run_id},{run.run_id},1e6" for run in runs]
+    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")
 
     def strike():
         under_way(folder, runs, 2)
         found.append(at_work(folder, runs)[0])
-        cancel(folder, runs=[found[0].run_id])
+        said.append(cancel(folder, runs=[found[0].run_id]))
         wait_for(lambda: causes(folder, found[0]))
         open_gates(folder, runs)
 
     with meanwhile(strike):
         run_local(order(folder, runs), LAUNCHER)
-    [chosen] = found
+    [chosen], [cancelled] = found, said
+    assert cancelled.still == ()  # its worker was asked
     assert [folder.run(run.run_id).record.exists() for run in runs] == [run is not chosen for run in runs]
     assert causes(folder, chosen) == ["cancelled"]
 
