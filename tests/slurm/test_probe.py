@@ -4,6 +4,30 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.slurm import probe
+from scaling.dispatch.slurm.scheduler import all_states
+from scaling.errors import UserError
+from scaling.folders import SweepFolder
+from tests.dispatch.conftest import meanwhile
+from tests.slurm.sweeps import tool
+from tests.waiting import wait_for
+
+
+def test_a_probe_whose_job_waits_or_ends_without_a_word_says_so(cluster, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(probe, "FRESH", 0.5)
+    monkeypatch.setattr(probe, "LOOK", 0.05)
+
+    def end_it() -> None:
+        wait_for(lambda: "waits in SLURM's queue: JobHeldUser" in caplog.text)
+        tool("scancel", *(all_states() or ()))
+
+    held = Slurm(gpus=0, cpus=1, min_memory_gb=0.5, extra={"hold": True})
+    with meanwhile(end_it), pytest.raises(UserError, match=r"the probe.s job \d+ failed"):
+        probe.probe_cluster(SweepFolder(tmp_path, "probe"), held)
+
 
 def test_the_nodes_are_probed_and_plans_know_it(cluster, scaling, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(scaling.folder / "cache"))

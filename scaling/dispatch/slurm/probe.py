@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.deal import JobShare
+from scaling.dispatch.slurm.diagnosis import ALWAYS
 from scaling.dispatch.slurm.sbatch import executor_for
+from scaling.dispatch.slurm.shared_answer import FRESH
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
 from scaling.security.rights import kept_to_oneself
 
 if TYPE_CHECKING:
+    from submitit import Job
+
     from scaling.forecast.speed import Speed
+
+log = logging.getLogger(__name__)
+LOOK = 0.2  # seconds between two looks for what the job leaves
+LATE = 2  # questions that a file may come later than its job's end, over a network
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,37 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
     with kept_to_oneself():
         job = executor.submit(ProbeHere(launcher.threads))
     try:
+        _wait_for(job)
         speed: Speed = job.result()
+    except KeyboardInterrupt:
+        scheduler.ask(["scancel", job.job_id])
+        raise
     except Exception as error:
-        raise UserError(
-            f"found that the probe's job {job.job_id} failed; wanted it to measure a node; see {job.paths.stderr}"
-        ) from error
+        raise _failed(job) from error
     return speed
+
+
+def _wait_for(job: Job[Speed]) -> None:
+    """Wait for what a job leaves, and say why it waits; UserError where SLURM has it no more and it has left nothing.
+
+    submitit asks sacct alone, which not every cluster has.
+    """
+    told, missing = "", 0
+    while not job.paths.result_pickle.exists():
+        jobs = scheduler.all_jobs()
+        missing = missing + 1 if jobs is not None and job.job_id not in jobs else 0
+        if missing > LATE:
+            raise _failed(job)
+        reason = jobs[job.job_id].reason if jobs and not missing else ""
+        if reason not in (told, *ALWAYS):
+            log.warning("job %s waits in SLURM's queue: %s", job.job_id, reason)
+            told = reason
+        until = time.monotonic() + FRESH
+        while time.monotonic() < until and not job.paths.result_pickle.exists():
+            time.sleep(LOOK)
+
+
+def _failed(job: Job[Speed]) -> UserError:
+    return UserError(
+        f"found that the probe's job {job.job_id} failed; wanted it to measure a node; see {job.paths.stderr}"
+    )
