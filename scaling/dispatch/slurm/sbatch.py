@@ -75,7 +75,9 @@ def _given(file: Path) -> tuple[str | None, str]:
         done = call(["sbatch", str(file)], patience=PATIENCE)
     except subprocess.TimeoutExpired:
         return None, PASSING[0]
-    found = (SUBMITTED.findall(done.stdout) or PARSABLE.findall(done.stdout)) if done.returncode == 0 else []
+    found = SUBMITTED.findall(done.stdout)  # whatever a wrapper around sbatch ends by, these words are SLURM's own
+    if not found and done.returncode == 0:
+        found = PARSABLE.findall(done.stdout)
     said = " ".join(f"{done.stderr} {done.stdout}".replace("sbatch: error:", "").split())
     return (found[-1] if found else None), said or "nothing was said"
 

@@ -115,6 +115,12 @@ def test_the_id_of_a_job_is_that_which_sbatch_says_it_has_made(says, said):
     assert sbatch.hand_in(Path("/a.sh")) == "12"
 
 
+def test_what_sbatch_took_is_taken_though_what_wraps_it_ends_badly(says):
+    says("squeue", HEAD)
+    says("sbatch", "Submitted batch job 12\nno quota left for mails\n", code=1)
+    assert sbatch.hand_in(Path("/a.sh")) == "12"
+
+
 def test_what_sbatch_took_without_saying_so_is_found_in_the_queue(says):
     says("squeue", f"{HEAD}\n7|RUNNING|None|/b.sh\n8_1|PENDING|None|/a.sh")
     says("sbatch", err="sbatch: error: Batch job submission failed: Socket timed out", code=1)
