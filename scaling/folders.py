@@ -141,7 +141,7 @@ class SweepFolder:
     def run(self, run_id: str) -> RunFolder:
         """The folder of one run, shared by all sweeps of these results; UserError for what leads out of them."""
         check_name(run_id, self.path)
-        return RunFolder(self.results / "runs" / run_id)
+        return RunFolder(self.results.joinpath("runs", run_id))
 
 
 def cache_folder() -> Path:
