@@ -38,7 +38,7 @@ def _wait(process: subprocess.Popen[bytes], tool: str, console: Console) -> None
     try:
         process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        console.print(f"mirror={tool}: writes what is left (Ctrl-C leaves it alone with that)", soft_wrap=True)
+        console.print(f"mirror={tool}: writes the remaining data (Ctrl-C: in the background)", soft_wrap=True)
         process.communicate()
 
 

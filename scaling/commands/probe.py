@@ -36,7 +36,7 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
     if json_path is not None:
         write_json(dataclasses.asdict(speed), json_path)
     if json_path != "-":
-        click.echo(f"{speed.device}: {speed.run:.2f} s a run before it trains, then by precision:")
+        click.echo(f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:")
         for precision, costs in speed.costs.items():
             products = (
                 f" (large products {1e-9 * speed.products[precision]:,.0f})" if precision in speed.products else ""

@@ -235,7 +235,7 @@ def print_outcome(
         say(f"{outcome.blocked} runs are blocked: their parents failed, or diverged too early")
     if outcome.elsewhere:
         runs = "1 run is" if outcome.elsewhere == 1 else f"{outcome.elsewhere} runs are"
-        say(f"{runs} being trained by another dispatcher")
+        say(f"{runs} being trained by another dispatch")
     if outcome.held:
         say(outcome.held)
     if outcome.stopped and outcome.unexplained:

@@ -17,7 +17,7 @@ from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed
 
 GB = 10**9
 H100 = Speed(
-    device="an NVIDIA H100 as one was measured",
+    device="measured speed of an NVIDIA H100",
     kind="cuda",
     threads=1,
     torch="2.11",

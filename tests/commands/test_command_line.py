@@ -401,7 +401,7 @@ def test_a_plan_for_a_card_that_is_not_here(scaling):
     plan = json.loads(scaling(*asked, "--device", "h100", "--json", "-"))
     assert plan["total"]["workers"] == 1
     assert 1 < plan["total"]["stacked_gain"] <= 2  # two seeds of a width
-    assert plan["total"]["basis"] == "an NVIDIA H100 as one was measured"
+    assert plan["total"]["basis"] == "measured speed of an NVIDIA H100"
     slower = json.loads(scaling(*asked, "--device=a5000", "--json", "-"))
     assert plan["total"]["forecast_seconds"] < slower["total"]["forecast_seconds"]
     assert "did you mean h100?" in scaling("plan", "train.steps=5", "--device", "h10", code=2)

@@ -38,8 +38,8 @@ def watch(folder: str, port: int) -> None:
             at = server.server_port
             click.echo(f"{as_typed(sweep.path)} is at http://{LOOPBACK}:{at}/{look.token}/ (Ctrl-C ends it)")
             tunnel = f"ssh -N -L {at}:{LOOPBACK}:{at} {getpass.getuser()}@{socket.gethostname()}"
-            click.echo(f"from another machine, first: {tunnel}")
+            click.echo(f"from another machine, run first: {tunnel}")
             try:
                 server.serve_forever(poll_interval=0.2)
             except KeyboardInterrupt:
-                click.echo("ended; the sweep goes on as before")
+                click.echo("ended; the sweep continues")

@@ -103,7 +103,7 @@ def suggest(results: str, pool: str | None, out: str | None, json_path: str | No
     with one_at_a_time(folder, "suggesting"):
         found = suggest_round(folder, wish, bounds, left=wish.limit, out=path)
         keep_round(folder, found, by="suggest")
-    click.echo(f"{path} has them: {found.facts['command']}")
+    click.echo(f"written to {path}: {found.facts['command']}")
     if json_path is not None:
         write_json(found.facts, json_path)
 

@@ -51,7 +51,7 @@ def take_in(folder: SweepFolder, wish: Wish, console: Console) -> None:
         )
     forecasts = forecaster(plan, read_group("launcher", plan.launcher))
     write_plan(plan, forecast_rows(forecasts(plan.runs)))
-    console.print(f"{len(lost)} runs of earlier rounds, which the plan had lost, are in it again")
+    console.print(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
 
 
 def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:

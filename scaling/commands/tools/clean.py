@@ -99,11 +99,11 @@ def _say(console: Console, going: Sequence[Leftover], left: Sequence[Leftover], 
     """Say what was done."""
     gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
     if not going:
-        console.print(f"nothing of {path} can go")
+        console.print(f"nothing to remove in {path}")
     elif not agreed:
         console.print(f"nothing was removed; --yes removes {size(gone)} without asking")
     else:
         console.print(f"removed {size(gone)} of {path}")
     if left:
         kept = ", ".join(as_typed(one.path) for one in left[:3]) + (", …" if len(left) > 3 else "")
-        console.print(f"left {len(left):,} that are claimed, or another user's: {kept}", soft_wrap=True)
+        console.print(f"kept {len(left):,} that are claimed or belong to another user: {kept}", soft_wrap=True)

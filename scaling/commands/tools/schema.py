@@ -37,4 +37,4 @@ def schema(out: str, json_path: str | None) -> None:
         click.echo(str(path))
     where = Path(out) / "sweep.json"
     click.echo(f"# yaml-language-server: $schema={where if where.is_absolute() else Path('..') / where}")
-    click.echo("is the line for the head of a file in sweeps/")
+    click.echo("is the first line for a file in sweeps/")

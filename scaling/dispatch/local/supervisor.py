@@ -116,7 +116,7 @@ class Supervisor:
         self._worked = True
         self._in_a_row += 1
         if self._in_a_row > IN_A_ROW and self._view is not None:
-            self._view.say(f"{IN_A_ROW} workers in a row died under their runs: no more are started")
+            self._view.say(f"{IN_A_ROW} workers in a row died during their runs; no more are started")
         return self._in_a_row <= IN_A_ROW
 
     def _died_under_a_run(self, job: Any, status: Status) -> bool:
@@ -139,7 +139,7 @@ class Supervisor:
         """Ask the workers to write their checkpoints and end, and give them time for it."""
         self._pool.dispatch.ask_to_stop(StopRequest("interrupted"))
         if self._view is not None:
-            self._view.say(f"stopping: {len(self._alive)} workers write their checkpoints (Ctrl-C again: at once)")
+            self._view.say(f"stopping: {len(self._alive)} workers write checkpoints (Ctrl-C again stops at once)")
         until = time.monotonic() + self._pool.settings.grace_seconds
         try:
             while any(not job.done() for job in self._alive) and time.monotonic() < until:

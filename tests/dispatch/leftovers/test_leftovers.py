@@ -213,7 +213,7 @@ def test_it_shows_first_and_removes_when_told(folder, scaling):
     }
     assert "weights" in told["found"]
     assert "weights" not in told["removed"]
-    assert "nothing of results/sweep can go" in scaling("clean", "results/sweep")
+    assert "nothing to remove in results/sweep" in scaling("clean", "results/sweep")
     scaling("clean", "results/sweep", "--only", "weights", "--yes")
     assert files_of(folder) == {"sweep/plan.csv", "runs/a/record.json"}
 
