@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
@@ -77,7 +77,7 @@ def tuned_headlines(table: pd.DataFrame) -> list[Headline]:
     if rates is None or law is None:
         return []
     value = ", ".join(f"{name}<sup>{exponent(slope)}</sup>" for name, slope in law.exponents.items())
-    ends = ", ".join(interval(law.intervals.get(name), exponent) for name in law.exponents)
+    ends = _of_each({name: law.intervals.get(name) for name in law.exponents})
     cost = f"; a factor of two costs {percent(rates[0].cost[0])}" if rates[0].cost else ""
     return [Headline("best learning rate moves as", value, ends, "", f"{law.n} optima{cost}")]
 
@@ -107,7 +107,7 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
     fit, status = result.fit, result.status
     powers = [(symbol, fit.params[law], fit.intervals.get(law)) for symbol, law in (("N", "alpha"), ("D", "beta"))]
     value = ", ".join(f"{symbol}<sup>{exponent(-slope)}</sup>" for symbol, slope, _ in powers)
-    ends = ", ".join(interval((-ends[1], -ends[0]), exponent) for _, _, ends in powers if ends)
+    ends = _of_each({symbol: (-ends[1], -ends[0]) if ends else None for symbol, _, ends in powers})
     floor = f"above a floor of {number(fit.params['E'])} {interval(fit.intervals.get('E'))}".rstrip()
     floor = floor if fit.params["E"] > 0 else "no floor in these data"
     yield Headline("loss in N and D falls as", value, ends, status, floor)
@@ -115,6 +115,12 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
         best = fit.allocation
         value, ends = f"C<sup>{exponent(best.N_exponent)}</sup>", interval(best.N_exponent_interval, exponent)
         yield Headline("best size grows as", value, ends, status, "as the law of N and D implies")
+
+
+def _of_each(intervals: Mapping[str, Interval | None]) -> str:
+    """Write intervals, each behind its variable where there are several: N [−0.491, −0.220], D [−0.610, −0.200]."""
+    known = {name: interval(ends, exponent) for name, ends in intervals.items() if ends}
+    return ", ".join(f"{name} {said}" if len(intervals) > 1 else said for name, said in known.items())
 
 
 def _of_slices(group: GroupResults) -> Iterator[Headline]:

@@ -380,6 +380,7 @@ def test_a_law_of_N_and_D_alone_is_the_answer():
     lines = headlines(fit_groups(table, QUICK)[0])
     assert lines[0].what == "loss in N and D falls as"
     assert lines[0].value.startswith("N<sup>−0.")
+    assert [part.partition(" ")[0] for part in lines[0].interval.split("], ")] == ["N", "D"]
     assert answer(lines).startswith("The loss in N and D falls as <b>N")
     assert "best size grows as" in answer(lines)
 
