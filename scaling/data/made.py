@@ -21,6 +21,7 @@ from scaling.errors import UserError
 T = TypeVar("T")
 FEWEST, ROUNDED = 1 << 14, 1 << 20  # the fixed order is made in powers of two of examples between these, then exactly
 IDLE_PARTS = 32  # of a chunk each, without an example of a class that is missing: it is not drawn at all
+TRIED = 64  # examples that are drawn to see whether they follow from their generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,8 @@ class MadeSet(DataSet):
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Make the splits: `D_unique` training examples, or a Stream seeded by `stream_seed` where it is None."""
+        if not self._is_apart:
+            self.remember("tried", "draws", self._check_draws)
         train = self._stream(stream_seed) if D_unique is None else self._first(D_unique)
         return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
 
@@ -116,6 +119,21 @@ class MadeSet(DataSet):
         """Whether nothing is drawn from global random streams, which is known of the sets that are shipped."""
         return type(self).__module__.startswith(f"{__package__}.")
 
+    def _check_draws(self) -> bool:
+        """Raise UserError where a few examples do not follow from the generator that `draw` is given."""
+        first, again, other = (self._part(TRIED, "tried", i) for i in (0, 0, 1))
+        if not _equal(first, again):
+            raise UserError(
+                f"found other examples each time that {self.name} draws from the same generator; wanted the same; draw "
+                f"all from `rng`, or from NumPy's, Python's and torch's global generators, and keep none of your own"
+            )
+        if _equal(first, other):
+            raise UserError(
+                f"found the same {TRIED} examples from every generator that {self.name} is given, so that it is tested "
+                f"on what it has learnt; wanted others; draw them from `rng`"
+            )
+        return True
+
     def _part(self, n: int, *purpose: str | int) -> Arrays:
         if self._is_apart:
             return checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
@@ -136,6 +154,10 @@ def _wanted(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     counts = np.bincount(labels, minlength=len(missing))
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.sort(drawn[rank < missing[labels[drawn]]])
+
+
+def _equal(one: Arrays, other: Arrays) -> bool:
+    return np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y)
 
 
 def _joined(parts: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:

@@ -241,3 +241,34 @@ def test_draws_from_global_streams_are_fixed_by_their_purpose() -> None:
     np.random.seed(5)
     assert np.random.random() == before
     assert np.array_equal(splits.test.x, Careless().load(100).test.x)
+
+
+OWN = np.random.default_rng(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stubborn(Careless):
+    """The same, from a generator of its own: none, one of the system's, or one with a fixed seed."""
+
+    name: ClassVar[str] = "stubborn"
+    seeded: bool | None = None
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        rng = OWN if self.seeded is None else np.random.default_rng(3 if self.seeded else None)
+        return Arrays(rng.standard_normal((n, 3)).astype(np.float32), rng.integers(2, size=n))
+
+
+@pytest.mark.parametrize(
+    ("seeded", "said"),
+    [
+        (None, "found other examples each time that stubborn draws from the same generator"),
+        (False, "found other examples each time that stubborn draws from the same generator"),
+        (True, "found the same 64 examples from every generator that stubborn is given, so that it is tested on what"),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 40])
+def test_examples_that_do_not_follow_from_the_generator_are_refused(
+    seeded: bool | None, said: str, size: int | None
+) -> None:
+    with pytest.raises(UserError, match=said):
+        Stubborn(seeded=seeded).load(size)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -82,6 +85,41 @@ class InPlace(Single):
         if not self.training:
             x.flatten(1).mul_(0.5)
         return super().forward(x)
+
+
+class Unseeded(Single):
+    def __init__(self):
+        super().__init__()
+        with torch.no_grad():
+            self.map.bias += torch.from_numpy(np.random.default_rng().random(10))
+
+
+class Counting(Single):
+    """What its class counts changes its outputs in training."""
+
+    steps = 0
+
+    def forward(self, x):
+        type(self).steps += self.training
+        return super().forward(x) * (1 + 0.1 * type(self).steps)
+
+
+@cache
+def projection(n, m):
+    return torch.randn(n, m)
+
+
+class Cached(Single):
+    """Its first weights are those of the first one that was made."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.no_grad():
+            self.map.weight.copy_(projection(10, 40))
+
+
+class KeptCached(Cached):
+    """The same, under a name of its own."""
 
 
 class Idle(Single):

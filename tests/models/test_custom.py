@@ -11,6 +11,7 @@ from scaling.accounting import count
 from scaling.errors import UserError
 from scaling.models.custom import Custom
 from scaling.models.parts import head_of
+from tests.models import nets
 
 SHAPE, OUTPUTS = (1, 40), 10
 NETS = "tests.models.nets"
@@ -113,3 +114,27 @@ def test_what_it_is_told_is_what_makes_it():
 def test_a_mistake_is_one_sentence(keys, said):
     with pytest.raises(UserError, match=said):
         Custom(**keys).layers(SHAPE, OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "different"),
+    [
+        ("Unseeded", r"other (outputs in training|weights \(map\.bias\))"),
+        ("Counting", "other outputs in training"),
+        ("Cached", "other (draws|outputs)"),
+    ],
+)
+def test_a_module_that_is_another_when_it_is_made_again_is_refused_each_time(name, different):
+    nets.projection.cache_clear()
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"{name}, made twice from one seed, with {different}.*; wanted the same"):
+            build(Custom(module=f"{NETS}.{name}"))
+
+
+def test_tensors_that_a_cache_has_kept_from_counting_are_told():
+    nets.projection.cache_clear()
+    model = Custom(module=f"{NETS}.KeptCached")
+    model.layers(SHAPE, OUTPUTS)
+    with pytest.raises(UserError, match="tensors that were kept from one making for the next"):
+        build(model)
+    nets.projection.cache_clear()

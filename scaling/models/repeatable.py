@@ -1,0 +1,83 @@
+"""Whether a user's module is the same when it is made again from the same seed: tried once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from scaling.errors import UserError
+from scaling.global_streams import own_streams, stream_states
+
+EXAMPLES = 2  # the fewest that a batch norm takes
+RTOL, ATOL = 1e-3, 1e-6  # far above rounding, far below what is drawn
+CURE = (
+    "wanted the same: draw from torch's, NumPy's or Python's global generators, which each run seeds, and keep nothing "
+    "in classes, caches or modules"
+)
+_found: dict[str, str] = {}  # what differs, by the import path of a module; '' for nothing
+
+
+class Makeable(Protocol):
+    """A model that can be made."""
+
+    @property
+    def module(self) -> str:
+        """Import path of the torch module."""
+
+    def make(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """Make the module for examples of a shape (without the batch)."""
+
+
+def check_repeatable(model: Makeable, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
+    """Make a module twice from one seed; UserError where the two differ, in weights, draws or outputs in training."""
+    if model.module not in _found:
+        _found[model.module] = _difference(model, shape, outputs, seed)
+    if _found[model.module]:
+        raise UserError(f"found {model.module}, made twice from one seed, with {_found[model.module]}; {CURE}")
+
+
+def _difference(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> str:
+    try:
+        first, again = (dict(_facts(model, shape, outputs, seed)) for _ in range(2))
+    except (RuntimeError, NotImplementedError) as error:
+        if "meta" in str(error):  # the device that it was counted on
+            return f"tensors that were kept from one making for the next ({error})"
+        raise
+    different = [name for name in first.keys() & again.keys() if not _same(first[name], again[name])]
+    return f"other {min(different)}" if different else ""
+
+
+def _facts(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> Iterator[tuple[str, Any]]:
+    with own_streams(seed):
+        module = model.make(shape, outputs)
+        for name, parameter in module.named_parameters():
+            if not isinstance(parameter, nn.parameter.UninitializedParameter):
+                yield f"weights ({name})", parameter.detach().clone()
+        yield "draws in its making", stream_states([])
+        yield from _of_a_batch(module.train(), torch.linspace(-1, 1, EXAMPLES * prod(shape)).reshape(EXAMPLES, *shape))
+
+
+def _of_a_batch(module: nn.Module, x: Tensor) -> Iterator[tuple[str, Any]]:
+    try:
+        with torch.no_grad():
+            outputs = module(x)
+    except Exception as error:
+        if "meta" in str(error):
+            raise
+        return  # it fails in training as well, and is told there
+    yield "outputs in training", outputs
+    yield "draws in training", stream_states([])
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return one.shape == other.shape and torch.allclose(one, other, rtol=RTOL, atol=ATOL, equal_nan=True)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and all(isinstance(item, Tensor) for item in one):  # states of torch's generators
+        return len(one) == len(other) and all(map(torch.equal, one, other))
+    return bool(one == other)
