@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from analysis.estimates.isoflop import IsoFlop
 from analysis.figures.equation import Curve, curve_of_line, draw_curve
 from analysis.figures.style import GREY, INK, LAW, label, legend, log_axes, margins
+from analysis.figures.valleys import lost_to
 from analysis.fitting.result import Fit
 
 BEYOND = 10.0
@@ -19,13 +20,17 @@ BEYOND = 10.0
 
 @dataclass(frozen=True)
 class OptimumNumbers:
-    """What is drawn in one panel: usable minima with intervals, unusable ones, the law, and the parametric law's."""
+    """What is drawn in one panel: usable minima with intervals, unusable ones, the law, and the parametric law's.
+
+    lost: why the unusable ones are left out: few or flat.
+    """
 
     symbol: str
     C: np.ndarray
     value: np.ndarray
     ends: np.ndarray
     unusable: np.ndarray
+    lost: str
     curve: Curve | None
     parametric: tuple[np.ndarray, np.ndarray] | None
     x_label: str
@@ -49,7 +54,16 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
         grid = np.geomspace(low, high, 30)
         parametric = (grid, dict(zip("ND", law.split(grid), strict=True))[of])
     return OptimumNumbers(
-        f"{of}*", C, value, ends, unusable, curve, parametric, label("C"), f"optimal {label(of, rows)}"
+        f"{of}*",
+        C,
+        value,
+        ends,
+        unusable,
+        lost_to(found.minima),
+        curve,
+        parametric,
+        label("C"),
+        f"optimal {label(of, rows)}",
     )
 
 
@@ -72,7 +86,14 @@ def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
         )
     if len(numbers.unusable):
         ax.plot(
-            *numbers.unusable.T, "o", mfc="white", mec=INK, ms=4.5, ls="none", zorder=5, label="edge or flat: left out"
+            *numbers.unusable.T,
+            "o",
+            mfc="white",
+            mec=INK,
+            ms=4.5,
+            ls="none",
+            zorder=5,
+            label=f"left out: {numbers.lost}",
         )
     margins(ax, np.concatenate(x), np.concatenate(y))
     log_axes(ax)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,11 @@ def valley_numbers(found: IsoFlop, rows: pd.DataFrame) -> ValleyNumbers:
     return ValleyNumbers(found.minima, found.shape, label("N", rows), label(found.y, rows))
 
 
+def lost_to(minima: Sequence[Minimum]) -> str:
+    """Say why minima are not usable: edge, few or flat, as far as there are such."""
+    return " or ".join(sorted({minimum.status for minimum in minima if not minimum.ok}))
+
+
 def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:
     """Draw each budget's means and curve; filled stars are minima, hollow ones are at an edge, flat or too few."""
     colour = colours(valley.budget for valley in numbers.valleys)
@@ -43,8 +49,7 @@ def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:
         ax.plot([v.N for v in usable], [v.y for v in usable], color=INK, lw=0.8, ls=(0, (2, 2)), zorder=4)
     ax.plot([], [], "*", color="#9aa0a6", mec=INK, mew=0.7, ms=9, ls="none", label="minimum")
     if len(usable) < len(numbers.valleys):
-        text = "not usable: " + " or ".join(sorted({v.status for v in numbers.valleys if not v.ok}))
-        ax.plot([], [], "*", mfc="white", mec=INK, ms=9, ls="none", label=text)
+        ax.plot([], [], "*", mfc="white", mec=INK, ms=9, ls="none", label=f"not usable: {lost_to(numbers.valleys)}")
     margins(ax, np.concatenate([v.sizes for v in numbers.valleys]), np.concatenate([v.means for v in numbers.valleys]))
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)

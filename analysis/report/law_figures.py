@@ -25,7 +25,7 @@ from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.tuning import draw_miss, draw_optima, draw_tries, key_numbers
-from analysis.figures.valleys import draw_valleys, valley_numbers
+from analysis.figures.valleys import draw_valleys, lost_to, valley_numbers
 from analysis.fitting.result import Fit
 from analysis.numbers import percent
 from analysis.report.charts.seeds import seeds_of
@@ -125,7 +125,7 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
     caption = (
         "Each colour is one compute budget; points are means over seeds, curves parabolas in log N through the sizes "
         f"near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
-        + (f"; {lost} (hollow) lie at an edge or are too flat, and are left out of N*(C)." if lost else ".")
+        + (f"; {lost} (hollow: {lost_to(found.minima)}) are left out of N*(C)." if lost else ".")
     )
     draw, seeds = [partial(draw_valleys, numbers=numbers)], [seeds_of(group.rows, "N", y, by=budgets(group.rows))]
     return Drawing(f"{y}_isoflop", f"{y.capitalize()} at equal compute", caption, draw, bar=True, seeds=seeds)

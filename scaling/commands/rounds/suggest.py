@@ -182,17 +182,23 @@ def price_of(made: Plan, unit: str, forecasts: Forecaster) -> float:
 
 
 def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:
-    """Say at the head of a sweep file what it is for, what it costs and what is expected of it."""
+    """Say at the head of a sweep file what is asked, what its runs are for, what they cost and what is expected."""
+    from scaling.commands.rounds.sweep_file import question_of
+
     of, targets = choice["of"], ", ".join(wish.targets)
-    price = f"Cost      {len(choice['rows'])} runs, {cost(choice['cost'], wish.unit)}"
+    what = f"the runs that narrow the interval of {of} at {targets} most for their cost"
+    expected = "enough to fit a law; there is none yet, and nothing is forecast"
     if choice["kind"] == "space":
-        said = "Expect    enough to fit a law; there is none yet, and nothing is forecast"
-        return [f"{folder.name}, and runs spread over its axes, to know {of} at {targets} later", "", price, said]
+        what = f"runs spread over its axes, to know {of} at {targets} later"
+    else:
+        now, after = choice["interval_now"], choice["interval_after"]
+        expected = f"a half-width of {after:.2%}, where it is {now:.2%} now"
     return [
-        f"{folder.name}, and the runs that narrow the interval of {of} at {targets} most for their cost",
+        *(question_of(folder) or [folder.name]),
         "",
-        price,
-        f"Expect    a half-width of {choice['interval_after']:.2%}, where it is {choice['interval_now']:.2%} now",
+        f"Runs      those of {folder.name}, and {what}",
+        f"Cost      {len(choice['rows'])} runs, {cost(choice['cost'], wish.unit)}",
+        f"Expect    {expected}",
     ]
 
 

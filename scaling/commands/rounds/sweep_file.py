@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from omegaconf import OmegaConf
 
 from scaling.commands.rounds.candidates import extra_overrides
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import SweepFolder, write_aside
 from scaling.plan.plan import Plan
 from scaling.plan.request import Request
+from scaling.security.reading import read_text
+
+MACHINES = ("# @package", "# command:", "# yaml-language-server:")
+"""Lines of a head that ask nothing."""
 
 
 def sweep_text(
@@ -38,6 +43,13 @@ def sweep_text(
         {**raw, "name": made.name, "sweep": sweep}, sort_keys=False, default_flow_style=None, width=118
     )
     return "".join(f"# {line}".rstrip() + "\n" for line in head) + body
+
+
+def question_of(folder: SweepFolder) -> list[str]:
+    """Return what a sweep asks: the first paragraph of its file's head; empty where it has none."""
+    lines = [line for line in read_text(folder.sweep).splitlines() if not line.startswith(MACHINES)]
+    head = [line.lstrip("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+    return list(takewhile(bool, head))
 
 
 def write_sweep(path: Path, text: str) -> None:

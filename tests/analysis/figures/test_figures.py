@@ -100,7 +100,9 @@ def test_optimum_shows_the_law_only_where_there_is_one(table, edges):
     numbers = optimum_numbers(refused, edges, of="N")
     assert numbers.curve is None
     assert len(numbers.unusable) == len(refused.minima) - len(refused.usable)
-    drawn(draw_optimum, numbers)
+    (ax,) = drawn(draw_optimum, numbers)
+    lost = " or ".join(sorted({minimum.status for minimum in refused.minima} - {"ok"}))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"left out: {lost}"]
 
 
 @pytest.mark.slow

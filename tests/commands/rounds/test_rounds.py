@@ -60,6 +60,9 @@ def test_a_suggestion_is_a_sweep_file_that_adds_its_runs_to_the_sweep(tiny):
     said = tiny("suggest", *ASKED)
     assert all(" ".join(run["overrides"]) in said for run in pending.values())
     text = (tiny.folder / "sweeps" / "tiny-next.yaml").read_text()
+    assert text.startswith(
+        "# Does it work?\n#\n# Runs      those of tiny, and the runs that narrow the interval of loss at C=1e7"
+    )
     assert yaml.safe_load(text)["sweep"]["grid"][-1]["list"][0].keys() == {"model.width", "train.budget", "seed"}
 
 
