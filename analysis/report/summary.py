@@ -13,7 +13,9 @@ import pandas as pd
 from analysis.figures.cost import cost_numbers
 from analysis.files import read_file
 from analysis.numbers import duration, entry, flops, number, percent
+from analysis.report.charts.seeds import run_names
 from analysis.table.select import RECIPE
+from analysis.table.statuses import UNFINISHED, statuses
 from analysis.wording import RECIPE_WORDS, counted
 
 MEANINGS = {
@@ -83,11 +85,15 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     question = re.sub(rf"^([\w.-]+/)*({'|'.join(map(re.escape, names))})(\.ya?ml)?(: |\n|$)", "", question)
     question = question[:1].upper() + question[1:]
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
-    status = ends["status"].astype(str) if "status" in ends.columns else pd.Series("finished", index=ends.index)
+    said = statuses(ends)
+    status = pd.Series("finished", index=ends.index) if said is None else said.where(said.isin(UNFINISHED), "finished")
     counts = {"runs": len(ends)}
-    if "status" in ends.columns:
+    if said is not None:
         counts |= {word: int((status == word).sum()) for word in ("finished", "diverged", "failed", "missing")}
-    return Summary(question, command, counts, tuple(_facts(ends, status)), tuple(_recipe(ends)), tuple(_troubles(ends)))
+        counts |= {str(word): int(n) for word, n in status[~status.isin(list(counts))].value_counts().items()}
+    return Summary(
+        question, command, counts, tuple(_facts(ends, status)), tuple(_recipe(ends)), _troubles(ends, status)
+    )
 
 
 def read_sweep(path: Path) -> tuple[str, str]:
@@ -162,18 +168,16 @@ def _recipe_values(column: pd.Series) -> str:
     return _values(column.astype(object).where(column.notna(), "none"))
 
 
-def _troubles(ends: pd.DataFrame) -> list[Trouble]:
-    if "status" not in ends.columns:
-        return []
+def _troubles(ends: pd.DataFrame, status: pd.Series) -> tuple[Trouble, ...]:
     reason, flags = (_words(ends, name) for name in ("reason", "flags"))
-    what = ends["status"].astype(str).where(ends["status"] != "finished", "")
+    what = status.where(status != "finished", "")
     what = what.mask((what == "") & flags.str.split("|").map(lambda words: "at_chance" in words), "at chance")
     why = reason.where(reason != "", what.map(USUAL_REASONS).fillna(""))
     found = []
-    troubled = ends.assign(what=what, why=why)[what != ""]
+    troubled = ends.assign(what=what, why=why, run=run_names(ends))[what != ""]
     for (kind, cause), rows in troubled.groupby(["what", "why"], sort=False):
-        found.append(Trouble(str(kind), str(cause), len(rows), tuple(rows["run_id"].astype(str).head(3))))
-    return found
+        found.append(Trouble(str(kind), str(cause), len(rows), tuple(rows["run"].head(3))))
+    return tuple(found)
 
 
 def _words(rows: pd.DataFrame, name: str) -> pd.Series:

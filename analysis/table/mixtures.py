@@ -83,10 +83,10 @@ def _mixture(rows: pd.DataFrame, name: str, pooled: bool) -> Mixture:
     column = rows[name]
     numbers = None
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        code, values = pd.factorize(column, sort=True)
+        code, values = pd.factorize(column, sort=True, use_na_sentinel=False)
         if (column > 0).all():
             numbers = column.to_numpy(float)
-        words = tuple(f"{value:g}" for value in values)
+        words = tuple("nothing" if np.isnan(value) else f"{value:g}" for value in np.asarray(values, dtype=float))
     else:
         code, values = pd.factorize(column.astype(object).where(column.notna(), "nothing").map(str), sort=True)
         words = tuple(map(str, values))

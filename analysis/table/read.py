@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.columns import with_words_counted
 from analysis.table.expressions import evaluate
+from analysis.table.files.own_columns import with_own_columns
 from analysis.table.files.read_file import check_names, one_line, plain, read_file
 from analysis.table.remarks import given, with_moved
 from analysis.table.roles import recognise
@@ -22,7 +23,7 @@ def load_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     Missing columns (N, D, C, loss, …) are taken from columns with other usual names (params, tokens, flops, val_loss,
     …) if only one matches, with a remark. Raises `UserError` where there is nothing to read, or it cannot be read.
     """
-    return recognise(read_table(source))
+    return with_own_columns(recognise(read_table(source)))
 
 
 def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:

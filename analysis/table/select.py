@@ -112,7 +112,9 @@ def has_milestones(rows: pd.DataFrame) -> bool:
 
 def origins(rows: pd.DataFrame) -> pd.Series:
     """Return the training run of each row: its own, or the one that its stage started from."""
-    own = rows["run_id"] if "run_id" in rows.columns else pd.Series(rows.index, index=rows.index)
+    if "run_id" not in rows.columns:
+        return pd.Series(rows.index, index=rows.index)
+    own = rows["run_id"]
     return rows["origin"].where(rows["origin"].notna(), own) if "origin" in rows.columns else own
 
 
@@ -270,7 +272,9 @@ def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.
 
 def is_usable(rows: pd.DataFrame, y: str) -> bool:
     """Tell whether a response was measured in all rows and is positive, so that it can stand on a log axis."""
-    return y in rows.columns and bool(rows[y].notna().all()) and bool((rows[y] > 0).all())
+    if y not in rows.columns or not pd.api.types.is_numeric_dtype(rows[y]):
+        return False
+    return bool(rows[y].notna().all()) and bool((rows[y] > 0).all())
 
 
 def as_bool(column: pd.Series) -> pd.Series:

@@ -106,7 +106,11 @@ def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
             parts = known.str.extract(r"^(.*)-(\d+)/Wi-(\d+)$")
             ranks |= {"family": _appearance(parts[0]), "depth": parts[1].astype(float), "width": parts[2].astype(float)}
         else:
-            ranks[name] = known.fillna(-np.inf) if name in NUMBERS else _appearance(known)
+            ranks[name] = (
+                known.fillna(-np.inf)
+                if name in NUMBERS and pd.api.types.is_numeric_dtype(known)
+                else _appearance(known)
+            )
     if not ranks:
         return cells
     return cells.loc[pd.DataFrame(ranks).sort_values(list(ranks), kind="stable").index]

@@ -18,6 +18,7 @@ from analysis.estimates.isoflop import isoflop
 from analysis.estimates.tuning.tries import tries
 from analysis.table.columns import as_numbers, numbers_of, require_columns
 from analysis.table.expressions import evaluate, mask
+from analysis.table.mixtures import mixtures_of
 from analysis.table.read import derive_column, load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import role_of
@@ -311,6 +312,35 @@ def test_tries_are_read_as_people_write_them():
     _, rows = tries(table, ["lr"])
     assert rows["lr"].tolist() == [1e-3, 2e-3]
     assert "1 row without lr left out" in remarks_of(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "other"),
+    [
+        ("budget", ["small", "large", "large"], "budget_in_words"),
+        ("budget", [0, 1, 2], "budget_in_words"),
+        ("epochs", ["1", "two", "3"], "epochs_in_words"),
+        ("loss_se", ["n/a", "tiny", 0.1], "loss_se_in_words"),
+        ("error", ["", "OOM at step 3", ""], "error_message"),
+    ],
+)
+def test_a_column_with_a_name_of_ours_that_is_none_of_ours_gets_another(name, values, other):
+    table = load_table(TABLE.assign(**{name: values}))
+    assert name not in table.columns
+    assert f"the column {name} holds" in "".join(remarks_of(table))
+    assert other in table.columns
+    _, left_out, _ = selected(table, where=f"{name} != 'nothing'")
+    assert left_out == (["1 run failed"] if name == "error" else [])
+    assert load_table(TABLE.assign(budget=["1e18 FLOP", "2 EFLOPs", "3"]))["budget"].tolist() == [1e18, 2e18, 3]
+
+
+def test_runs_without_a_name_are_their_own_and_a_setting_that_is_not_given_is_one():
+    table = pd.concat([TABLE] * 4, ignore_index=True).assign(run_id=[1, None, "x", np.nan] * 3, lr=[0.1, np.nan] * 6)
+    rows, *_ = selected(table)
+    assert rows["run_id"].nunique() == 2 + 6
+    (mixture,) = mixtures_of(rows)
+    assert mixture.values == ("0.1", "nothing")
+    assert mixture.code.tolist() == [0, 1] * 6
 
 
 def test_a_size_in_words_names_no_run():

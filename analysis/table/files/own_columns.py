@@ -1,0 +1,54 @@
+"""Columns with names of ours in somebody else's table: as numbers where they hold such, else under another name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.table.remarks import with_moved, with_remarks
+from analysis.table.written_numbers import read_numbers
+
+NUMBERS = {name: f"{name}_in_words" for name in ("budget", "epochs", "step", "loss_se", "error_se", "seconds")}
+NUMBERS |= {"error": "error_message"}
+"""Columns of ours that are computed with unasked, each with the name that one of words gets."""
+POSITIVE = ("budget", "epochs")
+"""Those of which logarithms are taken."""
+
+
+def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with columns of numbers of ours as such; one that holds words gets another name, and a remark.
+
+    Its former name still stands in conditions. Runs without a run_id are runs of their own.
+    """
+    moved = {name: other for name, other in NUMBERS.items() if name in table.columns and other not in table.columns}
+    for name, other in moved.items():
+        column = table[name]
+        plain = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if plain and name not in POSITIVE:
+            continue
+        numbers, odd = read_numbers(column)
+        if not np.isfinite(numbers).any():  # "OOM at step 3" alone
+            odd = odd | (column.notna() & (column.astype(str).str.strip() != "")).to_numpy(bool)
+        bad = odd | ((numbers <= 0) | np.isinf(numbers) if name in POSITIVE else False)
+        if pd.api.types.is_bool_dtype(column) or bad.any():
+            example = column[bad].iloc[0] if bad.any() else column.iloc[0]
+            said = f"the column {name} holds {str(example)!r}, which is none of ours: it is called {other}"
+            table = with_remarks(with_moved(table.rename(columns={name: other}), {name: other}), said)
+        elif not plain:
+            table = table.assign(**{name: numbers})
+    return with_run_ids(table, [name for name in ("run_id", "origin") if name in table.columns])
+
+
+def with_run_ids(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the table with names of runs as words; a row without a run_id is a run of its own."""
+    for name in names:
+        column = table[name]
+        lone, known = name == "run_id" and column.isna().any(), column.dropna()
+        alike = pd.api.types.is_numeric_dtype(known) or known.map(lambda value: isinstance(value, str)).all()
+        if alike and not lone:
+            continue
+        words = column.astype(object).where(column.isna(), column.map(str))
+        if lone:
+            words = words.where(column.notna(), [f"row {i}" for i in range(len(table))])
+        table = table.assign(**{name: words})
+    return table
