@@ -3,7 +3,7 @@
 Each row simulates as many sweeps of each of the two, and compares each with several of the other's: pairs that have one
 sweep in common say less than pairs apart, but cost no fit.
 
-Run: python -m tests.benchmarks.multipliers [--sims 100]
+Run: python -m tests.benchmarks.multipliers [--sims 100] [--objective lsq]
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ DESIGNS = (
 )
 
 
-def fits(design: Design, multiplier: float, sims: int, stream: int) -> list[Fit]:
+def fits(design: Design, multiplier: float, sims: int, stream: int, *, objective: str) -> list[Fit]:
     """Simulate and fit so many sweeps; stream: of the random numbers, another for each call."""
     tables = [design.table(multiplier, np.random.default_rng([stream, sim])) for sim in range(sims)]
-    settings = settings_of(resamples=RESAMPLES, starts=STARTS)
+    settings = settings_of(resamples=RESAMPLES, starts=STARTS, objective=objective)
     return [fit_law(table, get_law("chinchilla"), y="loss", x=None, settings=settings) for table in tables]
 
 
@@ -87,14 +87,17 @@ def main() -> None:
     """Print, for each design and true multiplier, how often the intervals of it and of its trend hold the truth."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=100)
-    sims = parser.parse_args().sims
+    parser.add_argument("--objective", default="huber")
+    given = parser.parse_args()
+    sims, objective = given.sims, given.objective
     sys.stdout.write(
         "| sweeps | true multiplier | multiplier inside | half-width | trend inside |\n|---|---|---|---|---|\n"
     )
     for place, design in enumerate(DESIGNS):
-        first = fits(design, 1.0, sims, 100 * place)
+        first = fits(design, 1.0, sims, 100 * place, objective=objective)
         for k, true in enumerate(design.true, start=1):
-            sys.stdout.write(row(design, true, first, fits(design, true, sims, 100 * place + k)))
+            second = fits(design, true, sims, 100 * place + k, objective=objective)
+            sys.stdout.write(row(design, true, first, second))
             sys.stdout.flush()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import fit, suggest
+from scaling.commands.rounds.candidates import SEEDS
 from tests.analysis.worlds import WIDTHS, World, isoflop, params
 
 SHARES = (0.01, 0.05, 0.1)
@@ -25,6 +26,8 @@ BUDGETS, BATCH, STEPS = (2e8, 5e8, 1e9, 2e9, 5e9, 1e10), 32, (300, 24_000)
 """Of sweeps/quickstart.yaml."""
 BEGIN, ROUND = 15, 8
 """Cheapest runs to begin with, and runs in a round, on its cells."""
+SEEDS_IN_ALL = 40
+"""Seeds that each of its cells has, more than are ever run; a round offers as many new ones as `scaling suggest`."""
 COUNT = 2_000
 """Candidates of the round that is timed."""
 
@@ -86,11 +89,12 @@ def half_grid(seed: int) -> Iterator[float]:
     yield half_width(made(grid))
     drawn = grid.sample(frac=1, random_state=seed)
     yield half_width(made(drawn[drawn.cost.cumsum() <= half]))
-    pool, target = cells(5), pd.DataFrame({"C": [max(BUDGETS)]})
+    pool, target = cells(SEEDS_IN_ALL), pd.DataFrame({"C": [max(BUDGETS)]})
     first = pool[pool.seed == 0].nsmallest(BEGIN, "cost").index
     have, pool = made(pool.loc[first]), pool.drop(index=first)
     while (left := half - have.cost.sum()) > 0:
-        found = suggest(have, pool=pool, target=target, limit=left, most=ROUND, of="N_exponent", seed=seed)
+        offered = pool.groupby(["N", "D"]).head(SEEDS)
+        found = suggest(have, pool=offered, target=target, limit=left, most=ROUND, of="N_exponent", seed=seed)
         if not found.rows:
             break
         have, pool = pd.concat([have, made(pool.loc[list(found.rows)])]), pool.drop(index=list(found.rows))
