@@ -15,7 +15,7 @@ from scaling.train.output.journal import Journal
 
 @dataclass(frozen=True)
 class PlacedRun:
-    """A run, its folder, and the device it is done on."""
+    """A run, its folder, and the device it is trained on."""
 
     run: PlannedRun
     folder: RunFolder
@@ -26,7 +26,7 @@ class PlacedRun:
 class Attempt(PlacedRun):
     """A placed run with its data on the device and the journal of its points.
 
-    notes: further facts of a stage for the record; how: of the way in which it was trained.
+    notes: facts that a stage adds to the record's data; how: facts that are added to the record's `how`.
     """
 
     sets: RunData

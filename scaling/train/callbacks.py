@@ -10,17 +10,17 @@ from scaling.train.loop import Trainer
 from scaling.train.output.saver import Saver
 
 WATCH_SECONDS = 1.0  # between two reports
-MILESTONE_SECONDS = 2.0  # between a checkpoint and one at a milestone, and a tenth of the time that they take
+MILESTONE_SECONDS = 2.0  # at least, between a checkpoint and one at a milestone
 LEAST_SECONDS = 1.0  # between two checkpoints, unless train.checkpoint_seconds is less
-COSTS = 50  # between two checkpoints, in times of what one takes: 2 % of the time
-REGAINED = 1 / 2  # of what an attempt had trained by its last checkpoint: it loses a third at most
+COSTS = 50  # interval between checkpoints in units of their cost, so that they take 2 % of the time
+REGAINED = 1 / 2  # interval in units of the time trained up to the last checkpoint: at most a third of the work is lost
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run: D: examples seen; loss: mean training loss since the last report.
+    """The progress of a run.
 
-    began: the step that this attempt took it up at.
+    D: examples processed; loss: mean training loss since the last report; began: the first step of this attempt.
     """
 
     step: int
@@ -32,11 +32,11 @@ class Progress:
 
 
 def pause(cost: float, *, most: float, trained: float | None) -> float:
-    """Return the seconds between two checkpoints: few enough to lose little, enough for them to cost little.
+    """Return the seconds between two checkpoints: a compromise between work lost and time spent on writing.
 
-    cost, most: seconds that one takes, and that may pass between two. trained: seconds that an attempt had trained by
-    its last checkpoint, None unless the run has been cut off before: then it saves whenever it has trained half as long
-    again, so that a run that is killed every so often ends as well.
+    cost: seconds for one checkpoint; most: largest interval allowed. trained: seconds that this attempt had trained
+    at its last checkpoint, None for a run that was never interrupted. An interrupted run saves whenever it has trained
+    half as long again, so that it ends even if it is killed repeatedly.
     """
     every = max(LEAST_SECONDS, COSTS * cost)
     if trained is not None:
@@ -47,7 +47,7 @@ def pause(cost: float, *, most: float, trained: float | None) -> float:
 class Callbacks:
     """Called by the loop from time to time; returns False when the run is to stop.
 
-    again: the run has been tried before, and did not end.
+    again: an earlier attempt did not finish the run.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Callbacks:
         self._step = trainer.step
 
     def __call__(self) -> bool:
-        """Do what is due by the clock."""
+        """Report progress and save a checkpoint where they are due; return False if the run is to stop."""
         now = monotonic()
         self.saver.check()
         if self.stop is not None and self.stop():
@@ -82,12 +82,12 @@ class Callbacks:
 
     @property
     def interval(self) -> float:
-        """Seconds between two checkpoints now."""
+        """The current interval between checkpoints, in seconds."""
         most, trained = self.trainer.run.config.train.checkpoint_seconds, self._saved - self._began
         return pause(self.saver.cost, most=most, trained=trained if self.again else None)
 
     def _checkpoint(self) -> None:
-        """Have a checkpoint written."""
+        """Start writing a checkpoint."""
         self.saver.save()
         self._saved = monotonic()
 

@@ -1,4 +1,4 @@
-"""The device of a run: found by name, described, and its threads."""
+"""Find a run's device by name, describe it, and set the number of threads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def describe_device(device: torch.device) -> str:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads, at most as many as there are processors; restore the number after."""
+    """Let torch use `count` threads, but no more than there are processors, and restore the number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(count, os.cpu_count() or 1))
     try:

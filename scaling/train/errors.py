@@ -13,7 +13,7 @@ from scaling.errors import UserError
 from scaling.plan.identity import asked_precision
 
 T = TypeVar("T")
-OUT_OF_MEMORY = (  # in messages of torch, CUDA and its libraries (cuBLAS, cuDNN, …), of the system and of C++
+OUT_OF_MEMORY = (  # parts of messages of torch, CUDA and its libraries (cuBLAS, cuDNN, …), the system and C++
     "out of memory",
     "not enough memory",
     "can't allocate memory",
@@ -24,12 +24,12 @@ OUT_OF_MEMORY = (  # in messages of torch, CUDA and its libraries (cuBLAS, cuDNN
 
 
 class OutOfMemory(UserError):
-    """The device's memory did not hold the run."""
+    """The run does not fit into the device's memory."""
 
 
 @contextmanager
 def explain_memory_errors(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """Turn the errors of torch and Python for too little memory into OutOfMemory, which says what to change."""
+    """Turn out-of-memory errors of torch and Python into OutOfMemory, which says what to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -39,12 +39,12 @@ def explain_memory_errors(config: RunConfig, device: torch.device) -> Iterator[N
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Say whether an error means too little memory; that of torch and of most libraries only its message tells."""
+    """Return whether an error means too little memory; for torch and most libraries only the message shows it."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
 def of_its_own(work: Callable[[], T]) -> T | Exception:
-    """Return what work for one run of several returns, or its error; one of memory or disk is everybody's: raised."""
+    """Do work for one member of a stack and return its result or its error; raise errors of memory or disk."""
     try:
         return work()
     except OSError:
@@ -70,7 +70,7 @@ def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:
 
 
 def _adds_up(config: RunConfig) -> bool:
-    """Say whether a run takes steps whose gradients add up over parts of a batch, as far as its config tells."""
+    """Return whether the gradients of a batch are the sum over its micro-batches, as far as the config shows."""
     model = config.model
     joined = getattr(model, "dropout", 0.0) > 0 or getattr(model, "norm", None) == "batch"
     return config.stage.trains and config.optim.name != "lstsq" and not joined

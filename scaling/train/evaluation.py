@@ -1,4 +1,4 @@
-"""Evaluating a run at a milestone: the scores of its model, and what they say of the run."""
+"""Evaluate a run at a milestone, and decide whether it has diverged or is at chance."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class Evaluation:
     train: Score
 
 
-NOT_FINITE = Evaluation(*[Score(nan, nan)] * 3)  # of a model whose weights or losses are no longer finite
+NOT_FINITE = Evaluation(*[Score(nan, nan)] * 3)  # for a model whose weights or losses are no longer finite
 
 
 def evaluate(run: PlannedRun, sets: RunData, module: nn.Module) -> Evaluation:
-    """Evaluate a model; where the data knows the expected loss of a linear map, that is the loss on the test set.
+    """Evaluate a model on its test, validation and training examples.
 
-    A module that draws even in evaluation draws the same at every milestone, and nothing from the streams of training.
+    Where the data set can compute the expected loss of a linear map, that is the test loss. A module that draws random
+    numbers in evaluation draws the same ones at every milestone, and none from the streams of training.
     """
     metric, bf16 = run.config.data.metric, asked_precision(run.config) == "bf16"
     population = sets.splits.population_loss
@@ -56,7 +57,7 @@ def evaluate(run: PlannedRun, sets: RunData, module: nn.Module) -> Evaluation:
 
 
 def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float | None, final: bool) -> Point:
-    """Return the record's point of a milestone."""
+    """Return the point of a milestone for the record."""
     return Point(
         **{**asdict(run.quantities.at(step)), "final": final},
         loss=evaluation.test.loss,
@@ -71,13 +72,13 @@ def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float 
 
 
 def has_diverged(evaluation: Evaluation, splits: Splits) -> bool:
-    """Say whether a model is not finite, or its training loss lies above chance by 3 standard errors."""
+    """Return whether a loss is not finite, or the training loss is above chance by more than 3 standard errors."""
     train = evaluation.train
     margin = ABOVE * hypot(train.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
     return not train.loss <= splits.chance + margin or evaluation.test.loss != evaluation.test.loss
 
 
 def is_at_chance(evaluation: Evaluation, splits: Splits) -> bool:
-    """Say whether a model's test loss lies within 2 standard errors of that of the constant predictor."""
+    """Return whether the test loss is within 2 standard errors of chance, the loss of the constant predictor."""
     margin = AROUND * hypot(evaluation.test.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
     return abs(evaluation.test.loss - splits.chance) <= margin

@@ -10,9 +10,10 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Learner:
-    """module: what is trained; whole: returns the network it is part of, whose weights later stages start from.
+    """The trained module and its network.
 
-    size: (height, width) of the images that the network reads, where the run's data has others.
+    module: the trained module; whole: returns the network that it is part of, whose weights later stages start from;
+    size: (height, width) of the network's images, if it differs from the data's.
     """
 
     module: nn.Module

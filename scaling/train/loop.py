@@ -27,7 +27,7 @@ from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from scaling.train.streams import derive_seed, stream
 
-CHECK_STEPS = 64  # between two checks that the loss is finite: each waits for the device
+CHECK_STEPS = 64  # between two checks that the loss is finite; each check waits for the device
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 TICK_SECONDS = 0.2  # between two calls of the callbacks
@@ -46,12 +46,12 @@ class Reading:
 
 
 def shapes_of(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a state's tensors by name."""
+    """Return the shapes of the tensors in a state, by name."""
     return {name: tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
 
 
 def checked_micro_batch(train: Train, module: nn.Module) -> int:
-    """Return how many examples pass through the model at a time; UserError where fewer than a batch change the run."""
+    """Return the micro-batch, the examples computed at a time; UserError if splitting a batch would change the run."""
     if train.micro_batch is None or train.micro_batch >= train.batch:
         return train.batch
     if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
@@ -70,7 +70,7 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
 class Trainer:
     """A model, its optimiser and random streams at one step of a run.
 
-    module: trained in place of the config's; size: (height, width) that it reads, where the data's images have another.
+    module: trained instead of the config's model; size: (height, width) of its images, if it differs from the data's.
     """
 
     def __init__(
@@ -88,25 +88,25 @@ class Trainer:
         self.run, self.batches, self.device = run, batches, device
         if module is None:
             module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
-        self.module: nn.Module = module.train()  # a user's may keep a part of it out of training
+        self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
         self._own = OwnState(self.module)
         self.micro_batch = checked_micro_batch(config.train, self.module)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = augmentation(config, size)
         self.augmentation = stream(config.seed, "augment", device=device)
-        seed_streams(derive_seed(config.seed, "dropout"))  # from which modules draw: dropout, or what users write
+        seed_streams(derive_seed(config.seed, "dropout"))  # dropout and users' modules draw from these
         self._gpus = [device] if device.type == "cuda" else []
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS
-        self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the loss over all steps
+        self.total = torch.zeros((), dtype=torch.float64, device=device)  # sum of the losses of all steps
         self._read_at = (0, 0.0)
         self._loss = self._objective()
         self._launch: Launch | None = None
         self.launched = ""  # how steps were launched, for the record
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
-        train, module, kind = self.run.config.train, self.module, self.device.type  # not self: it would hold itself
+        train, module, kind = self.run.config.train, self.module, self.device.type  # not self: no reference cycle
         measure = objective(self.run.config.data.metric, label_smoothing=train.label_smoothing)
 
         def loss(x: Tensor, y: Labels) -> Tensor:
@@ -119,9 +119,9 @@ class Trainer:
         return loss_bf16 if asked_precision(self.run.config) == "bf16" else loss
 
     def advance(self, until: int, tick: Callable[[], bool]) -> bool:
-        """Train up to step `until` and return True; False where `tick`, called from time to time, has returned False.
+        """Train up to step `until` and return True; return False as soon as `tick`, called regularly, returns False.
 
-        Raises Diverged where the loss is no longer finite, at a step that does not depend on the clock.
+        Raises Diverged if the loss is no longer finite, at a step that does not depend on timing.
         """
         schedule, base, steps = self.run.config.schedule, self.run.config.optim.lr, self.run.quantities.steps
         launch, started = self._launched(), monotonic()
@@ -140,7 +140,7 @@ class Trainer:
         return True
 
     def _launched(self) -> Launch:
-        """Return how steps are launched, chosen before the first one of this attempt."""
+        """Return the way in which steps are launched, chosen before the first step of this attempt."""
         if self._launch is None:
             config, parameters = self.run.config, list(self.module.parameters())
             parts, feed, augment, loss = self.micro_batch, self.batches, self.augment, self._loss
@@ -152,7 +152,7 @@ class Trainer:
             step = Step(
                 loss, self.optimizer, parameters, augment, self.augmentation, config.train.clip, parts, self.total
             )
-            # A GPU reads rates of float32 where steps are replayed, so that it computes with them in any case.
+            # Replayed steps read float32 rates from GPU memory; rounding them always makes all launches equal.
             rates = Rates(self.optimizer, rounded=self.device.type == "cuda" and config.recipe_version > 1)
             self._launch = launch_of(config, step, feed, rates, self.module, self.device, at=self.step)
             self.launched = self._launch.name
@@ -164,7 +164,7 @@ class Trainer:
             raise Diverged(f"the training loss is not finite at step {self.step}")
 
     def reading(self) -> Reading:
-        """Return the step and the loss; waits for the device."""
+        """Return the step and the mean loss since the last reading; waits for the device."""
         total = self.total.item()
         step, before = self._read_at
         self._read_at = (self.step, total)
@@ -186,7 +186,7 @@ class Trainer:
         }
 
     def misfit(self, state: dict[str, Any]) -> str:
-        """Say in what a state is not one of this model, optimiser and kind of device, "" where it fits."""
+        """Return why a state does not fit this model, optimiser and kind of device, "" if it fits."""
         found, own = shapes_of(state["model"]), shapes_of(self.module.state_dict())
         for name in sorted(found.keys() | own.keys()):
             if found.get(name) != own.get(name):
@@ -201,7 +201,7 @@ class Trainer:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
-        self._own.load(state.get("own", {}), state.get("own_devices", {}))  # older checkpoints have none
+        self._own.load(state.get("own", {}), state.get("own_devices", {}))  # not in older checkpoints
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
         set_stream_states(_streams_of(state), self._gpus)
@@ -212,7 +212,7 @@ class Trainer:
 
 
 def augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
-    """Return the function that augments a batch, at the size that the network reads if it can; None for none."""
+    """Return the function that augments a batch, if possible at the network's image size; None for no augmentation."""
     data, build_at = config.data, getattr(config.augment, "build_at", None)
     if size is not None and build_at is not None:
         return build_at(data.shape, data.outputs, size)
@@ -220,6 +220,6 @@ def augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
 
 
 def _streams_of(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the states of the global streams; version 0.1.0 kept torch's alone."""
+    """Return the states of the global streams; version 0.1.0 saved only torch's."""
     found = state["global"]
     return found if isinstance(found, dict) else {"torch": found}

@@ -1,4 +1,4 @@
-"""Losses: the objective of training, and the scores that are reported."""
+"""Losses: the training objective, and the reported scores."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Objective = Callable[[Tensor, Labels], Tensor]  # outputs (n, outputs), labels -
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss and error over a set of examples, with their standard errors, which a single example does not have.
+    """Mean loss and error over a set of examples, with standard errors, which are None for a single example.
 
-    Errors are None for a regression."""
+    The error is None for a regression."""
 
     loss: float
     loss_se: float | None
@@ -33,7 +33,7 @@ class Score:
 
 
 def objective(metric: Metric, *, label_smoothing: float) -> Objective:
-    """Return the loss that is minimised: cross-entropy in nats (smoothed) or the mean squared error."""
+    """Return the training objective: cross-entropy in nats (smoothed) or the mean squared error."""
 
     def squared_error(outputs: Tensor, y: Labels) -> Tensor:
         assert isinstance(y, Tensor), "augmentations that mix are for classes"
@@ -56,7 +56,7 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
-    """Score a module in evaluation; it stays in the mode it was in."""
+    """Score a module in evaluation mode, and restore its mode."""
     device = examples.device
     loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]
     with as_evaluated(module), torch.autocast(device.type, torch.bfloat16, enabled=bf16):

@@ -1,4 +1,4 @@
-"""Rounding of matrix products and convolutions on a GPU during a run."""
+"""The precision of matrix products and convolutions on a GPU during a run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from scaling.config import RunConfig
 from scaling.plan.identity import asked_precision
 
-TF32_CAPABILITY = (8, 0)  # of the first GPUs that round so (Ampere)
+TF32_CAPABILITY = (8, 0)  # of the first GPUs with TF32 (Ampere)
 
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Set torch to round factors to 10 bits of mantissa for `tf32` and never otherwise; restore its settings after.
+    """Let torch use TF32 (factors with 10 bits of mantissa) only for `tf32`; restore its settings afterwards.
 
-    By default torch rounds convolutions so, but not matrix products; fp32 is exact in both.
+    By default torch uses TF32 for convolutions, but not for matrix products.
     """
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     tf32 = precision == "tf32"
@@ -33,7 +33,7 @@ def matmul_precision(precision: str) -> Iterator[None]:
 def computed_precision(config: RunConfig, device: torch.device) -> str:
     """Return the precision in which a device computes a run: fp32, tf32 or bf16.
 
-    auto is tf32 on a GPU, and tf32 is fp32 where a device cannot round so.
+    auto is tf32 on a GPU, and tf32 is fp32 on a device without TF32.
     """
     asked = asked_precision(config)
     able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY

@@ -29,7 +29,7 @@ from scaling.train.startup import freeze_imports
 from scaling.train.streams import derive_seed
 
 __all__ = ["Progress", "train_run"]
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where PyYAML has it: saves 10 ms a run
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the C version, if there is one, saves 10 ms a run
 
 
 def train_run(
@@ -41,20 +41,20 @@ def train_run(
     stop: Callable[[], bool] | None = None,
     forecast_seconds: float | None = None,
 ) -> Record | None:
-    """Do one run, from its checkpoint if there is one, and write its record; None where `stop` asked for an end.
+    """Train one run, from its checkpoint if there is one, and write its record; return None if `stop` ended it.
 
     watch: called with the progress about once a second; stop: called often, True ends the run with a checkpoint. A
-    settled run leaves config.yaml, log.jsonl and, last, record.json. Raises OutOfMemory where the device is too small,
-    UserError for bad input.
+    settled run leaves config.yaml, log.jsonl and, written last, record.json. Raises OutOfMemory if the device is too
+    small, UserError for bad input.
     """
     freeze_imports()
-    content = content_of(run.config)  # before anything is read: what is changed meanwhile is told later
+    content = content_of(run.config)  # before anything is read, so that later changes are detected
     where, stage = find_device(device), run.config.stage
     precision = computed_precision(run.config, where)
     write_config(run, folder)
     journal = Journal(folder)
     if where.type == "cuda":
-        torch.cuda.init()  # before its streams are looked at
+        torch.cuda.init()  # before its random streams are read
     streams = own_streams(derive_seed(run.config.seed, "run"))
     with worker_process(), explain_memory_errors(run.config, where), streams, matmul_precision(precision):
         attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
@@ -70,11 +70,11 @@ def write_config(run: PlannedRun, folder: RunFolder) -> None:
 
 
 def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None, content: Content) -> Record:
-    """Write and return the record of an attempt that has come to its end; its checkpoint is of no more use.
+    """Write and return the record of a finished attempt, and remove its checkpoint.
 
-    content: of what it was trained on and with, when it began.
+    content: digests of data and code when the attempt began.
     """
-    read = attempt.sets.splits.digest  # by an earlier run of this process, which holds it in memory
+    read = attempt.sets.splits.digest  # of the data in memory, which an earlier run of this process may have read
     content = content if read is None else replace(content, data=read)
     record = replace(_record(attempt, evaluation, forecast_seconds), content=content.to_dict())
     write_record(attempt.folder.record, record)

@@ -20,7 +20,7 @@ ROWS = 8_192  # examples folded in at a time
 
 
 def check_solvable(config: RunConfig, quantities: Quantities) -> None:
-    """Raise UserError for a run that has no exact solution here."""
+    """Raise UserError for a run without an exact solution."""
     if config.model.family != "linear" or config.data.metric != "squared_error":
         raise UserError(
             f"found optim=lstsq with model={config.model.family} and data={config.data.name}; "
@@ -34,7 +34,7 @@ def check_solvable(config: RunConfig, quantities: Quantities) -> None:
 
 
 def solve(attempt: Attempt) -> Evaluation:
-    """Evaluate the exact solution at every milestone of a run and return the last evaluation."""
+    """Evaluate the exact solution at every milestone of a run, and return the last evaluation."""
     run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
     journal.begin(None)
     config, quantities = run.config, run.quantities
@@ -56,8 +56,8 @@ def solve(attempt: Attempt) -> Evaluation:
 def solutions(feed: Feed, milestones: tuple[int, ...], *, batch: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each milestone's step and the least-squares weights (width,) of all examples up to it.
 
-    The examples seen are held as the triangular factor R of their QR decomposition, in float64 and of width + 1 rows
-    at most, into which the next ones are folded: as exact as solving for all at once, in memory that does not grow.
+    The examples so far are represented by the triangular factor R of their QR decomposition, in float64 and with at
+    most width + 1 rows, which is updated with the next ones: as exact as solving at once, in constant memory.
     """
     factor, seen = np.zeros((0, width + 1)), 0
     for step in milestones:

@@ -8,5 +8,5 @@ from functools import cache
 
 @cache
 def freeze_imports() -> None:
-    """Take the objects of imported modules out of garbage collection, at exit too: saves 0.4 s of CPU a process."""
+    """Exclude the objects of imported modules from garbage collection: saves 0.4 s of CPU a process."""
     gc.freeze()

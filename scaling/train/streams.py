@@ -1,4 +1,4 @@
-"""Random streams: one for each purpose, seeded by the run's seed and a name, independent of each other."""
+"""Random streams: independent of each other, one for each purpose, seeded by the run's seed and a name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """Return the 63-bit seed of the stream called `names`: SHA-256 of seed and names."""
+    """Return the 63-bit seed of the stream called `names`, from the SHA-256 of seed and names."""
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 

@@ -27,9 +27,9 @@ def train_by_steps(
     stop: Callable[[], bool] | None,
     learner: Learner | None = None,
 ) -> Evaluation | None:
-    """Train to the end, from the checkpoint if there is one; return the last evaluation, None where `stop` said so.
+    """Train to the end, from the checkpoint if there is one; return the last evaluation, None if `stop` ended it.
 
-    learner: what is trained instead of the config's model from its initialisation.
+    learner: trained instead of the config's freshly initialised model.
     """
     trainer, again = begin(attempt, learner), any(read_lines(attempt.folder.attempts))
     if attempt.run.config.train.engine == "stacked":
@@ -37,7 +37,7 @@ def train_by_steps(
             return train_stack_of_one(attempt, learner, trainer, again=again, watch=watch, stop=stop)
         except NotStackable as reason:
             note_single(attempt, reason)
-            trainer = begin(attempt, learner)  # afresh: trying a module may have changed it
+            trainer = begin(attempt, learner)  # again, since the trial may have changed the module
 
     def state() -> dict[str, Any]:
         return {"trainer": trainer.state(), "journal": attempt.journal.state()}

@@ -1,4 +1,4 @@
-"""Examples that are already on a device: within a block of steps, and on a GPU across runs."""
+"""Caches of data sets on a device: within a block of code, and on a GPU across runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import torch
 from scaling.data.base import Arrays, Picked
 
 T = TypeVar("T")
-KEPT_SHARE = 1 / 16  # of a GPU's memory, for sets that no run reads at the moment
+KEPT_SHARE = 1 / 16  # of a GPU's memory, for sets that no run is reading
 
 
 def place_of(arrays: Arrays | Picked) -> Hashable:
-    """Return where examples lie in the host's memory."""
+    """Return a key for the host memory that examples occupy."""
     return tuple((part.ctypes.data, part.shape, part.strides, part.dtype.str) for part in _parts(arrays))
 
 
@@ -28,24 +28,24 @@ def _parts(arrays: Arrays | Picked) -> tuple[np.ndarray, ...]:
 
 
 class DeviceCache(Generic[T]):
-    """Values made of examples, by the memory that these lie in, which it keeps alive."""
+    """A cache of values computed from arrays; it keeps the arrays alive, so that their addresses stay valid keys."""
 
     def __init__(self) -> None:
         self._held: dict[Hashable, tuple[Arrays | Picked, T]] = {}
 
     def get(self, key: Hashable, arrays: Arrays | Picked, make: Callable[[], T]) -> T:
-        """Return the value of these arrays, made where it is not held."""
+        """Return the value for these arrays, and make it if it is not cached."""
         if key not in self._held:
             self._held[key] = (arrays, make())
         return self._held[key][1]
 
 
-_CACHES: list[DeviceCache[Any]] = []  # of the blocks that are entered
+_CACHES: list[DeviceCache[Any]] = []  # one for each `shared_examples` block that is active
 
 
 @contextmanager
 def shared_examples() -> Iterator[None]:
-    """Within the block, bring a set to the device once, however many runs ask for it."""
+    """Within the block, copy a data set to the device once, for all runs that use it."""
     _CACHES.append(DeviceCache())
     try:
         yield
@@ -54,18 +54,21 @@ def shared_examples() -> Iterator[None]:
 
 
 def device_cache() -> DeviceCache[Any] | None:
-    """Return the cache of the innermost block, None outside all."""
+    """Return the cache of the innermost `shared_examples` block, None outside."""
     return _CACHES[-1] if _CACHES else None
 
 
 class Kept(Generic[T]):
-    """Values made of examples, kept while these are in memory for another reason; those used longest ago go first."""
+    """A least-recently-used cache of values computed from arrays, which does not keep the arrays alive."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[Hashable, tuple[T, float, list[ref[np.ndarray]]]] = OrderedDict()
 
     def get(self, key: Hashable, arrays: Arrays | Picked, make: Callable[[], tuple[T, float]], limit: float) -> T:
-        """Return the value of these arrays; made, with its bytes, where it is not held; limit: bytes of all."""
+        """Return the value for these arrays.
+
+        make: returns the value and its size in bytes, called if it is not cached; limit: bytes of all values together.
+        """
         if key not in self._held:
             value, size = make()
             if size > limit or not all(map(_is_shared, _parts(arrays))):
@@ -79,24 +82,24 @@ class Kept(Generic[T]):
         return value
 
     def clear(self) -> None:
-        """Let all go."""
+        """Drop all values."""
         self._held.clear()
 
 
 def kept_bytes(device: torch.device) -> int:
-    """Return how many bytes of a device sets may take that no run reads: none of a CPU, which reads them in place."""
+    """Return how many bytes of a device unused data sets may take: 0 on a CPU, which reads them in place."""
     if device.type != "cuda":
         return 0
     return int(KEPT_SHARE * torch.cuda.get_device_properties(device).total_memory)
 
 
 def _owner(array: np.ndarray) -> np.ndarray:
-    """Return the array whose memory an array is a view of."""
+    """Return the array that owns the memory of a view."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
 
 
 def _is_shared(array: np.ndarray) -> bool:
-    """Say whether nobody may write to an array: it was made once for all runs of this process."""
+    """Return whether an array is read-only: then it was made once for all runs of this process."""
     return not _owner(array).flags.writeable

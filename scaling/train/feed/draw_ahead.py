@@ -1,4 +1,4 @@
-"""Values by index, used in sequence: threads compute the next ones while the last one is used."""
+"""Values used in sequence: threads compute the next ones while the current one is used."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ T = TypeVar("T")
 
 
 class Ahead(Generic[T]):
-    """make(i) for whole numbers i, of which the last two asked for are kept, and those after them are made ahead.
+    """Compute make(i) for integers i ahead of their use; the values for i - 1 and i are kept.
 
-    Whoever goes back from one number to the last has thrown away nothing that was made ahead.
-    until: the first number that will never be asked for, None where there is none; threads: that call `make` at the
-    same time, on as many of the numbers that follow. An error of it is raised where its value is asked for. The threads
-    end with this object.
+    Going back from i to i - 1 discards nothing that was computed ahead. until: the first i that is never used, None if
+    there is no limit; threads: call `make` in parallel, on as many of the next i. An error in `make` is raised when its
+    value is requested. The threads end with this object.
     """
 
     def __init__(self, make: Callable[[int], T], *, until: int | None = None, threads: int = 1) -> None:
@@ -24,7 +23,7 @@ class Ahead(Generic[T]):
         self._held: dict[int, Future[T]] = {}
 
     def __call__(self, i: int) -> T:
-        """Return make(i); waits for it where it is not there yet."""
+        """Return make(i), waiting for it if necessary."""
         wanted, last = self._future(i), i + self._threads
         if self._until is not None:
             last = min(last, self._until - 1)
@@ -42,7 +41,7 @@ class Ahead(Generic[T]):
 
 
 class Kept(Generic[T]):
-    """The same made when it is asked for, by whoever asks: for what no other thread may make."""
+    """The same, computed on request in the calling thread: for a `make` that must not run in other threads."""
 
     def __init__(self, make: Callable[[int], T]) -> None:
         self._make = make

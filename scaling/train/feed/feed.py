@@ -1,4 +1,4 @@
-"""The order in which a run reads its examples: a function of seed and position, so that a resume needs no replay."""
+"""The order in which a run reads its examples: a function of seed and position, so that resuming needs no replay."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from scaling.train.sizes import DRAWERS
 from scaling.train.streams import stream
 
 # Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
-# 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches count.
+# 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches matter more.
 BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
-LONG_ORDER = 1 << 17  # examples: their order takes milliseconds, and is drawn ahead
+LONG_ORDER = 1 << 17  # examples; permutations of more take milliseconds and are drawn ahead
 
 
 class Feed(Protocol):
@@ -40,11 +40,11 @@ class Order:
 
     def __init__(self, n: int, seed: int, device: torch.device) -> None:
         self._n = n
-        permutation = partial(_permutation, n, seed, device)  # no method: it would keep what holds this object alive
+        permutation = partial(_permutation, n, seed, device)  # not a method, which would make a reference cycle
         self._epoch = Ahead(permutation) if n >= LONG_ORDER else Kept(permutation)
 
     def index(self, start: int, stop: int) -> Tensor:
-        """Return the examples at positions `start` up to `stop`, (stop - start,) int64."""
+        """Return the indices of the examples at positions `start` up to `stop`, (stop - start,) int64."""
         n, blocks = self._n, _blocks(start, stop, self._n)
         parts = [self._epoch(epoch)[max(start - epoch * n, 0) : stop - epoch * n] for epoch in blocks]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -57,7 +57,7 @@ class Epochs:
         self.subset: Examples = subset
         self._seed = seed
         device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
-        self.index = Order(len(subset), seed, device).index  # of positions from one up to another
+        self.index = Order(len(subset), seed, device).index  # (start, stop) -> indices
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
@@ -65,11 +65,11 @@ class Epochs:
 
     @cached_property
     def index_on_host(self) -> Callable[[int, int], Tensor]:
-        """The same as `index`, in the host's memory."""
+        """Return the same as `index`, in host memory."""
         return Order(len(self.subset), self._seed, torch.device("cpu")).index
 
     def stored(self) -> Self:
-        """Return the feed of the same examples as they are stored."""
+        """Return the feed of the same examples without normalisation."""
         twin = copy(self)
         twin.subset = replace(self.subset, scale=None)
         return twin
@@ -81,7 +81,7 @@ def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
 
 
 class MappedEpochs(Epochs):
-    """The same for examples that stay on the host: gathered there, then brought to the device."""
+    """The same for examples that stay on the host: gathered there, then copied to the device."""
 
     subset: Mapped
 
@@ -94,7 +94,7 @@ class MappedEpochs(Epochs):
         return self.subset.gather(self.index(start, stop))
 
     def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
-        """Copy them to the device."""
+        """Copy gathered examples to the device."""
         return self.subset.to_device(rows)
 
 
@@ -106,7 +106,7 @@ def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
 class Chunks:
     """Fresh examples in the stream's own order, chunk by chunk.
 
-    first: the first chunk, or as much as is needed; until: examples that will be asked for.
+    first: the first chunk, or as much of it as is needed; until: number of examples that will be read.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Chunks:
             return fresh.draw(i) if i else first
 
         threads, last = min(DRAWERS[device.type], max(1, cores())), -(-until // fresh.chunk)
-        # A stream that draws from the global random streams may not be drawn from while a run draws from them as well.
+        # A stream that uses the global random streams must not draw while the run uses them too.
         drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else Kept(draw)
         self._draw: Kept[Examples] = Kept(lambda i: brought(drawn(i), scale, device, reads=fresh.chunk))
 
@@ -137,14 +137,14 @@ def _blocks(start: int, stop: int, n: int) -> range:
 
 @dataclass(frozen=True)
 class Batches:
-    """A feed cut into the batches of steps; those of `at_once` steps are gathered together."""
+    """A feed cut into one batch a step; the batches of `at_once` steps are gathered together."""
 
     feed: Feed
     batch: int
     at_once: int
 
     def stored(self) -> tuple[Batches, Normalisation | None]:
-        """Return the batches of the examples as they are stored, and what normalises them."""
+        """Return the batches without normalisation, and the normalisation."""
         if not isinstance(self.feed, Epochs):
             return self, None
         return replace(self, feed=self.feed.stored()), self.feed.subset.scale
@@ -163,12 +163,12 @@ class Batches:
 
 
 def batches(feed: Feed, *, batch: int, features: int, device: torch.device) -> Batches:
-    """Cut a feed into batches; as many are gathered together as is fastest on the device."""
+    """Cut a feed into batches, gathered in blocks of the size that is fastest on the device."""
     return Batches(feed, batch, batches_at_once([feed], batch=batch, features=features, device=device))
 
 
 def batches_at_once(feeds: Sequence[Feed], *, batch: int, features: int, device: torch.device) -> int:
-    """Return how many batches of each feed are gathered together: of fresh examples no more than are drawn together."""
+    """Return how many batches of each feed are gathered together, for fresh examples no more than a chunk."""
     most = BLOCK_BYTES[device.type] // (4 * features * len(feeds))
     chunks = [feed.chunk for feed in feeds if isinstance(feed, Chunks)]
     return max(1, min([most, *chunks]) // batch)

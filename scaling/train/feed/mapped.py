@@ -1,4 +1,4 @@
-"""Examples that stay on the host, in its memory or in a file: gathered and brought to the device batch by batch."""
+"""Examples that stay in host memory or in a file: gathered and copied to the device batch by batch."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from scaling.train.feed.mapped_rows import RowFile
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import HELD_SHARE
 
-GATHERERS = {"cpu": 2, "cuda": 8}  # threads that gather: one fetches from the disk while another copies
+GATHERERS = {"cpu": 2, "cuda": 8}  # threads that gather: one reads from the disk while another copies
 
 
 def stays_on_host(arrays: Arrays | Picked, device: torch.device) -> bool:
-    """Say whether examples are too many for the device's free memory, or on a CPU to be read whole from their file."""
+    """Return whether a set is too large for a GPU's free memory or, on a CPU, stays in its file."""
     if device.type == "cuda":
         return len(arrays) * arrays.part(0, 1).x.nbytes > HELD_SHARE * free_bytes(device)
     return isinstance(arrays, Picked) or stays_in_file(arrays.x)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return how much of a GPU's memory can be had: what is free, and what torch keeps of earlier runs' without use."""
+    """Return how many bytes of a GPU's memory are available: free, or reserved by torch but unused."""
     free, _ = torch.cuda.mem_get_info(device)
     return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """Examples `x` gathered on the host in ascending order of index; `x[place]` are those at `index` (n,) int64."""
+    """Examples `x` gathered on the host in the order of their rows; `x[place]` are those at `index` (n,) int64."""
 
     x: Tensor
     index: Tensor
@@ -46,7 +46,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Held:
-    """Examples `x` (n, *shape) and their `y` (n,) on the device; `scale` normalises examples as they are taken."""
+    """Examples `x` (n, *shape) with `y` (n,) on the device; `scale` normalises examples when they are read."""
 
     x: Tensor
     y: Tensor
@@ -57,16 +57,15 @@ class Held:
 
     @property
     def device(self) -> torch.device:
-        """The device that examples are taken to."""
+        """The device that examples are read on."""
         return self.y.device
 
 
 @dataclass(frozen=True)
 class Mapped(Held):
-    """Examples as stored, `x` in the host's memory or in a file mapped into it.
+    """Examples as stored, `x` in host memory or in a memory-mapped file.
 
-    rows: the row of `x` that each example is, (n,) int64; None where they are in its order; file: where `x` is mapped
-    from.
+    rows: (n,) int64, the row of `x` of each example, None if they are in order; file: the file that `x` is mapped from.
     """
 
     rows: Tensor | None = None
@@ -77,19 +76,19 @@ class Mapped(Held):
         return self.to_device(self.gather(index))
 
     def gather(self, index: Tensor) -> Gathered:
-        """Copy the examples at `index` into the host's (pinned) memory, reading the file from front to end."""
+        """Copy the examples at `index` into host memory (pinned for a GPU), reading the file in ascending order."""
         ordered, order = (index if self.rows is None else self.rows[index]).sort()
         if self.file is not None:
             self.file.fetch(ordered.numpy())
         pin = self.device.type == "cuda"
         out = torch.empty((len(index), *self.x.shape[1:]), dtype=self.x.dtype, pin_memory=pin)
-        # NumPy's is five times as fast as torch's index_select on rows of bytes; "raise" would go through a buffer.
+        # np.take is five times as fast as torch's index_select on rows of bytes; mode="raise" would use a buffer.
         np.take(self.x.numpy(), ordered.numpy(), axis=0, out=out.numpy(), mode="clip")
         place = order.argsort()
         return Gathered(out, index.pin_memory(), place.pin_memory()) if pin else Gathered(out, index, place)
 
     def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
-        """Copy gathered examples to the device, put them into the order asked for and normalise them."""
+        """Copy gathered examples to the device, put them into the requested order and normalise them."""
         x, index, place = copied_beside((rows.x, rows.index, rows.place), self.device)
         return self._scaled(x.index_select(0, place)), self.y.index_select(0, index)
 
@@ -103,7 +102,7 @@ class Mapped(Held):
 
 
 def copied_beside(parts: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """Copy tensors to a device; on a GPU beside what it computes, which waits for them only when it comes to them."""
+    """Copy tensors to a device; on a GPU on a second stream, in parallel with work that was queued before."""
     if device.type == "cpu":
         return [part.to(device) for part in parts]
     beside, current = _copy_stream(device), torch.cuda.current_stream(device)
@@ -121,17 +120,17 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 class Gatherer(Protocol):
-    """Fetches examples in two steps, the first of which another thread may do."""
+    """Reads examples in two steps; the first can be done in another thread."""
 
     def gather(self, start: int, stop: int) -> Gathered:
         """Gather the examples at positions `start` up to `stop` on the host."""
 
     def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
-        """Copy them to the device."""
+        """Copy gathered examples to the device."""
 
 
 def prefetch(source: Gatherer, spans: Iterable[tuple[int, int]], *, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the examples of each span of positions; threads gather the next ones meanwhile, a span each."""
+    """Yield the examples of each span of positions; meanwhile each thread gathers one of the next spans."""
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="gather") as pool:
         waiting = deque[Future[Gathered]]()
         for span in spans:

@@ -1,7 +1,7 @@
-"""Rows of a file that is mapped into memory, fetched from the disk before they are read.
+"""Rows of a memory-mapped file, fetched from the disk before they are read.
 
-Reading a row that is not in memory costs a page fault, and the kernel then reads what lies around it as well: 29 to 59
-times the bytes of a random image of 12 kB. Asked for row by row, the disk reads what is wanted, and many rows at once.
+Reading a row that is not in memory costs a page fault, and the kernel then reads its surroundings as well: 29 to 59
+times the bytes of a random image of 12 kB. With a request for each row, the disk reads only these, many in parallel.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-MINCORE: Any = getattr(ctypes.CDLL(None), "mincore", None)  # tells what is in memory without having it read
-LOOKED_AT = 32  # rows between two that are looked at, to see whether a block is in memory already
+MINCORE: Any = getattr(ctypes.CDLL(None), "mincore", None)  # shows what is in memory without reading it
+LOOKED_AT = 32  # every so many rows one is checked, to see whether a block is in memory already
 
 
 class RowFile:
@@ -27,12 +27,12 @@ class RowFile:
         self._descriptor = os.open(path, os.O_RDONLY)
         self._is_told = MINCORE is not None and (
             os.fstat(self._descriptor).st_uid == os.geteuid() or os.access(path, os.W_OK)
-        )  # of files of others the kernel says that all is in memory
+        )  # for files of other users the kernel reports that all is in memory
         weakref.finalize(self, os.close, self._descriptor)
 
     @classmethod
     def of(cls, array: np.ndarray) -> RowFile | None:
-        """Return the file of an array (rows, …), None for one that is not mapped or cannot be fetched so."""
+        """Return the file of an array (rows, …), None if it is not mapped or its rows cannot be fetched in this way."""
         mapped = mapping_of(array)
         path = getattr(array, "filename", None)
         if mapped is None or path is None or not len(array) or not array.flags.c_contiguous:
@@ -44,7 +44,7 @@ class RowFile:
         return cls(Path(path), array, start=begins + within)
 
     def fetch(self, rows: np.ndarray) -> bool:
-        """Have the disk read rows, ascending; False where they are in memory already, as far as a few of them tell."""
+        """Request ascending rows from the disk; return False if they (by a sample of them) are in memory already."""
         if all(self._is_in_memory(row) for row in rows[::LOOKED_AT].tolist()):
             return False
         size = self.row_bytes
@@ -53,9 +53,9 @@ class RowFile:
         return True
 
     def _is_in_memory(self, row: int) -> bool:
-        """Say whether the first byte of a row can be read without the disk; no where the kernel does not tell.
+        """Return whether the first byte of a row can be read without the disk; False if the kernel does not tell.
 
-        Reading it without waiting (RWF_NOWAIT) would not do: kernels of today have the disk read it then.
+        Reading without waiting (RWF_NOWAIT) is no substitute: current kernels then start a read from the disk.
         """
         if not self._is_told:
             return False
@@ -65,7 +65,7 @@ class RowFile:
 
 
 def mapping_of(array: np.ndarray) -> mmap.mmap | None:
-    """Return the mapping that an array is a view of, None where it is of none."""
+    """Return the memory map that an array is a view of, None if there is none."""
     base = array.base
     while isinstance(base, np.ndarray):
         base = base.base

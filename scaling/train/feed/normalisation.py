@@ -13,7 +13,7 @@ from scaling.data.base import Splits
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Normalisation (x - mean) / std in float32, per channel or for all alike."""
+    """Normalisation (x - mean) / std in float32, per channel or with one mean and std for all."""
 
     mean: Tensor
     std: Tensor
@@ -24,7 +24,7 @@ class Normalisation:
 
 
 def normalisation_of(splits: Splits, shape: tuple[int, ...], device: torch.device) -> Normalisation | None:
-    """Return the normalisation of a data set, None where its examples are float32 and need none."""
+    """Return the normalisation of a data set, None if its examples are float32 and need none."""
     if splits.test.x.dtype == np.float32 and set(splits.mean) == {0.0} and set(splits.std) == {1.0}:
         return None
     per_channel = (-1, *[1] * (len(shape) - 1))

@@ -1,4 +1,4 @@
-"""Examples on the device, as stored or normalised, and the choice between these and examples on the host."""
+"""Examples on the device, stored or normalised, and the choice between device and host."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Resident(Held):
 Examples = Resident | Mapped
 
 
-KEPT: Kept[Examples] = Kept()  # of this process, on its GPU
+KEPT: Kept[Examples] = Kept()  # data sets of this process on its GPU
 
 
 def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
-    """Bring examples to the device if it can hold them; a set that is small and read often is normalised once.
+    """Copy examples to the device if they fit; normalise a set once if it is small and read often.
 
-    reads: examples that will be taken. On a GPU, sets that a worker has in its memory stay from run to run.
+    reads: number of examples that will be read. On a GPU, sets that the process keeps in memory are cached across runs.
     """
     held, limit = device_cache(), kept_bytes(device)
     if held is None and not limit:
@@ -60,15 +60,15 @@ def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.de
 
 
 def _sized(examples: Examples) -> tuple[Examples, float]:
-    """Return examples with the bytes that they take of the device: those on the host are not kept."""
+    """Return examples and the bytes that they take on the device: infinite on the host, so that they are not cached."""
     return examples, examples.x.nbytes + examples.y.nbytes if isinstance(examples, Resident) else inf
 
 
 def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
-    """Bring examples to the device, for one reader."""
+    """Copy examples to the device without a cache; see `bring`."""
     y = _tensor(arrays.y, device)
     if device.type == "cuda" and stays_on_host(arrays, device):
-        KEPT.clear()  # what no run reads at the moment makes room
+        KEPT.clear()  # free what no run is reading
     if stays_on_host(arrays, device):
         host = torch.device("cpu")
         if isinstance(arrays, Picked):
@@ -82,7 +82,7 @@ def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.
 
 
 def _copied(arrays: Picked, device: torch.device) -> Tensor:
-    """Copy picked examples to the device a part at a time, so that the host's memory holds one part."""
+    """Copy picked examples to the device in parts, so that host memory holds one part at a time."""
     first = _tensor(arrays.file[:1], device)
     x = first.new_empty((len(arrays), *first.shape[1:]))
     for start in range(0, len(arrays), COPIED_ROWS):

@@ -30,7 +30,7 @@ class RunData:
 
 
 def load_run_data(config: RunConfig, quantities: Quantities, device: torch.device) -> RunData:
-    """Load a run's data and bring it to the device."""
+    """Load a run's data and copy it to the device."""
     splits = load_splits(config, None if quantities.fresh else quantities.D_unique)
     scale = normalisation_of(splits, config.data.shape, device)
     if isinstance(splits.train, Stream):
@@ -47,7 +47,7 @@ def load_run_data(config: RunConfig, quantities: Quantities, device: torch.devic
 
 
 def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
-    """Load a run's data; what it draws from global streams depends on its seeds and the number of a chunk alone."""
+    """Load a run's data; its draws from global streams depend only on its seeds and the number of a chunk."""
     data, seed = config.data, config.seed
     with own_streams(derive_seed(data.seed, "data")):
         splits: Splits = data.load(D_unique, stream_seed=seed)
@@ -61,7 +61,7 @@ def load_splits(config: RunConfig, D_unique: int | None) -> Splits:
 
 
 def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
-    """Return the same stream, whose draws are checked and, if they are from global streams, have some of their own."""
+    """Return the stream with its draws checked and, if they use the global streams, seeded for each chunk."""
 
     def draw(i: int) -> Arrays:
         if stream.apart:

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of an unfinished run on disk, used only if it is whole and of this run."""
+"""Checkpoints: the state of an unfinished run on disk, used only if it is intact and belongs to this run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from scaling.security.reading import read_bytes
 
 MAGIC = b"scaling checkpoint 1\n"
 DIGEST = hashlib.sha256().digest_size
-SMALL = 1 << 20  # bytes that a checkpoint may grow by when it is read
+SMALL = 1 << 20  # bytes that a checkpoint may grow by in decompression
 log = logging.getLogger(__name__)
 
 
 def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
-    """Write tensors and plain values, preceded by their SHA-256, whole or not at all."""
+    """Write tensors and plain values, preceded by their SHA-256, atomically."""
     head = len(MAGIC) + DIGEST
     buffer = io.BytesIO()
     buffer.write(MAGIC.ljust(head))
@@ -33,7 +33,7 @@ def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:
-    """Return the state of a run, None where there is none; a damaged file, or one of another run, is set aside."""
+    """Return the state of a run, None if there is none; rename a file that is damaged or belongs to another run."""
     if not path.exists():
         return None
     try:

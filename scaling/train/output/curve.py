@@ -1,6 +1,6 @@
-"""Learning curves: the losses of a few examples at a few steps, in log.jsonl and nowhere else.
+"""Learning curves: the losses of a few examples at a few steps, written only to log.jsonl.
 
-A point takes about as long as a step or two, and there are few. A run is the same bit for bit with and without them.
+A point takes about as long as one or two steps. A run is bit for bit the same with and without them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from scaling.train.loop import CHECK_STEPS
 from scaling.train.losses import losses
 from scaling.train.streams import derive_seed
 
-ENOUGH = 3  # milestones, of which a run's points are a curve by themselves
-OFTEN = 512  # steps from which there are two points to each doubling, one before
+ENOUGH = 3  # a run with so many milestones needs no further curve
+OFTEN = 512  # from this step on there are two points for each doubling of the steps, before it one
 EXAMPLES = (128, 1024)  # training and validation examples each: a batch, but no fewer and no more than these
 
 
 def curve_steps(run: PlannedRun) -> tuple[int, ...]:
-    """Return the steps (ascending) of a run's learning curve, its end among them; none where it would have two points.
+    """Return the steps of a run's learning curve, ascending and with its last one; () for a short run.
 
-    All but the end are steps at which the loop looks in any case whether the loss is finite.
+    All but the last are steps at which the loop checks anyway that the loss is finite.
     """
     return () if len(run.quantities.milestones) >= ENOUGH else _steps_up_to(run.quantities.steps)
 
@@ -44,19 +44,19 @@ def _steps_up_to(steps: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Sample:
-    """Examples of a run's training (the first `n_train`) and validation sets, one behind the other."""
+    """Examples of a run's training set (the first `n_train`), followed by examples of its validation set."""
 
     x: Tensor
     y: Tensor
     n_train: int
 
     def means(self, losses: Tensor) -> tuple[list[float], list[float]]:
-        """Return each model's mean training and validation loss, of the losses (models, n) of its examples."""
+        """Return each model's mean training and validation loss, from the losses (models, n) of the examples."""
         return losses[:, : self.n_train].mean(1).tolist(), losses[:, self.n_train :].mean(1).tolist()
 
 
 def sample_of(attempt: Attempt) -> Sample:
-    """Return the examples on which a run's curve is taken, the same at every step."""
+    """Return the examples for a run's learning curve, the same at every step."""
     least, most = EXAMPLES
     n = min(max(attempt.run.quantities.batch, least), most)
     train, validation = attempt.sets.train.between(0, n), attempt.sets.validation.between(0, n)
@@ -66,7 +66,7 @@ def sample_of(attempt: Attempt) -> Sample:
 
 @torch.no_grad()
 def take_curve(attempt: Attempt, module: nn.Module, *, step: int) -> None:
-    """Note the losses of a module at a step of its run's curve; it stays in the mode it was in."""
+    """Log the losses of a module at a step of its run's learning curve, and restore its mode."""
     run, sample = attempt.run, sample_of(attempt)
     bf16 = asked_precision(run.config) == "bf16"
     with (
@@ -80,5 +80,5 @@ def take_curve(attempt: Attempt, module: nn.Module, *, step: int) -> None:
 
 
 def is_alike(samples: Sequence[Sample]) -> bool:
-    """Say whether samples have the same sizes, so that models may be evaluated on them together."""
+    """Return whether samples have the same sizes, so that models can be evaluated on them together."""
     return len({(sample.x.shape, sample.n_train) for sample in samples}) == 1

@@ -14,9 +14,9 @@ FILE = "filters.npz"  # in the run's folder
 
 
 def keep_filters(folder: Path, module: nn.Module, shape: tuple[int, ...]) -> bool:
-    """Write FOLDER/filters.npz with `filters`, float16 of shape (width, *shape); False where no layer reads the data.
+    """Write FOLDER/filters.npz with `filters`, float16 (width, *shape); return False if no layer reads the data.
 
-    The layer is the first whose inputs are as many as `shape`, of what the network reads, has numbers.
+    shape: of an example; the layer is the first linear one with as many inputs.
     """
     size = int(np.prod(shape))
     for layer in module.modules():

@@ -11,13 +11,14 @@ from typing import Any
 from scaling.folders import RunFolder, append_lines, read_lines, write_aside
 from scaling.record import Point, finite
 
-WRITE_SECONDS = 1.0  # between two writes of a learning curve: on a network file system each takes a while
+WRITE_SECONDS = 1.0  # between two writes of a learning curve: each is slow on a network file system
 
 
 class Journal:
-    """The points so far and the seconds they took, earlier attempts included; clock: of runs that share a device.
+    """The points and seconds of a run so far, including earlier attempts.
 
-    last_noted: the step of the learning curve's last point, 0 before the first.
+    clock: measures the time of runs that share a device; last_noted: step of the learning curve's last point, 0 before
+    the first.
     """
 
     def __init__(self, folder: RunFolder, *, clock: Callable[[], float] | None = None) -> None:
@@ -30,7 +31,7 @@ class Journal:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds of this attempt and of those it continues."""
+        """Wall-clock seconds of this attempt and of those that it continues."""
         return self._before + self.attempt_seconds
 
     @property
@@ -44,7 +45,7 @@ class Journal:
         return self.points[-1].step if self.points else 0
 
     def begin(self, state: dict[str, Any] | None) -> None:
-        """Start from the state of a checkpoint, or afresh; later lines are removed from the log."""
+        """Start from a checkpoint's state, or from the beginning; remove later lines from the log."""
         if state is not None:
             self._before = state["seconds"]
             self.points = [Point(**point) for point in state["points"] if not point["final"]]
@@ -55,7 +56,7 @@ class Journal:
         write_aside(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _last_of(self, line: dict[str, Any]) -> int:
-        """Return the last step that lines of this kind may have."""
+        """Return the last step for lines of the same kind as this one."""
         return self.last_step if "final" in line else self.last_noted
 
     def add(self, point: Point) -> None:
@@ -64,9 +65,9 @@ class Journal:
         self._write(self._line(asdict(point)))
 
     def note(self, step: int, train_loss: float, val_loss: float) -> None:
-        """Add a point of the learning curve to the log, which alone has it; a line of one has no `final`.
+        """Add a point of the learning curve to the log, as a line without `final`.
 
-        It is written with the next one that comes a second later, or with whatever is kept first.
+        Lines are buffered for at most a second of notes, and written before a milestone's point or a checkpoint.
         """
         self.last_noted = step
         self._noted.append(self._line({"step": step, "train_loss": train_loss, "val_loss": val_loss}))
@@ -81,11 +82,11 @@ class Journal:
         self._noted, self._wrote = [], monotonic()
 
     def trained(self, seconds: float, examples: int) -> None:
-        """Set the speed of this attempt's training, from its seconds without evaluations."""
+        """Set the training speed of this attempt; seconds: without evaluations."""
         self.examples_per_second = examples / seconds if seconds else 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         if self._noted:
             self._write()
         points = [asdict(point) for point in self.points]

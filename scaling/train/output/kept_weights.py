@@ -10,12 +10,12 @@ from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 
 
 def keep_weights(folder: RunFolder, run_id: str, step: int, module: nn.Module) -> None:
-    """Write a network's weights and running statistics, whole or not at all."""
+    """Write a network's weights and running statistics atomically."""
     write_checkpoint(folder.kept_weights(step), run_id, {"model": module.state_dict()})
 
 
 def read_kept_weights(folder: RunFolder, step: int) -> dict[str, Tensor]:
-    """Read the weights that a run kept at a step; UserError where there are none, or they are damaged."""
+    """Read the weights that a run kept at a step; UserError if they are missing or damaged."""
     state = read_checkpoint(folder.kept_weights(step), folder.run_id)
     if state is None:
         raise UserError(

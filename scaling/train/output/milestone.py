@@ -1,4 +1,4 @@
-"""A milestone of a run: its model is evaluated, its weights are kept where that is asked for, the point is noted."""
+"""A milestone of a run: evaluate the model, keep its weights if requested, and record the point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scaling.train.output.kept_weights import keep_weights
 
 
 def take_point(attempt: Attempt, module: nn.Module, learner: Learner | None, *, step: int, lr: float) -> Evaluation:
-    """Evaluate a module at a step, keep the weights of the network it is part of, and add the point to the journal."""
+    """Evaluate a module at a step, keep its network's weights if requested, and add the point to the journal."""
     evaluation = evaluate(attempt.run, attempt.sets, module)
     note_point(attempt, evaluation, module, learner, step=step, lr=lr)
     return evaluation
@@ -23,7 +23,7 @@ def take_point(attempt: Attempt, module: nn.Module, learner: Learner | None, *, 
 def note_point(
     attempt: Attempt, evaluation: Evaluation, module: nn.Module, learner: Learner | None, *, step: int, lr: float
 ) -> None:
-    """Keep the weights of a module that was evaluated at a step, and add the point to the journal."""
+    """Keep the weights of an evaluated module's network if requested, and add the point to the journal."""
     run = attempt.run
     if step in run.kept_steps and isfinite(evaluation.test.loss):
         keep_weights(attempt.folder, run.run_id, step, learner.whole() if learner else module)
@@ -31,7 +31,7 @@ def note_point(
 
 
 def finish(attempt: Attempt, module: nn.Module, learner: Learner | None, *, seconds: float, examples: int) -> None:
-    """Note the speed of an attempt that has come to its end, and keep the filters that are asked for."""
+    """Record the speed of a finished attempt, and keep the first layer's filters if requested."""
     attempt.journal.trained(seconds, examples)
     if attempt.run.config.train.filters:
         keep_filters(attempt.folder.path, learner.whole() if learner else module, attempt.run.input_shape)

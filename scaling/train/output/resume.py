@@ -1,4 +1,4 @@
-"""The start of an attempt: its trainer, from a checkpoint or from the beginning."""
+"""Start an attempt from a checkpoint, a fork or the beginning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
-    """Build the trainer, and load it and the journal from the last checkpoint, if that fits."""
+    """Build the trainer, and restore it and the journal from the last checkpoint if that fits."""
     run, device = attempt.run, attempt.device
     features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
     cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
@@ -43,21 +43,21 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
 
 
 def keep_fork(attempt: Attempt, trainer: Trainer) -> None:
-    """Keep the whole state, for a run of another length that goes on from here."""
+    """Save the whole state for a run of another length, which continues from here."""
     write_checkpoint(attempt.folder.fork(trainer.step), attempt.run.run_id, {"trainer": trainer.state()})
 
 
 def drop_fork(attempt: Attempt) -> None:
-    """Remove the state that a settled run went on from."""
+    """Remove the state that a settled run was forked from."""
     if attempt.run.fork is not None:
         path = attempt.folder.other(attempt.run.fork.run_id).fork(attempt.run.fork.step)
         path.unlink(missing_ok=True)
         with suppress(OSError):
-            path.parent.rmdir()  # the last one takes the folder with it
+            path.parent.rmdir()  # only if it is empty
 
 
 def _go_on_from_fork(attempt: Attempt, trainer: Trainer) -> None:
-    """Take over the state of the run that this one forks from, where it is there and fits."""
+    """Load the state of the run that this one forks from, if it exists and fits."""
     fork = attempt.run.fork
     if fork is None:
         return

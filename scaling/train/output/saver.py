@@ -1,4 +1,4 @@
-"""Checkpoints during training: the state is copied at once, and a thread writes one at a time."""
+"""Checkpoints during training: the state is copied at once, and written in a thread."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 
 class Saver:
-    """Saves what `state` returns with `write`; leaving the block waits for the last write.
+    """Saves the result of `state` with `write` in a thread; leaving the block waits for the last write.
 
-    cost: seconds that the last finished checkpoint took, copy and write, 0 before the first. An error of `write` is
+    cost: seconds that the last finished checkpoint took (copy and write), 0 before the first. An error in `write` is
     raised by the next call, or on leaving the block.
     """
 
@@ -29,18 +29,18 @@ class Saver:
         self._pending: Future[float] | None = None
 
     def save(self) -> None:
-        """Copy the state and have it written; waits first for a write that is under way."""
+        """Wait for a write in progress, copy the state and start to write it."""
         self.wait()
         started = monotonic()
         self._pending = self._pool.submit(self._timed, snapshot(self._state()), started)
 
     def check(self) -> None:
-        """Raise the error of a write that has failed; does not wait."""
+        """Raise the error of a write that has failed, without waiting."""
         if self._pending is not None and self._pending.done():
             self.wait()
 
     def wait(self) -> None:
-        """Wait for the write that is under way."""
+        """Wait for a write in progress."""
         pending, self._pending = self._pending, None
         if pending is not None:
             self.cost = pending.result()
@@ -63,10 +63,10 @@ class Saver:
 
 
 def snapshot(value: Any) -> Any:
-    """Copy nested plain values, with every tensor in the host's memory and apart from the one it was copied from."""
+    """Return a deep copy of nested plain values, with all tensors in host memory."""
     copy = _apart(value)
     if torch.cuda.is_initialized():
-        torch.cuda.synchronize()  # the tensors of a GPU were on their way all at once
+        torch.cuda.synchronize()  # GPU tensors are copied asynchronously
     return copy
 
 
@@ -83,5 +83,5 @@ def _apart(value: Any) -> Any:
 def _copied(tensor: Tensor) -> Tensor:
     if tensor.device.type != "cuda":
         return tensor.to("cpu", copy=True)
-    # Into memory that the device writes to by itself, at several times the speed of any other.
+    # The device writes to pinned memory at several times the speed.
     return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)

@@ -1,4 +1,4 @@
-"""The step of `train.engine=compile`: normalise, augment, forward and loss as one function that torch.compile fuses."""
+"""The step of `train.engine=compile`: torch.compile fuses normalisation, augmentation, forward pass and loss."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Any]]
 
 @runtime_checkable
 class TwoPart(Protocol):
-    """An augmentation that first draws its numbers, which torch.compile cannot, and then applies them."""
+    """An augmentation in two parts: drawing its random numbers, which torch.compile cannot, and applying them."""
 
     def draw(self, n: int, generator: torch.Generator) -> Any:
-        """Draw the numbers of `n` examples."""
+        """Draw the random numbers for `n` examples."""
 
     def apply(self, x: Tensor, y: Tensor, drawn: Any) -> tuple[Tensor, Labels]:
-        """Change a batch as they say."""
+        """Augment a batch by the drawn numbers."""
 
 
 class Nothing:
-    """No augmentation, in two parts."""
+    """The identity as an augmentation in two parts."""
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[()]:
         """Draw nothing."""
         return ()
 
     def apply(self, x: Tensor, y: Tensor, drawn: tuple[()]) -> tuple[Tensor, Labels]:
-        """Return a batch as it is."""
+        """Return the batch unchanged."""
         return x, y
 
 
 def compiled_parts(
     loss: Loss, augment: Augment | None, scale: Normalisation | None, *, whole: bool
 ) -> tuple[Augment, Callable[[Tensor, Any], Tensor]]:
-    """Return the augmentation and the loss of a step on examples as stored, compiled.
+    """Return the augmentation and the loss of a step, compiled; the step reads examples as stored.
 
-    An augmentation in two parts is fused with the rest, others are called as they are. whole: a batch passes through
-    the model at once; else it is prepared as a whole, and then cut.
+    An augmentation in two parts is fused with the rest, others are not compiled. whole: a batch passes through the
+    model at once; otherwise it is normalised and augmented as a whole, and then split.
     """
     parts: Any = Nothing() if augment is None else augment
     if not isinstance(parts, TwoPart):

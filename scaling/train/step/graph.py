@@ -1,4 +1,4 @@
-"""Capture work on a GPU as a CUDA graph, which launches faster than its kernels one by one."""
+"""Capture work on a GPU as a CUDA graph, which is launched faster than its kernels one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache, partial
 
 import torch
 
-WARM_UPS = 2  # runs before the capture: libraries set themselves up, and buffers get their size
+WARM_UPS = 2  # runs before the capture, in which libraries and buffers are initialised
 
 
 class NotCaptured(RuntimeError):
@@ -23,10 +23,11 @@ def capture(
     generators: Sequence[torch.Generator],
     check: Callable[[], None],
 ) -> Callable[[], None]:
-    """Capture `work` and return what replays it; NotCaptured where it waits for the device, or for another reason.
+    """Capture `work` as a CUDA graph and return a function that replays it.
 
-    The work is done twice first, beside what the GPU does; check: called after that, puts back what it changed, and may
-    raise NotCaptured. generators: of the device, from which the work draws beside torch's own.
+    Raises NotCaptured if the work waits for the device or cannot be captured for another reason. The work is first done
+    twice as a warm-up; check: called afterwards, restores what it changed, and may raise NotCaptured. generators: on
+    the device, from which the work draws in addition to torch's own.
     """
     stream = _capture_stream(torch.cuda.current_stream(device))
     try:
@@ -38,7 +39,7 @@ def capture(
         graph = torch.cuda.CUDAGraph()
         for generator in generators:
             graph.register_generator_state(generator)
-        # Other threads go on as they like: they draw examples, gather them, write checkpoints.
+        # Other threads are not restricted: they draw or gather examples and write checkpoints.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             work()
     except NotCaptured:
@@ -51,22 +52,22 @@ def capture(
 
 
 def _replay(graph: torch.cuda.CUDAGraph, _: Callable[[], None]) -> None:
-    """Replay a graph; the work that it was captured from keeps the tensors alive that it reads and writes."""
+    """Replay a graph; the second argument keeps the tensors alive that the graph reads and writes."""
     graph.replay()
 
 
 @cache
 def _capture_stream(current: torch.cuda.Stream) -> torch.cuda.Stream:
-    """Return the stream of all captures whose graphs are replayed on one and the same stream.
+    """Return the stream for all captures whose graphs are replayed on `current`.
 
-    cuBLAS keeps 32 MiB for each stream that it has worked on, which graphs share that were captured on the same.
+    cuBLAS keeps a workspace of 32 MiB for each stream; graphs captured on the same stream share it.
     """
     return torch.cuda.Stream(current.device)
 
 
 @contextmanager
 def _beside(stream: torch.cuda.Stream, device: torch.device) -> Iterator[None]:
-    """Let work be queued on another stream, after what was queued before and before what is queued later."""
+    """Queue work on another stream, ordered after earlier and before later work on the current one."""
     current = torch.cuda.current_stream(device)
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
@@ -76,7 +77,7 @@ def _beside(stream: torch.cuda.Stream, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _no_waiting(wanted: bool) -> Iterator[None]:
-    """Raise RuntimeError where torch would wait for the device."""
+    """Raise RuntimeError if torch would wait for the device."""
     before = torch.cuda.get_sync_debug_mode()
     _set_debug_mode("error" if wanted else before)
     try:
@@ -92,7 +93,7 @@ def _set_debug_mode(mode: int | str) -> None:
 
 
 def _free_generators(device: torch.device, generators: Sequence[torch.Generator]) -> None:
-    """Give generators that a failed capture holds a state of their own again."""
+    """Give the generators new states, detached from a failed capture."""
     index = torch.cuda.current_device() if device.index is None else device.index
     for generator in (*generators, torch.cuda.default_generators[index]):
         generator.graphsafe_set_state(generator.clone_state())

@@ -1,4 +1,4 @@
-"""The inputs of a captured step: buffers that are filled before each step, and the examples taken by them."""
+"""The inputs of a captured step: buffers, filled before each step, and the examples read through them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from scaling.train.feed.resident import Resident
 
 @dataclass(frozen=True)
 class Inputs:
-    """buffers: read by a captured step; between: what they are filled with for the steps from one up to another;
-    examples: called within the step, examples and labels of the buffers."""
+    """The inputs of a captured step.
+
+    buffers: read by the step; between(start, stop): yields their values for each of these steps; examples: called
+    within the step, returns the examples and labels that the buffers describe.
+    """
 
     buffers: Sequence[Tensor]
     between: Callable[[int, int], Iterator[Sequence[Tensor]]]
     examples: Callable[[], tuple[Tensor, Tensor]]
 
     def fill(self, values: Sequence[Tensor]) -> None:
-        """Put what the next step reads into the buffers."""
+        """Copy the next step's values into the buffers."""
         for buffer, value in zip(self.buffers, values, strict=True):
             buffer.copy_(value, non_blocking=True)
 
 
 def inputs_of(batches: Batches, step: int) -> Inputs:
-    """Return the inputs of steps from `step` on: indices where the examples are on the device, else the examples."""
+    """Return the inputs from `step` on: indices if all examples are on the device, otherwise the examples."""
     feed = batches.feed
     if isinstance(feed, Epochs) and isinstance(feed.subset, Resident):
         return _by_index(feed, feed.subset, batches.batch)

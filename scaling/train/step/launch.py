@@ -1,4 +1,4 @@
-"""How a run's steps are launched: one kernel after the other, or replayed from a graph; the numbers are the same."""
+"""How a run's steps are launched: kernel by kernel, or replayed from a CUDA graph; the results are the same."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 
 
 class Launch(Protocol):
-    """Takes steps."""
+    """A way to launch training steps."""
 
     name: str  # as the record calls it
 
     def between(self, start: int, stop: int) -> Iterator[Sequence[Any]]:
-        """Yield what the steps from `start` up to `stop` read."""
+        """Yield the inputs of each step from `start` up to `stop`."""
 
     def take(self, values: Sequence[Any], lr: float) -> None:
-        """Take a step on what it reads, at a rate."""
+        """Take a step on its inputs, at learning rate `lr`."""
 
 
 class Eager:
-    """Each step's kernels are launched one after the other; why: no graph is used, "" where none is wanted."""
+    """Launches each step kernel by kernel; why: the reason for not using a graph, "" if none was wanted."""
 
     def __init__(self, step: Step, batches: Batches, rates: Rates, *, why: str = "") -> None:
         self.name = f"eager ({why})" if why else "eager"
@@ -48,9 +48,9 @@ class Eager:
 
 
 class Buffered:
-    """Each step reads its rates and its examples from buffers, which are filled before it.
+    """Launches steps that read their learning rates and examples from buffers, filled before each step.
 
-    work: takes the step that the buffers hold: a replay of a captured one, or one of compiled kernels.
+    work: takes the step described by the buffers, by replaying a graph or by calling compiled kernels.
     """
 
     def __init__(self, name: str, inputs: Inputs, rates: Rates, numbers: Tensor, work: Callable[[], None]) -> None:
@@ -67,7 +67,7 @@ class Buffered:
 def launch_of(
     config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
 ) -> Launch:
-    """Return how the steps from `at` on are launched: from a graph on a GPU, where the step can be captured."""
+    """Return the launch of the steps from `at` on: on a GPU from a graph if the step can be captured."""
     if config.train.engine == "compile":
         return _compiled(config, step, batches, rates, module, device, at=at)
     if device.type != "cuda" or config.train.graph == "off":
@@ -84,7 +84,7 @@ def launch_of(
 def _compiled(
     config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
 ) -> Launch:
-    """Return how compiled steps are launched: their rates are tensors, which no step is compiled anew for."""
+    """Return the launch of compiled steps; their learning rates are tensors, so that a change does not recompile."""
     if not getattr(step.optimizer, "captures", False):
         return Eager(step, batches, rates, why="compiled")
     name = "compiled"
@@ -114,7 +114,7 @@ def replayed(
     at: int,
     capture: Capture = capture,
 ) -> Buffered:
-    """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
+    """Capture a step and return its replay; NotCaptured if a replay would differ from the step."""
     if not getattr(step.optimizer, "captures", False):
         raise NotCaptured(f"it is not known whether steps of {type(step.optimizer).__name__} can be")
     inputs, restorer = inputs_of(batches, at), StepRestorer(step, module, device)
@@ -131,7 +131,7 @@ def replayed(
 
 
 def on_host(values: Sequence[float], device: torch.device) -> Tensor:
-    """Return numbers as float32 in memory that a GPU copies from without waiting."""
+    """Return numbers as a float32 tensor on the host, pinned for a GPU."""
     found = torch.tensor(values, dtype=torch.float32)
     return found.pin_memory() if device.type == "cuda" else found
 

@@ -14,11 +14,11 @@ from scaling.train.losses import Labels
 
 @dataclass(frozen=True)
 class Step:
-    """Augment, gradients, clip, update, running sum; nothing in it waits for the device.
+    """Augmentation, gradients, clipping, update and sum of losses; nothing in it waits for the device.
 
-    loss: of examples and labels, with which the parameters have gradients; augment: None for no change; generator: from
-    which it draws; clip: largest norm of the gradient; micro_batch: examples that pass through the model at a time;
-    total (): float64 sum of the losses so far.
+    loss: differentiable function of examples and labels; augment: None for none, draws from `generator`; clip: largest
+    norm of the gradient; micro_batch: examples that pass through the model at a time; total (): float64 sum of the
+    losses so far.
     """
 
     loss: Callable[[Tensor, Labels], Tensor]
@@ -31,7 +31,7 @@ class Step:
     total: Tensor
 
     def __call__(self, x: Tensor, y: Labels) -> None:
-        """Take one step on examples x (n, *shape) and their labels, at the rates that the optimiser's groups hold."""
+        """Take one step on examples x (n, *shape) and their labels, at the learning rates of the optimiser's groups."""
         if self.augment is not None:
             assert isinstance(y, Tensor), "nothing is augmented twice"
             x, y = self.augment(x, y, self.generator)

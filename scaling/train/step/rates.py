@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-KEEP = "keep"  # of a group: what a step multiplies its weights by before it moves them
+KEEP = "keep"  # key of a group: the factor of weight decay, by which a step first multiplies its weights
 
 
 class Rates:
-    """Sets `lr` of an optimiser's groups and, where its steps read it, `keep` = 1 - lr x weight decay.
+    """Sets `lr` of an optimiser's groups and, if its steps read it, `keep` = 1 - lr x weight decay.
 
-    rounded: to float32, which a GPU reads from its memory where a step is replayed: the same whether it is or not. The
-    groups are those that the optimiser has now: loading a state makes others.
+    rounded: round the rates to float32, as a replayed step on a GPU reads them. The groups are the optimiser's current
+    ones; loading a state replaces them.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, *, rounded: bool) -> None:
@@ -27,7 +27,7 @@ class Rates:
         ]
 
     def set(self, lr: float) -> None:
-        """Put the rates of a step into the groups; lr: of groups that take all of it."""
+        """Set the groups' learning rates for a step; lr: the rate of groups whose share is 1."""
         for group, share, decay in self._groups:
             rate = lr * share
             if self._rounded:
@@ -37,12 +37,12 @@ class Rates:
                 group[KEEP] = 1 - rate * decay
 
     def values(self, lr: float) -> list[float]:
-        """Return the numbers of a step, in the order in which `bind` takes them."""
+        """Return the rates of a step, in the order that `bind` expects."""
         self.set(lr)
         return [group[key] for group, key in self._places()]
 
     def bind(self, buffer: Tensor) -> None:
-        """Let the groups read their rates from a buffer (numbers of a step,) on the device."""
+        """Let the groups read their rates from a 1-D buffer on the device."""
         for number, (group, key) in enumerate(self._places()):
             group[key] = buffer[number]
 
@@ -52,5 +52,5 @@ class Rates:
 
 
 def decay_of(group: Mapping[str, Any]) -> float:
-    """Return the weight decay of an optimiser's group; where torch's own is to be left out it has another name."""
+    """Return the weight decay of an optimiser's group, stored as `decay` if torch must not apply it."""
     return float(group.get("decay", group["weight_decay"]))

@@ -1,4 +1,4 @@
-"""Restore a run after warm-up steps, in the memory that a graph reads."""
+"""Restore a run's state in place after the warm-up steps of a CUDA graph."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scaling.global_streams import set_stream_states, stream_states
 from scaling.train.step.graph import NotCaptured
 from scaling.train.step.prepared import Step
 
-Capture = Callable[..., Callable[[], None]]  # `graph.capture`, or what stands in its place without a GPU
+Capture = Callable[..., Callable[[], None]]  # `graph.capture`, or a substitute without a GPU
 PLAIN = (bool, int, float, str, bytes, type(None))
 OF_ANY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 
 
 class Restorer:
-    """Keeps tensors, the attributes of a module and random streams; `restore` puts them back, in place.
+    """Saves tensors, the attributes of a module and random streams; `restore` restores them in place.
 
-    tensors: that steps change; generators: that they draw from, beside the global streams.
+    tensors: changed by steps; generators: used by steps in addition to the global streams.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Restorer:
         self._attributes = _plain_attributes(module)
 
     def why_not_the_same(self) -> str:
-        """Say why a step since then, done again and again as it was, would not be the next step each time; or ""."""
+        """Return why replaying a step that was taken since then would differ from taking the next steps, or ""."""
         now, before = stream_states(self._devices), self._streams
         drawn = any(now[name] != before[name] for name in ("random", "numpy"))
-        # Of a CPU, torch's stream of the host is the one that dropout draws from.
+        # Without a GPU, dropout draws from torch's stream on the host.
         if drawn or (self._devices and not torch.equal(now["torch"][0], before["torch"][0])):
             return "it draws random numbers on the host"
         if _plain_attributes(self._module) != self._attributes:
@@ -60,7 +60,7 @@ class Restorer:
 
 
 class StepRestorer(Restorer):
-    """Keeps what a run's step changes: weights, running statistics, sums, and moments, which may not be there yet."""
+    """Saves what a run's step changes: weights, running statistics, sums and moments, which may not exist yet."""
 
     def __init__(self, step: Step, module: nn.Module, device: torch.device) -> None:
         state = module.state_dict(keep_vars=True).values()
@@ -75,7 +75,7 @@ class StepRestorer(Restorer):
         for parameter in self._step.parameters:
             moments = self._moments[id(parameter)]
             for name, value in self._step.optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor):  # what was not there starts at zero
+                if isinstance(value, Tensor):  # what did not exist starts at zero
                     value.copy_(moments[name]) if name in moments else value.zero_()
 
 
@@ -107,7 +107,7 @@ def captured(
     generators: Sequence[torch.Generator],
     capture: Capture,
 ) -> Callable[[], None]:
-    """Capture work and return what replays it, all put back that warming up changed; NotCaptured where it cannot be."""
+    """Capture work, restore what the warm-up changed, and return the replay; NotCaptured if that is impossible."""
 
     def check() -> None:
         why = restorer.why_not_the_same()
