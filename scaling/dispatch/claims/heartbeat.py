@@ -86,7 +86,8 @@ class Heartbeat(threading.Thread):
             return
         if hold.progress is None or values.get("step") != hold.progress.get("step"):
             hold.advanced = time.monotonic()
-        hold.progress = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+        known = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+        hold.progress = {**known, "seconds": time.time() - hold.held.claim.since}
 
     def step(self, run_id: str) -> int | None:
         """Return how far a run is that is held; None where it has not said."""

@@ -243,6 +243,7 @@ def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
         loss=progress.get("loss"),
         speed=speed,
         step_seconds=examples / step / speed if examples and step and speed else None,
+        told=progress.get("seconds"),
     )
 
 

@@ -43,7 +43,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class RunState:
-    """One run; seconds: trained, or since its claim; steps: in all, None where it is not known.
+    """One run; seconds: trained, or since its claim; told: those when its step was noted; steps: in all, or None.
 
     began: the step that it was taken up at, or will be, if nothing was lost. step, loss, speed (examples/s),
     step_seconds: while it runs, of now. Steps are its own, without those that another run takes for it.
@@ -67,6 +67,7 @@ class RunState:
     error: str = ""
     attempts: int = 0
     began: int = 0
+    told: float | None = None
 
     @property
     def where(self) -> str:

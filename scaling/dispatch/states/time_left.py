@@ -11,6 +11,7 @@ from statistics import median
 from scaling.dispatch.states.state import RunState, State
 
 MEMBER = 0.04  # of what a step costs whatever its size: what each of those that take it together adds, beside its FLOPs
+SILENT = 60.0  # seconds without a word of a run, after which it is not taken to go on as before
 BEGUN = 0.02  # of a run: from there on its own pace counts
 TELLING = 0.1  # of a run that is under way: from there on it tells of others
 SCATTER = 0.15  # of the seconds of runs that are alike, relatively, before anything is seen
@@ -29,8 +30,11 @@ Lane = tuple[str, ...]
 def eta(runs: Sequence[RunState]) -> float | None:
     """Return the seconds until the last run ends; None where nothing runs, or nothing is known to go by.
 
-    Runs that one worker trains together share its time, as the seconds in their records do.
+    Runs that one worker trains together share its time, as the seconds in their records do. What is known of a run is
+    some seconds old, in which its worker has gone on.
     """
+    ages = {run.run_id: _age(run) for run in runs}
+    runs = [run if run.told is None else replace(run, seconds=run.told) for run in runs]
     running = [run for run in runs if run.state is State.RUNNING]
     pending = [run for run in runs if run.state is State.PENDING]
     if not running:
@@ -46,11 +50,17 @@ def eta(runs: Sequence[RunState]) -> float | None:
     pieces = _pieces(pending, guess, running if shared else None)
     if pieces is None or None in left:
         return None
-    free = [seconds or 0.0 for seconds in left]
+    since = [min(ages[run.run_id] for run in members) for members in lanes.values()]
+    free = [max(0.0, (seconds or 0.0) - age) for seconds, age in zip(left, since, strict=True)]
     heapify(free)
     for seconds in pieces:  # in turn, to whoever is free first
         heapreplace(free, free[0] + seconds)
     return round(max(free), 1)
+
+
+def _age(run: RunState) -> float:
+    """Return how many seconds ago the step of a run was noted, where its worker may have gone on as before."""
+    return 0.0 if run.told is None else min(SILENT, max(0.0, (run.seconds or 0.0) - run.told))
 
 
 def _pieces(pending: Sequence[RunState], guess: Guess, beside: Sequence[RunState] | None) -> list[float] | None:

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from scaling.dispatch.claims import heartbeat
 from scaling.dispatch.claims.claim import HeldClaim, acquire, read_claim
 from scaling.dispatch.claims.heartbeat import BEATEN
 from tests.dispatch.claims.test_stuck import Beats, clock  # noqa: F401
@@ -30,6 +31,16 @@ def test_a_claim_is_dropped_while_another_is_beaten(tmp_path, clock, monkeypatch
     assert dropped == [True]  # and is not beaten after that
     assert read_claim(tmp_path / "b") is None
     assert read_claim(tmp_path / "a").count == 1
+
+
+def test_what_is_told_of_a_run_says_when_it_was_so(tmp_path, clock, monkeypatch):  # noqa: F811
+    """A claim is read some seconds after its last beat, and that comes some after the step."""
+    beats, held = Beats(clock, 1.0), acquire(tmp_path / "claim.json")
+    monkeypatch.setattr(heartbeat.time, "time", lambda: held.claim.since + 7)
+    beats.hold("run", held)
+    beats.watch("run", {"step": 3, "loss": float("nan")})
+    beats.run()
+    assert read_claim(tmp_path / "claim.json").progress == {"step": 3, "seconds": pytest.approx(7)}
 
 
 @pytest.mark.parametrize(("members", "period"), [(BEATEN, 1.0), (4 * BEATEN, 4.0)])

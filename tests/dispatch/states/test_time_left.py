@@ -95,6 +95,13 @@ def test_what_was_trained_before_an_attempt_took_none_of_its_seconds():
     assert eta([just]) == pytest.approx(39.0)
 
 
+def test_a_run_has_gone_on_since_its_step_was_noted():
+    """A hundred of a thousand steps in ten seconds, five seconds ago; a worker silent for long may not have."""
+    facts = {"step": 100, "steps": 1000, "C": 1e9}
+    assert eta([RunState("a", "", State.RUNNING, seconds=15.0, told=10.0, **facts)]) == pytest.approx(85.0)
+    assert eta([RunState("a", "", State.RUNNING, seconds=910.0, told=10.0, **facts)]) == pytest.approx(30.0)
+
+
 def test_runs_that_a_worker_trains_together_share_its_time():
     """Two workers, each with ten of forty runs of 2 s of its time, half of a stack's 20 s gone.
 
