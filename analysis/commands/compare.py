@@ -68,7 +68,7 @@ def compare(
 def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
     """Print the multiplier, its trend, the exponents, what it would take to tell more, and where it was drawn."""
     from analysis.console import console
-    from analysis.numbers import exponent, flops, interval, measured, number, p_value, percent, times
+    from analysis.numbers import exponent, flops, interval, measured, p_value, percent, times
     from analysis.terminal import notes, table
 
     out = console()
@@ -83,8 +83,8 @@ def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
         ends = interval(one.difference, exponent)
         values = f"{exponent(one.first)} and {exponent(one.second)}"
         out.print(f"{one.name}: {values}, {said} (difference {ends}, {p_value(one.p)})")
-    needs = ", ".join(f"{times(told)}: {number(factor, 2)}" for told, factor in found.runs_for.items())
-    out.print(f"times the {sum(found.runs)} runs needed to detect a multiplier of {needs}")
+    needs = ", ".join(f"{times(factor)} for {times(told)}" for told, factor in found.runs_for.items())
+    out.print(f"runs needed to detect a multiplier, times these {sum(found.runs)}: {needs}")
     turn = f"may turn from {flops(found.turns)} FLOPs on" if found.turns else "stays up to 10,000 times these computes"
     out.print(f"beyond the runs the order {turn}")
     notes(out, found.warnings)

@@ -23,7 +23,7 @@ AHEAD, BEYOND = 3.0, 10.0
 """Times the largest C up to which a frontier, and the multiplier, are drawn (the latter past its turn at least)."""
 WIDEST = 1e3
 """Beyond it, and below its inverse, a multiplier is known too badly to be drawn."""
-LONGEST = 40
+LONGEST = 26
 """Characters of both names that stand beside the axis; longer ones are told by the legend of the frontiers."""
 ROOM = 1.3
 """Times the interval where there are runs, up to which the limits follow it beyond them."""
