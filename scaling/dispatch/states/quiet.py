@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from scaling.dispatch.claims.claim import PERIODS, read_claim
 from scaling.dispatch.states.state import RunState, State
@@ -14,24 +15,36 @@ NAMED = 5
 
 
 def quiet_words(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
-    """Say which runs are quiet, and since when by this machine's clock."""
+    """Say which runs are quiet, and since when by the clock of the file server."""
     quiet = list(_quiet(folder, runs))
     yield from quiet[:NAMED]
     if len(quiet) > NAMED:
         yield f"and {len(quiet) - NAMED} more runs alike"
 
 
+def _last_written(folder: SweepFolder) -> float:
+    """Return when something was last written beside the dispatches, as squeue's answers are every few seconds.
+
+    That is the time by the clock of the file server, from which ours may differ.
+    """
+    with suppress(OSError):
+        return max((path.stat().st_mtime for path in folder.jobs.iterdir()), default=0.0)
+    return 0.0
+
+
 def _quiet(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
+    served = _last_written(folder)
     for run in runs:
         if run.state is not State.RUNNING:
             continue
         try:
             path = folder.run(run.run_id).claim
             beat = path.stat().st_mtime
-            claim = read_claim(path) if time.time() - beat > QUIET else None
+            now = served if run.job else time.time()
+            claim = read_claim(path) if now - beat > QUIET else None
         except OSError:
             continue
-        if claim is not None and time.time() - beat > PERIODS * claim.period:
+        if claim is not None and now - beat > PERIODS * claim.period:
             since = time.strftime("%H:%M:%S", time.localtime(beat))
             where = f"job {run.job} on {run.host}" if run.job else f"a worker on {run.host}"
             yield (

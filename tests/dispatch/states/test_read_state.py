@@ -138,6 +138,9 @@ def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder)
     assert status.counts["running"] == 1
     assert f"run {IDS[0]} has had no heartbeat since " in status.notes[0]
     assert "(job 70_0 on n1)" in status.notes[0]
+    for path in folder.jobs.iterdir():
+        os.utime(path, (time.time() - 200, time.time() - 200))  # by the clock of a file server that is late
+    assert read_status(folder, **ask).notes == ()
 
 
 def test_claim_of_a_dead_process_is_no_running_run(folder):
