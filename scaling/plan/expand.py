@@ -163,10 +163,22 @@ def _plan_cells(
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
         elif outcome.run_id in graph.runs:
+            _check_same(graph.runs[outcome.run_id], outcome.with_overrides(cell))
             graph.duplicates += 1
         else:
             graph.runs[outcome.run_id] = outcome.with_overrides(cell)
     return graph
+
+
+def _check_same(run: PlannedRun, other: PlannedRun) -> None:
+    """Raise UserError where two cells of one id differ in the type of a number that a module of the user's may see."""
+    one, two = (getattr(each.config.model, "kwargs", None) for each in (run, other))
+    if one != two or repr(one) == repr(two):
+        return
+    raise UserError(
+        f"found model.kwargs={one} and {two}, which have one run id: it takes 2 and 2.0 for one number; wanted one of "
+        f"them; drop the other"
+    )
 
 
 def _parents(request: Request, results: Path) -> Parents:

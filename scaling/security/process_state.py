@@ -53,8 +53,16 @@ def usual_process() -> Iterator[None]:
             if os.getpid() != pid:
                 os._exit(1)
             for restore in restores:
-                with suppress(OSError, ValueError):  # a folder that is gone, a handler that is not Python's
-                    restore()
+                _restored(restore)
+
+
+def _restored(restore: Restore) -> None:
+    try:
+        restore()
+    except (OSError, ValueError):  # a folder that is gone, a handler that is not Python's
+        pass
+    except Exception as error:
+        note(f"what cannot be restored ({type(error).__name__}: {error})")
 
 
 def _torch_state() -> Iterator[Restore]:
@@ -173,12 +181,14 @@ def _python_state() -> Iterator[Restore]:
     with suppress(OSError):
         here = os.getcwd()  # noqa: PTH109 - a folder that is gone has no name
         yield lambda: os.chdir(here)
-    environment, path, modules = dict(os.environ), list(sys.path), dict(sys.modules)
+    environ, environment, modules = os.environ, dict(os.environ), dict(sys.modules)
+    searched, path = sys.path, list(sys.path)
     errors, depth, collects = np.geterr(), sys.getrecursionlimit(), gc.isenabled()
     quiet, temporary, hook = logging.root.manager.disable, tempfile.tempdir, sys.excepthook
     trace, profile = sys.gettrace(), sys.getprofile()
 
     def given_back() -> None:
+        os.environ, sys.path = environ, searched  # code may have put others in their place
         for name in set(os.environ) - set(environment):
             del os.environ[name]
         os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})

@@ -56,6 +56,15 @@ def test_a_dictionary_takes_keys_of_the_user_s_own(own):
     assert extra == {"mail-type": "END"}
 
 
+def test_two_values_of_one_id_that_a_module_may_tell_apart_are_refused(own):
+    same = planned(*CUSTOM, "model.kwargs.slope=0,0")
+    assert (len(same.runs), same.duplicates) == (1, 1)
+    with pytest.raises(
+        UserError, match=r"found model\.kwargs=\{'slope': 0\} and \{'slope': 0\.0\}, which have one run id"
+    ):
+        planned(*CUSTOM, "model.kwargs.slope=0,0.0")
+
+
 def test_its_keys_are_axes_of_a_sweep_and_hold_on_the_command_line(own):
     sweep(
         own,

@@ -72,7 +72,12 @@ def system():
     sys.setprofile(lambda *_: None)
 
 
-ACTS = [double, elsewhere, threads, without_gradients, strict, python, system]
+def replaced():
+    sys.path = ("/nowhere",)
+    os.environ = {}  # noqa: B003 - as users may
+
+
+ACTS = [double, elsewhere, threads, without_gradients, strict, python, system, replaced]
 
 
 def state():
@@ -84,8 +89,8 @@ def state():
         "small": torch.tensor(1e-40).mul(1.0).item(),
         "cudnn": torch.backends.cudnn.benchmark,
         "numpy": np.geterr(),
-        "python": (sys.getrecursionlimit(), list(sys.path), list(warnings.filters), gc.isenabled()),
-        "process": (Path.cwd(), umask, dict(os.environ), signal.getsignal(signal.SIGTERM)),
+        "python": (sys.getrecursionlimit(), id(sys.path), list(sys.path), list(warnings.filters), gc.isenabled()),
+        "process": (Path.cwd(), umask, os.environ, dict(os.environ), signal.getsignal(signal.SIGTERM)),
         "alarms": (signal.getitimer(signal.ITIMER_REAL)[0], signal.getitimer(signal.ITIMER_VIRTUAL)[0]),
         "limit": resource.getrlimit(resource.RLIMIT_FSIZE),
         "outputs": (sys.stderr, sys.stdin, os.fstat(2).st_ino),
