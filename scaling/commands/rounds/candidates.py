@@ -107,6 +107,15 @@ def candidates(
     if unknown:
         raise UserError(f"found --bounds of {min(unknown)}; wanted an axis of the sweep ({', '.join(axes)}); change it")
     wider = {key: carried_on(values, bounds.get(key)) for key, values in axes.items()}
+    for key, (low, high) in bounds.items():
+        if key == SEED or not has_steps(axes[key]):
+            raise UserError(
+                f"found --bounds of {key}; wanted an axis of several positive numbers, other than seeds; drop it"
+            )
+        if not wider[key]:
+            raise UserError(
+                f"found --bounds {key}={low:g}:{high:g}, between two steps of the axis; wanted room for one; widen them"
+            )
     wider[SEED] = with_new_seeds(axes.get(SEED, [made.runs[0].config.seed]))
     count = math.prod(map(len, wider.values()))
     if count > MOST:
@@ -139,19 +148,22 @@ def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> lis
 
     Whole numbers stay whole multiples of what the others are multiples of.
     """
-    if len(values) < 2 or not _numeric(values) or values[0] <= 0:
+    if not has_steps(values):
         return list(values)
     low, high = bounds or (values[0] / DOWN, values[-1] * UP)
     up, down = values[-1] / values[-2], values[1] / values[0]
-    found = [value for value in values if low <= value <= high]
-    found += [values[-1] * up**k for k in range(1, 40) if values[-1] < values[-1] * up**k <= high * (1 + 1e-9)]
-    found += [values[0] / down**k for k in range(1, 40) if low * (1 - 1e-9) <= values[0] / down**k < values[0]]
+    new = [*(values[-1] * up**k for k in range(1, 40)), *(values[0] / down**k for k in range(1, 40))]
     if all(isinstance(value, int) for value in values):
         step = math.gcd(*values)
-        found = [max(1, round(value / step)) * step for value in found]
+        new = [max(1, round(value / step)) * step for value in new]
     else:
-        found = [float(f"{value:.6g}") for value in found]
-    return sorted(set(found))
+        new = [float(f"{value:.6g}") for value in new]
+    return sorted({value for value in (*values, *new) if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)})
+
+
+def has_steps(values: Sequence[Any]) -> bool:
+    """Tell whether an axis can be carried on: several positive numbers."""
+    return len(values) > 1 and _numeric(values) and values[0] > 0
 
 
 def _numeric(values: Sequence[Any]) -> bool:

@@ -84,6 +84,8 @@ def test_axes_are_carried_on_within_bounds_and_settled_runs_are_no_candidates(ti
         (("--limit", "dollars=10"), 2, "wanted flops=1e12 or gpu_hours=2"),
         (("--bounds", "model.width=8"), 2, "wanted KEY=LOW:HIGH"),
         (("--bounds", "model.depth=1:4"), 2, "wanted an axis of the sweep"),
+        (("--bounds", "seed=1:4"), 2, "other than seeds"),
+        (("--bounds", "model.width=9:15"), 2, "between two steps of the axis"),
         (("--bounds", "model.width=4:100000", "--bounds", "train.budget=1e-9:1e30"), 2, "give --bounds"),
         (("-o", "mine.yaml"), 2, "folder sweeps"),
         (("--law", "nonsense"), 2, "nonsense"),

@@ -1,0 +1,25 @@
+"""Axes of a sweep carried on: in their own steps, within bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.commands.rounds.candidates import carried_on
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "wanted"),
+    [
+        ([4, 8, 16], None, [4, 8, 16, 32, 64]),
+        ([4, 8, 16], (4, 16), [4, 8, 16]),
+        ([4, 8, 16], (32, 64), [32, 64]),
+        ([8, 12, 16], (4, 8), [4, 8]),
+        ([4, 8, 16], (9, 15), []),
+        ([64, 96], (64, 300), [64, 96, 128, 224]),
+        ([1234567.8, 2469135.6], (1e6, 3e6), [1234567.8, 2469135.6]),
+        (["adamw", "sgd"], None, ["adamw", "sgd"]),
+        ([3], None, [3]),
+    ],
+)
+def test_an_axis_is_carried_on_within_its_bounds(values, bounds, wanted):
+    assert carried_on(values, bounds) == wanted
