@@ -21,6 +21,7 @@ from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
 from analysis.table.select import RECIPE, with_rules
+from analysis.wording import counted
 
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the valley counts as flat."""
@@ -230,7 +231,7 @@ def _minimum(
 
 def _status(N: np.ndarray, means: np.ndarray, u: float, share: float | None) -> tuple[str, str]:
     if len(np.unique(N)) < 4:
-        return "few", f"{len(np.unique(N))} sizes; wanted four or more"
+        return "few", f"{counted(len(np.unique(N)), 'size')}; wanted four or more"
     best = N[np.argmin(means)]
     for end, which, more in ((N.min(), "smallest", "smaller"), (N.max(), "largest", "larger")):
         if best == end or u == (-np.inf if more == "smaller" else np.inf):

@@ -24,6 +24,8 @@ from analysis.report.sections import choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
+from analysis.table.columns import numbers_where_there_are
+from analysis.table.files.own_columns import COUNTED
 from analysis.table.read import load_table, write_table
 
 
@@ -72,12 +74,14 @@ def write_report(
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
     whole = load_table(path) if table is None else table
     table = choose_tasks(whole, tasks)
+    every, _ = numbers_where_there_are(whole, [name for name in COUNTED if name in whole.columns])
+    measured = choose_tasks(every, tasks)
     into = folder / "figures" if figures else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sections = read_sections(table, path, into, resampling, say)
         tables = (*sections.all_tables, *tables_of_laws(sections.groups))
-        runs = run_table(table, path, folder)
+        runs = run_table(measured, path, folder)
         write_tables(tables, folder / "tables")
         runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, folder / "table.parquet")
@@ -86,12 +90,12 @@ def write_report(
         if sections.comparisons:
             said["comparisons"] = [one.to_dict() for one in sections.comparisons]
         write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
-        tuning = (*figures_of_tries(whole), *figures_of_activations(path))
-        curves = learning_curves(table, path)
-        drawings = (*tuning, *learning_figures(table, curves), *cost_figures(whole))
+        tuning = (*figures_of_tries(every), *figures_of_activations(path))
+        curves = learning_curves(measured, path)
+        drawings = (*tuning, *learning_figures(measured, curves), *cost_figures(every))
         ran = tuple(picture(drawing, into) for drawing in drawings)
         page = Contents(
-            table=table,
+            table=measured,
             source=path,
             called=called or str(path),
             sections=sections,

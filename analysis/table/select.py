@@ -134,7 +134,8 @@ def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     try:
         chosen = table[mask(table, where)]
     except UserError:  # words compared with numbers
-        chosen = table[mask(with_words_counted(table), where)]
+        counts = [name for name in (*COUNTS, "loss") if name in table.columns]
+        chosen = table[mask(numbers_where_there_are(with_words_counted(table), counts)[0], where)]
     if chosen.empty:
         raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')
     return chosen

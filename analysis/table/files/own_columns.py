@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.table.columns import numbers_where_there_are
 from analysis.table.remarks import with_moved, with_remarks
 from analysis.table.written_numbers import read_numbers
 
 NUMBERS = {name: f"{name}_in_words" for name in ("budget", "epochs", "step", "loss_se", "error_se", "seconds")}
 NUMBERS |= {"error": "error_message"}
 """Columns of ours that are computed with unasked, each with the name that one of words gets."""
+COUNTED = ("N", "D", "C", "D_unique", "width", "depth", "loss")
+"""Those that are read as people write them (1.3B); with other words they stay, and are refused where used."""
 POSITIVE = ("budget", "epochs")
 """Those of which logarithms are taken."""
 
@@ -36,6 +39,10 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
             table = with_remarks(with_moved(table.rename(columns={name: other}), {name: other}), said)
         elif not plain:
             table = table.assign(**{name: numbers})
+    for name in COUNTED:
+        if name in table.columns:
+            read, words = numbers_where_there_are(table, [name])
+            table = table if words else read
     return with_run_ids(table, [name for name in ("run_id", "origin") if name in table.columns])
 
 

@@ -175,6 +175,18 @@ def test_refusals_are_said_not_raised(tmp_path):
     assert report.page.exists()
 
 
+@pytest.mark.slow
+def test_a_table_with_words_among_its_numbers_is_a_report_too(tmp_path):
+    table = worlds.small().drop(columns=["run_id"], errors="ignore").astype({"N": object, "C": object})
+    table["C"] = [f"{C / 1e12:.12g} TFLOPs" for C in table["C"]]
+    table.loc[3, "N"] = "mean"
+    path = tmp_path / "theirs.csv"
+    table.assign(State="Finished", seconds="n/a", batch=["8", "auto"] * (len(table) // 2)).to_csv(path, index=False)
+    said = write_report(path, out=tmp_path / "out", resampling=Resampling(0))
+    assert "'N' holds 'mean'" in "".join(said.refused) + "".join(note for group in said.groups for note in group.notes)
+    assert said.page.is_file()
+
+
 def test_nothing_finished_is_a_report_too(tmp_path):
     table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1).assign(status="missing")
     report = write_report(write_results(table, tmp_path), resampling=QUICK)

@@ -343,6 +343,14 @@ def test_runs_without_a_name_are_their_own_and_a_setting_that_is_not_given_is_on
     assert mixture.code.tolist() == [0, 1] * 6
 
 
+def test_numbers_in_words_are_read_at_once_and_rows_of_other_words_left_out_by_every_verb():
+    table = TABLE.assign(C=["1 EFLOP", "2 EFLOPs", "4e18"], loss=["3.25*", "3.0", "2.75"])
+    assert load_table(table)["C"].tolist() == [1e18, 2e18, 4e18]
+    assert load_table(table)["loss"].tolist() == [3.25, 3.0, 2.75]
+    odd = load_table(table.assign(N=["1e6", "mean", "4e6"], loss=["3.25", "3.0", "bad one"]))
+    assert rows_where(odd, "N > 0 and loss > 0")["N"].tolist() == ["1e6"]
+
+
 def test_a_size_in_words_names_no_run():
     table = pd.DataFrame({"params": ["1B", "1B", "2B", "2B"], "D": [1e9, 2e9, 1e9, 2e9], "loss": [3.0, 2.9, 2.8, 2.7]})
     assert "run-column" not in selected(table)[2]
