@@ -27,6 +27,7 @@ from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
+from analysis.fitting.settings import settings_of
 from analysis.laws import Law, constrained_each, get_law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.select import select_rows, two_of
@@ -89,6 +90,7 @@ def frontier(
 
     Raises `Refusal` where fewer than three points are on it.
     """
+    settings_of(resamples=resamples, level=level, seed=seed)
     rows = _rows(table, y, selection)
     return frontier_of_rows(rows, y=y, x=x, rule=rule, resamples=resamples, level=level, seed=seed)
 
@@ -109,6 +111,7 @@ def isoflop(
     """
     if shape not in ("parabola", "chinchilla"):
         raise UserError(f"found shape={shape!r}; wanted parabola or chinchilla")
+    settings_of(resamples=resamples, level=level, seed=seed)
     rows = _rows(table, y, selection)
     of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
     return isoflop_of_rows(rows, y=y, shape=of_law, resamples=resamples, level=level, seed=seed)
@@ -137,6 +140,7 @@ def allocate(
     response that each C buys, or for one to reach. measured: the efficiency.csv of `scaling measure`, for the cheapest
     in seconds as well. fix, tie: constraints on the laws' parameters.
     """
+    settings_of(resamples=resamples, level=level, seed=seed)
     targets = tuple(at) if isinstance(at, Sequence) else (at,)
     frame = load_table(table)
     rows = _rows(frame, y, {**selection, "rows": "final"})
@@ -191,6 +195,7 @@ def report(
     out: another folder. figures: save each figure too. fix, tie: of the laws that have these parameters. say: is told
     what is being done.
     """
+    settings_of(resamples=resamples, level=level, seed=seed)
     from analysis.report.law_results import Resampling
     from analysis.report.page import write_report
 

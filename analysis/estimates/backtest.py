@@ -76,8 +76,8 @@ def backtest(
     from analysis.table.remarks import remarks_of
     from analysis.table.select import select_rows
 
-    most = min(MOST_VALUES, MOST_ROWS * resamples)
-    asked = settings_of(resamples=resamples, level=level, most_refitted=most, **options)
+    asked = settings_of(resamples=resamples, level=level, **options)
+    asked = replace(asked, how=replace(asked.how, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
     rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
     rows = with_compute(rows)
     by = by or size_column(rows, x)

@@ -65,6 +65,8 @@ class How:
             raise UserError(
                 f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"
             )
+        if self.seed < 0:
+            raise UserError(f"found seed={self.seed}; wanted a whole number from 0 on")
 
 
 def check_kind(name: str, value: object, kind: type, wanted: str) -> None:

@@ -200,6 +200,13 @@ def test_results_pickle_and_are_drawn(law):
             plot(one)
 
 
+@pytest.mark.parametrize("verb", [frontier, isoflop, allocate, backtest, fit])
+@pytest.mark.parametrize("bad", [{"seed": -1}, {"resamples": -1}, {"resamples": "10"}, {"level": 95}])
+def test_resampling_that_cannot_be_is_said_by_every_verb(verb, bad):
+    with pytest.raises(UserError, match=f"found .*{next(iter(bad))}.*; wanted"):
+        verb(worlds.small(), **bad)
+
+
 def test_options_that_no_verb_has_are_named():
     with pytest.raises(UserError, match="the option 'wher'; wanted some of rows, where"):
         frontier(worlds.small(), wher="N > 3")
