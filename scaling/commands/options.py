@@ -137,8 +137,12 @@ def sweep_folder(path: str) -> SweepFolder:
     """
     folder = Path(path).expanduser()
     if not (folder / "plan.csv").is_file():
-        near = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))
-        hint = f"there are {', '.join(near[:5])}" if near else "start one with `scaling run`"
+        from difflib import SequenceMatcher
+
+        there = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))
+        near = sorted(there, key=lambda name: -SequenceMatcher(None, name, path).ratio())[:5]  # the most alike first
+        more = f" and {len(there) - len(near)} more" if len(there) > len(near) else ""
+        hint = f"there are {', '.join(near)}{more}" if near else "start one with `scaling run`"
         raise UserError(f"found no plan in {path}; wanted the folder of a sweep, such as results/NAME; {hint}")
     results = next((parent for parent in folder.parents if (parent / "runs").is_dir()), folder.parent)
     command = click.get_current_context(silent=True)

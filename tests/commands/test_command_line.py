@@ -167,6 +167,15 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):
     assert not records(scaling.folder)
 
 
+def test_folders_of_sweeps_are_named_the_most_alike_first(scaling):
+    for name in ("a", "b", "c", "d", "e", "shapes"):
+        (scaling.folder / "results" / name).mkdir(parents=True)
+        (scaling.folder / "results" / name / "plan.csv").touch()
+    error = scaling("status", "results/shape", code=2)
+    assert "there are results/shapes, " in error
+    assert " and 1 more" in error
+
+
 def test_a_gpu_that_is_not_here_is_missed_before_anything_starts(scaling, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     error = scaling("run", "model.width=8", "train.steps=1", "train.device=cuda", code=2)
