@@ -1,4 +1,4 @@
-"""Augmentation of the batches of many members: each draws from its own generator, the images are sampled at once."""
+"""Augment the batches of all members: each draws from its own generator, the images are sampled together."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ StackedAugment = Callable[[Tensor, Tensor], tuple[Tensor, Labels]]
 def stacked_augment(
     configs: Sequence[RunConfig], generators: Sequence[torch.Generator], size: tuple[int, int] | None = None
 ) -> StackedAugment | None:
-    """Return what augments the members' batches, None where nothing is changed.
+    """Return the function that augments the members' batches, None for no augmentation.
 
-    configs: of the members, whose augmentations are of one kind and may differ in mixup; size: (height, width) that
-    the network reads, where the data's images have another.
+    configs: the members', with augmentations of one kind that may differ in mixup; size: (height, width) of the
+    network's images, if it differs from the data's.
     """
     augments = [config.augment for config in configs]
     first = augments[0]
@@ -36,7 +36,7 @@ def stacked_augment(
 
 
 def _one_by_one(made: Sequence[Callable[..., Any]], generators: Sequence[torch.Generator]) -> StackedAugment:
-    """Augment member by member, for augmentations of users."""
+    """Augment member by member, for users' own augmentations."""
 
     def augment(x: Tensor, y: Tensor) -> tuple[Tensor, Labels]:
         rows = [one(*part) for one, part in zip(made, zip(x, y, generators, strict=True), strict=True)]
@@ -51,7 +51,7 @@ def _one_by_one(made: Sequence[Callable[..., Any]], generators: Sequence[torch.G
 def _standard(
     setting: Standard, mixups: Sequence[float], generators: Sequence[torch.Generator], read: tuple[int, int] | None
 ) -> StackedAugment:
-    """Draw for each member what it draws alone, and sample the images of all at once."""
+    """Draw the same numbers as each member trained alone, and sample all images together."""
     members = [StandardBatch(replace(setting, mixup=mixup), read) for mixup in mixups]
 
     def augment(x: Tensor, y: Tensor) -> tuple[Tensor, Labels]:

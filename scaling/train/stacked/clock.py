@@ -6,19 +6,19 @@ from time import monotonic
 
 
 class SharedClock:
-    """Seconds of one of `members` runs: it goes the slower, the more there are."""
+    """A clock that runs slower by the number of members."""
 
     def __init__(self, members: int) -> None:
         self._members, self._shared, self._at = max(1, members), 0.0, monotonic()
 
     def __call__(self) -> float:
-        """Return the seconds of each run so far."""
+        """Return each run's share of the seconds so far."""
         now = monotonic()
         self._shared += (now - self._at) / self._members
         self._at = now
         return self._shared
 
     def leave(self, members: int) -> None:
-        """Divide what follows among so many fewer."""
+        """Divide later seconds among fewer runs, since `members` of them have ended."""
         self()
         self._members = max(1, self._members - members)

@@ -1,4 +1,4 @@
-"""The learning curves of a stack's members: those whose turn it is are evaluated together."""
+"""The learning curves of a stack's members, evaluated together where points are due."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from scaling.train.stacked.rows import Rows
 
 
 def is_on_curve(member: MemberState) -> bool:
-    """Say whether a member stands at a step of its learning curve that is not noted yet."""
+    """Return whether a member is at a step of its learning curve that has not been logged yet."""
     return member.attempt.journal.last_noted < member.step and member.step in curve_steps(member.attempt.run)
 
 
 def take_curves(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> dict[int, Exception]:
-    """Note the losses of members whose values lie in these rows; return what is raised for one alone, by its number.
+    """Log a point of the members' learning curves; return the errors of single members, by position.
 
-    They are evaluated together where their modules and samples allow it, else one by one.
+    places: the members' rows. They are evaluated together if their modules and samples allow it, otherwise one by one.
     """
     samples = [sample_of(member.attempt) for member in members]
     forward = forward_of(members, places, rows) if len(members) > 1 and is_alike(samples) else None

@@ -20,15 +20,15 @@ from scaling.train.stacked.losses import log_probabilities, missed
 from scaling.train.stacked.member_state import MemberState
 from scaling.train.stacked.rows import Rows
 
-LEAST_ROWS = 512  # examples at a time: of fewer, products are slow
+LEAST_ROWS = 512  # examples at a time; products of fewer are slow
 
 
 def evaluate_together(
     members: Sequence[MemberState], places: Sequence[int], rows: Rows
 ) -> list[Evaluation | Exception]:
-    """Evaluate members whose values lie in these rows; one by one a user's modules, and what knows its expected loss.
+    """Evaluate members; one by one if they are users' modules, or if the data can compute the expected loss.
 
-    What is raised for one that is evaluated by itself takes the place of its scores.
+    places: the members' rows. The error of a member that is evaluated by itself takes the place of its scores.
     """
     groups: dict[tuple[int, ...], list[int]] = {}
     for i, member in enumerate(members):
@@ -44,7 +44,7 @@ def evaluate_together(
 
 
 def _evaluated(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> list[Evaluation | Exception]:
-    """Evaluate members whose sets are of one size."""
+    """Evaluate members whose sets have the same sizes."""
     forward = None if members[0].attempt.sets.splits.population_loss else forward_of(members, places, rows)
     if forward is None:
         return [_alone(member, place, rows) for member, place in zip(members, places, strict=True)]
@@ -60,7 +60,7 @@ def _sets(member: MemberState) -> tuple[Examples, Examples, Examples]:
 
 
 def forward_of(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> Forward | None:
-    """Return the function of the members' models in evaluation, None of modules that have no stacked form."""
+    """Return the forward pass of the members' models in evaluation, None if their modules have no stacked form."""
     if rows.mapped:
         return None
     index = torch.tensor(places, device=rows.trained.device)
@@ -83,13 +83,13 @@ def _numbers(rows: Rows) -> int:
 
 
 def _widest(rows: Rows) -> int:
-    """Return the most features that a layer reads or makes."""
+    """Return the largest dimension of a parameter, which bounds the features of a layer."""
     return max(size for column in rows.layout.columns for size in column.shape)
 
 
 @torch.no_grad()
 def _scores(forward: Forward, sets: Sequence[Examples], config: RunConfig, most: int) -> list[Score]:
-    """Score members on sets of one size, which may be one and the same."""
+    """Score members on sets of the same size, which may be a single shared one."""
     losses, wrong, metric = list[Tensor](), list[Tensor](), config.data.metric
     with torch.autocast(sets[0].device.type, torch.bfloat16, enabled=asked_precision(config) == "bf16"):
         for start in range(0, len(sets[0]), most):

@@ -1,4 +1,4 @@
-"""The batches of many members: read together where they share a data set, and once where they share an order."""
+"""The batches of all members: read together if they share a data set, and only once if they share an order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scaling.train.feed.resident import Resident
 
 @dataclass(frozen=True)
 class Order:
-    """One order of examples, and the position in it, in steps."""
+    """An order of examples and a position in it; step: the position in steps."""
 
     feed: Feed
     step: int
@@ -24,7 +24,7 @@ class Order:
 
 @dataclass(frozen=True)
 class StackedFeed:
-    """The different orders of the members, and which of them each member follows; batch: examples of a step."""
+    """The distinct orders of the members, and the index of each member's order; batch: examples a step."""
 
     orders: tuple[Order, ...]
     followed: tuple[int, ...]
@@ -32,7 +32,7 @@ class StackedFeed:
 
     @classmethod
     def of(cls, feeds: Sequence[Feed], steps: Sequence[int], batch: int) -> StackedFeed:
-        """Put members together that read the same feed and stand at the same step."""
+        """Group members that read the same feed and are at the same step."""
         keys = [(id(feed), step) for feed, step in zip(feeds, steps, strict=True)]
         orders = {key: Order(feed, key[1]) for key, feed in zip(keys, feeds, strict=True)}
         places = {key: place for place, key in enumerate(orders)}
@@ -61,7 +61,7 @@ class StackedFeed:
         return torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
 
     def indices(self, start: int, stop: int) -> tuple[Tensor]:
-        """Return where in the set that all orders share these examples are, (orders, n) int64 in the host's memory."""
+        """Return the indices of these examples in the set that all orders share, (orders, n) int64 in host memory."""
         orders = [(cast("Epochs", order.feed), order) for order in self.orders]
         return (torch.stack([feed.index_on_host(*self._span(order, start, stop)) for feed, order in orders]),)
 
@@ -69,7 +69,7 @@ class StackedFeed:
         return (order.step + start) * self.batch, (order.step + stop) * self.batch
 
     def shared(self) -> Resident | None:
-        """Return the examples that all orders read, None where they read different ones."""
+        """Return the set that all orders read, None if they read different ones or it is not on the device."""
         subsets = [order.feed.subset if type(order.feed) is Epochs else None for order in self.orders]
         first = subsets[0]
         return first if isinstance(first, Resident) and all(subset is first for subset in subsets) else None

@@ -1,7 +1,7 @@
-"""The layers of the shipped families for many models at once: one batched product where a model has a matrix product.
+"""The layers of the shipped families for many models at once: each matrix product becomes one batched product.
 
-Tensors of values have a row for each member in front: weights (K, outputs, inputs), features (K, n, width). A layer
-is a function of features; it is made anew whenever the members change.
+The first dimension of every tensor is the member: weights (K, outputs, inputs), features (K, n, width). A layer is a
+function of features, which is rebuilt whenever the members change.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ Maker = Callable[[nn.Module, str, "Stacking"], Forward]
 
 
 class UnknownLayer(TypeError):
-    """A module for which there is no stacked form here."""
+    """A module without a stacked form."""
 
 
 class Stacking:
-    """The values of the members, and the generators that their dropout draws from, None in evaluation."""
+    """The values of the members, and the generators for their dropout, None in evaluation."""
 
     def __init__(self, values: Values, generators: Sequence[torch.Generator] | None) -> None:
         self.values, self.generators = values, generators
 
     def get(self, name: str, key: str) -> Tensor | None:
-        """Return the rows of a parameter or buffer, None where the module has none of this name."""
+        """Return a parameter or buffer of all members, None if the module has none of this name."""
         return self.values.get(f"{name}.{key}" if name else key)
 
 
 def stack_layers(module: nn.Module, stacking: Stacking, name: str = "") -> Forward:
-    """Return the function of a module for all members; UnknownLayer where there is none."""
+    """Return the forward pass of a module for all members; UnknownLayer if it has no stacked form."""
     maker = MAKERS.get(type(module))
     if maker is None:
         raise UnknownLayer(type(module).__name__)
@@ -50,8 +50,8 @@ def _child(module: nn.Module, name: str, stacking: Stacking, key: str) -> Forwar
 def _linear(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     weight, bias = stacking.get(name, "weight"), stacking.get(name, "bias")
     assert weight is not None, "a linear layer has a weight"
-    # Views of a leaf are taken at each step: one that was there before an optimiser's step is gone through by autograd
-    # with zeros of the size of all parameters.
+    # Views of a leaf are made at each step: for a view from before an optimiser's step, autograd would compute zeros of
+    # the size of all parameters.
     if bias is None:
         return lambda x: torch.bmm(x, weight.transpose(1, 2))
     return lambda x: torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
@@ -69,7 +69,7 @@ def _layer_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     """Normalise each member over its own batch, in evaluation by its running statistics.
 
-    To torch, members are so many more features.
+    The members are passed to torch as additional features.
     """
     norm = cast("nn.BatchNorm1d", module)
     mean, var, seen = (stacking.get(name, key) for key in ("running_mean", "running_var", "num_batches_tracked"))
@@ -93,7 +93,7 @@ def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 
 
 def _dropout(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    """Leave numbers out in training, by each member's own stream."""
+    """Apply dropout in training, with masks drawn from each member's own stream."""
     share, generators = cast("nn.Dropout", module).p, stacking.generators
     if generators is None or share == 0:
         return lambda x: x
@@ -101,10 +101,10 @@ def _dropout(module: nn.Module, name: str, stacking: Stacking) -> Forward:
 
 
 def dropout_mask(like: Tensor, share: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """Return what features (K, n, width) are multiplied by so that about a share of them is left out.
+    """Return the dropout mask for features (K, n, width), scaled by 1 / (1 - share); share: probability of a zero.
 
-    Each member draws from its own stream, on a CPU the mask of the member trained alone, which draws nothing where all
-    is left out (or nothing is).
+    Each member draws from its own stream. On a CPU the mask equals that of the member trained alone, which draws
+    nothing for a share of 0 or 1.
     """
     mask, kept = torch.empty_like(like), 1 - share
     if kept == 0:
@@ -149,7 +149,7 @@ def _linear_map(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     return lambda x: head(x.flatten(2)[:, :, :width])
 
 
-MAKERS: dict[type, Maker] = {  # a user's subclass may compute something else: only these very classes
+MAKERS: dict[type, Maker] = {  # exactly these classes: a user's subclass may compute something else
     nn.Linear: _linear,
     Dense: _linear,
     nn.LayerNorm: _layer_norm,

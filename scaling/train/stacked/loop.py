@@ -1,4 +1,4 @@
-"""Train a stack to its end: each member has its own milestones, and leaves when it has ended."""
+"""Train stacks to their ends: each member has its own milestones, and leaves its stack at its end."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from scaling.train.stacked.member_state import MemberState
 from scaling.train.stacked.stack import Stack
 from scaling.train.stacked.users.vmapped import NotStackable
 
-DONE = object()  # of turns that have ended
-FIRST_COST = 0.01  # seconds a member, of a checkpoint before one was written
+DONE = object()  # marks the end of a stack's turns
+FIRST_COST = 0.01  # assumed seconds a member for a checkpoint before the first one
 
 
 def train_together(stacks: Sequence[Sequence[MemberState]], device: torch.device, clock: SharedClock) -> None:
     """Train stacks of members to their ends; each member's `ended` is called when it leaves.
 
-    Several stacks take turns: on a GPU each has a stream of its own, so that the steps of all are taken side by side.
-    clock: is told who leaves. An error in the evaluation of one member is its own; what is raised by the common step,
-    or means too little memory or a file that cannot be written, is raised. So is NotStackable, when the others are
-    trained, for stacks of which no step was taken.
+    Several stacks take turns; on a GPU each has its own stream, so that their steps run in parallel. clock: shared by
+    all members. An error in the evaluation of one member ends only this member; an error of a common step, too little
+    memory or a file that cannot be written is raised. NotStackable is raised at the end, after the other stacks are
+    trained, for a stack that could not be started.
     """
     refused, turns = list[NotStackable](), list[tuple[torch.cuda.Stream | None, Iterator[None]]]()
     with ExitStack() as savers:
@@ -63,20 +63,20 @@ def _stream(device: torch.device, number: int) -> torch.cuda.Stream:
 
 
 def _goes_on(stream: torch.cuda.Stream | None, turn: Iterator[None]) -> bool:
-    """Let a stack take its turn; False where it has ended."""
+    """Let a stack take its turn; return False if it has ended."""
     with torch.cuda.stream(stream):
         return next(turn, DONE) is not DONE
 
 
 class StackLoop:
-    """A stack on its way."""
+    """The training loop of one stack."""
 
     def __init__(self, stack: Stack, clock: SharedClock, saver: Saver, folders: Mapping[str, RunFolder]) -> None:
         self.stack, self.clock, self._saver, self._folders = stack, clock, saver, folders
         self._began = self._saved = self._watched = monotonic()
 
     def turns(self) -> Iterator[None]:
-        """Take steps until nobody is left; between their launch and the look at them, others may have a turn."""
+        """Train until no member is left; yield after launching steps, so that other stacks can launch theirs."""
         self._keep_forks()
         while self.stack.members:
             began, count = self.clock(), min(map(_steps_left, self.stack.members))
@@ -94,7 +94,7 @@ class StackLoop:
             self._keep_forks()
 
     def _tick(self) -> bool:
-        """Do what is due by the clock; False where a member is asked to stop."""
+        """Report progress and save checkpoints where they are due; return False if a member is asked to stop."""
         now = monotonic()
         self._saver.check()
         if self._stopped():
@@ -134,7 +134,7 @@ class StackLoop:
         self._watched = now
 
     def _leave(self, rows: Collection[int]) -> None:
-        """Let members go that are asked to stop, each with a checkpoint."""
+        """Write the checkpoints of members that are asked to stop, and remove them from the stack."""
         if not rows:
             return
         self._saver.wait()
@@ -145,14 +145,14 @@ class StackLoop:
             member.hooks.ended(None)
 
     def _without(self, rows: Collection[int]) -> None:
-        """Go on with the others."""
+        """Remove these members from the stack."""
         if rows:
-            self._saver.wait()  # it may be writing the checkpoint of one whose record is next
+            self._saver.wait()  # it may be writing the checkpoint of a member whose record is written next
             self.stack.select([row for row in range(len(self.stack.members)) if row not in rows])
             self.clock.leave(len(rows))
 
     def _keep_forks(self) -> None:
-        """Keep the whole state of members that stand where a run of another length goes on from them."""
+        """Save the whole state of members that are at a step from which a run of another length continues."""
         forked = [
             member
             for member in self.stack.members
@@ -166,7 +166,7 @@ class StackLoop:
                 )
 
     def _look(self) -> None:
-        """Look whether the members whose turn it is are finite, and evaluate those that are at a milestone."""
+        """Check where it is due that members are finite, and evaluate those that are at a milestone."""
         turn = [row for row, member in enumerate(self.stack.members) if _is_looked_at(member)]
         if not turn:
             return
@@ -187,7 +187,7 @@ class StackLoop:
         self._settle(ends)
 
     def _noted(self, member: MemberState, evaluation: Evaluation | Exception) -> Evaluation | Exception | None:
-        """Note a member's milestone; return how it ended, None where it goes on."""
+        """Record a member's milestone; return its last evaluation or its error, None if it continues."""
         if isinstance(evaluation, Exception):
             return evaluation
         try:
@@ -199,7 +199,7 @@ class StackLoop:
         return evaluation if member.step == member.steps else None
 
     def _settle(self, ends: dict[int, Evaluation | Exception]) -> None:
-        """Let members go that have ended; save the others where a milestone was passed a while ago."""
+        """Remove members that have ended; save a checkpoint of the others if one is due at a milestone."""
         leaving = [(self.stack.members[row], end) for row, end in ends.items()]
         self._without(ends)
         for member, end in leaving:
@@ -213,7 +213,7 @@ class StackLoop:
 
 
 def _states(stack: Stack) -> dict[str, Any]:
-    """Return what the checkpoints of all members keep, by run."""
+    """Return the states for the checkpoints of all members, by run id."""
     pairs = zip(stack.members, stack.states(), strict=True)
     return {_run_id(member): {"trainer": state, "journal": member.attempt.journal.state()} for member, state in pairs}
 
@@ -229,18 +229,18 @@ def _run_id(member: MemberState) -> str:
 
 
 def _steps_left(member: MemberState) -> int:
-    """Return the steps until a member is looked at: at its next milestone or fork, or to see that it is finite."""
+    """Return the steps until a member is checked next: its next milestone, fork or check that it is finite."""
     return min(_milestone(member), _next_fork(member), _next_check(member)) - member.step
 
 
 def _steps_after(member: MemberState) -> int:
-    """Return the same for a member that will have been looked at; 0 where it will have ended."""
+    """Return the steps from a member's present check to the one after it; 0 if it ends now."""
     later = [step for step in member.attempt.run.quantities.milestones if step > member.step]
     return min(later[0], _next_fork(member), _next_check(member)) - member.step if later else 0
 
 
 def _next_fork(member: MemberState) -> int:
-    """Return the next step from which a run of another length goes on; the last step where there is none."""
+    """Return the next step from which a run of another length continues; the last step if there is none."""
     return next((step for step in member.attempt.run.forks if step > member.step), member.steps)
 
 
@@ -253,13 +253,13 @@ def _next_check(member: MemberState) -> int:
 
 
 def _milestone(member: MemberState) -> int:
-    """Return the next milestone; one that was passed before it was asked for is left out, as of a run trained alone."""
+    """Return the next milestone, without those that were passed before they were requested."""
     least = max(member.step, member.attempt.journal.last_step + 1)
     return next(step for step in member.attempt.run.quantities.milestones if step >= least)
 
 
 def _is_looked_at(member: MemberState) -> bool:
-    """Say whether a member stands where a run that is trained alone looks whether it is finite."""
+    """Return whether a member is at a step where a run trained alone checks that it is finite."""
     return member.step % CHECK_STEPS == 0 or member.step in member.attempt.run.forks or _is_due(member)
 
 

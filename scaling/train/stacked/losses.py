@@ -1,4 +1,4 @@
-"""The training loss of many members: the mean of each one's own batch."""
+"""The training losses of all members, each the mean over its own batch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ StackedSlopes = Callable[[Tensor, Labels], tuple[Tensor, Tensor]]  # the same ->
 
 
 def stacked_objective(metric: Metric, smoothing: Sequence[float], device: torch.device) -> StackedObjective:
-    """Return the losses that are minimised, as `scaling.train.losses.objective` has them for one run.
+    """Return the training objective for all members; see `scaling.train.losses.objective` for one run.
 
-    smoothing: of the labels, one a member. Of mixed labels, `share` is (K,).
+    smoothing: label smoothing of each member. `share` of mixed labels is (K,).
     """
     if metric == "squared_error":
         return _squared_error
@@ -29,11 +29,11 @@ def stacked_objective(metric: Metric, smoothing: Sequence[float], device: torch.
 
 
 def stacked_slopes(metric: Metric, smoothing: Sequence[float], device: torch.device) -> StackedSlopes:
-    """Return what gives the same losses and their derivatives by the outputs."""
+    """Return the function for the same losses and their derivatives with respect to the outputs."""
     if metric == "squared_error":
         return _squared_error_slopes
     smoothed = torch.tensor(smoothing, device=device) if any(smoothing) else None
-    hit = torch.tensor(smoothing, device=device).sub(1).view(-1, 1, 1)  # what is added where the label is
+    hit = torch.tensor(smoothing, device=device).sub(1).view(-1, 1, 1)  # added at the label's class
 
     def slopes(outputs: Tensor, y: Labels) -> tuple[Tensor, Tensor]:
         logs = log_probabilities(outputs)
@@ -49,7 +49,7 @@ def stacked_slopes(metric: Metric, smoothing: Sequence[float], device: torch.dev
 
 
 def _parts(y: Labels) -> list[tuple[Tensor, Tensor | None]]:
-    """Return labels (K, n) and the share (K,) that each has of the loss, None for all of it."""
+    """Return labels (K, n) with their shares (K,) of the loss, None for a share of 1."""
     return [(y.first, y.share), (y.second, 1 - y.share)] if isinstance(y, Mixed) else [(y, None)]
 
 
@@ -65,7 +65,7 @@ def _cross_entropy(logs: Tensor, y: Labels, smoothed: Tensor | None) -> Tensor:
 def log_probabilities(outputs: Tensor) -> Tensor:
     """Return log p of each class, (K, classes, n).
 
-    On a CPU that takes a third of the time along columns where classes are few: rows of ten fill no vector register.
+    For few classes on a CPU, columns take a third of the time, because rows of ten do not fill a vector register.
     """
     outputs = outputs.float()
     if outputs.device.type == "cpu" and outputs.shape[2] <= FEW:

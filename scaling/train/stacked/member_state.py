@@ -1,4 +1,4 @@
-"""One member of a stack: its attempt, its own random streams, and where it stands."""
+"""One member of a stack: its attempt, its random streams and its progress."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from scaling.train.feed.feed import Feed
 from scaling.train.learner import Learner
 from scaling.train.loop import Trainer
 
-Ended = Callable[[Evaluation | Exception | None], None]  # the last evaluation, what was raised, None where it stopped
+Ended = Callable[[Evaluation | Exception | None], None]  # its last evaluation, its error, or None if it was stopped
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """Who looks on: `watch` and `stop` as in `train_run`; `ended` is called once, when the member leaves its stack."""
+    """Callbacks: `watch` and `stop` as in `train_run`; `ended` is called once, when the member leaves its stack."""
 
     ended: Ended
     watch: Callable[[Progress], None] | None = None
@@ -32,9 +32,10 @@ class Hooks:
 
 @dataclass
 class MemberState:
-    """A member as it stands; order: its parameters' names in torch's state of its optimiser, whose `groups` these are.
+    """The present state of a member.
 
-    dropout: the generator that its dropout draws from, on the device; streams: its other global streams.
+    order, groups: the parameters' names and the parameter groups in torch's state of its optimiser; dropout: the
+    generator for its dropout, on the device; streams: its other global streams.
     """
 
     attempt: Attempt
@@ -63,7 +64,7 @@ class MemberState:
 
     @property
     def reads_module(self) -> bool:
-        """Whether what is kept at the step where it stands is read from its module."""
+        """Whether weights or filters are to be kept at the present step, which are read from the module."""
         train, at_end = self.attempt.run.config.train, self.step == self.steps
         return self.step in self.attempt.run.kept_steps or (at_end and bool(train.filters))
 
@@ -75,7 +76,7 @@ class MemberState:
 def member_state_of(
     attempt: Attempt, learner: Learner | None, trainer: Trainer, hooks: Hooks, *, again: bool
 ) -> MemberState:
-    """Take over where a trainer stands, whose global streams are as it has set them; again: tried before."""
+    """Return the state of a trainer as a member; the global streams must be the trainer's; again: tried before."""
     device, optimizer = attempt.device, trainer.optimizer
     names = {parameter: name for name, parameter in trainer.module.named_parameters()}
     streams = stream_states([device] if device.type == "cuda" else [])
@@ -103,7 +104,7 @@ def member_state_of(
 
 
 def optimizer_state(member: MemberState, moments: dict[str, dict[str, Tensor]], *, counts: bool) -> dict[str, Any]:
-    """Return the state of a member's optimiser as torch's own keeps it; moments: by parameter and name."""
+    """Return the state of a member's optimiser in torch's format; moments: by parameter and name."""
     state: dict[int, dict[str, Tensor]] = {}
     if member.step and (counts or any(moments.values())):
         steps = {"step": torch.tensor(float(member.step))} if counts else {}
@@ -113,5 +114,5 @@ def optimizer_state(member: MemberState, moments: dict[str, dict[str, Tensor]], 
 
 
 def streams_state(member: MemberState) -> dict[str, Any]:
-    """Return the states of a member's global streams as a run that is trained alone keeps them."""
+    """Return the states of a member's global streams in the format of a run trained alone."""
     return {**member.streams, "torch": [*member.streams["torch"][:-1], member.dropout.get_state()]}

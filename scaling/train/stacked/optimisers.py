@@ -1,8 +1,7 @@
-"""The steps of AdamW, LION and SGD for many members at once, each with its own rate, decay and betas.
+"""The steps of AdamW, LION and SGD for all members at once, each with its own learning rate, decay and betas.
 
-Parameters, gradients and moments are tensors (K, width), see rows.py; what differs between members is a column (K, 1)
-that is multiplied over its row. The formulas are those of scaling/optim, so that a member differs from the run
-trained alone by rounding only.
+Parameters, gradients and moments are tensors (K, width), see rows.py; settings that differ between members are columns
+(K, 1). The formulas are those of scaling/optim, so that a member differs from the run trained alone only by rounding.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from scaling.train.stacked.rows import Layout
 class Steps:
     """The optimiser of a stack; subclasses define the moments and the formula.
 
-    moments: names of the moments in torch's state of a parameter, which are here tensors (K, width).
+    moments: names of the moments in torch's state of a parameter; here each is a tensor (K, width).
     """
 
     moments: ClassVar[tuple[str, ...]] = ()
-    counts: ClassVar[bool] = False  # torch's state of a parameter has its number of steps
+    counts: ClassVar[bool] = False  # whether torch's state of a parameter has its number of steps
 
     def __init__(self, layout: Layout, optims: Sequence[Any], like: Tensor) -> None:
         self.layout, self.optims = layout, list(optims)
@@ -36,12 +35,12 @@ class Steps:
         self._make_columns(like)
 
     def _make_columns(self, like: Tensor) -> None:
-        """Make what depends on the members but on no step, and room for intermediate results."""
+        """Compute what depends on the members but not on the step, and allocate memory for intermediate results."""
         self.decays = any(optim.weight_decay for optim in self.optims)
         self.room = torch.zeros_like(like), torch.empty_like(like)
 
     def column(self, like: Tensor, *values: float) -> Tensor:
-        """Return one number a member as (K, 1)."""
+        """Return one number for each member as (K, 1)."""
         return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)
 
     def select(self, kept: Tensor, like: Tensor) -> None:
@@ -52,7 +51,7 @@ class Steps:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The numbers that a step multiplies by, each one a member: the rate, and by group what decay leaves."""
+        """The names of a step's factors, one value a member: the learning rate and each group's factor of decay."""
         return ("rate", *(f"kept {i}" for i, group in enumerate(self.layout.groups) if self.decays and group.decay))
 
     @property
@@ -61,9 +60,9 @@ class Steps:
         return list(self.state.values())
 
     def table(self, rates: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """Return the numbers of coming steps, (S, T, K) float32, T of `names`.
+        """Return the factors of the next S steps, (S, T, K) float32 for T `names`.
 
-        rates (S, K) of each step; taken (K,): steps before them.
+        rates (S, K): learning rates; taken (K,): number of steps before them.
         """
         found = self._tables(rates, taken)
         return np.stack([found[name] for name in self.names], axis=1).astype(np.float32)
@@ -74,7 +73,7 @@ class Steps:
         return {"rate": rates, **{f"kept {i}": 1 - rates * (group.share * group.decay) * decays for i, group in groups}}
 
     def step(self, parameters: Tensor, gradients: Tensor, numbers: Tensor) -> None:
-        """Take a step; gradients (K, width) may be written to; numbers (T, K, 1): its part of `table`."""
+        """Take a step; gradients (K, width) may be overwritten; numbers (T, K, 1): the step's part of `table`."""
         named = dict(zip(self.names, numbers, strict=True))
         for i, group in enumerate(self.layout.groups):
             if f"kept {i}" in named:
@@ -85,7 +84,7 @@ class Steps:
         raise TypeError(f"{type(self).__name__} takes no step")
 
     def _go(self, parameters: Tensor, direction: Tensor, rate: Tensor) -> None:
-        """Subtract rate x share x direction, which is written to."""
+        """Subtract rate x share x direction; direction is overwritten."""
         direction.mul_(rate)
         for group in self.layout.groups:
             if group.share != 1.0:
@@ -94,10 +93,10 @@ class Steps:
 
 
 class AdamWSteps(Steps):
-    """AdamW as scaling/optim/adamw.py has it: m, v with bias correction, decay of the weights outside.
+    """AdamW as in scaling/optim/adamw.py: m, v with bias correction, and decoupled weight decay.
 
-    Members of one pair of betas that have taken as many steps share torch's kernel, each with a rate of its own:
-    it moves a row of zeros at the rate 1, and what comes of it is added to the parameters times the member's rate.
+    Members with the same betas, eps and number of steps share torch's fused kernel: it computes an update from zeros at
+    learning rate 1, which is added to the parameters times each member's learning rate.
     """
 
     moments = ("exp_avg", "exp_avg_sq")
@@ -109,11 +108,11 @@ class AdamWSteps(Steps):
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
         self.eps = self.column(like, *(optim.eps for optim in self.optims))
         self.alike: bool | None = None  # unknown before the first table
-        self.taken = torch.zeros((), device=like.device)  # steps of all, where they are alike
+        self.taken = torch.zeros((), device=like.device)  # number of steps, if the members are alike
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The numbers of a step; scale: of the root of v, where the members are not alike."""
+        """The names of a step's factors; scale: of the root of v, if the members are not alike."""
         return super().names if self.alike else (*super().names, "scale")
 
     @property
@@ -154,7 +153,7 @@ class AdamWSteps(Steps):
         self._go(parameters, torch.div(mean, below, out=below), numbers["rate"])
 
     def _move_alike(self, gradients: Tensor, direction: Tensor) -> None:
-        """Put the step at the rate 1 into `direction`: the decay by its whole value leaves nothing of the last one."""
+        """Write the update at learning rate 1 into `direction`; a weight decay of 1 removes its previous value."""
         assert fused_adamw is not None, "members are not alike without it"
         optim, moments = self.optims[0], [[self.state[name]] for name in self.moments]
         self.taken.add_(1)
@@ -163,7 +162,7 @@ class AdamWSteps(Steps):
 
 
 class LionSteps(Steps):
-    """LION as scaling/optim/foreach.py has it."""
+    """LION as in scaling/optim/foreach.py."""
 
     moments = ("momentum",)
 
@@ -180,12 +179,12 @@ class LionSteps(Steps):
 
 
 class SGDSteps(Steps):
-    """SGD with momentum, its decay outside the momentum, as scaling/optim/foreach.py has it."""
+    """SGD with momentum and decoupled weight decay, as in scaling/optim/foreach.py."""
 
     moments = ("momentum_buffer",)
 
     def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
-        optim = self.optims[0]  # momentum and nesterov are those of all
+        optim = self.optims[0]  # momentum and nesterov are the same for all
         if optim.momentum:
             buffer = self.state["momentum_buffer"].mul_(optim.momentum).add_(gradients)
             if optim.nesterov:

@@ -1,4 +1,4 @@
-"""The parameters of many models, one row for each: a member's trained parameters are concatenated in its row."""
+"""The parameters of all members in one matrix: each row is the concatenation of a member's trained parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scaling.optim.groups import parameter_groups
 
 @dataclass(frozen=True)
 class Column:
-    """Where a trained parameter lies in a row: from `start` up to `stop`, of `shape` in its module."""
+    """The position of a trained parameter in a row, from `start` up to `stop`; shape: in its module."""
 
     name: str
     start: int
@@ -28,10 +28,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns, from `start` up to `stop`, that take one share of the learning rate.
-
-    decay: what the optimiser's weight decay is multiplied by there, 0 where nothing decays.
-    """
+    """Columns from `start` up to `stop` with the same factors; share: of the learning rate; decay: of weight decay."""
 
     start: int
     stop: int
@@ -41,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a row, those of a group next to each other."""
+    """The columns of a row; those of a group are contiguous."""
 
     columns: tuple[Column, ...]
     groups: tuple[Group, ...]
@@ -53,7 +50,10 @@ class Layout:
 
 
 def layout_of(module: nn.Module, *, body_share: float, sgd: bool = False) -> Layout:
-    """Lay the trained parameters of a module out, those whose weights could decay first; sgd: see optim/groups.py."""
+    """Return the layout of a module's trained parameters, in the order of its parameter groups.
+
+    body_share, sgd: see optim/groups.py.
+    """
     names = {parameter: name for name, parameter in module.named_parameters()}
     columns, groups, start = list[Column](), list[Group](), 0
     for group in parameter_groups(module, 1.0, body_share=body_share, sgd=sgd):
@@ -67,10 +67,10 @@ def layout_of(module: nn.Module, *, body_share: float, sgd: bool = False) -> Lay
 
 
 class Rows:
-    """All values of the members: `trained` (K, width) and, by name, those that are not trained.
+    """All values of the members: `trained` (K, width) and, by name in `fixed`, those that are not trained.
 
-    tied: second names of values, with their first ones; mapped: whether the members' modules go through vmap, and not
-    layer by layer through what is written out here.
+    tied: maps further names of shared values to their first names; mapped: whether the modules are computed by vmap
+    rather than by the layers of layers.py.
     """
 
     mapped = False
@@ -83,7 +83,7 @@ class Rows:
         self.tied = _tied(modules[0])
         fixed = states[0].keys() - set(names) - self.tied.keys()
         self.fixed = {name: torch.stack([state[name] for state in states]) for name in states[0] if name in fixed}
-        self.order = tuple(states[0])  # of the names in a module's state
+        self.order = tuple(states[0])  # the names in a module's state
         self.leaves = self._leaves()
 
     def _leaves(self) -> dict[str, Tensor]:
@@ -96,7 +96,7 @@ class Rows:
         return self.values_with(self.fixed)
 
     def values_with(self, fixed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return every value by its name, with these for those that are not trained."""
+        """Return every value by its name; fixed: used for those that are not trained."""
         own = {**self.leaves, **fixed}
         return {**own, **{name: own[other] for name, other in self.tied.items() if other in own}}
 
@@ -107,7 +107,7 @@ class Rows:
         self.leaves = self._leaves()
 
     def state(self, row: int, trained: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the state of one member's module; trained: its row where that was copied before."""
+        """Return the state of one member's module; trained: a copy of its row, if there is one."""
         whole = self.trained[row] if trained is None else trained
         own = {column.name: whole[column.start : column.stop].view(column.shape) for column in self.layout.columns}
         own |= {name: value[row] for name, value in self.fixed.items()}
@@ -120,7 +120,7 @@ class Rows:
 
 
 def _tied(module: nn.Module) -> dict[str, str]:
-    """Return the names of parameters and buffers that have another one before, and that."""
+    """Map further names of shared parameters and buffers to their first names."""
     parameters, buffers = (find(remove_duplicate=False) for find in (module.named_parameters, module.named_buffers))
     first, tied = dict[Tensor, str](), dict[str, str]()
     for name, value in (*parameters, *buffers):

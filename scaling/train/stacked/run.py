@@ -1,4 +1,4 @@
-"""Runs of one shape in one computation: configs in, one record for each run out."""
+"""Train runs of the same shape in one computation: configs in, one record for each run out."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from scaling.train.streams import derive_seed
 
 @dataclass(frozen=True)
 class Ending:
-    """How a member left its stack: its record, what was raised, or None where it was stopped.
+    """How a member left its stack: its record, its error, or None if it was stopped.
 
-    seconds: of the device's time, its share.
+    seconds: its share of the device's time.
     """
 
     result: Record | Exception | None
@@ -46,7 +46,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Member:
-    """A run that is trained in a stack; watch, stop, forecast_seconds: see `train_run`; ended: hears how it left."""
+    """A run that is trained in a stack; watch, stop, forecast_seconds: see `train_run`; ended: called at its end."""
 
     run: PlannedRun
     folder: RunFolder
@@ -57,16 +57,16 @@ class Member:
 
 
 def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
-    """Do runs together, each from its checkpoint if it has one, and write their records.
+    """Train runs together, each from its checkpoint if it has one, and write their records.
 
-    Runs of one stack key are one computation; several keys, of one precision, are trained side by side. What is wrong
-    with one member alone is told to its `ended`. NotStackable, when all others are trained, where the module of some
-    does not allow it; OutOfMemory, UserError and whatever a common step raises end all that are left.
+    Runs with the same stack key are one computation; several keys, with the same precision, are trained in parallel.
+    The error of a single member is passed to its `ended`. Raises NotStackable, after all others are trained, if the
+    module of some cannot be stacked; OutOfMemory, UserError and errors of a common step end all remaining members.
     """
     freeze_imports()
     where, config = find_device(device), members[0].run.config
     if where.type == "cuda":
-        torch.cuda.init()  # before its streams are looked at
+        torch.cuda.init()  # before its random streams are read
     clock, precision = SharedClock(len(members)), computed_precision(config, where)
     stacks: dict[str, list[Member]] = {}
     for member in members:
@@ -75,7 +75,7 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
         with shared_examples():
             begun = [_begin_stack(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":
-            torch.cuda.synchronize(where)  # what was brought there is read on several streams
+            torch.cuda.synchronize(where)  # the copied data is read on several streams
         train_together([stack for stack in begun if stack], where, clock)
 
 
@@ -89,7 +89,7 @@ def _begin_stack(members: Sequence[Member], where: torch.device, clock: SharedCl
 
 
 def _begin_member(member: Member, where: torch.device, clock: SharedClock, members: int) -> MemberState | None:
-    """Begin a member's attempt; None, and told, where it cannot."""
+    """Begin a member's attempt; if that fails, pass the error to its `ended` and return None."""
     run, folder = member.run, member.folder
     try:
         content = content_of(run.config)  # before anything is read
@@ -111,7 +111,7 @@ def _begin_member(member: Member, where: torch.device, clock: SharedClock, membe
 
 
 def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Evaluation | Exception | None], None]:
-    """Return what settles a member when it leaves."""
+    """Return the callback that writes a member's record when it leaves."""
 
     def ended(end: Evaluation | Exception | None) -> None:
         result = settled(attempt, end, member.forecast_seconds, content) if isinstance(end, Evaluation) else end
@@ -121,7 +121,7 @@ def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Eval
 
 
 def _share_feeds(states: Sequence[MemberState]) -> None:
-    """Let members that read the same examples at the same time read them once: from the feed of the longest."""
+    """Let members that read the same examples at the same step share a feed, that of the longest run."""
     longest: dict[Any, MemberState] = {}
     for state in sorted(states, key=lambda state: -state.steps):
         run = state.attempt.run

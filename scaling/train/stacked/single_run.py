@@ -28,9 +28,9 @@ def train_stack_of_one(
     watch: Callable[[Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Evaluation | None:
-    """Train a run by the code of stacks; return its last evaluation, None where `stop` asked for an end.
+    """Train a run as a stack of one; return its last evaluation, None if `stop` ended it.
 
-    NotStackable, before the first step, where its module or its optimiser does not allow it.
+    Raises NotStackable before the first step if its module or optimiser cannot be stacked.
     """
     ends: list[Evaluation | Exception | None] = []
     member = member_state_of(attempt, learner, trainer, Hooks(ends.append, watch, stop), again=again)
@@ -43,7 +43,7 @@ def train_stack_of_one(
 
 
 def note_single(attempt: Attempt, reason: NotStackable) -> None:
-    """Say, in the log once for each reason and in the record, that a run is trained by itself."""
+    """Note in the record, and log once for each reason, that a run is trained by itself."""
     attempt.how["stack"] = f"one by one: {reason}"
     _say(str(reason))
 

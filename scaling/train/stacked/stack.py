@@ -35,7 +35,7 @@ from scaling.train.stacked.users.vmapped import NotStackable, map_module
 
 
 class _Planned(NamedTuple):
-    """Coming steps: of which members from which step on, their rates (steps, rows), and what they read."""
+    """The next steps; key: number of steps, members and their positions; rates (steps, rows); block: their inputs."""
 
     key: tuple[Any, ...]
     rates: np.ndarray
@@ -43,10 +43,10 @@ class _Planned(NamedTuple):
 
 
 class Stack:
-    """The members that are trained now; NotStackable where their modules forbid it.
+    """The members that are being trained together; NotStackable if their modules cannot be stacked.
 
-    places: each member's row; where a step is replayed from a graph there are others, of members that have left, until
-    half of them are.
+    places: each member's row. While steps are replayed from a graph, the rows of members that have left remain, until
+    half of all rows are unused.
     """
 
     def __init__(self, members: Sequence[MemberState], device: torch.device) -> None:
@@ -82,7 +82,7 @@ class Stack:
         module, dropout = self.members[0].module, [member.dropout for member in self.members]
         stacking = Stacking(self.rows.values, dropout)
         loss = (self.config.data.metric, smoothing, self.device)
-        bf16 = asked_precision(self.config) == "bf16"  # which is autograd's to take to the backward pass
+        bf16 = asked_precision(self.config) == "bf16"  # only autograd implements it
         if self.rows.mapped:
             forward = map_module(module, self.rows.values)
             return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
@@ -93,7 +93,7 @@ class Stack:
         return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
 
     def _is_mapped(self) -> bool:
-        """Try what is a user's on a few examples: augmentations, and modules that are not of the families here."""
+        """Try users' augmentations and modules on a few examples; return whether the modules need vmap."""
         first, modules = self.members[0], [member.module for member in self.members]
         x, y = first.attempt.sets.test.between(0, TRIED)
         if not isinstance(self.config.augment, Standard | Unchanged):
@@ -101,7 +101,7 @@ class Stack:
         return is_mapped(modules, self.rows, x, self.config.data.outputs)
 
     def _step(self) -> StackedStep:
-        """Make the step of the members that are in the stack now."""
+        """Return the step for the present members."""
         configs = [member.attempt.run.config for member in self.members]
         trains, learner = [config.train for config in configs], self.members[0].learner
         generators = [member.augmentation for member in self.members]
@@ -119,7 +119,7 @@ class Stack:
         )
 
     def _launched(self, block: Block) -> Launch:
-        """Return how steps are launched, chosen before those of a block, for as long as the rows stay the same."""
+        """Return the launch of the steps, chosen before a block and kept as long as the rows stay the same."""
         if self._launch is None:
             step, module = self._step(), self.members[0].module
             drawn = [] if step.augment is None else [member.augmentation for member in self.members]
@@ -132,15 +132,15 @@ class Stack:
         return self._launch
 
     def select(self, kept: Sequence[int]) -> None:
-        """Go on with these of the members alone."""
+        """Keep only these members, by position."""
         self.members, self.places = [self.members[i] for i in kept], [self.places[i] for i in kept]
         stays = self._launch is not None and self._launch.holds_rows and 2 * len(kept) > len(self.totals)
         if not stays:
             self._narrow()
 
     def _narrow(self) -> None:
-        """Let the rows of members go that have left."""
-        self._launch = self._ahead = None  # first of all: a graph holds memory
+        """Drop the rows of members that have left."""
+        self._launch = self._ahead = None  # first, to free the memory of a graph
         index = torch.tensor(self.places, dtype=torch.int64, device=self.device)
         self.places = list(range(len(self.members)))
         self.totals = self.totals.index_select(0, index)
@@ -148,7 +148,7 @@ class Stack:
         self.optimiser.select(index, self.rows.trained)
 
     def advance(self, count: int, tick: Callable[[], bool]) -> None:
-        """Take up to `count` steps together; fewer where `tick`, called from time to time, has returned False."""
+        """Take `count` steps together; fewer if `tick`, called regularly, returns False."""
         done, begun = 0, [member.step for member in self.members]
         (_, rates, block), self._ahead = self._planned(count), None
 
@@ -166,7 +166,7 @@ class Stack:
         stand()
 
     def prepare(self, count: int) -> None:
-        """Compute what the next steps read while the device is at the last ones: `advance` takes it, if it fits."""
+        """Compute the inputs of the next steps while the device works; `advance` uses them if they still fit."""
         if self._launch is not None and self._launch.holds_rows:
             self._ahead = self._planned(count)
             self._launch.prepare(self._ahead.block)
@@ -179,7 +179,7 @@ class Stack:
         return _Planned(key, rates, self._block(rates))
 
     def _rates(self, count: int) -> np.ndarray:
-        """Compute the rates of the coming steps, (count, rows) float64, 0 in rows of members that have left."""
+        """Return the learning rates of the next steps, (count, rows) float64, 0 in rows of members that have left."""
         factors: dict[tuple[int, int], np.ndarray] = {}
         schedule = self.config.schedule
         for at in {(member.step, member.steps) for member in self.members}:
@@ -190,7 +190,7 @@ class Stack:
         return rates
 
     def _block(self, rates: np.ndarray) -> Block:
-        """Put together what the coming steps read; rows of members that have left read what the first one does."""
+        """Return the inputs of the next steps; rows of members that have left read the first member's examples."""
         by_row = [self.members[0]] * len(self.totals)
         for place, member in zip(self.places, self.members, strict=True):
             by_row[place] = member
@@ -199,7 +199,7 @@ class Stack:
         return Block(self.optimiser.table(rates, np.array(steps)), feed)
 
     def wait(self) -> None:
-        """Wait until the steps are taken that were launched."""
+        """Wait for the launched steps."""
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
 
@@ -209,7 +209,7 @@ class Stack:
         return [totals[place] for place in self.places]
 
     def evaluate(self, numbers: Sequence[int]) -> list[Evaluation | Exception]:
-        """Evaluate some of the members; what is raised for one alone takes the place of its scores."""
+        """Evaluate some of the members; the error of a single one takes the place of its scores."""
         members, places = [self.members[number] for number in numbers], [self.places[number] for number in numbers]
         for member, place in zip(members, places, strict=True):
             if member.reads_module:
@@ -217,13 +217,13 @@ class Stack:
         return evaluate_together(members, places, self.rows)
 
     def take_curves(self, numbers: Sequence[int]) -> dict[int, Exception]:
-        """Note the losses of those members that are on their learning curves; return what is raised for one alone."""
+        """Log the losses of those members that are at a step of their learning curve; return errors of single ones."""
         numbers = [number for number in numbers if is_on_curve(self.members[number])]
         members, places = [self.members[number] for number in numbers], [self.places[number] for number in numbers]
         return {numbers[i]: error for i, error in take_curves(members, places, self.rows).items()}
 
     def states(self) -> list[dict[str, Any]]:
-        """Return each member's state as a trainer of it alone keeps it, in the host's memory."""
+        """Return each member's state in the format of its own trainer, in host memory."""
         trained, totals = self.rows.trained.cpu(), self.totals.cpu()
         moments = {name: rows.cpu() for name, rows in self.optimiser.state.items()}
         return [

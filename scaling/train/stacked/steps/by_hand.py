@@ -1,7 +1,7 @@
-"""The shipped families forward and backward without autograd, whose bookkeeping is half the time of a small step.
+"""Forward and backward pass of the shipped families without autograd, which takes half the time of a small step.
 
-Features and their gradients are (K, n, width). A part keeps what its backward pass needs of the last forward one, and
-leaves the gradients of its parameters in `found`, by their names in the module.
+Features and their gradients are (K, n, width). Each part stores what its backward pass needs, and writes the gradients
+of its parameters to `found`, by their names in the module.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Part(Protocol):
     """A module's function for all members, and its derivative."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return its features."""
+        """Return the output features."""
 
     def backward(self, g: Tensor) -> Tensor:
-        """Return the gradient of what it read from that of what it returned."""
+        """Return the gradient with respect to the input, given that with respect to the output."""
 
 
 def _names(name: str) -> tuple[str, str]:
@@ -36,7 +36,7 @@ def _names(name: str) -> tuple[str, str]:
 
 
 class _Linear:
-    """One batched product; first: nobody asks for the gradient of what it reads."""
+    """A batched product; first: the gradient with respect to the input is not needed."""
 
     def __init__(self, name: str, stacking: Stacking, found: Found) -> None:
         weight, bias = stacking.get(name, "weight"), stacking.get(name, "bias")
@@ -76,7 +76,7 @@ class _LayerNorm:
 
 
 class _ReLU:
-    """It writes over what it reads, which is a product's and of no more use."""
+    """ReLU in place: its input is the output of a product, which is not needed again."""
 
     def forward(self, x: Tensor) -> Tensor:
         self._out = functional.relu_(x)
@@ -96,7 +96,7 @@ class _GELU:
 
 
 class _Dropout:
-    """It leaves numbers out by each member's own stream."""
+    """Dropout with masks drawn from each member's own stream."""
 
     def __init__(self, dropout: nn.Dropout, generators: Sequence[torch.Generator]) -> None:
         self._share, self._generators = dropout.p, generators
@@ -162,12 +162,12 @@ class _Network:
 
 
 def part_of(module: nn.Module, stacking: Stacking, found: Found, name: str = "") -> Part:
-    """Return a module's function and derivative for all members; UnknownLayer where there is none here."""
+    """Return a module's forward and backward pass for all members; UnknownLayer if it has none here."""
 
     def child(key: str) -> Part:
         return part_of(cast("nn.Module", getattr(module, key)), stacking, found, f"{name}.{key}" if name else key)
 
-    kind = type(module)  # a user's subclass may compute something else: only these very classes
+    kind = type(module)  # exactly these classes: a user's subclass may compute something else
     if kind in (nn.Linear, Dense):
         return _Linear(name, stacking, found)
     if kind is nn.LayerNorm:

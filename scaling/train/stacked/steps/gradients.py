@@ -1,4 +1,4 @@
-"""The gradients of the members' batches: by hand for what is written out, else by autograd."""
+"""The gradients of the members' batches: by hand for the layers of by_hand.py, otherwise by autograd."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Gradients = Callable[[Tensor, Labels], tuple[Tensor, list[Tensor]]]
 
 
 def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, slopes: StackedSlopes) -> Gradients | None:
-    """Return the gradients of a module whose layers are all written out, else None."""
+    """Return the gradients of a module by by_hand.py, None if it has other layers."""
     found: Found = {}
     values = {name: value.detach() for name, value in rows.values.items()}
     try:
@@ -36,7 +36,7 @@ def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, slopes:
 
 
 def gradients_by_autograd(forward: Forward, rows: Rows, measure: StackedObjective, *, bf16: bool) -> Gradients:
-    """Return the gradients of any function of the members' values."""
+    """Return the gradients of any forward pass by autograd."""
     leaves, kind = list(rows.leaves.values()), rows.trained.device.type
 
     def gradients(x: Tensor, y: Labels) -> tuple[Tensor, list[Tensor]]:

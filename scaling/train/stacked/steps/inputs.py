@@ -1,4 +1,4 @@
-"""What the steps of a stack read: rates and examples of a block of steps, and the buffers of a captured step."""
+"""The inputs of a stack's steps: learning rates and examples of a block of steps, and buffers for captured steps."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.step.graph import WARM_UPS
 
-STEPS = 64  # that the buffers hold
-BYTES = 1 << 28  # 256 MiB: of the buffers of examples, which hold fewer steps where these are large
+STEPS = 64  # most steps that the buffers hold
+BYTES = 1 << 28  # 256 MiB: largest size of the buffers of examples; of large ones they hold fewer steps
 
 
 @dataclass(frozen=True)
 class Block:
-    """The steps until the stack is looked at; numbers (steps, T, K) float32: of `Steps.table`."""
+    """The steps until the next check of the stack; numbers (steps, T, K) float32: see `Steps.table`."""
 
     numbers: np.ndarray
     feed: StackedFeed
@@ -28,20 +28,20 @@ class Block:
 
     @property
     def members(self) -> int:
-        """The members, K."""
+        """The number of members, K."""
         return self.numbers.shape[2]
 
     def table(self, device: torch.device, start: int = 0, stop: int | None = None) -> Tensor:
-        """Return the numbers of some steps (steps, T, K, 1) in memory that the device copies from without waiting."""
+        """Return the factors of some steps, (steps, T, K, 1), on the host, pinned for a GPU."""
         part = torch.from_numpy(self.numbers[start:stop]).unsqueeze(3)
         return part.pin_memory() if device.type == "cuda" else part
 
 
 class Buffers:
-    """What a captured step reads: the numbers and examples of some steps.
+    """The buffers that a captured step reads: the factors and examples of several steps.
 
-    Where all orders are of one set on the device, the indices of the examples, else the examples; each order's steps
-    lie one after the other. places (1 + K,): where the numbers of the next step are, and each member's examples.
+    They hold indices if all orders are of one set on the device, otherwise the examples; the steps of an order are
+    contiguous. places (1 + K,): position of the next step's factors, and of each member's examples.
     """
 
     def __init__(self, block: Block, device: torch.device) -> None:
@@ -55,9 +55,9 @@ class Buffers:
         self._numbers = torch.zeros((self.steps, kinds, members, 1), device=device)
 
     def values(self, block: Block, start: int, stop: int) -> list[Tensor]:
-        """Return what the buffers are filled with for the steps of a block from `start` up to `stop`.
+        """Return the buffers' values for the steps of a block from `start` up to `stop`, at most `steps`.
 
-        They are `steps` at most. It is in memory that the device copies from without waiting.
+        They are on the host, pinned for a GPU.
         """
         feed = block.feed
         parts = feed.indices(start, stop) if self._shared is not None else feed.examples(start, stop)
@@ -71,7 +71,7 @@ class Buffers:
         return value.pin_memory() if value.device.type == "cpu" and self.device.type == "cuda" else value
 
     def fill(self, values: Sequence[Tensor]) -> None:
-        """Put in what the next steps read."""
+        """Copy the values for the next steps into the buffers."""
         table, first, *parts = values
         self._numbers[: len(table)].copy_(table, non_blocking=True)
         self.places.copy_(first, non_blocking=True)
@@ -79,7 +79,7 @@ class Buffers:
             room[: len(part), : len(table)].copy_(part, non_blocking=True)
 
     def read(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return x (K, batch, *shape), y (K, batch) and numbers (T, K, 1) of the next step, which is then the last."""
+        """Return x (K, batch, *shape), y (K, batch) and factors (T, K, 1) of the next step, and advance by one step."""
         numbers = self._numbers.index_select(0, self.places[:1]).squeeze(0)
         found = [part.flatten(0, 1).index_select(0, self.places[1:]) for part in self._parts]
         self.places.add_(1)
@@ -90,5 +90,5 @@ class Buffers:
 
 
 def _room(part: Tensor, steps: int, batch: int, device: torch.device) -> Tensor:
-    """Return zeros (orders, steps, batch, *shape) for what is (orders, batch, *shape) of one step."""
+    """Return zeros (orders, steps, batch, *shape) for parts (orders, batch, *shape) of one step."""
     return torch.zeros((len(part), steps, batch, *part.shape[2:]), dtype=part.dtype, device=device)

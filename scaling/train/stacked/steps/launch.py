@@ -1,4 +1,4 @@
-"""How the steps of a stack are launched: kernel by kernel, or replayed from a graph; the numbers are the same."""
+"""How a stack's steps are launched: kernel by kernel, or replayed from a CUDA graph; the results are the same."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 
 
 class Launch(Protocol):
-    """Takes steps; holds_rows: those of members that have left stay where they are."""
+    """A way to launch steps; holds_rows: the rows of members that have left must stay."""
 
     name: str  # as the record calls it
     holds_rows: bool
 
     def prepare(self, block: Block) -> None:
-        """Get ready what the steps of a block read, beside what the device is at."""
+        """Compute the inputs of a block of steps while the device works."""
 
     def steps(self, block: Block) -> Iterator[None]:
-        """Take the steps of a block, one each time that the iterator is asked for the next."""
+        """Take the steps of a block, one for each iteration."""
 
 
 class Eager:
-    """Each step's kernels are launched one after the other; shape: of an example; why: no graph is used, or ""."""
+    """Launches each step kernel by kernel; shape: of an example; why: the reason for not using a graph, or ""."""
 
     holds_rows = False
 
@@ -42,7 +42,7 @@ class Eager:
         self._step, self._shape, self._device = step, shape, device
 
     def prepare(self, block: Block) -> None:
-        """Leave it to the steps: their kernels keep this process busy."""
+        """Do nothing: launching kernels keeps this process busy."""
 
     def steps(self, block: Block) -> Iterator[None]:
         """Take the steps of a block."""
@@ -53,7 +53,7 @@ class Eager:
 
 
 class Replayed:
-    """Each step is a replay of one that was captured, which reads from buffers that are filled for some steps."""
+    """Replays a captured step, which reads from buffers that are filled for several steps at a time."""
 
     name, holds_rows = "graph", True
 
@@ -62,7 +62,7 @@ class Replayed:
         self._ready: tuple[Block, list[Tensor]] | None = None
 
     def prepare(self, block: Block) -> None:
-        """Get the values for the first steps of a block."""
+        """Compute the buffers' values for the first steps of a block."""
         self._ready = (block, self._buffers.values(block, 0, min(self._buffers.steps, len(block))))
 
     def steps(self, block: Block) -> Iterator[None]:
@@ -91,9 +91,9 @@ def launch_of(
     generators: Sequence[torch.Generator],
     shape: tuple[int, ...],
 ) -> Launch:
-    """Return how the steps from those of a block on are launched: from a graph on a GPU, where they can be captured.
+    """Return the launch of a block's steps and later ones: on a GPU from a graph if the step can be captured.
 
-    module: of one of the members; generators: those from which the step draws; shape: of an example.
+    module: of one of the members; generators: used by the step; shape: of an example.
     """
     if device.type != "cuda" or train.graph == "off":
         return Eager(step, shape, device)
@@ -113,7 +113,7 @@ def replayed(
     generators: Sequence[torch.Generator],
     capture: Capture = capture,
 ) -> Replayed:
-    """Capture a step and return what replays it; NotCaptured where that would not be the same step each time."""
+    """Capture a step and return its replay; NotCaptured if a replay would differ from the step."""
     buffers = Buffers(block, device)
     buffers.fill(buffers.values(block, 0, 1))
     restorer = Restorer([*_changed(step), buffers.places], generators, module, device)

@@ -1,4 +1,4 @@
-"""One step of all members of a stack, prepared once for its present members."""
+"""One training step of all members of a stack."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CLIP_EPS = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 @dataclass(frozen=True)
 class StackedStep:
-    """Augment, gradients, clip, update, running sums; nothing in it waits for the device.
+    """Augmentation, gradients, clipping, update and sums of losses; nothing in it waits for the device.
 
     of_batch: losses and gradients of a batch or a part of it; clip (K,): largest norms of the members' gradients, None
-    where there is none; micro_batch: examples of a member that pass through its model at a time; totals (K,): float64
-    sums of the members' losses so far.
+    for no clipping; micro_batch: examples of a member that pass through its model at a time; totals (K,): float64 sums
+    of the members' losses so far.
     """
 
     of_batch: Gradients
@@ -48,7 +48,7 @@ class StackedStep:
         self.totals.add_(losses)
 
     def _take_gradients(self, x: Tensor, y: Labels) -> Tensor:
-        """Compute the members' gradients of their batches, (K, width), and return their mean losses (K,), detached."""
+        """Write the members' gradients to `gradients` (K, width), and return their mean losses (K,), detached."""
         size, batch = self.micro_batch, x.shape[1]
         if batch <= size:
             total, summed = self.of_batch(x, y)

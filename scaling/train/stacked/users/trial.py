@@ -1,9 +1,9 @@
-"""Check a user's modules before stacking them: does a stack compute what each of them does by itself?
+"""Check users' modules before stacking them: does a stack compute the same as each module by itself?
 
-Outputs and gradients on some examples are compared, and outputs in evaluation, at values a little off their first ones,
-where nothing is zero by chance, and in float32: what tf32 rounds may differ by more than is allowed here. First their
-layers are tried as they are written out here, which a hook, a part that is used twice or one that is never in training
-makes another function; then vmap.
+Outputs, gradients and outputs in evaluation are compared on some examples, with slightly perturbed parameters, so that
+nothing is zero by chance, and in float32, since differences by TF32 rounding may exceed the tolerance. First the layers
+of layers.py are tried, which a module with hooks, shared parts or parts that are never in training may not match; then
+vmap.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from scaling.train.stacked.users.vmapped import NotStackable, map_module
 
 KNOWN = (Network, LinearMap)  # the families here
 TRIED = 5  # examples
-MOVED = 0.02  # standard deviation of what is added to the values
-TOLERANCES = (1e-3, 1e-2)  # of outputs and of gradients, in units of the largest of each member's
-LEAST = 1e-2  # of a member's largest gradient: smaller ones are compared in units of this
+MOVED = 0.02  # standard deviation of the perturbation
+TOLERANCES = (1e-3, 1e-2)  # for outputs and gradients, relative to each member's largest
+LEAST = 1e-2  # in units of a member's largest gradient: the smallest scale for comparing gradients
 Augment = Callable[[Tensor, Tensor, torch.Generator], Any]
 Outputs = tuple[Tensor, list[Tensor]]  # (K, n, outputs), and the gradients of the columns (K, *shape)
 
 
 def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int) -> bool:
-    """Return whether the members' modules go through vmap, False where their layers are written out.
+    """Return True if the members' modules need vmap, False if the layers of layers.py compute them.
 
-    x (n, *shape): examples. NotStackable where neither gives what each of the modules gives by itself.
+    x (n, *shape): examples. Raises NotStackable if neither computes the same as each module by itself.
     """
     if type(modules[0]) in KNOWN and _is_known(modules[0], rows):
         return False
@@ -58,7 +58,7 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
 
 
 def check_augmentation(augment: Augment, x: Tensor, y: Tensor) -> None:
-    """Raise NotStackable where a user's augmentation goes by more than the generator that it is given.
+    """Raise NotStackable if a user's augmentation depends on more than its arguments, the batch and the generator.
 
     x (n, *shape), y (n,): examples.
     """
@@ -73,7 +73,7 @@ def check_augmentation(augment: Augment, x: Tensor, y: Tensor) -> None:
 
 
 def _is_known(module: nn.Module, rows: Rows) -> bool:
-    """Say whether all layers of a module are written out; a user may have put others into a family here."""
+    """Return whether all layers of a module have stacked forms; a user may have added others to a shipped family."""
     try:
         stack_layers(module, Stacking(rows.values, []))
     except UnknownLayer:
@@ -82,14 +82,14 @@ def _is_known(module: nn.Module, rows: Rows) -> bool:
 
 
 class _Trial:
-    """Modules that have the values of `rows`, examples x, and the slopes (K, n, outputs) of some loss."""
+    """Modules with the values of `rows`, examples x, and derivatives of some loss, slopes (K, n, outputs)."""
 
     def __init__(self, modules: Sequence[nn.Module], rows: Rows, x: Tensor, slopes: Tensor) -> None:
         self.modules, self.rows, self.slopes, self.name = modules, rows, slopes, type(modules[0]).__name__
         self.x, self.unused = x.expand(len(modules), *x.shape), False
 
     def is_mapped(self) -> bool:
-        """Try the layers that are written out, then vmap."""
+        """Try the layers of layers.py, then vmap; return whether vmap is needed."""
         with _without_dropout(self.modules):
             if self._is_written_out():
                 return False
@@ -115,10 +115,10 @@ class _Trial:
 
     def _is_written_out(self) -> bool:
         if len({part.training for module in self.modules for part in module.modules()}) > 1:
-            return False  # some part of it is never in training
+            return False  # some part is never in training
         try:
             tried, evaluated = [self._by_layers(), *self._by_hand()], self._evaluated()
-        except (UnknownLayer, RuntimeError, IndexError):  # of other shapes than those that batched products are for
+        except (UnknownLayer, RuntimeError, IndexError):  # shapes that batched products do not accept
             return False
         wanted = self._by_themselves()
         same = all(_agree(found, wanted) for found in tried)
@@ -129,7 +129,7 @@ class _Trial:
         return self._differentiated(stack_layers(self.modules[0], stacking))
 
     def _by_hand(self) -> list[Outputs]:
-        """Return outputs and gradients as they are written out by hand; none where they are not."""
+        """Return outputs and gradients by by_hand.py; [] if it lacks some layer."""
         outputs: list[Tensor] = []
 
         def slopes(found: Tensor, _: Any) -> tuple[Tensor, Tensor]:
@@ -153,7 +153,7 @@ class _Trial:
         return outputs.detach(), self._filled(gradients, leaves)
 
     def _by_themselves(self) -> Outputs:
-        """Return outputs and gradients of each module; its buffers are as they were."""
+        """Return outputs and gradients of each module by itself, and restore its buffers."""
         outputs, gradients = list[Tensor](), list[list[Tensor]]()
         for row, module in enumerate(self.modules):
             named = dict(module.named_parameters())
@@ -165,7 +165,7 @@ class _Trial:
         return torch.stack(outputs).detach(), [torch.stack(parts) for parts in zip(*gradients, strict=True)]
 
     def _filled(self, gradients: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> list[Tensor]:
-        """Return gradients, zeros for what outputs do not depend on, which is noted."""
+        """Replace missing gradients by zeros, and note that there are some."""
         self.unused |= any(gradient is None for gradient in gradients)
         pairs = zip(gradients, leaves, strict=True)
         return [torch.zeros_like(leaf) if gradient is None else gradient for gradient, leaf in pairs]
@@ -180,7 +180,7 @@ class _Trial:
             return torch.stack([module(x.clone()) for module, x in zip(self.modules, self.x, strict=True)])
 
     def _values(self) -> dict[str, Tensor]:
-        """Return all values, those that are not trained as copies, for they may change."""
+        """Return all values, with copies of those that are not trained, because they may change."""
         return self.rows.values_with({name: value.clone() for name, value in self.rows.fixed.items()})
 
     def _generators(self) -> list[torch.Generator]:
@@ -189,7 +189,7 @@ class _Trial:
 
 @contextmanager
 def _without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Let dropout leave nothing out: on a GPU a stack draws other masks than its members do by themselves."""
+    """Turn dropout off: on a GPU a stack draws other masks than its members by themselves."""
     parts = [part for module in modules for part in module.modules() if isinstance(part, DROPOUTS)]
     shares = [part.p for part in parts]
     try:
@@ -202,7 +202,7 @@ def _without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _own_attributes(modules: Sequence[nn.Module]) -> dict[str, bytes]:
-    """Return what modules keep beside parameters, buffers of their state and parts, pickled, by name."""
+    """Return pickled attributes of modules by name, without parameters, buffers of the state and submodules."""
     found = dict[str, bytes]()
     for number, module in enumerate(modules):
         for path, part in module.named_modules():
@@ -212,14 +212,14 @@ def _own_attributes(modules: Sequence[nn.Module]) -> dict[str, bytes]:
 
 
 def _pickled(value: Any) -> bytes:
-    """Return what tells a value from another; of what cannot be pickled, nothing does."""
+    """Return a value pickled for comparison, b"" if it cannot be pickled."""
     with suppress(Exception):
         return pickle.dumps(value)
     return b""
 
 
 def _agree(found: Outputs, wanted: Outputs) -> bool:
-    """Say whether outputs and gradients are the same but for rounding."""
+    """Return whether outputs and gradients are equal up to rounding."""
     largest = torch.stack([_largest(gradient) for gradient in wanted[1]]).amax(0)
     pairs = zip(found[1], wanted[1], strict=True)
     outputs, gradients = TOLERANCES
@@ -227,7 +227,7 @@ def _agree(found: Outputs, wanted: Outputs) -> bool:
 
 
 def _close(found: Tensor, wanted: Tensor, tolerance: float, least: Tensor | float = 1e-3) -> bool:
-    """Say whether values (K, …) differ by no more than a share of each member's largest, or of `least` (K,)."""
+    """Return whether values (K, …) differ by at most `tolerance` times each member's largest, or `least` (K,)."""
     if found.shape != wanted.shape:
         return False
     scale = torch.maximum(_largest(wanted), torch.as_tensor(least, device=wanted.device))

@@ -12,16 +12,16 @@ from scaling.train.stacked.layers import Forward
 
 
 class NotStackable(TypeError):
-    """A module that cannot be trained together with others; says why."""
+    """A module, optimiser or augmentation that cannot be stacked, with the reason."""
 
 
 def map_module(module: nn.Module, values: Mapping[str, Tensor]) -> Forward:
-    """Return the function of a module for all members; values: of parameters and buffers by name, a row for each.
+    """Return the forward pass of a module for all members; values: parameters and buffers by name, (K, …).
 
-    Its buffers change in place. It must draw nothing: the members have no random streams of their own inside vmap,
-    which raises where a module draws from torch's.
+    Buffers are changed in place. The module must not draw random numbers, because members have no random streams of
+    their own inside vmap, which raises an error if a module draws from torch's.
     """
-    places = [  # a part that is used twice has its values once: torch would leave them in the module
+    places = [  # under all names of a shared part, or torch would use the module's own values
         f"{name}.{key}" if name else key
         for name, part in module.named_modules()
         for key, _ in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
