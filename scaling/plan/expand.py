@@ -41,6 +41,8 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     composer = Composer(loader)
     config = composer(request.lines)
     check_config(config.written)
+    _check_no_clock(config.written)
+    _check_no_clock(dict(argument.lstrip("+").partition("=")[::2] for argument in arguments))
     results = _results(config.of_plan("results"))
     sweep = _sweep(config, request)
     graph = _graph(loader, composer, request, config, sweep, results)
@@ -146,6 +148,15 @@ def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> 
             raise UserError(
                 f"found ${{{found}}} in {key}, which is of the whole plan, while {found} differs from run to run; "
                 f"wanted one value; change {key}"
+            )
+
+
+def _check_no_clock(keys: Mapping[str, Any]) -> None:
+    """Raise UserError where a run follows the clock: a plan would have other runs each time that it is made."""
+    for key, value in keys.items():
+        if (key not in PLAN_KEYS or key == "sweep") and "now" in named_in(value):
+            raise UserError(
+                f"found ${{now:…}} in {key}, which makes other runs each time; wanted a value; write it down"
             )
 
 

@@ -289,6 +289,8 @@ WRONG = (
             (["train.steps=1", "name=../x"], "name=../x"),
             (["train.steps=1", "name=runs"], "name=runs"),
             (["sweep=[mine]"], "name of one sweep"),
+            (["seed=${now:%S}", "train.steps=1"], "found ${now:…} in seed, which makes other runs each time"),
+            (["seed=1,${now:%S}", "name=${now:%S}", "train.steps=1"], "found ${now:…} in seed, which"),
             (["train.steps=1", "results=null"], "results=None; wanted a folder"),
             (["train.steps=1", "results=''"], "wanted a folder; change it"),
             (["sweep=short"], "short.yml; wanted a sweep's file to end with .yaml"),
