@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.errors import UserError
 from analysis.table.files.header import LOOK, head_of, is_words, named, once, with_units
 from analysis.table.remarks import with_remarks
 from analysis.wording import counted
@@ -84,11 +85,18 @@ def _lines(text: str) -> tuple[list[str], list[str], int]:
 
 
 def _drawn(lines: list[str]) -> list[str]:
-    """Return the lines without empty ones above and, in a table drawn with bars, without rules and outer bars."""
+    """Return the lines without empty ones above; of a table drawn with bars its own, without rules and outer bars.
+
+    Raises `UserError` where text holds several such tables.
+    """
     first = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
-    if first < len(lines) and lines[first].lstrip().startswith("|"):
-        return [line.strip().strip("|") for line in lines[first:] if not RULE.fullmatch(line)]
-    return lines[first:]
+    bars = [line.lstrip().startswith(("|", "+-", "+=")) for line in lines]
+    heads = [i for i, bar in enumerate(bars) if bar and not (i and bars[i - 1])]
+    if not heads or (heads[0] > first and not RULE.fullmatch("".join(lines[heads[0] + 1 : heads[0] + 2]) or "-")):
+        return lines[first:]
+    if len(heads) > 1:
+        raise UserError(f"found {len(heads)} tables in the text; wanted one; save the one you mean alone")
+    return [line.strip().strip("|") for line, bar in zip(lines, bars, strict=True) if bar and not RULE.fullmatch(line)]
 
 
 def _separator(lines: Sequence[str], kind: str) -> str:

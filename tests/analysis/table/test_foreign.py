@@ -449,6 +449,8 @@ MARKDOWN = "\n".join(
         ("said.csv", "sep=;\n" + LINES.replace(",", ";")),
         ("table.txt", MARKDOWN),
         ("table.md", MARKDOWN),
+        ("grid.txt", "+---+---+---+\n" + MARKDOWN.replace("\n", "\n+---+---+---+\n", 1) + "\n+---+---+---+\n"),
+        ("page.md", f"# Results\n\nOf May.\n\n{MARKDOWN}\n\nAll of one seed.\n"),
         ("units.csv", LINES.replace("loss\n", "loss\n(params),(tokens),(nats)\n")),
         ("factors.csv", "N,D,loss\n[M],[B],\n1,0.1,3.25\n2,0.2,3.0\n4,0.4,2.75\n"),
         ("thousands.csv", "N;D;loss\n1.000.000;100.000.000;3,25\n2.000.000;2e8;3\n4.000.000;4e8;2,75\n"),
@@ -517,6 +519,12 @@ def test_files_without_names_or_values_are_told_apart(tmp_path, name, content, s
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=said):
         load_table(tmp_path / name)
+
+
+def test_several_tables_in_a_text_are_told(tmp_path):
+    (tmp_path / "page.md").write_text(f"{MARKDOWN}\n\nAnd:\n\n{MARKDOWN}\n")
+    with pytest.raises(UserError, match="found 2 tables in the text; wanted one"):
+        load_table(tmp_path / "page.md")
 
 
 def test_an_encrypted_zip_is_told(tmp_path):
