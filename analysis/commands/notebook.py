@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 from analysis import terminal
@@ -18,7 +20,8 @@ def show_report(found: Any) -> None:
     out.print(str(found.page), markup=False)
     for line in found.headlines:
         words = (line.of, line.what, line.value, line.interval, line.status)
-        out.print("  ".join(word for word in words if word), markup=False)
+        said = re.sub(r"<sup>(.*?)</sup>", r"^\1", "  ".join(word for word in words if word))
+        out.print(unescape(re.sub(r"<[^>]*>", "", said)), markup=False)
 
 
 SHOWN: dict[str, Callable[[Any], None]] = {

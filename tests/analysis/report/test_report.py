@@ -17,7 +17,7 @@ from analysis.report.fit_groups import fit_groups
 from analysis.report.headlines import Headline, answer, headlines
 from analysis.report.html import law_row
 from analysis.report.law_results import Resampling
-from analysis.report.page import write_report
+from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.table.read import load_table, write_table
 from tests.analysis import worlds
@@ -82,6 +82,12 @@ def test_page_says_what_was_asked_ran_failed_and_came_out(written):
         "--law chinchilla",
     ):
         assert words in text, words
+
+
+def test_a_notebook_shows_its_headlines_as_text():
+    line = Headline("best size grows as", "C<sup>0.465</sup>", "[0.4, 0.5]", "ok", "")
+    shown = Report(Path("out/report.html"), (), (), (), (line,))._repr_html_()
+    assert "best size grows as  C^0.465  [0.4, 0.5]  ok" in shown
 
 
 def test_figures_are_data_too_and_name_their_runs(written):
@@ -185,6 +191,7 @@ def test_a_table_with_words_among_its_numbers_is_a_report_too(tmp_path):
     said = write_report(path, out=tmp_path / "out", resampling=Resampling(0))
     assert "'N' holds 'mean'" in "".join(said.refused) + "".join(note for group in said.groups for note in group.notes)
     assert said.page.is_file()
+    assert repr(said).startswith(f"<Report {said.page}: ")
 
 
 def test_nothing_finished_is_a_report_too(tmp_path):
