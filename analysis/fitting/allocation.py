@@ -1,4 +1,4 @@
-"""Compute-optimal N and D of a law under C = k N D: in closed form where it is a sum of powers, else by search."""
+"""Compute-optimal N and D of a law under C = k N D: in closed form for a sum of powers, else by search."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from analysis.laws import Law
 from analysis.laws.base import Array, Units
 
 FARTHEST = 16.0
-"""Distance in log N from the middle of the data (moved with C) up to which an optimum is looked for."""
+"""Range of the search for an optimum: distance in log N from the middle of the data (shifted with C)."""
 GRID = 129
 GOLDEN = (5**0.5 - 1) / 2
 CLOSE = 45
-"""Steps of the golden section from one grid cell on: N to nine digits."""
+"""Golden-section steps within a grid cell: N to nine digits."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """How the optimal N and D grow with C, as exponents; at: the C where they hold (None: at every C)."""
+    """Exponents of the optimal N and D in C. at: the C at which they hold (None: at every C)."""
 
     N_exponent: float
     D_exponent: float
@@ -45,9 +45,9 @@ class Optimum:
 
 
 def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
-    """Return the N (R,) that minimises a law at N D = product, for inner vectors (p, R); nan where none does.
+    """Return the N (R,) that minimises a law at N D = product, for inner vectors (p, R); nan where there is no minimum.
 
-    product: one, or one for each vector; or many for one vector.
+    product: a scalar, one value per vector, or many values for a single vector.
     """
     split = law.tradeoff(dict(zip(law.params, law.unscale(theta, units), strict=True)))
     if split is None:
@@ -59,7 +59,7 @@ def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
 
 
 def log_loss(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Array:
-    """Return the logarithm of each inner vector (p, R) at its own N and D (R, k): every example new, the best batch."""
+    """Return the log loss of each inner vector (p, R) at its own N and D (R, k), without repeats, at its best batch."""
     params = dict(zip(law.params, law.unscale(theta, units), strict=True))
     sizes = {"N": log_N, "D": log_D, **law.others(params, log_N, log_D)}
     with np.errstate(all="ignore"):
@@ -67,7 +67,7 @@ def log_loss(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -
 
 
 def local_exponent(law: Law, units: Units, theta: Array, product: float) -> Array:
-    """Return how fast the optimal N grows with C about one product N D, (R,)."""
+    """Return the local exponent (R,) of the optimal N in C at one product N D."""
     split = law.tradeoff(dict(zip(law.params, law.unscale(theta, units), strict=True)))
     with np.errstate(all="ignore"):
         if split is not None:
@@ -77,9 +77,9 @@ def local_exponent(law: Law, units: Units, theta: Array, product: float) -> Arra
 
 
 def _searched(law: Law, units: Units, theta: Array, log_product: Array) -> Array:
-    """Find the lowest valley on a grid in log N, then close in on it by golden section.
+    """Find the lowest interior minimum on a grid in log N, then refine it by golden section.
 
-    An end of the grid is none: far from all runs a law may fall without end.
+    The ends of the grid do not count: far from all runs a law may fall without end.
     """
     size = max(theta.shape[1], len(log_product))
     theta = np.broadcast_to(theta, (len(theta), size))

@@ -14,7 +14,7 @@ from analysis.numbers import entry, exponent, interval, number, p_value, percent
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-CONVENTIONS = {  # of each way to count N, C and D: its column, what it counts
+CONVENTIONS = {  # convention for counting N, C and D -> its column and what it counts
     "N": "parameters of all weight matrices",
     "N_total": "all parameters",
     "N_body": "parameters without input embedding and head",
@@ -46,9 +46,9 @@ def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
 
 
 def signed_rows(fit: Fit) -> list[tuple[str, str, str]]:
-    """Return a law's parameters as text; its exponent, where it has but one, as the power that its variable has.
+    """Return a law's parameters as text; the exponent of a law with only one is written as the power of its variable.
 
-    So an exponent has the sign of the equation and of the figures: C^-alpha is written as the exponent -alpha.
+    The exponent then has the sign that the equation and the figures show: C^-alpha is written as -alpha.
     """
     law, rows = fit.engine.problem.law, parameter_rows(fit)
     if law.exponent is None or f"^-{law.exponent}" not in law.formula:
@@ -79,7 +79,7 @@ def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, A
 
 
 def card_text(fit: Fit) -> str:
-    """Return the card of a fit as plain text, a line a fact."""
+    """Return the card of a fit as plain text, one fact per line."""
     card, objective = fit.card, fit.objective
     lines = [
         f"law          {fit.y} = {card['formula']}   ({fit.law}; {card['source']})",

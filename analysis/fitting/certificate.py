@@ -1,4 +1,4 @@
-"""The certificate of a fit: whether its starts agree, whether it is an optimum, and what the data do not determine."""
+"""The certificate of a fit: whether its starts agree, whether it is an optimum, which parameters are unidentified."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from analysis.numbers import measured, number, percent, times
 SAME_VALUE = 1e-6
 SAME_CURVE = 1e-4
 RIVAL = 0.01
-"""A basin whose objective is within 1 % of the best is a rival: the data hardly tell them apart."""
+"""An optimum whose objective is within 1 % of the best is a rival: the data hardly distinguish them."""
 
 NEAR = 0.1
-"""Distance of a rival's forecast up to which it is no news where the interval of the refits allows for it."""
+"""Log difference of a rival's forecast up to which it is not reported if it lies inside the refits' interval."""
 KNOWN = 10.0
-"""Largest over smallest end of an exponent's interval from which the data do not identify it."""
+"""Ratio of the ends of an exponent's interval above which the exponent counts as unidentified."""
 
 
 @dataclass(frozen=True)
 class Basin:
-    """One place where starts ended: their share, the objective, parameters and forecast at 10 x the inputs."""
+    """One optimum: the share of starts that reached it, its objective, parameters and forecast at 10 x the inputs."""
 
     share: float
     value: float
@@ -37,9 +37,10 @@ class Basin:
 
 @dataclass(frozen=True, repr=False)
 class Certificate(InNotebook):
-    """How far a fit is to be trusted, with the reasons.
+    """How far a fit can be trusted, with reasons.
 
-    supported: times the size of the largest run seen up to which the law's own hold-out held; None: not known to.
+    supported: the extrapolation factor (size over the largest fitted size) at which the law's hold-out passed; None
+    where no hold-out passed.
     """
 
     status: Literal["ok", "weak", "refused"]
@@ -58,14 +59,14 @@ class Certificate(InNotebook):
 
     @property
     def backtest(self) -> str:
-        """Say how far beyond the fitted sizes the law's own hold-out supports it, or that none does."""
+        """Say how far beyond the fitted sizes the law's hold-out supports extrapolation, or that none does."""
         if self.supported is None:
             return "no hold-out supports extrapolation"
         return f"hold-out passed at {times(self.supported)} the fitted sizes"
 
 
 def basins(problem: Problem, solution: Solution) -> list[Array]:
-    """Group the starts by where they ended (same curve over the data), best first; groups of starts at most 20."""
+    """Group the starts by the optimum they reached (same curve over the data), best first; at most 20 groups."""
     order = np.argsort(solution.value, kind="stable")
     order = order[np.isfinite(solution.value[order])]
     with np.errstate(all="ignore"):
@@ -84,14 +85,14 @@ def basins(problem: Problem, solution: Solution) -> list[Array]:
 
 
 def at_bound(problem: Problem, theta: Array) -> tuple[str, ...]:
-    """Name the parameters (p,) that stand at the edge of their box."""
+    """Name the parameters in theta (p,) that are at a bound."""
     low, high = problem.law.box()
     edge = (theta <= low + 1e-9 * (high - low)) | (theta >= high - 1e-9 * (high - low))
     return tuple(name for name, here in zip(problem.law.params, edge, strict=True) if here)
 
 
 def information(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
-    """Return the law's slopes (p, n) at theta (p,) and J W J^T (p, p): what the design tells of each parameter."""
+    """Return the law's Jacobian J (p, n) at theta (p,) and the information matrix J W J^T (p, p)."""
     with np.errstate(all="ignore"):
         evaluation = problem.law.evaluate(theta[:, None], problem.inputs)
         slopes = np.stack([np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()])
@@ -101,8 +102,10 @@ def information(problem: Problem, theta: Array, weights: Array) -> tuple[Array, 
 
 
 def identify(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:
-    """Return the condition number of the (column-scaled) slopes, the parameters that trade off, and the run that would
-    tell them apart: the setting, up to 10 x beyond the data, where the forecast is least certain."""
+    """Return the condition number of the column-scaled Jacobian, the parameters that trade off, and the next run.
+
+    The next run is the setting, up to 10 x beyond the data, where the forecast is least certain (see `_next_run`).
+    """
     _, gram = information(problem, theta, weights)
     size = np.sqrt(np.diag(gram))
     live = size > 0
@@ -122,7 +125,7 @@ def identify(problem: Problem, theta: Array, weights: Array) -> tuple[float, tup
 
 
 def _next_run(problem: Problem, theta: Array, inverse: Array, size: Array, live: Array) -> dict[str, float]:
-    """Return the log-centred inputs of the most telling setting on a grid from the data's range to 10 x beyond."""
+    """Return the centred log inputs with the largest forecast variance on a grid from the data to 10 x beyond."""
     names = list(problem.inputs)
     axes = [np.linspace(x.min(), x.max() + np.log(10), 9) for x in problem.inputs.values()]
     grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
@@ -137,7 +140,7 @@ def _next_run(problem: Problem, theta: Array, inverse: Array, size: Array, live:
 
 
 def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certificate, list[Array]]:
-    """Write the certificate, and return the parameters of the best basin and of its rivals."""
+    """Return the certificate, and the parameters of the best optimum and its rivals."""
     groups = basins(problem, solution)
     best = groups[0][0]
     theta, value = solution.theta[:, best], float(solution.value[best])
@@ -161,7 +164,7 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
         next_run={name: float(np.exp(x + problem.units.log_inputs[name])) for name, x in run.items()},
         found=tuple(found[:5]),
     )
-    # A start that did not settle is on its way down some valley, and no optimum of its own.
+    # A start that did not converge is still descending; it is not an optimum of its own.
     others = [group[0] for group in groups[1:] if solution.settled[group[0]]][:3]
     rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]
     return certificate, [theta, *rivals]
@@ -190,7 +193,7 @@ def _reasons(
     for name in edge:
         bound, here = problem.law.bounds[name], float(theta[problem.law.params.index(name)])
         meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
-        if not _at_zero(bound, here):  # of that the refits decide
+        if not _at_zero(bound, here):  # a zero is judged from the refits, by `_vanished`
             reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of its range")
     if not settled:
         reasons.append("the solver did not converge within its steps")
@@ -216,11 +219,10 @@ def doubt(
     ahead: tuple[float, float] | None,
     columns: Mapping[str, str],
 ) -> Certificate:
-    """Return the certificate, weak where refits do not identify parameters of theta (p,), or another optimum, which
-    they do not allow for, forecasts otherwise.
+    """Weaken the certificate where refits leave a parameter unidentified or a rival optimum forecasts another value.
 
-    ends: intervals (p, 2) of the inner vector, ahead: of the forecast at 10 x the inputs; None without refits. columns:
-    the table's, of the inputs.
+    ends: intervals (p, 2) of the inner vector theta (p,); ahead: interval of the forecast at 10 x the inputs; both None
+    without refits. columns: the table's column for each input.
     """
     reasons = [*_vanished(problem, theta, ends), *_rival(certificate, ahead)]
     if ends is not None and (doubts := _unidentified(problem, ends, known=certificate.at_bound)):
@@ -232,13 +234,13 @@ def doubt(
 
 
 def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:
-    """Name the parameters of which the refits allow zero, as a value like others."""
+    """Name the parameters whose interval includes zero, where zero is an allowed value."""
     at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
     return tuple(name for name in at_low if problem.law.bounds[name].may_vanish and name not in at_high)
 
 
 def _vanished(problem: Problem, theta: Array, ends: Array | None) -> list[str]:
-    """Say which parameters are zero that would be below it: with refits, those that are zero in nearly all of them."""
+    """Return a sentence for each parameter held at zero by its bound (in nearly all refits, if there are any)."""
     law, known = problem.law, () if ends is None else vanishing(problem, ends)
     there = "" if ends is None else " here and in nearly every refit: the points fall faster than the law, or"
     return [
@@ -249,12 +251,12 @@ def _vanished(problem: Problem, theta: Array, ends: Array | None) -> list[str]:
 
 
 def _at_zero(bound: Bound, value: float) -> bool:
-    """Tell whether a parameter at an edge of its box is zero, and may be."""
+    """Tell whether a parameter at a bound is at zero, and zero is an allowed value."""
     return bound.may_vanish and value < (bound.low + bound.high) / 2
 
 
 def _rival(certificate: Certificate, ahead: tuple[float, float] | None) -> list[str]:
-    """Say what another optimum forecasts that fits as well; no news where it is near, and the refits allow for it."""
+    """Report another optimum that fits as well but forecasts differently; a wider gap is tolerated inside `ahead`."""
     best, *others = certificate.found
     for other in [one for one in others if one.value <= best.value * (1 + RIVAL)][:1]:
         apart = abs(np.log(other.forecast / best.forecast))
@@ -268,7 +270,7 @@ def _rival(certificate: Certificate, ahead: tuple[float, float] | None) -> list[
 
 
 def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
-    """Name parameters whose interval reaches the edge of their box, and exponents not known to a factor of KNOWN."""
+    """Report parameters whose interval reaches a bound, and exponents whose interval spans more than a factor KNOWN."""
     at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
     doubts = {}
     for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):

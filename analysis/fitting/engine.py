@@ -1,4 +1,4 @@
-"""The engine of a fit: one law through given points, from many starts, with certificate, refits and warnings."""
+"""Fit one law to given points from many starts, with certificate, refits and warnings."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
 
 MANY = 4_000
-"""Above this many points the starts are run on an even choice of so many, and only where they end on all points."""
+"""Above this many points, starts are solved on an even subset of this size, and the optima refined on all points."""
 
 
 INNER = ("most_refitted", "majority", "kept", "begin", "steps")
-"""Fields of `How` that are of inner fits alone."""
+"""Fields of `How` that only inner fits use."""
 MOST_UNSETTLED = 0.5
-"""Share of refits that did not settle above which they say nothing of an interval."""
+"""Share of refits that did not converge above which no interval is given."""
 
 
 @dataclass(frozen=True)
 class How:
     """How a fit searches and resamples.
 
-    For inner fits, of which the optimum alone counts: majority: end the search when more than half of the starts agree.
-    kept: go on with only so many of the starts, those that begin lowest. begin: inner vectors (p, k) to start from, in
-    place of drawn ones. steps: most steps of a start, where fewer than the solver's.
+    For inner fits, which need the optimum alone: majority: stop when more than half of the starts agree. kept: use only
+    this many of the drawn starts, the best ones. begin: inner vectors (p, k) to start from instead of drawn ones.
+    steps: maximum number of steps per start, where below the solver's own.
     """
 
     resamples: int = 1000
@@ -70,13 +70,13 @@ class How:
 
 
 def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
-    """Raise `UserError` unless a value is of this kind of number."""
+    """Raise `UserError` unless a value is an instance of `kind`; a bool is not accepted."""
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UserError(f"found {name}={value!r}; wanted {wanted}")
 
 
 def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -> Fit:
-    """Fit a law to points already chosen. What overflows on the way is infinite, and loses against what does not."""
+    """Fit a law to chosen points. An overflow during the search counts as an infinite objective."""
     with np.errstate(all="ignore"):
         return _fit_points(points, law, y, goal, how)
 
@@ -135,14 +135,14 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
 
 
 def weigh(points: Points, weights: str, space: str) -> Points:
-    """Give the rows weights from the scatter of seeds."""
+    """Set the rows' weights from the scatter between seeds."""
     if weights != "seeds":
         raise UserError(f"found weights={weights!r}; wanted 'seeds' or none")
     return replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
 
 
 def pose(points: Points, law: Law, goal: Objective) -> Problem:
-    """Make points scale-free: inputs over their geometric means, y over its median, delta with it."""
+    """Scale the points: inputs by their geometric means, y and delta by the median of y."""
     units = points.units(law.centred_with)
     law = law.bind(units)
     inputs = {name: np.log(values) - units.log_inputs[name] for name, values in points.inputs.items()}
@@ -161,7 +161,7 @@ def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
 
 
 def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, list[Array]]:
-    """Solve from many starts and judge where they end: the certificate, the best parameters and its rivals'."""
+    """Solve from many starts; return the certificate, the best parameters and those of rival optima."""
     rng, starts = np.random.default_rng(how.seed), how.starts or problem.law.default_starts
     few, weights = problem, points.weights
     if problem.n > MANY:
@@ -197,13 +197,13 @@ def _drawn(problem: Problem, weights: Array, count: int, rng: np.random.Generato
 
 
 def _lowest(problem: Problem, starts: Array, weights: Array, kept: int) -> Array:
-    """Return those of the starts (p, B) whose curves lie nearest to the points, by their absolute residuals."""
+    """Return the `kept` starts of (p, B) with the smallest weighted absolute residuals."""
     far = (weights * np.abs(residuals(problem, starts))).sum(axis=1)
     return starts[:, np.argsort(np.where(np.isfinite(far), far, np.inf), kind="stable")[:kept]]
 
 
 def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -> None:
-    """Refuse where the best place, found by all starts, is the edge of what an exponent or a coefficient may be."""
+    """Raise `Refusal` where all starts end with an exponent or a coefficient at its bound."""
     stuck = [name for name in certificate.at_bound if problem.law.bounds[name].vital]
     if stuck and certificate.share_at_best > 0.5:
         size = np.sum([np.argsort(np.argsort(x)) for x in points.inputs.values()], axis=0)
@@ -219,7 +219,7 @@ def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -
 
 
 def no_floor(problem: Problem, ends: Array | None, intervals: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Return a sentence for each parameter of which the refits allow zero. ends: intervals of the inner vector."""
+    """Return a sentence for each parameter whose interval includes zero. ends: intervals of the inner vector."""
     return tuple(
         f"{name} may be zero, and is at most {measured(intervals[name][1])}: {problem.law.bounds[name].at_low}"
         for name in (() if ends is None else vanishing(problem, ends))
@@ -232,7 +232,7 @@ def warnings(
     certificate: Certificate,
     unsettled: float | None,
 ) -> tuple[str, ...]:
-    """Return sentences that a reader of the numbers should know. E: the law's floor, where it has one."""
+    """Return the fit's warnings. E: the irreducible loss, None for a law without one."""
     said = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
     if E is not None and points.y.min() < E:
         said.append(

@@ -1,4 +1,4 @@
-"""Leave out the largest runs and predict them: the error of a law beyond its data."""
+"""Backtest laws: fit the smaller runs, predict the larger ones, and report the extrapolation error."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
 KEPT = (0.5, 0.65, 0.8)
-"""Shares of the distinct sizes that the fits see."""
+"""Fractions of the distinct sizes used for fitting, one backtest each."""
 UNTESTED = 1e3
-"""Least error of a law that refuses some splits: tested on fewer and easier ones, it ranks behind the others."""
+"""Minimum error assigned to a law that refuses some splits, so that it ranks behind laws tested on all of them."""
 MANY = 10_000
-"""Rows ahead beyond which so many, drawn, tell how many of them lie in their intervals."""
+"""Maximum number of held-out rows used to estimate coverage; a random sample is taken of more."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """One backtest: what was seen, how far it looked ahead, how wrong it was. coverage: nan without resamples."""
+    """One backtest: rows fitted and held out, extrapolation factor, error and coverage (nan without resamples)."""
 
     seen: int
     ahead: int
@@ -39,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Score:
-    """A law's backtests: root mean square error of log y over all, and how often a new run fell in its interval."""
+    """A law's backtests: root mean square error of log y over all splits, and the coverage of its intervals."""
 
     law: str
     error: float
@@ -49,12 +49,12 @@ class Score:
 
 
 def candidates(rows: pd.DataFrame, x: str | None) -> tuple[Law, ...]:
-    """Return the laws that are tried where none is named: in N and D where there are both and x is not named."""
+    """Return the default candidates: laws in N and D if the rows have both and x is None, else one-variable laws."""
     return laws_of_one_variable() if x is not None or not {"N", "D"} <= set(rows.columns) else joint_laws()
 
 
 def size_column(rows: pd.DataFrame, x: str | None) -> str:
-    """Return the column by which runs are small or large."""
+    """Return the column that orders runs by size."""
     return x or ("C" if "C" in rows.columns else "D")
 
 
@@ -70,9 +70,9 @@ def with_compute(rows: pd.DataFrame) -> pd.DataFrame:
 def score_laws(
     rows: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, by: str, settings: Settings
 ) -> list[Score]:
-    """Fit each law to the rows that are small in one column, and score it on the others; best first.
+    """Fit each law to the smaller runs and score it on the larger ones; best first.
 
-    by: that column. Raises `Refusal` where no law can be tested.
+    by: the column that orders runs by size. Raises `Refusal` where no law can be tested.
     """
     sizes = rows[by].to_numpy(dtype=float)
     cuts = cuts_of(sizes, by)
@@ -84,7 +84,7 @@ def score_laws(
 
 
 def cuts_of(sizes: np.ndarray, by: str) -> list[float]:
-    """Return the sizes up to which runs are seen, `KEPT` of the distinct ones; `Refusal` where there are too few."""
+    """Return the largest fitted size of each split (see `KEPT`); raise `Refusal` for fewer than 4 distinct sizes."""
     distinct = np.unique(sizes[np.isfinite(sizes)])
     if len(distinct) < 4:
         raise Refusal(f"found {len(distinct)} distinct values of {by}; a backtest needs at least 4")
@@ -111,7 +111,7 @@ def _score(
 
 
 def _split(found: Fit, ahead: pd.DataFrame, seen: int, factor: float) -> Split:
-    """Compare a fit with the runs that it has not seen."""
+    """Compare a fit with the held-out runs."""
     rest = np.log(ahead[found.y].to_numpy(dtype=float) / found.predict(ahead))
     inside = float("nan")
     if found.engine.samples is not None:

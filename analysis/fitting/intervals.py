@@ -26,7 +26,7 @@ def percentile(samples: Array, level: float) -> Array:
 
 
 def bca(samples: Array, estimate: Array, jackknifed: Array, level: float) -> Array:
-    """Return (low, high) of samples (k, R) corrected for bias and skewness: estimate (k,), jackknifed (k, groups)."""
+    """Return BCa intervals (k, 2) of samples (k, R), given the estimate (k,) and jackknife values (k, groups)."""
     normal = NormalDist()
     ends = np.array([normal.inv_cdf((1 - level) / 2), normal.inv_cdf((1 + level) / 2)])
     out = np.empty((len(samples), 2))

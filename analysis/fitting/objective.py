@@ -1,4 +1,4 @@
-"""What is minimised: a weighted sum of losses of residuals, of one law on given points, with its derivatives."""
+"""The objective of a fit: a weighted sum of residual losses for one law on given points, with derivatives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.errors import UserError
 from analysis.laws.base import Array, Inputs, Law, Units
 
 LAD_DELTA = 1e-4
-"""Least absolute deviation is reached as a Huber loss whose delta shrinks to this share of the median residual."""
+"""Least absolute deviation is the limit of a Huber loss whose delta shrinks to this share of the median residual."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Objective:
 
 
 def huber(size: Array, weights: Array, delta: Array) -> Array:
-    """Sum weighted Huber losses of residuals of this size over the last axis; delta has the shape of what is left."""
+    """Sum the weighted Huber losses of absolute residuals over the last axis; delta has the shape of the result."""
     inside = np.minimum(size, delta[..., None])
     loss = inside / 2
     np.subtract(size, loss, out=loss)
@@ -78,13 +78,13 @@ def residuals(problem: Problem, theta: Array, response: Array | None = None) -> 
 
 
 class State:
-    """A problem's law evaluated for a batch of parameter vectors (p, B), with the objective that follows from it."""
+    """A problem's law evaluated at a batch of parameter vectors (p, B), with the resulting objective."""
 
     def __init__(self, problem: Problem, theta: Array, weights: Array, response: Array) -> None:
         self.evaluation = problem.law.evaluate(theta, problem.inputs)
         self.weights = weights
         self.raw = problem.objective.space == "raw"
-        # With hardly a residual inside delta the Hessian is nearly singular: damping then follows the majorant's shape.
+        # With few residuals inside delta the Hessian is nearly singular; damping then uses the majorising Hessian.
         self.absolute = problem.objective.name == "lad"
         h = self.evaluation.h
         self.f = np.exp(h) if self.raw else None
@@ -92,12 +92,12 @@ class State:
         self.size = np.abs(self.r)
 
     def value(self, delta: Array) -> Array:
-        """Return the objective of each member at its own width (B,), infinite where it is no number."""
+        """Return the objective (B,) of each member at its own Huber width; infinite where it is nan."""
         value = huber(self.size, self.weights, delta)
         return np.where(np.isfinite(value), value, np.inf)
 
     def derivatives(self, delta: Array) -> tuple[Array, Array, Array]:
-        """Return gradient, Hessian and majorising Hessian (that of reweighted least squares) of the objective."""
+        """Return the objective's gradient, Hessian and majorising Hessian (that of reweighted least squares)."""
         width = delta[:, None]
         psi = np.clip(self.r, -width, width)
         psi *= self.weights

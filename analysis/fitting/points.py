@@ -1,4 +1,4 @@
-"""From a table's rows to the arrays of a fit, or an error that says what is wrong with them."""
+"""Turn a table's rows into the arrays of a fit, or raise an error that says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SAME = 2e-7
-"""Relative difference up to which two responses are one number: what is left of it in 32 bits."""
+"""Relative difference up to which two responses count as equal: 32-bit rounding."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Selection:
 
 @dataclass(frozen=True)
 class Points:
-    """The rows of one fit: raw inputs and response (n,), the run and the seed each belongs to, a weight.
+    """The rows of one fit: raw inputs and response (n,), run and seed numbers, weights.
 
-    aside: what the table tells of how the runs were conducted (see `analysis.table.run_quality.conduct_of`).
+    aside: training details by row, such as steps and rate (see `analysis.table.run_quality.conduct_of`).
     """
 
     inputs: dict[str, Array]
@@ -69,7 +69,7 @@ class Points:
         return int(self.run.max()) + 1
 
     def units(self, shared: Mapping[str, str]) -> Units:
-        """Return the centres that make the fit scale-free. shared: inputs that take the centre of another input."""
+        """Return the centres that make the fit scale-free. shared: maps an input to the input whose centre it uses."""
         log_inputs = {name: float(np.log(self.inputs[shared.get(name, name)]).mean()) for name in self.inputs}
         return Units(log_inputs, float(np.log(np.median(np.abs(self.y)))))
 
@@ -84,7 +84,7 @@ class Points:
 
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
-    """Choose rows and take the law's columns. Raises `UserError` or `Refusal` where they cannot carry the law."""
+    """Select rows and read the law's columns. Raises `UserError` or `Refusal` where they cannot be fitted."""
     from analysis.table.columns import as_numbers, require_positive
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
@@ -99,7 +99,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
     chosen = as_numbers(chosen, list(columns.values()))
     require_positive(chosen, list(columns.values()))
-    if law.name in LAWS:  # one of the user's own may rise
+    if law.name in LAWS:  # a custom law may rise
         refuse_rising(chosen, y)
     chosen, repeated = _without_repeats(chosen, list(columns.values()), y)
     if repeated:
@@ -126,7 +126,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
 
 
 def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
-    """Return y as an array; `UserError` where its logarithm is wanted and does not exist."""
+    """Return y as an array; raise `UserError` where space="log" and some y <= 0."""
     response = rows[y].to_numpy(dtype=float)
     bad = int((response <= 0).sum())
     if space == "log" and bad == len(response):
@@ -165,7 +165,7 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
 
 
 def check(points: Points, law: Law) -> None:
-    """Refuse data that cannot carry the law: too few points, an input without spread."""
+    """Raise `Refusal` where the data cannot determine the law: too few points or settings, or a constant input."""
     n, p = points.n, len(law.params)
     distinct = len(np.unique(settings(points.inputs)))
     if n < p + 1:
@@ -192,7 +192,7 @@ def check(points: Points, law: Law) -> None:
 
 
 def settings(inputs: Mapping[str, Array]) -> Array:
-    """Return one number a row that tells settings apart: rows of equal inputs have equal numbers."""
+    """Return one number per row that identifies its setting: rows with equal inputs have equal numbers."""
     weights = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0])
     return sum((w * np.log(x) for w, x in zip(weights, inputs.values(), strict=False)), np.zeros(1))
 
@@ -206,9 +206,9 @@ def codes(values: Array) -> Array:
 
 
 def _without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple[pd.DataFrame, int]:
-    """Drop rows that say the same of the same run twice, to what 32 bits keep of it.
+    """Drop repeated rows: same run, inputs and y, up to the rounding of 32-bit floats.
 
-    A seed's twin with the same loss is kept.
+    Rows of another seed with the same loss are kept.
     """
     keys = {name: np.round(np.log(rows[name].to_numpy(float)) * 1e6) for name in columns}
     keys |= {name: rows[name].to_numpy() for name in ("run_id", "seed", "step") if name in rows.columns}
@@ -224,7 +224,7 @@ def _without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tupl
 
 
 def _flops_per_nd(rows: pd.DataFrame) -> float:
-    """Return C / (N D) of the rows: 6 where the table does not say (Kaplan et al. 2020)."""
+    """Return the median C / (N D) of the rows; 6 where a column is missing (Kaplan et al. 2020)."""
     if not {"N", "D", "C"} <= set(rows.columns):
         return 6.0
     try:
@@ -239,7 +239,7 @@ def _flops_per_nd(rows: pd.DataFrame) -> float:
 
 
 def _median(rows: pd.DataFrame, column: str) -> float:
-    """Return the median of a column of numbers, nan where there is none."""
+    """Return the median of a numeric column; nan where the column is missing or empty."""
     if column not in rows.columns:
         return float("nan")
     values = rows[column].to_numpy(dtype=float, na_value=np.nan)
@@ -247,7 +247,7 @@ def _median(rows: pd.DataFrame, column: str) -> float:
 
 
 def _hash(inputs: dict[str, Array], y: Array) -> str:
-    """Return SHA-256 (16 hex digits) of the numbers used, whatever the order of the rows."""
+    """Return the SHA-256 (16 hex digits) of the numbers used, independent of row order."""
     matrix = np.stack([*inputs.values(), y], axis=1)
     ordered = matrix[np.lexsort(matrix.T)]
     return hashlib.sha256(np.ascontiguousarray(ordered).tobytes()).hexdigest()[:16]

@@ -16,14 +16,14 @@ from analysis.laws.base import Array
 
 Resample = Literal["runs", "points", "seed", "wild"]
 BLOCK = 2_000
-"""Resamples drawn at once: bounds the memory whatever their number."""
+"""Resamples drawn at once, which bounds memory."""
 MOST_VALUES = 40_000_000
-"""Resamples x points beyond which refits give way to the sandwich formula (about half a minute of refits)."""
+"""Resamples x points beyond which the sandwich formula replaces refits (about half a minute of refits)."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Parameters of the refits (p, R), and the share of them that settled."""
+    """Parameters of the refits (p, R), and the share that converged."""
 
     theta: Array
     settled: float
@@ -31,7 +31,7 @@ class Samples:
 
 
 def check_resample(name: str) -> None:
-    """Raise `UserError` that lists the ways to resample."""
+    """Raise `UserError`, listing the valid names, for an unknown kind of resampling."""
     if name not in get_args(Resample):
         raise UserError(f"found resample={name!r}; wanted one of {', '.join(get_args(Resample))}")
 
@@ -39,10 +39,10 @@ def check_resample(name: str) -> None:
 def refit(
     problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int, most: int = MOST_VALUES
 ) -> Samples:
-    """Refit resamples.
+    """Refit `count` resamples.
 
-    at: solutions (p, k) to start from, of which each resample keeps the best; count: resamples; most: resamples x
-    points beyond which they come from the sandwich formula.
+    at: solutions (p, k) to start from; each resample keeps its best. most: if count x points exceeds this, draw from
+    the sandwich formula instead.
     """
     check_resample(resample)
     if count * points.n > most:
@@ -67,7 +67,7 @@ def refit(
 
 
 def clusters(points: Points, resample: str) -> Array:
-    """Return the cluster of each row: what is drawn together."""
+    """Return the cluster number of each row; the rows of a cluster are resampled together."""
     if resample == "points":
         return np.arange(points.n)
     if resample != "seed":
@@ -80,7 +80,7 @@ def clusters(points: Points, resample: str) -> Array:
 
 
 def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
-    """Draw how often each row is in each resample (size, n). fewest: distinct clusters, with fewer it is redrawn."""
+    """Draw the count of each row in each resample (size, n). fewest: minimum number of distinct clusters."""
     k = int(cluster.max()) + 1
     fewest = min(fewest, max(2, k - 1))
     times = rng.multinomial(k, np.full(k, 1 / k), size=size)
@@ -93,7 +93,7 @@ def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Ar
 
 
 def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: int = 200) -> Array:
-    """Refit with each cluster left out, or each group of clusters: (p, groups). most: groups at the most."""
+    """Refit with each cluster (or group of clusters) left out: (p, groups). most: maximum number of groups."""
     group = clusters(points, "runs" if resample == "wild" else resample) % most
     k = int(group.max()) + 1
     weights = points.weights * (group[None, :] != np.arange(k)[:, None])
@@ -101,7 +101,7 @@ def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: 
 
 
 def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resample: str, seed: int) -> Array:
-    """Draw parameters (p, count) from the refits' normal limit: covariance H^-1 G G^T H^-1, G summed by cluster."""
+    """Draw parameters (p, count) from the sandwich normal: covariance H^-1 G G^T H^-1, scores G summed by cluster."""
     theta = at[:, None]
     scores, hessian = score_and_hessian(problem, theta, points.weights)
     cluster = clusters(points, "runs" if resample == "wild" else resample)
@@ -127,7 +127,7 @@ def _best(problem: Problem, at: Array, weights: Array, response: Array | None, s
         value, settled = np.where(better, found.value, value), np.where(better, found.settled, settled)
     assert theta is not None
     left = np.flatnonzero(~settled)
-    if len(left):  # slow ways down flat valleys: with the damping set back, most of them soon arrive
+    if len(left):  # slow in flat valleys: with the damping reset, most of them soon converge
         rows = [part if part is None or part.ndim == 1 else part[left] for part in (weights, response)]
         again = solve(problem, theta[:, left], weights=rows[0], response=rows[1], anneal=False)
         theta[:, left], settled[left] = again.theta, again.settled
@@ -135,17 +135,18 @@ def _best(problem: Problem, at: Array, weights: Array, response: Array | None, s
 
 
 def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:
-    """Return responses whose residuals keep or change sign by cluster, widened by leverage (size, n)."""
+    """Return wild-bootstrap responses (size, n): leverage-adjusted residuals with a random sign per cluster."""
     spread = _widened(problem, at)
     signs = rng.choice([-1.0, 1.0], size=(size, int(cluster.max()) + 1))[:, cluster]
     return problem.response - residuals(problem, at)[0] + spread * signs
 
 
 def _widened(problem: Problem, at: Array) -> Array:
-    """Return the size of each residual as it would be had its point not pulled the fit towards itself.
+    """Return absolute residuals (n,) corrected for the leverage of each point on the fit.
 
-    Squared loss: r / (1 - leverage) (MacKinnon and White 1985, HC3). Absolute or Huber loss with a small delta: the law
-    goes nearly through some points, so |r| + leverage / (2 density at zero) (Feng, He and Hu 2011), by n / (n - p).
+    Squared loss: r / (1 - leverage) (MacKinnon and White 1985, HC3). Absolute loss, or Huber with a small delta:
+    |r| + leverage / (2 density at zero) (Feng, He and Hu 2011), as the law nearly interpolates some points; scaled for
+    the degrees of freedom.
     """
     rest, n, p = residuals(problem, at)[0], problem.n, len(at)
     slopes, gram = information(problem, at[:, 0], np.ones(n))

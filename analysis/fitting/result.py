@@ -1,4 +1,4 @@
-"""What a fit returns: parameters, intervals, certificate, and what follows from them."""
+"""The result of a fit: parameters, intervals, certificate, predictions and allocations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Minimised:
-    """The objective and its value at the fit: the sum over points."""
+    """The objective and its value at the fit (a sum over points)."""
 
     name: str
     space: str
@@ -40,7 +40,7 @@ class Minimised:
 
 @dataclass(frozen=True)
 class Reach:
-    """Where a law reaches a response: x, its interval, and the share of refits in which it never does."""
+    """The x at which a law reaches a response, its interval, and the share of refits that never reach it."""
 
     y: float
     x: float
@@ -50,7 +50,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Engine:
-    """What predictions are computed from; not part of the JSON."""
+    """The data from which predictions are computed; not part of the JSON."""
 
     problem: Problem
     points: Points
@@ -79,7 +79,7 @@ class Fit(Shown):
     engine: Engine = field(repr=False, compare=False)
 
     def predict(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Return the law's value at inputs named as the table's columns, such as {"N": [1e6], "D": [1e9]}."""
+        """Return the law's value (m,) at inputs keyed by the table's columns, such as {"N": [1e6], "D": [1e9]}."""
         return np.exp(self._log_curve(self._inputs(at), self.engine.theta[:, None])[0])
 
     def interval(
@@ -87,7 +87,7 @@ class Fit(Shown):
     ) -> tuple[Array, Array]:
         """Return (low, high): percentiles of the curve, or of the response of a new run (kind="run").
 
-        Beyond the scatter of refits it allows for slow drifts and bends that the runs do not exclude (`drift`).
+        Includes slow drifts and bends that the runs do not exclude (see `verdict.drift`), beyond the spread of refits.
         """
         if kind not in ("mean", "run"):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
@@ -98,11 +98,11 @@ class Fit(Shown):
         return np.exp(np.minimum(*ends)[:, 0]), np.exp(np.maximum(*ends)[:, 1])
 
     def refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Return the curve of each refit at inputs, (m, R), as predict names them."""
+        """Return the curves of the refits (m, R) at inputs keyed as in `predict`."""
         return np.exp(self._log_curve(self._inputs(at), self._samples()).T)
 
     def drifted_refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Return the same with drifts and bends that the runs do not exclude, each in its share of the refits."""
+        """Return the refits' curves (m, R) with random drifts and bends that the runs do not exclude."""
         inputs = self._inputs(at)
         return np.exp(self._drifted(self._log_curve(inputs, self._samples()).T, inputs))
 
@@ -125,7 +125,7 @@ class Fit(Shown):
         if self.engine.samples is None:
             return best
         samples = self.engine.samples
-        Ns = np.clip(self._optimal_n(samples, product), 1e-200, 1e200)  # a degenerate refit says 0
+        Ns = np.clip(self._optimal_n(samples, product), 1e-200, 1e200)  # a degenerate refit gives 0
         ends = percentile(np.stack([Ns, product / Ns, self._loss_at(samples, Ns, product / Ns)]), self.level)
         low, high = ends.T.tolist()
         return replace(
@@ -133,7 +133,7 @@ class Fit(Shown):
         )
 
     def split(self, C: Array) -> tuple[Array, Array]:
-        """Return the optimal N and D at each C, for laws that have an allocation."""
+        """Return the optimal N and D at each C (FLOPs), for laws that have an allocation."""
         assert self.allocation is not None
         product = C / self.allocation.flops_per_nd
         N = self._optimal_n(self.engine.theta[:, None], product)
@@ -155,7 +155,7 @@ class Fit(Shown):
         return Reach(y, float(x[0]), (float(ends[0]), float(ends[1])), never)
 
     def exponents(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
-        """Return d log y / d log input at settings: the marginal return of each input, a negative local exponent."""
+        """Return d log y / d log input at the given settings, for each input: the (negative) local exponents."""
         inputs, law = self._inputs(at), self.engine.problem.law
         columns = self.engine.points.columns
         with np.errstate(all="ignore"):
@@ -216,7 +216,7 @@ class Fit(Shown):
             return self.engine.problem.law.evaluate(theta, inputs).h + self.engine.problem.units.log_y
 
     def _with_noise(self, curves: Array) -> Array:
-        """Add to each refit's curve a residual of the fit, widened for the parameters spent; log curves (m, R)."""
+        """Add a random residual, scaled for the degrees of freedom, to each refit's log curve (m, R)."""
         rest = self.engine.residuals * np.sqrt(self.n_points / max(1, self.n_points - len(self.engine.theta)))
         rng = np.random.default_rng(self.card["seed"])
         noise = rng.choice(rest, size=curves.shape)
@@ -226,7 +226,7 @@ class Fit(Shown):
         return np.log(np.maximum(np.exp(curves) + noise * scale, 1e-300))
 
     def _drifted(self, curves: Array, inputs: dict[str, Array]) -> Array:
-        """Let log curves (m, R) of refits at inputs (m,) drift and bend."""
+        """Add random drifts and bends to the refits' log curves (m, R) at inputs (m,)."""
         engine = self.engine
         known = (engine.problem, engine.points, engine.theta, engine.residuals)
         return drifted(curves, *known, inputs, seed=self.card["seed"])
@@ -241,7 +241,7 @@ class Fit(Shown):
         return np.exp(log_loss(problem.law, problem.units, theta, *sizes)[:, 0])
 
     def _best_batch(self, N: float, D: float) -> float | None:
-        """Return the batch at the optimum, of a law that has one."""
+        """Return the optimal batch size; None for a law without one."""
         theta, size = self.engine.theta[:, None], (np.log(np.array([[x]])) for x in (N, D))
         batch = self.engine.problem.law.others(self.params_of(theta), *size).get("batch")
         return None if batch is None else float(np.exp(batch[0, 0]))

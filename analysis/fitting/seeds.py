@@ -1,4 +1,4 @@
-"""The scatter of seeds: weights for a fit, and a test of the law's lack of fit against it."""
+"""Variance between seeds: weights for a fit, and the lack-of-fit test of a law against it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from analysis.fitting.points import Points, codes, settings
 from analysis.laws.base import Array
 
 FEWEST = 4
-"""Cells with more than one seed below which their scatter is not modelled."""
+"""Minimum number of cells with more than one seed for modelling their variance."""
 
 
 @dataclass(frozen=True)
 class LackOfFit:
-    """The F test of a law against the scatter of seeds: does it miss the cells' means by more than that?"""
+    """The F test of lack of fit: deviations of the cell means from the law against the variance between seeds."""
 
     F: float
     p_value: float
@@ -26,20 +26,21 @@ class LackOfFit:
 
     @property
     def systematic(self) -> float:
-        """The law's own error: rms of the cells' means beyond what the scatter of seeds makes of them."""
+        """The law's systematic error: rms deviation of the cell means in excess of the variance between seeds."""
         rows = self.cells + self.degrees_of_freedom[1]
         return self.seed_scatter * float(np.sqrt(max(0.0, self.F - 1) * self.cells / rows))
 
 
 def cells(points: Points) -> Array:
-    """Number the settings of the inputs: rows of one cell differ by seed alone."""
+    """Return the cell number of each row; rows of one cell have equal inputs and differ in seed alone."""
     return codes(settings(points.inputs))
 
 
 def weights_from_seeds(points: Points, response: Array) -> Array:
-    """Return 1 / variance of seeds for each row, smooth in the inputs, with mean 1.
+    """Return the inverse variance between seeds for each row, smoothed over the inputs and scaled to mean 1.
 
-    The variance within cells is modelled as a power of each input: a regression of log variance by degrees of freedom.
+    The variance within cells is modelled as a power law in each input: a regression of log variance, weighted by
+    degrees of freedom.
     """
     cell = cells(points)
     count = np.bincount(cell)
@@ -57,7 +58,7 @@ def weights_from_seeds(points: Points, response: Array) -> Array:
     first = np.array([np.argmax(cell == k) for k in np.flatnonzero(many)])
     freedom = np.sqrt(count[many] - 1.0)
     size = logs.shape[1]
-    # A ridge on the slopes: a handful of cells does not fix how noise depends on three inputs.
+    # A ridge on the slopes: few cells do not determine how noise depends on three inputs.
     gram = (logs[first] * freedom[:, None]).T @ (logs[first] * freedom[:, None]) + np.diag([0.0] + [1.0] * (size - 1))
     model = np.linalg.solve(gram, (logs[first] * freedom[:, None]).T @ (np.log(variance) * freedom))
     weights = np.exp(-(logs @ model))
@@ -65,7 +66,7 @@ def weights_from_seeds(points: Points, response: Array) -> Array:
 
 
 def lack_of_fit(points: Points, residuals: Array, parameters: int) -> LackOfFit | None:
-    """Test residuals (n,) against the scatter within cells; None without repeated cells or spare cells."""
+    """Test residuals (n,) for lack of fit against the variance within cells; None with too few repeats or cells."""
     cell = cells(points)
     count = np.bincount(cell)
     spare, repeats = len(count) - parameters, int((count - 1).sum())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is minimised, how it is searched and resampled, which rows are used and how they are weighted."""
+    """The settings of a fit: objective, search and resampling, row selection and weights."""
 
     goal: Objective = field(default_factory=lambda: Objective("huber", 1e-3, "log"))
     how: How = field(default_factory=How)
@@ -45,13 +45,13 @@ def settings_of(
     run_column: str | None = None,
     **how: Any,
 ) -> Settings:
-    """Check the options of fit, by their names there. how: the fields of `How`. Raises `UserError`."""
+    """Build checked settings from the options of `fit`. how: the fields of `How`. Raises `UserError`."""
     selection = Selection(rows, where, _words(pool), _words(keep), task, run_column)
     return Settings(Objective(objective, delta, space), How(**how), selection, weights)
 
 
 def _words(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names as a tuple, one name too; `UserError` for anything else."""
+    """Return a name or a sequence of names as a tuple; raise `UserError` for anything else."""
     found = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else (names,)
     if not all(isinstance(name, str) for name in found):
         raise UserError(f"found {names!r}; wanted names, such as ('schedule', 'batch')")

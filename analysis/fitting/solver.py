@@ -1,9 +1,9 @@
 """Minimise one law's objective from many starts, or over many resamples, as one batch.
 
-Damped Newton steps (Levenberg-Marquardt scaling, box by active set) in scale-free parameters; the Huber width starts at
-the scale of the residuals and is annealed to the one wanted, which keeps a batch of starts out of the flat parts of a
-small delta and follows a continuous path (Madsen and Nielsen 1993 for least absolute deviation). No LAPACK, no BLAS
-reduction over points: the same digits on any number of cores.
+Takes damped Newton steps (Levenberg-Marquardt scaling, bounds by active set) in scale-free parameters. The Huber width
+is annealed from the scale of the residuals to delta, which keeps starts out of the flat regions of a small delta and
+follows a continuous path (Madsen and Nielsen 1993 for least absolute deviation). Uses no LAPACK and no BLAS reduction
+over points, so the digits are the same on any number of cores.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from analysis.fitting.objective import LAD_DELTA, Problem, State
 from analysis.laws.base import Array
 
 KEPT_BYTES = 2**24
-"""Memory that the allocator is made to keep rather than hand back and fetch again at every step."""
+"""Memory that the allocator is made to keep instead of returning it to the system at every step."""
 CHUNK_VALUES = 60_000
 """Numbers in one (batch x points) array: small enough to stay in the processor's cache."""
 MAX_STEPS = 300
 ANNEAL = 0.2
 DECREMENT = 1e-15
-"""A start is settled when the predicted decrease is below this share of the objective."""
+"""A start has converged when the predicted decrease is below this share of the objective."""
 SAME = 1e-9
-"""Share of the objective within which two starts that have settled have found the same optimum."""
+"""Relative difference of the objective within which two converged starts count as the same optimum."""
 LAD_DECREMENT = 1e-11
 """The same for least absolute deviation, which ends on a corner found by _to_corner."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Where each member of the batch ended: parameters (p, B), objective, projected gradient, whether it settled."""
+    """The final state of each batch member: parameters (p, B), objective, projected gradient norm, convergence."""
 
     theta: Array
     value: Array
@@ -49,13 +49,13 @@ def solve(
     majority: bool = False,
     steps: int | None = None,
 ) -> Solution:
-    """Minimise from each column of starts (p, B). weights, response: (n,), or one row a member, (B, n).
+    """Minimise from each column of starts (p, B). weights, response: (n,), or (B, n) with one row per member.
 
-    majority: stop when more than half of the starts have settled at the lowest optimum; the others are left unsettled,
-    as are those that want more than so many steps.
+    majority: stop when more than half of the starts have converged to the lowest optimum. The rest, and members that
+    exceed the maximum number of steps, are marked as not settled.
     """
-    # glibc hands freed arrays back to the system, whose new pages cost a third of a fit, until it has seen a larger one
-    # freed. Its pages are never touched.
+    # glibc returns freed arrays to the system, and mapping new pages costs a third of a fit, until a larger array was
+    # freed. The pages of this one are never touched.
     np.empty(KEPT_BYTES, dtype=np.uint8)
     count = starts.shape[1]
     size = max(1, CHUNK_VALUES // problem.n)
@@ -78,7 +78,7 @@ def _rows(array: Array, piece: slice) -> Array:
 
 
 class _Batch:
-    """The members of one chunk that are still moving."""
+    """The members of one chunk that have not yet converged."""
 
     def __init__(self, problem: Problem, starts: Array, weights: Array, response: Array, anneal: bool) -> None:
         self.problem = problem
@@ -105,7 +105,7 @@ class _Batch:
         return Solution(self.result, self.result_value, self.result_norm, self.result_settled)
 
     def _agreed(self) -> bool:
-        """Tell whether more than half of the members have settled at the lowest optimum."""
+        """Tell whether more than half of the members have converged to the lowest optimum."""
         if 2 * len(self.member) >= self.batch:
             return False
         there = self.result_value <= self.result_value.min() * (1 + SAME) + 1e-32
@@ -152,7 +152,7 @@ class _Batch:
             next_stage = coarse & ((taken & (gain < 0.02 * self.value)) | tiny | (self.in_stage >= 6))
             finished, fresh = finished & ~coarse, taken | next_stage
             if next_stage.any():
-                # A new width changes the objective: everything is computed again where the member stands.
+                # A new width changes the objective, so everything is recomputed at the member's current position.
                 self.delta = np.where(next_stage, np.maximum(self.target, self.delta * self._factor()), self.delta)
                 self.damping = np.where(next_stage, np.minimum(self.damping, 1e-2), self.damping)
                 self.in_stage[next_stage] = 0
@@ -170,7 +170,7 @@ class _Batch:
         return np.where(self.delta > 1e100, 1e-200, ANNEAL)
 
     def _direction(self) -> tuple[Array, Array]:
-        """Solve for the damped Newton step of the free parameters; False where the damped Hessian is not positive."""
+        """Return the damped Newton step of the free parameters; False where the damped Hessian is indefinite."""
         matrix = self.hessian + self.damping * self.majorant
         diagonal = np.einsum("iib->ib", self.majorant)
         on_diagonal = np.einsum("iib->ib", matrix)
@@ -185,7 +185,7 @@ class _Batch:
         return solve_positive(matrix, np.where(fixed, 0.0, -self.gradient))
 
     def _to_corner(self, theta: Array, weights: Array, response: Array) -> Array:
-        """Move to where the law goes exactly through the p nearest points, for members that this makes better."""
+        """Move members to the exact interpolation of their p nearest points, where that lowers the objective."""
         p, here = len(theta), theta
         rest = np.abs(State(self.problem, theta, weights, response).r)
         nearest = np.argsort(np.where(weights > 0, rest, np.inf), axis=1, kind="stable")[:, :p]
@@ -204,7 +204,7 @@ class _Batch:
         return np.where(after < before, here, theta)
 
     def _retire(self, finished: Array, *, settled: bool) -> None:
-        """Write down the finished members and go on with the others."""
+        """Record the finished members and remove them from the batch."""
         if not finished.any():
             return
         where = self.member[finished]
@@ -230,7 +230,7 @@ class _Batch:
 
 
 def solve_positive(matrix: Array, right: Array) -> tuple[Array, Array]:
-    """Solve symmetric systems (p, p, B) x = (p, B) by Cholesky across the batch; False where not positive definite."""
+    """Solve symmetric systems (p, p, B) x = (p, B) by batched Cholesky; False where not positive definite."""
     p = len(right)
     root = np.sqrt(np.maximum(np.einsum("iib->ib", matrix), 1e-300))
     factor = matrix / (root[:, None] * root[None, :])

@@ -1,4 +1,4 @@
-"""Intervals of a fit's parameters, and of what follows from them."""
+"""Confidence intervals of a fit's parameters, allocation and forecast."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Uncertainty:
         )
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Return the interval of each parameter; none without resamples."""
+        """Return the interval of each parameter; empty without resamples."""
         if self.samples is None:
             return {}
         ends = self._ends(lambda theta: self.problem.law.unscale(theta, self.problem.units))
@@ -57,7 +57,7 @@ class Uncertainty:
         return float(low), float(high)
 
     def allocation(self) -> Allocation | None:
-        """Return how N and D grow with C (at the largest run's, where a law has no one exponent), for laws that say."""
+        """Return the exponents of optimal N and D in C, or None for a law without; local ones hold at the largest C."""
         law, units, inputs = self.problem.law, self.problem.units, self.points.inputs
         if not law.allocates:
             return None

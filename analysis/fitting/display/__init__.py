@@ -1,1 +1,1 @@
-"""How a fit and other results show themselves in a notebook: words, tables, and the figure that is drawn of a fit."""
+"""Display of fits and other results in a notebook: text, tables and the figure of a fit."""

@@ -1,4 +1,4 @@
-"""How a result shows itself: in one line, and in a notebook as on the terminal, by modules above it named as text."""
+"""Display of a result: one line as text, and in a notebook as on the terminal (modules above are imported by name)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE, LINE = "analysis.commands.notebook", "analysis.commands.one_line"
 
 
 class InNotebook:
-    """A result that shows itself briefly, and in a notebook as the terminal does; to_dict is all of it, plain."""
+    """A result with a one-line repr and the terminal's display in a notebook; to_dict returns all of it."""
 
     def __repr__(self) -> str:
         return str(import_module(LINE).one_line(self))

@@ -1,4 +1,4 @@
-"""Results as plain data: JSON's own kinds."""
+"""Convert results to plain JSON types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Turn dataclasses, arrays and tuples into JSON's own kinds; numbers that are not finite become None."""
+    """Convert dataclasses, arrays and tuples to JSON types; non-finite numbers become None."""
     if hasattr(value, "__dataclass_fields__"):
         return plain(asdict(value))
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""What a fit can do beside predicting: show itself, and give its numbers as tables.
+"""The display of a fit: summary, figures, and its numbers as tables.
 
-The words and the figure are made by modules that read a finished fit, named here as text: they stand above it.
+The modules that write the text and draw the figure are above this one, so they are imported by name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WORDS, FIGURE = "analysis.fitting.display.words", "analysis.figures.notebook"
 
 
 class Text(str):
-    """Text that a notebook shows with its lines."""
+    """Text that a notebook displays with its line breaks."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class Text(str):
 
 
 class Shown:
-    """The part of a fit that shows it."""
+    """The display methods of a fit."""
 
     def __repr__(self) -> str:
         return str(import_module(WORDS).one_line(self))
@@ -39,7 +39,7 @@ class Shown:
         return str(import_module(WORDS).html(self))
 
     def summary(self) -> Text:
-        """Return parameters with intervals, the verdict with its reasons, residuals, AIC and BIC, the own hold-out."""
+        """Return parameters with intervals, the verdict with reasons, residuals, AIC, BIC and the hold-out as text."""
         return Text(import_module(WORDS).summary(self))
 
     def to_latex(self) -> str:
@@ -47,24 +47,24 @@ class Shown:
         return str(import_module(WORDS).latex(self))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the runs and the law: over its variable, or over C by N; on new axes unless some are given."""
+        """Draw the runs and the law over its variable, or over C by N; on new axes if ax is None."""
         axes: Axes = import_module(FIGURE).plot_fit(self, ax)
         return axes
 
     def plot_residuals(self, ax: Axes | None = None) -> Axes:
-        """Draw the residuals in per cent against compute, or the law's variable."""
+        """Draw the residuals in per cent against compute or the law's variable."""
         axes: Axes = import_module(FIGURE).plot_residuals(self, ax)
         return axes
 
     @property
     def residuals(self) -> np.ndarray:
-        """Return log y less the law's logarithm (n,), in the order of the rows used; y less the law in space="raw"."""
+        """Return the residuals (n,) in the order of the rows used: of log y, or of y with space="raw"."""
         engine = _engine(self)
         rest: np.ndarray = engine.residuals
         return rest if engine.problem.objective.space == "log" else rest * np.exp(engine.problem.units.log_y)
 
     def covariance(self) -> pd.DataFrame:
-        """Return the covariance of the free parameters: of the refits, or by the sandwich formula without resamples."""
+        """Return the covariance of the free parameters, from the refits or (without resamples) the sandwich formula."""
         import pandas as pd
 
         engine = _engine(self)
@@ -76,7 +76,7 @@ class Shown:
         return pd.DataFrame(np.atleast_2d(spread), index=list(law.params), columns=list(law.params))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a parameter: value, low and high end of its interval (nan without), how it is bound."""
+        """Return one row per parameter: value, interval ends (nan without an interval) and constraint."""
         import pandas as pd
 
         fit: Any = self

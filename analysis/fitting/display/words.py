@@ -1,4 +1,4 @@
-"""A fit in words: one line, a summary, a table for a notebook or for LaTeX."""
+"""A fit as text: one line, a summary, an HTML table or a LaTeX table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATEX = {"alpha": r"\alpha", "beta": r"\beta", "gamma": r"\gamma", "delta": r"\d
 
 @dataclass(frozen=True)
 class Criteria:
-    """How well a fit describes what it saw: root mean square of the residuals, AIC and BIC under normal noise."""
+    """Goodness of fit: root mean square residual, AIC and BIC under normal noise."""
 
     rms: float
     aic: float
@@ -44,7 +44,7 @@ def one_line(fit: Fit) -> str:
 
 
 def summary(fit: Fit) -> str:
-    """Return what a reader of a fit wants to know, a line a fact."""
+    """Return the summary of a fit, one fact per line."""
     rows = [("parameter", "value", f"{percent(fit.level)} interval"), *parameter_rows(fit)]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{fit.law}: {fit.y} = {fit.card['formula']}", ""]
@@ -56,7 +56,7 @@ def summary(fit: Fit) -> str:
 
 
 def facts(fit: Fit) -> list[tuple[str, str]]:
-    """Return the status, the data, the residuals, AIC and BIC, and how far ahead the law's own hold-out held."""
+    """Return labelled facts: status, data, residuals, AIC, BIC, and the extrapolation factor of the hold-out."""
     found, certificate = criteria(fit), fit.certificate
     size = percent(found.rms) if fit.objective.space == "log" else number(found.rms)
     said = [
@@ -70,7 +70,7 @@ def facts(fit: Fit) -> list[tuple[str, str]]:
 
 
 def html(fit: Fit) -> str:
-    """Return a small table for a notebook."""
+    """Return an HTML table for a notebook."""
     status = fit.certificate.status
     head = (
         f"<b>{escape(fit.law)}</b> &nbsp; {escape(fit.y)} = {escape(str(fit.card['formula']))} &nbsp; "
@@ -88,7 +88,7 @@ def html(fit: Fit) -> str:
 
 
 def latex(fit: Fit) -> str:
-    """Return a LaTeX table: the law above, a row a parameter."""
+    """Return a LaTeX table: the law, then one row per parameter."""
     rows = [
         rf"${_symbol(name)}$ & ${_math(value)}$ & {f'${_math(ends)}$' if '[' in ends else ends.replace('=', '$=$')} \\"
         for name, value, ends in parameter_rows(fit)

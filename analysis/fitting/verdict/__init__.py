@@ -1,1 +1,1 @@
-"""Whether a fitted law is right: lack of fit, its own hold-out, the rule that weighs them, and what would help."""
+"""Verdict on a fitted law: lack of fit, hold-out, the rule that combines them, and suggested remedies."""

@@ -1,4 +1,4 @@
-"""Choose a law by backtest among those that pass: where none passes, none is chosen."""
+"""Choose the law with the best backtest among those that pass; refuse where none passes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> Fit:
-    """Fit the candidate laws, those that predict best ahead of what they saw first, until one is ok.
+    """Fit the candidate laws in order of backtest error and return the first fit that is ok.
 
-    Raises `Refusal` where none is, with what speaks against the best of them.
+    Raises `Refusal` where none is ok, with the reasons against the best of them.
     """
     tried = errors_ahead(frame, y=y, x=x, settings=settings)
     passed_over: dict[str, str] = {}
@@ -48,14 +48,14 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
 def fit_and_judge(
     frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings, cures: bool = True
 ) -> Fit:
-    """Fit one law to the rows of a table and judge it by all that is known. cures: whether to look for one."""
+    """Fit one law to the rows of a table and apply every check. cures: whether to search for a remedy if it is weak."""
     found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
     found = replace(found, warnings=(*found.warnings, *remarks(found, law)))
     return with_verdict(with_reasons(found, conduct(found, law)), law, settings, cures=cures)
 
 
 def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
-    """Return the candidate laws with their error ahead of what they have seen, best first."""
+    """Return the backtest error of each candidate law, best first."""
     from analysis.table.columns import require_columns
     from analysis.table.select import select_rows
 
@@ -71,7 +71,7 @@ def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settin
 
 
 def choice_words(name: str, tried: dict[str, float], passed_over: dict[str, str]) -> str:
-    """Say which law was chosen, how far off ahead it and the others were, and why better ones were passed over."""
+    """Say which law was chosen, the backtest errors of all candidates, and why better ones were rejected."""
     others = [f"{other} {_error(error)}" for other, error in tried.items() if other != name]
     said = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off on the held-out runs"
     said += f" ({', '.join(others)})" if others else ""

@@ -1,10 +1,10 @@
-"""Deviations from a law that its runs hardly exclude: a slow drift along an input, or a bend at the large end.
+"""Deviations from a law that its runs do not exclude: a slow drift along an input, or a bend at the large end.
 
-To the law's logarithm a term is added: a drift is a share of the median response for each decade of one input (such as
-a floor that falls with N), a bend another slope over the largest runs (such as a plateau to come). What the law's own
-parameters can take up of that is nothing new; the rest is estimated from the residuals, linearly around the fit. Before
-the runs are seen, no change, a drift along each input and some bend are as likely, and each is normal with its prior
-deviation.
+A term is added to the law's logarithm: a drift is a share of the median response per decade of one input (such as a
+floor that falls with N); a bend is a change of slope over the largest runs (such as the onset of a plateau). The part
+of the term that the law's parameters can absorb is removed; the rest is estimated from the residuals, linearly around
+the fit. A priori, no change, a drift along each input and some bend are equally likely, and each coefficient is normal
+with its prior standard deviation.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from analysis.fitting.verdict.run_residuals import by_run, drawn_in, tail
 from analysis.laws.base import Array, Inputs
 
 PRIOR = 0.03
-"""Standard deviation of a drift before the runs are seen: share of the median response for each decade."""
+"""Prior standard deviation of a drift: share of the median response per decade."""
 BENT = 1.0
-"""Standard deviation of a bend before the runs are seen: share of the law's own slope at the largest inputs."""
+"""Prior standard deviation of a bend: share of the law's own slope at the largest inputs."""
 LAST = 0.15
-"""Share of the data's range over which a bend has begun."""
+"""Share of the data's range, at its large end, over which a bend acts."""
 FEWEST = 5
-"""Degrees of freedom left to the noise below which nothing is known of drifts."""
+"""Minimum residual degrees of freedom for estimating drifts."""
 SINGULAR = 1e-6
-"""Share of the largest singular value of the law's slopes below which they say the same."""
+"""Singular values of the law's Jacobian below this share of the largest count as zero."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """What may be added to a law's logarithm, for one: `along`, from `place` on where it is a bend.
+    """A term with unit coefficient that may be added to a law's logarithm; a bend starts at `place`.
 
-    along: what of each centred logarithm of an input is summed. name: that of the input, or of the size.
-    prior: standard deviation of its factor. weight: how likely it is, beside no change, before the runs are seen.
+    along: coefficient of each centred log input in the term. name: the input's, or "size". prior: prior standard
+    deviation of the coefficient. weight: prior odds against no change.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Term:
     bend: bool
 
     def value(self, problem: Problem, theta: Array, inputs: Inputs) -> Array:
-        """Return it at inputs (m,), in the residuals' unit, before the law follows."""
+        """Return the term at inputs (m,) in the residuals' unit, before the law's parameters adjust."""
         u = sum((share * inputs[name] for name, share in self.along.items()), np.zeros(1)) - self.place
         term = np.maximum(u, 0.0) if self.bend else u
         if self.bend == (problem.objective.space == "log"):  # a bend is a factor, a drift a difference
@@ -62,9 +62,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Drift:
-    """A term's factor as the runs show it: mean and deviation; for drifts, shares of the median y a decade.
+    """The estimated coefficient of a term: mean and standard deviation (drifts: share of the median y per decade).
 
-    p_value: of none. taken: what the law's parameters (p,) take up of a factor of one.
+    p_value: of the hypothesis of no such term. taken: change of the law's parameters (p,) that absorbs a unit term.
     """
 
     term: Term
@@ -75,33 +75,33 @@ class Drift:
 
     @property
     def name(self) -> str:
-        """Name of the input (in the law) that it is along."""
+        """The law's input along which the term acts, or "size"."""
         return self.term.name
 
     @property
     def trust(self) -> float:
-        """Weight of what was seen, 0 to 1, beside what is known before."""
+        """Weight of the estimate against the prior, 0 to 1."""
         return self.term.prior**2 / (self.term.prior**2 + self.deviation**2)
 
     @property
     def believed(self) -> tuple[float, float]:
-        """Mean and deviation, drawn towards zero by what is known before."""
+        """Posterior mean and standard deviation."""
         return self.trust * self.mean, sqrt(self.trust) * self.deviation
 
     @property
     def odds(self) -> float:
-        """How much likelier the runs are with it than without, and how likely it was before."""
+        """Posterior odds of the term against no change: Bayes factor times prior odds."""
         seen = sqrt(1 - self.trust) * exp(min(self.trust * (self.mean / self.deviation) ** 2 / 2, 500.0))
         return self.term.weight * seen
 
 
 def drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> tuple[Drift, ...]:
-    """Estimate the drift along each input from residuals (n,) at theta (p,); empty where too few runs could tell."""
+    """Estimate the drift along each input from residuals (n,) at theta (p,); empty with too few runs."""
     return _estimated(_drifts(problem), problem, points, theta, residuals)
 
 
 def moves(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array:
-    """Return what a factor of one moves the fitted law at inputs (m,) once it has followed, in the residuals' unit."""
+    """Return the change of the refitted law at inputs (m,) per unit of the coefficient, in the residuals' unit."""
     at = replace(problem, inputs=inputs)
     slopes, _ = information(at, theta, np.ones(len(inputs[next(iter(drift.term.along))])))
     return drift.term.value(problem, theta, inputs) - slopes.T @ drift.taken
@@ -110,7 +110,7 @@ def moves(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array
 def drifted(
     curves: Array, problem: Problem, points: Points, theta: Array, residuals: Array, inputs: Inputs, *, seed: int
 ) -> Array:
-    """Let log curves (m, R) of refits at inputs (m,) change: each by one term or by none, by the odds of each."""
+    """Add to each refit's log curve (m, R) at inputs (m,) one term or none, drawn from the posterior odds."""
     terms = [*_drifts(problem), *_bends(problem, theta)]
     found = _estimated(terms, problem, points, theta, residuals)
     if not found:
@@ -132,13 +132,13 @@ def drifted(
 def _estimated(
     terms: list[Term], problem: Problem, points: Points, theta: Array, residuals: Array
 ) -> tuple[Drift, ...]:
-    """Estimate the factor of each term, alone beside the law."""
+    """Estimate the coefficient of each term when it alone is added to the law."""
     spare = points.n_runs - len(theta) - 1
     if spare < FEWEST:
         return ()
     slopes = by_run(information(problem, theta, np.ones(problem.n))[0], points.run)
     size = np.sqrt((slopes**2).sum(axis=1, keepdims=True)) + 1e-300
-    follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): the law's part of anything
+    follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): projects onto the law's slopes
     rest, logs = (by_run(rows, points.run) for rows in (residuals[None], np.stack(list(problem.inputs.values()))))
     noise, rest = scatter(rest[0], slopes, logs), drawn_in(rest[0])
     if noise <= 0:
@@ -161,7 +161,7 @@ def _drifts(problem: Problem) -> list[Term]:
 
 
 def _bends(problem: Problem, theta: Array) -> list[Term]:
-    """Return a bend along each input, and along the size where there are several; together as likely as none."""
+    """Return a bend along each input, and along the size if there are several inputs; their prior odds sum to one."""
     inputs = dict(_sizes(problem))
     ranges = {name: float(np.ptp(x)) for name, x in inputs.items() if np.ptp(x) > 0}
     ways = [{name: 1 / wide} for name, wide in ranges.items()]
@@ -172,7 +172,7 @@ def _bends(problem: Problem, theta: Array) -> list[Term]:
         u = sum((share * inputs[name] for name, share in along.items()), np.zeros(1))
         low, high = float(u.min()), float(u.max())
         largest = {name: x[[int(np.argmax(u))]] for name, x in problem.inputs.items()}
-        with np.errstate(all="ignore"):  # by how much the law's logarithm falls for one of u there
+        with np.errstate(all="ignore"):  # d log law / d u at the largest runs
             fall = sum(
                 float(problem.law.elasticity(theta[:, None], largest, name)[0, 0]) * ranges[name] for name in along
             )

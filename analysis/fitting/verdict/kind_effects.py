@@ -1,4 +1,4 @@
-"""The effects of kinds of runs on a law: fits with a factor for each, fits to each alone, and a linear test of both."""
+"""Effects of kinds of runs on a law: fits with a factor per kind, fits to each kind alone, and a linear test."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from analysis.table.mixtures import Mixture
 
 MOST_LEVELS = 8
-"""Values of a setting beyond which it enters as a smooth curve, not as a factor for each value."""
+"""Maximum number of values of a numeric setting that get a factor each; with more it enters as a smooth curve."""
 TOLD = 0.03
-"""Share of an exponent's own information that has to be left beside the kinds, else their effects are one."""
+"""Minimum share of an exponent's information that remains once kinds are modelled; below it they are confounded."""
 MANY = 4
-"""Points a parameter from which a kind is fitted alone."""
+"""Minimum points per parameter for fitting a kind alone."""
 STARTS = 6
 
 
 @dataclass(frozen=True)
 class Factored(Law):
-    """A law times a factor of its own for each kind of run: log f + sum_k t_k z_k, with z (k, n) in design."""
+    """A law with a multiplicative factor for each kind of run: log f + sum_k t_k z_k, with z (k, n) in design."""
 
     base: Law | None = None
     design: Array | None = None
@@ -45,7 +45,7 @@ class Factored(Law):
         )
 
     def box(self) -> tuple[Array, Array]:
-        """Return the base's bounds, and wide ones of the factors' logarithms."""
+        """Return the base law's bounds, extended by wide bounds for the log factors."""
         assert self.base is not None
         assert self.design is not None
         low, high = self.base.box()
@@ -55,16 +55,16 @@ class Factored(Law):
 
 @dataclass(frozen=True)
 class Moved:
-    """What a factor for each kind does: the p value of the kinds' difference, and the exponents beside it."""
+    """The fit with a factor for each kind: p value of the kinds' difference, and the law's exponents."""
 
     p_value: float
     exponents: dict[str, float]
 
 
 def chance(found: Fit, mixture: Mixture) -> float:
-    """Return the p value of a column's kinds, linearly around the fit; 0 where that is no test.
+    """Return the p value of a difference between a column's kinds, linearly around the fit; 0 where it is untestable.
 
-    The likelier of two: that each kind has a factor of its own, and that it has exponents of its own too.
+    The smaller p value of two alternatives: a factor for each kind, and a factor and exponents for each kind.
     """
     if mixture.follows in found.engine.points.columns.values():
         return 0.0
@@ -82,14 +82,14 @@ def chance(found: Fit, mixture: Mixture) -> float:
 
 
 def _left(rest: Array, columns: Array) -> tuple[float, int]:
-    """Return the sum of squares of residuals (n,) outside of columns (k, n), and how many of these are independent."""
+    """Return the residual sum of squares after regressing rest (n,) on columns (k, n), and the rank of the columns."""
     size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300
     weights, _, rank, _ = np.linalg.lstsq((columns / size).T, rest, rcond=1e-10)
     return float(((rest - weights @ (columns / size)) ** 2).sum()), int(rank)
 
 
 def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
-    """Fit the law again with a factor for each kind; None where the points cannot tell kinds and exponents apart."""
+    """Refit the law with a factor for each kind; None where kinds and exponents are confounded in the points."""
     problem, theta, points = found.engine.problem, found.engine.theta, found.engine.points
     design = design_of(mixture)
     names = list(problem.law.exponents)
@@ -106,7 +106,7 @@ def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
 
 
 def alone(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, float]]]:
-    """Fit the law to each kind alone that has points for it: its exponents, each with its standard deviation."""
+    """Fit the law to each kind that has enough points; return its exponents with standard deviations."""
     problem, points = found.engine.problem, found.engine.points
     names, own = list(problem.law.exponents), {}
     for k, value in enumerate(mixture.values[:MOST_LEVELS]):
@@ -126,7 +126,7 @@ def alone(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, floa
 
 
 def design_of(mixture: Mixture) -> Array:
-    """Return the columns (k, n) that stand for the kinds: a factor each, or a parabola of a setting's logarithm."""
+    """Return the design columns (k, n) of the kinds: dummy variables, or a parabola in the logarithm of a setting."""
     if mixture.numbers is not None and is_smooth(mixture):
         logs = np.log(mixture.numbers)
         unit = (logs - logs.mean()) / max(float(logs.std()), 1e-12)
@@ -139,12 +139,12 @@ def _log_y(problem: Problem) -> Array:
 
 
 def is_smooth(mixture: Mixture) -> bool:
-    """Tell whether a setting enters as a smooth curve of its logarithm."""
+    """Tell whether a numeric setting has so many values that it is modelled by a parabola in its logarithm."""
     return mixture.numbers is not None and len(mixture.values) > MOST_LEVELS
 
 
 def can_tell(found: Fit, design: Array) -> bool:
-    """Tell whether the points can tell the effects of kinds (k, n) from the law's exponents."""
+    """Tell whether the points identify the effects of kinds (k, n) separately from the law's exponents."""
     law = found.engine.problem.law
     slopes, _ = information(found.engine.problem, found.engine.theta, np.ones(found.n_points))
     spare = found.n_points - len(found.engine.theta) - len(design)
@@ -152,7 +152,7 @@ def can_tell(found: Fit, design: Array) -> bool:
 
 
 def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:
-    """Tell whether each of these parameters keeps some of its own information beside the design."""
+    """Tell whether each of these parameters keeps a share TOLD of its information when the design is added."""
     for i in which:
         others = np.delete(slopes, i, axis=0)
         alone, beside = _outside(slopes[i], others), _outside(slopes[i], np.concatenate([others, design]))
@@ -162,13 +162,13 @@ def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:
 
 
 def _outside(row: Array, others: Array) -> float:
-    """Return the square of what a row has outside of the span of others."""
+    """Return the squared norm of the component of a row orthogonal to the others."""
     weights, *_ = np.linalg.lstsq(others.T, row, rcond=1e-10)
     return float(((row - weights @ others) ** 2).sum())
 
 
 def _p_value(wider: Problem, found: Fit, theta: Array, more: int) -> float:
-    """Return the F test of the factors, over runs (rows of one run by their mean), with far residuals drawn in."""
+    """Return the p value of an F test of the factors on run-averaged residuals, with outliers clipped."""
     before, after = found.engine.residuals, residuals(wider, theta[:, None])[0]
     run = found.engine.points.run
     count = np.bincount(run)
@@ -182,7 +182,7 @@ def _p_value(wider: Problem, found: Fit, theta: Array, more: int) -> float:
 
 
 def deviations(problem: Problem, theta: Array) -> Array:
-    """Return standard deviations of the parameters (p,) at theta: of least absolute deviation, under normal noise."""
+    """Return standard errors of the parameters (p,) at theta, for least absolute deviation under normal noise."""
     _, gram = information(problem, theta, np.ones(problem.n))
     scale = 1.4826 * float(np.median(np.abs(residuals(problem, theta[:, None])[0])))
     freedom = problem.n / max(1, problem.n - len(theta))

@@ -1,4 +1,4 @@
-"""How far a law misses its points by more than their noise: against seeds, or by the structure of residuals."""
+"""Lack of fit: a law's error in excess of noise, tested against seeds or by structure in the residuals."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from analysis.fitting.verdict.run_residuals import by_run, drawn_in, tail
 from analysis.laws.base import Array
 
 DEGREE = 6
-"""Highest degree of the polynomials in which structure is looked for."""
+"""Highest degree of the polynomials tested."""
 MOST_TERMS = 14
-"""Most terms of them, the lowest degrees first."""
+"""Maximum number of polynomial terms, lowest degrees first."""
 BROAD = 3
-"""Degree up to which all terms come before those of higher degrees, of which the powers of the size come first."""
+"""Degree up to which all terms are used before higher powers of the size, and then all higher terms."""
 UNLIKELY = 0.01
-"""p value of a lack of fit below which it is one."""
+"""Significance level of a lack of fit."""
 FEWEST = 5
-"""Degrees of freedom left to the noise below which nothing is said."""
+"""Minimum residual degrees of freedom of a test."""
 MOST_PERIODS = 8
-"""Most periods of a wave within the data."""
+"""Maximum number of periods of a wave within the data."""
 PLACES = 4
-"""Distinct places along a direction that one period of a wave wants."""
+"""Minimum number of distinct places along a direction per period of a wave."""
 EDGE = 2
-"""Distinct places that lie beyond a break on each side."""
+"""Minimum number of distinct places on each side of a break."""
 END = 0.15
-"""Share of the places in which a law that no longer holds at the end is looked for."""
+"""Share of the places, at the large end, over which a change of slope is tested."""
 MOST_BREAKS = 16
-"""Most places along a direction at which a break is looked for."""
+"""Maximum number of places along a direction at which a break is tested."""
 COARSE = 1e-3
-"""Share of the response from which a step of rounding is allowed for."""
+"""Share of the median response above which a rounding step is taken into account."""
 TINY = 1e-6
-"""Share of a column outside the others below which it is one of them."""
+"""Share of a column's norm orthogonal to the others below which it counts as dependent on them."""
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """What remains between a law and its points: its p value, the noise of one run, the law's own error (rms).
+    """A lack-of-fit test: its p value, the noise of one run and the law's systematic error (both rms).
 
-    noise and systematic are in the residuals' unit: shares of y, or of y's median where the fit is of raw values.
+    noise and systematic are in the residuals' unit: shares of y, or of y's median for a fit in raw space.
     """
 
     p_value: float
@@ -55,11 +55,11 @@ class Misfit:
 
 
 def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
-    """Split residuals (n,) into noise and the law's own error; None where there are too few points to tell.
+    """Split residuals (n,) into noise and the law's systematic error; None with too few points.
 
-    slopes: those of the law in its parameters (p, n). With seeds by their scatter; where that tells nothing, by
-    structure too, which is sharper for a law that bends in one place. Rows of one run share its noise: then runs are
-    compared, by the means of their rows, and not rows with seeds. Half a step of rounding is not the law's error.
+    slopes: the law's Jacobian (p, n). Tests against the variance between seeds if there are repeats, and by structure
+    where that test is not significant, as structure detects a local bend better. Where runs have several rows, which
+    share the run's noise, only structure is tested, on run means. Half a rounding step is subtracted from the error.
     """
     found = _seen(points, residuals, slopes, lack)
     step = rounding(points.y)
@@ -70,7 +70,7 @@ def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | No
 
 
 def rounding(y: Array) -> float:
-    """Return the step to which responses (n,) were rounded, such as 0.1; 0 where it is below a thousandth of them."""
+    """Return the decimal step to which responses (n,) were rounded, such as 0.1; 0 where negligible (`COARSE`)."""
     for decimals in range(4):
         step = 10.0**-decimals * 10 ** float(np.floor(np.log10(np.median(np.abs(y)))))
         if step > COARSE * np.median(np.abs(y)) and np.allclose(y / step, np.round(y / step), rtol=0, atol=1e-6):
@@ -79,7 +79,7 @@ def rounding(y: Array) -> float:
 
 
 def _seen(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
-    """Test against seeds where there are some, and by structure."""
+    """Test against seeds if possible, and by structure unless that test is significant."""
     if points.n_runs == points.n and lack is not None:
         among = Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
         bent = None if among.p_value < UNLIKELY else _by_structure(points, residuals, slopes)
@@ -94,11 +94,11 @@ def _by_structure(points: Points, residuals: Array, slopes: Array) -> Misfit | N
 
 
 def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
-    """Test whether something smooth in the inputs' logarithms (d, n) explains residuals (n,) beyond the slopes (p, n).
+    """Test whether residuals (n,) have structure in the log inputs (d, n) beyond the law's Jacobian (p, n).
 
-    F tests of nested linear models: the law, linear in its parameters around the fit, and that with polynomials, or
-    with one wave, one break or one end along an input or the size (the best of each, its p times those tried). The
-    noise is what is left by the likelier; the law's own error is what that takes away, less its share of noise.
+    F tests of nested linear models: the law, linearised around the fit, against the law plus polynomials, one wave, one
+    break or one bend at the end, along an input or the size. p values carry a Bonferroni correction for the terms
+    tried. The noise is what the most significant model leaves; the systematic error is what it explains, less noise.
     """
     residuals, law = _left(residuals, slopes)
     columns = breaks(logs), ends(logs)
@@ -113,9 +113,9 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
 
 
 def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
-    """Return the deviation with which residuals (n,) scatter about a law for a test of one more term of it.
+    """Return the standard deviation of residuals (n,) against which one additional term is tested.
 
-    That of the runs' noise; where polynomials find a lack of fit, that of their terms: one more has to stand out.
+    This is the noise of the runs; where polynomials show a lack of fit, their mean size per term is added.
     """
     residuals, law = _left(residuals, slopes)
     spare = residuals.size - len(law)
@@ -126,7 +126,7 @@ def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
 
 
 def _left(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
-    """Return what of residuals (n,), odd ones drawn in, lies outside the law's slopes, and directions of those."""
+    """Return clipped residuals (n,) orthogonal to the law's slopes, and an orthonormal basis of those slopes."""
     residuals, law = drawn_in(residuals), _orthonormal(slopes, [], len(slopes))
     for direction in law:
         residuals = residuals - (direction * residuals).sum() * direction
@@ -134,7 +134,7 @@ def _left(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
 
 
 def _bends(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
-    """Test polynomials, as many as the points can carry."""
+    """Test polynomials, up to the number of terms that the points allow."""
     spare = residuals.size - len(law)
     terms = _orthonormal(polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
     explained = sum(float((direction * residuals).sum()) ** 2 for direction in terms)
@@ -142,7 +142,7 @@ def _bends(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
 
 
 def _waves(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
-    """Test one wave: of each length and along each direction, the one that explains most."""
+    """Test the wave that explains most, over all lengths and directions."""
     explained = [
         sum(float((one * residuals).sum()) ** 2 for one in pair)
         for pair in (_orthonormal(columns, law, 2)[len(law) :] for columns in waves(logs))
@@ -153,7 +153,7 @@ def _waves(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
 
 
 def _single(residuals: Array, law: list[Array], columns: Array) -> Misfit | None:
-    """Test one column more: of all (k, n) the one that explains most."""
+    """Test one additional column: the one of (k, n) that explains most."""
     known = np.stack(law)
     size = np.sqrt((columns**2).sum(axis=1))
     for _ in range(2):  # twice: what rounding leaves the first time
@@ -167,7 +167,10 @@ def _single(residuals: Array, law: list[Array], columns: Array) -> Misfit | None
 
 
 def _nested(residuals: Array, spare: int, explained: float, terms: int) -> Misfit | None:
-    """Write what so many terms explain of residuals (n,) that have so many spare degrees of freedom."""
+    """Return the F test of a model with `terms` additional terms, given its explained sum of squares.
+
+    spare: degrees of freedom of the residuals (n,) before the terms are added.
+    """
     freedom = spare - terms
     if freedom < FEWEST:
         return None
@@ -179,7 +182,7 @@ def _nested(residuals: Array, spare: int, explained: float, terms: int) -> Misfi
 
 
 def breaks(logs: Array) -> Array:
-    """Return steps and changes of slope (k, n), at places along each input and their mean, with `EDGE` beyond each."""
+    """Return steps and slope changes (k, n) along each input and their mean, at least `EDGE` places from the ends."""
     found = []
     for along in _directions(logs):
         places = np.unique(np.round(along, 6))
@@ -191,7 +194,7 @@ def breaks(logs: Array) -> Array:
 
 
 def ends(logs: Array) -> Array:
-    """Return a change of slope (k, n) where the largest `END` of the places along each input and their mean begin."""
+    """Return slope changes (k, n) that act on the largest share `END` of the places along each input and their mean."""
     found = []
     for along in _directions(logs):
         places = np.unique(np.round(along, 6))
@@ -202,14 +205,14 @@ def ends(logs: Array) -> Array:
 
 
 def _directions(logs: Array) -> list[Array]:
-    """Return each input's logarithm (d, n) mapped to 0 .. 1, and their mean where there are several."""
+    """Return the log inputs (d, n), each mapped to 0 .. 1, and their mean if there are several."""
     low, high = logs.min(axis=1, keepdims=True), logs.max(axis=1, keepdims=True)
     unit = (logs - low) / np.maximum(high - low, 1e-12)
     return [*unit, *([unit.mean(axis=0)] if len(unit) > 1 else [])]
 
 
 def waves(logs: Array) -> Iterator[Array]:
-    """Yield a sine and a cosine (2, n) of each length that the settings resolve, along each input and their mean."""
+    """Yield sine and cosine pairs (2, n) for each wavelength that the settings resolve, along inputs and their mean."""
     for along in _directions(logs):
         places = len(np.unique(np.round(along, 6)))
         for periods in np.arange(1.0, min(MOST_PERIODS, places / PLACES) + 0.01, 0.5):
@@ -218,9 +221,9 @@ def waves(logs: Array) -> Iterator[Array]:
 
 
 def polynomials(logs: Array) -> Iterator[Array]:
-    """Yield the monomials of the inputs' logarithms (d, n), each input mapped to -1 .. 1, by degree.
+    """Yield monomials of the log inputs (d, n), each mapped to -1 .. 1, by degree.
 
-    Beyond a low degree the powers of their mean, a run's size, come first: what bends a law mostly bends it in size.
+    Beyond degree `BROAD`, powers of the mean (a run's size) come first, as most misfit is a function of size.
     """
     low, high = logs.min(axis=1, keepdims=True), logs.max(axis=1, keepdims=True)
     unit = (2 * logs - low - high) / np.maximum(high - low, 1e-12)
@@ -236,7 +239,7 @@ def _monomials(unit: Array, degrees: range) -> Iterator[Array]:
 
 
 def _orthonormal(columns: Iterable[Array], given: list[Array], most: int) -> list[Array]:
-    """Add to orthonormal directions at most so many others, each what a column has outside of those before it."""
+    """Extend an orthonormal basis by at most `most` columns (Gram-Schmidt)."""
     found = list(given)
     for column in columns:
         if len(found) == len(given) + most:

@@ -1,4 +1,4 @@
-"""A law's own hold-out: its error on the largest third of the points, when fitted to the others."""
+"""The hold-out of a fit: its error on the largest third of the points when fitted to the rest."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from analysis.laws import Law
 from analysis.laws.base import Array
 
 KEPT = 2 / 3
-"""Share of the distinct sizes that the inner fit sees."""
+"""Fraction of the distinct sizes to which the inner fit is made."""
 RESAMPLES = 100
 KEPT_STARTS = 5
-"""Starts that the inner fit goes on with: the lowest of those that a fit draws."""
+"""Number of drawn starts that the inner fit uses: the best ones."""
 MOST_REFITTED = 400_000
 """Resamples x points beyond which the inner fit's interval comes from the sandwich formula, not from refits."""
 
 
 @dataclass(frozen=True)
 class OwnHoldOut:
-    """The largest third, predicted: mean error of log y there, odd runs drawn in, and the end of its interval on that
-    side.
+    """The prediction of the held-out largest third.
 
-    factor: the largest size over the largest that was seen.
+    error: mean residual of log y, outliers clipped. reach: half-width of its 95 % interval on that side. factor:
+    largest size over largest fitted size.
     """
 
     error: float
@@ -39,15 +39,15 @@ class OwnHoldOut:
 
 
 def sizes(points: Points) -> Array:
-    """Return what makes a run large (n,): the product of its inputs, the distinct examples apart."""
+    """Return the size of each row (n,): the product of its inputs except D_unique."""
     logs = [np.log(x) for name, x in points.inputs.items() if name != "D_unique"]
     return np.exp(np.round(np.sum(logs, axis=0), 9))
 
 
 def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
-    """Fit the law to the smaller two thirds and predict the others; None where too few are left to fit.
+    """Fit the law to the smaller two thirds of the sizes and predict the rest; None where too few are left to fit.
 
-    Settings that name where to begin have it begin where the law went through all points, and nowhere else.
+    If the settings give starting points, the inner fit starts from the parameters of the full fit alone.
     """
     points = found.engine.points
     size = sizes(points)

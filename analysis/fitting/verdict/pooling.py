@@ -1,4 +1,4 @@
-"""What pooling runs of several kinds (data sets, optimisers, rates) does to a law's exponents; refused where far."""
+"""The effect of pooling several kinds of runs (data sets, optimisers, rates) on exponents; refused where large."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from analysis.table.mixtures import Mixture
 
 UNLIKELY = 0.01
-"""p value below which the kinds differ."""
+"""Significance level of a difference between kinds."""
 SURE = 4.0
-"""Standard deviations by which the exponents of two kinds lie apart where they differ."""
+"""Minimum difference between the exponents of two kinds that differ, in standard deviations."""
 LITTLE = 0.1
-"""Share of an exponent by which they lie apart at least."""
+"""Minimum difference between the exponents of two kinds that differ, as a share of the exponent."""
 SCREENED = 0.02
-"""p value, linearly around the fit, from which a column among many is not looked at closer."""
+"""With many columns, those whose linear p value is at least this are not examined further."""
 ONE_WITH_SIZE = "; each value goes with one {}: their effects are one"
 NOT_TOLD = "; they vary with the sizes, so their effect on an exponent is unknown"
 ALIKE = "; they do not differ visibly"
@@ -34,9 +34,10 @@ ALIKE = "; they do not differ visibly"
 
 @dataclass(frozen=True)
 class Weighed:
-    """What was found of one column, behind its words; whether pooling it moves an exponent beyond its interval.
+    """The pooling test of one column.
 
-    p_value: of the kinds' difference.
+    finding: the end of its sentence. beyond: whether pooling moves an exponent outside its interval. p_value: of the
+    difference between the kinds.
     """
 
     mixture: Mixture
@@ -51,13 +52,13 @@ class Weighed:
 
 
 def with_pooling(found: Fit) -> Fit:
-    """Add to a fit what pooling its kinds of runs does to its exponents.
+    """Add warnings on how pooling kinds of runs affects the exponents of a fit.
 
-    Raises `Refusal` where that moves one beyond its interval, unless the user pools that column.
+    Raises `Refusal` where an exponent moves outside its interval, unless the user pools that column.
     """
     mixtures, weighed = found.engine.points.mixtures, dict[str, Weighed]()
     chances = {one.name: chance(found, one) for one in mixtures} if len(mixtures) > MOST_SAID else {}
-    for mixture in sorted(mixtures, key=lambda one: chances.get(one.name, 0.0)):  # the worst first
+    for mixture in sorted(mixtures, key=lambda one: chances.get(one.name, 0.0)):  # most significant first
         if chances.get(mixture.name, 0.0) < SCREENED:
             one = _weigh(found, mixture)
         else:
@@ -70,7 +71,7 @@ def with_pooling(found: Fit) -> Fit:
 
 
 def _sentences(weighed: list[Weighed]) -> list[str]:
-    """Return a sentence for each column; one for many of which the same is found, and for many that differ less."""
+    """Return a sentence per column; columns with the same finding, or with weaker differences, are grouped if many."""
     said, same = list[str](), defaultdict[str, list[Weighed]](list)
     differ = sorted((one for one in weighed if one.differs), key=lambda one: (not one.beyond, one.p_value))
     for one in weighed:
@@ -88,7 +89,7 @@ def _sentences(weighed: list[Weighed]) -> list[str]:
 
 
 def _weigh(found: Fit, mixture: Mixture) -> Weighed:
-    """Weigh one column by fits of each kind alone, and with what the kinds do taken out."""
+    """Test one column by fits to each kind alone, and by a fit with the kinds' effects removed."""
     columns = found.engine.points.columns
     if mixture.follows in columns.values():
         return Weighed(mixture, ONE_WITH_SIZE.format(mixture.follows))
@@ -113,7 +114,7 @@ def _weigh(found: Fit, mixture: Mixture) -> Weighed:
 
 
 def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
-    """Name an exponent in which two kinds differ surely, and by more than a little; empty where none is."""
+    """Name an exponent that differs between two kinds by more than `SURE` and `LITTLE`; empty where none does."""
     for (value, here), (other, there) in combinations(own.items(), 2):
         for name, (mean, deviation) in here.items():
             gap, sure = abs(mean - there[name][0]), SURE * float(np.hypot(deviation, there[name][1]))
@@ -123,7 +124,7 @@ def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
 
 
 def _ends(found: Fit) -> dict[str, tuple[float, float]]:
-    """Return the intervals of the exponents: the fit's own, or by the normal formula where it has none."""
+    """Return the intervals of the exponents: the fit's own, or normal ones for a fit without."""
     names = list(found.engine.problem.law.exponents)
     if found.intervals:
         return {name: found.intervals[name] for name in names}

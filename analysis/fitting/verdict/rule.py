@@ -1,6 +1,6 @@
-"""Whether a law is right, not only at its optimum: lack of fit, its own hold-out, and what would help.
+"""The verdict on a fitted law: lack of fit, hold-out, and a remedy where it is weak.
 
-The rule, and what it was measured to do, stand in docs/laws.md and docs/coverage.md.
+The rule and its measured error rates are described in docs/laws.md and docs/coverage.md.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from analysis.laws.base import Array
 from analysis.numbers import entry, number, p_value, percent
 
 GROSS = 2.0
-"""Law's own error over the noise of a run beyond which a lack of fit alone weakens the law; none above `FAR`."""
+"""Ratio of systematic error to run noise above which a lack of fit alone makes the law weak (see also `FAR`)."""
 AHEAD = 3.0
-"""Times the largest of each input at which it is asked what a drift would do."""
+"""Multiple of the largest of each input at which the effect of a drift is evaluated."""
 MOVED = 0.005
-"""What a drift, surely there, has to move the forecast to there to weaken the law (share of y)."""
+"""Change of the forecast there (share of y) from which a significant drift makes the law weak."""
 GROUPS = 0.02
-"""Distance of two groups of runs (share of y) that weakens the law; less is what rounded losses show."""
+"""Distance between two groups of runs (share of y) that makes the law weak; rounded losses show less."""
 SMALL = 1e-3
-"""Law's own error (share of y) that matters to nobody: losses are published with three decimals."""
+"""Systematic error (share of y) that is negligible: losses are published with three decimals."""
 FAR = 0.01
-"""Error (share of y) from which a law that is off ahead, or by more than its noise, is no longer to be trusted."""
+"""Hold-out or systematic error (share of y) from which a law is weak."""
 SURE = 2.0
-"""Error ahead over the half-width of its 95 % interval beyond which a hold-out alone weakens the law."""
+"""Hold-out error over the half-width of its 95 % interval from which a hold-out alone makes the law weak."""
 LIKELY = 0.5
-"""The same where there is a lack of fit too: about one standard deviation."""
+"""The same threshold if there is a lack of fit too: about one standard deviation."""
 NARROWER = (0.8, 0.65, 0.5)
-"""Shares of the distinct sizes, the largest ones, on which a law that misses is tried again; longest first."""
+"""Fractions of the distinct sizes (the largest ones) on which a weak law is fitted again; longest first."""
 MORE, MORE_JOINT = 6, 4
-"""Parameters that another law may have more: of one variable (from a floor to two breaks), and of N and D."""
+"""Additional parameters allowed to an alternative law: in one variable (a floor to two breaks), and in N and D."""
 SETTINGS = 3
-"""Settings that another law wants for each of its parameters."""
+"""Distinct settings per parameter that an alternative law requires."""
 STEPS = 40
-"""Steps in which the least squares of such a law are found, or it is not named."""
+"""Maximum number of least-squares steps for an alternative law."""
 AGAIN = 10
-"""Steps from there in which the smaller two thirds of the sizes are fitted."""
+"""Maximum number of steps of its refits, such as the hold-out on the smaller two thirds of the sizes."""
 STARTS = 3
-"""Starts that the laws and ranges tried as a cure go on with: the lowest of those that a fit draws."""
+"""Number of drawn starts used for the laws and ranges tried as a remedy: the best ones."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What weakens a law, and what is worth saying of it though it does not.
+    """The reasons that make a law weak, and remarks that do not.
 
-    supported: times the largest run seen up to which its own hold-out held; None where it did not, or there is none.
+    supported: extrapolation factor (over the largest fitted size) at which the hold-out passed; None where none did.
     """
 
     reasons: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ class Verdict:
 
 
 def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True) -> Fit:
-    """Add to a fit's certificate what its lack of fit and its hold-out say of the law, and what would cure it.
+    """Add the verdict from lack of fit and hold-out to a fit's certificate, with a remedy where the law is weak.
 
-    settings: those of the fit. cures: whether to look for one. Inner fits (hold-outs, other laws, narrower ranges) get
-    no verdict.
+    settings: those of the fit. cures: whether to search for a remedy. Inner fits (hold-outs, alternative laws, narrower
+    ranges) get no verdict.
     """
     with np.errstate(all="ignore"):
         verdict = judge_law(found, law, settings)
@@ -84,7 +84,7 @@ def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True
 
 
 def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
-    """Weaken a fit's certificate by reasons; as it is without any."""
+    """Mark a fit as weak for the given reasons; unchanged if there are none."""
     if not reasons:
         return found
     certificate = replace(found.certificate, status="weak", reasons=(*found.certificate.reasons, *reasons))
@@ -93,7 +93,7 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
 
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
-    """Weigh a fit's lack of fit; where that alone does not decide, its hold-out, without the largest third."""
+    """Judge a fit by its lack of fit and, where that does not decide, by its hold-out."""
     lack, ahead = lack_in(found), hold_out(found, law, settings)
     if wrong := wrong_in(found, lack):
         return Verdict(reasons=(wrong,), supported=held(ahead))
@@ -101,7 +101,7 @@ def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
 
 
 def wrong_in(found: Fit, lack: Misfit | None) -> str:
-    """Return a sentence on a lack of fit, groups or a drift that weakens the law whatever its hold-out says; or ''."""
+    """Describe a lack of fit, two groups or a drift that makes the law weak whatever its hold-out; '' if none."""
     if lack and gross(lack):
         return lack_words(lack)
     groups = groups_in(found)
@@ -111,12 +111,12 @@ def wrong_in(found: Fit, lack: Misfit | None) -> str:
 
 
 def held(ahead: OwnHoldOut | None) -> float | None:
-    """Return how many times ahead a hold-out held; None where it did not, or there is none."""
+    """Return the extrapolation factor at which a hold-out passed; None where it failed or there is none."""
     return ahead.factor if ahead and abs(ahead.error) <= max(FAR, ahead.reach) else None
 
 
 def weigh_hold_out(lack: Misfit | None, ahead: OwnHoldOut | None) -> Verdict:
-    """Decide by the hold-out: far off it weakens the law, or less far where there is a lack of fit too."""
+    """Decide by the hold-out error; the threshold is lower if there is a lack of fit too."""
     there = present(lack)
     remarks = (lack_words(lack),) if lack and there else ()
     if ahead is None:
@@ -128,19 +128,19 @@ def weigh_hold_out(lack: Misfit | None, ahead: OwnHoldOut | None) -> Verdict:
 
 
 def present(lack: Misfit | None) -> bool:
-    """Tell whether there is a lack of fit, large enough to be told."""
+    """Tell whether there is a significant lack of fit that is not negligible."""
     return lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
 
 
 def gross(lack: Misfit) -> bool:
-    """Tell whether a lack of fit weakens the law whatever its hold-out says."""
+    """Tell whether a lack of fit makes the law weak whatever its hold-out."""
     own = lack.systematic
     large = own > max(SMALL, GROSS * lack.noise) or own > FAR
     return lack.p_value < UNLIKELY and large
 
 
 def groups_in(found: Fit) -> TwoGroups | None:
-    """Return the two groups that the runs fall into, if they do."""
+    """Return the two groups into which the runs fall; None where they do not."""
     engine = found.engine
     slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
     rows = engine.residuals[None], slopes, np.stack(list(engine.problem.inputs.values()))
@@ -156,7 +156,7 @@ def lack_in(found: Fit) -> Misfit | None:
 
 
 def drift_in(found: Fit) -> str:
-    """Return a sentence on the likeliest drift along an input that is surely there and moves forecasts; or ''."""
+    """Describe the most significant drift along an input that moves forecasts; '' if there is none."""
     engine = found.engine
     seen = drifts(engine.problem, engine.points, engine.theta, engine.residuals)
     best = min(seen, key=lambda one: one.p_value, default=None)
@@ -175,7 +175,7 @@ def drift_in(found: Fit) -> str:
 
 
 def lack_words(lack: Misfit) -> str:
-    """Return a sentence: how large a lack of fit is, and against what."""
+    """Describe the size of a lack of fit and the noise it was tested against."""
     what = {
         "seeds": "the law misses the means of its settings by more than the seeds explain",
         "structure": "the law misses its points by more than their noise explains",
@@ -186,7 +186,7 @@ def lack_words(lack: Misfit) -> str:
 
 
 def groups_words(groups: TwoGroups) -> str:
-    """Return a sentence: how two groups of runs lie apart."""
+    """Describe the distance between two groups of runs."""
     return (
         f"the runs fall into two groups of {groups.few} and {groups.many}, {percent(groups.apart)} apart: they scatter "
         f"by {percent(groups.inside)} about two curves, by {percent(groups.together)} about one; two data sets?"
@@ -194,7 +194,7 @@ def groups_words(groups: TwoGroups) -> str:
 
 
 def ahead_words(ahead: OwnHoldOut) -> str:
-    """Return a sentence: how wrong a law was ahead."""
+    """Describe the hold-out error of a law."""
     side = "low" if ahead.error > 0 else "high"
     return (
         f"fitted without the largest third, it predicts that third {percent(abs(ahead.error))} too {side}, "
@@ -203,9 +203,9 @@ def ahead_words(ahead: OwnHoldOut) -> str:
 
 
 def cure(found: Fit, law: Law, settings: Settings) -> str:
-    """Name what would make the verdict ok: another law, else the longest range in which this one is, else runs.
+    """Name a remedy for a weak law: another law that passes, else the longest range on which this one does, else runs.
 
-    Both are looked for by least squares, found in a third of the steps, with intervals from the sandwich formula.
+    The search uses least squares, which takes a third of the steps, with intervals from the sandwich formula.
     """
     how = replace(settings.how, resamples=0, starts=None, majority=True, kept=STARTS, steps=STEPS)
     least = replace(settings, goal=replace(settings.goal, name="lsq"), how=how)
@@ -224,7 +224,7 @@ def cure(found: Fit, law: Law, settings: Settings) -> str:
 
 
 def _others(found: Fit, law: Law) -> list[Law]:
-    """Return the laws of the same inputs, with a few parameters more at the most, that so many points can carry."""
+    """Return the other laws in the same inputs with few enough parameters, fewest first."""
     distinct = len(np.unique(settings_of_rows(found.engine.points.inputs)))
     most = min(len(law.params) + (MORE_JOINT if law.joint else MORE), distinct // SETTINGS)
     able = [
@@ -234,7 +234,7 @@ def _others(found: Fit, law: Law) -> list[Law]:
 
 
 def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | None:
-    """Return a law's fit to some of the points if it is sound: at its optimum, by its lack of fit and its hold-out."""
+    """Return the fit of a law to the points in mask if its certificate, lack of fit and hold-out pass; else None."""
     points = found.engine.points.take(mask)
     try:
         check(points, law)
@@ -256,7 +256,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
 
 
 def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
-    """Return the fit by the user's objective from where least squares ended, if it is at an optimum of that."""
+    """Refit with the user's objective, starting from the least-squares solution; None unless its certificate is ok."""
     how = replace(settings.how, resamples=0, begin=passing.engine.theta[:, None])
     try:
         exact = fit_points(passing.engine.points, law, y=passing.y, goal=settings.goal, how=how)
@@ -266,6 +266,6 @@ def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
 
 
 def _range(found: Fit, least: float) -> str:
-    """Write the smallest size of a range by the names of its inputs."""
+    """Write the smallest size of a range with the columns of its inputs."""
     columns = [column for name, column in found.engine.points.columns.items() if name != "D_unique"]
     return f"{' x '.join(columns)} = {number(least, 3)} on"

@@ -1,4 +1,4 @@
-"""Faults in how runs were trained that weaken a law: few steps, undertraining, chance, repeats, rates, grid edges."""
+"""Training faults that make a law weak: few steps, undertraining, chance level, repeats, rates, grid edges."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
 
 FEW_STEPS = 100
-"""Steps below which a run has mostly seen the start of its training."""
+"""Steps below which a run is still in the initial phase of training."""
 MANY = 1 / 3
-"""Share of the runs, or of the largest third of them, from which a fault of theirs is the law's."""
+"""Share of the runs from which their fault makes the law weak."""
 STEEP, STEEPER = 0.3, 2.0
-"""A run still falls steeply where its last slope is beyond both: -d log y / d log D, and times the law's own there."""
+"""A run is undertrained if its final -d log y / d log D exceeds the first, and the second times the law's own."""
 AT_CHANCE = 0.95
-"""Share of the loss of the constant predictor from which a run has hardly learnt."""
+"""Share of the constant predictor's loss from which a run counts as at chance level."""
 REPEATED = 4.0
 """Epochs up to which repeated examples are nearly as good as new ones (Muennighoff et al. 2023, section 6)."""
 OFF = 0.01
-"""Loss above that of the best rate of a setting from which a run's rate is off."""
+"""Relative excess over the loss at a setting's best rate from which a run's rate counts as mistuned."""
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
-"""Laws that know of a start at chance."""
+"""Laws that model an initial plateau at chance level."""
 FEWEST_BUDGETS = 3
 LOCATED = 2.0
-"""Factor between the ends of the optimal N's interval up to which the law knows it, be it outside the sizes run."""
+"""Ratio of the ends of the optimal N's interval up to which it counts as known, even outside the sizes run."""
 FAR = 0.01
-"""Distance from the law (share of y) below which no run is worth naming."""
+"""Minimum distance from the law (share of y) of a reported outlier."""
 
 
 def conduct(found: Fit, law: Law) -> tuple[str, ...]:
-    """Return a sentence, with its cure, for each way in which the runs do not carry the law."""
+    """Return a sentence, with a remedy, for each training fault that makes the law weak."""
     points = found.engine.points
     with np.errstate(all="ignore"):
         outside = () if _located(found) else _of_grid(found, law)
@@ -45,18 +45,16 @@ def conduct(found: Fit, law: Law) -> tuple[str, ...]:
 
 
 def remarks(found: Fit, law: Law) -> tuple[str, ...]:
-    """Return sentences on its runs that weaken no law: points far off it, an optimum outside them that is known."""
+    """Return remarks that do not make a law weak: outliers, and a well-determined optimum outside the sizes run."""
     with np.errstate(all="ignore"):
         return (*_far_off(found), *(_of_grid(found, law) if _located(found) else ()))
 
 
 def _far_off(found: Fit) -> Iterator[str]:
-    """Say how many points lie far off the law, beyond what their noise makes, and name the farthest."""
+    """Report the number of outliers and the farthest of them."""
     engine, points = found.engine, found.engine.points
     rest = np.abs(engine.residuals)
-    near = rest[
-        drawn_in(engine.residuals) == engine.residuals
-    ]  # the rms of those: a median is small after Huber's loss
+    near = rest[drawn_in(engine.residuals) == engine.residuals]  # their rms, as the median is small after a Huber fit
     far = rest > max(FAR, ODD * float(np.sqrt((near**2).sum() / max(1, len(near) - len(engine.theta)))))
     if not far.any():
         return
@@ -96,7 +94,7 @@ def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
 
 
 def _of_rates(points: Points) -> Iterator[str]:
-    """Look at settings that were run at several rates: is the best one inside, and are the others left out?"""
+    """Report settings run at several rates where mistuned rates are included or the best rate is at the edge."""
     if "rate" not in points.aside:
         return
     rate, cell = points.aside["rate"], cells(points)
@@ -117,7 +115,7 @@ def _of_rates(points: Points) -> Iterator[str]:
 
 
 def _of_grid(found: Fit, law: Law) -> Iterator[str]:
-    """Say where the law's own optimum lies outside the sizes run at most budgets."""
+    """Report where the law's optimal N lies outside the sizes run at most budgets."""
     points = found.engine.points
     if not (law.joint and found.allocation):
         return
@@ -139,7 +137,7 @@ def _of_grid(found: Fit, law: Law) -> Iterator[str]:
 
 
 def _located(found: Fit) -> bool:
-    """Tell whether a law of N and D knows its optimal N amid the budgets run, wherever that lies."""
+    """Tell whether the optimal N at the middle budget has an interval within a factor `LOCATED`."""
     if not found.allocation or found.engine.samples is None:
         return False
     N, D = (np.log(found.engine.points.inputs[name]) for name in ("N", "D"))
@@ -152,7 +150,7 @@ def _located(found: Fit) -> bool:
 
 
 def _own_slope(found: Fit) -> Array | float:
-    """Return minus the law's own d log y / d log D at the runs; 0 where it is not a law of D."""
+    """Return the law's -d log y / d log D at the runs; 0 for a law without D."""
     points = found.engine.points
     name = next((name for name, column in points.columns.items() if column == "D"), None)
     if name is None:
@@ -162,13 +160,13 @@ def _own_slope(found: Fit) -> Array | float:
 
 
 def _largest(points: Points) -> Array:
-    """Return which rows are among the largest third, by the product of the inputs."""
+    """Return a mask of the largest third of the rows, by the product of the inputs except D_unique."""
     size = np.sum([np.log(x) for name, x in points.inputs.items() if name != "D_unique"], axis=0)
     return size >= np.quantile(size, 2 / 3)
 
 
 def _many(fault: Array, large: Array) -> bool:
-    """Tell whether so many rows, or so many of the large ones, have a fault that it is the law's."""
+    """Tell whether a third of the rows (`MANY`), or half of the large ones, have the fault."""
     return bool(fault.mean() >= MANY or fault[large].mean() >= 1 / 2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.laws.base import Array
 
 ODD = 5.0
-"""Standard deviations, by the median, from which a residual counts no more: one odd run is no structure."""
+"""Robust standard deviations (from the median) at which residuals are clipped: one outlier is not structure."""
 
 
 def by_run(rows: Array, run: Array) -> Array:
@@ -19,13 +19,13 @@ def by_run(rows: Array, run: Array) -> Array:
 
 
 def drawn_in(residuals: Array) -> Array:
-    """Return residuals (n,) of which the far ones are drawn in."""
+    """Clip residuals (n,) at `ODD` robust standard deviations."""
     far = ODD * 1.4826 * float(np.median(np.abs(residuals)))
     return np.clip(residuals, -far, far)
 
 
 def tail(F: float, over: int, under: int) -> float:
-    """Return the chance of an F at least so large with these degrees of freedom (Paulson 1942: by its cube root)."""
+    """Return the upper tail probability of F with (over, under) degrees of freedom (cube root: Paulson 1942)."""
     if over == 2:
         return (1 + 2 * F / under) ** (-under / 2)
     root, a, b = F ** (1 / 3), 2 / (9 * over), 2 / (9 * under)

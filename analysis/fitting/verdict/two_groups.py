@@ -1,4 +1,4 @@
-"""Whether runs fall into two groups about a law: data sets, units or recipes in one table that no column tells."""
+"""Detect two groups of runs about a law: data sets, units or recipes mixed in a table without a column for them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from analysis.fitting.verdict.run_residuals import drawn_in
 from analysis.laws.base import Array
 
 LEAST = 0.2
-"""Share of the runs that the smaller group holds at least: fewer are odd runs."""
+"""Minimum share of the runs in the smaller group; fewer are outliers."""
 NARROWER, NARROWER_FEW = 2.3, 28.0
-"""Scatter about one law over that about two curves from which there are two: the first plus the second over the number
-of runs. Of normal, even or heavy-tailed noise, at most 1 table in 100 of 12 to 80 runs reaches it."""
+"""Minimum ratio of the scatter about one law to that about two curves: the first plus the second over the number of
+runs. With normal, uniform or heavy-tailed noise, at most 1 table in 100 of 12 to 80 runs reaches it."""
 TILTS, SHARES = (-1.0, 0.0, 1.0), (0.35, 0.5, 0.65)
-"""Where the search begins: runs split by their residual less so much of the size, at these shares of them."""
+"""Starting splits: runs ordered by residual minus tilt times size, cut at these quantiles."""
 ROUNDS = 12
 
 
 @dataclass(frozen=True)
 class TwoGroups:
-    """Runs in the groups, the distance of their curves (rms), and the scatter about one law and about two curves."""
+    """Two groups of runs: their counts, the rms distance of their curves, and the scatter about one and two curves."""
 
     few: int
     many: int
@@ -31,9 +31,9 @@ class TwoGroups:
 
 
 def two_groups(residuals: Array, slopes: Array, logs: Array) -> TwoGroups | None:
-    """Split runs with residuals (n,) between two curves that differ by a factor and a power of size; None if not two.
+    """Split residuals (n,) between two curves that differ by a factor and a power of size; None if one curve suffices.
 
-    slopes: the law's in its parameters (p, n); logs: the logarithms of its inputs (d, n).
+    slopes: the law's Jacobian (p, n); logs: its log inputs (d, n).
     """
     n, p = len(residuals), len(slopes)
     if n < p + 8:
@@ -60,13 +60,13 @@ def two_groups(residuals: Array, slopes: Array, logs: Array) -> TwoGroups | None
 
 
 def _without_odd(residuals: Array) -> Array:
-    """Draw in odd runs, where they are too few to be a group."""
+    """Clip outliers that are too few to be a group."""
     near = drawn_in(residuals)
     return near if np.mean(near != residuals) < LEAST else residuals
 
 
 def _settle(member: Array, rest: Array, law: Array, size: Array) -> tuple[float, Array, Array]:
-    """Fit the two curves and share the runs out anew, in turn: the squares left, the members of one, the gap."""
+    """Alternate between fitting two curves and reassigning the runs; return squares left, membership and gap."""
     best = np.inf, member, np.zeros_like(rest)
     for _ in range(ROUNDS):
         columns = np.column_stack([law, member, member * size])
