@@ -109,7 +109,7 @@ def _symbol(name: str) -> str:
 
 
 def _math(text: str) -> str:
-    """Turn written numbers into LaTeX's: 2×10⁻⁴ into 2 \\times 10^{-4}."""
+    """Convert written numbers to LaTeX: 2×10⁻⁴ to 2 \\times 10^{-4}."""
     import re
 
     from analysis.numbers import LOWERED
