@@ -86,11 +86,11 @@ SPENT = ("train", "training", "total", "model", "compute", "train_compute", "tra
 """What stands before a unit of compute that was spent: train_gflops; a throughput_tflops is another thing."""
 UNIT_AT_END = (
     re.compile(r"(.+?)\s*[(\[]\s*(.+?)\s*[)\]]\W*"),
-    re.compile(r"(.+?)[_ ](?:in[_ ])?([A-Za-z-]+)"),
+    re.compile(r"(?!.[_ ][a-z]$)(.+?)[_ ](?:in[_ ])?([A-Za-z-]+)"),
     re.compile(r"(.+?)\s*/\s*([A-Za-z]+|1e\d+)"),
     re.compile(r"(.+?)[_ ]*((?:[x×*]\s*)?(?:1?e|10\^)\d+)"),
 )
-"""A unit behind a name: params (M), tokens [B], params_in_millions, tokens/B, flops_1e18, FLOPs x1e18."""
+"""A unit behind a name: params (M), tokens [B], params_in_millions, tokens/B, flops_1e18, FLOPs x1e18; not N_p."""
 
 
 @dataclass(frozen=True)

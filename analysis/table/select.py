@@ -251,10 +251,8 @@ def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.
         raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; name another")
     words = table[by].astype(str)
     known = list(dict.fromkeys(words[table[by].notna()]))
-    same = {word.lower(): word for word in known} | {f"{as_number(word):g}": word for word in known}
-    typed = [(word, word.lower(), f"{as_number(word):g}") for word in values]
-    wanted = [word if word in known else same.get(lower, same.get(number, word)) for word, lower, number in typed]
-    wanted = wanted or known
+    same = {_value(word): word for word in known}
+    wanted = [word if word in known else same.get(_value(word), word) for word in values] or known
     if len(known) < 2:
         raise UserError(
             f"found {known[0] if known else 'nothing'} as the one value of {by}; wanted two to compare; name another "
@@ -269,6 +267,12 @@ def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.
         said = f"in neither group: {counted(lacking, 'row')} without a value of {by}"
         groups[wanted[0]] = with_remarks(groups[wanted[0]], said)
     return groups
+
+
+def _value(word: str) -> str | float:
+    """Return a value as it is compared with those that people type: a number, or a word in lower case."""
+    number = float(f"{as_number(word):.12g}")
+    return word.lower() if np.isnan(number) else number
 
 
 def is_usable(rows: pd.DataFrame, y: str) -> bool:

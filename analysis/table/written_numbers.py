@@ -150,9 +150,9 @@ def factor_of(unit: str) -> float | None:
     if power:
         return 10.0 ** int(power[1])
     letters = letters_of(unit)
-    if letters.removesuffix("s") in NEUTRAL:
-        return 1.0
-    return (FACTORS.get(letters) if letters else None) or flops_of(unit)
+    if re.search(r"\d", unit) or letters in ("", "percent"):  # 70B is a number
+        return None
+    return 1.0 if letters.removesuffix("s") in NEUTRAL else FACTORS.get(letters) or flops_of(unit)
 
 
 def flops_of(unit: str) -> float | None:

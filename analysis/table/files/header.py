@@ -49,7 +49,7 @@ def with_units(head: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[lis
     A unit that changes no number, or is not known, is left out.
     """
     row = [cell.strip() for cell in below[0]] if below else []
-    if not any(row) or len(row) > len(head) or len(below) < 2 or is_words(below[1]):
+    if not any(is_word(cell) for cell in row if cell) or len(row) > len(head) or len(below) < 2 or is_words(below[1]):
         return list(head), 0
     if not all(not cell or BRACKETS.fullmatch(cell) or factor_of(cell) for cell in row):
         return list(head), 0

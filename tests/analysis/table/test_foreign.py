@@ -89,6 +89,10 @@ def test_columns_are_known_by_the_names_that_others_give_them(column, role, fact
         "log10 N",
         "throughput_tflops",
         "TFLOP/s",
+        "N_p",
+        "D_t",
+        "tokens_percent",
+        "tokens (7B)",
     ],
 )
 def test_what_may_mean_something_else_is_left_alone(column):
@@ -303,8 +307,24 @@ def test_two_groups_are_named_as_people_write_their_values(tmp_path):
     table = load_table(path)
     for by, values in (("lr", ("0.001", "2e-2")), ("kind", ()), ("on", ("YES", "no"))):
         assert [len(rows) for rows in two_of(table, by, values).values()] == ([1, 1] if by == "on" else [1, 2])
+    for by, wrong in (("kind", "c"), ("lr", "nan")):
+        with pytest.raises(UserError, match=f"found {wrong} as the values"):
+            two_of(table, by, (wrong, str(table[by][0])))
+    large = pd.DataFrame({"batch": [1048576, 1048577]})
+    assert [group["batch"][0] for group in two_of(large, "batch", ("1048576.0", "1048577.0")).values()] == [
+        1048576,
+        1048577,
+    ]
     first, _ = two_of(table, "on", ()).values()
     assert remarks_of(first) == ("in neither group: 1 row without a value of on",)
+
+
+@pytest.mark.parametrize("first", ["1e6,1e8,", "70B,1.4T,", "70M,1B,3 nats"])
+def test_a_first_run_with_units_is_no_row_of_units(tmp_path, first):
+    path = tmp_path / "t.csv"
+    path.write_text(f"N,D,loss\n{first}\n1e7,1e8,3.1\n1e7,1e9,2.9\n")
+    table = load_table(path)
+    assert (len(table), table["N"][1]) == (3, 1e7)
 
 
 def test_tries_are_read_as_people_write_them():
