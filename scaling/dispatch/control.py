@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from scaling.dispatch.states.stale import Stale
 
 CANCELLED = "cancelled"
-FOLLOW = 0.5  # seconds between two looks at a log
+FOLLOW = 0.5  # seconds between two reads of a log
 TAIL = 20  # lines of a job's log that are shown
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was asked to stop.
+    """The result of a cancellation.
 
-    jobs: that were ended; runs: how many were named (None: all); others: dispatches of other users, which go on;
-    still: jobs that train runs of the sweep and were not asked: another sweep's, or of a dispatch that cannot be read.
+    dispatches: asked to stop; jobs: ended; runs: number of named runs (None: all); others: dispatches of other users,
+    which continue; still: other jobs that train runs of the sweep, of another sweep or of an unreadable dispatch.
     """
 
     dispatches: tuple[str, ...]
@@ -51,15 +51,15 @@ class Cancelled:
     still: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
+        """Return the result as plain JSON."""
         return asdict(self)
 
 
 def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cancelled:
-    """Stop one's own dispatches of a sweep, or the named runs of it; checkpoints stay.
+    """Stop the user's dispatches of a sweep, or its named runs; checkpoints stay.
 
-    A whole sweep goes on with the next `scaling run`; runs that were named stay cancelled until `retry` names them. The
-    request is written first: a job that SLURM starts again finds it and leaves.
+    A whole sweep continues with the next `scaling run`; named runs stay cancelled until `retry` names them. The request
+    is written first, so that a job that SLURM restarts finds it and ends.
     """
     asked, jobs, others, queued = [], [], [], set[str]()
     if runs is not None:
@@ -82,17 +82,17 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
 
 
 def _at_work_elsewhere(folder: SweepFolder, runs: Collection[str] | None, queued: Collection[str]) -> tuple[str, ...]:
-    """Return the jobs that train runs of a sweep, or the named ones, and are none of `queued`."""
+    """Return the jobs that train runs of a sweep, or the named ones, and are not in `queued`."""
     try:
         planned = [run for run in read_plan(folder) if runs is None or run.run_id in runs]
         running = Reader(folder, planned).read().of(State.RUNNING)
-    except UserError:  # of a plan that is broken: what was asked for is done all the same
+    except UserError:  # a broken plan: the cancellation is done all the same
         return ()
     return tuple(sorted({run.job for run in running if run.job and run.job.split("_")[0] not in queued}))
 
 
 def queued_outside_plan(folder: SweepFolder) -> list[str]:
-    """Return the runs that live dispatches are to train, or train, though the sweep's plan no longer has them."""
+    """Return the runs that live dispatches train, or will train, although they are no longer in the sweep's plan."""
     queued = {
         entry.run_id: entry.planned
         for files, dispatch in dispatches(folder)
@@ -119,7 +119,7 @@ def _stop_request(files: DispatchFolder, runs: Collection[str] | None) -> StopRe
 
 
 def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> list[str]:
-    """Return the runs that a retry is about: the failed ones, or those among `runs` that are not settled."""
+    """Return the runs to retry: the failed ones, or those among `runs` that are neither settled nor running."""
     if runs is None:
         return [run.run_id for run in status.of(State.FAILED)]
     open_states = (State.FAILED, State.MISSING, State.PENDING)
@@ -127,7 +127,7 @@ def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> lis
 
 
 def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
-    """Return runs of a sweep as they were last dispatched; UserError names one that never was."""
+    """Return the queue entries of runs from their last dispatches; UserError if one was never dispatched."""
     found: dict[str, Entry] = {}
     for files, _ in reversed(dispatches(folder)):
         check_own(files.queue)
@@ -143,7 +143,7 @@ def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
 
 
 def stale_in(folder: SweepFolder) -> Stale:
-    """Return the settled runs of a sweep's dispatches that were trained on other data or code than there is now."""
+    """Return the settled runs of a sweep's dispatches that were trained on different data or code than the present."""
     from scaling.dispatch.states.stale import stale_entries
 
     queued = {entry.run_id: entry for files, _ in dispatches(folder) for entry in read_queue(files.queue)}
@@ -152,7 +152,7 @@ def stale_in(folder: SweepFolder) -> Stale:
 
 
 def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
-    """Give what is known of a run, in lines: attempts, evaluations, the end of its job's log, what it waits for."""
+    """Yield lines about a run: its attempts, evaluations, the end of its job's log, and what it waits for."""
     files = find_run(folder, run_id)
     for number, attempt in enumerate(read_attempts(files), start=1):
         place = " ".join(part for part in (attempt.get("host"), attempt.get("job")) if part)
@@ -167,15 +167,15 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
 
 
 def _what_keeps(folder: SweepFolder, run_id: str) -> Iterator[str]:
-    """Say of a run that is left where it stands, and what keeps jobs from it."""
-    with suppress(UserError):  # a plan that is lost or broken keeps nobody from the logs
+    """Yield the state of a run that is not done, and the notes on why it may be waiting."""
+    with suppress(UserError):  # the logs can be read without the plan
         status = _reader_of(folder, run_id).read_with_trouble()
         for run in status.of(State.RUNNING, State.PENDING, State.MISSING):
             yield from (f"run {run.run_id} is {words_of(run)}", *(f"note: {note}" for note in status.notes))
 
 
 def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
-    """Give the lines of `read_log`, then the evaluations as they come, until nobody trains the run or is going to."""
+    """Yield the lines of `read_log`, then new evaluations, until the run is neither training nor waiting."""
     files = find_run(folder, run_id)
     yield from read_log(folder, run_id)
     seen = len(list(read_lines(files.log)))
@@ -190,17 +190,17 @@ def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
 
 
 def _may_go_on(folder: SweepFolder, run_id: str) -> bool:
-    """Return whether a run is training, or waits for a worker."""
+    """Return whether a run is training, or waiting for a worker."""
     return bool(_reader_of(folder, run_id).read().of(State.RUNNING, State.PENDING))
 
 
 def _reader_of(folder: SweepFolder, run_id: str) -> Reader:
-    """Return what reads how one run stands, if the plan has it."""
+    """Return a reader of one run's state, of no run if the plan does not have it."""
     return Reader(folder, [run for run in read_plan(folder) if run.run_id == run_id])
 
 
 def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
-    """Return the folder of a run, perhaps one to come, by the first digits of its id; UserError where there is none."""
+    """Return the folder of a run, started or planned, by the first digits of its id; UserError if there is none."""
     matches = {path.name for path in (folder.results / "runs").glob(f"{run_id}*") if path.is_dir()}
     if not matches and folder.plan.exists():
         matches = {run.run_id for run in read_plan(folder) if run.run_id.startswith(run_id)}
@@ -214,7 +214,7 @@ def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
 
 
 def job_logs(folder: SweepFolder, files: RunFolder) -> list[Path]:
-    """Return the logs of the job that trains a run now, or tried it last."""
+    """Return the log of the job that trains a run now, or tried it last; [] if there is none."""
     claim = read_claim(files.claim)
     tried = read_attempts(files)
     job = claim.job if claim is not None else str(tried[-1].get("job") or "") if tried else ""

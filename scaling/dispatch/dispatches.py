@@ -1,6 +1,6 @@
 """The folder of a dispatch, results/NAME/jobs/ID: its settings, its queue, its stop file.
 
-A dispatch never changes another's queue: jobs that start late find what they were submitted with.
+A dispatch never changes another's queue, so that jobs that start late find the queue they were submitted with.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 class Dispatch:
     """One dispatch of a sweep.
 
-    kind, target, launcher: name, class and keys of the launcher's settings; process: the dispatcher's own;
-    jobs: ids of a scheduler, groups: the same by group; user: whose it is ('' in dispatches of version 0.1.0);
-    since: how long the files of the index were when its queue was made.
+    kind, target, launcher: name, class and keys of the launcher's settings; process: the dispatcher; jobs: ids of a
+    scheduler; groups: the same by group; before: spent by runs outside the queue; held: why some runs are not started;
+    user: its owner ('' in dispatches of version 0.1.0); since: sizes of the index files when its queue was made.
     """
 
     id: str
@@ -62,17 +62,17 @@ class DispatchFolder:
 
     @property
     def facts(self) -> Path:
-        """What it is: Dispatch as JSON."""
+        """The file with the Dispatch as JSON."""
         return self.path / "dispatch.json"
 
     @property
     def queue(self) -> Path:
-        """Its runs, one JSON line each."""
+        """The file with its runs, one JSON line each."""
         return self.path / "queue.jsonl"
 
     @property
     def stop(self) -> Path:
-        """Exists if its workers are to leave (all of them, or some runs)."""
+        """The stop file, which exists if its workers are to stop, or some of its runs."""
         return self.path / "stop.json"
 
     @property
@@ -82,11 +82,11 @@ class DispatchFolder:
 
     @property
     def started(self) -> set[str]:
-        """The numbers of the jobs, or of the workers here, that it has started."""
+        """The ids of the jobs, or of the local workers, that it has started."""
         return {path.name.partition("_")[0] for path in self.path.glob("*_submitted.pkl")}
 
     def begin(self, settings: Any, offer: Offer, limits: Limits) -> Dispatch:
-        """Return what a dispatch is before it has workers or jobs."""
+        """Return the Dispatch, before it has workers or jobs."""
         kind = type(settings)
         return Dispatch(
             id=self.path.name,
@@ -104,11 +104,11 @@ class DispatchFolder:
         )
 
     def write(self, dispatch: Dispatch) -> None:
-        """Write down what the dispatch is."""
+        """Write the Dispatch atomically."""
         write_aside(self.facts, json.dumps(asdict(dispatch), indent=1), mode=OWN_FILE)
 
     def read(self) -> Dispatch | None:
-        """Read it back, None where it has not been written whole."""
+        """Read the Dispatch, None if it is missing or damaged."""
         try:
             raw = json.loads(read_text(self.facts))
             parts = {
@@ -123,16 +123,16 @@ class DispatchFolder:
             return None
 
     def ask_to_stop(self, request: StopRequest) -> None:
-        """Ask the workers to leave."""
+        """Ask the workers to stop."""
         write_aside(self.stop, request.dump(), mode=OWN_FILE)
 
 
 def new_dispatch(folder: SweepFolder) -> DispatchFolder:
-    """Make a folder whose name sorts by time and is nobody else's."""
+    """Make a folder with a unique name that sorts by time."""
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
     path = folder.jobs / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=OWN_FOLDER)  # others may look, and write nothing that its jobs read
+    path.mkdir(mode=OWN_FOLDER)  # others can read it, but not write what its jobs read
     return DispatchFolder(path)
 
 
@@ -148,13 +148,13 @@ def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:
 
 
 def unreadable_dispatches(folder: SweepFolder) -> list[Path]:
-    """Return the files that should say what a dispatch is and do not, though it has jobs or workers."""
+    """Return the dispatch.json files that cannot be read, of dispatches that have started jobs or workers."""
     found = (DispatchFolder(path) for path in sorted(folder.jobs.glob("*/")))
     return [made.facts for made in found if made.read() is None and made.started]
 
 
 def queued_elsewhere(folder: SweepFolder) -> set[str]:
-    """Return the runs that other dispatchers which live on this machine are to train."""
+    """Return the runs in the queues of other live dispatchers on this machine."""
     here, found = this_process(), set[str]()
     for files, dispatch in dispatches(folder):
         if not dispatch.ended and not dispatch.jobs and not dispatch.process.gone and dispatch.process != here:
@@ -163,7 +163,7 @@ def queued_elsewhere(folder: SweepFolder) -> set[str]:
 
 
 def last_dispatch(folder: SweepFolder) -> Dispatch:
-    """Return the latest dispatch of a sweep; UserError where it was never dispatched, or where others may write it."""
+    """Return the latest dispatch of a sweep; UserError if there is none, or if other users can write its files."""
     found = dispatches(folder)
     if not found:
         raise UserError(f"found no dispatch in {folder.jobs}; wanted a sweep that was started; give `scaling run`")
@@ -174,7 +174,7 @@ def last_dispatch(folder: SweepFolder) -> Dispatch:
 
 
 def bounded(task: Task, dispatch: DispatchFolder) -> Task:
-    """Return the task with the limits and workers of its dispatch, which are known when the queue is."""
+    """Return the task with the limits and workers of its dispatch, which are written before the queue."""
     facts = dispatch.read()
     if facts is None:
         return task

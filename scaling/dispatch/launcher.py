@@ -1,7 +1,7 @@
-"""The interface of a launcher: everything that the rest of the package needs from it.
+"""The interface of a launcher.
 
 A new launcher is one folder here, with its settings and its `Launcher`, and one YAML in conf/launcher that names the
-settings in `_target_`. Nothing else asks which launcher it is.
+settings in `_target_`. No other code depends on which launcher it is.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many runs are trained at a time, and where: speed_name is None on this machine, whose own probe holds.
+    """How many workers train at a time, and on which device.
 
-    gpus: that the workers have one each and may share: then as many more are started as pay.
+    speed_name: name of the probed speed, None for this machine's own; gpus: number of GPUs that workers can share, if
+    more workers are started where that is faster; else 0.
     """
 
     workers: int
@@ -54,7 +55,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What would be given to a scheduler: a title for people, and the text."""
+    """A file that would be given to a scheduler: a title for people, and the text."""
 
     title: str
     text: str
@@ -62,10 +63,10 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Dispatched:
-    """What came of an order.
+    """The result of an order.
 
-    outcome: None where jobs were queued and go on by themselves; facts: the same for JSON; said: for people;
-    found: runs that were settled before; held: why some runs are not started, or ''.
+    outcome: None if jobs were queued, which continue by themselves; facts: the same for JSON; said: the same in
+    sentences; found: number of runs that were settled before; held: why some runs are not started, or ''.
     """
 
     outcome: Outcome | None
@@ -81,35 +82,35 @@ class Launcher(Protocol):
     def __init__(self, settings: Any) -> None: ...
 
     def check(self, configs: Collection[RunConfig]) -> None:
-        """Look for all that runs of these configs need before anything is written; UserError says what is missing."""
+        """Check that everything these configs need is available; UserError says what is missing."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
-        """Return how many of so many runs, which name these devices, are trained at a time."""
+        """Return the capacity for a number of runs on the named devices."""
 
     def submit(self, order: Order, view: View) -> Dispatched:
-        """Train the runs, or queue jobs that do."""
+        """Train the runs, or queue jobs that train them."""
 
     def rehearse(self, order: Order) -> list[Sheet]:
-        """Return what `submit` would give to a scheduler; touch nothing."""
+        """Return what `submit` would give to a scheduler, without submitting or writing anything."""
 
     def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Mapping[str, str] | None:
-        """Return the state of the dispatches' jobs that have not ended, by id; None where the scheduler is silent."""
+        """Return the states of the dispatches' unfinished jobs by id, None if the scheduler does not answer."""
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
-        """Return in sentences what keeps jobs of these dispatches from training, as far as it can be seen."""
+        """Return sentences on what keeps jobs of these dispatches from training, as far as known."""
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
-        """End jobs and return those that were ended; UserError where the scheduler does not answer."""
+        """End jobs, and return those that were ended; UserError if the scheduler does not answer."""
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:
-        """Measure the speed of the device that the runs will get, and keep it for forecasts."""
+        """Measure the speed of the device that runs will use, and save it for forecasts."""
 
     def describe(self) -> list[str]:
-        """Return in lines what there is of it on this machine; nothing where there is no more to say than its name."""
+        """Return lines about this launcher on this machine; [] if there is nothing to add to its name."""
 
 
 def launcher_of(settings: Settings) -> Launcher:
-    """Return the launcher that has these settings."""
+    """Return the launcher for these settings."""
     module, _, name = settings.implementation.partition(":")
     made: Launcher = getattr(import_module(module), name)(settings)
     return made
@@ -123,7 +124,7 @@ def launcher_of_dispatch(dispatch: Dispatch) -> Launcher:
 
 
 def settings_class(dispatch: Dispatch) -> Any:
-    """Return the class of a dispatch's settings, which a dispatch of version 0.1.0 names by the launcher alone."""
+    """Return the class of a dispatch's settings; in version 0.1.0 a dispatch has only the launcher's name."""
     if not dispatch.target:
         return LAUNCHERS[dispatch.kind]
     module, _, name = dispatch.target.rpartition(".")

@@ -1,4 +1,4 @@
-"""The budget guard: what a sweep has spent, and whether the next run still fits its limits."""
+"""The budget guard: the cost of a sweep so far, and whether the next run fits its limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scaling.numbers import flops
 
 @dataclass(frozen=True)
 class Spent:
-    """GPU-hours held and FLOPs bought, runs in flight included."""
+    """GPU-hours and FLOPs that were spent, including runs in flight."""
 
     gpu_hours: float = 0.0
     flops: float = 0.0
@@ -30,7 +30,7 @@ class Spent:
         return Spent(self.gpu_hours + other.gpu_hours, self.flops + other.flops)
 
     def plus(self, entry: Entry | Planned, gpus: int) -> Spent:
-        """Add a run at its forecast."""
+        """Add the forecast cost of a run."""
         return Spent(self.gpu_hours + (entry.forecast_seconds or 0.0) * gpus / 3600, self.flops + entry.C)
 
 
@@ -38,9 +38,9 @@ NOTHING = Spent()
 
 
 def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, flying: bool = True) -> Spent:
-    """Add up what the runs of a sweep have cost, those in flight at their full forecast; flying: count these.
+    """Add up the cost of a sweep's runs; flying: include runs in flight, at their full forecast.
 
-    A run that was trained again on request was bought again.
+    A run that was trained again on request counts again.
     """
     gpu_seconds = flops = 0.0
     for entry in queue:
@@ -55,7 +55,7 @@ def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, f
 
 
 def _in_flight(files: RunFolder, entry: Entry | Planned, gpus: int) -> float | None:
-    """GPU-seconds that a claimed run will have held, None for a run that nobody holds."""
+    """Return the GPU-seconds that a claimed run will have taken, None for a run that is settled or not claimed."""
     if files.record.exists():
         return None
     claim = read_claim(files.claim)
@@ -66,7 +66,7 @@ def _in_flight(files: RunFolder, entry: Entry | Planned, gpus: int) -> float | N
 
 
 def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
-    """Return in one sentence why a run does not fit any more, empty where it does."""
+    """Return one sentence on why a run does not fit the limits, '' if it does."""
     hours = so_far.plus(entry, gpus).gpu_hours
     if limits.flops is not None and so_far.flops + entry.C > limits.flops:
         return f"the limit of {flops(limits.flops)} FLOPs is reached ({flops(so_far.flops)} spent)"
@@ -76,7 +76,7 @@ def beyond(limits: Limits, so_far: Spent, entry: Entry, *, gpus: int) -> str:
 
 
 def check_again(order: Order, again: Container[str]) -> None:
-    """Raise UserError where settled runs that are to be trained again do not all fit the limits."""
+    """Raise UserError if the settled runs that are to be trained again do not all fit the limits."""
     if not order.limits:
         return
     gpus = 0 if order.device == "cpu" else 1
@@ -95,10 +95,11 @@ def check_again(order: Order, again: Container[str]) -> None:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a dispatch may start: its queue, what runs outside it have spent, and what is said of runs held back.
+    """The runs that a dispatch may start.
 
-    before: what all runs had spent when it was made, but for what others of its queue were at; blocked: runs left out
-    because what they start from diverged too early; since: how long the files of the index were then.
+    queue: these runs; before: spent by all runs when it was made, without the queue's runs in flight; held: why other
+    runs are not started; blocked: number of runs left out because their parents diverged too early; since: sizes of the
+    index files when the order was made.
     """
 
     queue: tuple[Entry, ...]
@@ -109,10 +110,10 @@ class Offer:
 
 
 def offer(order: Order, *, gpus: int, covered: Container[str] = (), promised: Container[str] = ()) -> Offer:
-    """Return the unsettled runs of an order that its limits pay for: those at its front, then the cheapest.
+    """Return the unsettled runs of an order that fit its limits: those at the front, then the cheapest.
 
-    gpus: of a worker; covered: runs already queued in live jobs; they are not offered again, but have to be paid for;
-    promised: runs that another live dispatch of the sweep is to train, to be paid for as well.
+    gpus: of a worker; covered: runs already queued in live jobs, which are not offered again but count against the
+    limits; promised: runs in the queues of other live dispatches of the sweep, which count as well.
     """
     unsettled = order.open_entries
     blocked = _blocked(order.folder, unsettled)
@@ -143,7 +144,7 @@ def _to_come(folder: SweepFolder, run_id: str, *queues: Container[str]) -> bool:
 def _paid_for(
     order: Order, todo: Sequence[Entry], queued: Sequence[Entry | Planned], *, gpus: int
 ) -> tuple[Spent, set[str], str]:
-    """Return what all runs have spent, the runs that still fit the limits, and why the others do not."""
+    """Return what was spent before, the runs that fit the limits, and why the others do not."""
     folder, waiting = order.folder, {entry.run_id for entry in todo}
     others: list[Entry | Planned] = [*order.others, *(entry for entry in order.entries if entry.run_id not in waiting)]
     outside = spent(folder, others, gpus=gpus)
@@ -154,7 +155,7 @@ def _paid_for(
             so_far = so_far.plus(entry, gpus)
     left, sentence = set(waiting), ""
     for entry in _by_price(todo, order.front):
-        if entry.fork is not None and entry.fork[0] in left:  # no trunk to go on from: all its steps
+        if entry.fork is not None and entry.fork[0] in left:  # without its trunk it trains all steps
             entry = _alone(entry)
         why = beyond(order.limits, so_far, entry, gpus=gpus)
         if not why and not left.isdisjoint(entry.needs):
@@ -167,7 +168,7 @@ def _paid_for(
 
 
 def _by_price(todo: Sequence[Entry], front: Container[str]) -> list[Entry]:
-    """Return runs in the order in which they are paid for: what they need first, branches right after their trunk."""
+    """Return runs in the order in which the budget is spent: parents first, branches right after their trunk."""
     by_id = {entry.run_id: entry for entry in todo}
     depth: dict[str, int] = {}
     for entry in todo:  # what a run needs stands before it
@@ -181,7 +182,7 @@ def _by_price(todo: Sequence[Entry], front: Container[str]) -> list[Entry]:
 
 
 def _alone(entry: Entry) -> Entry:
-    """Return a branch at the price of all its steps."""
+    """Return a branch with the cost of all its steps."""
     assert entry.fork is not None
     assert entry.steps is not None, "a run that forks is no stage"
     factor = (entry.steps + entry.fork[1]) / entry.steps
@@ -190,12 +191,12 @@ def _alone(entry: Entry) -> Entry:
 
 
 def _price(entry: Entry, front: Container[str]) -> tuple[bool, float, float]:
-    """Return what runs are sorted by to be paid for: those at the front of the sweep, then the cheapest."""
+    """Return the sort key of a run for spending the budget: the front of the sweep first, then the cheapest."""
     return entry.run_id not in front, entry.forecast_seconds or 0.0, entry.C
 
 
 def _with_descendants(runs: Container[str], unsettled: Sequence[Entry]) -> set[str]:
-    """Return the unsettled ones among `runs`, and those that start from them."""
+    """Return the unsettled runs among `runs`, and those that start from them."""
     found: set[str] = set()
     for entry in unsettled:  # what a run needs stands before it
         if entry.run_id in runs or any(need in found for need in entry.needs):
@@ -204,7 +205,7 @@ def _with_descendants(runs: Container[str], unsettled: Sequence[Entry]) -> set[s
 
 
 def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
-    """Return the runs that cannot begin, since what they start from is settled without the weights they need."""
+    """Return the runs that cannot start because their parents are settled without the weights they need."""
     to_come = {entry.run_id for entry in unsettled}
     found: set[str] = set()
     for entry in unsettled:  # what a run needs stands before it

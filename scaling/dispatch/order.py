@@ -1,4 +1,4 @@
-"""What a launcher is asked to do: which runs, within which limits, at which expected cost."""
+"""An order to a launcher: runs, limits and forecast costs."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TRAIN = "scaling.train.run:train_run"
 class Order:
     """Runs to be settled, in the order in which workers take them.
 
-    folder: with an absolute path, for jobs that start elsewhere; settled: what is known of settled runs;
-    others: runs of the same sweep, as it is or was, that are not asked for now and count against the limits;
+    folder: with an absolute path, for jobs that start elsewhere; settled: cache of settled runs;
+    others: other runs of the sweep, now or earlier, which count against the limits;
     cancelled: runs that were cancelled by name, and are left out;
-    memory: forecast bytes by run_id; single: one run, here and now, where the launcher can;
-    train: module:function that settles one run; mirror: a tool that shows them meanwhile;
+    memory: forecast bytes by run_id; single: train one run in this process, if the launcher can;
+    train: module:function that settles one run; mirror: a tool that shows the runs during training;
     on_end: a command for when all have ended;
-    since: how long the files of the index were when this was made; front: runs that come before all others.
+    since: sizes of the index files when this was made; front: runs that come before all others.
     """
 
     folder: SweepFolder
@@ -58,13 +58,13 @@ class Order:
 
     @property
     def device(self) -> str:
-        """The device that the runs name: cpu where all of them do."""
+        """The first device named by a run other than cpu; cpu if there is none."""
         named = (entry.device for entry in self.entries)
         return next((device for device in named if device != "cpu"), "cpu")
 
 
 def _others(folder: SweepFolder, asked: set[str]) -> tuple[Entry | Planned, ...]:
-    """Return what else the sweep pays for: the rest of its plan, and what earlier plans of it have queued."""
+    """Return the other runs that count against the limits: those of the plan, and those queued by earlier plans."""
     found: dict[str, Entry | Planned] = {}
     if folder.plan.exists():
         found = {run.run_id: run for run in read_plan(folder) if run.run_id not in asked}
@@ -86,14 +86,14 @@ def order_of(
     single: bool = False,
     train: str = TRAIN,
 ) -> Order:
-    """Write planned runs down as an order; forecasts: by run_id; settled: where the caller has read them already."""
+    """Return an order for planned runs; forecasts: by run_id; settled: if the caller has read them already."""
     folder = SweepFolder(folder.results.resolve(), folder.name)
     settled = settled or SettledRuns(folder)
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
     made = entries(folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds)
-    if single:  # whoever asks for one run wants the weights that it says it keeps
+    if single:  # a run requested by itself has to have the weights that its config keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
     settled.write_index()

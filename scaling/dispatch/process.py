@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """A process that can be told from any other: `space` is the machine's boot and the table its pid counts in."""
+    """A globally unique process; space: the machine's boot and PID namespace; start: clock ticks since boot."""
 
     host: str
     space: str
@@ -21,18 +21,18 @@ class Process:
 
     @property
     def here(self) -> bool:
-        """Whether this machine can see the process, if it lives."""
+        """Whether the process would be visible from here if it is running."""
         return self.host == host() and self.space == _space()
 
     @property
     def gone(self) -> bool:
-        """Whether the process is known to have ended; False where it cannot be seen from here."""
+        """Whether the process is known to have ended; False if it is not visible from here."""
         return self.here and start_time(self.pid) != self.start
 
 
 @cache
 def host() -> str:
-    """Return this machine's name; under SLURM the node's name, which is what SLURM's tools print."""
+    """Return this machine's name; under SLURM the node's name, as SLURM's tools print it."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
@@ -41,12 +41,12 @@ def _space() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
         return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:  # no /proc: the name of the machine has to do
+    except OSError:  # no /proc: only the machine's name is used
         return ""
 
 
 def start_time(pid: int) -> int | None:
-    """Return when a process of this machine started (clock ticks since boot), None where there is none by that id."""
+    """Return when a process of this machine started (clock ticks since boot), None if there is none with this id."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -67,17 +67,17 @@ def _start_unknown(pid: int) -> int | None:
 
 
 def this_process() -> Process:
-    """Return the process that asks."""
+    """Return this process."""
     return _process(os.getpid())
 
 
 @cache
 def _process(own: int) -> Process:
-    return Process(host(), _space(), own, start_time(own) or 0)  # of a fork, another number
+    return Process(host(), _space(), own, start_time(own) or 0)  # cached by pid, which differs in a fork
 
 
 def this_user() -> str:
-    """Return the name of the user who asks, or the number where it has none."""
+    """Return this user's name, or the user id if it has no name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

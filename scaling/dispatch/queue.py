@@ -21,25 +21,25 @@ from scaling.security.rights import OWN_FILE
 if TYPE_CHECKING:
     from scaling.plan.planned import PlannedRun
 
-REMEMBERED = 4_096  # runs that a worker has read, its next stacks among them
+REMEMBERED = 4_096  # entries that a worker keeps in memory
 ALL = ""  # the group of runs that any worker may take
-# A line of the places: run, group, start, size, in newer versions the steps whose weights are kept, and what it needs.
+# A line of the places file: run, group, start, size and, in newer versions, steps whose weights are kept, and parents.
 PLACE = r"^(\S+)\t{group}\t(.*)$"
 KEEPS, NEEDS = 2, 3  # columns after the group
 NONE = "\t\t"  # the end of a line where both are empty
-# Of a line; the rest is the run's own.
+# Keys of a line of the queue; the other keys are the run's own.
 FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run as the queue holds it.
+    """One run in the queue.
 
-    forecast_seconds: None where no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
-    attempts.jsonl when it was dispatched: only later ones count against its retries; needs: runs that have to be
-    settled first; step: that of theirs whose weights it starts from; keeps: steps of its own that others start
-    from; stack_key: that of the runs it may be trained together with, '' for none; steps: that it takes, None where
-    that tells nothing of its length; run: PlannedRun.to_dict().
+    forecast_seconds: None if no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
+    attempts.jsonl when it was dispatched, of which only later ones count against its retries; needs: runs that have to
+    be settled first; step: the step of their weights that it starts from; keeps: its steps that others start from;
+    stack_key: shared by runs that can be trained together, '' for none; steps: its number of steps, None if that does
+    not determine its length; run: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -56,18 +56,18 @@ class Entry:
 
     @property
     def fork(self) -> tuple[str, int] | None:
-        """The run of another length that it goes on from, and the step."""
+        """The run of another length that it continues from, and the step; None for no fork."""
         found = self.run.get("fork")
         return None if found is None else (found["run_id"], found["step"])
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The runs that come before it: those that it needs, and the one that it forks from."""
+        """The runs that come before it: its parents, and the run that it forks from."""
         return self.needs if self.fork is None else (*self.needs, self.fork[0])
 
     @property
     def planned(self) -> Planned:
-        """What a reader of states needs of the run."""
+        """The run as a reader of states needs it."""
         fork = 0 if self.fork is None else self.fork[1]
         return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step, self.steps, fork)
 
@@ -79,14 +79,14 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """What the user varied, or the run's id where nothing was."""
+        """The overrides that the user varied, or the run's id if there are none."""
         from scaling.plan.planned import as_overrides
 
         overrides = self.run.get("overrides") or {}
         return " ".join(as_overrides(overrides)) or self.run_id
 
     def planned_run(self) -> PlannedRun:
-        """Return the run; ValueError where it reads back as another, for the code has changed since."""
+        """Return the run; ValueError if its id differs now, because the code has changed since."""
         from scaling.plan.planned import PlannedRun
 
         run = PlannedRun.from_dict(self.run)
@@ -101,7 +101,7 @@ class Entry:
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Entry:
-        """Read one line back."""
+        """Read an entry from its parsed line."""
         known = {name: raw[name] for name in FACTS if name in raw}  # a queue of an older version lacks some
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
@@ -116,9 +116,9 @@ def entries(
     *,
     forecast: Mapping[str, float] | None = None,
 ) -> list[Entry]:
-    """Return the queue of `runs`: what others need comes first, then the longest (by forecast, else by FLOPs).
+    """Return the queue of `runs`: parents first, then the longest (by forecast, otherwise by FLOPs).
 
-    Runs that have killed a worker before, or may just have, go last.
+    Runs that have killed a worker, or may have, go last.
     """
     from scaling.plan.identity import stack_key  # a reader of queues does without its imports
 
@@ -158,14 +158,14 @@ def entries(
 
 
 def _shown(run: PlannedRun) -> dict[str, Any]:
-    """Return what is shown of a run that nobody has to train: the whole of a hundred thousand takes seconds."""
+    """Return only what is shown of a settled run: writing a hundred thousand whole runs takes seconds."""
     return {"overrides": dict(run.overrides), "config": {"train": {"device": run.config.train.device}}}
 
 
 def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[int]]:
-    """Return the steps at which runs have to have kept weights: those from which one that is not settled starts."""
+    """Return the steps at which runs must have kept weights: those from which unsettled runs start."""
     found: dict[str, set[int]] = {}
-    for run in reversed(runs):  # a plan has what is started from first
+    for run in reversed(runs):  # in a plan, parents come first
         parent = run.config.parent
         if parent is None or parent.step is None or settled.done(run.run_id, found.get(run.run_id, ())):
             continue
@@ -180,7 +180,7 @@ def _depths(made: Iterable[Entry]) -> dict[str, int]:
 
     def depth(run_id: str) -> int:
         if run_id not in found:
-            found[run_id] = 0  # a circle would end here
+            found[run_id] = 0  # ends the recursion in a cycle
             found[run_id] = max((depth(need) + 1 for need in needs.get(run_id, ())), default=0)
         return found[run_id]
 
@@ -189,17 +189,17 @@ def _depths(made: Iterable[Entry]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class QueueFile:
-    """A queue on disk, with the place of each line beside it (.places), so that a worker reads what it takes alone."""
+    """A queue on disk, with a file of the position of each line (.places), so that workers read only what they take."""
 
     path: Path
 
     @property
     def places(self) -> Path:
-        """One line a run: its id, its group, the bytes of its line, the steps whose weights are kept, what it needs."""
+        """The file with one line a run: id, group, start and size of its line, steps with kept weights, parents."""
         return self.path.with_suffix(".places")
 
     def write(self, queue: Sequence[Entry]) -> None:
-        """Write it, whole or not at all; the queue itself last, for workers wait for it."""
+        """Write both files atomically, the queue last, because workers wait for it."""
         start, lines, places = 0, [], []
         for entry in queue:
             line = (entry.line() + "\n").encode()
@@ -220,7 +220,7 @@ def _text(path: Path) -> str:
 
 
 def _end(places: str) -> int:
-    """Return the end of the last line that places tell of, 0 where they tell of none."""
+    """Return the end of the last line in a places file, 0 if it has none."""
     last = places[places.rfind("\n", 0, -1) + 1 :]
     try:
         return sum(map(int, last.split("\t")[2:4]))
@@ -229,7 +229,7 @@ def _end(places: str) -> int:
 
 
 class LazyQueue:
-    """The runs of a queue that belong to one group, each read when it is asked for."""
+    """The runs of a queue that belong to one group, each read when it is requested."""
 
     def __init__(self, path: Path, group: str = ALL) -> None:
         self._path = path
@@ -245,7 +245,7 @@ class LazyQueue:
 
     @property
     def run_ids(self) -> list[str]:
-        """The runs, in their order."""
+        """The ids of the runs, in order."""
         return list(self._places or self._read)
 
     @cached_property
@@ -260,7 +260,7 @@ class LazyQueue:
         return tuple(map(int, self._facts(run_id, KEEPS))) if read is None else read.keeps
 
     def needs(self, run_id: str) -> Sequence[str]:
-        """Return the runs that have to be settled before one."""
+        """Return the parents of a run, which have to be settled before it."""
         read = self._read.get(run_id)
         return self._facts(run_id, NEEDS) if read is None else read.needs
 
@@ -269,7 +269,7 @@ class LazyQueue:
         return columns[column].split() if column < len(columns) else []
 
     def get(self, run_id: str) -> Entry | None:
-        """Read one run, None for one of another queue, or whose line is cut."""
+        """Read one run, None if it is not in this queue, or its line is truncated."""
         if run_id not in self._places:
             return self._read.get(run_id)
         if run_id not in self._read:
@@ -289,7 +289,7 @@ class LazyQueue:
 
 
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:
-    """Write a queue, whole or not at all."""
+    """Write a queue atomically."""
     QueueFile(path).write(queue)
 
 

@@ -1,4 +1,4 @@
-"""How a sweep looks on a terminal, and in plain lines elsewhere."""
+"""Show a sweep on a terminal, and in plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ COLOURS = {
     State.MISSING: "magenta",
 }
 PLAIN_SECONDS = 2.0  # between two plain lines
-ALONE_SECONDS = 10.0  # between two plain lines on a run that is alone
-ROWS = 16  # of runs in a live table
-NAMED_FAILURES = 10  # failures told one by one in plain lines
-NOTES = 30  # and notes, each once
-NAMED_NOTES = 5  # below a live table
+ALONE_SECONDS = 10.0  # between two plain lines about a single run
+ROWS = 16  # runs in a live table
+NAMED_FAILURES = 10  # failures reported one by one in plain lines
+NOTES = 30  # notes in plain lines, each once
+NAMED_NOTES = 5  # notes below a live table
 
 
 class View(Protocol):
-    """Something that shows a sweep while it runs. told: runs whose failure it has told already."""
+    """Shows a sweep while it runs; told: runs whose failures it has reported."""
 
     told: set[str]
 
@@ -47,16 +47,16 @@ class View(Protocol):
         """Show the present state."""
 
     def say(self, sentence: str) -> None:
-        """Say something in between."""
+        """Show a sentence."""
 
 
 def view(console: Console, folder: str = "results/NAME") -> View:
-    """Return a live table on a terminal, plain lines elsewhere. folder: of the sweep, as one types it."""
+    """Return a live table on a terminal, plain lines elsewhere; folder: the sweep's, as typed in a command."""
     return LiveView(console) if console.is_terminal else PlainView(console, folder)
 
 
 class LiveView:
-    """A table that is drawn again in place."""
+    """A table that is redrawn in place."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -84,7 +84,7 @@ class LiveView:
 
 
 class PlainView:
-    """A line now and then: whatever happened since the last one, never more than one line each PLAIN_SECONDS."""
+    """Plain lines about changes, the progress at most once in PLAIN_SECONDS."""
 
     def __init__(self, console: Console, folder: str) -> None:
         self._console, self._folder = console, folder
@@ -139,21 +139,21 @@ def headline(status: Status) -> Text:
 
 
 def counted(status: Status) -> list[tuple[str, State, int]]:
-    """Return the states that runs are in beside finished, in words, with their numbers."""
+    """Return the numbers of runs in each state other than finished, with the states in words."""
     found = Counter((words_of(run), run.state) for run in status.runs)
     order = (State.DIVERGED, State.RUNNING, State.PENDING, State.FAILED, State.MISSING)
     return [(words, state, n) for one in order for (words, state), n in sorted(found.items()) if state is one]
 
 
 def words_of(run: RunState) -> str:
-    """Return a run's state in words: one that nobody works on was not started, or stopped on its way."""
+    """Return a run's state in words; a missing run is "stopped" or "not started"."""
     if run.state is not State.MISSING:
         return run.state.value
     return "stopped" if run.attempts else "not started"
 
 
 def done_share(status: Status) -> float:
-    """Return how much of all is done, from 0 to 1: by compute where all runs have theirs."""
+    """Return the fraction of the sweep that is done: of the compute if it is known for all runs, else of the runs."""
     sizes = [run.C for run in status.runs] if all(run.C for run in status.runs) else [1.0] * len(status.runs)
     done = sum(size * run.share for size, run in zip(sizes, status.runs, strict=True))
     return done / sum(sizes) if sizes else 0.0
@@ -165,7 +165,7 @@ def failure_line(run: RunState | Failure, folder: str) -> str:
 
 
 def progress_line(run: RunState, left: float | None) -> str:
-    """Return how far one run is: its step, loss and the time left."""
+    """Return the progress of one run in a line: step, loss and, in seconds, the time `left`."""
     step = f"step {run.step:,} of {run.steps:,}" if run.step is not None and run.steps else "starting"
     loss = "" if run.loss is None else f", loss {measured(run.loss)}"
     return f"{run.label}: {step}{loss}{f'; about {duration(left)} left' if left else ''}"
@@ -198,7 +198,7 @@ def row(run: RunState) -> list[str | Text]:
 
 
 def print_status(console: Console, status: Status, *, every: bool = False, folder: str = "results/NAME") -> None:
-    """Print a sweep: its counts, the runs that stand out (all with `every`), why runs failed, and the notes."""
+    """Print a sweep: counts, running and diverged runs (with `every` all), failures and notes."""
     console.print(headline(status), highlight=False)
     shown = list(status.runs) if every else status.of(State.RUNNING, State.DIVERGED)
     if shown:
@@ -215,9 +215,9 @@ def print_status(console: Console, status: Status, *, every: bool = False, folde
 def print_outcome(
     console: Console, outcome: Outcome, *, again: str, folder: str = "results/NAME", told: Collection[str] = ()
 ) -> None:
-    """Print how a dispatch ended and, where something is left, the command `again` that continues.
+    """Print how a dispatch ended and, if something is left, the command `again` that continues.
 
-    folder: of the sweep, as one types it. told: runs whose failure was told before.
+    folder: the sweep's, as typed in a command; told: runs whose failures were reported before.
     """
 
     def say(sentence: str) -> None:

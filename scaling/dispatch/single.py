@@ -21,7 +21,10 @@ from scaling.folders import check_writable
 
 
 def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | None = None) -> Outcome:
-    """Train the one run of an order in this process; Ctrl-C writes a checkpoint and returns. watch: hears progress."""
+    """Train the one run of an order in this process; Ctrl-C writes a checkpoint and returns.
+
+    watch: called with the progress.
+    """
     started = time.monotonic()
     [entry] = order.entries
     check_writable(order.folder)
@@ -77,7 +80,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
 
 
 class Watched(Heartbeat):
-    """A heartbeat that passes the progress on."""
+    """A heartbeat that also passes the progress to a callback."""
 
     def __init__(self, stop: Stop, watch: Callable[[Any], None] | None, *, looks: Sequence[Look] = ()) -> None:
         super().__init__(stop, looks)

@@ -1,4 +1,4 @@
-"""What a worker is told, and what it reports."""
+"""The task of a worker, and its report."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from scaling.folders import SweepFolder
 from scaling.limits import UNLIMITED, Limits
 
 Train = Callable[..., Any]
-WORN = "worn"  # a worker whose process the code of a run has changed for good: another takes its place
+WORN = "worn"  # reason of a worker that ends because a run's code changed its process permanently; it is replaced
 
 
 class Step(Enum):
-    """What became of one look at one run."""
+    """The result of one look at one run."""
 
-    SETTLED = "settled"  # it has a record, ours or another's
-    FAILED = "failed"  # its tries are used up
+    SETTLED = "settled"  # it has a record, by this worker or another
+    FAILED = "failed"  # for good
     AGAIN = "again"  # to be tried again
     BUSY = "busy"  # another worker is training it
     UNSURE = "unsure"  # its claim may be dead
-    LATER = "later"  # not in the time that is left
+    LATER = "later"  # does not fit the time left
     HELD = "held"  # beyond a limit, or cancelled
-    EARLY = "early"  # a run that it needs is still training
-    BLOCKED = "blocked"  # a run that it needs is not settled, and nobody is at it
+    EARLY = "early"  # a parent is still training
+    BLOCKED = "blocked"  # a parent is not settled, and no worker is training it
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is told: where the runs are, which of them are its own, and how it works.
+    """The task of a worker: its queue, and how it works.
 
-    gpus: held by this worker; before: what runs outside the queue have spent; deadline: Unix seconds when its time is
-    up; patience: seconds to wait for space on a full disk; stuck_minutes: without a step, and beyond several times the
-    forecast, after which the worker ends itself; train: module:function that settles one run; train_stack: that
-    settles several together; workers: that share the queue (0: as many as the dispatch has); place: where in it this
-    one starts; since: how long the files of the index were when the queue was made.
+    gpus: held by this worker; before: spent by runs outside the queue; deadline: end of its time in Unix seconds;
+    patience: seconds to wait for space on a full disk; stuck_minutes: without a step, and beyond several times the
+    forecast, after which the worker ends itself; train: module:function that settles one run; train_stack: one that
+    settles several together; workers: number that share the queue (0: the dispatch's); place: this worker's number
+    among them; since: sizes of the index files when the queue was made.
     """
 
     folder: SweepFolder
@@ -66,10 +66,10 @@ class Task:
 
 @dataclass
 class Report:
-    """What a worker did, and why it left.
+    """The result of a worker.
 
-    held: runs beyond a limit; later: runs that its time would not have lasted for; out_of_reach: runs whose files
-    cannot be read or written, with the reason.
+    settled, failed: numbers of runs; reason, sentence: why it ended; held: runs beyond a limit; later: number of runs
+    that did not fit its time; out_of_reach: runs whose files cannot be read or written, with the reason.
     """
 
     settled: int = 0
@@ -82,7 +82,7 @@ class Report:
 
 
 def load(name: str) -> Train:
-    """Import module:function; without looking for garbage, which is a fifth of the time that torch's import takes."""
+    """Import module:function, with garbage collection off, which would take a fifth of torch's import time."""
     module, _, function = name.partition(":")
     gc.disable()
     try:

@@ -29,8 +29,8 @@ from scaling.security.worker_reuse import wear
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
-PASSING_PAUSE = 2.0  # seconds before a run goes on that such a file has ended
-STUCK_FORECASTS = 20  # forecasts without a step after which a run is stuck
+PASSING_PAUSE = 2.0  # seconds before a run is tried again after a temporary file error
+STUCK_FORECASTS = 20  # times the forecast, without a step, after which a run is stuck
 
 
 class Worker:
@@ -55,7 +55,7 @@ class Worker:
         self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
 
     def work(self) -> Report:
-        """Take runs until none is left that can be taken; leave those that other workers train."""
+        """Train runs until none is left, except those that other workers train or that cannot start."""
         queue = self._queue = LazyQueue(self.task.queue, self.task.group)
         ledger = self._ledger = Ledger(frozenset(queue.run_ids)) if self.task.limits else None
         walk = self._walk = QueueWalk(
@@ -77,7 +77,7 @@ class Worker:
         return self.report
 
     def _until_none_is_free(self, walk: QueueWalk, queue: LazyQueue) -> None:
-        """Take runs until others train all that are left, or nobody can."""
+        """Train runs until the remaining ones are trained by others or cannot start."""
         pause = TICK
         while walk.left and not self.stop.reason:
             steps = self._pass(walk, queue)
@@ -90,7 +90,7 @@ class Worker:
             pause = min(2 * pause, max(TICK, self.task.beat_seconds))
 
     def _pass(self, walk: QueueWalk, queue: LazyQueue) -> set[Step]:
-        """Look once at every run that is left, those first that nobody holds; return what became of them."""
+        """Look once at every remaining run, free ones first; return the results that occurred."""
         seen: dict[str, Step] = {}
         self._parents.forget()
         for run_id in walk.round():
@@ -111,7 +111,7 @@ class Worker:
         return set(seen.values())
 
     def _looked(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Step]:
-        """Look at one run, and at those that may be trained together with it."""
+        """Look at one run, and at those that can be trained together with it; return results by run id."""
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
             rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
@@ -119,7 +119,7 @@ class Worker:
         return {entry.run_id: self._retried(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Step:
-        """Settle one run alone, with as many tries as it has; wait until it is clear whether a claim of it is dead."""
+        """Settle one run, with retries; wait until it is certain whether an existing claim is dead."""
         while True:
             self._parents.forget()
             step = self._retried(entry, lambda: self.look(entry))
@@ -128,7 +128,7 @@ class Worker:
             time.sleep(TICK if step is Step.UNSURE else 0)
 
     def look(self, entry: Entry) -> Step:
-        """Look at one run, and train it if nobody has."""
+        """Look at one run, and train it if it is free."""
         if (step := self.claim(entry)) is not None:
             return step
         try:
@@ -142,9 +142,9 @@ class Worker:
         self.heartbeat.drop(run_id)
 
     def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
-        """Claim a run to train it now; return why not, None where it is held.
+        """Claim a run for training; return None if it is held now, else why not.
 
-        after: seconds of what is trained together with it, by forecast.
+        after: forecast seconds of the runs that are trained together with it.
         """
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
@@ -168,7 +168,7 @@ class Worker:
         return self._claimed(entry, files, held, dead)
 
     def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step | None:
-        """Look again at a run that is held now; return why it is let go, None where it is ready."""
+        """Check a run again after claiming it; return None if it is ready, else release it and return why."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
         self.notes.claimed(entry, held.claim)
         if self._walk is not None:
@@ -182,7 +182,7 @@ class Worker:
         return step
 
     def _after_claim(self, entry: Entry, files: RunFolder, dead: Claim | None) -> Step | None:
-        if is_settled(files, entry.keeps):  # by another worker, between our look and our claim
+        if is_settled(files, entry.keeps):  # by another worker, just before our claim
             return Step.SETTLED
         if dead is not None:
             self._record_death(entry, files, dead)
@@ -197,14 +197,14 @@ class Worker:
         started, failure = now(), None
         try:
             status = self._train_one(entry, files)
-        except BaseException as error:  # sys.exit() and the like in a run end the run, not its worker
+        except BaseException as error:  # also sys.exit() in a run: it ends the run, not the worker
             if disk_full(error) or (isinstance(error, KeyboardInterrupt) and self.stop.reason):
                 raise
             failure, status = error, ""
         try:
             return self.conclude(entry, started, status=status, failure=failure)
         finally:
-            failure = None  # held here it would hold itself, and with it the run's model
+            failure = None  # breaks the reference cycle through its traceback, which holds the run's model
 
     def conclude(
         self,
@@ -216,7 +216,7 @@ class Worker:
         share: float = 1.0,
         stack: int = 1,
     ) -> Step:
-        """Write down how an attempt ended; status: of the record, or why it was stopped; share: of the GPUs."""
+        """Record how an attempt ended; status: of the record, or why it was stopped; share: of the GPUs' time."""
         files, task = self.task.folder.run(entry.run_id), self.task
         if failure is not None:
             status = attempts.cause_of(failure)
@@ -249,7 +249,7 @@ class Worker:
         return str(record.status)
 
     def cause_of_stop(self, run_id: str) -> str:
-        """Return why a run that was stopped was stopped."""
+        """Return why a run was stopped."""
         return self.stop.runs.get(run_id) or self.stop.reason or "interrupted"
 
     def cause_of_death(self, claim: Claim) -> str:
@@ -257,14 +257,14 @@ class Worker:
         return "killed"
 
     def _record_death(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
-        """Write down the attempt of a worker that died; clear away the file that it was writing."""
+        """Record the attempt of a dead worker, and remove files that it left half written."""
         remove_asides(files.path, dead.process.pid)
         attempt = dead_attempt(dead, self.cause_of_death(dead))
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
         self.notes.tried(files, attempt, token=dead.token)
 
     def _comes(self, run_id: str) -> bool:
-        """Return whether a run of the queue has tries left."""
+        """Return whether a run of the queue has not failed for good."""
         entry = None if self._queue is None else self._queue.get(run_id)
         return entry is not None and not self._used_up(self.task.folder.run(run_id), entry)
 
@@ -276,13 +276,13 @@ class Worker:
         return attempts.failed_for_good(since, retries=self.task.retries, before=before)
 
     def _stuck_seconds(self, entry: Entry) -> float | None:
-        """Return the seconds without a step after which a run is stuck; None where no speed is known."""
+        """Return the seconds without a step after which a run is stuck, None for no limit."""
         if self.task.stuck_minutes is None or entry.forecast_seconds is None:
             return None
         return max(60 * self.task.stuck_minutes, STUCK_FORECASTS * entry.forecast_seconds)
 
     def _in_time(self, entry: Entry, after: float) -> bool:
-        if self.task.deadline is None or self.report.settled == 0:  # a fresh job takes any run: it has a checkpoint
+        if self.task.deadline is None or self.report.settled == 0:  # a new job takes any run, and leaves a checkpoint
             return True
         return time.time() + after + (entry.forecast_seconds or 0.0) <= self.task.deadline
 
@@ -290,7 +290,7 @@ class Worker:
         bounds = self.task.limits
         if self._walk is None or self._ledger is None:
             return False
-        self._walk.refresh()  # others write down what they take, as we have
+        self._walk.refresh()  # reads the other workers' claims
         gpu_seconds, flops = self._ledger.spent(without=entry.run_id)
         so_far = Spent(gpu_seconds / 3600, flops) + self.task.before
         why = beyond(bounds, so_far, entry, gpus=self.task.gpus)

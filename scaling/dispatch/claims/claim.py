@@ -1,10 +1,10 @@
-"""Who trains a run: claim.json, created by one process alone and kept fresh while that process lives.
+"""Claims: claim.json names the process that trains a run, which creates it exclusively and keeps it alive.
 
-A claim is created with link(2), whole and exclusive, also on network file systems. Its owner raises the counter in
-place, through the file it created, so that a claim that was taken over is never overwritten by its former owner.
-To remove a claim, owner and successor alike first create a marker that bears the claim's token: only one of them can,
-and while it holds the marker the claim cannot become another one. Hence two who find the same dead claim at the same
-moment never both get it, and none of them removes the claim of a third.
+A claim is created with link(2), atomically and exclusively, also on network file systems. Its owner raises the counter
+in place, through the file that it created, so that it never overwrites a claim that has replaced its own.
+To remove a claim, a process first creates a marker named by the claim's token: only one process can, and while the
+marker exists the claim cannot be replaced. So two processes that find the same dead claim never both take it over, and
+neither removes the claim of a third.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from scaling.dispatch.process import Process, this_process
 from scaling.security.reading import NotAFile, read_bytes
 
 TOKEN = re.compile(r"\w+")
-LARGEST = 1 << 20  # bytes of a claim that is read
-SIZE = 1024  # bytes of a claim, padded: a beat is one write of one block
-PERIODS = 3  # periods of the observer's own clock without a beat before a claim may be dead
+LARGEST = 1 << 20  # most bytes of a claim that are read
+SIZE = 1024  # bytes of a claim, padded: a heartbeat is one write of one block
+PERIODS = 3  # heartbeat periods without a heartbeat, by the observer's clock, after which a claim may be dead
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What claim.json says: who, in which job, since when (Unix seconds), with how many GPUs, and how far it is.
+    """The content of claim.json: owner, job, start (Unix seconds), GPUs, and progress.
 
-    stack: runs that its owner trains together with this one, which is counted.
+    period: seconds between heartbeats; count, beat: number and time of the last one; stack: number of runs that its
+    owner trains together, including this one.
     """
 
     token: str
@@ -58,7 +59,7 @@ class Claim:
 
     @classmethod
     def parse(cls, raw: bytes) -> Claim:
-        """Read a claim; one that is cut or foreign is a claim of nobody known, told apart by its bytes."""
+        """Read a claim; a truncated or foreign one has an unknown owner and a token made from its bytes."""
         try:
             values = json.loads(raw)
             progress = {
@@ -73,7 +74,7 @@ class Claim:
 
 
 def _checked(claim: Claim) -> Claim:
-    """Return it; ValueError where others have written what no claim of ours says, such as a path for a token."""
+    """Return the claim; ValueError if it has values that this package never writes, such as a path for a token."""
     process = claim.process
     words = (claim.token, claim.job, claim.worker, process.host, process.space)
     numbers = (process.pid, process.start, claim.gpus, claim.since, claim.period, claim.count, claim.beat, claim.stack)
@@ -87,17 +88,17 @@ def _checked(claim: Claim) -> Claim:
 
 
 def read_claim(path: Path) -> Claim | None:
-    """Return the claim at `path`, None where there is none."""
+    """Return the claim at `path`, None if there is none."""
     try:
         return Claim.parse(read_bytes(path, most=LARGEST))
     except FileNotFoundError:
         return None
-    except NotAFile:  # a pipe, say: of nobody known
+    except NotAFile:  # such as a pipe: an unknown owner
         return Claim.parse(b"")
 
 
 class HeldClaim:
-    """A claim of this process: beat it, release it."""
+    """A claim held by this process."""
 
     def __init__(self, path: Path, claim: Claim, descriptor: int) -> None:
         self.path = path
@@ -112,9 +113,9 @@ class HeldClaim:
         period: float | None = None,
         sync: bool = True,
     ) -> bool:
-        """Raise the counter; False if the claim is no longer ours.
+        """Write a heartbeat; return False if the claim no longer belongs to this process.
 
-        period: seconds until the next beat, as before where it is not given; sync: wait for the disk.
+        period: seconds until the next one, unchanged by default; sync: wait for the disk.
         """
         progress, period = self.claim.progress if progress is None else progress, period or self.claim.period
         count, now = self.claim.count + 1, time.time()
@@ -125,15 +126,15 @@ class HeldClaim:
                 os.fdatasync(self._descriptor)
             return os.fstat(self._descriptor).st_nlink > 0
         except OSError as error:
-            # anything else, a full disk or a hiccup of the server: the next beat tells
+            # Other errors, such as a full disk, may be temporary: the next heartbeat will show it.
             return error.errno not in (errno.ESTALE, errno.ENOENT)
 
     def release(self) -> None:
-        """Remove the claim, if it still is ours."""
+        """Remove the claim if it still belongs to this process."""
         os.close(self._descriptor)
         try:
             remove(self.path, self.claim.token)
-        except OSError as error:  # no room for the marker: nobody else removes the claim of a process that lives
+        except OSError as error:  # no space for the marker; no other process removes a live process's claim
             found = read_claim(self.path)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT) or found is None or found.token != self.claim.token:
                 raise
@@ -141,7 +142,7 @@ class HeldClaim:
 
 
 def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, period: float = 1.0) -> HeldClaim | None:
-    """Create the claim at `path`, or return None where another one stands."""
+    """Create the claim at `path`; return None if there already is one."""
     now = time.time()
     claim = Claim(uuid.uuid4().hex[:12], this_process(), job, worker, gpus, now, period, beat=now)
     descriptor = _create(path, claim)
@@ -149,7 +150,7 @@ def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, perio
 
 
 def remove(path: Path, token: str) -> bool:
-    """Remove the claim with this token; False where it is another's, or another process is removing it."""
+    """Remove the claim with this token; return False if it has another, or another process is removing it."""
     marker = _marker(path, token)
     descriptor = _create(marker, Claim(uuid.uuid4().hex[:12], this_process()))
     if descriptor is None:
@@ -170,7 +171,7 @@ def _marker(path: Path, token: str) -> Path:
 
 
 def _create(path: Path, claim: Claim) -> int | None:
-    if path.parent.is_symlink():  # what it leads to is somebody's else
+    if path.parent.is_symlink():  # it may lead to someone else's files
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path.parent))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{claim.token}.aside")
@@ -201,7 +202,7 @@ def _create_without_links(path: Path, claim: Claim) -> int | None:
 
 
 class Life(Enum):
-    """What an observer knows of a claim."""
+    """Whether a claim is alive, as far as an observer knows."""
 
     FREE = "free"
     ALIVE = "alive"
@@ -210,10 +211,10 @@ class Life(Enum):
 
 
 class Observer:
-    """Tells live claims from dead ones by its own clock, the process table and, where there is one, the scheduler.
+    """Tells live claims from dead ones by its own clock, the process table and, if there is one, the scheduler.
 
-    job: the observer's own job: the scheduler has it running, which says nothing of its earlier life's claims.
-    knows: whether the scheduler has a job running; None where it cannot say.
+    job: the observer's own job, which is running now whether or not its claims are from before a requeue; knows:
+    returns whether the scheduler is running a job, None if it cannot say.
     """
 
     def __init__(
@@ -229,7 +230,7 @@ class Observer:
         self._seen: dict[Path, tuple[Any, float]] = {}
 
     def look(self, path: Path) -> tuple[Life, Claim | None]:
-        """Return whether the claim at `path` lives, and the claim."""
+        """Return whether the claim at `path` is alive, and the claim."""
         claim = read_claim(path)
         if claim is None:
             self._seen.pop(path, None)
@@ -245,7 +246,7 @@ class Observer:
             since = now
         if claim.process.here:
             return Life.DEAD if claim.process.gone else Life.ALIVE
-        # Of our own job's earlier life on another machine SLURM cannot tell: silence has to.
+        # SLURM cannot tell about our own job before its requeue on another machine; missing heartbeats can.
         known = self._knows(claim.job) if self._knows is not None and claim.job not in ("", self._job) else None
         if known or (sign != before and before[0] == claim.token):
             return Life.ALIVE
@@ -253,7 +254,7 @@ class Observer:
 
 
 def take(path: Path, observer: Observer, **facts: Any) -> tuple[HeldClaim | None, Claim | None]:
-    """Claim the run at `path`, over a dead claim if need be; return what is held and the dead claim that it follows."""
+    """Claim the run at `path`, replacing a dead claim; return the held claim and the replaced one, or None for each."""
     held = acquire(path, **facts)
     if held is not None:
         return held, None
@@ -262,7 +263,7 @@ def take(path: Path, observer: Observer, **facts: Any) -> tuple[HeldClaim | None
         return None, None
     if not remove(path, dead.token):
         marker = _marker(path, dead.token)
-        if observer.look(marker)[0] is Life.DEAD:  # its maker died between two lines; the next look removes the claim
+        if observer.look(marker)[0] is Life.DEAD:  # its process died while removing; the next look removes the claim
             marker.unlink(missing_ok=True)
         return None, None
     return acquire(path, **facts), dead

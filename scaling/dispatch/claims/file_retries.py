@@ -1,4 +1,4 @@
-"""Wait while the disk is full, or while a file server does not answer."""
+"""Retry while the disk is full, or while a file server does not answer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from scaling.dispatch.states.attempts import disk_full, passing
 from scaling.dispatch.task import Report, Step, Task
 
 log = logging.getLogger(__name__)
-PASSING_SECONDS = 30.0  # to wait for files that a server does not give for the moment
+PASSING_SECONDS = 30.0  # to wait for a file server
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 
 class FileRetries:
-    """A worker's looks at runs, repeated where that may help."""
+    """Calls a worker's look at a run again after temporary file errors."""
 
     def __init__(self, task: Task, stop: Stop, report: Report) -> None:
         self._task, self._stop, self._report = task, stop, report
 
     def __call__(self, entry: Entry, look: Callable[[], Step]) -> Step:
-        """Look at one run; wait where the disk is full, or where its files cannot be reached for the moment."""
+        """Look at one run; wait and retry if the disk is full, or if its files are temporarily out of reach."""
         waited = 0.0
         for pause in (*SPACE_TRIES, 0):
             try:
@@ -39,7 +39,7 @@ class FileRetries:
         return Step.AGAIN
 
     def cut(self, run_id: str) -> Step:
-        """Leave a run whose line in the queue cannot be read."""
+        """Skip a run whose line in the queue cannot be read."""
         return self._leave(run_id, run_id, f"its line in {self._task.queue} is cut")
 
     def _disk_full(self, error: OSError) -> Step:
@@ -48,7 +48,7 @@ class FileRetries:
         return Step.AGAIN
 
     def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
-        """Leave a run whose files cannot be read or written, and go on with the others."""
+        """Skip a run whose files cannot be read or written."""
         return self._leave(entry.run_id, entry.label, f"{error.strerror or error}: {error.filename or entry.run_id}")
 
     def _leave(self, run_id: str, label: str, why: str) -> Step:

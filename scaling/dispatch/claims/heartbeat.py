@@ -1,4 +1,4 @@
-"""The heartbeat thread of a worker: it keeps the claim alive, and looks for a reason to stop."""
+"""The heartbeat thread of a worker: it keeps claims alive, and checks for reasons to stop."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from scaling.dispatch.claims.stop import Stop
 from scaling.folders import Place
 
 log = logging.getLogger(__name__)
-TICK = 0.2  # seconds between two looks at the reasons to leave, at the least
-LOOKS = 5  # between two beats of a claim
-BEATEN = 32  # claims in a period: each beat waits for the disk, and a stack of hundreds would do little else
-Look = Callable[[str], tuple[str, str]]  # at a run: why its worker should leave, why the run should be left; '' for no
+TICK = 0.2  # least seconds between two checks for reasons to stop
+LOOKS = 5  # checks for each heartbeat of a claim
+BEATEN = 32  # heartbeats a period: each waits for the disk, and a stack of hundreds of runs would do little else
+Look = Callable[[str], tuple[str, str]]  # run id -> reason to stop the worker, reason to stop this run; '' for none
 
 
 @dataclass
 class Hold:
-    """A claim that is held, and how far its run is.
+    """A held claim and the progress of its run.
 
-    period: seconds between two beats of it, were it alone; stuck_seconds: without progress, after which this process
-    ends.
+    period: seconds between heartbeats, if it were the only claim; stuck_seconds: without progress, after which this
+    process ends itself; beaten, advanced: monotonic times of the last heartbeat and the last progress.
     """
 
     held: HeldClaim
@@ -37,11 +37,11 @@ class Hold:
     beaten: float
     advanced: float
     progress: dict[str, float] | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)  # while it is beaten or released
+    lock: threading.Lock = field(default_factory=threading.Lock)  # held during a heartbeat or release
 
 
 class Heartbeat(threading.Thread):
-    """Beats the claims that are held, and passes on reasons to leave; home: the results, which have to stay."""
+    """Writes the heartbeats of held claims, and passes on reasons to stop; home: the results, which must not move."""
 
     def __init__(self, stop: Stop, looks: Sequence[Look] = (), *, home: Place | None = None) -> None:
         super().__init__(name="heartbeat", daemon=True)
@@ -51,17 +51,17 @@ class Heartbeat(threading.Thread):
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._holds: dict[str, Hold] = {}
-        self._told = ""  # the error of the last look that failed
+        self._told = ""  # the last logged error
 
     def hold(self, run_id: str, held: HeldClaim, *, stuck_seconds: float | None = None) -> None:
-        """Begin to beat a claim; stuck_seconds: without progress, after which this process ends itself."""
+        """Start the heartbeats of a claim; stuck_seconds: without progress, after which this process ends itself."""
         with self._lock:
             self._stop_asked.runs.pop(run_id, None)
             now = time.monotonic()
             self._holds[run_id] = Hold(held, held.claim.period, stuck_seconds, beaten=now, advanced=now)
 
     def drop(self, run_id: str) -> None:
-        """Stop beating a claim and release it; nothing where it is not held."""
+        """Stop the heartbeats of a claim and release it, if it is held."""
         with self._lock:
             hold = self._holds.pop(run_id, None)
         if hold is not None:
@@ -69,9 +69,9 @@ class Heartbeat(threading.Thread):
                 hold.held.release()
 
     def begin_together(self) -> None:
-        """Write into every claim how many are held: a stack that dies is known by what it leaves behind.
+        """Write the size of the stack into every claim, so that a dead worker's claims show that it trained a stack.
 
-        Training waits for it, so it does not wait for the disk.
+        It does not wait for the disk, because training waits for it.
         """
         with self._lock:
             for hold in self._holds.values():
@@ -80,7 +80,7 @@ class Heartbeat(threading.Thread):
                     hold.held.beat(hold.progress, stack=len(self._holds), period=self._period(hold), sync=False)
 
     def watch(self, run_id: str, progress: Any) -> None:
-        """Note how far a run is; it is written down with the next beat."""
+        """Note the progress of a run, which is written with the next heartbeat."""
         hold, values = self._holds.get(run_id), progress if isinstance(progress, Mapping) else vars(progress)
         if hold is None:
             return
@@ -90,7 +90,7 @@ class Heartbeat(threading.Thread):
         hold.progress = {**known, "seconds": time.time() - hold.held.claim.since}
 
     def step(self, run_id: str) -> int | None:
-        """Return how far a run is that is held; None where it has not said."""
+        """Return the step of a held run, None if it is unknown."""
         hold = self._holds.get(run_id)
         progress = (hold.progress if hold is not None else None) or {}
         return int(progress["step"]) if "step" in progress else None
@@ -106,7 +106,7 @@ class Heartbeat(threading.Thread):
         return self._stop_asked.reason
 
     def run(self) -> None:
-        """Look and beat until the end."""
+        """Check and write heartbeats until `end`."""
         began = time.monotonic()
         while not self._end.wait(pause := self._tick()):
             late, began = time.monotonic() - began - pause, time.monotonic()
@@ -114,22 +114,22 @@ class Heartbeat(threading.Thread):
                 with self._lock:
                     self.pass_over(late)
                 self._round()
-            except Exception as error:  # a file that cannot be read now, or what a run's code does to this process
+            except Exception as error:  # an unreadable file, or an effect of a run's code on this process
                 self._log_once(error)
 
     def _log_once(self, error: Exception) -> None:
-        """Tell of an error, but not at every look of the same one."""
+        """Log an error unless it repeats the last one."""
         if repr(error) != self._told:
             log.exception("a look at the reasons to leave failed; the next one comes")
         self._told = repr(error)
 
     def _round(self) -> None:
-        """Look, and beat what is due; who drops a claim meanwhile waits for a beat of that one alone."""
+        """Check, and write the heartbeats that are due; dropping a claim waits at most for its own heartbeat."""
         with self._lock:
             holds = dict(self._holds)
         try:
             self._look(holds)
-        finally:  # a claim that is not beaten is taken for that of a dead worker
+        finally:  # without heartbeats a claim would seem dead
             for run_id, hold in holds.items():
                 with hold.lock:
                     if self._holds.get(run_id) is hold:
@@ -137,13 +137,13 @@ class Heartbeat(threading.Thread):
                         self._end_if_stuck(run_id, hold)
 
     def pass_over(self, seconds: float) -> None:
-        """Count seconds for none in which not even this thread ran: the process was suspended, or had no CPU."""
+        """Do not count seconds in which this thread did not run either: the process was suspended, or had no CPU."""
         now = time.monotonic()
         for hold in self._holds.values():
             hold.advanced = min(now, hold.advanced + max(0.0, seconds))
 
     def _tick(self) -> float:
-        """Return the seconds until the next look: a thousand workers with slow beats look at their files seldom."""
+        """Return the seconds until the next check, longer for slow heartbeats, to spare the file system."""
         with self._lock:
             hold = next(iter(self._holds.values()), None)
         return TICK if hold is None else max(TICK, hold.period / LOOKS)
@@ -172,16 +172,16 @@ class Heartbeat(threading.Thread):
             self._stop_asked.runs[run_id] = "superseded"
 
     def _period(self, hold: Hold) -> float:
-        """Return the seconds between two beats of a claim among those that are held now."""
+        """Return the seconds between two heartbeats of a claim, given the number of held claims."""
         return hold.period * max(1.0, len(self._holds) / BEATEN)
 
     def _end_if_stuck(self, run_id: str, hold: Hold) -> None:
-        """End this process where the run makes no progress: the training loop, stuck, could not be asked to."""
+        """End this process if the run makes no progress: a stuck training loop cannot be asked to stop."""
         still = time.monotonic() - hold.advanced
         if hold.stuck_seconds is not None and still > hold.stuck_seconds:
             self._end_process(run_id, f"no step was made for {still:.0f} s")
 
     def _end_process(self, run_id: str, why: str) -> None:
-        """End this process at once, with nothing more written; another worker goes on from the checkpoint."""
+        """End this process at once without writing anything; another worker continues from the checkpoint."""
         log.critical("run %s: %s; its worker ends itself", run_id, why)
         os.kill(os.getpid(), signal.SIGKILL)

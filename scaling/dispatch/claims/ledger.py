@@ -1,4 +1,4 @@
-"""The cost of a queue's runs so far, from the index, so that nobody scans the queue before a start."""
+"""The cost of a queue's runs so far, from the index, so that workers need not scan all runs before each start."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scaling.dispatch.states.index import Event
 
 
 class Ledger:
-    """Adds up GPU-seconds of attempts, and FLOPs of settled runs; those in flight at their forecast, at the least.
+    """Adds up GPU-seconds of attempts and FLOPs of settled runs; runs in flight count at least at their forecast.
 
-    runs: of the queue; those of others are paid for elsewhere.
+    runs: the queue's; other runs are not counted.
     """
 
     def __init__(self, runs: Container[str]) -> None:
@@ -25,7 +25,7 @@ class Ledger:
         self._bought = 0.0  # FLOPs of settled runs
 
     def hear(self, event: Event) -> None:
-        """Take in a line of the index."""
+        """Process a line of the index."""
         if event.run_id not in self._runs:
             return
         if event.kind == index.SETTLED:
@@ -44,7 +44,7 @@ class Ledger:
             self._ended += facts.get("gpu_seconds") or 0.0
 
     def spent(self, *, without: str) -> tuple[float, float]:
-        """Return GPU-seconds and FLOPs; without: a run that is held and left out, but for its earlier attempts."""
+        """Return GPU-seconds and FLOPs; without: a run whose present claim is not counted."""
         others = [facts for facts in self._in_flight.values() if facts["run_id"] != without]
         now = time.time()
         held = sum(max(now - facts["since"], facts["seconds"] or 0.0) * facts["gpus"] for facts in others)

@@ -1,4 +1,4 @@
-"""Whether the parents of a run are ready. A parent of many children is looked up once in a round."""
+"""Check whether the parents of a run are ready; a parent of many children is looked up once a round."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from scaling.folders import RunFolder, SweepFolder
 
 
 def has_weights(folder: SweepFolder, queue: LazyQueue, run_id: str) -> bool:
-    """Return whether a run that was settled, perhaps by another dispatch, has the weights that others need."""
+    """Return whether a settled run, perhaps of another dispatch, has the weights that others need."""
     keeps = queue.keeps(run_id)
     return not keeps or is_known_settled(folder.run(run_id), keeps)
 
 
 class Parents:
-    """What is known of parents since the last `forget`."""
+    """A cache of parents' states, valid until `forget`."""
 
     def __init__(self, folder: SweepFolder, observer: Observer) -> None:
         self._folder, self._observer = folder, observer
@@ -26,18 +26,18 @@ class Parents:
         self._unsettled: set[str] = set()
 
     def forget(self) -> None:
-        """Look at all of them again."""
+        """Clear the cache."""
         self._known.clear()
         self._unsettled.clear()
 
     def known_early(self, needs: Iterable[str]) -> bool:
-        """Return whether one of these is known not to be settled: a run that needs it need not be looked at."""
+        """Return whether one of these runs is known not to be settled, so that a run that needs it can be skipped."""
         return not self._unsettled.isdisjoint(needs)
 
     def early(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:
-        """Return EARLY or BLOCKED for a run whose needs are not all settled, None for one that may begin.
+        """Return EARLY or BLOCKED for a run whose parents are not all settled, None for one that can start.
 
-        comes: whether a run that nobody is at may still be trained by this dispatch.
+        comes: returns whether this dispatch may still train an unclaimed run.
         """
         for need in entry.needs:
             key = (need, entry.step)
@@ -48,7 +48,7 @@ class Parents:
         return self._before_fork(entry, comes)
 
     def _parent(self, files: RunFolder, step: int | None) -> Step | None:
-        life, _ = self._observer.look(files.claim)  # before the record: what is settled in between is ready
+        life, _ = self._observer.look(files.claim)  # read before the record, so that no settling is missed
         settled = is_settled(files)
         if settled and (step is None or files.kept_weights(step).is_file()):
             return None
@@ -57,9 +57,9 @@ class Parents:
         return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
 
     def _before_fork(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:
-        """Return EARLY or BLOCKED while the run that this one forks from may still get there.
+        """Return EARLY or BLOCKED while the run that this one forks from may still reach the step of the fork.
 
-        None once its state is there, or never will be: then the run is trained from its start.
+        None if its state exists, or never will: then the run is trained from the beginning.
         """
         if entry.fork is None or self._folder.run(entry.run_id).checkpoint.exists():
             return None

@@ -1,8 +1,8 @@
-"""Which run a worker tries next, in a queue that a thousand workers share, without reading all of it.
+"""Choose the run that a worker tries next, in a queue shared by up to a thousand workers, without reading all of it.
 
-Runs are dealt: of n workers each has every n-th of those that are free, and needs to ask nobody while it trains them.
-When its share is done, or others turn out to have been there, it reads in the index of the results what has been taken
-and settled since it last did, and what is free is dealt anew. What others hold comes last.
+Each of n workers gets every n-th of the free runs, without communication. When its share is done, or several of its
+runs turn out to be taken, it reads in the index which runs were claimed and settled meanwhile, and the free runs are
+divided again. Runs that others hold come last.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from itertools import chain, islice
 
 from scaling.dispatch.states.index import Event, Index, Stamp, events_in, others_in, settled_in
 
-LOOKS = 3  # in vain, after which the index is read; twice as many the next time
-HELD = 64  # runs of others that a worker looks at in a round, to see whether who holds them lives
+LOOKS = 3  # unsuccessful looks after which the index is read; doubled each time
+HELD = 64  # runs held by others that a worker looks at in a round, to see whether their claims are alive
 
 
 class QueueWalk:
-    """The runs of a queue that may be left.
+    """The runs of a queue that are not known to be done.
 
-    place, workers: which worker this is, and how many share the queue; dispatch: whose failures count; hear: is given
-    every line of the index; whole: whether a run among the keepers that it calls settled has all that is asked of it;
-    front: returns the runs that come before all others when they have changed, else None.
+    place, workers: number of this worker, and how many share the queue; dispatch: whose failures count; hear: called
+    with every line of the index; keepers, whole: runs whose weights others need, and a check that a settled one of them
+    has these; front: returns the runs that come before all others if they have changed, else None.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class QueueWalk:
         self._vain, self._most = 0, LOOKS
 
     def round(self) -> Iterator[str]:
-        """Yield each run that is left once, those first that nobody holds; drop those that others settle meanwhile."""
+        """Yield each remaining run once, free ones first; drop those that others settle meanwhile."""
         self._seen, self._coming, self._share, self._held = set(), deque(self._first), deque(), False
         self._vain, self._most = 0, LOOKS
         while (run_id := self._next()) is not None:
@@ -63,11 +63,11 @@ class QueueWalk:
             yield run_id
 
     def took(self) -> None:
-        """Note that the last run was free: this worker goes on with its share."""
+        """Note that the last run was free."""
         self._vain, self._most = 0, LOOKS
 
     def _next(self) -> str | None:
-        """Return the next run of the front, of this worker's share, or of those that others hold; None without any."""
+        """Return the next run of the front, of this worker's share, or of those that others hold; None at the end."""
         moved = self._front()
         if moved is not None:
             self._first, self._coming = dict.fromkeys(moved), deque(moved)
@@ -89,9 +89,9 @@ class QueueWalk:
         return None
 
     def _deal(self) -> bool:
-        """Deal this worker its part of what is free now, or some of what others hold; False where nothing is left."""
+        """Give this worker its part of the free runs, or some that others hold; return False if nothing is left."""
         self.refresh()
-        if self._own:  # whoever starts sooner or later, each has others at first
+        if self._own:  # the first share does not depend on when workers start
             self._share, self._own = deque(self._own), []
             return True
         todo = [run_id for run_id in self.left if run_id not in self._seen]
@@ -108,9 +108,10 @@ class QueueWalk:
         return run_id in self.left and run_id not in self._seen
 
     def together(self, most: int, *, of: str) -> list[str]:
-        """Return this run among those that are left, as they stand in the queue, which is the same for every worker.
+        """Return up to `most` remaining runs in the order of the queue, which is the same for every worker.
 
-        Those that others hold are among them; beside one that was put first, only such.
+        of: a run that is always included; if it is at the front of the sweep, only runs of the front. Runs that others
+        hold are included.
         """
         first = [run_id for run_id in self._first if self._is_todo(run_id) or run_id == of]
         rest = () if of in self._first else (run_id for run_id in self.left if run_id not in self._first)
@@ -119,15 +120,15 @@ class QueueWalk:
         return found if of in found else [of, *found]
 
     def visited(self, run_id: str, *, done: bool) -> None:
-        """Pass a run over in this round; done: leave it out of what is left as well."""
+        """Skip a run for the rest of this round; done: for good."""
         self._seen.add(run_id)
         if done:
             self.left.pop(run_id, None)
 
     def check(self) -> int:
-        """Put back what the index calls settled though its record has changed or gone since; return how many.
+        """Put back runs that the index calls settled but whose records have changed or gone; return how many.
 
-        Each of the workers that share the queue checks its part of it, for all of them together check all.
+        Each worker checks its first share, so that together they check all runs.
         """
         lost = [run_id for run_id, then in self._unchecked.items() if self._index.stamp_of(run_id) != then]
         self._unchecked.clear()
@@ -135,11 +136,11 @@ class QueueWalk:
         return len(lost)
 
     def done(self, run_id: str) -> None:
-        """Leave a run out of what is left."""
+        """Remove a run from the remaining ones."""
         self.left.pop(run_id, None)
 
     def refresh(self) -> None:
-        """Read what is new in the index; a line that makes no sense is passed over."""
+        """Read the new lines of the index; invalid ones are skipped."""
         for new in self._index.texts():
             if self._hear is not None:
                 for event in events_in(new):
@@ -153,7 +154,7 @@ class QueueWalk:
                 self._taken.pop(run_id, None)
 
     def _settled(self, text: str) -> list[str]:
-        """Leave out what is settled; return those that lack something, for which they are trained again."""
+        """Remove settled runs; return those that lack weights, and are trained again."""
         found = settled_in(text)
         lacking = [run_id for run_id in found.keys() & self._keepers if run_id in self.left and not self._whole(run_id)]
         for run_id in lacking:
@@ -168,7 +169,7 @@ class QueueWalk:
         return lacking
 
     def _claimed(self, text: str) -> None:
-        """Take in who has claimed what, let go of it, or given it up."""
+        """Process lines about claims, releases and failures."""
         left, taken = self.left, self._taken
         for kind, run_id, of in others_in(text):
             if run_id not in left:

@@ -1,4 +1,4 @@
-"""Asking a worker to stop: by signal, by a file, or because its dispatcher is gone."""
+"""Ask a worker to stop: by a signal, by a file, or because its dispatcher has ended."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 from scaling.dispatch.process import Process
 from scaling.security.reading import read_text
 
-NAP = 0.2  # seconds between two looks at whether to leave, while there is nothing to do
+NAP = 0.2  # seconds between two checks whether to stop, while waiting
 
 
 class Signals:
-    """While entered, SIGINT, SIGTERM and SIGHUP ask a stop; a second SIGINT interrupts at once."""
+    """Within the block, SIGINT, SIGTERM and SIGHUP request a stop; a second SIGINT interrupts at once."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
@@ -40,7 +40,7 @@ class Signals:
 
 
 class Stop:
-    """Whether to leave, and why; the training loop asks at every step, so the answer is one attribute.
+    """Whether a worker is to stop, and why; a plain attribute, because the training loop asks often.
 
     reason: for the whole worker (interrupted, cancelled, preempted, …); runs: for single runs that it trains, by id.
     """
@@ -50,23 +50,23 @@ class Stop:
         self.runs: dict[str, str] = {}
 
     def of(self, run_id: str) -> Callable[[], bool]:
-        """Return what tells whether to leave a run."""
+        """Return a function that says whether a run is to stop."""
         return lambda: bool(self.reason or self.runs.get(run_id))
 
     def wait(self, seconds: float) -> None:
-        """Sleep, until asked to leave."""
+        """Sleep for some seconds, or until a stop is requested."""
         until = time.monotonic() + seconds
         while not self.reason and (left := until - time.monotonic()) > 0:
             time.sleep(min(NAP, left))
 
     def say(self, reason: str) -> None:
-        """Ask the worker to leave; the first reason stays."""
+        """Ask the worker to stop; the first reason is kept."""
         self.reason = self.reason or reason
 
 
 @dataclass(frozen=True)
 class StopRequest:
-    """What a stop file says: leave for `cause`, or leave the named runs alone."""
+    """The content of a stop file: stop all runs (None) or the named ones, for `cause`."""
 
     cause: str
     runs: tuple[str, ...] | None = None
@@ -77,7 +77,7 @@ class StopRequest:
 
 
 def read_stop_request(path: Path) -> StopRequest | None:
-    """Return what a stop file says, None where there is none."""
+    """Return the content of a stop file, None if there is none or it cannot be read."""
     try:
         raw = json.loads(read_text(path))
         return StopRequest(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
@@ -86,7 +86,7 @@ def read_stop_request(path: Path) -> StopRequest | None:
 
 
 def stop_file(path: Path) -> Callable[[str], tuple[str, str]]:
-    """Return a look at a stop file: (why the worker should leave, why the given run should be left), empty for no."""
+    """Return a check of a stop file: (reason to stop the worker, reason to stop the given run), '' for none."""
     seen: list[Any] = [None, None]
 
     def look(run_id: str) -> tuple[str, str]:
@@ -107,5 +107,5 @@ def stop_file(path: Path) -> Callable[[str], tuple[str, str]]:
 
 
 def gone(parent: Process) -> Callable[[str], tuple[str, str]]:
-    """Return a look at the process that started this one."""
+    """Return a check that the process that started this one is still running."""
     return lambda run_id: ("orphaned", "") if parent.gone else ("", "")

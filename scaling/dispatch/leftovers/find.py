@@ -26,16 +26,16 @@ KINDS = {  # in the order in which they are shown
     "weights": "kept as train.keep asked; no plan starts from them",
     "code": "snapshots of the code that ended dispatches have run",
 }
-ASKED_FOR = ("weights", "code")  # kinds that tell or are asked for something: they go where they are named alone
+ASKED_FOR = ("weights", "code")  # kinds that are removed only if they are named
 BROKEN = re.compile(r".+\.broken\d+")
 HALF_WRITTEN = re.compile(r"\..+\.\d+(\.\d+)?|\.claim\.json\..+")  # see folders.write_aside, claims
 REMOVED = "removed.0"  # ending of the hidden name under which a folder is removed
-OLD_SECONDS = 3600.0  # after which nobody is still writing such a file
+OLD_SECONDS = 3600.0  # age at which a half-written file is abandoned
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file or folder that can go; run_id: whose it is, '' where it is no run's; files, bytes: in it."""
+    """A file or folder that can be removed; run_id: its run, '' if it belongs to none; files, bytes: its content."""
 
     kind: str
     path: Path
@@ -45,7 +45,7 @@ class Leftover:
 
 
 def find_leftovers(folder: SweepFolder) -> list[Leftover]:
-    """Return what can go of a sweep; nothing of it is part of a run that a plan names and that is not settled."""
+    """Return what can be removed from a sweep: no part of an unsettled run that is in a plan."""
     named, settled = read_named(folder.results), SettledRuns(folder)
     planned = [run_id for run_id, _ in read_columns(folder, ("run_id", "overrides"))]
     wanted = Wanted(named, settled)
@@ -65,7 +65,7 @@ def find_leftovers(folder: SweepFolder) -> list[Leftover]:
 
 
 def _former(folder: SweepFolder) -> set[str]:
-    """Return all runs that the sweep's dispatches were to train."""
+    """Return all runs in the queues of the sweep's dispatches."""
     return {run_id for files, _ in dispatches(folder) for run_id in LazyQueue(files.queue).run_ids}
 
 
@@ -75,7 +75,7 @@ def _whole_run(files: RunFolder) -> Iterator[Leftover]:
 
 
 def _of_settled(files: RunFolder, wanted: Wanted) -> Iterator[Leftover]:
-    """Yield what a settled run has left that no run to come starts from."""
+    """Yield files of a settled run that no later run starts from."""
     if files.checkpoint.is_file():
         yield sized("checkpoints", files.checkpoint, files.run_id)
     for path in _numbered(files.fork(0).parent):
@@ -101,7 +101,7 @@ def _has_ended(files: DispatchFolder, dispatch: Dispatch) -> bool:
 
 
 def _beside(folder: Path, run_id: str) -> Iterator[Leftover]:
-    """Yield what was set aside, or left half written, in a folder and the folders of weights and states in it."""
+    """Yield files set aside or half written, in a folder and its folders of weights and states."""
     for place in (folder, *(path for path in _entries(folder) if path.name in ("checkpoints", "forks"))):
         for path in _entries(place):
             if path.name == SUPERSEDED or BROKEN.fullmatch(path.name):
@@ -115,7 +115,7 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return the files and folders in a folder, no links; none where it is not there, a link, or not ours to read."""
+    """Return the files and folders in a folder without links; [] if it is missing, a link, or not readable."""
     if folder.is_symlink() or not folder.is_dir():
         return []
     try:
@@ -125,7 +125,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def sized(kind: str, path: Path, run_id: str) -> Leftover:
-    """Return a leftover with its size; links in it count as they are, and are not followed."""
+    """Return a leftover with its size; links are not followed."""
     sizes = list(_sizes([path]))
     return Leftover(kind, path, run_id, len(sizes), sum(sizes))
 

@@ -1,4 +1,4 @@
-"""What the plans of a results folder name: runs, and the weights and states from which later runs start."""
+"""Read from the plans of a results folder which runs they have, and from which weights and states runs start."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ NO_SWEEPS = ("runs", "features", "jobs", "figures", "tables", "rounds", "export"
 
 @dataclass(frozen=True)
 class Named:
-    """runs: all that a plan has or starts from; children: of a run and its step, the runs that start from its weights
-    there; forks: likewise, those that go on from its whole state."""
+    """The content of all plans.
+
+    runs: all runs in a plan, and those that they start from; children: by (run, step), the runs that start from these
+    weights; forks: by (run, step), the runs that continue from this whole state.
+    """
 
     runs: frozenset[str]
     children: Mapping[tuple[str, int], frozenset[str]]
@@ -34,7 +37,7 @@ def plan_folders(results: Path) -> Iterator[SweepFolder]:
 
 
 def read_named(results: Path) -> Named:
-    """Read all plans of a results folder; BrokenPlan where one cannot be read, for then nobody knows what it names."""
+    """Read all plans of a results folder; BrokenPlan if one cannot be read."""
     runs: set[str] = set()
     children: dict[tuple[str, int], set[str]] = {}
     forks: dict[tuple[str, int], set[str]] = {}
@@ -53,7 +56,7 @@ def _frozen(found: Mapping[tuple[str, int], set[str]]) -> dict[tuple[str, int], 
 
 
 class Wanted:
-    """Which kept weights and states runs to come start from."""
+    """Which kept weights and states are still needed by runs that are to be trained."""
 
     def __init__(self, named: Named, settled: SettledRuns) -> None:
         self._named, self._settled = named, settled
@@ -70,10 +73,10 @@ class Wanted:
         return (run_id, step) in self._named.children
 
     def fork(self, run_id: str, step: int) -> bool:
-        """Return whether a run that is to be trained goes on from this state."""
+        """Return whether a run that is to be trained continues from this state."""
         return any(self._settled.get(child) is None for child in self._named.forks.get((run_id, step), ()))
 
     def _done(self, run_id: str) -> bool:
-        """Return whether a run is settled and has what others start from: else it will be trained again."""
+        """Return whether a run is settled and has the weights that others need; otherwise it will be trained again."""
         steps = [step for step in self._kept.get(run_id, ()) if self.weights(run_id, step)]
         return self._settled.done(run_id, steps)

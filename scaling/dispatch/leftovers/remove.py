@@ -1,4 +1,4 @@
-"""Remove leftover files, those of a run under its claim, so that no worker finds half of them."""
+"""Remove leftover files; those of a run are removed while holding its claim, so that no worker uses it meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scaling.folders import RunFolder, SweepFolder
 
 
 def refuse_at_work(folder: SweepFolder) -> None:
-    """Raise UserError where runs of these results are being trained, or wait in a queue."""
+    """Raise UserError if runs of these results are being trained, or wait in a queue."""
     status = read_status(folder)
     busy = [run.run_id for run in status.of(State.RUNNING, State.PENDING)] or _claimed(folder.results)
     if busy:
@@ -28,7 +28,7 @@ def refuse_at_work(folder: SweepFolder) -> None:
 
 
 def _claimed(results: Path) -> list[str]:
-    """Return the runs that somebody holds, of whatever sweep."""
+    """Return the runs of all sweeps that are claimed."""
     found = []
     for path in sorted(results.glob("runs/*/claim.json")):
         files, claim = RunFolder(path.parent), read_claim(path)
@@ -38,7 +38,7 @@ def _claimed(results: Path) -> list[str]:
 
 
 def remove(folder: SweepFolder, found: Sequence[Leftover]) -> list[Leftover]:
-    """Remove what was found and return what was left: of runs that somebody has claimed, or that are another user's."""
+    """Remove leftovers, and return those that remain because their run is claimed or they are another user's."""
     left: list[Leftover] = []
     for run_id, group in groupby(sorted(found, key=lambda one: one.run_id), key=lambda one: one.run_id):
         own = list(group)
@@ -50,7 +50,10 @@ def remove(folder: SweepFolder, found: Sequence[Leftover]) -> list[Leftover]:
 
 
 def _of_run(files: RunFolder, own: Sequence[Leftover]) -> list[Leftover]:
-    """Remove what is of one run. A dead worker's claim on a run to come stays: it tells why that worker died."""
+    """Remove the leftovers of one run, unless it is claimed.
+
+    A dead worker's claim on an unsettled run stays, because it shows how that worker died.
+    """
     known = files.record.exists() or any(one.kind == "runs" for one in own)
     held = take(files.claim, Observer())[0] if known else acquire(files.claim)
     if held is None:
@@ -59,14 +62,14 @@ def _of_run(files: RunFolder, own: Sequence[Leftover]) -> list[Leftover]:
         return _plainly(own)
     finally:
         held.release()
-        with suppress(OSError):  # of a run that is gone, the claim's folder goes with it
+        with suppress(OSError):  # only if the run's folder is empty
             files.path.rmdir()
 
 
 def _plainly(own: Iterable[Leftover]) -> list[Leftover]:
     for one in own:
         if one.path.is_dir():
-            gone = one.path.with_name(f".{one.path.name}.{REMOVED}")  # first out of sight, whole
+            gone = one.path.with_name(f".{one.path.name}.{REMOVED}")  # first hidden, as a whole
             one.path.rename(gone)
             shutil.rmtree(gone)
         else:

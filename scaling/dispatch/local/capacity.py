@@ -1,4 +1,4 @@
-"""How many workers this machine has room for."""
+"""Choose the number of workers on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from scaling.forecast.speed import known_speed
 
 
 def workers_for(settings: Local, *, gpus: int, most: int | None = None, a_gpu: int = 1) -> int:
-    """Return how many workers to start: what is set, or `a_gpu` a GPU, or one for each `threads` cores."""
+    """Return how many workers to start: as configured, or `a_gpu` for each GPU, or one for each `threads` cores.
+
+    most: upper limit.
+    """
     if settings.threads < 1 or (settings.workers is not None and settings.workers < 1):
         raise UserError(
             f"found launcher.workers={settings.workers} and launcher.threads={settings.threads}; "
@@ -26,7 +29,7 @@ def workers_for(settings: Local, *, gpus: int, most: int | None = None, a_gpu: i
 def workers_a_gpu(
     threads: int, *, work: Iterable[tuple[float, float | None]], memory: Iterable[float], stacked: bool
 ) -> int:
-    """Return how many workers a GPU is best shared by, as far as the probe has seen; a stack has it for itself.
+    """Return the best number of workers on a GPU by the probe's measurements; 1 for stacks.
 
     work: FLOPs and forecast seconds of each run; memory: forecast bytes of each.
     """

@@ -1,4 +1,4 @@
-"""Check what runs need on this machine, before anything is started."""
+"""Check before a start that this machine has what runs need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def check_devices(configs: Collection[RunConfig]) -> None:
-    """Look for the devices that are named; UserError where one is not here."""
+    """Check that the named devices exist; UserError if one does not."""
     for device in {config.train.device for config in configs} - {"auto", "cpu"}:
         from scaling.train.device import find_device
 
@@ -20,7 +20,7 @@ def check_devices(configs: Collection[RunConfig]) -> None:
 
 
 def check_data(configs: Collection[RunConfig]) -> None:
-    """Look for data and for the files that stages read; UserError says what is missing and what to do."""
+    """Check that data sets and the files of stages exist; UserError says what is missing and what to do."""
     for data in {config.data for config in configs}:
         source = data.source()
         if not source.ready:

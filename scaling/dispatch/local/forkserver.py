@@ -1,7 +1,7 @@
-"""Workers of this machine are forked from one process that has imported what they need.
+"""Fork the workers of this machine from one process that has imported what they need.
 
-So that a dispatch pays for torch's import once, not once a worker. The server imports and forks, no more: it starts no
-thread of its own and never touches CUDA, so that a fork of it is as good as a process of its own.
+So torch is imported once for a dispatch, not once for each worker. The server only imports and forks: it starts no
+threads and never initialises CUDA, so that its forks work like independent processes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from typing import IO, NoReturn, cast
 from scaling.devices import thread_environment
 from scaling.dispatch.process import Process, start_time, this_process
 
-SET_ORDER = {"PYTHONHASHSEED": "0"}  # sets of texts in the code of users have one order in every worker
+SET_ORDER = {"PYTHONHASHSEED": "0"}  # sets of strings in users' code have the same order in every worker
 BORN, ENDED = 0, 1
-TOLD = struct.Struct("qqq")  # BORN, a process's id and its start time; or ENDED, its id and its exit code
-POLL = 0.005  # seconds between two looks at a process that is waited for
+TOLD = struct.Struct("qqq")  # a message: BORN, process id, start time; or ENDED, process id, exit code
+POLL = 0.005  # seconds between two checks of a process in `wait`
 _SERVERS: dict[tuple[str, int], ForkServer] = {}
 
 
 @dataclass(frozen=True)
 class ForkOrder:
-    """What a fork is to become: a submitit job of `folder`, with output, environment, directory and path as given."""
+    """The order for a fork: a submitit job in `folder`, with output files, environment, directory and sys.path."""
 
     folder: str
     stdout: str
@@ -46,33 +46,33 @@ class ForkOrder:
 
 
 class Forked:
-    """A forked process, as submitit looks at one."""
+    """A forked process, with the interface that submitit expects of a process."""
 
     def __init__(self, server: ForkServer, order: ForkOrder) -> None:
         self._server, self._order = server, order
-        self.process: Process | None = None  # from its birth on
-        self.code: int | None = None  # from its end on
+        self.process: Process | None = None  # None until it is forked
+        self.code: int | None = None  # None until it ends
 
     def start(self) -> None:
-        """Ask for it; it comes when the server's imports are done."""
+        """Request the fork, which is made after the server's imports."""
         self._server.ask(self, self._order)
 
     def poll(self) -> int | None:
-        """Return its exit code, None while it lives or is about to."""
+        """Return its exit code, None before its end."""
         self._server.listen()
         if self.code is None and not self._server.alive and (self.process is None or self.process.gone):
-            return 1  # nobody is left to tell
+            return 1  # the server that would report its exit code is gone
         return self.code
 
     def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until it has ended."""
         while self.poll() is None:
             time.sleep(POLL)
 
     def kill(self) -> None:
-        """End it at once, with all that it has started."""
+        """Kill it at once, with its child processes."""
         self._server.listen()
-        if self.process is None:  # still importing: nothing would be left to tell the fork that it is not wanted
+        if self.process is None:  # the server is still importing: without it the fork is never made
             self._server.kill()
         if self.process is not None and self.poll() is None:
             with suppress(ProcessLookupError):
@@ -80,7 +80,7 @@ class Forked:
 
 
 class ForkServer:
-    """The server as its dispatcher sees it; it ends with the dispatcher, whichever way that ends."""
+    """The dispatcher's handle of the server, which ends with the dispatcher in any case."""
 
     def __init__(self, train: str, threads: int) -> None:
         self._server = subprocess.Popen(
@@ -98,16 +98,16 @@ class ForkServer:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the server is running."""
         return self._server.poll() is None
 
     def ask(self, forked: Forked, order: ForkOrder) -> None:
-        """ForkOrder a process."""
+        """Order a process."""
         self._unborn.append(forked)
         self._orders.write(json.dumps(asdict(order)).encode() + b"\n")
 
     def listen(self) -> None:
-        """Note which processes have been forked and which have ended meanwhile."""
+        """Process the server's messages about forked and ended processes."""
         while (self._unborn or self._living) and select.select([self._answers], [], [], 0)[0]:
             answer = self._answers.read(TOLD.size)
             if not answer:
@@ -120,14 +120,14 @@ class ForkServer:
                 self._living.pop(pid).code = fact
 
     def kill(self) -> None:
-        """End the server; what it has forked lives on."""
+        """Kill the server; its forks continue."""
         self._server.kill()
         self._server.wait()
         self.listen()
 
 
 def fork_server(train: str, threads: int) -> ForkServer:
-    """Return this process's server for workers that train by `train` (module:function) with so many threads."""
+    """Return this process's server for workers with the training function `train` (module:function) and `threads`."""
     server = _SERVERS.get((train, threads))
     if server is None or not server.alive:
         server = _SERVERS[train, threads] = ForkServer(train, threads)
@@ -135,17 +135,17 @@ def fork_server(train: str, threads: int) -> ForkServer:
 
 
 def serve(train: str) -> None:
-    """Import what `train` needs; then fork a process for each order on stdin, until there are no more."""
+    """Import what `train` needs, then fork a process for each order on stdin, until its end."""
     orders, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
     _open_as(0, os.devnull, os.O_RDONLY)
-    os.dup2(2, 1)  # what an import prints is no answer
+    os.dup2(2, 1)  # output of imports must not mix with the answers
     _import(train)
     signal.signal(signal.SIGCHLD, lambda *_: _reap(answers))
     for line in orders:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # no end is told before its beginning
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # an end must not be reported before its beginning
         ready, told = os.pipe()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: NumPy's BLAS has its own, and minds forks
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads: those of NumPy's BLAS survive forks
             pid = os.fork()
         if pid == 0:
             orders.close()
@@ -153,7 +153,7 @@ def serve(train: str) -> None:
             os.close(ready)
             _become(ForkOrder(**json.loads(line)), told)
         os.close(told)
-        os.read(ready, 1)  # returns when the fork has a session of its own, or has died
+        os.read(ready, 1)  # returns when the fork has its own session, or has died
         os.close(ready)
         os.write(answers, TOLD.pack(BORN, pid, start_time(pid) or 0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -170,18 +170,18 @@ def _reap(answers: int) -> None:
 
 
 def _import(train: str) -> None:
-    with suppress(Exception):  # a worker that meets the same error says so in its own log
+    with suppress(Exception):  # a worker reports the same error in its own log
         import scaling.security.job  # noqa: F401
         from scaling.dispatch.worker import load
         from scaling.security.monkeypatches import remember
 
         load(train)
         remember()
-    gc.freeze()  # what the forks share stays shared only as long as nobody goes through it for garbage
+    gc.freeze()  # garbage collection would copy the memory that the forks share
 
 
 def _become(order: ForkOrder, told: int) -> NoReturn:
-    """Run a submitit job in a session of its own and end the process without taking the interpreter apart."""
+    """Run a submitit job in a new session, and exit without the interpreter's cleanup."""
     code = 1
     try:
         os.setsid()

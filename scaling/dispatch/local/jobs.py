@@ -17,9 +17,9 @@ from scaling.internals.submitit import process_of as submitted_process
 
 
 class Workers(LaunchingExecutor):
-    """submitit's local executor without its controller: no time limit, forked by a server, in `environment`.
+    """submitit's local executor without its controller: jobs have no time limit and are forked by a server.
 
-    Ctrl-C reaches the dispatcher alone (workers have a session of their own).
+    environment: added to the jobs' environment. Ctrl-C reaches only the dispatcher, as workers have their own sessions.
     """
 
     def __init__(self, folder: Path, server: ForkServer, environment: Mapping[str, str]) -> None:
@@ -28,17 +28,17 @@ class Workers(LaunchingExecutor):
 
     @classmethod
     def name(cls) -> str:
-        """submitit's name of the job environment."""
+        """Return submitit's name of the job environment."""
         return "local"
 
     def submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> LocalJob[Any]:
-        """Start a job, once its pickle lies where it looks for it: it looks only once a second."""
+        """Submit a job and start it after its pickle is written, since it would look for that only once a second."""
         job = cast("LocalJob[Any]", super().submit(fn, *args, **kwargs))
         process_of(job).start()
         return job
 
     def launch(self, command: str) -> LocalJob[Any]:
-        """Order a job; it is forked when its pickle is there."""
+        """Prepare a job; `submit` starts it after its pickle is written."""
         job_id = f"{os.getpid()}{time.time_ns() % 10**9:09d}"
         facts = {
             "SUBMITIT_EXECUTOR": "local",
@@ -62,7 +62,7 @@ class Workers(LaunchingExecutor):
 
 
 def process_of(job: LocalJob[Any]) -> Forked:
-    """Return the process of a job of this session."""
+    """Return the process of a job that this process has submitted."""
     process: Any = submitted_process(job)
     assert isinstance(process, Forked), "a job of another session has no process here"
     return process

@@ -1,4 +1,4 @@
-"""This machine as a launcher: a pool of workers with one queue, or one run in this process."""
+"""The launcher for this machine: a pool of workers with one queue, or one run in this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _shown(order: Order, view: View) -> Callable[[Any], None]:
-    """Return what shows the progress of a single run."""
+    """Return a callback that shows the progress of a single run."""
     [entry] = order.entries
     started = time.monotonic()
 
@@ -51,14 +51,14 @@ class LocalLauncher:
         self._settings = settings
 
     def check(self, configs: Collection[RunConfig]) -> None:
-        """Look for devices, data and files; UserError says what is missing."""
+        """Check that devices, data and files exist; UserError says what is missing."""
         from scaling.dispatch.local.check import check_data, check_devices
 
         check_devices(configs)
         check_data(configs)
 
     def capacity(self, devices_named: Collection[str], runs: int) -> Capacity:
-        """Return how many workers there will be."""
+        """Return the number of workers, and of GPUs that they can share."""
         from scaling.dispatch.local.capacity import workers_for
 
         gpus = devices.gpus() if set(devices_named) - {"cpu"} else ()
@@ -66,7 +66,7 @@ class LocalLauncher:
         return Capacity(workers_for(self._settings, gpus=len(gpus), most=max(1, runs)), gpus=shared)
 
     def submit(self, order: Order, view: View) -> Dispatched:
-        """Train the runs and return how it ended."""
+        """Train the runs and return the outcome."""
         if order.single:
             from scaling.dispatch.single import run_single
 
@@ -84,15 +84,15 @@ class LocalLauncher:
         return []
 
     def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> dict[str, str]:
-        """Return nothing: workers are processes, which claims name."""
+        """Return nothing: workers are processes, identified by their claims."""
         return {}
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
-        """Return nothing: the dispatcher looks after its workers."""
+        """Return nothing: the dispatcher supervises its workers."""
         return []
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
-        """Return nothing: workers leave by their stop file."""
+        """Return nothing: workers stop by their stop file."""
         return []
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:

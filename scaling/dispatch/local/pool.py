@@ -1,4 +1,4 @@
-"""The workers of this machine: submitit jobs that are started early and wait for their queue."""
+"""The workers of this machine: submitit jobs, started early, that wait for their queue."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Pool:
-    """Workers that have been started and wait for their queue."""
+    """The started workers of a dispatch; places: their numbers by job id; stacks: some runs may be trained together."""
 
     settings: Local
     dispatch: DispatchFolder
     task: Task
     gpus: tuple[str, ...]
     jobs: list[LocalJob[Any]] = field(default_factory=list)
-    places: dict[str, int] = field(default_factory=dict)  # in the queue, by job_id
-    stacks: bool = False  # some of its runs may be trained together
+    places: dict[str, int] = field(default_factory=dict)
+    stacks: bool = False
 
     def start(self, place: int) -> None:
-        """Start one worker at a place of the queue; on GPU `place` modulo their number, where there are GPUs."""
+        """Start worker number `place`, on GPU number `place` modulo the number of GPUs if there are some."""
         from scaling.dispatch.local.jobs import Workers
 
         environment = devices.thread_environment(self.settings.threads)
@@ -52,7 +52,7 @@ class Pool:
         self.places[self.jobs[-1].job_id] = place
 
     def start_another(self, ended: LocalJob[Any]) -> None:
-        """Start a worker in the place of one that has ended, and on its GPU."""
+        """Replace a worker that has ended, on the same GPU."""
         self.start(self.places[ended.job_id])
 
     def give(self, offer: guard.Offer, limits: Limits) -> None:
@@ -63,7 +63,7 @@ class Pool:
         write_queue(self.dispatch.queue, offer.queue)
 
     def close(self) -> None:
-        """End the workers at once (a checkpoint holds what they had) and note that the dispatch has ended."""
+        """Kill the remaining workers, whose checkpoints stay, and note that the dispatch has ended."""
         from scaling.dispatch.local.jobs import process_of
 
         for job in self.jobs:
@@ -78,7 +78,7 @@ class Pool:
 
 
 def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
-    """Start the workers, no more than `most`, so that they import torch while the caller makes their queue."""
+    """Start at most `most` workers, so that they import torch while the caller makes their queue."""
     check_writable(order.folder)
     gpus = () if order.device == "cpu" else devices.gpus()
     dispatch = new_dispatch(order.folder)

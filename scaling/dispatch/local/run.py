@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_local(order: Order, settings: Local, *, view: View | None = None) -> Outcome:
-    """Train on this machine what is not settled, and return how it ended; view: see `show.view`."""
+    """Train the unsettled runs on this machine, and return the outcome; view: see `show.view`."""
     started = time.monotonic()
     gpus = 1 if order.device != "cpu" and devices.gpus() else 0
     todo = order.open_entries

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from scaling.dispatch.local.pool import Pool
     from scaling.dispatch.show import View
 
-POLL = 0.02  # seconds between two looks at the workers
-LOOK = 0.5  # seconds between two looks at the runs, or
-SPARE = 20  # times as long as a look takes
-DEATHS = 3  # workers replaced, for each one started, that died under no run
-IN_A_ROW = 30  # workers that died under runs, no run settled between: a machine that kills all is not fought for ever
+POLL = 0.02  # seconds between two checks of the workers
+LOOK = 0.5  # least seconds between two reads of the runs' states
+SPARE = 20  # the same in units of the time that a read takes
+DEATHS = 3  # replacements, for each worker started, of workers that died without a run
+IN_A_ROW = 30  # workers that died during runs, with no run settled between, after which no more are started
 
 
 class Supervisor:
-    """Waits for the workers of a pool."""
+    """Supervises the workers of a pool until their end."""
 
     def __init__(self, pool: Pool, reader: Reader, view: View | None) -> None:
         self._pool = pool
@@ -39,13 +39,13 @@ class Supervisor:
         self._home, self._jobs = Place(self._results), Place(pool.dispatch.path)
         self._deaths = DEATHS * len(pool.jobs)
         self._in_a_row = self._settled = 0
-        self._worked = False  # a worker has died under a run: not each one died at its start
+        self._worked = False  # a worker died during a run, so that not all died at their start
         self._reports: list[Report] = []
         self.held = ""
         self.out_of_reach: dict[str, str] = {}
 
     def until_done(self) -> bool:
-        """Wait until every worker has ended; return whether they were asked to stop. Always leaves none behind."""
+        """Wait until all workers have ended, in any case; return whether they were asked to stop."""
         try:
             with Signals(self._stop):
                 if self._view is None:
@@ -75,7 +75,7 @@ class Supervisor:
         self._show()
 
     def _check_places(self) -> None:
-        """Raise UserError where the folders of the runs or of their workers are no longer there."""
+        """Raise UserError if the folder of the runs or of the dispatch was moved or removed."""
         if self._home.gone:
             raise UserError(
                 f"found that {self._results} was moved or removed while its runs were trained; wanted it to stay; "
@@ -95,7 +95,7 @@ class Supervisor:
         return status
 
     def _reap(self) -> None:
-        """Note the workers that have ended; replace those that died, or that others sent away, while runs are left."""
+        """Collect workers that have ended; replace those that died or were interrupted while runs are left."""
         for job in [job for job in self._alive if job.done()]:
             self._alive.remove(job)
             report = report_of(job)
@@ -106,7 +106,7 @@ class Supervisor:
                 self._alive.append(self._pool.jobs[-1])
 
     def _may_die(self, job: Any) -> bool:
-        """Count the death of a worker; return whether another takes its place."""
+        """Count the death of a worker; return whether to replace it."""
         status = self._reader.read()
         if status.settled > self._settled:
             self._in_a_row, self._settled = 0, status.settled
@@ -128,7 +128,7 @@ class Supervisor:
         return process is not None and any(claim is not None and claim.process == process for claim in found)
 
     def _to_replace(self, report: Report) -> bool:
-        """Say whether others have sent a worker away, or it left for its process's sake, while runs are left."""
+        """Return whether a worker was interrupted by others or ended as WORN while runs are left."""
         sent_away = report.reason == "interrupted" and not self._stop.reason
         return (sent_away or report.reason == WORN) and self._left()
 
@@ -136,7 +136,7 @@ class Supervisor:
         return bool(self._reader.read().of(State.PENDING, State.MISSING))
 
     def _leave(self) -> None:
-        """Ask the workers to write their checkpoints and end, and give them time for it."""
+        """Ask the workers to stop, and wait `grace_seconds` for their checkpoints."""
         self._pool.dispatch.ask_to_stop(StopRequest("interrupted"))
         if self._view is not None:
             self._view.say(f"stopping: {len(self._alive)} workers write checkpoints (Ctrl-C again stops at once)")
@@ -148,7 +148,7 @@ class Supervisor:
             return
 
     def _judge(self) -> None:
-        """Say what the workers reported: a full disk is an error, a limit reached is told."""
+        """Evaluate the workers' reports: raise UserError for a full disk, note runs held by a limit or out of reach."""
         for report in self._reports:
             self.out_of_reach |= report.out_of_reach
             if report.reason == "disk_full":
@@ -163,7 +163,7 @@ class Supervisor:
 
 
 def report_of(job: Any) -> Report | None:
-    """Return what a worker reported, None where it died."""
+    """Return a worker's report, None if it died."""
     if not job.paths.result_pickle.exists():
         return None
     check_own(job.paths.result_pickle)

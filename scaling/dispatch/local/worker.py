@@ -1,4 +1,4 @@
-"""What submitit pickles: a worker's task, and how it starts in its own process."""
+"""The worker that submitit pickles, and its start in its own process."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from scaling.security.worker_reuse import begin_work
 
 @dataclass(frozen=True)
 class LocalWorker:
-    """A worker on this machine: it ends when asked to by the stop file, or when its dispatcher has died."""
+    """A worker on this machine, which ends when the stop file says so or its dispatcher has died."""
 
     task: Task
     dispatch: DispatchFolder
     parent: Process
 
     def __call__(self) -> Report:
-        """Work until nothing is left."""
-        trust_all()  # what its queue names was looked at when it was planned
+        """Train runs until none is left."""
+        trust_all()  # the code named in the queue was checked when it was planned
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         stop = Stop()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the dispatcher's: it asks by the stop file
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the dispatcher handles Ctrl-C, and writes the stop file
         signal.signal(signal.SIGTERM, lambda *_: stop.say("interrupted"))
         folder = self.task.folder
         looks = (stop_file(self.dispatch.stop), pause_file(folder.paused), gone(self.parent))
         heartbeat = Heartbeat(stop, looks, home=Place(folder.results))
         heartbeat.start()
-        load(self.task.train)  # starts torch while the dispatcher still plans
+        load(self.task.train)  # imports torch while the dispatcher makes the queue
         begin_work()
         while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives
             time.sleep(0.01)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from scaling.dispatch.slurm.scheduler import ask
 from scaling.errors import UserError
 
-ARRAY_DEFAULT = 1001  # SLURM's own MaxArraySize where its config does not answer
+ARRAY_DEFAULT = 1001  # SLURM's default of MaxArraySize
 
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition; minutes: its time limit, None where there is none; gpus: as sinfo words them."""
+    """One partition; minutes: its time limit, None if there is none; gpus: in sinfo's format."""
 
     name: str
     default: bool
@@ -27,7 +27,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a dispatcher has to know; accounting: whether sacct answers."""
+    """The properties that a dispatcher needs; max_array: SLURM's MaxArraySize; accounting: whether sacct answers."""
 
     version: str
     partitions: tuple[Partition, ...]
@@ -35,9 +35,9 @@ class Cluster:
     accounting: bool
 
     def limit(self, partition: str | None) -> float | None:
-        """Return the time limit in minutes of a partition (None: the default one), None where there is none.
+        """Return the time limit of a partition in minutes, None if there is none.
 
-        Of several, named with commas as sbatch has it, the shortest.
+        partition: None for the default one; for several, separated by commas as for sbatch, the shortest limit counts.
         """
         names = (
             [found.name for found in self.partitions if found.default] if partition is None else partition.split(",")
@@ -47,7 +47,7 @@ class Cluster:
 
 
 def read_cluster() -> Cluster | None:
-    """Ask SLURM; None where there is none, or it does not answer."""
+    """Read the cluster's properties; None if there is no SLURM, or it does not answer."""
     if shutil.which("sbatch") is None:
         return None
     said = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
@@ -57,7 +57,7 @@ def read_cluster() -> Cluster | None:
         return None
     size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
     version = re.search(r"^SLURM_VERSION\s*=\s*(\S+)", config, re.MULTILINE)
-    if version is None:  # whatever this is, it is no answer
+    if version is None:  # not an answer of SLURM
         return None
     storage = re.search(r"^AccountingStorageType\s*=\s*(\S+)", config, re.MULTILINE)
     return Cluster(
@@ -69,7 +69,7 @@ def read_cluster() -> Cluster | None:
 
 
 def needed_cluster() -> Cluster:
-    """Ask SLURM; UserError where there is none, or it does not answer."""
+    """Read the cluster's properties; UserError if there is no SLURM, or it does not answer."""
     cluster = read_cluster()
     if cluster is None:
         raise UserError(
@@ -80,7 +80,7 @@ def needed_cluster() -> Cluster:
 
 
 def _partition(line: str) -> Partition | None:
-    """Read a line of sinfo, None where it is none of a partition."""
+    """Read a line of sinfo, None if it does not describe a partition."""
     row = re.fullmatch(r"([^|]+?)(\*?)\|([^|]+)\|(\d+)\|(\d+)\+?\|(\d+)\+?\|([^|]*)", line.strip())
     if row is None:
         return None
@@ -97,7 +97,7 @@ def _partition(line: str) -> Partition | None:
 
 
 def minutes(limit: str) -> float | None:
-    """Read a time limit as SLURM writes it: days-hours:minutes:seconds, None for infinite."""
+    """Return a time limit in minutes from SLURM's format, days-hours:minutes:seconds; None for infinite."""
     if not re.fullmatch(r"[\d:-]+", limit):
         return None
     days, _, clock = limit.rpartition("-")
@@ -109,7 +109,7 @@ def minutes(limit: str) -> float | None:
 
 
 def describe_cluster() -> list[str]:
-    """Return what SLURM says of itself, in lines."""
+    """Return lines that describe the cluster."""
     if shutil.which("sbatch") is None:
         return ["none here: no sbatch on the PATH"]
     cluster = read_cluster()

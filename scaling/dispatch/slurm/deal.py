@@ -11,9 +11,9 @@ from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
 
 SLACK = 1.5  # walltime over forecast
-START_SECONDS = 60  # for Python, torch and the data
-UNKNOWN_SECONDS = 60.0  # a run without a forecast
-MEMORY_SLACK = 1.5  # memory asked for over forecast
+START_SECONDS = 60  # for starting Python and torch, and loading data
+UNKNOWN_SECONDS = 60.0  # assumed for a run without a forecast
+MEMORY_SLACK = 1.5  # requested memory over forecast
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class JobShare:
 
 @dataclass(frozen=True)
 class Deal:
-    """A queue whose entries know their group, and what the jobs of each group share."""
+    """A queue with the group of each entry, and the jobs of each group."""
 
     queue: tuple[Entry, ...]
     shares: tuple[JobShare, ...]
@@ -46,17 +46,17 @@ class Deal:
 def deal(
     queue: Sequence[Entry], launcher: Slurm, *, memory: Mapping[str, float] | None = None, limit: float | None = None
 ) -> Deal:
-    """Group runs by the memory and the time that they need, and size the jobs of each group.
+    """Group runs by the memory and time that they need, and choose the jobs of each group.
 
-    Runs that start from one another stay together, so that no job waits for another group's.
-    memory: forecast bytes by run_id; limit: minutes that the partition allows.
+    Runs that start from one another are in the same group, so that no job waits for another group.
+    memory: forecast bytes by run_id; limit: the partition's time limit in minutes.
     """
     families = _families(queue)
     each = {id(family): family for family in families.values()}
     groups = {key: _group(family, launcher, memory or {}) for key, family in each.items()}
     grouped = [replace(entry, group=groups[id(families[entry.run_id])]) for entry in queue]
     names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
-    parallel = max(1, launcher.max_jobs // max(1, len(names)))  # max_jobs holds for all groups together
+    parallel = max(1, launcher.max_jobs // max(1, len(names)))  # max_jobs applies to all groups together
     members: dict[str, list[Entry]] = {name: [] for name in names}
     for entry in grouped:
         members[entry.group].append(entry)
@@ -65,7 +65,7 @@ def deal(
 
 
 def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return with each run all that it descends from, or that descends from it, in the queue."""
+    """Return for each run its family: the runs of the queue connected to it by starting from one another."""
     found: dict[str, list[Entry]] = {}
     for entry in queue:  # what a run needs stands before it
         family = next((found[need] for need in entry.after if need in found), [])
@@ -85,13 +85,13 @@ def _group(family: Sequence[Entry], launcher: Slurm, memory: Mapping[str, float]
 
 
 def memory_class(memory: float | None, least: float) -> float:
-    """Return the GB to ask for: `least` times a power of two, so that few kinds of jobs come about."""
+    """Return the GB to request: `least` times a power of two, so that there are few kinds of jobs."""
     need = (memory or 0.0) * MEMORY_SLACK / 1e9
     return least * 2 ** max(0, math.ceil(math.log2(need / least))) if need > 0 else least
 
 
 def seconds_of(entry: Entry) -> float:
-    """Return how long a run is expected to take."""
+    """Return the expected seconds of a run."""
     return UNKNOWN_SECONDS if entry.forecast_seconds is None else entry.forecast_seconds
 
 
@@ -117,7 +117,7 @@ def _share(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | 
 
 
 def _check_warning(minutes: int, launcher: Slurm) -> None:
-    """Refuse jobs that would be warned of their end before they begin; UserError."""
+    """Raise UserError for jobs so short that the warning of their end would come before they begin."""
     if launcher.signal_seconds >= 60 * minutes:
         raise UserError(
             f"found launcher.signal_seconds={launcher.signal_seconds} for jobs of {minutes} min, which are warned of "

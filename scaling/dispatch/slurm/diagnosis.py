@@ -1,4 +1,4 @@
-"""What keeps jobs from training: why they wait, by squeue, and what they wrote before they ended."""
+"""Find out what keeps jobs from training: why they wait, by squeue, and their last output if they have ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scaling.dispatch.slurm.shared_answer import answer_on
 from scaling.security.reading import read_text
 from scaling.security.trouble import trouble_file
 
-ALWAYS = ("", "None", "Dependency", "JobArrayTaskLimit", "Cleaning", "Prolog")  # reasons of jobs that do well
-USUAL = (*ALWAYS, "Priority", "Resources", "BeginTime")  # while others are at work
-MOST = 3  # jobs of a dispatch that are told
-LONGEST = 300  # characters of a line that are
+ALWAYS = ("", "None", "Dependency", "JobArrayTaskLimit", "Cleaning", "Prolog")  # reasons that need no report
+USUAL = (*ALWAYS, "Priority", "Resources", "BeginTime")  # the same while other jobs of the dispatch run
+MOST = 3  # sentences for a dispatch
+LONGEST = 300  # characters of a quoted line
 
 
 def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
@@ -29,7 +29,7 @@ def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list
 
 
 def _waits(dispatch: Dispatch, waiting: Mapping[str, str]) -> Iterator[str]:
-    """Say why jobs wait: for what is usual only where none is at work, an array's elements in one sentence."""
+    """Yield why jobs wait, one sentence for an array; usual reasons only if no job of the dispatch is running."""
     own = [(job.split("_")[0], reason) for job, reason in waiting.items() if job.split("_")[0] in dispatch.jobs]
     usual = USUAL if any(reason == "" for _, reason in own) else ALWAYS
     for job, reason in dict.fromkeys(own):
@@ -38,7 +38,7 @@ def _waits(dispatch: Dispatch, waiting: Mapping[str, str]) -> Iterator[str]:
 
 
 def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str, str] | None) -> Iterator[str]:
-    """Look for jobs that SLURM no longer has: what they said was wrong, or that their worker could not report."""
+    """Yield sentences on jobs that SLURM no longer has and that reported trouble, or no result at all."""
     if waiting is None or dispatch.ended:
         return
     logs = {log.name.removesuffix("_0_log.err"): log for log in sorted(files.path.glob("*_0_log.err"))}
@@ -60,12 +60,12 @@ def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str
 
 
 def _known(job: str, waiting: Mapping[str, str]) -> bool:
-    """Return whether SLURM still has a job, or an element of it."""
+    """Return whether SLURM still has a job, or an element of its array."""
     return job in waiting or any(other.startswith(f"{job}_") for other in waiting)
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a file that are not empty, none where it cannot be read."""
+    """Return the non-empty lines of a file, [] if it cannot be read."""
     try:
         text = read_text(path, errors="replace")
     except OSError:

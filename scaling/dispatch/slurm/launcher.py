@@ -1,4 +1,4 @@
-"""A cluster with SLURM as a launcher: few jobs, each with a share of many runs."""
+"""The launcher for a cluster with SLURM: few jobs, each with a share of many runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class SlurmLauncher:
-    """Queues jobs and returns; they train whether or not anybody looks on."""
+    """Submits jobs and returns; they continue by themselves."""
 
     def __init__(self, settings: Slurm) -> None:
         self._settings = settings
 
     def check(self, configs: Collection[RunConfig]) -> None:
-        """Look for SLURM alone: devices and data are those of the nodes."""
+        """Check only that SLURM answers: devices and data are those of the nodes."""
         from scaling.dispatch.slurm.cluster import needed_cluster
 
         needed_cluster()
@@ -36,7 +36,7 @@ class SlurmLauncher:
         return Capacity(self._settings.jobs or self._settings.max_jobs, self._settings.speed_name)
 
     def submit(self, order: Order, view: View) -> Dispatched:
-        """Submit what is neither settled nor in the queue already; UserError where SLURM refuses."""
+        """Submit the runs that are neither settled nor queued; UserError if SLURM refuses."""
         from scaling.dispatch.slurm.submit import submit
 
         found = submit(order, self._settings)
@@ -49,7 +49,7 @@ class SlurmLauncher:
         return rehearse(order, self._settings)
 
     def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> dict[str, str] | None:
-        """Return what squeue says, shared with all who ask for this sweep."""
+        """Return squeue's answer, which is shared between the processes of a sweep."""
         from scaling.dispatch.slurm.shared_answer import answer_on
 
         states = answer_on(dispatches).states
@@ -59,7 +59,7 @@ class SlurmLauncher:
         return {job: state for job, state in states.items() if job in wanted or job.split("_")[0] in wanted}
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
-        """Return why jobs wait that need not, by squeue, and how jobs ended in which no training began."""
+        """Return sentences on jobs that wait for unusual reasons, or ended before they trained."""
         from scaling.dispatch.slurm.diagnosis import diagnose_jobs
 
         return diagnose_jobs(dispatches)
@@ -72,7 +72,7 @@ class SlurmLauncher:
         return list(jobs)
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:
-        """Measure a node by a job; UserError where a device is named, for a job takes what its node has."""
+        """Measure a node in a job; UserError if a device is named, because a job uses its node's device."""
         from scaling.dispatch.slurm.probe import probe_cluster
         from scaling.forecast.speed import keep_speed
 
@@ -83,7 +83,7 @@ class SlurmLauncher:
         return speed
 
     def describe(self) -> list[str]:
-        """Return what SLURM says of itself."""
+        """Return lines that describe the cluster."""
         from scaling.dispatch.slurm.cluster import describe_cluster
 
         return describe_cluster()

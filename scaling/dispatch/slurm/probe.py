@@ -1,4 +1,4 @@
-"""`scaling probe launcher=slurm`: one short job measures the speed of the nodes that a sweep will get."""
+"""`scaling probe launcher=slurm`: measure in a short job the speed of the nodes that a sweep will use."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from scaling.forecast.speed import Speed
 
 log = logging.getLogger(__name__)
-LOOK = 0.2  # seconds between two looks for what the job leaves
-LATE = 2  # questions that a file may come later than its job's end, over a network
+LOOK = 0.2  # seconds between two checks for the job's result
+LATE = 2  # checks of the queue by which a network file may appear after the end of its job
 
 
 @dataclass(frozen=True)
 class ProbeHere:
-    """What the job does; submitit pickles it."""
+    """The work of the job, which submitit pickles."""
 
     threads: int
 
@@ -43,7 +43,7 @@ class ProbeHere:
 
 
 def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
-    """Submit one job with the launcher's resources, wait for it and return what it measured; UserError if it fails."""
+    """Submit one job with the launcher's resources, and return the speed that it measures; UserError if it fails."""
     check_writable(folder)
     dispatch = new_dispatch(folder)
     share = JobShare("probe", 1, 0, 0.0, minutes=math.ceil(launcher.min_minutes), memory_gb=launcher.min_memory_gb)
@@ -62,9 +62,9 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
 
 
 def _wait_for(job: Job[Speed]) -> None:
-    """Wait for what a job leaves, and say why it waits; UserError where SLURM has it no more and it has left nothing.
+    """Wait for a job's result, and log why it waits in the queue; UserError if it ended without a result.
 
-    submitit asks sacct alone, which not every cluster has.
+    submitit's own wait needs sacct, which not every cluster has.
     """
     told, missing = "", 0
     while not job.paths.result_pickle.exists():

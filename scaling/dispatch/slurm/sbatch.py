@@ -1,4 +1,4 @@
-"""Submit with sbatch, through submitit, and handle its refusals."""
+"""Submit jobs with sbatch through submitit, and handle its refusals."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from scaling.dispatch.slurm.snapshot import import_path
 from scaling.errors import UserError
 from scaling.internals.submitit import StartingExecutor, sbatch_text
 
-TIMEOUTS = 1000  # requeues at the time limit that submitit allows: progress is on disk, the limit of tries is ours
-PYTHON = f"exec {shlex.quote(sys.executable)}"  # in place of the batch shell, so that SLURM's warning reaches it
-BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two tries of an sbatch that a busy controller refused
+TIMEOUTS = 1000  # requeues at the time limit that submitit allows; this package has its own limit of tries
+PYTHON = f"exec {shlex.quote(sys.executable)}"  # replaces the batch shell, so that SLURM's warning reaches Python
+BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two calls of sbatch while the controller is busy
 PATIENCE = 120.0  # seconds that sbatch may take
 SUBMITTED = re.compile(r"Submitted batch job (\d+)")
-PARSABLE = re.compile(r"^\s*(\d+)(?:;\S+)?\s*$", re.MULTILINE)  # as sbatch words it where it is asked to be brief
-PASSING = (  # refusals that waiting can cure
+PARSABLE = re.compile(r"^\s*(\d+)(?:;\S+)?\s*$", re.MULTILINE)  # the output of sbatch --parsable
+PASSING = (  # temporary refusals
     "Socket timed out",
     "Unable to contact slurm controller",
     "temporarily unable to accept job",
@@ -45,13 +45,13 @@ TOO_MANY = (
 
 
 class TooMany(Exception):
-    """SLURM takes no more jobs of this user, or no array of that size."""
+    """SLURM accepts no more jobs from this user, or no array of that size."""
 
 
 def hand_in(file: Path) -> str:
-    """Give sbatch a file and return the id of its job; UserError, or TooMany, where it is refused.
+    """Submit a file with sbatch and return the job's id; UserError or TooMany if it is refused.
 
-    Where the controller is busy, wait and try again; it may have taken the file all the same, so squeue is asked first.
+    While the controller is busy, wait and try again, unless squeue shows that it has accepted the file all the same.
     """
     for pause in (*BACK_OFF, 0):
         job, said = _given(file)
@@ -67,15 +67,15 @@ def hand_in(file: Path) -> str:
 
 
 def _given(file: Path) -> tuple[str | None, str]:
-    """Call sbatch, outside of the job that we may be in and without its own settings, which jobs would inherit.
+    """Call sbatch without the environment of a surrounding job and without SBATCH_* settings.
 
-    Returns the id of the job that it says it has made, None where it says of none, and what else it says.
+    Return the job's id, None if sbatch names none, and the rest of its output.
     """
     try:
         done = call(["sbatch", str(file)], patience=PATIENCE)
     except subprocess.TimeoutExpired:
         return None, PASSING[0]
-    found = SUBMITTED.findall(done.stdout)  # whatever a wrapper around sbatch ends by, these words are SLURM's own
+    found = SUBMITTED.findall(done.stdout)  # SLURM's own words, whatever the exit code of a wrapper around sbatch
     if not found and done.returncode == 0:
         found = PARSABLE.findall(done.stdout)
     said = " ".join(f"{done.stderr} {done.stdout}".replace("sbatch: error:", "").split())
@@ -83,7 +83,7 @@ def _given(file: Path) -> tuple[str | None, str]:
 
 
 def ignored_settings() -> list[str]:
-    """Say which of sbatch's settings in the environment are not used: a launcher's keys are all that is asked for."""
+    """Return sentences on SBATCH_* settings in the environment, which are ignored: only the launcher's keys count."""
     names = sorted(key for key in os.environ if key.startswith("SBATCH_"))
     return [f"{name}={os.environ[name]} is ignored; use launcher.* instead" for name in names]
 
@@ -102,7 +102,7 @@ def executor_for(
     dependency: str | None = None,
     give: Callable[[Path], str] = hand_in,
 ) -> StartingExecutor:
-    """Return submitit's executor for one kind of job; give: hands its file to sbatch and returns the job's id."""
+    """Return submitit's executor for one kind of job; give: submits its file and returns the job's id."""
     executor = StartingExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON, hand_in=give)
     executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
     return executor
@@ -111,7 +111,7 @@ def executor_for(
 def parameters(
     share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
 ) -> dict[str, Any]:
-    """Return what sbatch is asked for, by submitit's names; UserError for a folder that its patterns would change."""
+    """Return the parameters of a job by submitit's names; UserError for a folder with a per cent sign."""
     if "%" in str(dispatch.path):
         raise UserError(
             f"found a per cent sign in {dispatch.path}, which SLURM takes for a job's number in the names of logs; "
@@ -145,6 +145,6 @@ def parameters(
 
 
 def sheet(share: JobShare, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:
-    """Return the file that sbatch is given."""
+    """Return the content of the file for sbatch."""
     asked = parameters(share, launcher, dispatch, name=name)
     return sbatch_text(dispatch.path, PYTHON, jobs=share.jobs if share.jobs > 1 else None, **asked)

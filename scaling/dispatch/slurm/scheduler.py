@@ -1,4 +1,4 @@
-"""The states of SLURM jobs, from the plain columns of squeue and sacct. Their JSON changes between versions."""
+"""Read the states of SLURM jobs from the plain columns of squeue and sacct, as their JSON changes between versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from scaling.security.reading import read_text
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
-WORDS = {  # of slurmstepd, where a job is ended
+WORDS = {  # in slurmstepd's message when a job is ended
     "DUE TO PREEMPTION": "preempted",
     "DUE TO JOB REQUEUE": "requeued",
     "DUE TO TIME LIMIT": "timed_out",
@@ -25,7 +25,7 @@ ENDED = re.compile(r"slurmstepd.*\*\*\* (?:JOB|STEP) \S+ ON .* CANCELLED AT (\S+
 OUT_OF_MEMORY = re.compile(r"slurmstepd.*(?:oom.kill|out-of-memory|exceeded memory limit)", re.IGNORECASE)
 CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!(CONF|CONF_SERVER|JWT)$)")
 SQUEUE = "--format=%i|%T|%r|%o"
-HEAD = "JOBID|STATE|REASON|COMMAND"  # what squeue begins with where it really answers
+HEAD = "JOBID|STATE|REASON|COMMAND"  # the first line of a real answer of squeue
 JOB = re.compile(r"(\d[^|]*)\|([A-Z_]+)\|([^|]*)\|(.*)")
 ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
 CAUSES = {  # states of squeue and sacct, as causes of attempts
@@ -43,7 +43,7 @@ CAUSES = {  # states of squeue and sacct, as causes of attempts
 
 
 def ask(command: Sequence[str]) -> str | None:
-    """Run one of SLURM's tools; None where it is missing or does not answer."""
+    """Return the output of one of SLURM's tools, None if it is missing, fails or does not answer."""
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -69,7 +69,7 @@ def call(command: Sequence[str], *, patience: float = PATIENCE) -> subprocess.Co
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the environment without what changes how SLURM's tools answer, and without that of a job we may be in."""
+    """Return the environment without variables of a surrounding job, or that change the output of SLURM's tools."""
     return {key: value for key, value in os.environ.items() if not CHANGES_ANSWERS.match(key)}
 
 
@@ -85,15 +85,14 @@ def own_job() -> str:
 
 
 def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
-    """Return the state of every job of this user, and of other `users`, that has not ended; None where nobody says."""
+    """Return the states of unfinished jobs of this user and other `users`; None if squeue does not answer."""
     found = all_jobs(users)
     return None if found is None else {job: queued.state for job, queued in found.items()}
 
 
 class QueuedJob(NamedTuple):
-    """A job that has not ended; reason: why it does not train ('' where it does); command: the file sbatch was given.
-
-    Its name is that of a file beside those of its dispatch.
+    """An unfinished job; reason: why it does not run ('' if it does); command: the file that sbatch was given, which
+    lies in the folder of its dispatch.
     """
 
     state: str
@@ -102,10 +101,10 @@ class QueuedJob(NamedTuple):
 
 
 def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
-    """Return every job that has not ended; None where squeue does not say so beyond doubt.
+    """Return all unfinished jobs; None if squeue gives no complete answer.
 
-    Asked for all jobs of the users at once: an id that SLURM has forgotten would spoil the answer for the others. An
-    answer without its head, or with a line that is none of a job, is no answer: silence is not an empty queue.
+    It is asked for all jobs of the users, because an id that SLURM has forgotten would spoil the answer. An answer
+    without its first line, or with an invalid line, is not taken for an empty queue.
     """
     names = ",".join(sorted({str(os.getuid()), *filter(None, users)}))
     lines = [line.strip() for line in (ask(["squeue", "--array", f"--user={names}", SQUEUE]) or "").splitlines()]
@@ -123,7 +122,7 @@ def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
 
 
 def _reason(state: str, reason: str) -> str:
-    """Return why a job does not train: one that is stopped has the reason for which it once began."""
+    """Return why a job does not run; the reason of a stopped job is outdated, so its state is returned."""
     if state in ("SUSPENDED", "STOPPED"):
         return state.lower()
     if state in ALIVE:
@@ -132,12 +131,12 @@ def _reason(state: str, reason: str) -> str:
 
 
 def accepted_job(file: Path) -> str | None:
-    """Return the id of the job that SLURM has made of a file for sbatch, None where it does not say that it has."""
+    """Return the id of the job that SLURM has made from a file for sbatch, None if it is not known."""
     return next((job.split("_")[0] for job, found in (all_jobs() or {}).items() if found.command == str(file)), None)
 
 
 def seconds_left(job: str) -> float | None:
-    """Return how long the job may still run, None where it has no limit or SLURM does not answer."""
+    """Return the seconds until a job's time limit, None if it has none or SLURM does not answer."""
     said = ask(["squeue", "--noheader", f"--jobs={job}", "--format=%L"])
     left = (said or "").strip()
     if not re.fullmatch(r"[\d:-]+", left):
@@ -150,10 +149,10 @@ def seconds_left(job: str) -> float | None:
 
 
 def cause_of_end(log: Path, since: float = 0.0) -> str:
-    """Return why SLURM ended the job that writes this log, as a cause of an attempt; empty where it does not say.
+    """Return why SLURM ended the job with this log, as a cause of an attempt; '' if the log does not say.
 
-    squeue shows no more than COMPLETING while the job still runs; the reason stands in the line that slurmstepd writes
-    into the job's own log before it sends SIGTERM. since: Unix seconds; what it wrote before is of an earlier life.
+    While the job ends, squeue shows only COMPLETING; the reason is in the line that slurmstepd writes to the job's log
+    before it sends SIGTERM. since: Unix seconds; earlier lines are from before a requeue.
     """
     said = [words for at, words in ENDED.findall(_text(log)) if _seconds(at) >= since - 1]
     if not said:
@@ -162,9 +161,9 @@ def cause_of_end(log: Path, since: float = 0.0) -> str:
 
 
 def cause_of_death(jobs: Path, job: str, began: float) -> str:
-    """Return what ended a job that was at work at `began` (Unix seconds): by its log, and sacct; empty if unknown.
+    """Return what ended a job that was running at `began` (Unix seconds), by its log and sacct; '' if unknown.
 
-    jobs: where the dispatches of its sweep have their folders.
+    jobs: the folder of the sweep's dispatches.
     """
     if not JOB_ID.fullmatch(job):
         return ""
@@ -182,7 +181,7 @@ def _text(log: Path) -> str:
 
 
 def accounted(job: str, began: float) -> str:
-    """Return what ended the life of a job that was at work at `began` (Unix seconds), by sacct; empty if unknown."""
+    """Return what ended a job that was running at `began` (Unix seconds), by sacct; '' if unknown."""
     if not JOB_ID.fullmatch(job):
         return ""
     columns = "--format=State,Start,End"

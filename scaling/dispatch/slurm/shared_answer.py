@@ -1,4 +1,4 @@
-"""A shared answer of squeue, renewed at most once in ten seconds for all jobs and watchers of a sweep."""
+"""Share squeue's answer between all processes of a sweep, which ask at most once in ten seconds."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from scaling.dispatch.slurm import scheduler
 from scaling.folders import write_aside
 from scaling.security.reading import read_text
 
-FILE = "squeue.json"  # beside the dispatches
-FRESH = 10.0  # seconds that an answer is used again
-OLD = 60.0  # seconds after which an answer is none any more, and who asked has died
+FILE = "squeue.json"  # in the folder of the dispatches
+FRESH = 10.0  # seconds for which an answer is reused
+OLD = 60.0  # seconds after which an answer is not used at all, and a process that was asking is taken for dead
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What squeue said; users: whose jobs it was asked for; states, reasons: of each job, None where it was silent."""
+    """An answer of squeue; users: whose jobs were asked for; states, reasons: by job, None if it did not answer."""
 
     users: tuple[str, ...]
     states: Mapping[str, str] | None
@@ -31,15 +31,16 @@ class Answer:
 
 
 class SharedAnswer:
-    """The answer that lies in a file beside the dispatches of a sweep; its time is that of the question."""
+    """The answer in a file in the folder of the dispatches; the file's time is that of the question."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._turn = path, path.with_suffix(".asking")
 
     def get(self, users: Collection[str] = (), *, since: float = 0.0) -> Answer | None:
-        """Return an answer on all jobs of these users, asking if nobody else does; None where there is none to come.
+        """Return an answer on all jobs of these users; ask squeue if it is old and no other process is asking.
 
-        since: the time of the last thing it has to know of (Unix seconds of the file system): a job's acceptance.
+        None if there is no usable answer while another process asks. since: Unix seconds of the file system; an answer
+        must be newer, such as than the acceptance of a job.
         """
         names = tuple(sorted({this_user() if user == "" else user for user in users} or {this_user()}))
         found = self._read(names, since)
@@ -74,7 +75,7 @@ class SharedAnswer:
         return found if set(names) <= set(found.users) else None
 
     def _take(self) -> bool:
-        """Return whether it is this process's turn to ask; one that has died while it asked is passed over."""
+        """Return whether this process may ask; clear the lock of a process that has died while asking."""
         try:
             self._turn.mkdir()
         except FileExistsError:
@@ -82,13 +83,13 @@ class SharedAnswer:
                 with suppress(OSError):
                     self._turn.rmdir()
             return False
-        except OSError:  # nowhere to leave an answer: each for itself
+        except OSError:  # not writable: each process asks for itself
             return True
         return True
 
 
 def ask(users: Collection[str] = ()) -> Answer:
-    """Ask squeue on all jobs of these users."""
+    """Ask squeue about all jobs of these users."""
     found = scheduler.all_jobs(users)
     if found is None:
         return Answer(tuple(users), None, None)
@@ -97,7 +98,7 @@ def ask(users: Collection[str] = ()) -> Answer:
 
 
 def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
-    """Return what squeue says of jobs of one sweep, asked after the last of them was accepted."""
+    """Return squeue's answer about the jobs of one sweep, from after the last one was accepted."""
     users = {dispatch.user for _, dispatch in dispatches}
     accepted = [_time(files.facts) or 0.0 for files, _ in dispatches]
     shared = SharedAnswer(dispatches[-1][0].path.with_name(FILE)).get(users, since=max(accepted))
@@ -105,7 +106,7 @@ def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
 
 
 class Known:
-    """Whether SLURM has a job at work, as far as the shared answer says; looked at once in FRESH seconds."""
+    """Whether SLURM is running a job, by the shared answer, which is read once in FRESH seconds."""
 
     def __init__(self, jobs: Path) -> None:
         self._answer = SharedAnswer(jobs / FILE)
@@ -113,7 +114,7 @@ class Known:
         self._looked = float("-inf")
 
     def __call__(self, job: str) -> bool | None:
-        """Return whether the job runs; None where nobody can say."""
+        """Return whether the job is running, None if it is unknown."""
         if time.monotonic() - self._looked > FRESH:
             found = self._answer.get()
             self._states, self._looked = None if found is None else found.states, time.monotonic()
@@ -128,6 +129,6 @@ def _time(path: Path) -> float | None:
 
 
 def _age(path: Path) -> float:
-    """Return how many seconds ago a file was written, infinity where there is none."""
+    """Return how many seconds ago a file was written, infinity if there is none."""
     when = _time(path)
     return float("inf") if when is None else abs(time.time() - when)

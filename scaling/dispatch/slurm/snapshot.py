@@ -1,4 +1,4 @@
-"""A copy of the code at submission, so that jobs run it whatever is edited later."""
+"""Copy the code at submission, so that later edits do not affect jobs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ROOT = Path(scaling.__file__).resolve().parent  # the package itself
 
 
 def take_snapshot(target: Path, queue: Iterable[Entry]) -> None:
-    """Copy this package and the user's own modules to `target`; keep commit and diff beside.
+    """Copy this package and the user's own modules to `target`, with the commit and diff.
 
-    Copied are the modules that the runs name and all that is loaded from the working directory, which holds what they
-    import in turn. UserError where there is no room.
+    The user's modules are those that the runs name and all that are loaded from the working directory, which includes
+    what they import. UserError if the copy fails.
     """
     try:
         shutil.copytree(ROOT, target / ROOT.name, ignore=SKIP)
@@ -49,9 +49,9 @@ def take_snapshot(target: Path, queue: Iterable[Entry]) -> None:
 
 
 def import_path(target: Path | None) -> str:
-    """Return the line that makes a job import the snapshot first, and the submitter's own directory last.
+    """Return a shell line that makes a job import from the snapshot first, and from the working directory last.
 
-    target: None where jobs run the code as it lies. UserError for a path that the search path cannot hold.
+    target: the snapshot, None for none. UserError for a path with a colon.
     """
     here, own = str(Path.cwd()), [path for path in sys.path if path and is_own(path)]
     first = [] if target is None else [str(target)]
@@ -59,7 +59,7 @@ def import_path(target: Path | None) -> str:
     wrong = [path for path in paths if ":" in path]
     if wrong:
         raise UserError(f"found a colon in {wrong[0]}, which separates paths; wanted a folder without one; rename it")
-    order = 'export PYTHONHASHSEED="${PYTHONHASHSEED:-0}"'  # of sets of texts, one in every job
+    order = 'export PYTHONHASHSEED="${PYTHONHASHSEED:-0}"'  # the same order of sets of strings in every job
     return f'{order} PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(":".join(paths))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
 
 
@@ -81,7 +81,7 @@ def _copy_module(name: str, target: Path) -> None:
         or not is_own(spec.origin)
         or not Path(spec.origin).is_relative_to(Path.cwd())
     ):
-        return  # installed, or a namespace: found where it is
+        return  # installed or a namespace: imported from its place
     if spec.submodule_search_locations:
         shutil.copytree(Path(spec.origin).parent, target / name, ignore=SKIP)
     else:

@@ -1,4 +1,4 @@
-"""Many runs on a cluster: a few jobs, each with a share of the runs, submitted as arrays through submitit."""
+"""Submit many runs to a cluster as a few jobs, in arrays through submitit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ from scaling.security.rights import kept_to_oneself
 
 @dataclass(frozen=True)
 class Submission:
-    """What was submitted: `jobs` by group (the last of a group is the closing job, which takes what is left over)."""
+    """The result of a submission.
+
+    queued, covered: runs submitted now, and runs already queued in live jobs; jobs: by group, the last of a group being
+    the closing job, which trains what is left over.
+    """
 
     name: str
     runs: int
@@ -47,11 +51,11 @@ class Submission:
 
     @property
     def job_ids(self) -> list[str]:
-        """All jobs, as scancel takes them."""
+        """The ids of all jobs."""
         return [job for jobs in (self.jobs or {}).values() for job in jobs]
 
     def sentences(self) -> tuple[str, ...]:
-        """Say it to a person."""
+        """Return the result in sentences."""
         lines = [
             f"{self.queued:,} runs submitted in {len(self.job_ids)} jobs ({self.settled:,} of "
             f"{self.runs:,} are settled, {self.covered:,} are in SLURM's queue already)"
@@ -69,7 +73,7 @@ class Submission:
 
 
 def submit(order: Order, settings: Slurm) -> Submission:
-    """Submit what is neither settled nor in the queue already, and return at once; UserError where SLURM refuses."""
+    """Submit the runs that are neither settled nor queued, without waiting for them; UserError if SLURM refuses."""
     cluster = needed_cluster()
     check_writable(order.folder)
     covered, offer, dealt = _dealt(order, settings, cluster)
@@ -93,14 +97,14 @@ def submit(order: Order, settings: Slurm) -> Submission:
 
 
 def rehearse(order: Order, settings: Slurm) -> list[Sheet]:
-    """Return the sbatch files that `submit` would make, with the jobs they are for; touch nothing."""
+    """Return the sbatch files that `submit` would make, without submitting or writing anything."""
     _, _, dealt = _dealt(order, settings, read_cluster())
     dispatch = DispatchFolder(order.folder.jobs / "DISPATCH")
     return [Sheet(share.title, sheet(share, settings, dispatch, order.folder.name)) for share in dealt.shares]
 
 
 def _dealt(order: Order, settings: Slurm, cluster: Cluster | None) -> tuple[set[str], guard.Offer, Deal]:
-    """Return the runs that live jobs have already, those that are offered, and the jobs these make."""
+    """Return the runs that are queued in live jobs, the offered runs, and their jobs."""
     covered = covered_runs(order)
     offer = guard.offer(order, gpus=settings.gpus, covered=covered)
     limit = None if cluster is None else cluster.limit(settings.partition)
@@ -108,9 +112,9 @@ def _dealt(order: Order, settings: Slurm, cluster: Cluster | None) -> tuple[set[
 
 
 def covered_runs(order: Order) -> set[str]:
-    """Return the runs that are queued in live jobs, and that no run without a job starts from.
+    """Return the runs that are queued in live jobs, except parents of runs that are not.
 
-    What such a run starts from goes into the same queue as the run itself: its jobs can then wait for it, or do it.
+    Such parents are queued again together with their children, so that the new jobs can wait for them or train them.
     """
     found = _submitted(order)
     for entry in reversed(order.entries):  # what a run needs stands before it
@@ -148,7 +152,7 @@ def _submitted(order: Order) -> set[str]:
 
 
 class Submitter:
-    """Writes what the jobs will read, then submits them group by group."""
+    """Writes the files that jobs read, then submits the jobs group by group."""
 
     def __init__(self, order: Order, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster) -> None:
         self._folder, self._train, self._on_end = order.folder, order.train, order.on_end
@@ -160,7 +164,7 @@ class Submitter:
         self._unclosed: list[str] = []  # groups whose closing job was refused
 
     def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
-        """Submit every group; what SLURM has accepted is on disk before it is asked for more."""
+        """Submit every group, writing each accepted job to disk before the next is submitted."""
         try:
             write_queue(self._dispatch.queue, dealt.queue)
             if self._settings.snapshot:
@@ -182,7 +186,7 @@ class Submitter:
         self._dispatch.write(facts)
 
     def _accept(self, share: JobShare, job: str, *, workers: int = 0) -> None:
-        """Write down a job that SLURM has taken."""
+        """Record a job that SLURM has accepted."""
         facts = self._facts
         assert facts is not None, "what a dispatch is was written before its jobs"
         groups = {**facts.groups, share.group: (*facts.groups.get(share.group, ()), job)}
@@ -198,7 +202,7 @@ class Submitter:
                 for count, parallel in wanted:
                     jobs.append(self._array(share, count, parallel=parallel, first=first))
                     first += parallel
-            except TooMany as refusal:  # where some are taken they do the same work, later
+            except TooMany as refusal:  # if some were accepted, they do the same work, later
                 if not jobs and wanted[0][0] == 1:
                     raise UserError(str(refusal)) from None
                 most = wanted[0][0] // 2
@@ -208,7 +212,7 @@ class Submitter:
             self._unclosed.append(share.group)
 
     def unclosed(self) -> list[str]:
-        """Say of which groups SLURM has refused the closing job."""
+        """Return sentences on groups whose closing job SLURM has refused."""
         lost = ", and the command of on_end is not run" if self._on_end else ""
         return [
             f"SLURM takes no more jobs of yours: {group} has no closing job, so what its jobs leave over stays{lost}; "
@@ -219,9 +223,9 @@ class Submitter:
     def _array(
         self, share: JobShare, count: int, *, parallel: int = 1, first: int = 0, dependency: str | None = None
     ) -> str:
-        """Submit jobs, write down that SLURM has taken them as soon as it has, and return their id.
+        """Submit an array of jobs, record them as soon as SLURM has accepted them, and return their id.
 
-        parallel: of them, at a time; first: the place in the queue of the first of them.
+        parallel: how many run at a time; first: number of the first one among the workers of the queue.
         """
 
         def give(file: Path) -> str:
@@ -233,7 +237,7 @@ class Submitter:
         executor = executor_for(asked, self._settings, self._dispatch, name=name, dependency=dependency, give=give)
         task = replace(self._task(share), place=first)
         on_end = ""
-        if dependency is not None:  # the closing job, which has nobody beside it
+        if dependency is not None:  # the closing job, the only one at its time
             on_end, task = self._on_end, replace(task, workers=1)
         work = [
             SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, self._groups) for _ in range(count)
@@ -258,9 +262,9 @@ class Submitter:
 
 
 def arrays(jobs: int, parallel: int, most: int) -> list[tuple[int, int]]:
-    """Return the arrays that make so many jobs, and how many of each run at a time: `parallel` of all together.
+    """Return (size, number at a time) of the arrays for a number of jobs, of which `parallel` run at a time in all.
 
-    most: jobs of one array; where arrays of that size are more than may run at a time, fewer jobs do the same work.
+    most: jobs of one array. There are at most `parallel` arrays; if that makes fewer jobs, they do the same work.
     """
     sizes = [min(max(1, most), jobs - first) for first in range(0, jobs, max(1, most))][: max(1, parallel)]
     shares = [(parallel + number) // len(sizes) for number in reversed(range(len(sizes)))]
@@ -268,7 +272,7 @@ def arrays(jobs: int, parallel: int, most: int) -> list[tuple[int, int]]:
 
 
 def _long_runs(queue: Sequence[Entry], dealt: Deal) -> list[str]:
-    """Say which runs will not end within one job."""
+    """Return a sentence about runs that are longer than a job's time limit, if there are some."""
     minutes = {share.group: share.minutes for share in dealt.shares}
     groups = {entry.run_id: entry.group for entry in dealt.queue}
     long = [entry for entry in queue if (entry.forecast_seconds or 0.0) > 60 * minutes[groups[entry.run_id]]]

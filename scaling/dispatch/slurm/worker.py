@@ -1,4 +1,4 @@
-"""A worker inside a SLURM job. It finds its state on disk, whatever happened to the job before."""
+"""A worker in a SLURM job, whose state is on disk, so that it survives requeues."""
 
 from __future__ import annotations
 
@@ -37,24 +37,27 @@ from scaling.security.trust import trust_all
 from scaling.security.worker_reuse import begin_work, wear
 
 log = logging.getLogger(__name__)
-TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued; SLURM is asked which
+TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued, which SLURM's log shows
 WARNED = "warned"  # SIGUSR2: the time limit is near
 EARLY = 60  # seconds by which SLURM may warn too soon
 
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """One job: takes runs of its group until none is left, or the time left is less than the next one needs."""
+    """One job, which trains runs of its group until none is left, or none fits the time left.
+
+    on_end: a command that the last closing job runs; groups: number of groups, each with a closing job.
+    """
 
     task: Task
     dispatch: DispatchFolder
     signal_seconds: int
-    on_end: str = ""  # what a closing job does when it and the others have ended
-    groups: int = 1  # with a closing job each
+    on_end: str = ""
+    groups: int = 1
 
     def __call__(self) -> Report:
-        """Work; asked back into the queue if its time ended before its runs."""
-        trust_all()  # what its queue names was looked at when it was planned
+        """Train runs; requeue the job if runs are left when its time ends."""
+        trust_all()  # the code named in the queue was checked when it was planned
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         stop = Stop()
         requeue = self._listen(stop)
@@ -86,18 +89,18 @@ class SlurmJob:
 
     @property
     def _place(self) -> int:
-        """Where in the queue this job starts: behind the arrays before its own, and the jobs before it in that."""
+        """The number of this job among the workers of the queue: after earlier arrays and earlier jobs of its own."""
         return self.task.place + place()
 
     def _tell(self, job: str, report: Report) -> None:
-        """Say which runs were left because of their files, and that there was no room."""
+        """Report runs that were skipped because of their files, and a full disk."""
         said = [f"run {run_id} is left: {why}" for run_id, why in report.out_of_reach.items()]
         said += [report.sentence] if report.reason == "disk_full" else []
         if said:
             tell(self.dispatch.path, job, said)
 
     def _close(self) -> None:
-        """Note that a group has ended, and do what is to be done at the end after the last one; once."""
+        """Note that the group has ended; after the last group run the command `on_end`, once."""
         if not self.on_end or self.task.folder.paused.exists() or read_stop_request(self.dispatch.stop) is not None:
             return
         (self.dispatch.path / f"ended-{self.task.group or 'all'}").touch()
@@ -113,17 +116,17 @@ class SlurmJob:
         log.info("%s", run_at_end(self.on_end, facts))
 
     def _to_come_back(self, report: Report) -> bool:
-        """Return whether the job has to ask for its way back: a job that ends well is not requeued by SLURM."""
+        """Return whether the job has to requeue itself; SLURM does not requeue a job that ends normally."""
         if report.reason == TERMINATED:
             return ended_by_slurm() in ("preempted", "timed_out")
         return report.reason == WARNED or (report.reason == "done" and report.later > 0)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Return what the job does when it starts again: the same (submitit asks when it requeues)."""
+        """Return the work of the requeued job, the same; submitit calls this when it requeues."""
         return DelayedSubmission(self)
 
     def _listen(self, stop: Stop) -> Callable[[], None]:
-        """Turn signals into a request to stop; return how to requeue, which is submitit's own handler of SIGUSR2."""
+        """Turn signals into stop requests; return a function that requeues by submitit's handler of SIGUSR2."""
         before = signal.getsignal(signal.SIGUSR2)
         signal.signal(signal.SIGUSR2, lambda *_: stop.say(WARNED))
         signal.signal(signal.SIGTERM, lambda *_: stop.say(TERMINATED))
@@ -154,7 +157,7 @@ class SlurmJob:
         return all(map(settled, walk.left)) and not walk.check()
 
     def _deadline(self, job: str) -> float | None:
-        told = os.environ.get("SLURM_JOB_END_TIME", "")  # by SLURM 22.05 and later: a thousand jobs need not ask
+        told = os.environ.get("SLURM_JOB_END_TIME", "")  # set by SLURM 22.05 and later, which saves a query
         if told.isdigit():
             return int(told) - self.signal_seconds
         left = scheduler.seconds_left(job)
@@ -162,14 +165,14 @@ class SlurmJob:
 
 
 class SlurmWorker(Worker):
-    """A worker whose attempts' causes are SLURM's to say; signal_seconds: of its warning before the time limit."""
+    """A worker that asks SLURM why attempts ended; signal_seconds: from its warning to the time limit."""
 
     def __init__(self, task: Task, *, signal_seconds: int, **how: Any) -> None:
         super().__init__(task, **how)
         self._signal_seconds = signal_seconds
 
     def cause_of_stop(self, run_id: str) -> str:
-        """Return why the run was stopped: the user's cancel first, then what SLURM says of the job."""
+        """Return why a run was stopped: by the user, else by SLURM."""
         reason = super().cause_of_stop(run_id)
         if reason == WARNED:
             return "timed_out" if self._time_is_up() else "preempted"
@@ -178,7 +181,7 @@ class SlurmWorker(Worker):
         return reason
 
     def _time_is_up(self) -> bool:
-        """Return whether the time limit is near: the one that the job began with, or what was made of it since."""
+        """Return whether the job's time limit is near, the original one or the present one."""
         if self.task.deadline is not None and time.time() > self.task.deadline - EARLY:
             return True
         left = scheduler.seconds_left(self.task.job)
@@ -191,19 +194,19 @@ class SlurmWorker(Worker):
 
 
 def begin_anew() -> NoReturn:
-    """Become a new process that does the same job."""
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until it is listened to again: it would end the job
+    """Replace this process by a new one for the same job."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it would end the job before the new process handles it
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def place() -> int:
-    """Return which of its array this job is."""
+    """Return the index of this job in its array."""
     index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     return int(index) if index.isdigit() else 0
 
 
 def ended_by_slurm() -> str:
-    """Return why SLURM ends this job, empty where it does not say: slurmstepd writes it to the job's standard error."""
+    """Return why SLURM ends this job, by slurmstepd's line in its standard error; '' if there is none."""
     return scheduler.cause_of_end(Path("/proc/self/fd/2"))

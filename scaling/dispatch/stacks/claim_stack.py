@@ -1,7 +1,7 @@
-"""A worker's look at runs of one stack key: it claims as many as it should take, and trains them together.
+"""Claim runs of one stack key and train them together.
 
-A stack that dies charges none of its runs: each may have been the cause. They are tried again in stacks of half the
-size, until the culprit stands alone.
+If a stack dies, the attempt counts against none of its runs, since each may be the cause. They are tried again in
+stacks of half the size, until the faulty run is alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Claimer(Protocol):
-    """What a worker does for one run, alone or among others; singles: stack keys whose runs are trained one by one."""
+    """The interface of a worker for stacks; singles: stack keys whose runs are trained one by one."""
 
     task: Task
     stop: Stop
@@ -47,7 +47,7 @@ class Claimer(Protocol):
         """Look at one run alone."""
 
     def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
-        """Claim a run; return why not, None where it is held."""
+        """Claim a run; return None if it is held now, else why not."""
 
     def drop(self, run_id: str) -> None:
         """Release the claim of a run, if it is held."""
@@ -55,16 +55,16 @@ class Claimer(Protocol):
     def conclude(
         self, entry: Entry, started: float, *, status: str, failure: BaseException | None, share: float, stack: int
     ) -> Step:
-        """Write down how an attempt ended."""
+        """Record how an attempt ended."""
 
     def cause_of_stop(self, run_id: str) -> str:
-        """Return why a run that was stopped was stopped."""
+        """Return why a run was stopped."""
 
 
 def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> Step:
-    """Look at a run and train it, with those that go with it; return what became of it, and add the others' to `steps`.
+    """Train a run together with others that fit; return its result, and add those of the others to `steps`.
 
-    rest: the runs from it on, in the order of the queue.
+    rest: candidates, in the order of the queue.
     """
     steps.clear()
     teams = _teams(worker, leader, rest, steps)
@@ -82,9 +82,9 @@ def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps:
 
 
 def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> list[list[Entry]]:
-    """Claim the runs that are trained together, and where more than one stack pays, those of other keys beside them.
+    """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
 
-    No more stacks than make up the worker's part of the work, and none beside one that has died.
+    The stacks are at most the worker's share of the work; a run whose last stack died is not combined with others.
     """
     most, at_once, kind = _bounds(leader)
     teams = [_team(worker, fair_share(leader, rest, worker.task), steps, most=most)]
@@ -103,7 +103,7 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
         if len(team) > 1:
             teams.append(team)
         else:
-            for entry in team:  # its turn comes
+            for entry in team:  # it is trained later
                 worker.drop(entry.run_id)
     return teams
 
@@ -111,7 +111,7 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
 def _team(
     worker: Claimer, share: Sequence[Entry], steps: dict[str, Step], *, most: int, after: Sequence[Entry] = ()
 ) -> list[Entry]:
-    """Claim the runs that are trained together, `most` at most; after: those that are claimed before."""
+    """Claim the runs of one stack, at most `most`; after: runs claimed before, for the time left."""
     task, team = worker.task, list[Entry]()
     seconds = sum(entry.forecast_seconds or 0.0 for entry in after)
     for entry in share:
@@ -131,12 +131,12 @@ def _team(
 
 
 def _has_died(task: Task, entry: Entry) -> bool:
-    """Return whether the last stack that a run was in has died."""
+    """Return whether a run's last stack died, or the run failed alone."""
     return largest_stack(read_attempts(task.folder.run(entry.run_id))) is not None
 
 
 def _bounds(leader: Entry) -> tuple[int, int, tuple[str, str]]:
-    """Return how many runs of this shape are worth training together, how many stacks, and on which device and how."""
+    """Return the best stack size for runs of this shape, the number of parallel stacks, and (device, precision)."""
     from scaling.forecast.stacks import SIDE_BY_SIDE, stack_size
     from scaling.plan.identity import asked_precision
     from scaling.train.device import find_device
@@ -147,11 +147,11 @@ def _bounds(leader: Entry) -> tuple[int, int, tuple[str, str]]:
         return stack_size(run, device.type), SIDE_BY_SIDE[device.type], (str(device), asked_precision(run.config))
     except Exception as error:
         log.warning("run %s: %s", leader.run_id, one_line(error))
-        return 1, 1, ("", "")  # what is wrong with it is told where it is tried alone
+        return 1, 1, ("", "")  # the error is reported when it is trained alone
 
 
 class Team:
-    """Runs that are held and trained together, in a stack or in several."""
+    """Claimed runs that are trained together, in one or several stacks."""
 
     def __init__(self, worker: Claimer, teams: Sequence[Sequence[Entry]], steps: dict[str, Step]) -> None:
         self.worker, self.steps, self.started = worker, steps, now()
@@ -159,7 +159,7 @@ class Team:
         self.sizes = {entry.run_id: len(team) for team in teams for entry in team}
 
     def train(self) -> None:
-        """Train them; what happens to one is written down when it leaves."""
+        """Train the runs; each one's result is recorded when it leaves its stack."""
         from scaling.train.stacked.users.vmapped import NotStackable
 
         worker = self.worker
@@ -177,7 +177,7 @@ class Team:
             self._died(error)
 
     def _member(self, entry: Entry) -> Member | None:
-        """Return a run as a member of its stack; None, and told, where it cannot be read."""
+        """Return a run as a member of its stack; if it cannot be read, record the failure and return None."""
         from scaling.train.stacked.run import Member
 
         run_id, worker = entry.run_id, self.worker
@@ -214,7 +214,7 @@ class Team:
         del self.left[entry.run_id]
 
     def _died(self, error: BaseException) -> None:
-        """Write down that the whole stack died, with no charge to any of its runs."""
+        """Record that the whole stack died, which does not count against its runs."""
         worker, size = self.worker, len(self.left)
         task, beats = worker.task, worker.heartbeat
         log.warning("a stack of %d runs died: %s; they are tried again in smaller ones", size, one_line(error))

@@ -17,20 +17,20 @@ from scaling.folders import RunFolder, append_line, read_lines
 
 SETTLED = ("finished", "diverged")
 FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_finite")
-# All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: such a
-# run is tried again as often as need be.
+# All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: they do
+# not count against a run's tries.
 NUMBERS = ("seconds", "gpu_seconds", "step", "stack")
-LARGEST = 1e18  # that one of them can be
-FINAL = ("out_of_memory", "refused", "not_finite")  # the same run would end the same way
-STACK_DIED = "stack_died"  # of several runs that were trained together, each of which may have been the cause
+LARGEST = 1e18  # valid value of one of these
+FINAL = ("out_of_memory", "refused", "not_finite")  # another try would end the same way
+STACK_DIED = "stack_died"  # any of the runs trained together may have been the cause
 LOST = (
     "node_lost",
     "requeued",
     "preempted",
     "terminated",
     "file_error",
-)  # also what a run that crashes its node ends by
-KILLED_TRIES = 3  # a worker that dies under the same run this often is killed by it
+)  # also the causes of attempts by a run that crashes its node
+KILLED_TRIES = 3  # a run under which workers die this often is taken for the cause
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PASSING = (
     errno.ESTALE,
@@ -39,7 +39,7 @@ PASSING = (
     errno.ECONNRESET,
     errno.EREMOTEIO,
     errno.EROFS,
-)  # what a file server does now and then
+)  # temporary errors of a file server
 LONG = 20_000  # characters of an error's text, and of either end of its traceback
 FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a step gained
 
@@ -48,8 +48,8 @@ FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a st
 class Attempt:
     """One try of one run.
 
-    start, end: ISO 8601 in UTC; step: how far the run was, None where that is not known; error: one line;
-    traceback: whole; stack: runs that were trained together with it, itself included; gpu_seconds: its share.
+    start, end: ISO 8601 in UTC; step: the last step, None if it is unknown; error: one line; stack: number of runs
+    trained together, including this one; gpu_seconds: its share.
     """
 
     start: str
@@ -65,7 +65,7 @@ class Attempt:
     stack: int = 1
 
     def append(self, folder: RunFolder) -> None:
-        """Write the attempt down."""
+        """Append the attempt to attempts.jsonl."""
         append_line(folder.attempts, asdict(self))
 
 
@@ -79,9 +79,9 @@ def ended_attempt(
     failure: BaseException | None,
     stack: int = 1,
 ) -> Attempt:
-    """Return an attempt of this process that ends now; started: Unix seconds; failure: what was raised.
+    """Return an attempt of this process that ends now; started: Unix seconds; failure: the raised error.
 
-    gpus: held, or its share of them where `stack` runs were trained together.
+    gpus: the number held, for a run in a stack its share of them.
     """
     seconds = now() - started
     return Attempt(
@@ -100,7 +100,7 @@ def ended_attempt(
 
 
 def dead_attempt(dead: Claim, cause: str) -> Attempt:
-    """Return the attempt of a worker that died, as its claim tells it; a run of a stack that died is not charged."""
+    """Return the attempt of a worker that died, from its claim; the death of a stack does not count against a run."""
     seconds = max(0.0, dead.beat - dead.since)
     if dead.stack > 1 and cause in FAILURES:
         cause = STACK_DIED
@@ -130,7 +130,7 @@ def now() -> float:
 
 
 def cause_of(error: BaseException) -> str:
-    """Name why a run's training raised: refused (bad input), out_of_memory, not_finite, file_error or crashed."""
+    """Return the cause for an error: refused (bad input), out_of_memory, not_finite, file_error or crashed."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, MemoryError) or names & {"OutOfMemory", "OutOfMemoryError"}:
         return "out_of_memory"
@@ -142,12 +142,12 @@ def cause_of(error: BaseException) -> str:
 
 
 def disk_full(error: BaseException) -> bool:
-    """Return whether an error says that there is no space left, or a quota reached."""
+    """Return whether an error means a full disk or a reached quota."""
     return isinstance(error, OSError) and error.errno in DISK_FULL
 
 
 def passing(error: BaseException) -> bool:
-    """Return whether an error of the file system is likely to pass by itself."""
+    """Return whether an error of the file system is likely to be temporary."""
     return isinstance(error, OSError) and error.errno in PASSING
 
 
@@ -161,7 +161,7 @@ def one_line(error: BaseException) -> str:
 
 
 def whole(error: BaseException) -> str:
-    """Return an error's traceback; of a very long one its beginning and its end."""
+    """Return an error's traceback, shortened in the middle if it is very long."""
     text = "".join(traceback.format_exception(error))
     return text if len(text) <= 2 * LONG else f"{text[:LONG]}\n…\n{text[-LONG:]}"
 
@@ -169,12 +169,12 @@ def whole(error: BaseException) -> str:
 def _said(error: BaseException) -> str:
     try:
         return str(error)[:LONG]
-    except Exception:  # an error of the user's own, whose text raises
+    except Exception:  # a user's exception whose __str__ raises
         return "an error that cannot be told as text"
 
 
 def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the attempts of a run, oldest first; a number that is none is left out of its line."""
+    """Return the attempts of a run, oldest first, without invalid numbers."""
     return [_sound(line) for line in read_lines(folder.attempts)]
 
 
@@ -187,10 +187,7 @@ def _is_number(value: Any) -> bool:
 
 
 def largest_stack(attempts: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return how many may be trained together with a run: half of those it last died with, one where it failed alone.
-
-    None where it has done neither.
-    """
+    """Return the largest stack for a run: half of the last ones that died, 1 after a failure alone, None for any."""
     if any(attempt.get("cause") in FAILURES for attempt in attempts):
         return 1
     died = []
@@ -204,11 +201,11 @@ def largest_stack(attempts: Sequence[Mapping[str, Any]]) -> int | None:
 def failed_for_good(
     attempts: Iterable[Mapping[str, Any]], *, retries: int, before: Iterable[Mapping[str, Any]] = ()
 ) -> bool:
-    """Return whether these attempts use up a run's tries.
+    """Return whether a run has failed for good after these attempts.
 
-    Crashes are counted against retries, a final cause ends it at once. A run that killed its worker has KILLED_TRIES
-    without progress in all, those of earlier dispatches (before) included, but at least one in each dispatch. Other
-    causes are free, unless the run gained no step in FRUITLESS_TRIES of them in a row.
+    Crashes count against retries, a final cause ends it at once. Deaths of workers without progress are allowed up to
+    KILLED_TRIES, including those of earlier dispatches (before), but one in each dispatch. Other causes do not count,
+    unless the run gained no step in FRUITLESS_TRIES of them in a row.
     """
     found = list(attempts)
     causes = [str(attempt.get("cause")) for attempt in found]
@@ -221,7 +218,7 @@ def failed_for_good(
 
 
 def _killed_in_vain(attempts: Iterable[Mapping[str, Any]]) -> int:
-    """Count the attempts under which a worker died no further than the run had been before."""
+    """Count the attempts in which a worker died without progress beyond the earlier ones."""
     reached = killed = 0
     for attempt in attempts:
         step = int(attempt.get("step") or 0)
@@ -231,7 +228,7 @@ def _killed_in_vain(attempts: Iterable[Mapping[str, Any]]) -> int:
 
 
 def _fruitless(attempts: list[Mapping[str, Any]]) -> bool:
-    """Return whether the last attempts all ended for causes that are not the run's own, without a step gained."""
+    """Return whether the last attempts all ended for causes in LOST without gaining a step."""
     last = attempts[-FRUITLESS_TRIES:]
     free = [attempt for attempt in last if attempt.get("cause") in LOST]
     return len(free) == FRUITLESS_TRIES and len({attempt.get("step") or 0 for attempt in free}) == 1

@@ -1,4 +1,4 @@
-"""Runs that were moved to the front of a sweep: all workers take them first, running ones too."""
+"""Runs that were moved to the front of a sweep, which all workers take first, also those already working."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scaling.folders import SweepFolder, write_aside
 from scaling.plan.rows import read_columns
 from scaling.security.reading import read_text
 
-BEFORE = ("run_id", "parent", "trunk")  # columns of what a run starts from
+BEFORE = ("run_id", "parent", "trunk")  # columns with the runs that a run starts from
 
 
 def front_runs(folder: SweepFolder) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def front_runs(folder: SweepFolder) -> tuple[str, ...]:
 
 
 def move_to_front(folder: SweepFolder, runs: Sequence[str]) -> tuple[str, ...]:
-    """Put runs before all others, each behind what it starts from; return the runs that this moved."""
+    """Move runs to the front, each after the runs that it starts from; return all that were moved."""
     needs = {run_id: [name for name in needs if name] for run_id, *needs in read_columns(folder, BEFORE)}
     moved = tuple(dict.fromkeys(each for run_id in runs for each in _with_ancestors(run_id, needs)))
     now = set(moved)
@@ -33,26 +33,26 @@ def move_to_front(folder: SweepFolder, runs: Sequence[str]) -> tuple[str, ...]:
 
 
 def clear_front(folder: SweepFolder) -> None:
-    """Let all runs have their usual places again."""
+    """Restore the usual order of all runs."""
     folder.front.unlink(missing_ok=True)
 
 
 def _with_ancestors(run_id: str, needs: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """Yield all that a run starts from, what comes first before what comes later, and then the run."""
+    """Yield all ancestors of a run, the earliest first, and then the run."""
     for need in needs.get(run_id, ()):
         yield from _with_ancestors(need, needs)
     yield run_id
 
 
 class Front:
-    """The front of a sweep as a worker sees it: read again when its file has changed."""
+    """A worker's view of the front of a sweep, read again when its file has changed."""
 
     def __init__(self, folder: SweepFolder) -> None:
         self._folder = folder
         self._seen: tuple[int, int] | None = None
 
     def news(self) -> tuple[str, ...] | None:
-        """Return the runs at the front, None where they are those of the last call (at first: none)."""
+        """Return the runs at the front if they have changed since the last call (at first: from none), else None."""
         try:
             facts = self._folder.front.stat()
         except OSError:

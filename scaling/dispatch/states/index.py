@@ -1,8 +1,8 @@
-"""What has happened to the runs of a results folder: results/.index, one file a machine, only ever appended to.
+"""The index of a results folder, results/.index: events of its runs, in one append-only file for each machine.
 
-So that nobody has to open a hundred thousand records to know which runs are settled, taken or spent. Lines are hints:
-records and claims stay the truth, and a line that is lost or cut costs one look at them. No machine appends to
-another's file, for a file server may let one such line overwrite the other.
+It saves opening a hundred thousand records to know which runs are settled or claimed, and what they cost. Its lines are
+hints: records and claims are authoritative, and a lost or truncated line costs one look at them. Each machine appends
+to its own file, because on a file server appends by two machines may overwrite each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scaling.security.reading import open_file
 
 SETTLED, CLAIMED, DROPPED, TRIED, FAILED = b"s", b"c", b"d", b"t", b"f"
 KINDS = frozenset((SETTLED, CLAIMED, DROPPED, TRIED, FAILED))
-# Of a text with a new line before it, which is far faster than ^; sizes and times have no more digits than these.
+# For a text preceded by a newline, which is much faster than ^; sizes and times have at most 20 digits.
 SETTLED_LINE = re.compile(r"\ns (\S+) \[(\d{1,20},\d{1,20})[,\]]")
 OTHER_LINE = re.compile(r'\n([cdtf]) (\S+) \{"(?:token|in)":"([^"\n]*)"')
 
@@ -29,7 +29,7 @@ Stamp = tuple[int, int]  # size and time of a record's file (ns)
 
 
 class Line(NamedTuple):
-    """One line that is written; see Event."""
+    """A line to be written; see Event."""
 
     kind: bytes
     run_id: str
@@ -37,10 +37,10 @@ class Line(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One line that was read: its kind, the run, and the rest as JSON.
+    """A line that was read: its kind, the run, and the facts as JSON.
 
-    SETTLED: what a record says (see settled.py); CLAIMED: a worker has begun; DROPPED: it has let go without an
-    attempt; TRIED: an attempt has ended; FAILED: its tries are used up in the dispatch that is named.
+    SETTLED: the content of a record (see settled.py); CLAIMED: a worker has begun; DROPPED: it has released the run
+    without an attempt; TRIED: an attempt has ended; FAILED: the run has failed for good in the named dispatch.
     """
 
     kind: bytes
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
 
 def text_of(lines: Sequence[Line]) -> bytes:
-    """Return lines as they are written."""
+    """Return lines in the format of the index."""
     return b"".join(
         b"%s %s %s\n" % (kind, run_id.encode(), json.dumps(facts, separators=(",", ":")).encode())
         for kind, run_id, facts in lines
@@ -61,7 +61,7 @@ def text_of(lines: Sequence[Line]) -> bytes:
 
 
 def events_in(text: bytes) -> Iterator[Event]:
-    """Yield the lines of a text that are whole."""
+    """Yield the complete lines of a text."""
     for line in text.split(b"\n"):
         parts = line.split(b" ", 2)
         if len(parts) == 3 and parts[0] in KINDS and parts[2][-1:] in (b"]", b"}"):
@@ -69,28 +69,28 @@ def events_in(text: bytes) -> Iterator[Event]:
 
 
 def settled_in(text: str) -> dict[str, str]:
-    """Return the runs that lines call settled, with "size,time" of their records: fast, for there may be millions."""
+    """Return the settled runs with "size,time" of their records; fast, because there may be millions of lines."""
     return dict(SETTLED_LINE.findall("\n" + text))
 
 
 def others_in(text: str) -> list[tuple[str, str, str]]:
-    """Return kind, run, and claim (of FAILED: dispatch) of all other lines."""
+    """Return kind, run, and claim token (for FAILED: dispatch) of all other lines."""
     return OTHER_LINE.findall("\n" + text)
 
 
 class Index:
-    """The index of a results folder; since: how many bytes of each file are passed over, by its name."""
+    """The index of a results folder; since: how many bytes of each file to skip, by its name."""
 
     def __init__(self, results: Path, since: Mapping[str, int] | None = None) -> None:
         self._folder, self._runs = results / ".index", str(results / "runs")
         self._read = dict(since or {})
 
     def append(self, kind: bytes, run_id: str, facts: Any) -> None:
-        """Append one line, in one write; what cannot be written is left out, for it is but a hint."""
+        """Append one line in one write; errors are ignored, because lines are only hints."""
         self.append_all([Line(kind, run_id, facts)])
 
     def append_all(self, lines: Sequence[Line]) -> None:
-        """Append lines, in one write."""
+        """Append lines in one write."""
         with suppress(OSError):
             descriptor = self._open()
             try:
@@ -100,7 +100,7 @@ class Index:
 
     def _open(self) -> int:
         path = f"{self._folder}/{host()}.log"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # nor wait for a pipe's reader
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # without waiting on a pipe
         try:
             return os.open(path, flags, 0o666)
         except FileNotFoundError:
@@ -108,7 +108,7 @@ class Index:
             return os.open(path, flags, 0o666)
 
     def stamp_of(self, run_id: str) -> Stamp | None:
-        """Return size and time of a run's record as it is now, None where there is none within reach."""
+        """Return size and time of a run's record, None if there is none or it cannot be reached."""
         try:
             facts = os.stat(f"{self._runs}/{run_id}/record.json")  # noqa: PTH116 - Path costs time
         except OSError:
@@ -116,20 +116,20 @@ class Index:
         return facts.st_size, facts.st_mtime_ns
 
     def sizes(self) -> dict[str, int]:
-        """Return how long each file is now."""
+        """Return the present size of each file by its name."""
         return {entry.name: entry.stat().st_size for entry in self._files()}
 
     def pass_over(self) -> None:
-        """Take all that is there for read."""
+        """Skip all present lines."""
         self._read = self.sizes()
 
     def news(self) -> Iterator[Event]:
-        """Yield the whole lines that have come since the last call."""
+        """Yield the complete lines that are new since the last call."""
         for text in self.texts():
             yield from events_in(text)
 
     def texts(self) -> Iterator[bytes]:
-        """Yield the whole lines that have come since the last call, file by file."""
+        """Yield the complete lines that are new since the last call, file by file."""
         for entry in self._files():
             seen = self._read.get(entry.name, 0)
             try:

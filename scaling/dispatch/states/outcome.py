@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.dispatch.states.state import BLOCKED, State, Status
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, the convention of shells
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Failure:
 class Outcome:
     """How a dispatch ended.
 
-    settled: runs with a record now; found: of these, settled before; elsewhere: runs that another dispatcher is
-    training; held: why some were not started, empty if all were; stopped: interrupted by the user or cancelled;
-    blocked: runs that start from one that failed, or diverged too early.
+    settled: number of runs with a record now; found: of these, settled before; elsewhere: runs that another dispatcher
+    is training; held: why some were not started, '' if all were; stopped: interrupted by the user or cancelled;
+    blocked: runs whose parents failed, or diverged too early.
     """
 
     runs: int
@@ -46,12 +46,12 @@ class Outcome:
 
     @property
     def missing(self) -> int:
-        """Runs without a record that did not fail."""
+        """The number of runs without a record that did not fail."""
         return self.runs - self.settled - len(self.failures)
 
     @property
     def unexplained(self) -> int:
-        """Runs without a record that did not fail, are not blocked, held by a limit or trained elsewhere."""
+        """The number of runs without a record that are not failed, blocked, held by a limit or trained elsewhere."""
         return 0 if self.held else max(0, self.missing - self.blocked - self.elsewhere)
 
     @property
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def outcome_of(status: Status, out_of_reach: Mapping[str, str] | None = None) -> Outcome:
-    """Return how a dispatch ended, from the state of its runs when its workers are gone.
+    """Return how a dispatch ended, from the states of its runs after its workers have ended.
 
     out_of_reach: runs whose files the workers could not read or write, with the reason.
     """

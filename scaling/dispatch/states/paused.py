@@ -12,11 +12,11 @@ from scaling.errors import UserError, printable
 from scaling.folders import SweepFolder, write_aside
 from scaling.security.reading import read_text
 
-PAUSED = "paused"  # why a worker leaves, and the cause of the attempts that this ends
+PAUSED = "paused"  # the reason for which workers stop, and the cause of their attempts
 
 
 def pause(folder: SweepFolder) -> bool:
-    """Pause a sweep; False where it was paused before, which stays as it is."""
+    """Pause a sweep; return False if it already was paused."""
     if folder.paused.exists():
         return False
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -25,23 +25,23 @@ def pause(folder: SweepFolder) -> bool:
 
 
 def lift_pause(folder: SweepFolder) -> None:
-    """Let the sweep be trained again."""
+    """End the pause of a sweep."""
     folder.paused.unlink(missing_ok=True)
 
 
 def paused_words(folder: SweepFolder) -> str:
-    """Return since when a sweep is paused, and by whom; '' where it is not."""
+    """Return since when a sweep is paused, and by whom; '' if it is not."""
     if not folder.paused.exists():
         return ""
     try:
         facts = json.loads(read_text(folder.paused))
         return printable(f"paused since {facts['since']} by {facts['user']}")
-    except (OSError, ValueError, RecursionError, TypeError, KeyError):  # of whatever wrote it: it is there
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):  # the file exists, whatever its content
         return PAUSED
 
 
 def refuse_paused(folder: SweepFolder, *, path: str) -> None:
-    """Raise UserError where a sweep is paused; path: of its folder, as one types it."""
+    """Raise UserError if a sweep is paused; path: of its folder, as typed in a command."""
     words = paused_words(folder)
     if words:
         raise UserError(
@@ -50,5 +50,5 @@ def refuse_paused(folder: SweepFolder, *, path: str) -> None:
 
 
 def pause_file(path: Path) -> Callable[[str], tuple[str, str]]:
-    """Return a look at the file of a pause: (why the worker should leave, ''), empty for no."""
+    """Return a check of the file of a pause: (reason to stop the worker, ''), '' for none."""
     return lambda run_id: (PAUSED if path.exists() else "", "")

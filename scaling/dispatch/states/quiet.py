@@ -1,4 +1,4 @@
-"""Running runs whose worker has had no heartbeat for a while: its node may have crashed."""
+"""Find running runs whose worker has had no heartbeat for some time: its node may have crashed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMED = 5
 
 
 def quiet_words(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
-    """Say which runs are quiet, and since when by the clock of the file server."""
+    """Yield sentences on runs without a recent heartbeat, with the time of the last one by the file server's clock."""
     quiet = list(_quiet(folder, runs))
     yield from quiet[:NAMED]
     if len(quiet) > NAMED:

@@ -1,4 +1,4 @@
-"""The runs of a sweep as its plan.csv and forecast.csv have them."""
+"""Read the runs of a sweep from plan.csv and forecast.csv."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _planned(folder: SweepFolder) -> Iterator[Planned]:
 
 
 def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
-    """Read what each run was forecast to take; nothing where the file is missing or broken, for it is only a guess."""
+    """Read the forecast seconds of each run; {} if the file is missing or broken, since it is not essential."""
     try:
         rows = csv.reader(io.StringIO(read_bytes(folder.forecast).decode(), newline=""))
         head = next(rows, [])

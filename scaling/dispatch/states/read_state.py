@@ -1,6 +1,6 @@
 """Read the states of a sweep's runs: from the record, then the claim, the scheduler and the attempts.
 
-Starts neither torch nor pandas nor pydantic: a thousand runs are read in a fraction of a second.
+Imports neither torch nor pandas nor pydantic, so that a thousand runs are read in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Sta
 from scaling.dispatch.states.time_left import eta
 from scaling.folders import RunFolder, SweepFolder
 
-SILENT = 10.0  # seconds: the least silence of a claim of another machine before it counts as dead
-ALL_SECONDS = 30.0  # between two looks at every run: one whose line in the index was lost is found then
+SILENT = 10.0  # least seconds without a heartbeat before a claim of another machine counts as dead
+ALL_SECONDS = 30.0  # between two looks at every run, which find those whose lines in the index were lost
 NAMED = 3  # runs at the front that a note names
-JOBS_SECONDS = 10.0  # between two questions to a scheduler
-JobStates = Mapping[str, str]  # scheduler job -> its state, for jobs that have not ended
+JOBS_SECONDS = 10.0  # between two queries of a scheduler
+JobStates = Mapping[str, str]  # job of the scheduler -> its state, for unfinished jobs
 Told = tuple[DispatchFolder, Dispatch]  # a dispatch and its folder
 Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
 
 
 def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
-    """Return the state of every run of a sweep; `ask` is the scheduler's (found by itself where jobs are in one)."""
+    """Return the state of every run of a sweep; ask: queries the scheduler, by default that of the sweep's jobs."""
     return Reader(folder, read_plan(folder), ask=ask).read_with_trouble()
 
 
 def _trouble(folder: SweepFolder) -> list[str]:
-    """Return what keeps the jobs of a sweep from training."""
+    """Return sentences on what keeps the jobs of a sweep from training."""
     queued: dict[str, list[Told]] = {}
     for files, dispatch in dispatches(folder):
         if dispatch.jobs and not dispatch.ended:
@@ -52,9 +52,9 @@ def _trouble(folder: SweepFolder) -> list[str]:
 
 
 class Reader:
-    """Reads the state of the same runs again and again; a settled run is read once.
+    """Reads the states of the same runs repeatedly; a settled run is read once.
 
-    settled: what is known of settled runs already; ask: the scheduler's answer on jobs (found where jobs are in one).
+    settled: cache of settled runs; ask: queries the scheduler, by default that of the sweep's jobs.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Reader:
         self._trouble: tuple[float, list[str]] = (float("-inf"), [])
 
     def read_with_trouble(self) -> Status:
-        """Read, and where runs are left add what keeps jobs from training, looked for once in JOBS_SECONDS."""
+        """Read the states; if runs are left, add notes on what keeps jobs from training, at most JOBS_SECONDS old."""
         status = self.read()
         if self._ask is not None or not status.of(State.RUNNING, State.PENDING, State.MISSING):
             return status
@@ -89,7 +89,7 @@ class Reader:
         return replace(status, notes=(*status.notes, *self._trouble[1]))
 
     def read(self, *, afresh: bool = False) -> Status:
-        """Look at what is not settled yet: at all of it now and then, or afresh, else at what runs or was told."""
+        """Read the states: of all unsettled runs if `afresh` or due, else of running ones and those in the index."""
         jobs, alive = self._dispatches()
         named = {event.run_id for event in self._news.news()}
         told = (None if jobs is None else len(jobs), [dispatch.id for dispatch in alive])
@@ -121,7 +121,7 @@ class Reader:
             yield f"{said}; the next `scaling run` sets it aside and trains the run again"
 
     def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
-        """Say of a run that is not done why it cannot be, if so."""
+        """Return the state of a waiting run, marked as blocked if its parent failed or diverged too early."""
         if state.state not in (State.PENDING, State.MISSING):
             return state
         for need in planned.needs:
@@ -182,26 +182,26 @@ class Reader:
             if claim is not None and claim_lives(files, claim, jobs):
                 return _running(facts, claim, planned.fork)
             return _waiting(facts, read_attempts(files), alive, planned.fork)
-        except OSError as error:  # another user's, or of a server that does not answer
+        except OSError as error:  # not readable, or no answer
             why = f"{error.strerror}: {error.filename}"
             return RunState(**facts, state=State.FAILED, cause="out_of_reach", error=why)
 
 
 def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
-    """Return whether a claim's owner is at work, as far as one look can tell."""
+    """Return whether a claim's owner is alive, as far as one look can tell."""
     if claim.process.here:
         return not claim.process.gone
     if claim.job and jobs and jobs.get(claim.job, "PENDING") not in ("PENDING", "REQUEUED"):
-        return True  # what waits by an answer of some seconds ago may have begun since
+        return True  # a job that was waiting some seconds ago may have begun since
     try:
-        silence = abs(time.time() - files.claim.stat().st_mtime)  # a time to come tells as little as one long past
+        silence = abs(time.time() - files.claim.stat().st_mtime)  # a time in the future is no better
     except FileNotFoundError:
         return False
     return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))
 
 
 def _queued(every: Iterable[Told]) -> dict[str, list[Told]]:
-    """Return the dispatches whose jobs are in a scheduler, by the scheduler's name."""
+    """Return the dispatches with jobs in a scheduler, by the scheduler's name."""
     found: dict[str, list[Told]] = {}
     for files, dispatch in every:
         if dispatch.jobs:
@@ -234,7 +234,7 @@ def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
     return RunState(
         **{**facts, **known},
         state=State.RUNNING,
-        seconds=max(0.0, time.time() - claim.since) if claim.since else None,  # of garbage nobody knows
+        seconds=max(0.0, time.time() - claim.since) if claim.since else None,  # unknown for a damaged claim
         host=claim.process.host,
         job=claim.job,
         worker=claim.worker,
@@ -252,7 +252,7 @@ def _waiting(
 ) -> RunState:
     last = tried[-1] if tried else {}
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
-    if alive:  # failed only where the latest dispatch will not try again
+    if alive:  # failed only if the latest dispatch will not try again
         latest = max(alive, key=lambda dispatch: dispatch.started)
         jobs = {job for dispatch in alive for job in dispatch.jobs}
         since = [attempt for attempt in tried if _is_since(attempt, latest, jobs)]
@@ -274,13 +274,13 @@ def _waiting(
 
 
 def _is_since(attempt: Mapping[str, Any], latest: Dispatch, jobs: Collection[str]) -> bool:
-    """Return whether an attempt is of the dispatches that live: by its job where they have any, for clocks differ."""
+    """Return whether an attempt is of a live dispatch: by its job if there are any, because clocks differ."""
     job = str(attempt.get("job") or "").split("_")[0]
     return job in jobs if job and jobs else _ended(attempt) >= latest.started
 
 
 def _ended(attempt: Mapping[str, Any]) -> float:
-    """Return when an attempt ended (Unix seconds); 0 where its line does not say."""
+    """Return when an attempt ended (Unix seconds), 0 if its line does not say."""
     try:
         return datetime.fromisoformat(str(attempt.get("end"))).timestamp()
     except ValueError:

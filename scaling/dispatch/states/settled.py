@@ -1,4 +1,4 @@
-"""Which runs are settled: they have a complete record with the milestones and weights asked for."""
+"""Find out which runs are settled, that is, have a complete record and the weights that others need."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 
 log = logging.getLogger(__name__)
-SUPERSEDED = "record.json.before"  # name of a record whose run is trained again on request
+SUPERSEDED = "record.json.before"  # new name of a record whose run is trained again on request
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What a dispatcher asks of a record.
+    """The part of a record that dispatchers need.
 
-    steps: milestones that were taken; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts:
-    of parameters, by column; content: of data and code that it was trained with.
+    steps: evaluated milestones; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts: of
+    parameters, by column; content: digests of the data and code that it was trained with.
     """
 
     status: Status
@@ -41,7 +41,7 @@ class Settled:
 
     @classmethod
     def of(cls, record: Record) -> Settled:
-        """Take it from a record."""
+        """Return it from a record."""
         last, how = record.points[-1], record.how
         return cls(
             status=record.status,
@@ -57,13 +57,13 @@ class Settled:
         )
 
     def to_list(self) -> list[Any]:
-        """Return it as a line of the index has it."""
+        """Return it in the format of the index."""
         own = (self.status, self.steps, self.loss, self.val_loss, self.seconds, self.speed, self.host, self.attempts)
         return [*own, self.counts, self.content.to_dict()]
 
     @classmethod
     def read(cls, raw: list[Any]) -> Settled:
-        """Read it back."""
+        """Read it from the format of the index."""
         status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content = raw
         known = Content.read(content) if content else NOTHING_KNOWN
         return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known)
@@ -73,15 +73,15 @@ class Settled:
         return self.status == "finished" and not set(self.steps).issuperset(milestones)
 
     def keeps(self, files: RunFolder, steps: Iterable[int]) -> bool:
-        """Return whether the weights at these steps are there; a diverged run keeps none, and never will."""
+        """Return whether the weights at these steps exist; True for a diverged run, which keeps none."""
         return self.status == "diverged" or all(files.kept_weights(step).is_file() for step in steps)
 
 
 class SettledRuns:
-    """The settled runs of a sweep. Each record is read at most once, and not at all where the index holds what it says.
+    """A cache of a sweep's settled runs, which reads each record at most once, and not if the index has its content.
 
-    A line of the index counts for the very file that it was made of, by size and time. What is not settled yet is
-    looked for at every call. broken: records that were cut in half, by run.
+    A line of the index is valid for the file with the same size and time. Unsettled runs are looked up at every call.
+    broken: errors of damaged records, by run.
     """
 
     def __init__(self, folder: SweepFolder) -> None:
@@ -93,7 +93,7 @@ class SettledRuns:
         self.broken: dict[str, str] = {}
 
     def get(self, run_id: str) -> Settled | None:
-        """Return what a run's record says, None where it has none that is whole."""
+        """Return the content of a run's record, None if it has no valid one."""
         found = self._found.get(run_id)
         if found is None:
             try:
@@ -102,7 +102,7 @@ class SettledRuns:
             except BrokenRecord as error:
                 self.broken[run_id] = str(error)
                 return None
-            except OSError:  # another user's, or of a server that does not answer: workers say so when they come to it
+            except OSError:  # not readable: workers report it when they reach the run
                 return None
             if found is None:
                 return None
@@ -113,7 +113,7 @@ class SettledRuns:
     def _settled(self, run_id: str, stamp: Stamp) -> Settled | None:
         line = self._listed().get(run_id, {}).get(stamp)
         if line is not None:
-            with suppress(ValueError, TypeError, AttributeError):  # not ours: the record says it
+            with suppress(ValueError, TypeError, AttributeError):  # an invalid line: read the record
                 return Settled.read(line)
         record = read_record(self._folder.run(run_id))
         if record is None:
@@ -133,7 +133,7 @@ class SettledRuns:
         return self._lines
 
     def write_index(self) -> None:
-        """Add to the index the records that had to be read."""
+        """Add the records that had to be read to the index."""
         lines = [
             index.Line(index.SETTLED, run_id, [*stamp, *found.to_list()])
             for run_id, (stamp, found) in self._unlisted.items()
@@ -143,13 +143,13 @@ class SettledRuns:
             self._index.append_all(lines)
 
     def done(self, run_id: str, keeps: Iterable[int] = ()) -> bool:
-        """Return whether a run is settled and has the weights at the steps that it `keeps`."""
+        """Return whether a run is settled and has the weights at the steps `keeps`."""
         found = self.get(run_id)
         return found is not None and found.keeps(self._folder.run(run_id), keeps)
 
 
 def begun_runs(folder: SweepFolder) -> set[str]:
-    """Return the runs that have a folder: of a hundred thousand that have none nothing else need be looked for."""
+    """Return the runs that have a folder; the others need no further look, which matters for a hundred thousand."""
     try:
         return {path.name for path in (folder.results / "runs").iterdir()}
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def begun_runs(folder: SweepFolder) -> set[str]:
 
 
 def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
-    """Parse the facts of lines, all at once where all are whole."""
+    """Parse the facts of lines, all at once if all are valid."""
     try:
         found: list[Any] = json.loads(b"[" + b",".join(event.facts for event in events) + b"]")
         yield from zip((event.run_id for event in events), found, strict=True)
@@ -168,7 +168,7 @@ def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def settled_lines(files: RunFolder, index_: Index) -> list[index.Line]:
-    """Return what a new record says, as the index has it; nothing where there is none."""
+    """Return the index line for a new record, [] if there is none."""
     stamp, record = index_.stamp_of(files.run_id), read_record(files)
     if stamp is None or record is None:
         return []
@@ -176,7 +176,7 @@ def settled_lines(files: RunFolder, index_: Index) -> list[index.Line]:
 
 
 def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
-    """Look once whether a run has a whole record and the weights at the steps that it `keeps`."""
+    """Return whether a run has a valid record and the weights at the steps `keeps`, without a cache."""
     try:
         record = read_record(files)
     except BrokenRecord:
@@ -185,7 +185,7 @@ def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
 
 
 def is_known_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
-    """As `is_settled`, but False where the record is out of reach: a worker says so when it comes to the run."""
+    """Return the same as `is_settled`, but False if the record cannot be reached, which workers report later."""
     try:
         return is_settled(files, keeps)
     except OSError:
@@ -193,7 +193,7 @@ def is_known_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
 
 
 def clear_for_training(files: RunFolder) -> None:
-    """Put the record of a run that is trained again out of the way; its claim must be held."""
+    """Rename the record of a run that is trained again; its claim must be held."""
     if not files.record.exists():
         return
     why = "lacks weights that are needed" if is_settled(files) else "is broken"
@@ -201,5 +201,5 @@ def clear_for_training(files: RunFolder) -> None:
 
 
 def supersede(files: RunFolder) -> None:
-    """Put a whole record aside on request, so that its run is trained again."""
+    """Rename a valid record on request, so that its run is trained again."""
     files.record.replace(files.record.with_name(SUPERSEDED))

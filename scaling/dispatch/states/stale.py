@@ -1,4 +1,4 @@
-"""Settled runs that were trained on other data or code than is now found under the same id."""
+"""Find stale runs: settled ones that were trained on different data or code than the present one with the same id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scaling.content.run_content import code_of
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
 
-NAMED = 3  # run ids that are told
+NAMED = 3  # run ids in a sentence
 WORDS = {"data": "other data", "files": "other label files", "code": "other code of yours"}
 WAYS_OUT = (
     "--redo stale trains them again, data.version=2 (or model.version=2) makes separate runs for the new ones, "
@@ -23,14 +23,14 @@ Stale = Mapping[str, tuple[str, ...]]  # run_id: what differs
 
 
 class Now:
-    """The content of runs as it is now; what many runs share is looked at once."""
+    """The present content of runs, with a cache for what runs share."""
 
     def __init__(self) -> None:
         self._data: dict[object, str] = {}
         self._files: dict[object, str] = {}
 
     def of(self, config: RunConfig) -> Content:
-        """Return what this machine has for a run."""
+        """Return the present digests of a run's data, files and code."""
         if config.data not in self._data:
             self._data[config.data] = config.data.digest()
         if config.stage not in self._files:
@@ -39,7 +39,7 @@ class Now:
 
 
 def stale_runs(configs: Iterable[tuple[str, RunConfig]], settled: SettledRuns) -> Stale:
-    """Return which settled runs, of ids and configs, were trained with other content, and what differs."""
+    """Return the settled runs that were trained with different content, and what differs; configs: (id, config)."""
     now, found = Now(), {}
     for run_id, config in configs:
         before = settled.get(run_id)
@@ -51,7 +51,7 @@ def stale_runs(configs: Iterable[tuple[str, RunConfig]], settled: SettledRuns) -
 
 
 def stale_entries(queued: Iterable[tuple[str, Mapping[str, Any]]], settled: SettledRuns) -> Stale:
-    """Return the same of runs by id and plain config, as queues hold them; those alike in content are read once."""
+    """Return the same for runs with plain configs, as in queues; equal ones are parsed once."""
     read: dict[str, RunConfig] = {}
     configs = []
     for run_id, raw in queued:
@@ -65,19 +65,19 @@ def stale_entries(queued: Iterable[tuple[str, Mapping[str, Any]]], settled: Sett
 
 
 def _content_keys(raw: Mapping[str, Any], name: str) -> Any:
-    """Return the keys of a group that its content hangs on."""
+    """Return the keys of a group that determine its content."""
     part = raw.get(name) or {}
     return part if name in ("data", "stage") else [part.get("_target_"), part.get("module")]
 
 
 def refuse_stale(stale: Stale, *, ways_out: str = WAYS_OUT) -> None:
-    """Raise UserError where settled runs are stale: one id stands for one content."""
+    """Raise UserError if there are stale runs."""
     if stale:
         raise UserError(f"{told(stale)}; wanted one content under one id: {ways_out}")
 
 
 def told(stale: Stale) -> str:
-    """Say in one clause which settled runs are stale, and why."""
+    """Return a clause that says which settled runs are stale, and why."""
     what = " and ".join(words for name, words in WORDS.items() if any(name in parts for parts in stale.values()))
     named = ", ".join(list(stale)[:NAMED]) + (", …" if len(stale) > NAMED else "")
     many = "1 settled run that was" if len(stale) == 1 else f"{len(stale):,} settled runs that were"

@@ -9,11 +9,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-BLOCKED = "blocked"  # the cause why a run waits for ever: what it starts from failed, or diverged too early
+BLOCKED = "blocked"  # the cause of a run that cannot start because its parent failed, or diverged too early
 
 
 class State(StrEnum):
-    """Where a run stands; missing: nothing works on it and nothing will until the sweep is run again."""
+    """The state of a run; missing: no worker trains it, and none will before the sweep is run again."""
 
     FINISHED = "finished"
     DIVERGED = "diverged"
@@ -25,10 +25,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """What the plan and the forecast say of a run.
+    """A run in the plan, with its forecast.
 
-    needs: runs before it, `step`: of theirs, where it starts; steps: that it takes, None where the plan does not say;
-    fork: steps before those, which another run takes for it.
+    needs, step: its parents, and the step of theirs where it starts; steps: its own number of steps, None if the plan
+    does not say; fork: steps before these, which another run takes for it.
     """
 
     run_id: str
@@ -43,10 +43,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class RunState:
-    """One run; seconds: trained, or since its claim; told: those when its step was noted; steps: in all, or None.
+    """The state of one run.
 
-    began: the step that it was taken up at, or will be, if nothing was lost. step, loss, speed (examples/s),
-    step_seconds: while it runs, of now. Steps are its own, without those that another run takes for it.
+    seconds: of training, for a running one since its claim; told: the same when its step was noted; steps: in all,
+    None if unknown; began: the step at which this attempt started, or the next one will; step, loss, speed
+    (examples/s), step_seconds: present values of a running one. Steps do not include those that another run takes.
     """
 
     run_id: str
@@ -71,30 +72,31 @@ class RunState:
 
     @property
     def where(self) -> str:
-        """Who trains it: the machine, and its worker there or the scheduler's job."""
+        """The machine that trains it, with the worker or the scheduler's job."""
         return " ".join(filter(None, (self.host, self.job and (self.worker or self.job))))
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0 to 1."""
+        """The fraction of the run that is done."""
         if self.state in (State.FINISHED, State.DIVERGED):
             return 1.0
         return self.step / self.steps if self.step and self.steps else 0.0
 
     @property
     def found(self) -> float:
-        """How much of the run was done before its seconds began, 0 to 1."""
+        """The fraction of the run that was done before `seconds` began."""
         return min(1.0, self.began / self.steps) if self.steps and self.state is not State.FINISHED else 0.0
 
     @property
     def since(self) -> float:
-        """How much of the run was done in its seconds, 0 to 1."""
+        """The fraction of the run that was done in `seconds`."""
         return max(0.0, self.share - self.found)
 
 
 @dataclass(frozen=True)
 class Status:
-    """A sweep at one moment; eta_seconds: None where nothing runs or nothing is known; notes: what stands out."""
+    """The status of a sweep; eta_seconds: None if nothing runs or nothing is known; jobs: states by job; notes: for
+    the user."""
 
     name: str
     runs: tuple[RunState, ...]
@@ -105,13 +107,13 @@ class Status:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Runs in each state, all states named."""
+        """The number of runs in each state, for all states."""
         found = Counter(run.state for run in self.runs)
         return {state.value: found[state] for state in State}
 
     @property
     def settled(self) -> int:
-        """Runs that have a record."""
+        """The number of runs that have a record."""
         return self.counts["finished"] + self.counts["diverged"]
 
     def of(self, *states: State) -> list[RunState]:

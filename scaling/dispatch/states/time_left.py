@@ -1,4 +1,4 @@
-"""The time left of a sweep: from the remaining steps and FLOPs, or from corrected forecasts."""
+"""Estimate the time left of a sweep from the remaining steps and FLOPs, or from corrected forecasts."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from statistics import median
 
 from scaling.dispatch.states.state import RunState, State
 
-MEMBER = 0.04  # of what a step costs whatever its size: what each of those that take it together adds, beside its FLOPs
-SILENT = 60.0  # seconds without a word of a run, after which it is not taken to go on as before
-BEGUN = 0.02  # of a run: from there on its own pace counts
-TELLING = 0.1  # of a run that is under way: from there on it tells of others
-SCATTER = 0.15  # of the seconds of runs that are alike, relatively, before anything is seen
-OFF, WIDE_OFF = 1.0, 2.0  # of the ratio of costs of steps and FLOPs, by forecasts and without them
-STEP_SECONDS = (
-    4e-4  # that a step costs whatever its size: of small models measured on CPUs and GPUs, within a factor of 4
-)
-FLOP_SECONDS = 5e-11  # at most of a FLOP: of one core of a slow processor
-LEAST_OF_STEP = 0.2  # of the seconds of a step are those of its FLOPs, however few it takes
-FEWEST = 3  # runs on which two ways of guessing are compared
+MEMBER = 0.04  # cost that each member adds to a step beside its FLOPs, in units of a step's fixed cost
+SILENT = 60.0  # most seconds since the last report of a run by which its pace is extrapolated
+BEGUN = 0.02  # fraction of a run from which its own pace is used
+TELLING = 0.1  # fraction of a running run from which it is used for others
+SCATTER = 0.15  # prior relative scatter of the seconds of equal runs
+OFF, WIDE_OFF = 1.0, 2.0  # prior relative error of the ratio of step and FLOP costs, with and without forecasts
+STEP_SECONDS = 4e-4  # fixed cost of a step: measured for small models on CPUs and GPUs, within a factor of 4
+FLOP_SECONDS = 5e-11  # largest cost of a FLOP: one core of a slow processor
+LEAST_OF_STEP = 0.2  # least fraction of a step's seconds that is assigned to its FLOPs
+FEWEST = 3  # runs needed to compare two ways of guessing
 
-Guess = Callable[[RunState], float | None]  # seconds of a whole run, None where it cannot be told
+Guess = Callable[[RunState], float | None]  # seconds of a whole run, None if unknown
 Lane = tuple[str, ...]
 
 
 def eta(runs: Sequence[RunState]) -> float | None:
-    """Return the seconds until the last run ends; None where nothing runs, or nothing is known to go by.
+    """Return the seconds until the last run ends; None if nothing runs, or nothing is known.
 
-    Runs that one worker trains together share its time, as the seconds in their records do. What is known of a run is
+    Runs that one worker trains together share its time, like the seconds in their records. What is known of a run is
     some seconds old, in which its worker has gone on.
     """
     ages = {run.run_id: _age(run) for run in runs}
@@ -53,7 +51,7 @@ def eta(runs: Sequence[RunState]) -> float | None:
     since = [min(ages[run.run_id] for run in members) for members in lanes.values()]
     free = [max(0.0, (seconds or 0.0) - age) for seconds, age in zip(left, since, strict=True)]
     heapify(free)
-    for seconds in pieces:  # in turn, to whoever is free first
+    for seconds in pieces:  # each to the worker that is free first
         heapreplace(free, free[0] + seconds)
     return round(max(free), 1)
 
@@ -64,11 +62,10 @@ def _age(run: RunState) -> float:
 
 
 def _pieces(pending: Sequence[RunState], guess: Guess, beside: Sequence[RunState] | None) -> list[float] | None:
-    """Return the seconds of what workers take at a time: a run, or where runs are trained together those of a shape.
+    """Return the seconds of the pieces of work that workers take at a time: a run, or a stack of runs of one shape.
 
-    In the order of the queue (see dispatch/queue.py), as far as it is known: the longest come first.
-    beside: runs under way, None where each is trained alone. Of a shape a worker takes no more than its part of all
-    that is left. None where nothing tells of a run.
+    The longest come first, as in the queue (see dispatch/queue.py). beside: running runs, None if each run is trained
+    alone; a stack is at most a worker's share of all that is left. None if some run's seconds are unknown.
     """
     queued = sorted(pending, key=lambda run: run.forecast_seconds or run.C, reverse=True)
     found = [(run, seconds * (1 - run.found)) for run in queued if (seconds := guess(run)) is not None]
@@ -102,7 +99,7 @@ def _of_lane(members: Sequence[RunState], work: Work | None, guess: Guess) -> fl
 
 
 def _at_own_pace(members: Sequence[RunState], work: Work | None) -> float:
-    """Go on at the pace of now, or of the mean where that is faster; a step costs less as members end."""
+    """Return the seconds left at the present pace, or the mean if it is faster; steps get cheaper as members end."""
     begun = min((run.step or 0) - run.began for run in members)
     mean = max(run.seconds or 0.0 for run in members) / begun
     pace = min([mean, *(run.step_seconds for run in members if run.step_seconds and len(members) > 1)])
@@ -114,7 +111,7 @@ def _at_own_pace(members: Sequence[RunState], work: Work | None) -> float:
 
 
 def _relative(run: RunState, members: int, before: int, work: Work | None) -> float:
-    """Return what a step of so many runs like this one costs beside one of those before."""
+    """Return the cost of a step of `members` runs like this one, relative to a step of `before` runs."""
     if work is None or not run.steps:
         return 1.0
     each = MEMBER * work.step + work.flop * run.C / run.steps
@@ -122,10 +119,10 @@ def _relative(run: RunState, members: int, before: int, work: Work | None) -> fl
 
 
 def _shared(runs: Sequence[RunState], *, workers: int) -> dict[str, float]:
-    """Return each run's part of the steps that it is taken to take together with others, and what it adds, by run_id.
+    """Return each run's share of steps that are taken together, plus what it adds to them, in steps, by run_id.
 
-    Runs whose steps have as many FLOPs are taken to be of one shape, and to begin together; a shape that is more than a
-    worker's part of all is dealt among several.
+    Runs with equal FLOPs a step are assumed to have the same shape and to start together; if they are more than a
+    worker's share of all work, they are divided between several workers.
     """
     shapes: dict[float, list[RunState]] = {}
     for run in runs:
@@ -143,7 +140,7 @@ def _shared(runs: Sequence[RunState], *, workers: int) -> dict[str, float]:
 
 
 def _lane(run: RunState) -> Lane:
-    """Return what tells the worker of a running run from others; the run itself where it is not known."""
+    """Return the identity of a running run's worker, or the run itself if it is unknown."""
     return (run.host, run.job, run.worker) if run.worker else (run.run_id,)
 
 
@@ -155,7 +152,7 @@ def _with_own_seconds(run: RunState, lanes: Mapping[Lane, Sequence[RunState]]) -
 
 
 def _best(runs: Sequence[RunState], work: Work | None) -> Guess:
-    """Return the way of guessing that is nearest to what runs took; where few are done, forecasts come first."""
+    """Return the way of guessing that fits the finished runs best; with few of them, forecasts come first."""
     done = [run for run in runs if run.state is State.FINISHED and run.seconds]
     took = [(run, each) for run in runs if (each := _whole(run)) is not None]
     ways: list[Guess] = [_by_forecast(took), *([] if work is None else [work])]
@@ -170,18 +167,18 @@ def _best(runs: Sequence[RunState], work: Work | None) -> Guess:
 
 
 def _whole(run: RunState) -> float | None:
-    """Return the seconds of a run that is done, or of one under way at its own pace."""
+    """Return the seconds of a whole run, finished or extrapolated from its own pace; None if it is too early."""
     told = run.state is State.FINISHED or (run.state is State.RUNNING and run.since >= TELLING)
     return run.seconds / run.since if told and run.seconds else None
 
 
 def _error(way: Guess, took: Sequence[tuple[RunState, float]]) -> float:
-    """Return the median relative error of a way of guessing; infinite where it cannot tell of half of them."""
+    """Return the median relative error of a way of guessing; infinite if it cannot guess half of the runs."""
     return median(inf if (found := way(run)) is None else abs(found / each - 1) for run, each in took)
 
 
 def _by_forecast(told: Sequence[tuple[RunState, float]]) -> Guess:
-    """Return forecasts times what runs have taken over theirs; told: runs and the seconds of the whole of each."""
+    """Return a guess by forecasts, scaled by the observed ratio; told: runs and the seconds of each whole run."""
     known = [(run.forecast_seconds, seconds) for run, seconds in told if run.forecast_seconds]
     factor = sum(seconds for _, seconds in known) / sum(forecast for forecast, _ in known) if known else 1.0
     return lambda run: factor * run.forecast_seconds if run.forecast_seconds else None
@@ -189,26 +186,26 @@ def _by_forecast(told: Sequence[tuple[RunState, float]]) -> Guess:
 
 @dataclass(frozen=True)
 class Work:
-    """Seconds of each step and of each FLOP that a run takes; shared: its part of steps that are taken by several."""
+    """A guess by seconds for each step and each FLOP; shared: a run's share of steps that are taken together."""
 
     step: float
     flop: float
     shared: Mapping[str, float]
 
     def __call__(self, run: RunState) -> float | None:
-        """Return the seconds of a whole run; None where its work is not known."""
+        """Return the seconds of a whole run, None if its steps or FLOPs are unknown."""
         if not (run.steps and run.C):
             return None
         return self.step * self.shared.get(run.run_id, run.steps) + self.flop * run.C
 
 
 def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None) -> Work | None:
-    """Fit the costs of steps and of FLOPs, neither negative, to what is done, by least squares of relative errors.
+    """Fit non-negative costs of steps and FLOPs to the work done, by least squares of relative errors.
 
-    Long runs weigh by the square root of their seconds: relative errors alone would say little of the sum. Runs that
-    are much alike say nothing of others of which steps are a larger part: there the ratio of both costs stays near that
-    of the forecasts, or without them near that of what a step usually costs to what is then left for FLOPs. shared: see
-    `Work`; where runs are trained together those that have ended count, if there are some.
+    Runs are weighted by the square root of their seconds, because relative errors alone say little about the sum. Runs
+    of similar size do not determine the ratio of both costs, so a prior keeps it near that of the forecasts, or without
+    them near the usual cost of a step. shared: see `Work`; if runs are trained together, only finished runs are used,
+    if there are some.
     """
     shared = shared or {}
     ended = [run for run in runs if run.state is State.FINISHED] if shared else []
@@ -231,9 +228,9 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
 def _usual(
     runs: Sequence[RunState], shared: Mapping[str, float], told: Sequence[tuple[float, float, float]]
 ) -> tuple[float, float, float]:
-    """Return costs of a step and of a FLOP to begin with, and by how much their ratio may be off, relatively.
+    """Return prior costs of a step and of a FLOP, and the relative error of their ratio.
 
-    told: steps, FLOPs and seconds of what is done.
+    told: steps, FLOPs and seconds of the work done.
     """
     known = [(shared.get(run.run_id, run.steps), run.C, run.forecast_seconds) for run in runs if run.steps and run.C]
     foretold = [(steps / seconds, C / seconds) for steps, C, seconds in known if seconds]
@@ -252,7 +249,7 @@ def _sum(*factors: Sequence[float]) -> float:
 
 
 def _told(run: RunState, shared: Mapping[str, float]) -> tuple[float, float, float] | None:
-    """Return the steps and FLOPs that a run has done, and the seconds that they took."""
+    """Return the steps and FLOPs that a run has done, and their seconds; None if unknown or too few."""
     if not (run.seconds and run.steps and run.C):
         return None
     steps = shared.get(run.run_id, run.steps)

@@ -1,4 +1,4 @@
-"""Branches that cannot continue from their trunk, because the longer run is settled and its state is gone."""
+"""Find branches that cannot continue from their trunk, because it is settled and its state is gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def without_lost_trunks(runs: Sequence[PlannedRun], folder: SweepFolder, settled: SettledRuns) -> list[PlannedRun]:
-    """Return the runs as they will be trained: whole where the trunk has left no state, and will leave none."""
+    """Return the runs with the fork removed where the trunk has left no state, so that they are trained whole."""
     return [dataclasses.replace(run, fork=None) if _lost(run, folder, settled) else run for run in runs]
 
 
