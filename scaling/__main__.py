@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _goes_to_hydra(arguments: Sequence[str]) -> bool:
-    """Say whether the arguments are overrides (KEY=VALUE) or Hydra's own options, rather than a verb."""
+    """Return whether the arguments are overrides (KEY=VALUE) or Hydra's own options, rather than a verb."""
     if not arguments or arguments[0] in ("-h", "--help", "--version"):
         return False
     return "=" in arguments[0] or arguments[0].startswith("-")

@@ -130,7 +130,7 @@ def head_alone(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:
-    """Return how many features the head of a model with `outputs` reads, None where it has no head of its own."""
+    """Return how many features the head of a model with `outputs` reads, None if it has no head of its own."""
     return next((layer.weights // outputs for layer in layers if layer.role == "head"), None)
 
 

@@ -205,7 +205,7 @@ def _kinds(part: type) -> dict[str, Any]:
 
 
 def _is_open(kind: Any) -> bool:
-    """Say whether a type is of dictionaries with keys of the user's own."""
+    """Return whether a type is of dictionaries with keys of the user's own."""
     if get_origin(kind) in (Union, UnionType):
         return any(_is_open(each) for each in get_args(kind))
     found = get_origin(kind) or kind
@@ -213,7 +213,7 @@ def _is_open(kind: Any) -> bool:
 
 
 def load_class(target: str) -> type:
-    """Import the class named by a dotted path such as scaling.models.mlp.MLP; UserError where it may not be."""
+    """Import the class named by a dotted path such as scaling.models.mlp.MLP; UserError if it may not be."""
     check_trusted(target.rpartition(".")[0], named=f"_target_ {target!r}")
     found = _class(target)
     check_trusted(found.__module__, named=f"_target_ {target!r}")

@@ -162,7 +162,7 @@ class Place:
 
     @property
     def gone(self) -> bool:
-        """Whether another folder, or none, is there now; False where the file system does not answer."""
+        """Whether another folder, or none, is there now; return False if the file system does not answer."""
         try:
             return self._was is not None and self._now(self._path) != self._was
         except OSError:
@@ -274,7 +274,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def check_writable(folder: SweepFolder, *, group: bool = False) -> None:
-    """Make the folders of a sweep; UserError where results cannot be written. group: new results are a group's."""
+    """Make the folders of a sweep; UserError if results cannot be written. group: new results are a group's."""
     probe = folder.path / f".writable.{os.uname().nodename}.{os.getpid()}"
     try:
         folder.results.parent.mkdir(parents=True, exist_ok=True)

@@ -121,7 +121,7 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def read_record(folder: RunFolder) -> Record | None:
-    """Read a run's record, None where there is none; BrokenRecord names a file that was cut short or is another's."""
+    """Read a run's record, None if there is none; BrokenRecord names a file that was cut short or is another's."""
     try:
         found = Record.from_dict(json.loads(read_bytes(folder.record)))
         if found.run_id != folder.run_id:

@@ -74,7 +74,7 @@ class Best:
 
 
 def group_runs(runs: Sequence[PlannedRun], by: Sequence[str], tuned: Sequence[str]) -> dict[Group, list[PlannedRun]]:
-    """Return the runs of a plan by the values of config keys; UserError where there is no such key.
+    """Return the runs of a plan by the values of config keys; UserError if there is no such key.
 
     by: those keys; none named: all that vary among the runs but the seed and the tuned keys, so that every size and
     length has an optimum of its own.
@@ -185,7 +185,7 @@ def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges:
 
 
 def _legal(run: PlannedRun, values: Mapping[str, float]) -> bool:
-    """Say whether a run can have these values: a range is not widened beyond what the config allows."""
+    """Return whether a run can have these values: a range is not widened beyond what the config allows."""
     try:
         with_keys(run, values)
     except ValueError:
@@ -202,7 +202,7 @@ def next_round(
     at_once: int,
     widened: bool,
 ) -> list[Proposal]:
-    """Return what to train next for every group; nothing where each has tried enough.
+    """Return what to train next for every group; nothing if each has tried enough.
 
     First what an interrupted command has left, then up to `at_once` new values, then those beyond the ends.
     """
@@ -263,7 +263,7 @@ def with_keys(run: PlannedRun, values: Mapping[str, Any]) -> PlannedRun:
 
 
 def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:
-    """Say whether each run of a proposal is settled or has been tried."""
+    """Return whether each run of a proposal is settled or has been tried."""
     files = [folder.run(run.run_id) for run in proposal.runs]
     return all(one.record.exists() or one.attempts.exists() for one in files)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check_mirror(tool: str) -> None:
-    """Raise UserError where the tool is not installed."""
+    """Raise UserError if the tool is not installed."""
     if tool and find_spec(tool) is None:
         raise UserError(f"found no {tool} here; wanted it for mirror={tool}; pip install 'scaling[{tool}]'")
 

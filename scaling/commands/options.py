@@ -105,7 +105,7 @@ def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments; UserError where one of them is an option nobody knows."""
+    """Return the arguments; UserError if one of them is an option nobody knows."""
     for argument in arguments:
         if argument.startswith("-"):
             raise UserError(f"found the unknown option {argument}; see --help for those there are")
@@ -131,7 +131,7 @@ def as_typed(path: Path) -> str:
 
 
 def sweep_folder(path: str) -> SweepFolder:
-    """Return the sweep that lies in results/NAME; UserError where there is no plan.
+    """Return the sweep that lies in results/NAME; UserError if there is no plan.
 
     What the command writes from here on is its group's too, where the results are shared.
     """

@@ -96,7 +96,7 @@ def tune(
 
 
 def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> list[Range]:
-    """Return the ranges of the keys; UserError where there is not one for each, or one is none."""
+    """Return the ranges of the keys; UserError if there is not one for each, or one is none."""
     from scaling.tune import MOST_KEYS, Range
 
     keys = keys or ("optim.lr",)
@@ -187,7 +187,7 @@ def _search(
 
 
 def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> str:
-    """Train the runs and return why some were held back, '' where none was."""
+    """Train the runs and return why some were held back, '' if none was."""
     from scaling.commands.settling import settle
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.order import order_of

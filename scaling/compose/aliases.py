@@ -34,17 +34,17 @@ class AliasSource(ConfigSource):
         )
 
     def available(self) -> bool:
-        """Say that names are always there."""
+        """Return True: the names always exist."""
         return True
 
     def is_group(self, config_path: str) -> bool:
-        """Say that the group itself is not made here."""
+        """Return False: the group itself is not provided here."""
         return False
 
     def is_config(self, config_path: str) -> bool:
-        """Say whether the path names a model of the paper."""
+        """Return whether the path names a model of the paper."""
         return NAME.fullmatch(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """List nothing: there is no end to the names."""
+        """List nothing, because there are infinitely many names."""
         return []

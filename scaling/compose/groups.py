@@ -1,8 +1,8 @@
-"""The config of a run for each choice of config groups: composed by Hydra's rules, once for each choice.
+"""Compose the config of a run by Hydra's rules, once for each choice of config groups.
 
-Hydra composes its own config beside ours, from files that it reads anew each time. Where only the choice of groups
-differs, ours alone is composed, from files that are read once (scaling/internals/hydra.py). What that saves is measured
-in tests/benchmarks/bench_plan.py.
+Hydra also composes its own config, from files that it reads again each time. Where only the choice of groups differs,
+only the run's config is composed, from files that are read once (scaling/internals/hydra.py). The time that this saves
+is measured in tests/benchmarks/bench_plan.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scaling.config import takes
 from scaling.errors import UserError
 from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
 
-Choice = tuple[tuple[str, str], ...]  # groups and the member chosen of each
+Choice = tuple[tuple[str, str], ...]  # groups and the chosen member of each
 
 
 class Composer:
@@ -34,9 +34,9 @@ class Composer:
         self._files = ConfigFiles(loader)
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
-        """Compose all keys but Hydra's own; UserError names the group, key or value that is wrong.
+        """Compose all keys except Hydra's own; UserError names the group, key or value that is wrong.
 
-        A key that a group's YAML leaves out, and the class that it names has, can be given like any other.
+        Keys of a group's class can be set even if the group's YAML does not have them.
         """
         try:
             return self._composed(overrides)
@@ -59,7 +59,7 @@ class Composer:
         return Composed(_written(compose(self._loader, overrides)))
 
     def _with_added(self, overrides: Sequence[str]) -> list[str]:
-        """Return the overrides, with ++ before each whose keys are missing only because a YAML leaves them out."""
+        """Return the overrides with ++ before those of keys that the class has and the YAML leaves out."""
         with said_in_one_sentence():
             parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(list(overrides))
         plain = [override for override in parsed if self._sets_a_key(override)]
@@ -90,7 +90,7 @@ def _stands(config: Any, key: str) -> bool:
 
 
 def leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the keys that an override sets, and their values: those of a dictionary one by one, as Hydra merges it."""
+    """Yield the keys and values that an override sets; a dictionary's are yielded one by one, as Hydra merges them."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from leaves(f"{key}.{name}", item)
@@ -104,7 +104,7 @@ def _written(cfg: Any) -> dict[str, Any]:
 
 
 def _names_hydra(value: Any) -> bool:
-    """Say whether an interpolation names Hydra's own config."""
+    """Return whether an interpolation names Hydra's own config."""
     if isinstance(value, str):
         return MARK in value and HYDRA in value
     if isinstance(value, Mapping):
@@ -113,9 +113,9 @@ def _names_hydra(value: Any) -> bool:
 
 
 class GroupConfigs:
-    """The config for each choice of groups beside the `fixed` overrides, composed when it is first asked for.
+    """The config for each choice of groups together with the `fixed` overrides, composed at its first use.
 
-    known: the config without a choice, where the caller has it.
+    known: the config without a choice, if the caller has it.
     """
 
     def __init__(self, composer: Composer, fixed: Sequence[str], known: Composed | None = None) -> None:
@@ -123,7 +123,7 @@ class GroupConfigs:
         self._composed: dict[Choice, Composed] = {} if known is None else {(): known}
 
     def __call__(self, choice: Choice) -> Composed:
-        """Return the config, which must not be changed."""
+        """Return the config of a choice, which must not be changed."""
         if choice not in self._composed:
             groups = {key for key, _ in choice}
             fixed = [line for line in self._fixed if not _chooses(line, groups)]
@@ -132,11 +132,11 @@ class GroupConfigs:
 
 
 def _chooses(line: str, groups: set[str]) -> bool:
-    """Say whether an override chooses the member of one of the groups; a dictionary is of the group's keys."""
+    """Return whether an override chooses a member of one of the groups; a dictionary sets keys instead."""
     key, _, value = line.partition("=")
     return key.lstrip("+").strip() in groups and not value.lstrip().startswith("{")
 
 
 def _quoted(member: str) -> str:
-    """Return a member's name as Hydra's grammar takes it: one such as 1e3 is no number."""
+    """Return a member's name quoted for Hydra's grammar, so that 1e3 is not read as a number."""
     return "'" + member.replace("'", "\\'") + "'"

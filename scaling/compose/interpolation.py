@@ -1,4 +1,4 @@
-"""Interpolations such as ${model.width}: kept as they are written, and resolved for each cell of a grid."""
+"""Interpolations such as ${model.width}: kept as written, and resolved for each cell of a grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scaling.compose.session import said_in_one_sentence
 
 MARK = "${"
 MISSING = "???"  # OmegaConf's mark of a value that has to be given
-MOST_STEPS = 20  # from one interpolation to the next
+MOST_STEPS = 20  # length of a chain of interpolations
 KEY = re.compile(r"\$\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}")  # ${optim.lr}
 NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")  # of a key, or of a resolver, in an interpolation
 PLAN_KEYS = (
@@ -32,27 +32,27 @@ RULES = ("set", "where")  # of a sweep and of its stages: expressions
 
 
 class Composed:
-    """A composed config: `written`, all its keys with interpolations as they stand, and what those come to."""
+    """A composed config; written: all its keys, with unresolved interpolations."""
 
     def __init__(self, written: Mapping[str, Any]) -> None:
         self.written = written
         self._interpolates = {key: interpolates(value) for key, value in written.items()}
-        self._tree: DictConfig | None = None  # what interpolations are resolved in; made when there are any
+        self._tree: DictConfig | None = None  # for resolving interpolations; made when it is needed
         self._held: Mapping[str, Any] = written  # the values in the tree
 
     @cached_property
     def run(self) -> dict[str, Any]:
-        """The keys of one run, as they are written."""
+        """The keys of one run, unresolved."""
         return {key: value for key, value in self.written.items() if key not in PLAN_KEYS}
 
     def of_plan(self, key: str) -> Any:
-        """Return the value of a key of the plan, interpolations resolved."""
+        """Return the resolved value of a key of the plan."""
         return self.resolved({key: self.written[key]})[key]
 
     def resolved(self, keys: Mapping[str, Any], *, only: Collection[str] | None = None) -> Mapping[str, Any]:
-        """Return keys of this config, or changed copies of them, with their interpolations resolved among each other.
+        """Resolve the interpolations in keys of this config, which may be changed copies.
 
-        only: those of the keys that are returned; UserError names an interpolation that leads nowhere.
+        only: the keys to return, by default all. UserError names an interpolation that cannot be resolved.
         """
         wanted = keys if only is None else {key: keys[key] for key in only}
         if not any(
@@ -62,16 +62,16 @@ class Composed:
             return wanted
         try:
             return {key: _followed(value, {**self.written, **keys}) for key, value in wanted.items()}
-        except LookupError:  # more than the name of a key: OmegaConf's to say
+        except LookupError:  # more than the name of a key: left to OmegaConf
             pass
         with said_in_one_sentence():
             tree = self._tree_with(keys)
             return {key: _filled(value, tree, key) for key, value in wanted.items()}
 
     def sweep(self) -> Any:
-        """Return `sweep:` as each cell needs it: its values that name keys of a run stay as written, rules name them.
+        """Return `sweep:` with its interpolations resolved, except those of keys of a run.
 
-        All other interpolations are resolved.
+        The latter stay as written in values, and become names of keys in rules.
         """
         named = _with_names(self.written["sweep"], self.run)
         if not interpolates(named):
@@ -82,7 +82,7 @@ class Composed:
             return _filled(named, self._tree_with({"sweep": named}), "sweep", cells=_Cells(frozenset(self.run), alone))
 
     def _tree_with(self, keys: Mapping[str, Any]) -> DictConfig:
-        """Return the tree with these values, all others as written; only what changed since the last call is put."""
+        """Return the tree with these values and all others as written; only changes since the last call are set."""
         if self._tree is None:
             self._tree = OmegaConf.create(dict(self.written))
         wanted = {**self.written, **keys}
@@ -92,9 +92,9 @@ class Composed:
 
 
 def _followed(value: Any, keys: Mapping[str, Any], depth: int = 0) -> Any:
-    """Return a value with each interpolation that merely names a key replaced by what lies there, as OmegaConf does.
+    """Resolve interpolations that are only names of keys, like OmegaConf, which takes 0.3 ms to parse one.
 
-    LookupError where one is anything else, or leads to nothing. Parsing one takes OmegaConf .3 ms.
+    LookupError for any other interpolation, or a missing key.
     """
     if not interpolates(value):
         return value
@@ -128,7 +128,7 @@ def _text(value: Any) -> str:
 
 
 def _put(tree: Any, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Put values into a tree that holds others at the same keys, leaf by leaf: making a node takes its time."""
+    """Replace changed values in a tree leaf by leaf, because making nodes is slow."""
     for key, value in wanted.items():
         before = held[key]
         if value is before:
@@ -140,7 +140,7 @@ def _put(tree: Any, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
 
 
 def interpolates(value: Any) -> bool:
-    """Say whether there is an interpolation in a value."""
+    """Return whether a value contains an interpolation."""
     if isinstance(value, str):
         return MARK in value
     if isinstance(value, Mapping):
@@ -149,7 +149,7 @@ def interpolates(value: Any) -> bool:
 
 
 def named_in(value: Any) -> Iterable[str]:
-    """Yield the keys that the interpolations in a value name, arguments of resolvers too, and the resolvers' names."""
+    """Yield the names in the interpolations of a value: keys, also in arguments of resolvers, and resolvers."""
     if isinstance(value, str):
         yield from NAME.findall(_inside(value))
     elif isinstance(value, Mapping | list):
@@ -158,7 +158,7 @@ def named_in(value: Any) -> Iterable[str]:
 
 
 def _inside(text: str) -> str:
-    """Return what stands inside the interpolations of a text."""
+    """Return the parts of a text that are inside interpolations."""
     found, depth = [], 0
     for part in re.split(r"(\$\{|\{|\})", text):
         if part == MARK or (part == "{" and depth):
@@ -172,13 +172,16 @@ def _inside(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Tells what each cell has to resolve for itself: what names a key of `run`, or differs without those (`alone`)."""
+    """Decides which values each cell resolves for itself: those that name a key of `run`, or depend on one.
+
+    alone: the plan's keys without those of a run.
+    """
 
     run: frozenset[str]
     alone: DictConfig
 
     def resolve(self, value: str, path: Sequence[Any], found: Any) -> bool:
-        """Say whether the cells resolve the value at the path, which comes to `found` where they say nothing."""
+        """Return whether each cell resolves the value at the path; found: the value without cells."""
         if any(name.partition(".")[0] in self.run for name in named_in(value)):
             return True
         node: Any = self.alone
@@ -191,7 +194,7 @@ class _Cells:
 
 
 def _filled(value: Any, parent: Any, key: Any, *, cells: _Cells | None = None, path: tuple[Any, ...] = ()) -> Any:
-    """Return the value at `key` of a node, resolved, but for scalars that cells resolve; path: of the node."""
+    """Return the resolved value at `key` of a node, except scalars that cells resolve; path: of the node."""
     if not interpolates(value):
         return value
     path = (*path, key)
@@ -203,7 +206,7 @@ def _filled(value: Any, parent: Any, key: Any, *, cells: _Cells | None = None, p
         found = parent[key]
     except OmegaConfBaseException:
         if cells is not None:
-            return value  # in a cell it may lead somewhere
+            return value  # a cell may be able to resolve it
         raise
     if OmegaConf.is_config(found):
         return OmegaConf.to_container(found, resolve=True)
@@ -211,7 +214,7 @@ def _filled(value: Any, parent: Any, key: Any, *, cells: _Cells | None = None, p
 
 
 def _with_names(sweep: Any, run: Mapping[str, Any]) -> Any:
-    """Return `sweep:` with ${optim.lr} in its rules, and in those of its stages, written as the name optim.lr."""
+    """Return `sweep:` with ${optim.lr} replaced by the name optim.lr in its rules and in those of its stages."""
 
     def name(found: re.Match[str]) -> str:
         return found[1] if found[1].partition(".")[0] in run else found[0]

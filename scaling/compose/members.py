@@ -1,4 +1,4 @@
-"""The members of a group of conf/, the user's own among them, and the config of each as a run would get it."""
+"""The members of a group of conf/, including the user's own, and the config of each."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scaling.errors import UserError, suggestion
 
 
 def members(group: str) -> dict[str, Path]:
-    """Return the files of a group by the names of its members; the user's own come before the package's."""
+    """Return the files of a group by the names of its members; the user's own take precedence over the package's."""
     return {file.stem: file for folder in reversed(roots("conf")) for file in sorted(folder.glob(f"{group}/*.yaml"))}
 
 
 def member(group: str, name: str, settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-    """Return the config of a member with some of its keys set; UserError where it cannot be read.
+    """Return the config of a member with some of its keys set; UserError if it cannot be read.
 
-    Hydra composes it where the file needs that: importing Hydra takes longer than reading all files of a group.
+    Hydra is used only if the file needs it: importing it takes longer than reading all files of a group.
     """
     known = members(group)
     if name not in known:
@@ -30,7 +30,7 @@ def member(group: str, name: str, settings: Mapping[str, Any] | None = None) -> 
 
 
 def _plain(file: Path) -> dict[str, Any] | None:
-    """Return what a file says, None where only Hydra can tell what that means, or what is wrong with it."""
+    """Return the content of a file, None if Hydra is needed to interpret it or to report its error."""
     try:
         text = file.read_text(encoding="utf-8")
         found = None if "${" in text else yaml.safe_load(text)

@@ -16,12 +16,12 @@ def shipped(name: str) -> Path:
 
 
 def roots(name: str) -> list[Path]:
-    """Return the folders of that name that exist, the user's before the package's."""
+    """Return the existing folders of this name, the user's before the package's."""
     return list(dict.fromkeys(folder for folder in (Path(name).absolute(), shipped(name)) if folder.is_dir()))
 
 
 def sweep_name(given: str) -> str:
-    """Return the name of the sweep that a name, or the path of its file, stands for."""
+    """Return the name of a sweep that is given by its name or the path of its file."""
     path = Path(given.removesuffix(".yaml")).expanduser()
     if path.is_absolute() or not any((folder / f"{path}.yaml").is_file() for folder in roots("sweeps")):
         for folder in roots("sweeps"):

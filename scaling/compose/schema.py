@@ -1,7 +1,7 @@
-"""JSON schemas of sweep files and of the members of groups, for editors: made from the dataclasses that check them.
+"""JSON schemas of sweep files and members of groups, for editors, made from the dataclasses that check them.
 
-Groups take further keys, for a user's own class may have them; `train` and `sweep` take none. Where a value is wanted,
-an interpolation such as ${model.width} will do, and null, which a sweep or the command line fills.
+Groups allow further keys, which a user's own class may have; `train` and `sweep` do not. Any value may be an
+interpolation such as ${model.width}, or null, to be set by a sweep or the command line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scaling.config import GROUPS, MIRRORS, Train, load_class, schema_of
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-FOLDER = "schema"  # where `scaling schema` writes, beside sweeps/ and conf/
+FOLDER = "schema"  # the output folder of `scaling schema`, beside sweeps/ and conf/
 
 INTERPOLATION: Schema = {"type": "string", "pattern": r"\$\{.+\}"}
 SCALAR: Schema = {"type": ["number", "string", "boolean", "null"]}
@@ -114,7 +114,7 @@ def _member(group: Schema) -> Schema:
 
 
 def _group(group: str) -> Schema:
-    """Return the schema of a group: the keys of all its shipped members together."""
+    """Return the schema of a group, with the keys of all its shipped members."""
     found: dict[str, list[Schema]] = {}
     for name in members(group):
         target = member(group, name).get("_target_")
@@ -126,7 +126,7 @@ def _group(group: str) -> Schema:
 
 
 def _loose(schema: Schema) -> Schema:
-    """Return the schema of a dataclass, each key optional, of which an interpolation will do as the value."""
+    """Return the schema of a dataclass, with each key optional and interpolations allowed as values."""
     keys = {key: _with_interpolation(each) for key, each in schema.get("properties", {}).items()}
     return {"type": "object", "properties": keys}
 

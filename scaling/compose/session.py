@@ -1,6 +1,6 @@
-"""A session of Hydra: where configs and sweeps are found, and composing one config.
+"""A session of Hydra: find configs and sweeps, and compose a config.
 
-A user's own ./conf and ./sweeps come before those of the package. `sweep=x/y` names the file sweeps/x/y.yaml.
+A user's own ./conf and ./sweeps take precedence over the package's. `sweep=x/y` names the file sweeps/x/y.yaml.
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ from scaling.errors import UserError, suggestion
 from scaling.security.environment import refuse_secrets
 
 PRIMARY = "config"  # conf/config.yaml
-NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # of Hydra: there is no such group in the defaults list
-HYDRAS = ("hydra.searchpath", "hydra.verbose", "hydra/job_logging", "hydra/hydra_logging")  # of Hydra's own that hold
+NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # Hydra's message if a group is not in the defaults list
+HYDRAS = (
+    "hydra.searchpath",
+    "hydra.verbose",
+    "hydra/job_logging",
+    "hydra/hydra_logging",
+)  # Hydra's keys with an effect
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
 
 

@@ -1,4 +1,4 @@
-"""Files of ./conf that replace the package's: a user's own, or those of another Hydra project."""
+"""Detect files of ./conf that replace the package's: a user's own, or those of another Hydra project."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scaling.errors import UserError
 
 OWN = Path("conf")
 CONFIG = "config.yaml"
-KEYS = ("launcher", "results", "name", "sweep", "train", "seed", "parent")  # of conf/config.yaml, beside the groups
-GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher")  # whose members name a class
+KEYS = ("launcher", "results", "name", "sweep", "train", "seed", "parent")  # required in conf/config.yaml
+GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher")  # groups whose members name a class
 
 
 def shadow(group: str) -> Path | None:
-    """Return a file or folder here that hides the package's config (group "") or members of a group; None if none."""
+    """Return a file or folder in ./conf that replaces the package's config (group "") or members of a group, if any."""
     if OWN.absolute() == shipped("conf"):
         return None
     if not group:
@@ -26,13 +26,13 @@ def shadow(group: str) -> Path | None:
 
 
 def in_the_way(group: str) -> str:
-    """Return what to say of such a file beside an error, nothing where there is none."""
+    """Return a note about such a file for an error message, "" if there is none."""
     found = shadow(group)
     return f" ({found} here stands in the place of the package's)" if found else ""
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Raise UserError where what ./conf holds in the place of the package's is no config of a run."""
+    """Raise UserError if files of ./conf replace the package's and are not a config of a run."""
     for key in (*KEYS, *GROUPS):
         if key not in config and shadow("") is not None:
             refuse_config(key)
@@ -46,7 +46,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def refuse_config(missing: str) -> None:
-    """Raise UserError for a ./conf/config.yaml without one of our keys or groups."""
+    """Raise UserError for a ./conf/config.yaml that lacks a key or group."""
     raise UserError(
         f"found {OWN / CONFIG} here, which stands in the place of the package's and has no {missing}; wanted a config "
         f"of a run; rename that file if it is another project's, or work in another folder"

@@ -1,4 +1,4 @@
-"""Where Hydra finds sweeps and a user's configs: a config source for sweeps/, and the order of folders."""
+"""Let Hydra find sweeps and users' configs: a config source for sweeps/, and the search path."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class SweepSource(ConfigSource):
         )
 
     def available(self) -> bool:
-        """Say whether the folder exists."""
+        """Return whether the folder exists."""
         return Path(self.path).is_dir()
 
     def is_group(self, config_path: str) -> bool:
-        """Say whether the path names a folder of sweeps."""
+        """Return whether the path names a folder of sweeps."""
         folder = self._inside(config_path)
         return folder is not None and (Path(self.path) / folder).is_dir()
 
     def is_config(self, config_path: str) -> bool:
-        """Say whether the path names a sweep."""
+        """Return whether the path names a sweep."""
         file = self._file(config_path)
         return file is not None and file.is_file()
 

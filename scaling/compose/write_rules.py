@@ -1,4 +1,4 @@
-"""Write tuned rules into the `set:` of a sweep file, which otherwise stays as its author wrote it."""
+"""Write tuned rules into the `set:` of a sweep file, without changing the rest of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from scaling.folders import write_aside
 
 
 def write_rules(path: Path, rules: Mapping[str, str], *, source: str) -> None:
-    """Write the rules under sweep.set of a file, each with a comment on its source; UserError where that cannot be.
+    """Write rules under sweep.set of a file, each with a comment on its source; UserError if that is impossible.
 
-    What is written is read back: the file then says what it said before but for these rules, or it is not changed.
+    The new text is checked first: it must have the same content as before except for these rules.
     """
     if not rules:
         raise UserError(f"found no rule to write into {path}; wanted a law; try more values or sizes")
@@ -45,7 +45,7 @@ def _read(text: str) -> Any:
 
 
 def with_rules(text: str, entries: Mapping[str, Any], new: set[str], source: str) -> str:
-    """Return a sweep file with `set:` of the section `sweep:` written anew, a line a key."""
+    """Return the text of a sweep file with `set:` of its section `sweep:` rewritten, one line a key."""
     lines = text.splitlines(keepends=True)
     start = next(i for i, line in enumerate(lines) if re.match(r"sweep\s*:", line))
     end = next((i for i in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[i])), len(lines))

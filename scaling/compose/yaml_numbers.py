@@ -1,4 +1,4 @@
-"""Numbers of a YAML file that nobody can have meant as YAML reads them."""
+"""Refuse numbers that YAML reads in a way that was certainly not intended."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import yaml
 
 from scaling.errors import UserError
 
-DIGITS = 300  # of a whole number
+DIGITS = 300  # most digits of a number
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def check_numbers(file: Path, root: yaml.Node | None) -> None:
-    """Refuse whole numbers of endless length, which take for ever to write down, and those that YAML 1.1 misreads.
+    """Raise UserError for numbers of more than DIGITS digits, and those that YAML 1.1 misreads.
 
-    It takes 010 for 8 (base 8), though 08 and 09 are read as 8 and 9, and 1:30 for 90 (base 60).
+    It reads 010 as 8 (base 8), although 08 and 09 are 8 and 9, and 1:30 as 90 (base 60).
     """
     for node in _scalars(root, set()):
         where = f"{file}, line {node.start_mark.line + 1}"

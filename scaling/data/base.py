@@ -187,7 +187,7 @@ class DataSet:
 
 
 def _exists(path: Path) -> bool:
-    """Say whether there is something at a path, which may be no path at all."""
+    """Return whether there is something at a path, which may be no path at all."""
     try:
         return path.exists()
     except (OSError, ValueError):

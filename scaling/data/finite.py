@@ -85,7 +85,7 @@ class FiniteSet(DataSet):
         return MEMORY.get(group, size, take)
 
     def read_checked(self) -> Whole:
-        """Read all of it; UserError where a split is not as declared."""
+        """Read all of it; UserError if a split is not as declared."""
         digest = self.digest()  # before: what is changed meanwhile is told later
         with streams_of(self.name, "read"):
             whole = replace(self.read(), digest=digest)

@@ -17,12 +17,12 @@ ANSWERS_SECONDS = 5.0  # within which the hub answers; the library itself asks f
 
 
 def known() -> bool:
-    """Say whether the library is installed."""
+    """Return whether the library is installed."""
     return find_spec("datasets") is not None
 
 
 def fetch(name: str) -> dict[str, Any]:
-    """Return the splits of a set by name, downloaded or from the library's own cache; UserError where it is nowhere."""
+    """Return the splits of a set by name, downloaded or from the library's own cache; UserError if it is nowhere."""
     hub = os.environ.get("HF_ENDPOINT", HUB)
     answers = Path(name).exists() or _answers(hub)
     if not answers:
@@ -40,7 +40,7 @@ def fetch(name: str) -> dict[str, Any]:
 
 
 def _answers(hub: str) -> bool:
-    """Say whether a server answers at all, be it with a refusal."""
+    """Return whether a server answers at all, be it with a refusal."""
     try:
         urlopen(Request(hub, method="HEAD"), timeout=ANSWERS_SECONDS).close()
     except HTTPError:

@@ -120,7 +120,7 @@ class MadeSet(DataSet):
         return type(self).__module__.startswith(f"{__package__}.")
 
     def _check_draws(self) -> bool:
-        """Raise UserError where a few examples do not follow from the generator that `draw` is given."""
+        """Raise UserError if a few examples do not follow from the generator that `draw` is given."""
         first, again, other = (self._part(TRIED, "tried", i) for i in (0, 0, 1))
         if not _equal(first, again):
             raise UserError(

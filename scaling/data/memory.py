@@ -23,7 +23,7 @@ def load_array(path: Path) -> np.ndarray:
 
 
 def stays_in_file(array: np.ndarray) -> bool:
-    """Say whether an array is mapped and too large to be read whole."""
+    """Return whether an array is mapped and too large to be read whole."""
     return isinstance(array, np.memmap) and array.nbytes > MAPPED_BYTES
 
 

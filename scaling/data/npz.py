@@ -67,7 +67,7 @@ class Npz(FiniteSet):
         return Path(self.root).expanduser() / Path(self.file).expanduser()
 
     def source(self) -> Source:
-        """Say whether the file is there."""
+        """Return whether the file is there."""
         if self.path.is_file():
             return Source(ready=True, where=str(self.path))
         return Source(ready=False, where=str(self.path), advice="put it there, or give data.root=FOLDER data.file=NAME")
@@ -90,7 +90,7 @@ class Npz(FiniteSet):
         return Whole(train, splits["val"], splits["test"], *measure(train.x), facts={"file": self.file})
 
     def _check_names(self, found: Mapping[str, np.ndarray], lacking: str) -> None:
-        """Raise UserError where a split is lacking and another array may have been meant for it."""
+        """Raise UserError if a split is lacking and another array may have been meant for it."""
         known = {f"{letter}_{name}" for letter in "xy" for name in SPLITS}
         meant = sorted(key for key in found if key not in known and HELD_OUT_NAME.search(key))
         if meant:
@@ -122,7 +122,7 @@ class Npz(FiniteSet):
         return Arrays(self._channels_first(x), y)
 
     def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
-        """Return the labels of a split, (n,) int64; UserError where they are no classes counted from 0."""
+        """Return the labels of a split, (n,) int64; UserError if they are no classes counted from 0."""
         if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
             raise UserError(
                 f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "

@@ -49,7 +49,7 @@ class NpzRegression(Npz):
         return replace(whole, train=train, validation=validation, test=test, facts=facts)
 
     def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
-        """Return the targets of a split, (n,) float64; UserError where they are not one finite number an example."""
+        """Return the targets of a split, (n,) float64; UserError if they are not one finite number an example."""
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         if y.ndim != 1 or y.dtype.kind not in "fiu" or not np.isfinite(y).all():
             raise UserError(

@@ -1,7 +1,7 @@
-"""The coordinate check: how large activations are, and how far a few steps move them, layer by layer.
+"""The coordinate check: the size of activations, and their change by a few steps, for each layer.
 
-In a parametrisation in which a tuned rate stays right as models grow, neither depends on width (Tensor Programs V,
-arXiv 2203.03466, appendix D.1).
+If a tuned learning rate transfers between widths, neither depends on width (Tensor Programs V, arXiv 2203.03466,
+appendix D.1).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.streams import derive_seed
 
-EXAMPLES = 256  # of the validation set, whose activations are looked at
+EXAMPLES = 256  # of the validation set, whose activations are measured
 
 
 @dataclass(frozen=True)
 class ActivationScale:
-    """The root mean square of a layer's outputs after `step` steps, and that of their change since the start."""
+    """The root mean square of a layer's outputs after `step` steps (size), and of their change since the start."""
 
     family: str
     param: str
@@ -49,9 +49,10 @@ class ActivationScale:
 
 
 def activation_scales(run: PlannedRun, *, steps: int, device: str = "auto") -> list[ActivationScale]:
-    """Train the first steps of a run; return the scales of its layers' outputs before them and after each power of 2.
+    """Train the first steps of a run, and return the scales of its layers' outputs at the start and after 1, 2, 4, ….
 
-    Nothing is written. The layers: embed, block 1, …, head of the families here; else every submodule with weights.
+    Nothing is written. The layers are embed, block 1, …, head for the shipped families, otherwise all submodules with
+    parameters.
     """
     where, config = find_device(device), run.config
     with own_streams(derive_seed(config.seed, "run")):
@@ -94,7 +95,7 @@ def rms(x: Tensor) -> float:
 
 
 def layers_of(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers whose outputs are looked at, by name."""
+    """Return the layers whose outputs are measured, by name."""
     if isinstance(module, Network):
         blocks = [part for part in module.blocks if isinstance(part, Block)]
         numbered = {f"block {i}": block for i, block in enumerate(blocks, start=1)}

@@ -1,4 +1,4 @@
-"""Speeds of a few GPUs, for plans made without them.
+"""Speeds of a few GPUs, for plans on other machines.
 
 Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11): steps of six small models
 replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. Steps of small models that were timed
@@ -57,7 +57,7 @@ CARDS = ("h100", *SHEETS)
 
 
 def speed_of_card(name: str) -> Speed:
-    """Return what is known of a card's speed; UserError for one that is not in the table."""
+    """Return the speed of a GPU; UserError if it is not in the table."""
     if name == "h100":
         return H100
     if name not in SHEETS:

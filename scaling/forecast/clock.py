@@ -1,4 +1,4 @@
-"""The clock for timing a device, and how several timings are combined."""
+"""Choose the clock for timing a device, and combine several timings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Clock = Callable[[], float]
 
 
 def clock_of(where: torch.device) -> Clock:
-    """Return a clock in seconds: on a CPU of the time that this thread had it, so that other processes do not count."""
+    """Return a clock in seconds: for a CPU this thread's CPU time, which excludes other processes."""
     return thread_time if where.type == "cpu" else perf_counter
 
 
 def usual(seconds: Iterable[float], where: torch.device) -> float:
-    """Return the one of several timings that counts: the fastest where other processes may have slowed the others.
+    """Combine several timings: the fastest on a GPU, where other processes may have slowed the others.
 
-    On a CPU it is the median: its clock stands while others are at work, and what is left, cold caches, slows runs too.
+    On a CPU it is the median: its clock excludes other processes, and effects such as cold caches slow runs as well.
     """
     return median(seconds) if where.type == "cpu" else min(seconds)

@@ -33,7 +33,7 @@ class ConvNet(nn.Module):
 
 @dataclass(frozen=True)
 class Convolving(Custom):
-    """A `ConvNet`, as a model that is counted like a user's."""
+    """A `ConvNet` as a model that is counted like a user's module."""
 
     module: str = f"{__name__}.ConvNet"
     depth: int = 3

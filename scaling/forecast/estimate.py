@@ -1,4 +1,4 @@
-"""The forecast of a run on a device: seconds and memory, from a speed probe and from finished runs."""
+"""Forecast the seconds and memory of a run on a device, from a speed probe and from finished runs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from scaling.train.sizes import (
 )
 
 FORWARD_SHARE = 1 / 3  # of a training step
-COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # of a run, whose step is read anew: what the compiler made is mostly kept
-QR_SLOWDOWN = 4  # float64 QR against float32 matrix products, per FLOP
-STATE_BYTES = 16  # a parameter: weight, gradient and two moments in float32
-ACTIVATION_BYTES = 12  # a number a layer puts out: itself, its normalised form and its gradient in float32
+COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
+QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
+STATE_BYTES = 16  # for each parameter: weight, gradient and two moments in float32
+ACTIVATION_BYTES = 12  # for each output of a layer: itself, its normalised form and its gradient in float32
 NOTHING_LEARNED = Learned()
 BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Expected seconds and memory of a run; device: on which device; basis: what the forecast rests on."""
+    """Expected seconds and memory of a run on a device; basis: the source of the forecast, in words."""
 
     seconds: float
     memory_bytes: int
@@ -61,16 +61,16 @@ def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
 def forecast(
     run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, *, company: Company = ALONE
 ) -> Forecast:
-    """Forecast a run from the speed of its device, put right by what runs there took.
+    """Forecast a run from the speed of its device, corrected by finished runs.
 
-    company: in the stack that it is trained in, whose members share their time and memory. Included are the steps, the
-    evaluations at milestones, making fresh data, compiling and the fixed cost of a run; not included are reading data
-    sets from disk, what a compiled step gains, and a second worker's share of the memory bandwidth.
+    company: its stack, whose members share their time and memory. Included are the steps, the evaluations at
+    milestones, drawing fresh data, compiling and the fixed cost of a run; not included are reading data sets from disk,
+    the gain of a compiled step, and the effect of other workers on the memory bandwidth.
     """
     ratio, said = learned.ratio(run)
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
     if not said and getattr(run.config.model, "module", None) is not None:
-        said = "a guess from its layers"  # nobody knows what else the user's module does
+        said = "a guess from its layers"  # a user's module may do anything besides
     seconds = ratio * estimate(run, speed, company=company)
     memory = memory_bytes(run, kind=speed.kind, members=company.members, card=speed.memory)
     return Forecast(seconds, memory, speed.device, f"{basis}, {said}" if said else basis)
@@ -84,11 +84,11 @@ def forecast_all(
     partition: str | None = None,
     companies: Mapping[str, Company] | None = None,
 ) -> dict[str, Forecast]:
-    """Forecast runs, by run_id, from the speed probe of this machine and from runs that are done here.
+    """Forecast runs, by run_id, from the speed probe of this machine and from finished runs.
 
-    Left out are runs whose device was not probed and that are like none that is done. done: runs done on this machine
-    and the seconds they took; partition: of a cluster, whose probe is taken instead of this machine's (that of a GPU,
-    if there is one); companies: in the stacks that runs are trained in, by run_id.
+    Runs whose device was not probed are left out unless runs of the same shape are done. done: runs done on this
+    machine, with their seconds; partition: of a cluster, whose probe replaces this machine's (that of a GPU, if there
+    is one); companies: the runs' stacks, by run_id.
     """
     companies = companies or {}
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
@@ -114,7 +114,7 @@ def forecast_all(
 
 
 def device_kind(config: RunConfig) -> str:
-    """Return the kind of device of this machine that a run will be trained on: cpu or cuda."""
+    """Return the kind of device, cpu or cuda, on which this machine will train a run."""
     wanted = config.train.device.partition(":")[0]
     if wanted == "auto":
         return "cuda" if gpus() else "cpu"
@@ -124,7 +124,7 @@ def device_kind(config: RunConfig) -> str:
 def estimate(run: PlannedRun, speed: Speed, *, company: Company = ALONE) -> float:
     """Return the seconds of a run by the speed probe alone.
 
-    company: in its stack, whose members share what a step costs whatever its size, and fresh examples of one seed.
+    company: its stack, whose members share the fixed cost of a step, and fresh examples of the same seed.
     """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
@@ -140,13 +140,13 @@ def estimate(run: PlannedRun, speed: Speed, *, company: Company = ALONE) -> floa
         trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
-    # Beside a GPU examples are drawn while it trains; on a CPU that takes the time of its core.
+    # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
     return speed.run + compiling + at_it + evaluated
 
 
 def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: float) -> float:
-    """Return the seconds of a step, or a member's part of one that it takes with others."""
+    """Return the seconds of a step, for a stack the share of one member."""
     if members <= 1:
         return step.seconds(costs)
     fixed = step.fixed(costs)
@@ -154,7 +154,7 @@ def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: fl
 
 
 def _augmented(run: PlannedRun, speed: Speed) -> float:
-    """Return the seconds of augmenting a batch: images are sampled anew, at the size that the network reads."""
+    """Return the seconds of augmenting a batch, at the size of the network's images."""
     if run.config.augment.name == "none":
         return 0.0
     return run.quantities.batch * prod(run.input_shape) * speed.augment
@@ -177,7 +177,7 @@ def _evaluated(run: PlannedRun) -> int:
 
 
 def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
-    """Return the seconds of a stage; features are counted as if none were in the cache."""
+    """Return the seconds of a stage, without cached features."""
     config, quantities, stage, costs = run.config, run.quantities, run.config.stage, _costs(run, speed)
     network = config.model.layers(run.input_shape, config.data.outputs)
     if not stage.fits:
@@ -188,7 +188,7 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
         step = work(config, batch=quantities.batch, layers=network).seconds(costs) + _augmented(run, speed)
         evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
         return steps * step + len(quantities.milestones) * evaluation
-    read = quantities.D_unique if stage.trains else quantities.D  # what is fitted at once reads each example once
+    read = quantities.D_unique if stage.trains else quantities.D  # a closed-form fit reads each example once
     rows = config.data.n_test + config.data.n_validation + read
     features = _forward_seconds(run, speed, rows=rows, layers=network)
     head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
@@ -196,16 +196,16 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
 
 
 def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequence[Layer] | None) -> float:
-    """Return the seconds of passing `rows` examples forward, as many at a time as training evaluates."""
+    """Return the seconds of a forward pass of `rows` examples, in the batches of an evaluation."""
     each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
     passes = -(-rows // EVALUATED_ROWS[speed.kind])
     return FORWARD_SHARE * (each.passed(costs) + passes * each.fixed(costs))
 
 
 def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int = 0) -> int:
-    """Return about how much memory of the device a run needs, or the whole stack of so many members that it is in.
+    """Return about how many bytes of the device's memory a run needs, or its whole stack of `members`.
 
-    card: bytes of a GPU, 0 where they are not known.
+    card: memory of the GPU in bytes, 0 if unknown.
     """
     config, quantities = run.config, run.quantities
     rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
@@ -224,9 +224,9 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
 
 
 def _evaluated_at_once(run: PlannedRun, *, kind: str, members: float) -> float:
-    """Return how many examples pass at a time where a run is evaluated, or a whole stack of so many members."""
+    """Return how many examples are evaluated at a time, for a run or its whole stack of `members`."""
     config = run.config
-    if members <= 1 or getattr(config.model, "module", None) is not None:  # a user's are evaluated one by one
+    if members <= 1 or getattr(config.model, "module", None) is not None:  # users' modules are evaluated one by one
         return EVALUATED_ROWS[kind]
     layers = config.model.layers(run.input_shape, config.data.outputs)
     widest = max(prod(config.data.shape), *map(width_of, layers))
@@ -234,10 +234,9 @@ def _evaluated_at_once(run: PlannedRun, *, kind: str, members: float) -> float:
 
 
 def _held_bytes(config: RunConfig, examples: int, *, reads: int, most: float) -> int:
-    """Return the bytes of a set: images as stored (uint8), and normalised beside where they are small; else float32.
+    """Return the bytes of a data set on the device: stored images (uint8) and, if small, normalised ones; else float32.
 
-    Images of more than `most` bytes stay in their file, or in the memory of a GPU's host, and are brought a batch at a
-    time.
+    Images of more than `most` bytes stay in their file or in host memory, and are copied batch by batch.
     """
     numbers = prod(config.data.shape) * examples
     if len(config.data.shape) != 3:

@@ -20,19 +20,19 @@ from scaling.train.errors import is_out_of_memory
 from scaling.train.precision import computed_precision, matmul_precision
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
-MOST_ON_CPU = 4_096  # examples at a time: larger batches do not fit into the cache
+MOST_ON_CPU = 4_096  # largest batch: larger ones do not fit into the cache
 TIMED_SECONDS = 0.08  # of calls timed at each batch
 LEAST_CALLS = 5
-BETTER = 1.02  # throughput over that of the batch before: what four times the memory has to bring
+BETTER = 1.02  # least gain in throughput for which a batch four times as large is chosen
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """One model on one device; the forward pass alone, in evaluation mode.
+    """The inference cost of one model on one device: the forward pass in evaluation mode.
 
-    forward_flops: of one example; latency_ms: median of one example; throughput: examples/s at `best_batch`;
-    memory_bytes: at that batch, the device's peak (`memory_from` = measured); on a CPU, weights and the input and
-    output of the layer where these are largest (counted).
+    forward_flops: of one example; latency_ms: median for one example; throughput: examples/s at `best_batch`;
+    memory_bytes: at that batch, on a GPU its peak (`memory_from` = measured), on a CPU the weights and the largest sum
+    of a layer's inputs and outputs (counted).
     """
 
     family: str
@@ -63,7 +63,7 @@ def measure(
     threads: int = 1,
     say: Callable[[Efficiency], None] | None = None,
 ) -> list[Efficiency]:
-    """Time each different model of a plan; UserError for an unknown device.
+    """Time each distinct model of a plan; UserError for an unknown device.
 
     say: called with each result.
     """
@@ -132,7 +132,7 @@ def _forward(module: nn.Module, where: torch.device, *, bf16: bool) -> Callable[
 
 
 def _seconds(forward: Callable[[torch.Tensor], None], x: torch.Tensor) -> float:
-    """Return the median time of a call, after two that warm up."""
+    """Return the median seconds of a call, after two warm-up calls."""
     for _ in range(2):
         forward(x)
     took: list[float] = []

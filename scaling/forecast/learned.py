@@ -1,4 +1,4 @@
-"""Corrections to the forecasts on a device, from its finished runs."""
+"""Correct the forecasts on a device by its finished runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 
-FEWEST = 3  # runs of another shape that a run is judged by
+FEWEST = 3  # similar runs of other shapes needed for a correction
 Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Took:
-    """A run that is done: the seconds it took, and those that the probe's estimate gave it; None without a probe."""
+    """A finished run, its seconds, and the probe's estimate, None without a probe."""
 
     run: PlannedRun
     seconds: float
@@ -25,14 +25,14 @@ class Took:
 
 @dataclass(frozen=True)
 class Learned:
-    """Ratios of actual to estimated seconds, of runs of one shape and of those that are alike; seconds a step."""
+    """Ratios of actual to estimated seconds, by shape and by kind of run, and seconds a step, by shape."""
 
     of_shape: dict[Key, list[float]] = field(default_factory=dict)
     alike: dict[Key, list[float]] = field(default_factory=dict)
     step_seconds: dict[Key, list[float]] = field(default_factory=dict)
 
     def ratio(self, run: PlannedRun) -> tuple[float, str]:
-        """Return what an estimate is multiplied by, and the words for what that rests on, "" for nothing."""
+        """Return the factor for an estimate and its basis in words, "" without one."""
         found = self.of_shape.get(shape_of(run)) if self.of_shape else None
         if found:
             return median(found), f"{_many(len(found), 'such run')} done"
@@ -42,7 +42,7 @@ class Learned:
         return 1.0, ""
 
     def seconds(self, run: PlannedRun) -> tuple[float, str] | None:
-        """Return the seconds of a run by those of its shape alone, None where there were none."""
+        """Return the seconds of a run from runs of the same shape, with the basis in words; None if there are none."""
         found = self.step_seconds.get(shape_of(run)) if self.step_seconds else None
         if not found or not run.quantities.steps:
             return None
@@ -50,7 +50,7 @@ class Learned:
 
 
 def learn(done: Iterable[Took]) -> Learned:
-    """Sort runs that are done by shape and kind."""
+    """Group finished runs by shape and kind."""
     learned = Learned()
     for took in done:
         run, shape = took.run, shape_of(took.run)
@@ -63,7 +63,7 @@ def learn(done: Iterable[Took]) -> Learned:
 
 
 def shape_of(run: PlannedRun) -> Key:
-    """Return all that the speed of a run depends on, except its length."""
+    """Return all settings that the speed of a run depends on, except its length."""
     config = run.config
     settings = (asked_precision(config), config.train.engine, config.train.batch, run.quantities.fresh)
     stage = () if run.parent is None else (config.stage, run.input_shape)
@@ -72,7 +72,7 @@ def shape_of(run: PlannedRun) -> Key:
 
 
 def kind_of(run: PlannedRun) -> Key:
-    """Return what runs have in common whose estimates are off alike: the code that they run, not its sizes."""
+    """Return the settings that runs with similar errors of their estimates share: the code, not the sizes."""
     config = run.config
     code = (config.model.family, getattr(config.model, "module", None), config.stage.name)
     return (*code, config.optim.name, config.augment.name, asked_precision(config), config.train.engine)

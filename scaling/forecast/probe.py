@@ -1,4 +1,4 @@
-"""The speed probe: how fast a device trains, by the real loop on a few shapes, in about half a minute."""
+"""The speed probe: time the training loop on a few shapes to measure a device's speed, in about half a minute."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
 SLICES = {"cpu": 4, "cuda": 2}
-TURNS, LIMIT_SECONDS = 3, 8.0  # of a precision: as often are its shapes timed until they tell, at most
-MOST_ERROR = 0.4  # of the costs on three shapes in four: beyond it they explain nothing
+TURNS, LIMIT_SECONDS = 3, 8.0  # most repetitions and seconds for the shapes of a precision
+MOST_ERROR = 0.4  # largest relative error on three in four shapes for which a fit is accepted
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
-SLOW = 0.2  # of the rate of products in float32; what is slower is not timed on a step, for it would take long
-FASTER = 1.25  # than large products: what those of a step can be, in the cache
-AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU so many that launching counts for little
+SLOW = 0.2  # of the float32 rate: precisions with slower products are not timed, because that would take long
+FASTER = 1.25  # how much faster than large products those of a step can be, in the cache
+AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU enough to make launching negligible
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ STREAMS = (Teacher(), Mnist1d(), LinearTeacher())
 def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
     """Time a device with `threads` torch threads and return its speed; UserError for an unknown device.
 
-    UserError as well where no costs explain the times of float32 steps: other processes were at work. Another precision
-    of which that is true is left out.
+    UserError as well if no costs fit the times of float32 steps, because other processes were running. Another
+    precision for which no costs fit is left out.
     """
     where = find_device(device)
     shapes = (*SHAPES, *LARGE) if where.type == "cuda" else SHAPES
@@ -106,7 +106,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
 
 
 def _check(fits: Mapping[str, tuple[Costs, float]]) -> None:
-    """Refuse what no costs explain; say which other precisions are left out."""
+    """Raise UserError if no costs fit the float32 times; log which other precisions are left out."""
     for precision, (_, error) in fits.items():
         if error > MOST_ERROR and precision == "fp32":
             raise UserError(
@@ -120,9 +120,9 @@ def _check(fits: Mapping[str, tuple[Costs, float]]) -> None:
 def _costs(
     fits: Mapping[str, tuple[Costs, float]], products: Mapping[str, float], where: torch.device
 ) -> dict[str, Costs]:
-    """Return the costs of each precision, convolutions included.
+    """Return the costs of each precision, including convolutions.
 
-    Those of a precision in which products are slow are taken to be those of fp32 but for the products.
+    A precision with slow products is assumed to have the costs of fp32 except for products.
     """
     log.info("timing convolutions")
     sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
@@ -137,7 +137,7 @@ def _convolving(costs: Costs, precision: Any, where: torch.device) -> Costs:
 
 
 def fit_convolutions(shapes: Sequence[Shape], seconds: Sequence[float], costs: Costs) -> Costs:
-    """Fit what convolutions cost beyond what the same layers would as products, by relative least squares."""
+    """Fit the additional costs of convolutions over matrix products, by relative least squares."""
     done, times = [work(planned_shape(shape, "fp32").config, batch=shape.batch) for shape in shapes], np.array(seconds)
     rows = np.array([(each.convolution, each.map) for each in done], dtype=float)
     beyond = np.maximum(times - np.array([each.seconds(costs) for each in done]), 0.0)
@@ -148,7 +148,7 @@ def fit_convolutions(shapes: Sequence[Shape], seconds: Sequence[float], costs: C
 
 
 def _fitted(shapes: Sequence[Shape], precision: Any, where: torch.device, products: float) -> tuple[Costs, float]:
-    """Time the shapes, again where other processes were at work meanwhile, and fit their costs."""
+    """Time the shapes, repeatedly if other processes disturb the times, and fit costs; return them and their error."""
     seconds, until = [float("inf")] * len(shapes), perf_counter() + LIMIT_SECONDS
     costs, error = NO_COSTS, float("inf")
     for turn in range(TURNS):
@@ -164,11 +164,10 @@ def _fitted(shapes: Sequence[Shape], precision: Any, where: torch.device, produc
 def fit_costs(
     shapes: Sequence[Shape], seconds: Sequence[float], *, products: float = float("inf")
 ) -> tuple[Costs, float]:
-    """Fit non-negative costs to measured steps by relative least squares; return them and the relative error
-    that three shapes in four are within.
+    """Fit non-negative costs to measured steps by relative least squares.
 
-    products: FLOP/s of large products, which a step's do not exceed: where the shapes tell the cost of a FLOP badly, no
-    rate beyond it comes out.
+    Return them and the 0.75 quantile of the relative errors. products: FLOP/s of large products, which bound the cost
+    of a FLOP from below, in case the shapes determine it badly.
     """
     rows = np.array(
         [astuple(work(planned_shape(shape, "fp32").config, batch=shape.batch)) for shape in shapes], dtype=float
@@ -185,7 +184,7 @@ def fit_costs(
 
 
 def _product_rate(where: torch.device, precision: str) -> float:
-    """Return the FLOP/s of square products, the best of some, each with enough work to time."""
+    """Return the FLOP/s of large square matrix products, the best of several."""
     n = SQUARE[where.type]
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(n, n, device=where).to(kind) for _ in range(2))
@@ -200,7 +199,7 @@ def _product_rate(where: torch.device, precision: str) -> float:
 
 
 def _sharing(where: torch.device) -> dict[str, float]:
-    """Return what several processes gain on a GPU; nothing on a CPU, whose workers have a core each."""
+    """Return the gain of several processes on a GPU; {} on a CPU, whose workers have a core each."""
     if where.type == "cpu":
         return {}
     log.info("timing processes that share the GPU")
@@ -212,9 +211,9 @@ def _sharing(where: torch.device) -> dict[str, float]:
 
 
 def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:
-    """Time stacks beside runs alone, and see from which size on more members gain nothing, in numbers of a step.
+    """Time stacks; return their costs, and the size of a step, in numbers, beyond which more members gain nothing.
 
-    Where nothing explains their times, take what was measured elsewhere.
+    If no costs fit the times, return those measured on another device.
     """
     log.info("timing runs that are trained together")
     small, others = [_stacks(shapes) for shapes in (STACKS, LARGE_STACKS if where.type == "cuda" else GROWN_STACKS)]
@@ -233,7 +232,7 @@ def _stacks(shapes: Sequence[tuple[Shape, int]]) -> list[Stack]:
 
 
 def _augment_seconds(where: torch.device) -> float:
-    """Return the seconds of cropping, mirroring and mixing one number of an image."""
+    """Return the seconds of augmentation for one number of an image."""
     shape, generator = (AUGMENTED[where.type], 3, 64, 64), torch.Generator(where).manual_seed(0)
     augment = Standard().build(shape[1:], 10)
     x, y = torch.randn(shape, device=where), torch.zeros(shape[0], dtype=torch.int64, device=where)
@@ -246,7 +245,7 @@ def _augment_seconds(where: torch.device) -> float:
 
 
 def _step_seconds(run: PlannedRun, where: torch.device) -> float:
-    """Return the seconds of one step of the real loop, in some slices."""
+    """Return the seconds of one step of the training loop, timed in slices."""
     trainer = _trainer(run, where)
     with matmul_precision(computed_precision(run.config, where)):
         _advance(trainer, 2)
@@ -257,7 +256,7 @@ def _step_seconds(run: PlannedRun, where: torch.device) -> float:
 
 
 def small_trainer(shape: Shape, where: torch.device) -> Trainer:
-    """Return what trains a shape on a device."""
+    """Return a trainer of a shape on a device."""
     return _trainer(planned_shape(shape, "auto"), where)
 
 

@@ -20,12 +20,12 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 
 EXAMPLES = 4_096
-DRAWN = 1 << 20  # random numbers: more would take longer to draw than a large step
+DRAWN = 1 << 20  # random numbers, which are repeated: drawing more would take longer than a large step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(DataSet):
-    """Random examples and labels, for timing: of so many features, or of the shape of an image."""
+    """Random examples and labels for timing; features: their number, or the shape of an image."""
 
     name: ClassVar[str] = "noise"
     classes: int = 10
@@ -47,7 +47,7 @@ def _noise(data: Noise, n: int) -> Splits:
 
     def draw(rows: int) -> Arrays:
         shape = (rows, *data.shape)
-        numbers = rng.standard_normal(min(prod(shape), DRAWN), dtype=np.float32)  # and those over and over
+        numbers = rng.standard_normal(min(prod(shape), DRAWN), dtype=np.float32)  # repeated below
         return Arrays(np.resize(numbers, shape), rng.integers(data.classes, size=rows))
 
     return Splits(draw(n), draw(64), draw(64), chance=float(np.log(data.classes)), chance_se=0.0)
@@ -55,7 +55,7 @@ def _noise(data: Noise, n: int) -> Splits:
 
 @dataclass(frozen=True)
 class Shape:
-    """A model, a batch size and a number of input features, or the shape of an image, for timing."""
+    """A model and a batch size for timing; features: the number of inputs, or the shape of an image."""
 
     model: Any
     batch: int
@@ -78,7 +78,7 @@ SHAPES = (
     Shape(Bottleneck(width=64, depth=1), 1024, 64),
     Shape(Bottleneck(width=192, depth=2), 256, 784),
 )
-SHARED = SHAPES[2]  # what processes train that share a device, to see what that gains
+SHARED = SHAPES[2]  # trained by processes that share a device, to measure the gain
 LARGE = (  # for a GPU, which small shapes leave idle
     Shape(MLP(width=4096, depth=4), 4096, 3072),
     Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
@@ -90,14 +90,14 @@ CONVOLUTIONS = (
     Shape(Convolving(width=16, depth=2), 64, (1, 28, 28)),
     Shape(Convolving(width=32, depth=3), 32, (3, 32, 32)),
 )
-STACKS = (  # how many of a shape, to see what stacks cost
+STACKS = (  # shapes and numbers of members, to measure the costs of stacks
     *((SHAPES[0], members) for members in (3, 24)),
     *((SHAPES[2], members) for members in (3, 16)),
     *((Shape(MLP(width=192, depth=2), 32, 16), members) for members in (3, 8)),
     (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
 )
 LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
-GROWN_STACKS = ((SHAPES[2], 32), (SHAPES[2], 64))  # for a CPU, to see where its caches are full
+GROWN_STACKS = ((SHAPES[2], 32), (SHAPES[2], 64))  # for a CPU, to find the size at which its caches are full
 
 
 def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:

@@ -1,4 +1,4 @@
-"""Processes that share a GPU: how much faster they train together than one alone, and how many pay."""
+"""Processes that share a GPU: measure their gain, and choose their number."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from itertools import pairwise
 from scaling.devices import cores, thread_environment
 
 COUNTS = (1, 2, 4, 8)
-SECONDS = 0.7  # that so many train at a time
-GAIN = 1.15  # of twice as many processes: less does not pay for their memory and their start
-BUSY = 0.5  # of the rate of large products: a GPU that does so much has nothing left to share
-HELD = 0.9  # of a GPU's memory
+SECONDS = 0.7  # of training for each count
+GAIN = 1.15  # least gain for which the number of processes is doubled, given their memory and start-up
+BUSY = 0.5  # share of the rate of large products at which a GPU is fully used
+HELD = 0.9  # share of a GPU's memory that may be used
 
 
 def measured_sharing(device: str) -> dict[str, float]:
-    """Return the steps a second of 1, 2, 4 and 8 processes that train small models, over those of one, by number."""
+    """Return the steps a second of 1, 2, 4 and 8 processes that train small models, relative to one, by number."""
     environment = {**os.environ, **thread_environment(1)}
     command = [sys.executable, "-m", "scaling.forecast.sharing_worker", device]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
     workers = [subprocess.Popen(command, **pipes) for _ in range(max(COUNTS))]  # type: ignore[call-overload]
     try:
         for worker in workers:
-            worker.stdout.readline()  # it is ready
+            worker.stdout.readline()  # waits until it is ready
         rates = {count: sum(_steps(workers[:count])) for count in COUNTS}
     finally:
         for worker in workers:
@@ -50,10 +50,10 @@ def processes_that_pay(
     work: Iterable[tuple[float, float | None]],
     memory: Iterable[float],
 ) -> int:
-    """Return how many processes a GPU is best shared by.
+    """Return the best number of processes on a GPU, 1 if nothing is known.
 
-    sharing: as measured; products: FLOP/s of large products; card: bytes of its memory; work: FLOPs and forecast
-    seconds of each run; memory: forecast bytes of each. One where nothing is known.
+    sharing: from `measured_sharing`; products: FLOP/s of large products; card: bytes of its memory; work: FLOPs and
+    forecast seconds of each run; memory: forecast bytes of each.
     """
     known = [(C, seconds) for C, seconds in work if seconds]
     if not sharing or not known:
@@ -65,7 +65,7 @@ def processes_that_pay(
 
 
 def _best(sharing: Mapping[str, float]) -> int:
-    """Return the number up to which each doubling has paid."""
+    """Return the largest number up to which each doubling had enough gain."""
     counts = sorted(int(count) for count in sharing)
     best = counts[0]
     for before, count in pairwise(counts):

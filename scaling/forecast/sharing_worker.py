@@ -13,11 +13,11 @@ import torch
 from scaling.forecast.probe import small_trainer
 from scaling.forecast.shapes import SHARED
 
-AT_ONCE = 16  # steps between two looks at the clock
+AT_ONCE = 16  # steps between two readings of the clock
 
 
 def main(device: str) -> None:
-    """Train as each line says."""
+    """Train for the seconds in each line of stdin, and print the number of steps."""
     torch.set_num_threads(1)
     trainer = small_trainer(SHARED, torch.device(device))
     trainer.advance(trainer.step + 4 * AT_ONCE, lambda: True)

@@ -1,4 +1,4 @@
-"""The speed of a device, as the speed probe measured it, kept in the user's cache folder."""
+"""The speed of a device as measured by the speed probe, stored in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Costs:
 
 @dataclass(frozen=True)
 class StackCosts:
-    """What a step of runs that are trained together costs.
+    """The costs of a step of runs that are trained together.
 
-    step: over what a step of one run alone costs whatever its size; member: seconds of each run; sized: over what the
-    sizes of a run cost alone.
+    step: its fixed cost, relative to that of a single run's step; member: additional seconds for each run; sized: the
+    cost that depends on sizes, relative to that of single runs.
     """
 
     step: float
@@ -55,7 +55,7 @@ USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H
 
 @dataclass(frozen=True)
 class Speed:
-    """What the speed probe measured on one device.
+    """The measurements of the speed probe on one device.
 
     costs: by precision; draw: seconds an example of data made while training, by data set; run: seconds of a run
     that does not depend on its length; error: relative error of the costs on three in four of the shapes they were
@@ -83,16 +83,16 @@ class Speed:
     numbers: int = 0
 
     def of(self, precision: str) -> Costs:
-        """Return the costs in a precision; those of fp32 where it was not measured."""
+        """Return the costs in a precision, those of fp32 if it was not measured."""
         return self.costs.get(precision) or self.costs["fp32"]
 
     def to_json(self) -> str:
-        """Write as JSON."""
+        """Return the speed as JSON."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Speed:
-        """Read what `to_json` wrote; ValueError for anything else."""
+        """Read the JSON of `to_json`; ValueError for anything else."""
         raw = json.loads(text)
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ValueError("not a probe of this version")
@@ -105,9 +105,9 @@ class Speed:
 
 
 def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path:
-    """Return the file of a speed: of this machine's cpu or cuda device, by its name, threads and the version of torch.
+    """Return the file for a speed, whose name depends on the device, threads and the version of torch.
 
-    partition: of a cluster, whose nodes are meant instead of this machine.
+    kind: cpu or cuda; partition: of a cluster, for its nodes instead of this machine.
     """
     if partition is not None:
         return cache_folder() / f"speed-slurm-{partition}-{kind}-{threads}t.json"
@@ -116,7 +116,7 @@ def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path
 
 
 def known_speed(kind: str, threads: int, *, partition: str | None = None) -> Speed | None:
-    """Return the speed of this machine, or of a cluster's partition; None where it was never probed."""
+    """Return the speed of this machine, or of a cluster's partition; None if it was never probed."""
     try:
         return Speed.from_json(speed_path(kind, threads, partition=partition).read_text())
     except (OSError, ValueError):

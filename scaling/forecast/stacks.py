@@ -1,4 +1,4 @@
-"""How many runs of one shape pay in one stack, and which runs share a stack."""
+"""Choose the size of stacks, and find out which runs share a stack."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from scaling.forecast.work import Company, work
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
-# Numbers that a step of a stack goes through, beyond which more members gain nothing, where no probe of the device has
-# found them. On a CPU they are what the caches hold: measured on two cores with 2 MB of second-level cache each, widths
-# 8 to 192, batches of 32 and 128. On a GPU, of an H100: 512 members of mlp 64 x 2, 64 of mlp 256 x 2, batches of 128.
+# The size of a stack's step, in numbers processed, beyond which more members gain nothing, for devices without a probe.
+# On a CPU it is what the caches hold: measured on two cores with 2 MB of second-level cache each, widths 8 to 192,
+# batches of 32 and 128. For a GPU it is that of an H100: 512 members of mlp 64 x 2, 64 of mlp 256 x 2, batches of 128.
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
-SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # stacks at a time: the kernels of small models leave most of a GPU idle
-LOOKED_AT = 2_000  # runs of a plan, for what stacking would gain
+SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # parallel stacks: the kernels of small models leave most of a GPU idle
+LOOKED_AT = 2_000  # runs of a plan that are used to estimate the gain of stacking
 Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, Company]], Mapping[str, Forecast]]
 
 
 def stack_size(run: PlannedRun, kind: str) -> int:
-    """Return the most runs of this shape that are trained together on a kind of device: cpu or cuda."""
+    """Return the most runs of this shape that are trained together; kind: of device, cpu or cuda."""
     config = run.config
     if config.train.stack is not None:
         return config.train.stack
     layers = config.model.layers(run.input_shape, config.data.outputs)
     if config.stage.featured:
         layers = [layer for layer in layers if layer.role == "head"]
-    kind = kind if kind in NUMBERS else "cpu"  # one that is not known is refused where the run begins
+    kind = kind if kind in NUMBERS else "cpu"  # an unknown device is refused when the run starts
     speed = known_speed(kind, 1)
     enough = speed.numbers if speed is not None and speed.numbers else NUMBERS[kind]
     return max(1, min(MOST[kind], enough // work(config, batch=config.train.batch, layers=layers).numbers))
 
 
 def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, Company]:
-    """Return for each run that is trained in a stack how many share its steps, and its fresh examples.
+    """Return for each run in a stack how many runs share its steps, and its fresh examples.
 
-    kind: of the device, cpu or cuda, where it is not this machine's.
+    kind: of the device, cpu or cuda, by default this machine's.
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
@@ -58,7 +58,7 @@ def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[st
 
 
 def _shared_by(group: Sequence[PlannedRun], most: float) -> dict[str, float]:
-    """Return how many runs share a step of each, `most` at most and fewer as they end, in the harmonic mean."""
+    """Return for each run the harmonic mean of the number of runs that share its steps, at most `most`."""
     found, before, paid = dict[str, float](), 0, 0.0
     for gone, run in enumerate(sorted(group, key=lambda run: run.quantities.steps)):
         steps = run.quantities.steps
@@ -68,7 +68,7 @@ def _shared_by(group: Sequence[PlannedRun], most: float) -> dict[str, float]:
 
 
 def _of_one_order(group: Sequence[PlannedRun]) -> Iterable[list[PlannedRun]]:
-    """Sort runs on fresh examples by what they read: those of one seed read the same, and draw it once."""
+    """Group runs on fresh examples by data and seed: those of a group read the same examples, drawn once."""
     orders: dict[Any, list[PlannedRun]] = {}
     for run in group:
         if run.quantities.fresh:
@@ -77,10 +77,10 @@ def _of_one_order(group: Sequence[PlannedRun]) -> Iterable[list[PlannedRun]]:
 
 
 def gain_of_stacking(runs: Sequence[PlannedRun], forecasts: Forecasting, *, kind: str | None = None) -> float | None:
-    """Return how many times less of the device's time runs of engine=eager would take by engine=stacked.
+    """Return the factor by which engine=stacked would reduce the device's time for runs of engine=eager.
 
-    forecasts: of runs that are trained in such company, by run_id; kind: of the device, where it is not
-    this machine's. None where none of the runs can be stacked, or no speed is known.
+    forecasts: returns the forecasts of runs in given stacks, by run_id; kind: of the device, by default this
+    machine's. None if none of the runs can be stacked, or no speed is known.
     """
     runs = [run for run in runs[:LOOKED_AT] if run.fork is None]
     able = [run.config.train.engine == "eager" and is_stackable(run.config) for run in runs]

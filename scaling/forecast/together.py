@@ -1,4 +1,4 @@
-"""The cost of a stack's step, compared with that of a single run: timed and fitted."""
+"""Time the steps of stacks, and fit their costs relative to those of single runs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from scaling.forecast.work import work
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack
 
-WARM_UP, STEPS, TRIES = 8, 64, 2  # steps of a shorter training, and how many more of a longer one
-NEARLY = 1.05  # of the cheapest member-step: larger stacks would gain no more than that
+WARM_UP, STEPS, TRIES = 8, 64, 2  # steps of the shorter run, additional steps of the longer one, repetitions
+NEARLY = 1.05  # times the least cost of a step for each member, at which a stack is large enough
 
 
 @dataclass(frozen=True)
 class Stack:
-    """So many runs of one shape."""
+    """A stack of `members` runs of one shape."""
 
     run: PlannedRun
     members: int
 
 
 def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs) -> tuple[StackCosts, float]:
-    """Fit non-negative costs to measured steps of stacks by relative least squares."""
+    """Fit non-negative costs to measured steps of stacks by relative least squares; return them and their error."""
     rows, times = np.array([_row(stack, costs) for stack in stacks]), np.array(seconds)
     scale = np.maximum(rows.max(axis=0), 1e-12)
     weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
@@ -42,17 +42,17 @@ def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs
 
 
 def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
-    """Return what a stack's step is made of, in the order of the fields of `StackCosts`."""
+    """Return the row of a stack's step for the fit, in the order of the fields of `StackCosts`."""
     done = work(stack.run.config, batch=stack.run.quantities.batch)
     fixed = done.fixed(costs)
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
 
 
 def enough_numbers(stacks: Sequence[Stack], seconds: Sequence[float], *, least: int) -> int:
-    """Return the numbers that a step goes through of the smallest stack of which a member-step is nearly the cheapest.
+    """Return the size of a step, in numbers, of the smallest stack with nearly the least cost for each member.
 
-    seconds: of a step of each; those count that are of one shape with the largest. least: where that is the largest
-    itself, so that larger ones may be cheaper still.
+    seconds: of a step of each stack; only stacks of the same shape as the largest one count. least: lower limit of the
+    result if that stack is the largest, since larger ones may be even cheaper.
     """
     largest = max(stacks, key=lambda stack: stack.members)
     each = {s.members: took / s.members for s, took in zip(stacks, seconds, strict=True) if s.run == largest.run}
@@ -62,7 +62,7 @@ def enough_numbers(stacks: Sequence[Stack], seconds: Sequence[float], *, least: 
 
 
 def step_seconds(stack: Stack, where: torch.device) -> float:
-    """Return the seconds of a step: of a longer training less a shorter one, tried some times."""
+    """Return the seconds of a step, from the difference between a longer and a shorter training, repeated."""
     tries = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
     longer, shorter = (usual(took, where) for took in zip(*tries, strict=True))
     return max(longer - shorter, 1e-9) / STEPS

@@ -1,4 +1,4 @@
-"""What one training step does, counted from the layers, and who shares it: a forecast multiplies this by costs."""
+"""Count the work of a training step from the layers; a forecast multiplies it by costs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scaling.accounting import Layer, count
 from scaling.config import RunConfig
 from scaling.forecast.speed import Costs
 
-PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, room for a step; outputs and gradients
+PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, temporaries; outputs and gradients
 
 
 @dataclass(frozen=True)
 class Company:
-    """How many runs share a run's steps in its stack, itself included, and how many its fresh examples, in the mean."""
+    """How many runs, including itself, share a run's steps in its stack (members) and its fresh examples (readers)."""
 
     members: float = 1.0
     readers: float = 1.0
@@ -28,7 +28,7 @@ ALONE = Company()
 
 @dataclass(frozen=True)
 class Work:
-    """What one training step does, in the units of `scaling.forecast.speed.Costs`."""
+    """The work of a training step, in the units of `scaling.forecast.speed.Costs`."""
 
     step: int
     layer: int
@@ -45,20 +45,20 @@ class Work:
 
     @property
     def numbers(self) -> int:
-        """The numbers that a step goes through, those that an optimiser keeps included."""
+        """The numbers that a step processes, including the optimiser's."""
         return PER_WEIGHT * self.weight + PER_ACTIVATION * self.activation + self.input
 
     def fixed(self, costs: Costs) -> float:
-        """Return the part of a step that does not depend on the size of anything."""
+        """Return the seconds of a step that do not depend on sizes."""
         return self.step * costs.step + self.layer * costs.layer + self.convolution * costs.convolution
 
     def passed(self, costs: Costs) -> float:
-        """Return the part that grows with the examples that pass through the layers."""
+        """Return the seconds of a step that are proportional to the number of examples."""
         return self.flop * costs.flop + self.activation * costs.activation + self.map * costs.map
 
 
 def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
-    """Return what a step on `batch` examples does; layers: those of the config's model by default."""
+    """Return the work of a step on `batch` examples; layers: by default those of the config's model."""
     if layers is None:
         return work_of(config.model, config.data.shape, config.data.outputs, batch)
     return _work_in(layers, prod(config.data.shape), batch)
@@ -66,12 +66,12 @@ def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None
 
 @lru_cache(maxsize=4096)  # the seeds and lengths of a plan share their models
 def work_of(model: Any, shape: tuple[int, ...], outputs: int, batch: int) -> Work:
-    """Return what a step of a model on `batch` examples of `shape` does."""
+    """Return the work of a model's step on `batch` examples of `shape`."""
     return _work_in(model.layers(shape, outputs), prod(shape), batch)
 
 
 def _work_in(layers: Sequence[Layer], numbers: int, batch: int) -> Work:
-    """Return what a step does; numbers: of an example."""
+    """Return the work of a step; numbers: in an example."""
     counts = count(layers)
     return Work(
         step=1,
@@ -86,5 +86,5 @@ def _work_in(layers: Sequence[Layer], numbers: int, batch: int) -> Work:
 
 
 def width_of(layer: Layer) -> int:
-    """Return about how many numbers a layer puts out for one example: its biases, or the side of a square matrix."""
+    """Return about how many outputs a layer has for one example: its biases, or the side of a square matrix."""
     return (layer.others or round(layer.weights**0.5)) * layer.uses

@@ -32,7 +32,7 @@ class ConfigFiles(CachingConfigRepository):
         self._copies = {}
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """Return this composition's copy of a config, None where there is no such file."""
+        """Return this composition's copy of a config, None if there is no such file."""
         if config_path not in self._copies:
             found = super().load_config(config_path)
             self._copies[config_path] = None if found is None else _without_hydra(found)

@@ -53,7 +53,7 @@ class Look:
         return {**found, "report": self.reports.version, "refusal": self.reports.refusal}
 
     def answer(self, path: str) -> tuple[str, str] | None:
-        """Return the kind and the text of what lies at a path below the token; None where there is nothing."""
+        """Return the kind and the text of what lies at a path below the token; None if there is nothing."""
         pages: dict[str, Callable[[], tuple[str, str]]] = {
             "": lambda: ("text/html", files("scaling.live").joinpath("live.html").read_text(encoding="utf-8")),
             "status.json": lambda: ("application/json", json.dumps(self.status())),
@@ -77,7 +77,7 @@ class Look:
 
 
 def _is_own_file(path: Path) -> bool:
-    """Say whether a file lies in its run's folder itself: a link leads elsewhere."""
+    """Return whether a file lies in its run's folder itself: a link leads elsewhere."""
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 

@@ -22,10 +22,10 @@ NORMS: dict[Norm, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch":
 
 
 class Dense(nn.Linear):
-    """torch's linear layer without an initialisation of its own: nothing is drawn, the entries are set by its maker."""
+    """torch's linear layer without initialisation, which is left to the caller, so that nothing is drawn."""
 
     def reset_parameters(self) -> None:
-        """Leave the entries as they are."""
+        """Leave the entries unchanged."""
 
 
 def dense_layer(inputs: int, outputs: int, *, bias: bool, generator: torch.Generator) -> nn.Linear:
@@ -48,9 +48,9 @@ def zero_layer(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
 
 
 class Block(nn.Module):
-    """z + branch(norm(z)) where the norm is in front, norm(z + branch(z)) where it is behind; without skip, no z +.
+    """z + branch(norm(z)) with the norm before, norm(z + branch(z)) with the norm after; without skip, no z +.
 
-    scale: what the branch is multiplied by (see mup.py).
+    scale: factor of the branch (see mup.py).
     """
 
     scale = 1.0

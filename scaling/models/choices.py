@@ -12,7 +12,7 @@ Parametrisation = Literal["standard", "mup"]
 
 
 class Wiring:
-    """How a block is put together; a family is a dataclass with these keys."""
+    """The structure of a block; a family is a dataclass with these keys."""
 
     activation: Activation
     norm: Norm

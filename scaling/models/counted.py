@@ -1,4 +1,4 @@
-"""Counting any torch module: its parameters by kind, the FLOPs of one batch by torch's own counter."""
+"""Count any torch module: its parameters by kind, and the FLOPs of one batch by torch's own counter."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scaling.global_streams import kept_streams
 from scaling.internals.torch import skip_dynamo_import_in_counter, version_of
 from scaling.models.parts import as_evaluated, is_matrix, with_matrices
 
-BACKWARD = "(backward)"  # among the FLOPs by submodule: those of the whole backward pass
+BACKWARD = "(backward)"  # key of the whole backward pass among the FLOPs by submodule
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-BATCH = 2  # examples counted on: the fewest that a batch norm takes
+BATCH = 2  # examples used for counting: the fewest that a batch norm accepts
 
 
 class Countable(Protocol):
@@ -32,27 +32,27 @@ class Countable(Protocol):
 
     @property
     def embed(self) -> str | None:
-        """Name of the first layer, None where it is to be found."""
+        """Name of the first layer, None to find it."""
 
     @property
     def head(self) -> str | None:
-        """Name of the last layer, None where it is to be found."""
+        """Name of the last layer, None to find it."""
 
     def make(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Make the module for examples of a shape (without the batch)."""
 
 
 def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list[Layer]:
-    """Run one batch forward and backward, on the meta device where the module allows it, and return its layers.
+    """Run one batch forward and backward, if possible on the meta device, and return the layers.
 
-    Parameters of two and more dimensions are weights. The FLOPs of a submodule are attributed to its weights, as `uses`
-    of them; the rest (products without weights) is a layer without weights. The sum is exact.
+    Parameters with two or more dimensions are weights. The FLOPs of a submodule are attributed to its weights as their
+    `uses`; the rest (products without weights) is a layer without weights. The sum is exact.
     """
     module, flops = _measured(model, shape, outputs)
     parts = with_matrices(module)
     names = [name for name, part in parts.items() if _own_flops(flops, name, part)] or list(
         parts
-    )  # those that multiply, if any do
+    )  # those with FLOPs, if there are any
     embed, head = _ends(model, module, names)
     layers, seen, attributed = [], set[nn.Parameter](), 0
     for name, part in module.named_modules():
@@ -103,7 +103,7 @@ def _one_batch(
         if {parameter.requires_grad for parameter in module.parameters()} == {False}:
             raise UserError(f"found {model.module}, all frozen; wanted something to train; leave a layer trainable")
         flops = _pass(model, module, shape, outputs)
-        if _idle(module):  # it may leave parts out at random while it trains; in evaluation it is whole
+        if _idle(module):  # it may skip parts at random in training, but not in evaluation
             flops = _pass(model, module.eval(), shape, outputs)
         with as_evaluated(module), torch.no_grad():
             _forward(model, module, shape)
@@ -116,7 +116,7 @@ def _one_batch(
 
 
 def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: int) -> Mapping[str, int]:
-    """Run one batch forward and backward and return the FLOPs of it."""
+    """Run one batch forward and backward, and return its FLOPs."""
     module.zero_grad()
     forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with forward:
@@ -135,7 +135,7 @@ def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: 
 
 
 def _forward(model: Countable, module: nn.Module, shape: tuple[int, ...]) -> Any:
-    """Run one batch forward; UserError where that changes the batch, for examples are kept and given to others."""
+    """Run one batch forward; UserError if that changes the batch, since examples are shared and reused."""
     x = torch.zeros(BATCH, *shape)
     version = version_of(x)
     found = module(x)
@@ -153,7 +153,7 @@ def _idle(module: nn.Module) -> list[str]:
 
 
 def _place(error: Exception) -> str:
-    """Return the last line of a traceback that is not torch's, as FILE:LINE."""
+    """Return the last frame of a traceback outside torch, as FILE:LINE."""
     library = str(Path(torch.__file__).parent)
     frame = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(library)][-1]
     return f"{frame.filename}:{frame.lineno}"
@@ -166,7 +166,7 @@ def _own_flops(flops: Mapping[str, int], name: str, part: nn.Module) -> int:
 
 
 def _ends(model: Countable, module: nn.Module, names: list[str]) -> tuple[str | None, str | None]:
-    """Return the names of the first and the last layer; None for both where there is a single matrix."""
+    """Return the names of the first and last layer; None for both, unless given, if there is a single matrix."""
     if not names:
         raise UserError(f"found {model.module} without a weight matrix; wanted something to train; add a layer")
     for key, name in (("embed", model.embed), ("head", model.head)):

@@ -51,7 +51,7 @@ class Custom:
         return self.module.rpartition(".")[2]
 
     def layers(self, shape: tuple[int, ...], outputs: int) -> list[Layer]:
-        """Count the module from one batch; done once a process."""
+        """Count the module from one batch, once a process."""
         return list(_counted(self, shape, outputs))
 
     def build(self, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> torch.nn.Module:
@@ -69,7 +69,7 @@ class Custom:
         return module
 
     def make(self, shape: tuple[int, ...], outputs: int) -> torch.nn.Module:
-        """Call what `module` names; UserError where the config does not fit its signature."""
+        """Call the class or function `module`; UserError if the config does not fit its signature."""
         from torch import nn
 
         factory = load_factory(self.module)
@@ -92,7 +92,7 @@ class Custom:
 
 
 def load_factory(path: str) -> Callable[..., Any]:
-    """Import the class or function of a dotted path; UserError where there is none."""
+    """Import the class or function of a dotted path; UserError if there is none."""
     module, _, name = path.rpartition(".")
     check_trusted(module, named=f"model.module={path}")
     try:
@@ -111,7 +111,7 @@ def load_factory(path: str) -> Callable[..., Any]:
 
 
 def _may_be_called(found: Any) -> bool:
-    """Say whether a config may name this: a torch module's class, or what a file of trusted code itself defines."""
+    """Return whether a config may name this: a class of torch modules, or an object defined in trusted code."""
     from torch import nn
 
     if isinstance(found, type) and issubclass(found, nn.Module):

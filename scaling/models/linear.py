@@ -24,7 +24,7 @@ class Linear:
     width: PositiveInt
 
     def layers(self, shape: tuple[int, ...], outputs: int) -> list[Layer]:
-        """Count the one layer; ImpossibleRun where an example has fewer than `width` features."""
+        """Count the one layer; ImpossibleRun if an example has fewer than `width` features."""
         if self.width > prod(shape):
             raise ImpossibleRun(
                 f"found model.width={self.width}; wanted at most the {prod(shape)} features of the data; lower it"

@@ -1,7 +1,7 @@
-"""The maximal update parametrisation: initialisation and rates that keep activations and their changes of one size.
+"""The maximal update parametrisation: the size of activations and of their changes does not depend on width.
 
 Tensor Programs V (Yang et al. 2022, arXiv 2203.03466, tables 3 and 8) for width, CompleteP (Dey et al. 2025, arXiv
-2505.01618, alpha = 1) for depth. With r = width / base width, the rate of a weight is the run's times
+2505.01618, alpha = 1) for depth. With r = width / base width, the learning rate of a weight is the run's times
 
 | | AdamW, LION | SGD |
 |---|---|---|
@@ -11,9 +11,9 @@ Tensor Programs V (Yang et al. 2022, arXiv 2203.03466, tables 3 and 8) for width
 | biases, gains and shifts of width r | 1 | r |
 | bias of the head | 1 | 1 |
 
-Dense layers start within ± 1 / sqrt(inputs) either way; a head that does not start at zero is smaller by sqrt(r). The
-branch of a block with a skip is multiplied by base depth / depth. Weight decay keeps its strength per step: it is
-divided by the share of the rate that its weight has. At the base width and depth all is as in the standard one.
+Dense layers are initialised within ± 1 / sqrt(inputs) as usual; a head that does not start at zero is divided by
+sqrt(r). The branch of a block with a skip is multiplied by base depth / depth. Weight decay is divided by the factor of
+the learning rate, so that its effect per step stays. At the base width and depth it equals the standard one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scaling.models.blocks import Block, Network
 
 @dataclass(frozen=True)
 class RateShares:
-    """Shares of the run's learning rate that a layer's weight matrix and its vectors take, by kind of optimiser."""
+    """Factors of the run's learning rate for a layer's weight matrix and its vectors."""
 
     matrix: float
     vector: float
@@ -36,14 +36,14 @@ class RateShares:
 
 @dataclass(frozen=True)
 class LayerRates:
-    """The shares of a layer for optimisers whose steps do not depend on the gradient's size, and for SGD."""
+    """The factors of a layer for AdamW and LION (adam), whose steps do not depend on the gradient's size, and SGD."""
 
     adam: RateShares
     sgd: RateShares
 
 
 def parametrise(network: Network, width_ratio: float, depth_ratio: float) -> None:
-    """Scale a network's start and branches, and note on its layers what share of the learning rate they take."""
+    """Scale a network's initialisation and branches, and note the learning rate factors of its layers."""
     r = width_ratio
     for part in network.modules():
         if next(part.parameters(recurse=False), None) is not None:
@@ -57,12 +57,12 @@ def parametrise(network: Network, width_ratio: float, depth_ratio: float) -> Non
 
 
 def note(part: nn.Module, rates: LayerRates) -> None:
-    """Note on a layer what share of the learning rate it takes."""
-    part.__dict__["rates"] = rates  # not by setattr, which is for tensors and modules
+    """Note the learning rate factors of a layer on it."""
+    part.__dict__["rates"] = rates  # setattr is for tensors and modules
 
 
 def rate_shares(module: nn.Module, *, sgd: bool) -> dict[nn.Parameter, float]:
-    """Return the share of the learning rate of each parameter; 1 where a layer notes none."""
+    """Return the learning rate factor of each parameter, 1 for layers without one."""
     found: dict[nn.Parameter, float] = {}
     for part in module.modules():
         rates: LayerRates | None = getattr(part, "rates", None)

@@ -1,4 +1,4 @@
-"""The state of a module besides its parameters: buffers, and attributes that its own code sets."""
+"""The state of a module besides its parameters: buffers, and attributes set by its own code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from scaling.internals.torch import buffers_of, unsaved_buffers, version_of
 
 TORCHS = frozenset(vars(nn.Module()))  # names of attributes that torch gives every module
 PLAIN = (int, float, bool, str, type(None))
-HOLDERS = (list, dict, set, deque)  # of values: their contents are looked at, no deeper
+HOLDERS = (list, dict, set, deque)  # containers whose items are restored, but not the contents of these
 
 Restore = Callable[[], None]
 
 
 def restores(parts: Sequence[nn.Module]) -> list[Restore]:
-    """Return what gives back to parts of a module the buffers and the values that they have now, without gradients."""
+    """Return functions that restore the present buffers and attributes of modules; call them without gradients."""
     return [restore for part in parts for restore in _restores(part)]
 
 
@@ -32,7 +32,7 @@ def _restores(part: nn.Module) -> Iterator[Restore]:
 
 
 def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:
-    """Return what gives a dictionary all values that it has now but for the others."""
+    """Return a function that restores the present values of a dictionary, except the keys `others`."""
     before = {name: value for name, value in place.items() if name not in others}
     refills = [refill for refill in map(_copy, before.values()) if refill is not None]
 
@@ -47,9 +47,9 @@ def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:
 
 
 def _copy(value: Any) -> Restore | None:
-    """Return what gives a tensor its values, or a list and the like its items, that it has now."""
+    """Return a function that restores the present values of a tensor or items of a container, None for others."""
     if isinstance(value, Tensor):
-        return None if value.is_inference() else _copy_tensor(value)  # outside their mode those cannot be changed
+        return None if value.is_inference() else _copy_tensor(value)  # else it cannot be changed
     return _copy_items(value) if isinstance(value, HOLDERS) else None
 
 
@@ -64,9 +64,9 @@ def _copy_tensor(tensor: Tensor) -> Restore:
 
 
 def _may_differ(tensor: Tensor, copy: Tensor) -> bool:
-    """Say whether a tensor may have changed by way of its `data`, of which its version tells nothing.
+    """Return whether a tensor may have been changed through `data`, which does not raise its version.
 
-    On a GPU writing is cheaper than waiting for an answer. What cannot be written at all is not compared.
+    On a GPU always True, since writing is cheaper than waiting for a comparison. False if it cannot be written to.
     """
     if tensor.layout is not torch.strided or 0 in tensor.stride():
         return False
@@ -89,7 +89,7 @@ def _copy_items(value: Any) -> Restore:
 
 
 def _has_items(value: Any, items: Any) -> bool:
-    """Say whether a list and the like still holds the very same items: some that a user has refuse to be written."""
+    """Return whether a container still has the identical items; then it is not rewritten, which some items forbid."""
     if len(value) != len(items) or isinstance(value, set):
         return bool(value == items)
     found, wanted = ((*each, *each.values()) if isinstance(each, dict) else (*each,) for each in (value, items))
@@ -97,13 +97,13 @@ def _has_items(value: Any, items: Any) -> bool:
 
 
 class OwnState:
-    """Tells what a module's code has changed since this was made of what no state_dict holds."""
+    """Finds changes of a module's values that are not in its state_dict, since this object was made."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module, self._first = module, _values(module)
 
     def changed(self) -> dict[str, Any]:
-        """Return the plain values and dense tensors that are others now, by the names of their places."""
+        """Return the plain values and dense tensors that have changed, by name."""
         return {
             name: value
             for name, value in _values(self._module).items()
@@ -112,9 +112,9 @@ class OwnState:
 
     @torch.no_grad()
     def load(self, changed: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
-        """Give the module such values; places that it no longer has are passed over.
+        """Set such values in the module; submodules that it no longer has are skipped.
 
-        kinds: of the devices that tensors were on, by name.
+        kinds: of the tensors' devices, by name.
         """
         parts = dict(self._module.named_modules())
         own = chain(self._module.parameters(), self._module.buffers())
@@ -136,12 +136,12 @@ class OwnState:
 
 
 def device_kinds(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the kinds of devices that tensors among values are on, by name."""
+    """Return the kinds of the devices of tensors, by name."""
     return {name: value.device.type for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def own_values(part: nn.Module) -> dict[str, Any]:
-    """Return what a part of a module holds beside parameters, parts and the buffers of its state, by name."""
+    """Return the attributes of a module by name, without parameters, submodules and buffers of its state."""
     own = {name: value for name, value in vars(part).items() if name not in TORCHS}
     return own | unsaved_buffers(part)
 
@@ -159,7 +159,7 @@ def _values(module: nn.Module) -> dict[str, Any]:
 
 
 def _is_whole(value: Any) -> bool:
-    """Say whether a value is plain to its last item; one that holds itself is not."""
+    """Return whether a value is plain with all its items; False if it contains itself."""
     try:
         return _is_plain(value)
     except RecursionError:

@@ -13,12 +13,12 @@ from scaling.models.own_state import restores
 
 
 def is_matrix(parameter: nn.Parameter) -> bool:
-    """Say whether a parameter is a weight matrix or kernel; biases, gains and shifts have one dimension."""
+    """Return whether a parameter is a weight matrix or kernel; biases, gains and shifts have one dimension."""
     return parameter.ndim >= 2
 
 
 def with_matrices(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the submodules with weight matrices of their own, by name, in the order in which they were added."""
+    """Return the submodules that directly have weight matrices, by name, in the order in which they were added."""
     return {
         name: part
         for name, part in module.named_modules()
@@ -39,10 +39,10 @@ def head_of(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def as_evaluated(*modules: nn.Module) -> Iterator[None]:
-    """Evaluate modules; afterwards each part is in the mode that it was in, which may be out of training.
+    """Put modules into evaluation mode for the block; afterwards restore the mode of each part.
 
-    What evaluation changes of them, such as a count of calls, is as it was, too: milestones change no weights. Their
-    `train` is called first, which may undo what their `eval` did: some add low-rank updates to their weights there.
+    Other changes by the evaluation, such as a count of calls, are undone as well, so that milestones do not affect
+    training. `train` is called first, because it may undo effects of `eval`, such as merged low-rank updates.
     """
     modes = {part: part.training for module in modules for part in module.modules()}
     given_back = restores(list(modes))

@@ -1,4 +1,4 @@
-"""Whether a user's module is the same when it is made again from the same seed: tried once a process."""
+"""Check once a process that a user's module is the same when it is made again from the same seed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from scaling.errors import UserError
 from scaling.global_streams import own_streams, stream_states
 
-EXAMPLES = 2  # the fewest that a batch norm takes
-RTOL, ATOL = 1e-3, 1e-6  # far above rounding, far below what is drawn
+EXAMPLES = 2  # the fewest that a batch norm accepts
+RTOL, ATOL = 1e-3, 1e-6  # far above rounding, far below differences of random draws
 CURE = (
     "wanted the same: draw from torch's, NumPy's or Python's global generators, which each run seeds, and keep nothing "
     "in classes, caches or modules"
 )
-_found: dict[str, str] = {}  # what differs, by the import path of a module; '' for nothing
+_found: dict[str, str] = {}  # the difference by the import path of a module, '' for none
 
 
 class Makeable(Protocol):
@@ -33,7 +33,7 @@ class Makeable(Protocol):
 
 
 def check_repeatable(model: Makeable, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
-    """Make a module twice from one seed; UserError where the two differ, in weights, draws or outputs in training."""
+    """Make a module twice from one seed; UserError if the two differ in weights, draws or outputs in training."""
     if model.module not in _found:
         _found[model.module] = _difference(model, shape, outputs, seed)
     if _found[model.module]:
@@ -44,7 +44,7 @@ def _difference(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int
     try:
         first, again = (dict(_facts(model, shape, outputs, seed)) for _ in range(2))
     except (RuntimeError, NotImplementedError) as error:
-        if "meta" in str(error):  # the device that it was counted on
+        if "meta" in str(error):  # the device used for counting
             return f"tensors that were kept from one making for the next ({error})"
         raise
     different = [name for name in first.keys() & again.keys() if not _same(first[name], again[name])]
@@ -68,7 +68,7 @@ def _of_a_batch(module: nn.Module, x: Tensor) -> Iterator[tuple[str, Any]]:
     except Exception as error:
         if "meta" in str(error):
             raise
-        return  # it fails in training as well, and is told there
+        return  # it fails in training as well, which reports it
     yield "outputs in training", outputs
     yield "draws in training", stream_states([])
 

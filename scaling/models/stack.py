@@ -1,4 +1,4 @@
-"""What the two MLP families share: an embedding, equal blocks, a head."""
+"""The common base of the two MLP families: an embedding, equal blocks, a head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stack(Wiring):
-    """A linear embedding, `depth` blocks of `width` features, a linear head; a family is a dataclass of these keys."""
+    """A linear embedding, `depth` blocks of `width` features, and a linear head; families are dataclasses."""
 
     width: int
     depth: int
@@ -61,7 +61,7 @@ class Stack(Wiring):
 
 
 def check_bases(model: Stack) -> None:
-    """Raise UserError where a width or depth is missing that mup scales from, or one is given that nothing reads."""
+    """Raise UserError if the base width for mup is missing, or a base width or depth is given that is not used."""
     given = {name: getattr(model, name) for name in ("base_width", "base_depth")}
     if model.param == "mup" and given["base_width"] is None:
         raise UserError(

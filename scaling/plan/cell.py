@@ -1,4 +1,4 @@
-"""From one cell of a grid to one planned run: set its keys, compute the rules, and keep or drop the cell."""
+"""Turn a cell of a grid into a planned run: set its keys, evaluate the rules, and keep or drop the cell."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS = ("grid", "stages", "set", "where", "limit", "trunk")  # of `sweep:`
 
 @dataclass(frozen=True)
 class Rules:
-    """What a sweep computes for each cell: keys by expression (in order), and which cells stay."""
+    """The rules of a sweep for each cell: keys computed by expressions (in order), and which cells are kept."""
 
     set: Mapping[str, Expression] = field(default_factory=dict)
     where: Expression | None = None
@@ -57,7 +57,7 @@ def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset(
 
 
 def check_axes(blocks: Sequence[Block], rules: Rules) -> None:
-    """Raise UserError where an axis of the grid is computed by `set:` as well, which would leave nothing of it."""
+    """Raise UserError if an axis of the grid is also computed by `set:`, which would override it."""
     for key in (key for block in blocks for key in block.keys()):  # noqa: SIM118 - a block is no dictionary
         computed = next((name for name in rules.set if f"{key}.".startswith(f"{name}.")), None)
         if computed is not None:
@@ -67,7 +67,7 @@ def check_axes(blocks: Sequence[Block], rules: Rules) -> None:
 
 
 def split_choice(cell: Mapping[str, Any], is_group: Callable[[str], bool]) -> tuple[Choice, dict[str, Any]]:
-    """Return the members of groups that a cell chooses, and the values of its other keys."""
+    """Return a cell's choice of group members, and the values of its other keys."""
     chosen = tuple((key, _member(key, value)) for key, value in cell.items() if is_group(key))
     return chosen, {key: value for key, value in cell.items() if not is_group(key)}
 
@@ -83,10 +83,10 @@ def _member(group: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Parents:
-    """The run that a cell's stage starts from, its parent, and what the cell takes over from it.
+    """How a cell of a stage finds its parent, the run that it starts from, and inherits from it.
 
-    find: lookup of the parent by the id that the config names, or by None where a sweep's stage implies it;
-    own_data: the cell chooses its data, its parent's are taken otherwise; data: data keys given for all cells.
+    find: returns the parent by the id in the config, or by None if a sweep's stage implies it; own_data: the cell
+    chooses its data set, otherwise it inherits its parent's; data: data keys given for all cells.
     """
 
     find: Callable[[str | None], PlannedRun | None] = lambda run_id: None
@@ -94,7 +94,7 @@ class Parents:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def parent_of(self, raw: Mapping[str, Any]) -> PlannedRun | None:
-        """Return the parent of a config, None where it trains from scratch."""
+        """Return the parent of a config, None if it trains from scratch."""
         return None if read_group("stage", raw["stage"]).begins else self.find(raw["parent"]["run_id"])
 
     def inherit(self, raw: Mapping[str, Any], parent: PlannedRun, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -116,9 +116,9 @@ NO_PARENTS = Parents()
 def plan_cell(
     base: Composed, values: Mapping[str, Any], rules: Rules, parents: Parents = NO_PARENTS
 ) -> PlannedRun | Dropped:
-    """Turn a cell into a planned run, or give the reason it is dropped; UserError where the sweep itself is wrong.
+    """Turn a cell into a planned run or a dropped cell with the reason; UserError if the sweep itself is wrong.
 
-    Interpolations are resolved in the cell: they see the values of its axes, its parent's keys, what `set:` computes.
+    Interpolations use the values of the cell's axes, its parent's keys and the keys computed by `set:`.
     """
     raw: Mapping[str, Any] = base.run
     for key, value in values.items():
@@ -143,7 +143,7 @@ def plan_cell(
 
 
 def computed(base: Composed, raw: Mapping[str, Any], rules: Rules, parent: PlannedRun | None) -> Mapping[str, Any]:
-    """Return a cell's config with what `set:` computes; UserError where a rule reads what a later one sets."""
+    """Return a cell's config with the keys computed by `set:`; UserError if a rule depends on a later one."""
     values: dict[str, Any] = {}
     before: list[Mapping[str, Any]] = []
     for key, expression in rules.set.items():
@@ -164,12 +164,12 @@ def computed(base: Composed, raw: Mapping[str, Any], rules: Rules, parent: Plann
 
 
 def assign(raw: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Return the config with one key changed; UserError where there is no such key."""
+    """Return the config with one key changed; UserError if there is no such key."""
     return _assigned(raw, key.split("."), value, (raw, key))
 
 
 def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple[Mapping[str, Any], str]) -> Any:
-    """Return the group with what lies at the path changed; of: the whole config and key, for what is missing."""
+    """Return the group with the value at the path changed; of: the whole config and key, for errors."""
     head, *rest = path
     if head not in raw:
         config, key = of
@@ -188,16 +188,16 @@ def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple
 
 @dataclass(frozen=True)
 class Names:
-    """The quantities that an expression may name, computed lazily from a config.
+    """The quantities that an expression can name, computed lazily from a config.
 
-    For a stage they are those of the run from scratch, at the milestone that the stage starts from: as in the table.
+    For a stage they are those of the run from scratch at the milestone that the stage starts from, as in the table.
     """
 
     raw: Mapping[str, Any]
     parent: PlannedRun | None = None
 
     def lookup(self, name: str) -> Any:
-        """Return the value of a quantity or of a config key; UserError where it is unknown."""
+        """Return the value of a quantity or of a config key; UserError if it is unknown."""
         if self.parent is not None and name in (*COUNT_COLUMNS, *COLUMNS):
             step = self.raw["parent"]["step"] or self.parent.quantities.steps
             return self.parent.columns_at(self.parent.at(step)).get(name, 0)  # N_frozen is no column where it is 0
@@ -220,7 +220,7 @@ class Names:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The config as it is checked and typed."""
+        """The checked config."""
         return read_config(self.raw)
 
     @cached_property

@@ -1,7 +1,7 @@
-"""From overrides to a plan: the configs that Hydra composes, crossed with the grid of the sweep.
+"""Expand overrides into a plan: configs composed by Hydra, crossed with the grid of the sweep.
 
-Hydra composes once for each choice of groups; the values of all other keys are put into the result, which is some
-hundred times faster than composing every cell.
+Hydra composes once for each choice of groups; all other keys are set in the result, which is about a hundred times
+faster than composing every cell.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, hold, overlap, read_request
 from scaling.plan.trunk import share_trunks
 
-SHARED_FOLDERS = ("runs", "features")  # of all sweeps of the same results
+SHARED_FOLDERS = ("runs", "features")  # shared by all sweeps of a results folder
 SHARED = (
     "train.device",
     "train.checkpoint_seconds",
     "recipe_version",
-)  # given on the command line, for the runs of stages as well
+)  # keys of the command line that also apply to the runs of stages
 
 
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
@@ -76,7 +76,7 @@ def _results(value: Any) -> Path:
 
 
 def _group(config: Composed) -> bool:
-    found = config.of_plan("group") if "group" in config.written else False  # a user's own config may be older
+    found = config.of_plan("group") if "group" in config.written else False  # an older config of a user may lack it
     if not isinstance(found, bool):
         raise UserError(f"found group={found!r}; wanted true or false; change it")
     return found
@@ -96,7 +96,7 @@ def _command(value: Any) -> str:
 
 
 def _sweep(config: Composed, request: Request) -> Mapping[str, Any]:
-    """Return what a config says below `sweep:`; UserError where it is no group of keys, or a sweep has no grid."""
+    """Return the section `sweep:` of a config; UserError if it is not a mapping, or a sweep has no grid."""
     sweep = config.sweep()
     if not isinstance(sweep, Mapping):
         raise UserError(f"found sweep: {sweep!r} in a config; wanted {', '.join(KEYS)} below it; change it")
@@ -113,7 +113,7 @@ def _graph(
     sweep: Mapping[str, Any],
     results: Path,
 ) -> Graph:
-    """Plan the runs of the grid and of the stages; UserError where no cell can be run."""
+    """Plan the runs of the grid and of the stages; UserError if no cell can be run."""
     is_group = _group_test(loader)
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
@@ -139,7 +139,7 @@ def _flag(sweep: Mapping[str, Any], key: str) -> bool:
 
 
 def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> None:
-    """Raise UserError where a key of the plan as a whole is to follow a key that differs from run to run."""
+    """Raise UserError if a key of the whole plan refers to a key that differs between runs."""
     varied = {*(key for block in blocks for key in block.varied()), *rules.set}
     for key in PLAN_KEYS:
         value = config.written.get(key) if key != "sweep" else config.written["sweep"].get("limit")
@@ -152,7 +152,7 @@ def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> 
 
 
 def _check_no_clock(keys: Mapping[str, Any]) -> None:
-    """Raise UserError where a run follows the clock: a plan would have other runs each time that it is made."""
+    """Raise UserError if a run follows the clock: a plan would have other runs each time that it is made."""
     for key, value in keys.items():
         if (key not in PLAN_KEYS or key == "sweep") and "now" in named_in(value):
             raise UserError(
@@ -182,7 +182,7 @@ def _plan_cells(
 
 
 def _check_same(run: PlannedRun, other: PlannedRun) -> None:
-    """Raise UserError where two cells of one id differ in the type of a number that a module of the user's may see."""
+    """Raise UserError if two cells of one id differ in the type of a number that a module of the user's may see."""
     one, two = (getattr(each.config.model, "kwargs", None) for each in (run, other))
     if one != two or repr(one) == repr(two):
         return
@@ -193,7 +193,7 @@ def _check_same(run: PlannedRun, other: PlannedRun) -> None:
 
 
 def _parents(request: Request, results: Path) -> Parents:
-    """Return how runs of the command line or of a grid find their parents: by parent.run_id, on disk."""
+    """Return how runs of the command line or a grid find their parents on disk, by parent.run_id."""
     find = run_lookup(results)
     given = {key: value for key, value in request.fixed.items() if key.startswith("data.")}
     asked = (*request.fixed, *request.axes)

@@ -1,4 +1,4 @@
-"""Expressions in sweep files: arithmetic and comparison over named quantities, parsed, never evaluated as Python."""
+"""Expressions in sweep files: arithmetic and comparison of named quantities, parsed without evaluating Python."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: lambda a, b: float(a) ** b,  # in floats: a tower of powers overflows instead of running for ever
+    ast.Pow: lambda a, b: float(a) ** b,  # in floats: repeated powers overflow instead of taking forever
 }
 COMPARISON: dict[type, Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -41,7 +41,7 @@ class Expression:
     tree: ast.expr
 
     def evaluate(self, lookup: Lookup) -> Any:
-        """Compute the value; UserError where a name is unknown or the arithmetic fails."""
+        """Compute the value; UserError if a name is unknown or the arithmetic fails."""
         try:
             value = _value(self.tree, lookup)
         except (ArithmeticError, TypeError) as error:
@@ -52,7 +52,7 @@ class Expression:
         return value
 
     def first_false(self, lookup: Lookup) -> Expression | None:
-        """Return the first part of a chain of `and` that is false, None where all are true."""
+        """Return the first false part of a chain of `and`, None if all are true."""
         parts = self.tree.values if isinstance(self.tree, ast.BoolOp) and isinstance(self.tree.op, ast.And) else None
         for part in parts or [self.tree]:
             if not Expression(self.text, part).evaluate(lookup):
@@ -60,14 +60,14 @@ class Expression:
         return None
 
     def names(self) -> list[str]:
-        """Return the names the expression uses, in order of appearance."""
+        """Return the names in the expression, in order of appearance."""
         found = [_dotted(node) for node in ast.walk(self.tree) if isinstance(node, ast.Name | ast.Attribute)]
         whole = [name for name in found if not any(other.startswith(name + ".") for other in found)]
         return list(dict.fromkeys(whole))
 
 
 def parse(text: Any, *, where: str) -> Expression:
-    """Parse an expression (or a plain number); UserError names what is not arithmetic or comparison."""
+    """Parse an expression or a number; UserError names parts that are not arithmetic or comparison."""
     source = str(text)
     if "${" in source:
         raise UserError(
@@ -129,21 +129,21 @@ def _value(node: ast.expr, lookup: Lookup) -> Any:
 
 
 def _compared(op: ast.cmpop, a: Any, b: Any) -> bool:
-    """Compare two values; TypeError for a number and a text, which are never equal."""
+    """Compare two values; TypeError for a number and a string, which are never equal."""
     if isinstance(a, str) != isinstance(b, str):
         raise TypeError(f"{a!r} and {b!r} are a number and a text")
     return COMPARISON[type(op)](a, b)
 
 
 def _number(value: Any) -> int | float:
-    """Return a number as it is; TypeError for all else: a text times a number, or as a format, fills the memory."""
+    """Return a number; TypeError for other values, such as a string, whose product with a number can fill memory."""
     if not isinstance(value, int | float):
         raise TypeError(f"{str(value)[:40]!r} is no number")
     return value
 
 
 def _is_finite(value: int | float) -> bool:
-    """Say whether a number is finite, and a whole one no larger than a float can be."""
+    """Return whether a number is finite and representable as a float."""
     try:
         return math.isfinite(value)
     except OverflowError:

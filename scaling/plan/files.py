@@ -1,4 +1,4 @@
-"""A plan on disk: plan.csv (pure), forecast.csv (for this machine), and the sweep file with its command."""
+"""Write a plan: plan.csv (machine-independent), forecast.csv, and the sweep file with its command."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 from scaling.security.reading import read_text
 
 log = logging.getLogger(__name__)
-COMMAND = "# command: scaling run "  # before the arguments, in the last line of sweep.yaml
+COMMAND = "# command: scaling run "  # precedes the arguments in the last line of sweep.yaml
 
 
 def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool = False) -> int:
-    """Write the plan's files and return how many runs of an earlier plan are no longer in it.
+    """Write the plan's files, and return how many runs of an earlier plan are no longer in it.
 
     forecast: the rows of forecast.csv; join: add the runs to those of the earlier plan, as for single runs,
     instead of replacing them. Raises UserError where the folder holds runs trained elsewhere.
@@ -54,7 +54,7 @@ def _sweep_text(plan: Plan) -> str:
 
 
 def read_arguments(folder: SweepFolder) -> list[str] | None:
-    """Return the arguments of the `scaling run` that wrote a sweep's plan; None where they are not kept."""
+    """Return the arguments of the `scaling run` that wrote a sweep's plan, None if they are not known."""
     try:
         last = read_text(folder.sweep).splitlines()[-1]
     except (OSError, IndexError, ValueError):

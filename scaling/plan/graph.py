@@ -1,4 +1,4 @@
-"""The graph of a sweep: the runs of its stages, planned for every run that they start from."""
+"""The graph of a sweep: the runs of its stages are planned for every run that they start from."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.security.reading import read_text
 
 KEYS = ("name", "of", "at", "base", "grid", "where", "set")
-FIRST = "train"  # what a stage calls the runs of the grid
+FIRST = "train"  # the name of the grid's runs in `of:`
 AT = ("last", "milestones")
-KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # weights that a run keeps, from fewest to most
+KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # which weights a run keeps, from fewest to most
 
 Configs = Callable[[Choice], Composed]  # the config for a choice of groups
 
 
 @dataclass(frozen=True)
 class StageEntry:
-    """One entry of `sweep.stages`: `of` which runs, `at` which of their checkpoints, and how its own runs differ."""
+    """One entry of `sweep.stages`.
+
+    of, at: the runs and milestones that it starts from; base, blocks, rules: the keys, grid and rules of its runs.
+    """
 
     name: str
     of: str
@@ -94,7 +97,7 @@ def _read_entry(raw: Any) -> StageEntry:
 
 
 def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: Configs, is_group: Callable[[str], bool]) -> Graph:
-    """Add the runs of every stage to the graph; their parents are told at which milestones to keep their weights."""
+    """Add the runs of every stage to the graph, and let their parents keep the weights that they need."""
     by_stage: dict[str, list[str]] = {FIRST: list(graph.runs)}
     for entry in entries:
         by_stage[entry.name] = []
@@ -141,7 +144,7 @@ def _add(
 
 
 def keep_at_least(run: PlannedRun, what: Keep) -> PlannedRun:
-    """Return the run, keeping its weights at least at these milestones."""
+    """Return the run, set to keep its weights at least at these milestones."""
     if KEPT.index(what) <= KEPT.index(run.config.train.keep):
         return run
     train = dataclasses.replace(run.config.train, keep=what)
@@ -149,7 +152,7 @@ def keep_at_least(run: PlannedRun, what: Keep) -> PlannedRun:
 
 
 def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
-    """Return a lookup of earlier runs by id: each with its parents, read from the config in its folder."""
+    """Return a lookup of earlier runs by id, which reads each run and its parents from the configs in their folders."""
 
     @cache
     def find(run_id: str) -> PlannedRun:
@@ -173,7 +176,7 @@ def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
 
 
 def check_parents(runs: Sequence[PlannedRun], results: Path) -> None:
-    """Check that parents which are not in the plan have kept their weights; UserError says which are missing."""
+    """Check that parents outside the plan have kept their weights; UserError says which are missing."""
     planned = {run.run_id for run in runs}
     for run in runs:
         parent = run.config.parent

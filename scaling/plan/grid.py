@@ -1,4 +1,4 @@
-"""The grid of a sweep: blocks of product, zip or list, united, expanded into cells."""
+"""The grid of a sweep: the union of blocks (product, zip or list), expanded into cells."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any, Literal
 
 from scaling.errors import UserError
 
-Cell = dict[str, Any]  # config keys to values, one run of the grid
-MOST_CELLS = 1_000_000  # of a grid, and values of a range
+Cell = dict[str, Any]  # config key -> value, for one run of the grid
+MOST_CELLS = 1_000_000  # cells of a grid, and values of a range
 KINDS = ("product", "zip", "list")
 RANGE_KEYS = {"from", "to", "num", "step", "spacing", "round"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block of a grid: its kind and its axes (for `list`, its cells as written)."""
+    """One block of a grid; axes: values by key; items: the cells of a `list`."""
 
     kind: Literal["product", "zip", "list"]
     axes: Mapping[str, Sequence[Any]]
     items: Sequence[Cell] = ()
 
     def cells(self) -> Iterator[Cell]:
-        """Yield the cells of the block, the last axis moving fastest."""
+        """Yield the cells of the block; the last axis varies fastest."""
         if self.kind == "list":
             yield from (dict(item) for item in self.items)
             return
@@ -34,28 +34,28 @@ class Block:
             yield dict(zip(self.axes, values, strict=True))
 
     def count(self) -> int:
-        """Return how many cells it has, without making them."""
+        """Return the number of cells, without making them."""
         if self.kind == "list":
             return len(self.items)
         lengths = [len(values) for values in self.axes.values()]
         return math.prod(lengths) if self.kind == "product" else min(lengths, default=0)
 
     def keys(self) -> list[str]:
-        """Return the keys that the block gives values to."""
+        """Return the keys that the block sets."""
         return list(dict.fromkeys([*self.axes, *(key for item in self.items for key in item)]))
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys()
 
     def varied(self) -> list[str]:
-        """Return those of its keys that do not have one and the same value in all its cells."""
+        """Return the keys that do not have the same value in all cells."""
         return [key for key in self.keys() if any(value != self._values(key)[0] for value in self._values(key))]
 
     def _values(self, key: str) -> Sequence[Any]:
         return self.axes[key] if key in self.axes else [item.get(key) for item in self.items]
 
     def replace(self, key: str, values: Sequence[Any]) -> list[Block]:
-        """Give `key` these values instead of its own: one block, or one a value where the block is no product."""
+        """Return the block with these values of `key`: one block for a product, otherwise one for each value."""
         if self.kind == "product":
             return [Block("product", {**self.axes, key: tuple(values)})]
         if self.kind == "zip":
@@ -65,7 +65,7 @@ class Block:
 
 
 def read_grid(raw: Any) -> list[Block]:
-    """Read `sweep.grid`: a list of blocks, each with one of product, zip, list; UserError says what is wrong."""
+    """Read `sweep.grid`, a list of blocks with one of product, zip, list each; UserError says what is wrong."""
     if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
         raise UserError(f"found sweep.grid={raw!r}; wanted a list of blocks (product:, zip: or list:); add one")
     return [_read_block(block) for block in raw]
@@ -112,7 +112,7 @@ def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
 def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
     """Return the values of {from, to, num | step, spacing: linear | log, round}; both ends are included.
 
-    round: the values become whole multiples of that number (at least one of it); equal ones are kept once.
+    round: values become multiples of this number, at least 1; duplicates are removed.
     """
     unknown = set(spec) - RANGE_KEYS
     spacing, multiple = spec.get("spacing", "linear"), spec.get("round")
@@ -151,7 +151,7 @@ def _number(spec: Mapping[str, Any], key: str, where: str) -> float:
 
 
 def _clean(value: float) -> float:
-    return float(f"{value:.12g}")  # exp(log(x)) misses x by a rounding error, and a run's identity hangs on the digits
+    return float(f"{value:.12g}")  # removes rounding errors of exp(log(x)), which would change identities
 
 
 def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> list[float]:
@@ -175,13 +175,13 @@ def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> l
 
 
 def _check_count(count: int, where: str) -> None:
-    """Refuse a range of more values than a plan can have runs, before it is made; UserError."""
+    """Raise UserError for a range of more than MOST_CELLS values, before it is made."""
     if count > MOST_CELLS:
         raise UserError(f"found a range of {count:.3g} values for {where}; wanted at most {MOST_CELLS:,}; narrow it")
 
 
 def check_cells(blocks: Sequence[Block]) -> None:
-    """Refuse a grid of more cells than can be planned, before they are made; UserError."""
+    """Raise UserError for a grid of more than MOST_CELLS cells, before they are made."""
     count = sum(block.count() for block in blocks)
     if count > MOST_CELLS:
         raise UserError(f"found a grid of {count:.3g} cells; wanted at most {MOST_CELLS:,}; split the sweep")

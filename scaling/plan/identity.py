@@ -13,14 +13,14 @@ from scaling.config import RunConfig
 from scaling.plan.quantities import Quantities
 
 STACKED_OPTIMISERS = ("adamw", "lion", "sgd")
-# Keys in which the members of a stack may differ: each has its own values of them.
+# Keys whose values may differ between the members of a stack.
 OWN = {
     "optim": ("lr", "weight_decay", "beta1", "beta2"),
     "train": ("clip", "label_smoothing", "steps"),
     "augment": ("mixup",),
     "data": ("seed", "size"),
 }
-ID_DIGITS = 12  # hex digits: 48 bits, a collision among a million runs has odds of 1 to 560
+ID_DIGITS = 12  # hex digits, 48 bits: among a million runs the probability of a collision is 1 in 560
 
 
 def run_id(config: RunConfig, quantities: Quantities) -> str:
@@ -30,7 +30,7 @@ def run_id(config: RunConfig, quantities: Quantities) -> str:
 
 
 def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
-    """Return what fixes the weights, after arithmetic; a key at its default is left out: new keys keep old ids."""
+    """Return all that determines the weights; keys at their defaults are left out, so that new keys keep old ids."""
     if not config.stage.begins:
         return stage_identity(config, quantities)
     data = {**identity_keys(config.data), "size": "fresh" if quantities.fresh else quantities.D_unique}
@@ -45,7 +45,7 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 
 
 def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
-    """Return what fixes the result of a stage: its parent's checkpoint, its settings and, if it trains, its recipe."""
+    """Return all that determines a stage's result: its parent's checkpoint, its settings and, if it trains, recipe."""
     return {
         "stage": {"name": config.stage.name, **identity_keys(config.stage)},
         "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
@@ -58,7 +58,7 @@ def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 
 
 def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
-    """Return how a run is trained, without the model, the data and the seed."""
+    """Return the settings of training, without the model, the data and the seed."""
     train = identity_keys(config.train)
     train.pop("precision", None)
     return {
@@ -70,7 +70,7 @@ def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 
 
 def stack_key(config: RunConfig, quantities: Quantities) -> str:
-    """Return what runs share that may be trained together, '' for a run that is not trained so."""
+    """Return a key that is equal for runs that can be trained together, '' for a run that is not stacked."""
     if config.train.engine != "stacked" or not is_stackable(config):
         return ""
     shape = {name: value for name, value in identity(config, quantities).items() if name != "seed"}
@@ -83,7 +83,7 @@ def stack_key(config: RunConfig, quantities: Quantities) -> str:
 
 
 def is_stackable(config: RunConfig) -> bool:
-    """Say whether a run is of a kind that can be trained together with others, whatever its engine is."""
+    """Return whether a run's stage and optimiser can be stacked, whatever its engine is."""
     return bool(config.stage.stackable and config.optim.name in STACKED_OPTIMISERS)
 
 
@@ -108,7 +108,7 @@ def _hashed(kind: Hashable) -> list[tuple[str, Any]]:
 
 
 def canonical(value: Any) -> Any:
-    """Return a value in the one form that is hashed: 1.0 and 1 are the same number."""
+    """Return a value in the canonical form for hashing, in which 1.0 and 1 are equal."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, Mapping):
@@ -119,15 +119,15 @@ def canonical(value: Any) -> Any:
 
 
 def asked_precision(config: RunConfig) -> str:
-    """Return the precision that a run asks for: auto, whose arithmetic follows from the device, is a word of its own.
+    """Return the precision that a run asks for; auto stays auto, since its arithmetic depends on the device.
 
-    By recipe 1 auto was fp32 on every device.
+    In recipe 1 auto was fp32 on every device.
     """
     automatic = "fp32" if config.recipe_version == 1 else "auto"
     return automatic if config.train.precision == "auto" else config.train.precision
 
 
 def describe(part: Any, *, without: tuple[str, ...] = ()) -> str:
-    """Name a config group and its keys that differ from their defaults, such as adamw[weight_decay=0.1]."""
+    """Return a group's name and its keys that differ from their defaults, such as adamw[weight_decay=0.1]."""
     settings = [f"{key}={value}" for key, value in identity_keys(part).items() if key not in without]
     return f"{part.name}[{','.join(settings)}]" if settings else part.name

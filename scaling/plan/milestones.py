@@ -1,6 +1,6 @@
-"""Milestones: where in a run it is evaluated, in steps.
+"""Milestones: the steps at which a run is evaluated.
 
-`train.milestones` is null (the end alone), a whole number n (n points in geometric progression up to the end), a list
+`train.milestones` is null (only the end), a whole number n (n points in geometric progression up to the end), a list
 of epochs, or {unit: examples | epochs | steps | flops, at: [...]} with `at` a list or
 {from: a, to: b, num: n, spacing: log | linear}, as in a sweep's grid. The last step is always a milestone.
 """
@@ -14,7 +14,7 @@ from scaling.errors import UserError
 from scaling.plan.grid import spaced
 
 UNITS = ("examples", "epochs", "steps", "flops")
-FIRST_SHARE = 0.01  # of the run: where n geometric milestones begin
+FIRST_SHARE = 0.01  # of the run: the first of n geometric milestones
 
 
 def milestone_steps(
@@ -43,7 +43,7 @@ def milestone_steps(
 
 
 def geometric(start: float, stop: float, num: int) -> list[float]:
-    """Return `num` values in geometric progression, both ends included (`stop` alone for one)."""
+    """Return `num` values in geometric progression, both ends included (only `stop` for one)."""
     if num == 1:
         return [stop]
     return [start * (stop / start) ** (i / (num - 1)) for i in range(num)]

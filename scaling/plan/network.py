@@ -1,4 +1,4 @@
-"""The network from which a stage starts, as far as a plan knows it."""
+"""The network from which a stage starts, as known in a plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ParentNetwork:
-    """A network that run `run_id` has trained by `stage` on `data`: a `model` that reads examples of `input_shape`."""
+    """A network that run `run_id` trained by `stage` on `data`; input_shape: of the examples that it reads."""
 
     run_id: str
     stage: Any

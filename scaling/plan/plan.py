@@ -1,4 +1,4 @@
-"""The plan of a sweep: its runs, the cells that are not run, and where and how the runs are to be trained."""
+"""The plan of a sweep."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep, planned: its runs, the cells that are not run, and where and how the runs are to be trained.
+    """The plan of a sweep: its runs, the dropped cells, and where and how the runs are to be trained.
 
-    name: folder under `results`; launcher: the launcher's config, plain; duplicates: cells that turned out to be
-    a run already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line;
-    single: one run, here and now. mirror: a tool of config.MIRRORS; on_end: a command for the end; empty where there
-    is none; group: a new results folder is its group's to write.
+    name: folder under `results`; launcher: the launcher's plain config; duplicates: number of cells that gave a run
+    already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line; single:
+    train one run in this process; mirror: a tool of config.MIRRORS, or ""; on_end: a command for the end, or "";
+    group: make a new results folder writable for its group.
     """
 
     name: str
@@ -46,5 +46,5 @@ class Plan:
 
     @property
     def folder(self) -> SweepFolder:
-        """Where the plan is written."""
+        """The folder of the plan."""
         return SweepFolder(self.results, self.name)

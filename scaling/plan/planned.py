@@ -16,7 +16,7 @@ from scaling.plan.quantities import Milestone, Quantities, given_length
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a run goes on from another that has taken the same steps up to there: `step` of run `run_id`."""
+    """The point from which a run continues another one with the same steps so far: `step` of run `run_id`."""
 
     run_id: str
     step: int
@@ -24,11 +24,11 @@ class Fork:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan: its identity, what the user varied, its whole config and what it will really do.
+    """One run of a plan: its identity, the varied keys, its whole config and its quantities.
 
-    parent: the run that a stage starts from, planned as well; task: what is evaluated, a column of the table; fork: the
-    longer run whose first steps are its own too (see plan/trunk.py), forks: steps at which shorter ones go on from it;
-    batch_rule: by which the sweep sets the batch, if it does.
+    parent: the run that a stage starts from; task: what is evaluated, a column of the table; fork: the point from which
+    it continues a longer run (see plan/trunk.py); forks: steps from which shorter runs continue it; lr_rule,
+    batch_rule: the expressions by which the sweep sets them, if it does.
     """
 
     run_id: str
@@ -44,11 +44,11 @@ class PlannedRun:
 
     @property
     def origin(self) -> PlannedRun:
-        """The run from scratch at the start of this run's parents; the run itself where it has none."""
+        """The run from scratch at the start of the chain of parents; the run itself if it has no parent."""
         return self if self.parent is None else self.parent.origin
 
     def id_by_recipe(self, version: int) -> str:
-        """Return the id that this run has by an older recipe, by which what it starts from was trained as well."""
+        """Return the id of this run by an older recipe, applied to its parents as well."""
         if version >= self.config.recipe_version:
             return self.run_id
         config = dataclasses.replace(self.config, recipe_version=version)
@@ -59,24 +59,24 @@ class PlannedRun:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Ids of the runs that have to be settled before this one can begin."""
+        """The ids of the runs that have to be settled before this one can start."""
         return () if self.parent is None else (self.parent.run_id,)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of what the network reads: that of the data it was first trained on."""
+        """The shape of the examples that the network reads, that of the data it was first trained on."""
         shape: tuple[int, ...] = self.origin.config.data.shape
         return shape
 
     @property
     def C_spent(self) -> int:
-        """FLOPs of its own steps, without those that it takes over from the run that it forks from."""
+        """The FLOPs of its own steps, without those of the run that it forks from."""
         shared = 0 if self.fork is None else self.quantities.at(self.fork.step).C
         return self.quantities.C - shared
 
     @property
     def network(self) -> ParentNetwork:
-        """What a stage that starts from this run needs to know of it."""
+        """The facts for a stage that starts from this run."""
         config = self.config
         return ParentNetwork(self.run_id, config.stage, config.model, config.data, self.input_shape)
 
@@ -98,13 +98,13 @@ class PlannedRun:
         return self.parent.at(self.config.parent.step or self.parent.quantities.steps)
 
     def columns_at(self, at: Milestone) -> dict[str, int | float]:
-        """Return N, D and C of the run from scratch, and what belongs to them, at a milestone of it."""
+        """Return the columns of N, D, C and related quantities at a milestone of the run from scratch."""
         origin = self.origin.quantities
         reached = {"D": at.D, "epochs": at.epochs, "steps": at.step, "C": at.C, "C_counted": at.C_counted}
         return {**origin.counts.columns(), "D_unique": origin.D_unique, **reached}
 
     def row(self) -> dict[str, Any]:
-        """Return the plan's columns for this run; pure: same YAML, same row.
+        """Return the plan's columns for this run, which depend only on the YAML.
 
         Model, recipe, N, D and C are those of the run from scratch, at the milestone that a stage starts from.
         """
@@ -139,7 +139,7 @@ class PlannedRun:
         }
 
     def _fork_columns(self) -> dict[str, Any]:
-        """Return the columns of a sweep whose runs share their first steps; none of another."""
+        """Return the columns of a run that shares its first steps with others, {} for other runs."""
         if self.fork is None and not self.forks:
             return {}
         trunk, step = (self.fork.run_id, self.fork.step) if self.fork else (None, None)
@@ -158,7 +158,7 @@ class PlannedRun:
 
     @property
     def stage_recipe(self) -> str:
-        """How the stage and the stages before it were done: rows of a table must share it to be compared."""
+        """The settings of the stage and the stages before it; only rows with the same ones are comparable."""
         if self.parent is None:
             return ""
         config = self.config
@@ -175,7 +175,7 @@ class PlannedRun:
         return f"{before} > {' '.join(words)}" if before else " ".join(words)
 
     def started_from(self) -> dict[str, Any]:
-        """Return what a stage's record says of its parents (its key `descent`); empty for a run from scratch."""
+        """Return the key `descent` of a stage's record, about its parents; {} for a run from scratch."""
         if self.config.parent is None:
             return {}
         quantities = self.origin.quantities
@@ -190,7 +190,7 @@ class PlannedRun:
         }
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> PlannedRun:
-        """Return the same run with other overrides to show."""
+        """Return the same run with other displayed overrides."""
         return dataclasses.replace(self, overrides=overrides)
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class PlannedRun:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> PlannedRun:
-        """Read a run back; what follows from its config is computed again."""
+        """Read a run; values that follow from its config are computed again."""
         parent = cls.from_dict(raw["parent"]) if "parent" in raw else None
         run = plan_run(
             read_stored_config(raw["config"]), overrides=raw["overrides"], lr_rule=raw["lr_rule"], parent=parent
@@ -224,7 +224,7 @@ def plan_run(
     quantities: Quantities | None = None,
     parent: PlannedRun | None = None,
 ) -> PlannedRun:
-    """Turn one config into a planned run; ImpossibleRun where it cannot be trained.
+    """Turn one config into a planned run; ImpossibleRun if it cannot be trained.
 
     A stage's model is its parent's, whatever the config says.
     """
@@ -238,7 +238,7 @@ def plan_run(
 
 
 def with_parent(config: RunConfig, parent: PlannedRun) -> RunConfig:
-    """Return a stage's config with its parent's model and the step it starts from; UserError where there is none."""
+    """Return a stage's config with its parent's model and step; UserError if the step is not a milestone."""
     given = config.parent.step if config.parent is not None else None
     step = parent.quantities.steps if given is None else given
     if step not in parent.quantities.milestones:

@@ -1,4 +1,4 @@
-"""Budget arithmetic: one of examples, epochs, steps or budget is given and determines the others."""
+"""Budget arithmetic: one of examples, epochs, steps or budget determines the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, 
 
 @dataclass(frozen=True)
 class Milestone:
-    """A moment of a run: what it had seen and spent; final: its end."""
+    """The quantities of a run at one of its steps; final: the last step."""
 
     step: int
     D: int
@@ -29,11 +29,11 @@ class Milestone:
 
 @dataclass(frozen=True)
 class Quantities:
-    """What a run will really do: whole batches, counted.
+    """The quantities of a run, counted in whole batches.
 
-    D: examples processed; D_unique: size of the training subset (D where examples are drawn fresh); fresh: drawn
-    without end; C, C_counted: FLOPs; budget: FLOPs wanted, None where no budget was given; milestones: steps;
-    once: FLOPs spent before the first step, part of C (the features of a frozen body).
+    D: examples processed; D_unique: size of the training subset (D for fresh examples); fresh: examples are drawn
+    without end; C, C_counted: FLOPs; budget: requested FLOPs, None if no budget was given; milestones: steps; once:
+    FLOPs spent before the first step, part of C (the features of a frozen body).
     """
 
     counts: Counts
@@ -50,15 +50,15 @@ class Quantities:
 
     @property
     def epochs(self) -> float:
-        """Passes over the training subset, D / D_unique; 0 where nothing is trained."""
+        """The passes over the training subset, D / D_unique; 0 if nothing is trained."""
         return self.D / self.D_unique if self.D else 0.0
 
     def columns(self) -> dict[str, int | float]:
-        """Return what the run does by column."""
+        """Return the quantities by column."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     def at(self, step: int) -> Milestone:
-        """Return what the run has seen and spent after `step` steps."""
+        """Return the quantities after `step` steps."""
         D = step * self.batch
         return Milestone(
             step=step,
@@ -84,9 +84,9 @@ def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
 
 
 def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
-    """Turn the one length that is given into steps, examples and FLOPs; ImpossibleRun where no batch fits.
+    """Compute steps, examples and FLOPs from the given length; ImpossibleRun if no batch fits.
 
-    counts: of what is trained, the config's model by default; once: FLOPs an example of the subset costs once.
+    counts: of the trained module, by default the config's model; once: FLOPs spent once for each example of the subset.
     """
     counts, train, pool = counts or count_model(config), config.train, subset_size(config)
     steps = _steps(config, counts, pool, once=once)
@@ -120,9 +120,9 @@ def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once:
 
 
 def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) -> int:
-    """Return how many whole batches the given length buys.
+    """Return the number of whole batches in the given length.
 
-    pool: examples of the subset, None without end; once: FLOPs each costs once, which a budget pays first.
+    pool: examples of the subset, None for fresh ones; once: FLOPs for each example that a budget has to pay first.
     """
     train = config.train
     name, length = given_length(train)
@@ -157,7 +157,7 @@ def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) ->
 
 
 def given_length(train: Train) -> tuple[str, float]:
-    """Return the name and the value of the one length that is given; UserError for none, or several."""
+    """Return the name and the value of the given length; UserError for none, or several."""
     given = {name: getattr(train, name) for name in LENGTHS if getattr(train, name) is not None}
     choice = ", ".join(f"train.{name}" for name in LENGTHS)
     if not given:
@@ -173,7 +173,7 @@ def given_length(train: Train) -> tuple[str, float]:
 
 
 def subset_size(config: RunConfig) -> int | None:
-    """Return the size of the training subset, None where examples are drawn fresh without end."""
+    """Return the size of the training subset, None if fresh examples are drawn without end."""
     data = config.data
     if data.size is None:
         return data.examples

@@ -1,4 +1,4 @@
-"""What a command line asks for: its overrides, sorted, which take precedence over the sweep file."""
+"""The overrides of a command line, which take precedence over the sweep file."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ NAMES = (SWEEP, "name", "results")  # of files and folders
 
 @dataclass(frozen=True)
 class Request:
-    """The overrides of a command line, whatever stands before their keys (+, ++, ~).
+    """The overrides of a command line, with or without a prefix (+, ++, ~).
 
-    lines: those of one value, as they are given; fixed: the keys they set, dictionaries key by key, and the members
-    of groups they choose; merged: the keys that they give dictionaries to; dropped: those that they take out
-    (~key); axes: the keys that are swept over.
+    lines: those with one value, as given; fixed: the keys that they set (dictionaries key by key) and the members of
+    groups that they choose; merged: the keys that they set to dictionaries; dropped: the keys that they remove (~key);
+    axes: the keys that are swept over.
     """
 
     sweep: str | None
@@ -40,7 +40,7 @@ class Request:
     axes: Mapping[str, tuple[Any, ...]]
 
     def of_run(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
-        """Return the keys that it fixes of a run, rather than of the plan."""
+        """Return the fixed keys of a run, without those of the plan."""
         return {
             key: value
             for key, value in self.fixed.items()
@@ -49,9 +49,9 @@ class Request:
 
 
 def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
-    """Parse overrides by Hydra's grammar and sort them; UserError for what cannot be swept over.
+    """Parse overrides by Hydra's grammar; UserError for sweeps over other keys than a run's.
 
-    Of two overrides of a key the later one holds.
+    Of two overrides of a key the later one counts.
     """
     check_hydras(arguments)
     with said_in_one_sentence():
@@ -75,7 +75,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
             dropped.append(key)
             continue
         if override.package is not None:
-            continue  # a group beside those of a run: what comes of it is checked with the config
+            continue  # a group with a package is checked together with the config
         if isinstance(override.value(), dict):
             merged.add(key)
         given = dict(leaves(key, override.value()))
@@ -85,7 +85,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
 
 
 def _as_typed(loader: ConfigLoader, override: Override) -> str:
-    """Return the line of an override, with a name quoted as it was typed: 1e3 is a name there, and no number."""
+    """Return the line of an override, with names quoted as typed, so that 1e3 stays a name."""
     line, key = override.input_line or "", override.key_or_group
     if override.is_sweep_override() or override.is_delete():
         return line
@@ -111,7 +111,7 @@ def _sweep_name(fixed: Mapping[str, Any]) -> str | None:
 
 
 def _values(override: Override) -> tuple[Any, ...]:
-    """Return the values of an override that has several; UserError where they cannot be swept over."""
+    """Return the values of an override that has several; UserError if they cannot be swept over."""
     key, line = override.key_or_group, override.input_line
     if key.split(".")[0] in PLAN_KEYS:
         raise UserError(f"found several values for {key}; wanted one, for the whole plan; run one after another")
@@ -123,7 +123,7 @@ def _values(override: Override) -> tuple[Any, ...]:
 
 
 def _unquoted(value: Any) -> Any:
-    """Return a value of a sweep as Override.value() gives that of a single override: quoted strings as strings."""
+    """Return a value of a sweep in the form of Override.value(), with quoted strings as strings."""
     if isinstance(value, list):
         return [_unquoted(item) for item in value]
     if isinstance(value, dict):
@@ -132,7 +132,7 @@ def _unquoted(value: Any) -> Any:
 
 
 def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
-    """Raise UserError for what is no member of a group and for which Hydra has no message: null, a number."""
+    """Raise UserError for null or a number as the member of a group, for which Hydra has no message."""
     for override in overrides:
         group = override.key_or_group
         if override.is_sweep_override() or override.is_delete() or isinstance(override.value(), str | list | dict):
@@ -148,9 +148,9 @@ def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
 def hold(
     request: Request, blocks: Sequence[Block], rules: Rules, config: Composed, is_group: Callable[[str], bool]
 ) -> list[Block]:
-    """Return the blocks of the file with the command line's values in the place of their own.
+    """Return the blocks of the file with their values replaced by the command line's.
 
-    rules: those that are left to compute; UserError names what the two say of keys that lie one inside the other.
+    rules: those that remain to be computed. UserError for conflicting values of keys of which one contains the other.
     """
     in_file = list(dict.fromkeys(key for block in blocks for key in block.keys()))  # noqa: SIM118 - no dictionary
     new = {key: (request.fixed[key],) for key in in_file if key in request.fixed}
@@ -164,7 +164,7 @@ def hold(
 
 
 def _check_clashes(request: Request, in_file: Sequence[str], rules: Rules, is_group: Callable[[str], bool]) -> None:
-    """Raise UserError where one of two values would silently be lost in the other."""
+    """Raise UserError if one of two values would silently override the other."""
     axes = [key for key in request.axes if not is_group(key)]
     own = [key for key in in_file if not is_group(key) and key not in axes]
     for key in (key for key in request.fixed if not is_group(key)):
@@ -192,10 +192,10 @@ def _found(config: Mapping[str, Any], key: str) -> Any:
 
 
 def inside(key: str, other: str) -> bool:
-    """Say whether a key lies below another."""
+    """Return whether a key is below another."""
     return key.startswith(f"{other}.")
 
 
 def overlap(key: str, other: str) -> bool:
-    """Say whether two keys are one, or one lies below the other."""
+    """Return whether two keys are equal, or one is below the other."""
     return key == other or inside(key, other) or inside(other, key)

@@ -18,7 +18,7 @@ class BrokenPlan(UserError):
 
 
 def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
-    """Read plan.csv as text, an empty list where there is none; BrokenPlan where it is damaged."""
+    """Read plan.csv as text, [] if there is none; BrokenPlan if it is damaged."""
     if not folder.plan.exists():
         return []
     try:
@@ -32,7 +32,7 @@ def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
 
 
 def broken_plan(folder: SweepFolder) -> BrokenPlan:
-    """Return the error of a plan.csv that is damaged."""
+    """Return the error for a damaged plan.csv."""
     return BrokenPlan(
         f"found {folder.plan}, which is not a whole plan; wanted one row a run; give the sweep's `scaling run` "
         f"again, which writes it anew"
@@ -40,7 +40,7 @@ def broken_plan(folder: SweepFolder) -> BrokenPlan:
 
 
 def read_columns(folder: SweepFolder, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Read some columns of plan.csv as text, "" where there is no such column; BrokenPlan where it is damaged."""
+    """Read some columns of plan.csv as text, "" if there is no such column; BrokenPlan if it is damaged."""
     try:
         rows = csv.reader(_lines(folder))
         head = next(rows, [])
@@ -66,7 +66,7 @@ def _cut() -> bool:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows of equal keys as CSV; None is an empty cell."""
+    """Return rows as CSV, with the union of their keys as columns; None is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
     writer.writeheader()

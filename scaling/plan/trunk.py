@@ -1,9 +1,9 @@
-"""One trunk, many lengths: runs that differ only in length share their common steps.
+"""Trunks: runs that differ only in length share their common steps.
 
-Under a schedule such as wsd a run of many steps takes, up to the fall of the rate, the very steps of a shorter one. So
-the longest of them is the trunk; it leaves its whole state where another begins to differ, and that one goes on from
-there, bit for bit as if it had been trained alone (of stacks: but for rounding). Ids, N, D and C are those of runs
-trained alone; C_spent is what was trained. Cooldown branches of one run: Hägele et al. 2024, arXiv 2405.18392.
+With a schedule such as wsd, a long run takes the same steps as a shorter one until the shorter one's decay. So the
+longest run is the trunk; it saves its whole state where another begins to differ, which continues from there, bit for
+bit as if it had been trained alone (in stacks up to rounding). Ids, N, D and C are those of runs trained alone; C_spent
+counts only the steps trained. Cooldown branches of one run: Hägele et al. 2024, arXiv 2405.18392.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from scaling.errors import UserError
 from scaling.plan.identity import identity
 from scaling.plan.planned import Fork, PlannedRun
 
-LEAST_SHARE = 0.05  # of a run's steps, for which a state is worth being kept
+LEAST_SHARE = 0.05  # least share of common steps for which a fork is worthwhile
 
 
 def share_trunks(runs: Mapping[str, PlannedRun]) -> dict[str, PlannedRun]:
-    """Return the runs, those that differ in their length alone forking from the longest; UserError where none can."""
+    """Let runs that differ only in length fork from the longest one; UserError if none can."""
     found = dict(runs)
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs.values():
@@ -42,7 +42,7 @@ def share_trunks(runs: Mapping[str, PlannedRun]) -> dict[str, PlannedRun]:
 
 
 def _check(config: RunConfig) -> None:
-    """Raise UserError for a run that cannot go on from another."""
+    """Raise UserError for a run that cannot continue from another."""
     if config.train.engine == "compile":
         raise UserError(
             "found sweep.trunk with train.engine=compile, whose runs are not the same each time; "
@@ -53,14 +53,14 @@ def _check(config: RunConfig) -> None:
 
 
 def _without_length(run: PlannedRun) -> str:
-    """Return what fixes a run's steps but for how many there are."""
+    """Return all that determines a run's steps except their number."""
     facts = identity(run.config, run.quantities)
     facts["train"] = {key: value for key, value in facts["train"].items() if key != "steps"}
     return json.dumps(facts, sort_keys=True, default=str)
 
 
 def _forked(group: Sequence[PlannedRun], prefixes: dict[tuple[Any, int, int], int]) -> list[PlannedRun]:
-    """Return the runs of a group, the shorter ones forking from the longest where enough of their steps are its own."""
+    """Return the runs of a group that share enough steps with the longest one, as forks of it, and that run."""
     trunk = max(group, key=lambda run: run.quantities.steps)
     shorter, forks = [], set()
     for run in group:
@@ -68,7 +68,7 @@ def _forked(group: Sequence[PlannedRun], prefixes: dict[tuple[Any, int, int], in
         key = (run.config.schedule, steps, trunk.quantities.steps)
         if key not in prefixes:
             prefixes[key] = common_steps(*key)
-        step = min(prefixes[key], steps - 1)  # one step at least is its own
+        step = min(prefixes[key], steps - 1)  # at least one step of its own
         if run is trunk or step < LEAST_SHARE * steps or min(run.quantities.milestones) <= step:
             continue
         shorter.append(dataclasses.replace(run, fork=Fork(trunk.run_id, step)))
@@ -77,7 +77,7 @@ def _forked(group: Sequence[PlannedRun], prefixes: dict[tuple[Any, int, int], in
 
 
 def common_steps(schedule: Any, steps: int, longer: int) -> int:
-    """Return how many first steps have the same rate in a run of `steps` and in a longer one."""
+    """Return how many first steps have the same learning rate in a run of `steps` and in a longer one."""
     for step in range(min(steps, longer)):
         if schedule.factor(step, steps) != schedule.factor(step, longer):
             return step

@@ -11,7 +11,7 @@ def rise(step: int, length: float) -> float:
 
 
 def check_one(warmup: float, warmup_steps: int | None) -> None:
-    """Raise UserError where a rise is given both as a share of the steps and as a number of them."""
+    """Raise UserError if a rise is given both as a share of the steps and as a number of them."""
     if warmup and warmup_steps is not None:
         raise UserError(f"found schedule.warmup={warmup:g} and warmup_steps={warmup_steps}; wanted one; drop the other")
 

@@ -24,7 +24,7 @@ LOOK = 0.1
 
 
 def run_job(folder: str) -> None:
-    """Run the job of this process; UserError where others have written what it would do, or may."""
+    """Run the job of this process; UserError if others have written what it would do, or may."""
     os.environ["SUBMITIT_FOLDER"] = folder
     pickle = JobEnvironment().paths.submitted_pickle
     until = time.monotonic() + PATIENCE

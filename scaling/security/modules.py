@@ -14,7 +14,7 @@ INSTALLED = ("site-packages", "dist-packages")  # folders that package managers 
 
 
 def is_own(path: str | Path) -> bool:
-    """Say whether a file is the user's own: neither of Python nor installed."""
+    """Return whether a file is the user's own: neither of Python nor installed."""
     where = Path(path)
     inside = where.is_relative_to(sys.base_prefix) or where.is_relative_to(sys.prefix)
     return not inside and not set(INSTALLED) & set(where.parts)
@@ -37,7 +37,7 @@ def own_sources(names: Iterable[str]) -> dict[str, Path]:
 
 @cache
 def own_source(name: str) -> Path | None:
-    """Return the file of a module if it is the user's own, None where it is installed or there is none."""
+    """Return the file of a module if it is the user's own, None if it is installed or there is none."""
     if name.partition(".")[0] in sys.stdlib_module_names:
         return None
     spec = _spec(name)

@@ -55,7 +55,7 @@ def remember() -> None:
 
 
 def has_guests() -> bool:
-    """Say whether modules of the user's own have been loaded since."""
+    """Return whether modules of the user's own have been loaded since."""
     new = (sys.modules.get(name) for name in sys.modules.keys() - _loaded if not _is_watched(name))
     files = (getattr(module, "__file__", None) for module in new)
     return any(is_own(file) for file in files if file)
@@ -75,7 +75,7 @@ def put_back() -> list[str]:
 
 
 def _is_foreign(owner: Owner, before: Any, now: Any) -> bool:
-    """Say whether something else stands where a function stood, rather than the library's own wrapper of it."""
+    """Return whether something else stands where a function stood, rather than the library's own wrapper of it."""
     if now is None or getattr(now, "__name__", "") != getattr(before, "__name__", ""):
         return True
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__

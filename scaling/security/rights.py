@@ -73,7 +73,7 @@ def _wrong(found: os.stat_result) -> str:
 
 
 def _keeps_rights(folder: Path) -> bool:
-    """Say whether a new file of one's own in a folder is seen as that: not so on some shares of other systems."""
+    """Return whether a new file of one's own in a folder is seen as that: not so on some shares of other systems."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".rights") as made:
             return not _wrong(Path(made.name).lstat())

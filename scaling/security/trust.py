@@ -43,18 +43,18 @@ def trusting(everything: bool) -> Iterator[None]:
 
 
 def check_trusted(module: str, *, named: str) -> None:
-    """Raise UserError where a module's code may not be run, before it is imported; named: what a config says."""
+    """Raise UserError if a module's code may not be run, before it is imported; named: what a config says."""
     if not is_trusted(module) and _is_somewhere(module.partition(".")[0]):
         raise UserError(f"found {named}, code of others; {WANTED}")
 
 
 def is_trusted(module: str) -> bool:
-    """Say whether a module's code may be run for a config that names it."""
+    """Return whether a module's code may be run for a config that names it."""
     return module.partition(".")[0] in OURS or is_own(module)
 
 
 def is_own(module: str) -> bool:
-    """Say whether a module's code is the user's, or of those that the user trusts."""
+    """Return whether a module's code is the user's, or of those that the user trusts."""
     top = module.partition(".")[0]
     foreign = top in sys.stdlib_module_names or top in OURS
     return _all or (not foreign and (_lies_here(module) or top in listed()))
@@ -70,7 +70,7 @@ def _lies_here(module: str) -> bool:
 
 
 def _is_somewhere(top: str) -> bool:
-    """Say whether there is such a module at all: importing one that is not there says so, and runs nothing."""
+    """Return whether there is such a module at all: importing one that is not there says so, and runs nothing."""
     try:
         return bool(top) and find_spec(top) is not None
     except (ImportError, ValueError):  # of one that was made without a file, which is there
@@ -78,7 +78,7 @@ def _is_somewhere(top: str) -> bool:
 
 
 def listed() -> frozenset[str]:
-    """Return the packages that the user's own conf lists; UserError where it is no list of names."""
+    """Return the packages that the user's own conf lists; UserError if it is no list of names."""
     try:
         return _listed(LIST.absolute(), LIST.stat().st_mtime_ns)
     except FileNotFoundError:

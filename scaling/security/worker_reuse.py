@@ -28,7 +28,7 @@ def note(reason: str) -> None:
 
 
 def wear() -> str:
-    """Return what has been left in this process, '' where nothing has."""
+    """Return what has been left in this process, '' if nothing has."""
     return "; ".join(_left)
 
 

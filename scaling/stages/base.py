@@ -43,11 +43,11 @@ class Stage:
     stackable: ClassVar[bool] = False
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
-        """Return what the stage will do; UserError where it cannot start from its parent."""
+        """Return what the stage will do; UserError if it cannot start from its parent."""
         raise TypeError(f"{type(self).__name__} computes no quantities")
 
     def learner(self, attempt: Attempt) -> Learner | None:
-        """Return what is trained; None where that is the config's model, from its initialisation."""
+        """Return what is trained; None if that is the config's model, from its initialisation."""
         return None
 
     def metric(self, data: DataSet) -> Metric:
@@ -65,5 +65,5 @@ class Stage:
         return load_run_data(placed.run.config, placed.run.quantities, placed.device)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Do the stage and return its last evaluation, None where `stop` asked for an end."""
+        """Do the stage and return its last evaluation, None if `stop` asked for an end."""
         raise TypeError(f"{type(self).__name__} does nothing")

@@ -31,7 +31,7 @@ class EvaluationStage(Stage):
     fits: ClassVar[bool] = False
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
-        """Count the network; UserError where the data has other classes than its head knows, or no classes."""
+        """Count the network; UserError if the data has other classes than its head knows, or no classes."""
         parent = check_parent(config, parent)
         check_classes(config, parent)
         if config.data.metric != "cross_entropy":

@@ -110,7 +110,7 @@ def _of_few(placed: PlacedRun, splits: Splits, body: nn.Module) -> np.ndarray:
 
 
 def _read(cached: Path, splits: Splits, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
-    """Return the cached features, None where there are none, or not as many as there are examples."""
+    """Return the cached features, None if there are none, or not as many as there are examples."""
     found = {}
     for name in names:
         try:

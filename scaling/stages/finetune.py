@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def trains_head_alone(config: RunConfig) -> bool:
-    """Say whether all but the head takes no share of the learning rate."""
+    """Return whether all but the head takes no share of the learning rate."""
     return getattr(config.optim, "body_share", 1.0) == 0
 
 

@@ -14,7 +14,7 @@ from scaling.errors import UserError
 
 
 def read_label_lists(path: Path, *, classes: int, examples: int, published: Published | None = None) -> np.ndarray:
-    """Return which classes are right for each example, (examples, classes) bool; UserError where the file is wrong.
+    """Return which classes are right for each example, (examples, classes) bool; UserError if the file is wrong.
 
     published: where it is known, the file may also hold a list for each image of the published set that the test
     examples were taken from, in the order of their file names.

@@ -74,7 +74,7 @@ def crop_size(placed: PlacedRun) -> tuple[int, int] | None:
 
 
 def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
-    """Return the parent's network with the weights that it kept; UserError where it kept none.
+    """Return the parent's network with the weights that it kept; UserError if it kept none.
 
     new_head: replace its head by one for the run's own outputs, initialised as in training from scratch.
     """
@@ -96,7 +96,7 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
 
 
 def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:
-    """Raise UserError where weights have other names or shapes than those of the network."""
+    """Raise UserError if weights have other names or shapes than those of the network."""
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     for name in sorted(found.keys() | wanted.keys()):

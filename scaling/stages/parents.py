@@ -10,7 +10,7 @@ from scaling.plan.quantities import subset_size
 
 
 def check_parent(config: RunConfig, parent: ParentNetwork | None) -> ParentNetwork:
-    """Return the parent; UserError where there is none, or the stage's data does not fit its network."""
+    """Return the parent; UserError if there is none, or the stage's data does not fit its network."""
     name = config.stage.name
     if parent is None:
         raise UserError(f"found stage={name} without a run to start from; wanted one; give parent.run_id=RUN_ID")
@@ -35,7 +35,7 @@ def layers_of(parent: ParentNetwork, outputs: int) -> list[Layer]:
 
 
 def features_of(config: RunConfig, parent: ParentNetwork) -> int:
-    """Return how many features the parent's body puts out; UserError where its model has no head to replace."""
+    """Return how many features the parent's body puts out; UserError if its model has no head to replace."""
     found = head_inputs(layers_of(parent, config.data.outputs), config.data.outputs)
     if found is None:
         raise UserError(
@@ -46,7 +46,7 @@ def features_of(config: RunConfig, parent: ParentNetwork) -> int:
 
 
 def required_subset_size(config: RunConfig) -> int:
-    """Return the size of the training subset; UserError where examples are drawn without end."""
+    """Return the size of the training subset; UserError if examples are drawn without end."""
     pool = subset_size(config)
     if pool is None:
         raise UserError(
@@ -57,7 +57,7 @@ def required_subset_size(config: RunConfig) -> int:
 
 
 def check_classes(config: RunConfig, parent: ParentNetwork) -> None:
-    """Raise UserError where the data has other classes than the parent was trained on."""
+    """Raise UserError if the data has other classes than the parent was trained on."""
     ours, theirs = config.data, parent.data
     if (ours.outputs, ours.metric) != (theirs.outputs, theirs.metric):
         raise UserError(

@@ -43,7 +43,7 @@ def load_test_set(config: RunConfig, device: torch.device) -> RunData:
 def evaluate_network(
     attempt: Attempt, *, watch: Watch, stop: Stop, crops: Crops | None, labels: Path | None
 ) -> Evaluation | None:
-    """Evaluate the parent's network, the one point of the run; None where `stop` asked for an end."""
+    """Evaluate the parent's network, the one point of the run; None if `stop` asked for an end."""
     run, test, journal = attempt.run, attempt.sets.test, attempt.journal
     journal.begin(None)
     network = parent_network(attempt, new_head=False)
@@ -67,7 +67,7 @@ def evaluate_network(
 def log_probabilities(
     attempt: Attempt, network: nn.Module, crops: Crops | None, *, watch: Watch, stop: Stop
 ) -> Tensor | None:
-    """Return log probabilities of the test set (n, classes) float64, None where `stop` asked for an end."""
+    """Return log probabilities of the test set (n, classes) float64, None if `stop` asked for an end."""
     test, device = attempt.sets.test, attempt.device
     generator = stream(attempt.run.config.seed, "crops", device=device)
     bf16 = asked_precision(attempt.run.config) == "bf16"

@@ -30,7 +30,7 @@ class Probe(Stage):
     stackable: ClassVar[bool] = True
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
-        """Count the head's training and one pass of the body; UserError where the features would change."""
+        """Count the head's training and one pass of the body; UserError if the features would change."""
         parent = check_parent(config, parent)
         required_subset_size(config)
         if config.augment.name != "none":

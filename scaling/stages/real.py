@@ -35,7 +35,7 @@ class RealLabels(EvaluationStage):
         return (label_file(self.root, self.labels),)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Evaluate the network; None where `stop` asked for an end."""
+        """Evaluate the network; None if `stop` asked for an end."""
         from scaling.stages.predict import evaluate_network
 
         return evaluate_network(attempt, watch=watch, stop=stop, crops=None, labels=self.files()[0])

@@ -27,7 +27,7 @@ class FromScratch(Stage):
     stackable: ClassVar[bool] = True
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
-        """Turn the length that is given into steps, examples and FLOPs; UserError where a parent is given."""
+        """Turn the length that is given into steps, examples and FLOPs; UserError if a parent is given."""
         if config.parent is not None:
             raise UserError(
                 f"found parent.run_id={config.parent.run_id} with stage=train, which starts from no other run; "

@@ -56,7 +56,7 @@ class TestTimeAugmentation(EvaluationStage):
         return () if self.labels is None else (label_file(self.root, self.labels),)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Evaluate the network; None where `stop` asked for an end."""
+        """Evaluate the network; None if `stop` asked for an end."""
         from scaling.stages.predict import evaluate_network
 
         augmentation = Standard(scale=self.scale, ratio=self.ratio, flip=self.flip, mixup=0.0)

@@ -42,7 +42,7 @@ class Price:
         return Price(self.flops + other.flops, None if unknown else (self.seconds or 0.0) + (other.seconds or 0.0))
 
     def in_unit(self, unit: str) -> float | None:
-        """Return it in FLOPs or device hours; None where no speed is known."""
+        """Return it in FLOPs or device hours; None if no speed is known."""
         if unit == "flops":
             return self.flops
         return None if self.seconds is None else self.seconds / 3600
@@ -70,7 +70,7 @@ class Candidate:
 
 
 def command_of(folder: SweepFolder) -> list[str]:
-    """Return the overrides by which a sweep was planned, its folder's name included; UserError where none are kept."""
+    """Return the overrides by which a sweep was planned, its folder's name included; UserError if none are kept."""
     arguments = read_arguments(folder)
     if arguments is None:
         raise UserError(

@@ -203,7 +203,7 @@ def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[
 
 
 def write_candidates(path: Path, pool: Sequence[Candidate], unit: str) -> Path:
-    """Write candidates as a table with a column cost; UserError where there are none, or their time is not known."""
+    """Write candidates as a table with a column cost; UserError if there are none, or their time is not known."""
     if not pool:
         raise UserError("found no candidate that is not settled; wanted some; give --bounds that leave more room")
     rows = [one.row(unit) for one in pool]

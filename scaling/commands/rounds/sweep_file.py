@@ -59,7 +59,7 @@ def write_sweep(path: Path, text: str) -> None:
 
 
 def sweep_name_of(path: Path) -> str:
-    """Return what follows `sweep=` for a file; UserError where it does not lie in a folder `sweeps`."""
+    """Return what follows `sweep=` for a file; UserError if it does not lie in a folder `sweeps`."""
     parts = path.with_suffix("").parts
     if path.suffix != ".yaml" or "sweeps" not in parts[:-1]:
         raise UserError(f"found {path}; wanted a YAML file in the folder sweeps, such as sweeps/mine-next.yaml")

@@ -29,7 +29,7 @@ class Candidates:
         self._follows: bool | None = None  # whether anything follows the tuned keys; looked at with the first values
 
     def planned(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """Return the proposals with their runs as they are to be trained; UserError where the sweep has no such run.
+        """Return the proposals with their runs as they are to be trained; UserError if the sweep has no such run.
 
         Where a range was widened, a proposal that it has no runs for is left without.
         """
@@ -51,7 +51,7 @@ class Candidates:
             return [self._with(one, plan_with) if self._follows else one for one in proposals]
 
     def _depends(self, plan_with: PlanWith, values: Mapping[str, Any]) -> bool:
-        """Say whether runs differ from those whose keys are merely changed."""
+        """Return whether runs differ from those whose keys are merely changed."""
         try:
             found = plan_with(values)
         except UserError:

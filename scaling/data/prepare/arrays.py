@@ -56,7 +56,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path | str) -> Prepared:
-        """Read the facts of prepared images; UserError where the folder is damaged."""
+        """Read the facts of prepared images; UserError if the folder is damaged."""
         path = Path(folder) / FACTS
         try:
             facts = Facts(**json.loads(path.read_text()))
@@ -88,13 +88,13 @@ def prepared_folder(folder: Path, *, image_size: int, channels: int) -> Path:
 
 
 def find_prepared(folder: Path, *, image_size: int, channels: int) -> Path | None:
-    """Return the folder of images prepared at this resolution, None where there is none, or not all of it."""
+    """Return the folder of images prepared at this resolution, None if there is none, or not all of it."""
     found = prepared_folder(folder, image_size=image_size, channels=channels)
     return found if (found / FACTS).is_file() and _is_whole(Prepared.open(found)) else None
 
 
 def _is_whole(prepared: Prepared) -> bool:
-    """Say whether every array is there, as long as it has to be."""
+    """Return whether every array is there, as long as it has to be."""
     facts, folder = prepared.facts, prepared.folder
     least = {f"{name}-images.npy": n * facts.channels * facts.image_size**2 for name, n in facts.examples.items()}
     least |= {f"{name}-labels.npy": n for name, n in facts.examples.items()}
@@ -148,7 +148,7 @@ class Partial:
         return self.folder / "progress.json"
 
     def begin(self, *, room: int) -> None:
-        """Make the folder, or keep it where it is of the same originals; UserError where `room` bytes are missing."""
+        """Make the folder, or keep it where it is of the same originals; UserError if `room` bytes are missing."""
         if self._read().get("originals") != self.originals:
             shutil.rmtree(self.folder, ignore_errors=True)
         taken = sum(path.stat().st_blocks * 512 for path in self.folder.glob("*"))
@@ -219,7 +219,7 @@ def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _places(names: Sequence[str] | None) -> np.ndarray | None:
-    """Return the position of each name in sorted order, (n,) int64; None where there are no names or they repeat."""
+    """Return the position of each name in sorted order, (n,) int64; None if there are no names or they repeat."""
     if names is None or len(set(names)) < len(names):
         return None
     places = np.empty(len(names), dtype=np.int64)

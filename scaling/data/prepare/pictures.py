@@ -79,7 +79,7 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
 
 
 def _eight_bits(image: Image, picture: Picture) -> Image:
-    """Return a grey image of 16 bits as its higher 8, as Pillow reads colours; UserError where the scale is unknown."""
+    """Return a grey image of 16 bits as its higher 8, as Pillow reads colours; UserError if the scale is unknown."""
     from PIL import Image
 
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN):

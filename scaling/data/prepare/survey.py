@@ -85,7 +85,7 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
 
 
 def _is_current(data: ImageSet) -> bool:
-    """Say whether images are prepared, of the originals that are there now; these may have been removed since."""
+    """Return whether images are prepared, of the originals that are there now; these may have been removed since."""
     found = find_prepared(data.place, image_size=data.image_size, channels=data.channels)
     if found is None:
         return False
