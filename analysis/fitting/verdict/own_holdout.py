@@ -18,6 +18,8 @@ from analysis.laws.base import Array
 
 KEPT = 2 / 3
 """Fraction of the distinct sizes to which the inner fit is made."""
+LEVEL = 0.95
+"""Of the intervals that a verdict goes by, whatever level is asked for."""
 RESAMPLES = 100
 KEPT_STARTS = 5
 """Number of drawn starts that the inner fit uses: the best ones."""
@@ -59,7 +61,9 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     some = points.take(seen)
     begin = None if settings.how.begin is None else law.scale(found.params, some.units(law.centred_with))[:, None]
     how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=None, begin=begin)
-    how = replace(how, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True, kept=KEPT_STARTS)
+    how = replace(
+        how, level=LEVEL, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True, kept=KEPT_STARTS
+    )
     try:
         check(some, law)
         inner = fit_points(some, law, y=found.y, goal=settings.goal, how=how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from analysis.errors import Refusal
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cells
+from analysis.fitting.verdict.own_holdout import LEVEL
 from analysis.fitting.verdict.run_residuals import ODD, drawn_in
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -32,6 +34,8 @@ PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
 FEWEST_BUDGETS = 3
 LOCATED = 2.0
 """Ratio of the ends of the optimal N's interval up to which it counts as known, even outside the sizes run."""
+NEAR = 4.0
+"""Factor beyond the sizes run up to which an optimum is known: farther off it rests on the form of the law alone."""
 FAR = 0.01
 """Minimum distance from the law (share of y) of a reported outlier."""
 
@@ -40,14 +44,16 @@ def conduct(found: Fit, law: Law) -> tuple[str, ...]:
     """Return a sentence, with a remedy, for each training fault that makes the law weak."""
     points = found.engine.points
     with np.errstate(all="ignore"):
-        outside = () if _located(found) else _of_grid(found, law)
+        beyond = _beyond(found, law)
+        outside = () if _located(found, beyond) else _of_grid(beyond)
         return (*_of_runs(found, law, points), *_of_rates(points), *outside)
 
 
 def remarks(found: Fit, law: Law) -> tuple[str, ...]:
     """Return remarks that do not make a law weak: outliers, and a well-determined optimum outside the sizes run."""
     with np.errstate(all="ignore"):
-        return (*_far_off(found), *(_of_grid(found, law) if _located(found) else ()))
+        beyond = _beyond(found, law)
+        return (*_far_off(found), *(_of_grid(beyond) if _located(found, beyond) else ()))
 
 
 def _far_off(found: Fit) -> Iterator[str]:
@@ -114,36 +120,42 @@ def _of_rates(points: Points) -> Iterator[str]:
         yield f"the best rate is the smallest or largest tried at {edge} of {several} settings; try rates beyond it"
 
 
-def _of_grid(found: Fit, law: Law) -> Iterator[str]:
-    """Report where the law's optimal N lies outside the sizes run at most budgets."""
+def _beyond(found: Fit, law: Law) -> Array:
+    """Return log N* / N of the nearest size for each budget (k,): 0 inside the sizes run, k = 0 for fewer budgets."""
     points = found.engine.points
     if not (law.joint and found.allocation):
-        return
+        return np.zeros(0)
     N, size = points.inputs["N"], np.log2(points.inputs["N"]) + np.log2(points.inputs["D"])
     octave = np.floor(size - size.min() + 1e-9).astype(int)
     budgets = [octave == one for one in np.unique(octave) if len(np.unique(N[octave == one])) >= FEWEST_BUDGETS]
     if len(budgets) < FEWEST_BUDGETS:
-        return
+        return np.zeros(0)
     middle = 2.0 ** np.array([size[rows].mean() for rows in budgets])
     best = found.split(middle * found.allocation.flops_per_nd)[0]
-    small = [bool(optimum < N[rows].min()) for optimum, rows in zip(best, budgets, strict=True)]
-    large = [bool(optimum > N[rows].max()) for optimum, rows in zip(best, budgets, strict=True)]
-    outside = sum(small) + sum(large)
-    if outside > 2 / 3 * len(budgets):
+    low, high = (np.array([end(N[rows]) for rows in budgets]) for end in (np.min, np.max))
+    return np.where(best < low, np.log(best / low), np.where(best > high, np.log(best / high), 0.0))
+
+
+def _of_grid(beyond: Array) -> Iterator[str]:
+    """Report where the law's optimal N lies outside the sizes run at most budgets."""
+    outside = int((beyond != 0).sum())
+    if outside > 2 / 3 * len(beyond):
         yield (
-            f"the optimal N lies outside the sizes run at {outside} of {len(budgets)} budgets; "
-            f"{'smaller' if sum(small) > sum(large) else 'larger'} models would bracket it"
+            f"the optimal N lies outside the sizes run at {outside} of {len(beyond)} budgets; "
+            f"{'smaller' if (beyond < 0).sum() > (beyond > 0).sum() else 'larger'} models would bracket it"
         )
 
 
-def _located(found: Fit) -> bool:
-    """Tell whether the optimal N at the middle budget has an interval within a factor `LOCATED`."""
-    if not found.allocation or found.engine.samples is None:
+def _located(found: Fit, beyond: Array) -> bool:
+    """Tell whether the optimal N is near the sizes run, with an interval within a factor `LOCATED` amid the budgets."""
+    if not (found.allocation and len(beyond)) or found.engine.samples is None:
+        return False
+    if np.median(np.abs(beyond)) > np.log(NEAR):
         return False
     N, D = (np.log(found.engine.points.inputs[name]) for name in ("N", "D"))
     middle = float(np.exp((N + D).min() / 2 + (N + D).max() / 2))
     try:
-        ends = found.allocate(middle * found.allocation.flops_per_nd).N_interval
+        ends = replace(found, level=LEVEL).allocate(middle * found.allocation.flops_per_nd).N_interval
     except Refusal:
         return False
     return ends is not None and ends[1] <= LOCATED * ends[0]

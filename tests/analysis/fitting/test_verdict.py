@@ -14,7 +14,7 @@ from analysis import Fit, fit
 from analysis.fitting.objective import Problem, State
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.fitting.verdict.misfit import Misfit, structure
-from analysis.fitting.verdict.own_holdout import OwnHoldOut
+from analysis.fitting.verdict.own_holdout import OwnHoldOut, hold_out
 from analysis.fitting.verdict.rule import gross, weigh_hold_out
 from analysis.fitting.verdict.run_residuals import tail
 from analysis.laws import get_law
@@ -121,6 +121,15 @@ def test_milestones_of_a_run_share_its_noise_and_are_no_structure() -> None:
     loss = (1.7 + 400 * N**-0.34 + 900 * D**-0.28) * np.exp(tilt)
     table = pd.DataFrame({"run_id": run.astype(str), "N": N, "D": D, "loss": loss})
     assert fit(table, resamples=100, starts=16).certificate.reasons == ()
+
+
+def test_a_hold_out_goes_by_the_same_interval_whatever_level_is_asked_for() -> None:
+    D = np.geomspace(1e6, 1e9, 12)
+    loss = (1.7 + 900 * D**-0.28) * np.exp(0.004 * np.random.default_rng(0).standard_normal(12))
+    table, law = pd.DataFrame({"D": D, "loss": loss}), get_law("power")
+    asked = [settings_of(resamples=20, starts=8, level=level) for level in (0.5, 0.95)]
+    one, other = (hold_out(fit_law(table, law, y="loss", x="D", settings=how), law, how) for how in asked)
+    assert one == other
 
 
 def test_a_hold_out_needs_less_where_there_is_a_lack_of_fit() -> None:
