@@ -162,13 +162,13 @@ class Heartbeat(threading.Thread):
                     self._stop_asked.runs[run_id] = this
 
     def _beat(self, run_id: str, hold: Hold) -> None:
-        now, period = time.monotonic(), self._period(hold)
-        if now - hold.beaten < period:
+        now = time.monotonic()
+        if now - hold.beaten < hold.held.claim.period:  # as others expect it, however many are held by now
             return
         hold.beaten = now
         if self._home is not None and self._home.gone:
             self._end_process(run_id, "the results were moved away from under this worker")
-        if not hold.held.beat(hold.progress, stack=len(self._holds), period=period):
+        if not hold.held.beat(hold.progress, stack=len(self._holds), period=self._period(hold)):
             self._stop_asked.runs[run_id] = "superseded"
 
     def _period(self, hold: Hold) -> float:

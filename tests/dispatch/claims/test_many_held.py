@@ -53,3 +53,12 @@ def test_many_claims_are_beaten_no_more_often_than_a_few(members, period, tmp_pa
     claims = [read_claim(tmp_path / str(number)) for number in range(members)]
     assert Counter(claim.count for claim in claims) == {1 + 12 // period: members}
     assert {claim.period for claim in claims} == {period}  # others know when to expect the next
+
+
+def test_while_a_large_stack_is_claimed_each_claim_is_beaten_as_others_expect_it(tmp_path, clock):  # noqa: F811
+    beats = Beats(clock, *[0.25] * 4)
+    for number in range(4 * BEATEN):
+        beats.hold(str(number), acquire(tmp_path / str(number), period=1.0))
+    beats.run()  # for a second, in which its training has not begun
+    claims = [read_claim(tmp_path / str(number)) for number in range(4 * BEATEN)]
+    assert {(claim.count, claim.period) for claim in claims} == {(1, 4.0)}
