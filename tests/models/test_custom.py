@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import count
 from scaling.errors import UserError
+from scaling.models import repeatable
 from scaling.models.custom import Custom
 from scaling.models.parts import head_of
 from tests.models import nets
@@ -138,3 +139,11 @@ def test_tensors_that_a_cache_has_kept_from_counting_are_told():
     with pytest.raises(UserError, match="tensors that were kept from one making for the next"):
         build(model)
     nets.projection.cache_clear()
+
+
+def test_little_is_kept_of_a_large_module_to_compare_it():
+    model = Custom(module=f"{NETS}.Conv", width=64, depth=2)
+    kept = dict(repeatable.facts(model, SHAPE, OUTPUTS, 0))
+    weights = [fact.numel() for name, fact in kept.items() if name.startswith("weights")]
+    assert weights
+    assert max(weights) <= 2 * repeatable.SAMPLE
