@@ -6,6 +6,7 @@ faster than composing every cell.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,12 +185,16 @@ def _plan_cells(
 def _check_same(run: PlannedRun, other: PlannedRun) -> None:
     """Raise UserError if two cells of one id differ in the type of a number that a module of the user's may see."""
     one, two = (getattr(each.config.model, "kwargs", None) for each in (run, other))
-    if one != two or repr(one) == repr(two):
+    if one != two or _as_json(one) == _as_json(two):
         return
     raise UserError(
         f"found model.kwargs={one} and {two}, which have one run id: it takes 2 and 2.0 for one number; wanted one of "
         f"them; drop the other"
     )
+
+
+def _as_json(kwargs: Any) -> str:
+    return json.dumps(kwargs, sort_keys=True, default=str)
 
 
 def _parents(request: Request, results: Path) -> Parents:

@@ -59,6 +59,8 @@ def test_a_dictionary_takes_keys_of_the_user_s_own(own):
 def test_two_values_of_one_id_that_a_module_may_tell_apart_are_refused(own):
     same = planned(*CUSTOM, "model.kwargs.slope=0,0")
     assert (len(same.runs), same.duplicates) == (1, 1)
+    same = planned(*CUSTOM, "model.kwargs={kernel: 5, slope: 1},{slope: 1, kernel: 5}")
+    assert (len(same.runs), same.duplicates) == (1, 1)
     with pytest.raises(
         UserError, match=r"found model\.kwargs=\{'slope': 0\} and \{'slope': 0\.0\}, which have one run id"
     ):
