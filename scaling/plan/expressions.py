@@ -129,8 +129,10 @@ def _value(node: ast.expr, lookup: Lookup) -> Any:
 
 
 def _compared(op: ast.cmpop, a: Any, b: Any) -> bool:
-    """Compare two values; TypeError for a number and a string, which are never equal."""
+    """Compare two values; TypeError for a number and a string, unless it is empty, which equals no number."""
     if isinstance(a, str) != isinstance(b, str):
+        if "" in (a, b):  # a table's cell without a value
+            return isinstance(op, ast.NotEq)
         raise TypeError(f"{a!r} and {b!r} are a number and a text")
     return COMPARISON[type(op)](a, b)
 

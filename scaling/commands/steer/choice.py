@@ -12,6 +12,7 @@ import click
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
+IDS = ("run_id", "parent", "origin")  # columns that are texts, even where an id is digits alone
 RUNS = click.argument("words", nargs=-1, metavar="[RUN_ID|KEY=VALUE]...")
 WHERE = click.option("--where", metavar="EXPR", help="Select runs by a condition on the columns of plan.csv.")
 
@@ -86,7 +87,7 @@ def _holds(row: Mapping[str, str], where: str) -> bool:
 def _column(row: Mapping[str, str], name: str) -> Any:
     if name not in row:
         raise UserError(f"found the unknown name {name} in --where; wanted one of {', '.join(row)}")
-    return _number(row[name])
+    return row[name] if name in IDS else _number(row[name])
 
 
 def _number(text: str) -> float | str:

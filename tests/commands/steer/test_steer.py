@@ -12,9 +12,9 @@ from scaling.folders import SweepFolder, write_aside
 from scaling.plan.rows import to_csv
 
 ROWS = [
-    {"run_id": "aa1", "overrides": "model.width=8 train.budget=3e+08 optim=lion", "C": 1, "width": 8},
-    {"run_id": "ab2", "overrides": "model.width=8 train.budget=1e+09 optim=lion", "C": 2, "width": 8},
-    {"run_id": "bb3", "overrides": "model.width=16 train.budget=1e+09 optim=sgd", "C": 3, "width": 16},
+    {"run_id": "aa1", "overrides": "model.width=8 train.budget=3e+08 optim=lion", "C": 1, "width": 8, "budget": 3e8},
+    {"run_id": "ab2", "overrides": "model.width=8 train.budget=1e+09 optim=lion", "C": 2, "width": 8, "origin": "12e4"},
+    {"run_id": "bb3", "overrides": "model.width=16 train.budget=1e+09 optim=sgd", "C": 3, "width": 16, "origin": "ee9"},
 ]
 
 
@@ -37,6 +37,10 @@ def sweep(scaling) -> SweepFolder:
         (["model.width=8.0", "optim=lion"], "C > 1", ["ab2"]),
         (["a", "train.budget=300000000"], None, ["aa1"]),
         ([], "width > 8", ["bb3"]),
+        ([], "budget == 3e8", ["aa1"]),  # which others do not have
+        ([], "budget > 1", ["aa1"]),
+        ([], "budget != 3e8", ["ab2", "bb3"]),
+        ([], "origin == '12e4'", ["ab2"]),  # an id that looks like a number
     ],
 )
 def test_runs_are_named_by_ids_overrides_and_expressions(sweep, words, where, found):
