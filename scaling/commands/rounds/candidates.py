@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -152,7 +153,9 @@ def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> lis
         return list(values)
     low, high = bounds or (values[0] / DOWN, values[-1] * UP)
     up, down = values[-1] / values[-2], values[1] / values[0]
-    new = [*(values[-1] * up**k for k in range(1, 40)), *(values[0] / down**k for k in range(1, 40))]
+    above = takewhile(lambda value: value < 2 * high, (values[-1] * up**k for k in range(1, 40)))
+    below = takewhile(lambda value: value > low / 2, (values[0] / down**k for k in range(1, 40)))
+    new = [*above, *below]
     if all(isinstance(value, int) for value in values):
         step = math.gcd(*values)
         new = [max(1, round(value / step)) * step for value in new]

@@ -19,6 +19,8 @@ from scaling.commands.rounds.candidates import carried_on
         ([1234567.8, 2469135.6], (1e6, 3e6), [1234567.8, 2469135.6]),
         (["adamw", "sgd"], None, ["adamw", "sgd"]),
         ([3], None, [3]),
+        ([1e-9, 0.1], None, [1e-9, 0.1]),  # steps whose powers are beyond all numbers
+        ([1e-9, 0.1], (1e-20, 1e8), [1e-17, 1e-9, 0.1, 1e7]),
     ],
 )
 def test_an_axis_is_carried_on_within_its_bounds(values, bounds, wanted):
