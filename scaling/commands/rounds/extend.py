@@ -52,7 +52,8 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
     wish, bounds = read_wish(asked)
     ended = ""
     with one_at_a_time(folder, "extending"):
-        take_in(folder, wish, console)
+        with one_at_a_time(folder, "suggesting"):
+            take_in(folder, wish, console)
         while not ended:
             pending = next((one for one in own_rounds(folder) if one.outcome is None), None)
             if pending is None:
@@ -117,11 +118,12 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
 def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
     """Wait while another command, such as `scaling run`, trains some of these runs; tell whether one did."""
     from scaling.commands.look.status import WATCH_SECONDS
-    from scaling.dispatch.states.read_state import read_status
+    from scaling.dispatch.states.read_plan import read_plan
+    from scaling.dispatch.states.read_state import Reader
     from scaling.dispatch.states.state import State
 
-    waited = False
-    while any(run.run_id in runs for run in read_status(folder).of(State.RUNNING)):
+    reader, waited = Reader(folder, [run for run in read_plan(folder) if run.run_id in runs]), False
+    while reader.read().of(State.RUNNING):
         waited = True
         time.sleep(WATCH_SECONDS)
     return waited
