@@ -26,7 +26,8 @@ def check_numbers(file: Path, root: yaml.Node | None) -> None:
         if ":" in node.value or (_is_octal(node.value) and int(node.value, 8) != int(node.value)):
             read = yaml.safe_load(node.value)
             raise UserError(
-                f"found {where}, {node.value}, which YAML reads as {read}; wanted a plain number; change it"
+                f"found {where}, {node.value}, which YAML reads as {read}; wanted a plain number, or a text in quotes; "
+                f"change it"
             )
 
 
