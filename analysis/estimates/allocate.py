@@ -1,4 +1,4 @@
-"""N*(C) and D*(C) by the three approaches of Hoffmann et al. 2022 (arXiv 2203.15556), and whether they agree."""
+"""N*(C) and D*(C) by the three approaches of Hoffmann et al. 2022 (arXiv 2203.15556), and their agreement."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Approach:
-    """One way to N*(C). status: ok or refused, with the reason."""
+    """N*(C) by one approach. status: ok or refused, with the reason."""
 
     name: str
     title: str
@@ -59,9 +59,9 @@ class Approach:
 
 @dataclass(frozen=True)
 class Bias:
-    """What approach 2 gets wrong on this grid if the fitted law is the truth: found by it on noiseless losses.
+    """The bias of approach 2 on this grid if the fitted law is true, from noiseless losses.
 
-    N_exponent: its exponent less the law's. N_ratio: its N* over the law's, at each budget it can use.
+    N_exponent: its exponent minus the law's. N_ratio: its N* over the law's, at each usable budget.
     """
 
     N_exponent: float
@@ -70,7 +70,7 @@ class Bias:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in the same rows already, and is not computed again."""
+    """Results already computed from the same rows, for reuse."""
 
     law: Fit | None = None
     minima: IsoFlop | None = None
@@ -82,9 +82,9 @@ NOTHING = Found()
 
 @dataclass(frozen=True)
 class Use:
-    """What a model is for: examples (tokens) of inference; a response to reach beside what C buys; the law.
+    """The use of a model: examples (tokens) of inference, an additional target response, the law.
 
-    measured: an efficiency.csv of `scaling measure`, to find the cheapest in seconds as well.
+    measured: an efficiency.csv of `scaling measure`, to minimise the cost in seconds as well.
     """
 
     inference: float
@@ -97,8 +97,8 @@ class Use:
 class ApproachComparison(InNotebook):
     """The approaches side by side, the verdict on their exponents, and the bias of approach 2.
 
-    agree: None if fewer than two approaches have an exponent with an interval. lifetimes: the models that are cheapest
-    over training and inference, if a number of examples was given; lifetimes_reason: why there are none.
+    agree: None if fewer than two approaches have an exponent with an interval. lifetimes: the cheapest models over
+    training and inference, if the number of inference examples was given; lifetimes_reason: why there are none.
     """
 
     y: str
@@ -113,7 +113,7 @@ class ApproachComparison(InNotebook):
 
     @property
     def refusal(self) -> str:
-        """Return why every approach, or the lifetime cost, is refused; empty if neither is."""
+        """Return why all approaches, or the lifetime cost, are refused; empty if neither is."""
         if self.lifetimes_reason:
             return f"no cheapest model over training and inference: {self.lifetimes_reason}"
         if any(approach.status == "ok" for approach in self.approaches):
@@ -149,11 +149,11 @@ def allocate(
 ) -> ApproachComparison:
     """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
 
-    rows: selected final rows. at: target C in FLOPs. milestones: rows with the milestones of constant-rate runs, for
-    the envelope and the law, where there are any. found: what was found in these rows already, with the same options.
-    use: also find the models that are cheapest over training and use, for the response that each C buys. form: the
-    Chinchilla law, with what is known of its parameters.
-    An approach that cannot say is refused with its reason; the others stand.
+    rows: selected final rows. at: target C in FLOPs. milestones: rows including the milestones of constant-rate runs,
+    for the envelope and the law, if there are any. found: results already computed from these rows with the same
+    options. use: also find the cheapest models over training and inference that reach the optimal response at each C.
+    form: the Chinchilla law, with any constraints on its parameters. An approach that fails is refused with its reason;
+    the others are returned.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
@@ -191,9 +191,9 @@ def _lifetimes(
     at: Sequence[float],
     how: dict[str, Any],
 ) -> tuple[tuple[Lifetime, ...], str]:
-    """Find the cheapest models by the law that is asked for, with the one that is fitted already where it is that.
+    """Find the cheapest models under the law of `use`, reusing the fit `law` if it is the same law.
 
-    rows: final rows, whose seconds of training are taken; every: those that the law is fitted to.
+    rows: final rows, the source of training seconds; every: the rows to which the law is fitted.
     """
     if use.law != form:
         law, why = attempt(lambda: fit_selected(every, use.law, **how))
@@ -208,7 +208,7 @@ def _lifetimes(
 
 
 def shape_of(law: Fit) -> Shape:
-    """Return the shape of the valleys of a fitted Chinchilla law."""
+    """Return the shape of the isoFLOP curves of a fitted Chinchilla law."""
     return Shape(law.params["alpha"], law.params["beta"])
 
 
@@ -257,7 +257,7 @@ def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> A
 
 
 def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
-    """Compare the exponents pair by pair; return whether they agree within their intervals, and a sentence."""
+    """Compare the exponents pairwise; return whether they agree within their intervals, and a sentence."""
     sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
     if len(sure) < 2:
         said = f"{sure[0].title} only" if sure else "none of them"
@@ -273,7 +273,7 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
 
 
 def _compatible(lower: Approach, upper: Approach) -> bool:
-    """Tell whether the difference is within the facing half-intervals, added in squares."""
+    """Tell whether the difference is within the root sum of squares of the facing half-intervals."""
     assert lower.N_exponent_interval
     assert upper.N_exponent_interval
     above = lower.N_exponent_interval[1] - _exponent(lower)
@@ -287,7 +287,7 @@ def _exponent(approach: Approach) -> float:
 
 
 def _bias(rows: pd.DataFrame, y: str, law: Fit | None, why: str) -> tuple[Bias | None, str]:
-    """Run approach 2 on the law's own losses, without noise, at the runs that were done."""
+    """Run approach 2 on the law's noiseless losses at the inputs of the runs."""
     if law is None or law.allocation is None:
         return None, why
     simulated = rows.assign(**{y: law.predict(rows)})

@@ -1,4 +1,4 @@
-"""Rank laws by how well they predict the largest runs from the smaller ones, not by how well they fit."""
+"""Rank laws by their extrapolation error from smaller to larger runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 MOST_ROWS = 40_000
-"""Rows seen beyond which intervals come from the sandwich formula: those of a fit with 1000 resamples."""
+"""Number of fitted rows above which intervals come from the sandwich formula, as for a fit with 1000 resamples."""
 
 
 @dataclass(frozen=True, repr=False)
 class Backtest(InNotebook):
-    """Laws ranked by how well they predicted the held-out runs."""
+    """Laws ranked by their error on the held-out runs."""
 
     by: str
     level: float
@@ -38,12 +38,12 @@ class Backtest(InNotebook):
 
     @property
     def best(self) -> str:
-        """The name of the law that predicted best."""
+        """The name of the law with the smallest error."""
         return self.scores[0].law
 
     @property
     def supported(self) -> float:
-        """The largest factor beyond the fitted sizes at which the best law's intervals still held (1: none)."""
+        """The largest extrapolation factor at which the best law's intervals covered the held-out runs (1: none)."""
         held = [split.factor for split in self.scores[0].splits if split.coverage >= self.level - 0.15]
         return max(held, default=1.0)
 
@@ -67,8 +67,8 @@ def backtest(
 ) -> Backtest:
     """Fit each law to the smaller runs (by C, N, D or another column) and compare with the larger ones.
 
-    laws: by default those of N and D if the table has both and x is not given, else those of one variable. resamples: 0
-    ranks by the error alone. fix, tie: for the laws that have these parameters. options: those of fit.
+    laws: by default those in N and D if the table has both and x is None, else one-variable laws. resamples: 0 ranks by
+    error alone. fix, tie: constraints on the laws that have these parameters. options: those of fit.
     Raises `Refusal` where no law can be tested.
     """
     from analysis.table.columns import as_numbers

@@ -1,4 +1,4 @@
-"""Two ways to count N and C, ours and the reference paper's, and what the choice does to an exponent."""
+"""Two conventions for counting N and C, ours and the reference paper's, and their effect on an exponent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
 NORM_FLOPS = 5
-"""Operations that the paper counts for each element of a LayerNorm (arXiv 2306.13575)."""
+"""Operations that the paper counts per element of a LayerNorm (arXiv 2306.13575)."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """Which columns stand for N and C, and how to say so."""
+    """A counting convention: the columns for N and C, and its description."""
 
     name: str
     N: str
@@ -41,7 +41,7 @@ PAPER = Convention(
 def with_paper_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Add C_paper: 3 x (multiply-adds counted once + 5 per normalised element) x D, for blocks with one norm each.
 
-    A table without widths and depths, or of other families, stays as it is.
+    A table without widths and depths, or of other families, is returned unchanged.
     """
     if "C_paper" in table.columns or not {"family", "width", "depth", "C", "D"} <= set(table.columns):
         return table
@@ -52,7 +52,7 @@ def with_paper_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def conventions_of(table: pd.DataFrame) -> list[Convention]:
-    """Return the conventions whose columns a table has."""
+    """Return the conventions whose columns are in a table."""
     return [c for c in (OURS, PAPER) if {c.N, c.C} <= set(table.columns)]
 
 
@@ -62,7 +62,7 @@ def counted_by(rows: pd.DataFrame, convention: Convention) -> pd.DataFrame:
 
 
 def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the paper's N and C; `UserError` where columns that these are counted from are missing."""
+    """Return the table with the paper's N and C; raise `UserError` if the columns to compute them are missing."""
     counted = with_paper_columns(table)
     missing = [name for name in (PAPER.N, PAPER.C) if name not in counted.columns]
     if missing:
@@ -75,7 +75,7 @@ def as_the_paper_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Exponents:
-    """A frontier under one convention, and the law through it (the same for all that are compared)."""
+    """A frontier under one convention, and the law fitted to it (the same law for all compared)."""
 
     convention: Convention
     front: Frontier
@@ -83,12 +83,12 @@ class Exponents:
 
     @property
     def lines(self) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
-        """Return the lines in log-log of y, of the best N and of the best D; None where there are too few points."""
+        """Return the log-log lines of y, optimal N and optimal D; None for one with too few points."""
         return self.front.line, self.front.N_line, self.front.D_line
 
 
 def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95) -> list[Exponents]:
-    """Return a frontier's exponents under each convention that the rows have, all by one law."""
+    """Return a frontier's exponents under each convention available in the rows, all with the same law."""
     return compare_exponents(
         [(c, counted_by(rows, c)) for c in conventions_of(rows)], y, resamples=resamples, level=level
     )
@@ -97,7 +97,7 @@ def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float
 def compare_exponents(
     groups: Sequence[tuple[Convention, pd.DataFrame]], y: str, *, resamples: int = 1000, level: float = 0.95
 ) -> list[Exponents]:
-    """Return the exponents of several groups of rows, each counted by its convention, with one law for all.
+    """Return the exponents of several groups of rows, each with its convention, all with the same law.
 
     Groups without a frontier are left out.
     """

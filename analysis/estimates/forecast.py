@@ -1,4 +1,4 @@
-"""Forecast the response at a new setting: value, intervals, extrapolation, and what backtests support."""
+"""Forecast the response at a new setting: value, intervals, extrapolation factor, and backtested support."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 EDGE = 1.0001
-"""Times the largest run from which a setting lies beyond it."""
+"""Ratio to the largest run above which a setting counts as extrapolation."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,9 +51,9 @@ def forecast(
     check: bool = True,
     **options: Any,
 ) -> Forecast:
-    """Fit a law and forecast at a setting such as {"C": 1e20}. For C alone, a law in N and D takes their optimum.
+    """Fit a law and forecast at a setting such as {"C": 1e20}. With C alone, a law in N and D uses the optimal N and D.
 
-    check: backtest how far beyond the data such fits have held. options: those of fit.
+    check: backtest the law to find the extrapolation factor that it supports. options: those of fit.
     """
     return forecasts(table, law, at=[at], x=x, check=check, **options)[0]
 
@@ -67,7 +67,7 @@ def forecasts(
     check: bool = True,
     **options: Any,
 ) -> list[Forecast]:
-    """Do the same for several settings by one fit and one backtest."""
+    """Forecast at several settings with one fit and one backtest; see `forecast`."""
     from analysis.estimates.backtest import backtest
     from analysis.fitting.fit import fit
     from analysis.table.read import load_table
@@ -75,7 +75,7 @@ def forecasts(
     frame = load_table(table)
     options = {"resamples": 1000} | options
     found = fit(frame, law, x=x, **options)
-    points = [_point(found, one) for one in at]  # a setting that the law cannot read is refused before any backtest
+    points = [_point(found, one) for one in at]  # refuse an invalid setting before the backtest
     by = size_name(found)
     supported, said = None, []
     if check:
@@ -90,14 +90,14 @@ def forecasts(
 
 
 def forecasts_of(found: Fit, at: Sequence[Mapping[str, float]]) -> list[Forecast]:
-    """Read forecasts at settings off a fit, without a backtest; C alone is completed to its optimum."""
+    """Return a fit's forecasts at settings, without a backtest; C alone is completed with the optimal N and D."""
     return [forecast_from(found, _point(found, one)) for one in at]
 
 
 def forecast_from(
     found: Fit, point: dict[str, float], *, supported: float | None = None, said: Sequence[str] = ()
 ) -> Forecast:
-    """Read a forecast off a fit. supported: times beyond the largest run; said: warnings."""
+    """Return a fit's forecast at one setting. supported: extrapolation factor that passed; said: further warnings."""
     columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
@@ -121,20 +121,20 @@ def forecast_from(
 
 
 def size_name(found: Fit) -> str:
-    """Name what makes a run large for a fitted law: its variable, C of a law in N and D, else its inputs' product."""
+    """Name the size of a run for a fitted law: its variable, C for a law in N and D, else the product of its inputs."""
     columns = _sizes(found)
     return "C" if found.engine.problem.law.allocates else " x ".join(columns)
 
 
 def times_ahead(found: Fit, asked: Mapping[str, float]) -> float:
-    """Return how many times the largest run's size a setting has: of all inputs together, not of each."""
+    """Return the extrapolation factor of a setting: its size (product of inputs) over the largest run's."""
     columns = _sizes(found)
     runs = np.prod([found.engine.points.inputs[name] for name in columns.values()], axis=0)
     return float(np.prod([asked[column] for column in columns]) / runs.max())
 
 
 def sized(frame: pd.DataFrame, found: Fit) -> pd.DataFrame:
-    """Add the column of sizes to a table; C as the law derives it, k N D, where both are given."""
+    """Add the size column to a table; where N and D are given, C = k N D with the law's k."""
     from analysis.table.columns import numbers_of
 
     columns = _sizes(found)
@@ -146,14 +146,14 @@ def sized(frame: pd.DataFrame, found: Fit) -> pd.DataFrame:
 
 
 def _sizes(found: Fit) -> dict[str, str]:
-    """Return the columns whose product is a run's size, each with its input."""
+    """Return the columns whose product is a run's size, mapped to the law's inputs."""
     columns, law = found.engine.points.columns, found.engine.problem.law
     names = ("N", "D") if law.allocates else tuple(name for name in columns if name != "D_unique")
     return {columns[name]: name for name in names}
 
 
 def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
-    """Complete a setting to the inputs of the law: C alone to its optimum."""
+    """Complete a setting to the inputs of the law; C alone gets the optimal N and D."""
     point = {name: float(value) for name, value in at.items()}
     columns = list(found.engine.points.columns.values())
     if not all(column in point for column in columns):
@@ -169,7 +169,7 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
 
 
 def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray], beyond: dict[str, float]) -> list[str]:
-    """Say what lies outside the runs' range: an input, or all of them together."""
+    """Report each input, or their product, that is outside the runs' range."""
     said = [f"{name} lies {number(far, 3)} times beyond the largest run" for name, far in beyond.items() if far > EDGE]
     return said + [
         f"{column} lies below the smallest run's"
@@ -179,7 +179,7 @@ def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray], beyond: dic
 
 
 def _unsupported(by: str, supported: float | None, ahead: float) -> list[str]:
-    """Say that backtests do not support looking so many times ahead."""
+    """Warn that backtests do not support this extrapolation factor."""
     if supported is None or ahead <= max(1.0, supported) * EDGE:
         return []
     if supported <= 1:

@@ -1,4 +1,4 @@
-"""The compute-optimal frontier: which runs are best for their compute, under a named rule, and a law through them."""
+"""The compute-optimal frontier: the best runs for their compute, under a named rule, and a law fitted to them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
 
 PER_DECADE = 5
-"""Compute bins in a decade, for the rule envelope in a table without budgets."""
+"""Compute bins per decade, for the envelope rule in a table without budgets."""
 
 MIN_DRAWS = 20
-"""Resampled lines that an interval needs."""
+"""Minimum number of resampled lines for an interval."""
 
 Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""From x, y and the compute bin of each cell to the indices of those on the frontier."""
+"""A rule: maps x, y and compute bin of each cell to the indices of cells on the frontier."""
 
 Line = tuple[float, float, float]
 """A line in log-log: height at the centre, slope, centre."""
 
 MIN_POINTS = 3
-"""Points that a line through the frontier needs."""
+"""Minimum number of points for a line through the frontier."""
 
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """One run (or mean over its seeds) on the frontier. edge: the smallest or largest N among those of its bin."""
+    """One run (or mean over seeds) on the frontier. edge: whether its N is the smallest or largest in its bin."""
 
     x: float
     y: float
@@ -51,9 +51,9 @@ class FrontierPoint:
 
 @dataclass(frozen=True, repr=False)
 class Frontier(InNotebook):
-    """The best points by a rule, in order of x, and lines fitted to them (None if there are too few).
+    """The frontier points under a rule, sorted by x, and lines fitted to them (None if there are too few).
 
-    line: y against x, a power law without a floor. N_line, D_line: fitted to the points that are not at an edge.
+    line: y against x, a power law without irreducible loss. N_line, D_line: fitted to points not at an edge.
     """
 
     rule: str
@@ -70,7 +70,7 @@ class Frontier(InNotebook):
 
     @property
     def share_at_edge(self) -> float:
-        """Return the share of the points that are the smallest or largest size at their x."""
+        """Return the share of points whose size is the smallest or largest at their x."""
         return sum(point.edge for point in self.points) / len(self.points)
 
     def table(self) -> pd.DataFrame:
@@ -107,11 +107,10 @@ def frontier(
 ) -> Frontier:
     """Find the frontier of y against x over the means over seeds of the selected rows.
 
-    rule: envelope (the lowest y in each compute bin, or budget, unless a cheaper one beats it), pareto (no other has
-    both less x and less y), hull (the lower convex hull in log-log). Intervals: runs are resampled within each cell and
-    the frontier is found again in each resample, so that the luck of the choice is part of them; where the points
-    scatter about their line by more (a coarse grid of sizes), that scatter. Raises `Refusal` where fewer than three
-    points are on it.
+    rule: envelope (the lowest y in each compute bin or budget, unless a cheaper point is lower), pareto (no other point
+    has both smaller x and smaller y), hull (the lower convex hull in log-log). Intervals: runs are resampled within
+    cells and the frontier is recomputed, so they include the selection of points; where points deviate more from their
+    line (a coarse grid of sizes), the residuals are used instead. Raises `Refusal` with fewer than three points.
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
@@ -144,7 +143,7 @@ def frontier(
 
 
 def envelope(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Return the index of the lowest y in each bin, but for bins that something cheaper beats."""
+    """Return the index of the lowest y in each bin, except bins where a cheaper point is lower."""
     order = np.lexsort((y, bins))
     first = np.concatenate([[True], np.diff(bins[order]) != 0])
     best = order[first]
@@ -154,7 +153,7 @@ def envelope(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
 
 
 def pareto(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Return the indices of the points such that no other has both x and y as low, one of them lower."""
+    """Return the indices of the Pareto-optimal points: no other has x and y at most as large and one smaller."""
     order = np.lexsort((y, x))
     before = np.concatenate([[np.inf], np.minimum.accumulate(y[order])[:-1]])
     return order[y[order] < before]
@@ -182,7 +181,7 @@ RULES: dict[str, Rule] = {
 
 
 def _complete(rows: pd.DataFrame, x: str) -> pd.DataFrame:
-    """Add N and D where they are missing but follow; NaN where they do not."""
+    """Add missing N and D where they can be derived; NaN elsewhere."""
     rows = rows.copy()
     for name in ("N", "D"):
         if name not in rows.columns:
@@ -193,14 +192,14 @@ def _complete(rows: pd.DataFrame, x: str) -> pd.DataFrame:
 
 
 def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
-    """Return a bin for each cell: its budget, or one of PER_DECADE bins a decade of x."""
+    """Return the bin of each cell: its budget, or one of PER_DECADE bins per decade of x."""
     if x == "C" and "budget" in table.columns and table["budget"].notna().all() and not _milestones(table):
         return pd.factorize(table["budget"], sort=True)[0]
     return np.floor(np.log10(table[x].to_numpy(float)) * PER_DECADE).astype(int)
 
 
 def _milestones(table: pd.DataFrame) -> bool:
-    """Tell whether rows stand before the end of their run, where a budget is not what was spent."""
+    """Tell whether there are rows before the end of their run, whose C differs from the budget."""
     return bool((table["C"] < 0.7 * table["budget"]).any())
 
 
@@ -238,10 +237,10 @@ def _width(line: PowerLine) -> float:
 def _draws(
     table: pd.DataFrame, means: np.ndarray, bins: np.ndarray, choose: Rule, names: tuple[str, str]
 ) -> list[tuple[Line | None, Line | None, Line | None]]:
-    """Find the frontier of each resample of cell means; return its lines of y, N and D."""
+    """Find the frontier of each resample of cell means; return the lines of y, N and D."""
     X, N, D = (table[name].to_numpy(float) for name in (names[0], "N", "D"))
     inside = _inside(N, bins)
-    # Most draws choose one of a few frontiers: what follows from the choice alone is computed once for each.
+    # Most draws give one of a few frontiers: the lines of N and D are computed once per frontier.
     alike: dict[tuple[int, ...], list[int]] = {}
     for i, Y in enumerate(means):
         alike.setdefault(tuple(choose(X, Y, bins).tolist()), []).append(i)

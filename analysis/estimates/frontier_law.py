@@ -1,4 +1,4 @@
-"""The law through a frontier: one for one frontier, or the same for several that are to be compared."""
+"""Laws fitted to frontiers: one for one frontier, or a common one for frontiers to be compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.laws import Law
 
 VISIBLE = 0.01
-"""Share of the least compute on a frontier above which the shift b of its law must surely lie to be one."""
+"""A law's shift b is significant if its interval lies above this share of the smallest compute on the frontier."""
 
 
 def fit_frontier(
@@ -32,10 +32,10 @@ def fit_frontier(
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
 ) -> Fit:
-    """Fit a law to a frontier's points, by least squares: they are means of the best runs, so none is an outlier.
+    """Fit a law to a frontier's points by least squares; as means of the best runs they contain no outliers.
 
-    The exponent of a power law is that of the frontier's own line. Its interval is the wider of the fit's and the
-    line's; for the line, each resample chooses the best runs anew.
+    A power law has the exponent of the frontier's line. Its interval is the wider of the fit's and the line's, where
+    the line's resamples reselect the best runs.
     """
     from analysis.fitting.fit import fit
 
@@ -53,10 +53,10 @@ def _with_chosen_anew(found: Fit, front: Frontier) -> Fit:
 
 
 def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:
-    """Fit one law to frontiers that are to be compared: the most detailed that holds on all of them, else a power law.
+    """Fit one law to several frontiers: the most detailed one that passes on all of them, else a power law.
 
-    Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha. Exponents of different laws would say
-    nothing of each other.
+    Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha. Exponents of different laws are not
+    comparable.
     """
 
     def fitted(law: str, front: Frontier) -> Fit | None:
@@ -70,7 +70,7 @@ def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: floa
 
 
 def _holds(found: Fit | None, front: Frontier) -> bool:
-    """Tell whether a law has a sound certificate, and a floor and a shift that the best points show."""
+    """Tell whether a law has an ok certificate, and a floor and a shift that the points identify."""
     if found is None or found.certificate.status != "ok":
         return False
     E, least = found.params["E"], {name: interval[0] for name, interval in found.intervals.items()}

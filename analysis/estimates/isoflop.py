@@ -1,4 +1,4 @@
-"""isoFLOP curves: at each compute budget the loss against N, its minimum, and the law N*(C) through the minima."""
+"""isoFLOP curves: loss against N at each compute budget, its minimum, and the law N*(C) through the minima."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from analysis.table.select import RECIPE, with_rules
 from analysis.wording import counted
 
 BRACKETED = 0.9
-"""Share of resamples whose minimum must lie inside the sizes run, else the valley counts as flat."""
+"""Share of resamples whose minimum must lie inside the sizes run, else the curve counts as flat."""
 NEARLY = 0.05
-"""Least distance in log C between two budgets from which a slope is taken."""
+"""Minimum distance in log C between two budgets for computing a slope."""
 BANDS = {"0.1%": 1e-3, "1%": 1e-2}
 MIN_BUDGETS = 3
-"""Budgets with a usable minimum that a law N*(C) wants."""
+"""Minimum number of budgets with a usable minimum for a law N*(C)."""
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """One budget: the means over seeds, moved to the budget (at_budget), and the minimum of the curve through them.
+    """One budget: the means over seeds, adjusted to the budget (`at_budget`), and the minimum of the fitted curve.
 
-    status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum out of the sizes
-    run); few (fewer than four sizes). Where it is not ok, N is the best size run, not a minimum.
+    status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum outside the sizes
+    run); few (fewer than four sizes). Unless it is ok, N is the best size run, not a minimum.
     """
 
     budget: float
@@ -57,7 +57,7 @@ class Minimum:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the minimum may enter a law."""
+        """Tell whether the minimum can be used in a law."""
         return self.status == "ok"
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Minimum:
 
 @dataclass(frozen=True, repr=False)
 class IsoFlop(InNotebook):
-    """The minimum of each budget, and the laws fitted to the usable ones (None if there are too few)."""
+    """The minimum at each budget, and the laws fitted to the usable minima (None if there are too few)."""
 
     y: str
     shape: str
@@ -120,10 +120,10 @@ def isoflop(
 ) -> IsoFlop:
     """Find the minimum of y over N at each compute budget of the selected rows, and fit N*(C) through the minima.
 
-    rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: None for a parabola in log N through
-    the points near the minimum; else the curve of a Chinchilla law with the exponents of that shape. Intervals:
-    relative noise is resampled from the scatter of seeds, or from the curves' residuals where there is one seed. Raises
-    `Refusal` where no budget has three sizes.
+    rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: None for a parabola in log N near the
+    minimum; else the curve of a Chinchilla law with these exponents. Intervals: relative noise is resampled from the
+    deviations of seeds, or from the curves' residuals where there is one seed. Raises `Refusal` where no budget has
+    three sizes.
     """
     rows = as_numbers(rows, ["N", "C", y])
     refuse_rising(rows, y)
@@ -166,10 +166,11 @@ def isoflop(
 
 
 def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Move each cell's y from the C that whole batches spent to its budget, along the curve of its own size.
+    """Adjust each cell's y from the C actually spent to its nominal budget, along the loss curve of its size.
 
-    Large models at small budgets fall short of the budget by up to a batch, which alone tilts the curve over N. The
-    slope of log y in log C is that between neighbouring budgets of the same size; a size run at one budget stays.
+    Runs train whole batches, so large models at small budgets fall short by up to a batch, which tilts the curve over
+    N. The slope of log y in log C is taken between neighbouring budgets of the same size; a size run at one budget is
+    not adjusted.
     """
     shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
     log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
@@ -197,7 +198,7 @@ def _minimum(
     level: float,
     rng: np.random.Generator,
 ) -> tuple[Minimum, np.ndarray]:
-    """Locate one budget's minimum; return it and the resampled log N* (-inf, inf where they leave the sizes run)."""
+    """Find one budget's minimum; return it and the resampled log N* (-inf or inf outside the sizes run)."""
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
     u, seeds, located, budget = valley.u, valley.seeds, valley.curve, valley.budget
     draws = np.empty(0)

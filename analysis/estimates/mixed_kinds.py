@@ -1,4 +1,4 @@
-"""Refuse optima over runs of several kinds (data sets, optimisers) if one kind alone gives another answer."""
+"""Refuse optima over runs of several kinds (data sets, optimisers) if one kind alone has another exponent."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from analysis.estimates.powerline import PowerLine
 
 FEWEST = 8
-"""Rows from which a kind is looked at alone."""
+"""Minimum number of rows for fitting a kind alone."""
 
 
 def refuse_mixed_kinds(
     rows: pd.DataFrame, pooled: PowerLine | None, find: Callable[[pd.DataFrame], PowerLine | None], what: str
 ) -> None:
-    """Raise `Refusal` where the exponent of one kind of runs, found alone, lies surely apart from another's.
+    """Raise `Refusal` where the exponent of one kind of runs alone differs significantly from another's.
 
-    pooled: the line of all rows, which counts as one more kind. find: returns the line of some rows. what: the
-    exponent, in words. Columns that the user pools are not looked at.
+    pooled: the line of all rows, treated as one more kind. find: returns the line of some rows. what: the exponent, in
+    words. Columns that the user pools are not checked.
     """
     for mixture in mixtures_of(rows):
         if mixture.pooled:
@@ -44,7 +44,7 @@ def refuse_mixed_kinds(
 
 
 def _alone(rows: pd.DataFrame, which: np.ndarray, find: Callable[[pd.DataFrame], PowerLine | None]) -> PowerLine | None:
-    """Return the line of some rows; None where they are too few, or have none."""
+    """Return the line of the selected rows; None where there are too few or no line is found."""
     if which.sum() < FEWEST:
         return None
     some = rows[which].reset_index(drop=True)
@@ -57,9 +57,9 @@ def _words(line: PowerLine) -> str:
 
 
 def _apart(one: PowerLine, other: PowerLine) -> bool:
-    """Tell whether two exponents lie surely apart, by their resamples: the scatter about a line knows no luck.
+    """Tell whether two exponents differ significantly, by their resamples; intervals from scatter are not used.
 
-    Many columns of many values are compared: that their 95 % intervals lie apart is not sure enough.
+    As many columns with many values are compared, disjoint 95 % intervals are not sufficient.
     """
     here, there = one.exponent_interval, other.exponent_interval
     if {one.interval_from, other.interval_from} != {"resamples"} or here is None or there is None:

@@ -1,4 +1,4 @@
-"""Is B better than A: how much more compute A needs for B's loss, along both fitted frontiers."""
+"""Compute multiplier between two groups of runs: how much more compute A needs to reach B's loss."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ Interval = tuple[float, float]
 GRID = 25
 """Computes, evenly spaced in log C over the common range, at which the frontiers are compared."""
 FAR = 1e4
-"""Times beyond the common range up to which a turn of the order is looked for."""
+"""Factor beyond the common range within which a reversal of the order is searched for."""
 FARTHEST = 50.0
-"""Logarithm of a multiplier beyond which one is as good as infinite."""
+"""Log multiplier at which multipliers are clipped."""
 POWER = 0.8
-"""Probability of telling a multiplier with which the runs needed are counted."""
+"""Statistical power for which the number of runs needed is computed."""
 TOLD = (1.05, 1.1, 1.2, 1.5)
 
 
 @dataclass(frozen=True)
 class Point:
-    """The multiplier at one compute of B, with its interval, and the loss that both reach."""
+    """The multiplier at one C of B, with its interval, and the loss that both reach."""
 
     C: float
     multiplier: float
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Exponent:
-    """An exponent of both: values, B less A with its interval, and the p of no difference (two-sided, from refits)."""
+    """One exponent in both fits: values, interval of B - A, and two-sided p value of no difference (from refits)."""
 
     name: str
     first: float
@@ -61,17 +61,17 @@ class Exponent:
 
     @property
     def shared(self) -> bool:
-        """Tell whether the data allow one exponent for both."""
+        """Tell whether the data are compatible with one exponent for both."""
         return self.difference[0] <= 0 <= self.difference[1]
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison(InNotebook):
-    """How much more compute the first needs for the loss of the second: the geometric mean over their common range.
+    """The compute multiplier: C that the first needs over C that the second needs for equal loss.
 
-    trend: d log multiplier / d log C. turns: the lowest C beyond the common range at which the interval contains 1
-    (None: not within a factor of `FAR`). runs_for: for each multiplier, the runs that would detect it with probability
-    `POWER`, as a multiple of the present number.
+    multiplier: geometric mean over their common range. trend: d log multiplier / d log C. turns: the lowest C beyond
+    the common range at which the interval contains 1 (None: not within a factor `FAR`). runs_for: for each multiplier,
+    the number of runs that detects it with power `POWER`, as a multiple of the present number.
     """
 
     first: str
@@ -128,9 +128,9 @@ def compare(
 ) -> Comparison:
     """Fit a law to each of two groups of runs and compare their frontiers at equal loss.
 
-    groups: the rows of both by name, the first the one to be beaten. law: one that says how to share C between N and D,
-    or one of one variable in C. options: those of fit. Raises `UserError` unless there are two, and `Refusal` where
-    their computes or losses do not overlap.
+    groups: the rows of both by name; the first is the baseline. law: one with a compute-optimal allocation, or a
+    one-variable law in C. options: those of fit. Raises `UserError` unless there are two groups, and `Refusal` where
+    their ranges of C or loss do not overlap.
     """
     if len(groups) != 2:
         raise UserError(
@@ -148,7 +148,7 @@ def compare(
 
 
 def compare_fits(found: Mapping[str, Fit]) -> Comparison:
-    """Compare two fits of one law by name, as `compare` does, each with refits at the same level."""
+    """Compare two named fits of one law (see `compare`); both need refits and the same level."""
     names, (one, two) = tuple(found), found.values()
     for name, fit in found.items():
         if fit.engine.samples is None:
@@ -175,9 +175,9 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
 
 
 def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tuple[Array, Array]:
-    """Return log of the multiplier at each log C of the second, (k,), and that of pairs of refits, (R, k).
+    """Return the log multiplier at each log C of the second (k,), and those of pairs of refits (R, k).
 
-    first: the range of C of the first, about which its frontier is inverted.
+    first: the range of C of the first; its frontier is inverted on this range extended by `FAR`.
     """
     wide = np.linspace(np.log(first[0] / FAR), np.log(first[1] * FAR), 8 * GRID)
 
@@ -192,7 +192,7 @@ def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tupl
 
 
 def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
-    """Return the least log y that each inner vector (p, R) says of each log C (k,): (R, k)."""
+    """Return the minimum log y (R, k) of each inner vector (p, R) at each log C (k,)."""
     problem = found.engine.problem
     law, units = problem.law, problem.units
     if len(law.inputs) == 1:
@@ -216,7 +216,7 @@ def _inverted(log_C: Array, log_y: Array, wanted: Array) -> Array:
 
 
 def computes(found: Fit) -> Array:
-    """Return C of each of the runs that a fit used; `UserError` where its law is neither in C nor in N and D."""
+    """Return C of each fitted row; raise `UserError` where the law is neither in C nor in N and D."""
     points = found.engine.points
     if {"N", "D"} <= set(points.inputs):
         return np.asarray(points.inputs["N"] * points.inputs["D"] * points.flops_per_nd)
@@ -231,7 +231,7 @@ def computes(found: Fit) -> Array:
 def _comparison(
     fits: tuple[Fit, Fit], names: tuple[str, ...], grid: Array, best: Array, samples: Array, first: Interval
 ) -> Comparison:
-    """Say what the multipliers at log C (k,) come to: the mean, the trend, the turn, the power."""
+    """Summarise the log multipliers at log C (k,): mean, trend, reversal, power."""
     level, centred = fits[0].level, grid - grid.mean()
     every = np.clip(np.append(best[None], samples, axis=0), -FARTHEST, FARTHEST)
     every = np.column_stack([every, every.mean(axis=1), every @ centred / (centred @ centred)])
@@ -263,13 +263,13 @@ def _comparison(
 
 
 def recentred(best: Array, samples: Array) -> Array:
-    """Shift what pairs of refits say (R, k) so that its median is what the fits say (k,); why: docs/coverage.md."""
+    """Shift the values of refit pairs (R, k) so that their median is the fits' values (k,); see docs/coverage.md."""
     samples = np.clip(samples, -FARTHEST, FARTHEST)
     return np.asarray(samples + np.clip(best, -FARTHEST, FARTHEST) - np.median(samples, axis=0))
 
 
 def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
-    """Compare the laws' exponents, and that of the optimal N, by pairs of refits."""
+    """Compare the laws' exponents, and the exponent of the optimal N, by pairs of refits."""
     law = fits[0].engine.problem.law
     params = [found.params_of(found.engine.samples) for found in fits if found.engine.samples is not None]
     rows = [
@@ -289,7 +289,7 @@ def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
 
 
 def _turn(fits: tuple[Fit, Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
-    """Return the least C beyond the common range from which the multiplier's interval holds 1."""
+    """Return the lowest C beyond the common range at which the multiplier's interval contains 1."""
     grid = np.linspace(last, last + np.log(FAR), 4 * GRID)
     ends = percentile(recentred(*log_multipliers(fits, grid, first)).T, level)
     unsure = (ends[:, 0] <= 0) if sign > 0 else (ends[:, 1] >= 0)

@@ -1,4 +1,4 @@
-"""The same fit under every convention of N and of C that the table has."""
+"""The same fit under every convention for N and C available in the table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class World:
 
 @dataclass(frozen=True)
 class Multiverse:
-    """A law under all conventions: how much of a result is due to the convention."""
+    """The fits of a law under all conventions, to show how far a result depends on the convention."""
 
     law: str
     worlds: tuple[World, ...]
@@ -61,9 +61,9 @@ def multiverse(
     found: Fit | None = None,
     **options: Any,
 ) -> Multiverse:
-    """Fit a law once for each convention of its inputs that the table has (N or x, and C).
+    """Fit a law once for each convention of its inputs available in the table (N or x, and C).
 
-    found: the fit under the table's own columns with the same options, where it was done already.
+    found: the fit to the table's own columns with the same options, if already computed.
     """
     from analysis.table.read import load_table
 
@@ -74,7 +74,7 @@ def multiverse(
         [column for column in CONVENTIONS if column.partition("_")[0] == name and column in frame.columns] or [name]
         for name in inputs
     ]
-    # A law in N and D is the same whatever C is, unless rows are chosen by it.
+    # A law in N and D does not depend on C, unless rows are selected by it.
     telling = len(inputs) if options.get("where") else len(chosen.inputs)
     known = {}
     if found is not None:
@@ -100,7 +100,7 @@ def _attempt(frame: pd.DataFrame, law: Law, x: str | None, options: dict[str, An
 
 
 def _world(found: Fit) -> World:
-    """Read a world off a fit; its columns are still to be named."""
+    """Return the world of a fit, without its columns' names."""
     share = found.allocation
     return World(
         {},

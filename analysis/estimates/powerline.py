@@ -1,4 +1,4 @@
-"""A power law through a few points, y = a x^k: a line in log-log, with an interval from resampled points."""
+"""A power law y = a x^k fitted as a line in log-log, with an interval from resampled points."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from analysis.numbers import number
 
 SCATTERED = "the optima scatter about their line more than noise explains; the interval is of that scatter"
 SURE = 3.0
-"""Standard deviations of a bend beyond which the points bend."""
+"""Standard deviations above which curvature is significant."""
 LITTLE = 0.1
-"""What a bend moves points 10 times beyond, as a share of them, below which it matters to nobody."""
+"""Relative change of the prediction at 10 times the largest x below which curvature is negligible."""
 BEYOND = 10.0
 FEWEST_DRAWS = 50
-"""Resamples that have all points below which nothing is said of a bend."""
+"""Minimum number of complete resamples for testing curvature."""
 
 
 @dataclass(frozen=True)
 class PowerLine:
     """y = coefficient x^exponent through n points, as log y = height + exponent (log x - centre).
 
-    interval_from: resamples, scatter (Student's t on the points about the line), or none. draws: (k, 2), resampled
-    (log value at the centre, exponent). centre: mean log x, about which the two are nearly uncorrelated. bend: a
-    sentence where the points bend away from the line by more than resamples explain, or ''.
+    interval_from: resamples, scatter (Student's t from the residuals), or none. draws: (k, 2), resampled (log value at
+    the centre, exponent). centre: mean log x, at which the two are nearly uncorrelated. bend: a sentence where the
+    points are significantly curved, or ''.
     """
 
     height: float
@@ -43,7 +43,7 @@ class PowerLine:
 
     @property
     def coefficient(self) -> float:
-        """Return y at x = 1: infinite or zero where a steep line leaves the range of numbers on its way there."""
+        """Return y at x = 1; infinite or zero where it overflows or underflows."""
         with np.errstate(over="ignore"):
             return float(np.exp(self.height - self.exponent * self.centre))
 
@@ -53,7 +53,7 @@ class PowerLine:
             return np.exp(self.height + self.exponent * (np.log(np.asarray(x, dtype=float)) - self.centre))
 
     def interval(self, x: np.ndarray | float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the lower and upper end of y at x, where there is an interval."""
+        """Return the interval of y at x as (low, high); None without an interval."""
         if not len(self.draws):
             return None
         log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
@@ -63,7 +63,7 @@ class PowerLine:
         return low, high
 
     def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
-        """Return the same line with its interval from these draws of (log value at the centre, exponent)."""
+        """Return the same line with its interval from draws (k, 2) of (log value at the centre, exponent)."""
         interval = _exponent_interval(draws, level)
         return replace(self, draws=draws, exponent_interval=interval, interval_from="resamples", level=level)
 
@@ -78,8 +78,8 @@ def power_line(
 ) -> PowerLine:
     """Fit log y on log x by least squares.
 
-    draws: (k, n) resampled log y (NaN: the resample has no such point). Where the points lie further off the line than
-    the resamples explain (F test at 5 %), the interval comes from their scatter instead, with a warning.
+    draws: (k, n) resampled log y (NaN: point missing in the resample). Where the residuals exceed what the resamples
+    explain (F test at 5 %), the interval comes from the residuals instead, with a warning.
     """
     u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
     centre, n = float(u.mean()), len(u)
@@ -108,13 +108,13 @@ def power_line(
 
 
 def ends_of(values: np.ndarray, level: float) -> np.ndarray:
-    """Return the quantiles (2, …) of values (k, …) between which a share of them lies."""
+    """Return the quantiles (2, …) of values (k, …) that enclose the central share `level`."""
     tail = (1 - level) / 2
     return np.quantile(values, [tail, 1 - tail], axis=0)
 
 
 def _exponent_interval(draws: np.ndarray, level: float) -> tuple[float, float] | None:
-    """Return the interval of the exponents of drawn lines (k, 2); None without draws."""
+    """Return the interval of the exponent from draws (k, 2); None without draws."""
     if not len(draws):
         return None
     low, high = ends_of(draws[:, 1], level)
@@ -122,7 +122,7 @@ def _exponent_interval(draws: np.ndarray, level: float) -> tuple[float, float] |
 
 
 def _refit(design: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Fit a line to the points that each draw has; draws with fewer than two are left out."""
+    """Fit a line to the points present in each draw; draws with fewer than two points are dropped."""
     present = np.isfinite(draws)
     weight, value = present.astype(float), np.where(present, draws, 0.0)
     t = design[:, 1]
@@ -135,7 +135,7 @@ def _refit(design: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def exceeds(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
-    """Tell whether residuals (n,) with so many degrees of freedom exceed what draws (k, n) explain (F test at 5 %)."""
+    """Tell whether residuals (n,) with `free` degrees of freedom exceed the variance of draws (k, n), F test at 5 %."""
     from scipy.special import gammaincinv
 
     known = float(np.nanvar(draws, axis=0).mean())
@@ -144,7 +144,7 @@ def exceeds(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
 
 
 def _bend(x: np.ndarray, v: np.ndarray, line: float, draws: np.ndarray) -> str:
-    """Say that points (x, v), n of them, bend by more than draws (k, n) of v explain. line: what it gives `BEYOND`."""
+    """Report significant curvature of points (x, v), given draws (k, n) of v. line: its value at `BEYOND` the data."""
     whole = draws[np.isfinite(draws).all(axis=1)]
     if len(x) < 3 or len(whole) < FEWEST_DRAWS:
         return ""
@@ -163,7 +163,7 @@ def _bend(x: np.ndarray, v: np.ndarray, line: float, draws: np.ndarray) -> str:
 def _from_scatter(
     design: np.ndarray, height: float, slope: float, residual: np.ndarray, seed: int, k: int = 4000
 ) -> np.ndarray:
-    """Draw lines from Student's t of the points about the line."""
+    """Draw lines from Student's t distribution, scaled by the residuals."""
     free = len(residual) - 2
     scale = np.sqrt((residual**2).sum() / free / (design**2).sum(axis=0))
     t = np.random.default_rng(seed).standard_t(free, size=(k, 2))

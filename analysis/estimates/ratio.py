@@ -1,4 +1,4 @@
-"""Two kinds of model at equal compute: the ratio of their best errors, tested over seeds."""
+"""The ratio of the best errors of two kinds of model at equal compute, tested over seeds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ GRID = 25
 class Ratio:
     """Error of the first kind over that of the second at equal compute: the geometric mean over their common range.
 
-    interval, p: by Student's t over seeds, each seed one observation. A difference is claimed where p < 1 - level; that
-    is the rate of false claims where there is none.
+    interval, p: by Student's t over seeds, each seed one observation. A difference is claimed where p < 1 - level,
+    which is the false-positive rate.
     """
 
     value: float
@@ -35,7 +35,7 @@ class Ratio:
 
 
 def ratio_at_equal_compute(first: pd.DataFrame, second: pd.DataFrame, y: str, *, level: float = 0.95) -> Ratio:
-    """Compare two sets of rows (columns C, seed, y); Refusal where they share no compute or have too few seeds."""
+    """Compare two sets of rows (columns C, seed, y); raise `Refusal` with no common range of C or too few seeds."""
     low = max(rows["C"].min() for rows in (first, second))
     high = min(rows["C"].max() for rows in (first, second))
     if not low < high:
@@ -56,7 +56,7 @@ def ratio_at_equal_compute(first: pd.DataFrame, second: pd.DataFrame, y: str, *,
 
 
 def _best(rows: pd.DataFrame, seed: object, y: str, grid: np.ndarray) -> np.ndarray:
-    """Return the lowest y that a seed reaches within each compute: the frontier as a staircase joined in log-log."""
+    """Return the lowest y that a seed reaches within each C of the grid, interpolated in log-log."""
     own = rows[rows["seed"] == seed].sort_values("C")
     C, best = own["C"].to_numpy(float), np.minimum.accumulate(own[y].to_numpy(float))
     steps = np.concatenate([[True], np.diff(best) < 0])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def fit_selected(rows: pd.DataFrame, law: str | Law, *, y: str, x: str | None = None, **resampling: Any) -> Fit:
-    """Fit a law to all of these rows. resampling: resamples, level and seed, as for fit."""
+    """Fit a law to all given rows. resampling: resamples, level and seed, as for fit."""
     from analysis.fitting.fit import fit
 
     return fit(

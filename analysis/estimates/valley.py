@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 NEIGHBOURS = 2
-"""Sizes on either side of the best that a parabola goes through at least."""
+"""Minimum number of sizes on either side of the best to which a parabola is fitted."""
 
 NEAR = float(np.log(3.0))
-"""A parabola also goes through all sizes within this distance of the best, in log N."""
+"""A parabola is also fitted to all sizes within this distance of the best in log N."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The exponents of a Chinchilla law: at fixed C its valley is E + a N^-alpha + b N^beta."""
+    """The exponents of a Chinchilla law, whose isoFLOP curve is E + a N^-alpha + b N^beta."""
 
     alpha: float
     beta: float
@@ -25,8 +25,8 @@ class Shape:
 class Valleys:
     """The minima of a stack of curves over log N, and the first curve.
 
-    u: log N of each minimum (-inf, inf: beyond the sizes run). y: its height. Of the first curve, fitted_at: the points
-    that it was fitted to; fitted: its values there; coefficients, centre: its own; ends: of its range in log N.
+    u: log N of each minimum (-inf, inf: beyond the sizes run). y: its value. For the first curve, fitted_at: indices of
+    the fitted points; fitted: its values there; coefficients, centre: its parameters; ends: its range in log N.
     """
 
     u: np.ndarray
@@ -43,7 +43,7 @@ class Valleys:
         return _basis(u - self.centre, self.shape) @ self.coefficients
 
     def band(self, share: float, N_low: float, N_high: float) -> tuple[float, float]:
-        """Return the sizes between which the first curve is within a share of its minimum, inside the sizes run."""
+        """Return the range of N, inside the sizes run, in which the first curve is within a share of its minimum."""
         u = np.linspace(np.log(N_low), np.log(N_high), 4001)
         near = u[self.value(u) <= self.y[0] * (1 + share)]
         return (float(np.exp(near[0])), float(np.exp(near[-1]))) if len(near) else (float("nan"), float("nan"))
@@ -57,8 +57,8 @@ class Valleys:
 def find_minima(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Valleys:
     """Find the minimum of each curve.
 
-    u: (n,) sorted log N. Y: (k, n) curves. shape: None for parabolas, which are fitted to the sizes near each curve's
-    own lowest; a Shape is fitted to all. Where the lowest size is at either end, the minimum lies beyond it.
+    u: (n,) sorted log N. Y: (k, n) curves. shape: None for parabolas, fitted near each curve's lowest point; a Shape is
+    fitted to all points. Where the lowest point is at either end, the minimum lies beyond it.
     """
     sizes, which = np.unique(u, return_inverse=True)
     best = which[np.argmin(Y, axis=1)]
@@ -101,7 +101,7 @@ def _basis(v: np.ndarray, shape: Shape | None) -> np.ndarray:
 
 
 def _vertex(coefficients: np.ndarray, shape: Shape | None) -> np.ndarray:
-    """Return where each curve is lowest, from the centre (inf or -inf where it has no minimum)."""
+    """Return each curve's minimum relative to the centre (inf or -inf where it has none)."""
     _, a, b = coefficients.T
     with np.errstate(divide="ignore", invalid="ignore"):
         if shape is None:

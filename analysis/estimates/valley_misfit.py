@@ -1,4 +1,4 @@
-"""Whether isoFLOP curves have the fitted shape: kinks, flat floors, minima above measured losses, unequal scatter."""
+"""Lack of fit of isoFLOP curves: kinks, flat floors, minima above measured losses, unequal scatter."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from analysis.numbers import flops, percent
 from analysis.table.cells import scatter
 
 UNLIKELY = 0.01
-"""p value below which what is left beside the curves is no noise."""
+"""Significance level of a lack of fit."""
 DEEP = 0.03
-"""Share of a valley's depth that its points miss a curve by, in a way they share, from which it is another curve."""
+"""Share of the curves' depth from which a common deviation from them counts as lack of fit."""
 FEWEST = 4
-"""Degrees of freedom below which nothing is said."""
+"""Minimum residual degrees of freedom of a test."""
 ABOVE = 3.0
-"""Standard errors of a mean by which a curve's minimum lies above the lowest mean, from which it is none."""
+"""Standard errors above the lowest mean from which a curve's minimum counts as too high."""
 LEAST = 1e-3
-"""Share of y below which that matters to nobody."""
+"""Share of y below which that difference is negligible."""
 
 
 @dataclass(frozen=True)
 class Valley:
-    """One budget's points (k,) near its minimum: log N, mean y, seeds; and the curve through them."""
+    """One budget's points (k,): log N, mean y and number of seeds; and the curve fitted near their minimum."""
 
     budget: float
     u: np.ndarray
@@ -37,17 +37,17 @@ class Valley:
 
     @property
     def rest(self) -> np.ndarray:
-        """Return what the curve leaves of the points it was fitted to, as shares of y."""
+        """Return the relative residuals of the fitted points."""
         return self.means[self.curve.fitted_at] / self.curve.fitted - 1
 
     @property
     def freedom(self) -> int:
-        """Return the degrees of freedom of that."""
+        """Return the degrees of freedom of the residuals."""
         return len(self.curve.fitted_at) - 3
 
 
 def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarray:
-    """Return relative deviations to resample from: of seeds about their means, else of means about the curves."""
+    """Return relative noise to resample from: deviations of seeds from their means, else residuals of the curves."""
     deviations = scatter(rows, y)
     if len(deviations) >= 8:
         return deviations
@@ -57,7 +57,7 @@ def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarra
 
 
 def doubts(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:
-    """Return a sentence, with a cure, for each way in which the curves do not hold their points.
+    """Return a sentence, with a remedy, for each lack of fit of the curves.
 
     noise: standard deviation of one run, as a share of y.
     """
@@ -65,7 +65,7 @@ def doubts(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:
 
 
 def unequal(valleys: Sequence[Valley]) -> dict[float, float]:
-    """Return the budgets that scatter about their curve more than the others do, with how many times more."""
+    """Return the budgets whose residuals are significantly larger than the others', with the ratio."""
     squares = np.array([float((one.rest**2).sum()) for one in valleys])
     freedom = np.array([one.freedom for one in valleys])
     found = {}
@@ -81,13 +81,13 @@ def unequal(valleys: Sequence[Valley]) -> dict[float, float]:
 
 
 def scatter_words(found: dict[float, float]) -> str:
-    """Say which budgets scatter more than the others."""
+    """List the budgets with larger residuals than the others."""
     listed = ", ".join(f"{flops(budget)} FLOPs ({times:.1f}×)" for budget, times in found.items())
     return f"budgets scatter unequally about their curves: {listed}; more sizes near their minimum would help"
 
 
 def _bent(valleys: Sequence[Valley]) -> list[str]:
-    """Test shapes that valleys share beside their curves: a kink at the lowest size, a flat floor about the minimum."""
+    """Test for a deviation common to all curves: a kink at the best size, or a flat floor about the minimum."""
     usable = [one for one in valleys if one.freedom > 0 and np.isfinite(one.curve.u[0])]
     spare = sum(one.freedom for one in usable) - 2
     if spare < FEWEST:
@@ -104,7 +104,7 @@ def _bent(valleys: Sequence[Valley]) -> list[str]:
 
 
 def _shared(valleys: Sequence[Valley], centres: Sequence[float], spare: int) -> tuple[float, float]:
-    """Fit one kink and one floor about these centres to all that the curves leave: p, and its share of the depth."""
+    """Fit a common kink and floor about these centres to all residuals; return the p value and their share of depth."""
     rests, shapes = [], []
     for one, centre in zip(valleys, centres, strict=True):
         at = one.curve.fitted_at

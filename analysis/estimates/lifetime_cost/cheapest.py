@@ -1,4 +1,4 @@
-"""The N and D that reach a response at the least cost of training and inference, by search on any law in N and D."""
+"""Search for the N and D that reach a response at minimal cost of training and inference, for any law in N and D."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from analysis.laws import Law
 from analysis.laws.base import Array, Units
 
 Cost = Callable[[Array, Array], Array]
-"""The logarithm of what a model costs in all, from its log N and log D."""
+"""Log total cost of a model as a function of log N and log D."""
 SMALLEST = 16.0
-"""Distance in log N below the training-optimal N down to which a cheaper model is looked for."""
+"""Search range: distance in log N below the training-optimal N."""
 LONGEST = 25.0
-"""Distance in log D above the training-optimal D up to which a smaller model is trained."""
+"""Search range: distance in log D above the training-optimal D."""
 GRID, ZOOMED, ZOOMS = 65, 17, 5
 HALVINGS = 40
 PRODUCTS = 49
-"""Values of N D at which the training-optimal response is looked at, before one is closed in on."""
+"""Grid points in log(N D) before bisection of the training-optimal response."""
 
 
 def trained_to(law: Law, units: Units, theta: Array, target: Array, around: tuple[float, float]) -> tuple[Array, Array]:
-    """Return log N and log D (R,) of the least training that reaches log responses (R,); nan where none near does.
+    """Return log N and log D (R,) of the least training compute that reaches log responses (R,); nan where none does.
 
-    theta: inner vectors (p, R). around: the ends of log(N D) in which it is looked for.
+    theta: inner vectors (p, R). around: the range of log(N D) searched.
     """
 
     def reached(log_product: Array) -> Array:
@@ -54,9 +54,9 @@ def cheapest(
 ) -> tuple[Array, Array]:
     """Return log N and log D (R,) that minimise a cost where the law reaches log responses (R,).
 
-    theta: inner vectors (p, R). trained: log N and log D of the least training; use in FLOPs only moves the optimum to
-    smaller N (Sardana et al. 2024, arXiv 2401.00448, equation 3). larger: distance in log N above it up to which a
-    model is looked for, for costs that are not in step with N. nan where there is none.
+    theta: inner vectors (p, R). trained: log N and log D of the least training compute; inference in FLOPs can only
+    move the optimum to smaller N (Sardana et al. 2024, arXiv 2401.00448, equation 3). larger: search range in log N
+    above it, for costs not proportional to N. nan where there is no minimum.
     """
     most, least = trained[0][:, None] + larger, trained[1][:, None]
     rows = np.arange(len(target))
@@ -84,7 +84,7 @@ def cheapest(
 
 
 def _closed_in(reached: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array, Array]:
-    """Halve the ranges from low, which does not reach, to high, which does."""
+    """Bisect between low, which does not reach the target, and high, which does."""
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         there = reached(middle)

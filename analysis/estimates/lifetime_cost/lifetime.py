@@ -1,4 +1,4 @@
-"""The model that is cheapest over training and inference (Sardana et al. 2024, arXiv 2401.00448), from a fitted law."""
+"""The cheapest model over training and inference (Sardana et al. 2024, arXiv 2401.00448), from a fitted law."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 BEFORE, BEYOND = 1e3, 1e9
-"""Times below the smallest and above the largest run's N D in which training that reaches a response is looked for."""
+"""Search range: factor below the smallest and above the largest run's N D."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A size and a length, and what they cost: of training, of use, of both, in the unit of the lifetime."""
+    """N and D of a model, and its cost of training, of inference and in total, in the unit of the lifetime."""
 
     N: float
     D: float
@@ -38,11 +38,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Lifetime:
-    """The cheapest model over training and use against the training-optimal one of the same response.
+    """The cheapest model over training and inference, and the training-optimal one with the same response.
 
-    value: the response of both; at: the C whose training-optimal split reaches it (None: it was asked for). unit: of
-    costs, FLOPs or seconds as measured. saved: of the total of the model that takes the fewest FLOPs to train. never:
-    the share of refits that have no such model.
+    value: the response of both; at: the C whose training-optimal split reaches it (None: a requested response). unit:
+    of costs, FLOPs or measured seconds. saved: share of the training-optimal model's total cost. never: the share of
+    refits without such a model.
     """
 
     law: str
@@ -68,10 +68,10 @@ def lifetimes(
     reach: float | None = None,
     seconds: Sequence[ModelCost] = (),
 ) -> tuple[Lifetime, ...]:
-    """Find the cheapest model for the response that each training compute buys, and for one that is asked for.
+    """Find the cheapest model for the optimal response at each training compute, and for a requested response.
 
-    inference: examples (tokens) of use. at: C in FLOPs; each refit takes the response that C buys by itself. seconds:
-    costs to find the cheapest by as well, beside that in FLOPs.
+    inference: number of inference examples (tokens). at: C in FLOPs; each refit uses its own optimal response at C.
+    seconds: further costs to minimise, besides that in FLOPs.
     Raises `Refusal` for a law without N and D, a refused fit, or a response that is never reached.
     """
     check_use(inference, at, reach)
@@ -85,7 +85,7 @@ def lifetimes(
 
 
 def check_use(inference: float, at: Sequence[float], reach: float | None) -> None:
-    """Refuse what is no use of a model, or has no target, by `UserError`."""
+    """Raise `UserError` for an invalid amount of inference, C or response, or without a target."""
     if not (np.isfinite(inference) and inference >= 0):
         raise UserError(f"found {inference:g} examples of use; wanted a number, zero or more")
     if not at and reach is None:
@@ -107,7 +107,7 @@ def _lifetime(law: Fit, model_cost: ModelCost, inference: float, C: float | None
         inference=inference,
         best=cheap,
         trained=usual,
-        saved=max(0.0, 1 - cheap.total / usual.total),  # the cheapest is found to rounding
+        saved=max(0.0, 1 - cheap.total / usual.total),  # the search is accurate to rounding
         warnings=(*law.warnings, *_outside(law, cheap, model_cost)),
         unit=model_cost.unit,
     )
@@ -115,7 +115,7 @@ def _lifetime(law: Fit, model_cost: ModelCost, inference: float, C: float | None
 
 
 def _with_intervals(found: Lifetime, law: Fit, model_cost: ModelCost, asked: str, value: float | None) -> Lifetime:
-    """Add what the refits say: none where more of them than the interval leaves out have no such model."""
+    """Add intervals from the refits; none where the share of refits without such a model exceeds 1 - level."""
     if law.engine.samples is None:
         return found
     _, usual, cheap = _both(law, law.engine.samples, model_cost, found.at, value)
@@ -134,7 +134,7 @@ def _with_intervals(found: Lifetime, law: Fit, model_cost: ModelCost, asked: str
 def _both(
     law: Fit, theta: Array, model_cost: ModelCost, C: float | None, value: float | None
 ) -> tuple[Array, Array, Array]:
-    """Return log responses (R,), and log N and log D (2, R) of the least training and of the cheapest model."""
+    """Return log responses (R,), and log N and log D (2, R) of the training-optimal and of the cheapest model."""
     problem, inputs = law.engine.problem, law.engine.points.inputs
     how = (problem.law, problem.units, theta)
     with np.errstate(all="ignore"):
@@ -160,7 +160,7 @@ def _model(sizes: Array, model_cost: ModelCost) -> Model:
 
 
 def _outside(law: Fit, best: Model, model_cost: ModelCost) -> list[str]:
-    """Say where the cheapest model lies beyond the runs, or beyond the sizes whose seconds were measured."""
+    """Report where the cheapest model lies beyond the runs, or beyond the sizes with measured seconds."""
     N, D = (law.engine.points.inputs[name] for name in ("N", "D"))
     said = list(model_cost.remarks)
     if model_cost.measured is not None and not model_cost.measured[0] <= best.N <= model_cost.measured[1]:

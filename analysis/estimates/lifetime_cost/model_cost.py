@@ -1,4 +1,4 @@
-"""The cost of training and inference by size and length, in FLOPs or in measured seconds."""
+"""The cost of training and inference as a function of N and D, in FLOPs or measured seconds."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 FLOPS, ONE_BY_ONE, IN_BATCHES = "FLOPs", "seconds, one by one", "seconds, in batches"
 SHARE = 1 / 3
-"""Of a training step's FLOPs, what a forward pass takes: 2 N of 6 N an example."""
+"""Share of the forward pass in the FLOPs of a training step: 2 N of 6 N per example."""
 LARGER = 4.0
-"""Distance in log N above the training-optimal model up to which the cheapest in seconds is looked for: a small model's
-seconds are mostly overhead, so that a larger one may take no longer."""
+"""Search range in log N above the training-optimal model for costs in seconds: the time of a small model is mostly
+overhead, so a larger one may take no longer."""
 SIZES = ("N", "N_total")
-"""The counts of parameters that efficiency.csv has."""
+"""The parameter counts in efficiency.csv."""
 
 
 @dataclass(frozen=True)
 class ModelCost:
-    """Logarithms of what a model costs: training by log N and log D, use by log N. measured: the sizes it rests on."""
+    """Log cost of a model: training from log N and log D, use (inference) from log N. measured: smallest, largest N."""
 
     unit: str
     training: Callable[[Array, Array], Array]
@@ -41,22 +41,22 @@ class ModelCost:
     remarks: tuple[str, ...] = ()
 
     def total(self, log_N: Array, log_D: Array) -> Array:
-        """Return the logarithm of both together."""
+        """Return the log total of training and inference."""
         return np.logaddexp(self.training(log_N, log_D), self.use(log_N))
 
 
 def in_flops(k: float, inference: float) -> ModelCost:
-    """Return the cost in FLOPs: k N D of training, a third of it for each example of use."""
+    """Return the cost in FLOPs: k N D for training, k N / 3 per inference example."""
     with np.errstate(divide="ignore"):
         used = np.log(SHARE * k) + np.log(inference)
     return ModelCost(FLOPS, lambda log_N, log_D: np.log(k) + log_N + log_D, lambda log_N: used + log_N)
 
 
 def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: float) -> tuple[ModelCost, ...]:
-    """Return the costs in seconds, one by one and in batches: of training as the runs took, of use as was measured.
+    """Return the costs in seconds, with inference one by one and in batches; training takes the runs' own seconds.
 
-    path: an efficiency.csv of `scaling measure`. rows: final rows of runs with N, D and seconds. size: the column that
-    the law calls N. Raises `UserError` where either does not say.
+    path: an efficiency.csv of `scaling measure`. rows: final rows of runs with N, D and seconds. size: the column used
+    as the law's N. Raises `UserError` where the file or the rows lack the times.
     """
     measured = _measured(Path(path), rows, size)
     if "seconds" not in rows.columns or not (rows["seconds"] > 0).any():
@@ -80,16 +80,16 @@ def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: fl
 
 @dataclass(frozen=True)
 class Curve:
-    """Log seconds an example at log N, both (k,), rising in N.
+    """Log seconds per example at log N, both (k,), sorted by N.
 
-    Straight lines between; below the smallest size constant, as overhead is, above the largest in step with N.
+    Linear interpolation; constant below the smallest size (overhead), proportional to N above the largest.
     """
 
     log_N: Array
     log_seconds: Array
 
     def at(self, log_N: Array) -> Array:
-        """Return log seconds an example."""
+        """Return log seconds per example at log N."""
         beyond = np.maximum(0.0, log_N - self.log_N[-1])
         return np.asarray(np.interp(log_N, self.log_N, self.log_seconds) + beyond)
 
@@ -103,13 +103,13 @@ def _use(curve: Curve, log_use: float, log_N: Array) -> Array:
 
 
 def _curve(sizes: pd.Series, seconds: pd.Series) -> Curve:
-    """Return the medians of seconds an example at each size."""
+    """Return the median seconds per example at each size."""
     medians = seconds.groupby(sizes.astype(float)).median().sort_index()
     return Curve(np.log(medians.index.to_numpy(float)), np.log(medians.to_numpy(float)))
 
 
 def _measured(path: Path, rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Read what `scaling measure` wrote, of the family that the runs have."""
+    """Read an efficiency.csv of `scaling measure`, restricted to the runs' model families."""
     import pandas as pd
 
     if size not in SIZES:
@@ -128,7 +128,7 @@ def _measured(path: Path, rows: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 def _remarks(rows: pd.DataFrame, measured: pd.DataFrame) -> tuple[str, ...]:
-    """Say where runs and measurement are of different devices."""
+    """Report where the runs and the measurement used different devices."""
     if "device" not in rows.columns or "device" not in measured.columns:
         return ()
     trained, used = (_names(one["device"].dropna()) for one in (rows, measured))
@@ -136,4 +136,4 @@ def _remarks(rows: pd.DataFrame, measured: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _names(devices: Iterable[str]) -> list[str]:
-    return sorted({str(device).partition(",")[0] for device in devices})  # without how many threads it used
+    return sorted({str(device).partition(",")[0] for device in devices})  # without the number of threads

@@ -1,1 +1,1 @@
-"""What to run next: the candidates that narrow an interval most for their cost."""
+"""Experimental design: which runs to do next to narrow an interval most for their cost."""

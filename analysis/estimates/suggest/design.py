@@ -1,8 +1,8 @@
-"""Choose a batch of runs on linear algebra alone: whom to run, so that what is wanted is known best for the cost.
+"""Choose the batch of runs that most reduces the variance at the targets for its cost, by linear algebra alone.
 
-Everything random is written as `features`: a matrix F (R, m), so that F^T F is the covariance of m quantities
-(responses of candidates, targets). Seeing a response with noise shrinks the covariance V (R, R) of its R sources by
-one rank, which is all that greedy choice and exchange need.
+Random quantities are represented by `features`: a matrix F (R, m) such that F^T F is the covariance of m quantities
+(responses of candidates, targets). A noisy observation is a rank-one downdate of the covariance V (R, R) of the R
+sources; greedy choice and exchange need nothing else.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from analysis.estimates.suggest.prices import Prices
 from analysis.laws.base import Array
 
 COST_POWER = 0.4
-"""Gain over cost to this power is what a choice maximises (Li et al. 2026, arXiv 2604.22753): with 1, runs that are
-cheap and tell next to nothing win; with 0, the first one takes the whole limit."""
+"""A choice maximises gain / cost^power (Li et al. 2026, arXiv 2604.22753): with 1, cheap and uninformative runs win;
+with 0, the first run takes the whole limit."""
 COST_POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Powers that are tried for what belongs to the law alone (`power_for`)."""
+"""Powers tried for quantities of the law alone (`power_for`)."""
 LEAST = 0.01
-"""Share of the variance at the target that a run has to take away to be worth its cost: half of that of the interval's
-width. What is cheap enough for the rest of a limit, and tells less, only adds what the law misses in its corner."""
+"""Minimum reduction of the target's variance, as a share, for a run to be chosen (half of that in interval width).
+Otherwise cheap uninformative runs would use up the limit and only add the law's local error."""
 PLANNED = 100
-"""Runs at the most that are planned ahead to spend a limit."""
+"""Maximum number of runs planned ahead to spend a limit."""
 PASSES = 3
-"""Rounds of exchange at the most."""
+"""Maximum number of rounds of exchange."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Features:
 
     @property
     def variance(self) -> float:
-        """The targets' mean variance before anything is run."""
+        """The targets' mean variance before any candidate is run."""
         return float((self.targets**2).sum()) / self.targets.shape[1]
 
     def start(self) -> Seen:
-        """Return what is known before anything is run."""
+        """Return the state before any candidate is run."""
         own = (self.candidates**2).sum(axis=0)
         return Seen(np.eye(len(self.candidates)), self.targets.T @ self.candidates, own, self.variance)
 
     def see(self, seen: Seen, i: int, sign: Literal[1, -1]) -> Seen:
-        """Return what is known once candidate i has been run; with sign -1, as it was without it."""
+        """Return the state after observing candidate i; with sign -1, the state without it."""
         noise, moved = sign * self.noise, seen.V @ self.candidates[:, i]
         scale = noise + self.candidates[:, i] @ moved
         by_target, by_candidate = self.targets.T @ moved, moved @ self.candidates
@@ -60,14 +60,14 @@ class Features:
         )
 
     def gain(self, seen: Seen) -> Array:
-        """Return by what share of the targets' first variance each candidate would lower it, (m,)."""
+        """Return the reduction of the targets' variance by each candidate (m,), as a share of the initial variance."""
         return np.asarray((seen.shared**2).mean(axis=0) / (self.noise + seen.own) / max(self.variance, 1e-300))
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known after some runs: the sources' covariance V (R, R), that of targets with candidates (t, m), the
-    candidates' variances (m,), and the mean of the targets'."""
+    """The state after some runs: covariance V (R, R) of the sources, `shared` (t, m) of targets with candidates,
+    variances `own` (m,) of candidates, and mean variance `wanted` of the targets."""
 
     V: Array
     shared: Array
@@ -76,39 +76,39 @@ class Seen:
 
 
 State = list[Seen]
-"""What is known in each view."""
+"""The state in each view."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """One way or several that things may be, with weights that add up to 1, and what candidates cost."""
+    """One or several models (views) with weights that sum to 1, and the candidates' prices."""
 
     views: tuple[tuple[float, Features], ...]
     prices: Prices
 
     def start(self) -> State:
-        """Return what is known before anything is run."""
+        """Return the state of each view before any candidate is run."""
         return [view.start() for _, view in self.views]
 
     def see(self, state: State, i: int, sign: Literal[1, -1] = 1) -> State:
-        """Return what is known once candidate i has been run; with sign -1, as it was without it."""
+        """Return the states after observing candidate i; with sign -1, the states without it."""
         return [view.see(seen, i, sign) for (_, view), seen in zip(self.views, state, strict=True)]
 
     def gain(self, state: State) -> Array:
-        """Return the share of variance that each candidate would take away, over the views."""
+        """Return the reduction of variance by each candidate (m,), averaged over the views."""
         pairs = zip(self.views, state, strict=True)
         return np.asarray(sum(weight * view.gain(seen) for (weight, view), seen in pairs))
 
     def left(self, state: State) -> float:
-        """Return the logarithm of the variance at the targets, over the views."""
+        """Return the log variance at the targets, averaged over the views."""
         pairs = zip(self.views, state, strict=True)
         return float(sum(weight * np.log(max(seen.wanted, 1e-300)) for (weight, _), seen in pairs))
 
 
 def choose(design: Design, *, limit: float, most: int, power: float = COST_POWER) -> list[int]:
-    """Choose candidates, greedily and then by exchange, that cost no more than limit in all; in order of choice.
+    """Choose candidates within a total cost, greedily and then by exchange; return them best first.
 
-    power: gain over cost to this power is what each choice maximises.
+    power: each choice maximises gain / cost^power.
     """
     chosen, state = _greedy(design, limit=limit, most=most, power=power)
     for _ in range(PASSES):
@@ -119,13 +119,13 @@ def choose(design: Design, *, limit: float, most: int, power: float = COST_POWER
 
 
 def power_for(design: Design, limit: float) -> float:
-    """Return the power of the cost with which a whole limit, spent greedily to its end, leaves the least variance."""
+    """Return the power of the cost for which spending the whole limit greedily leaves the least variance."""
     ends = {power: _greedy(design, limit=limit, most=PLANNED, power=power)[1] for power in COST_POWERS}
     return min(ends, key=lambda power: design.left(ends[power]))
 
 
 def _greedy(design: Design, *, limit: float, most: int, power: float) -> tuple[list[int], State]:
-    """Choose one candidate after another; return them and what is known after them."""
+    """Choose candidates one by one; return them and the resulting state."""
     state, chosen = design.start(), list[int]()
     while len(chosen) < most:
         i = _best(design, state, chosen, limit - design.prices.of(chosen), power)
@@ -137,7 +137,7 @@ def _greedy(design: Design, *, limit: float, most: int, power: float) -> tuple[l
 
 
 def _best(design: Design, state: State, taken: list[int], left: float, power: float) -> int | None:
-    """Return the affordable candidate with the best score, of those worth being made; None where there is none."""
+    """Return the affordable candidate with the best score and a gain of at least `LEAST`; None if there is none."""
     cost = design.prices.added(taken)
     able = cost <= left * (1 + 1e-12)
     able[taken] = False
@@ -148,8 +148,10 @@ def _best(design: Design, state: State, taken: list[int], left: float, power: fl
 
 
 def _exchange(design: Design, state: State, chosen: list[int]) -> tuple[State, bool]:
-    """Replace each chosen run by the best that costs no more, where that tells more beside the others; tell whether any
-    was replaced."""
+    """Replace each chosen run by the best one that costs no more, if it has a larger gain given the others.
+
+    Returns the state, and whether any run was replaced; `chosen` is changed in place.
+    """
     moved = False
     for place, old in enumerate(chosen):
         without = design.see(state, old, -1)
@@ -164,7 +166,7 @@ def _exchange(design: Design, state: State, chosen: list[int]) -> tuple[State, b
 
 
 def _ordered(design: Design, chosen: list[int], power: float) -> list[int]:
-    """Order a batch so that the run with the best score comes first, given those before it."""
+    """Order a batch by score, each run given those before it."""
     state, left, order = design.start(), list(chosen), list[int]()
     while left:
         score = design.gain(state) / design.prices.added(order) ** power

@@ -1,4 +1,4 @@
-"""The normal posterior of a law after a fit: how its parameters, and so all responses, vary together."""
+"""The normal posterior of a law after a fit: the covariance of its parameters and so of all responses."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REACH = 1.0
-"""How far one parameter alone may move log y over runs, candidates and targets, before any run is seen: a ridge for
-what the runs do not determine."""
+"""Prior standard deviation of log y over runs, candidates and targets due to one parameter: a ridge for what the runs
+do not determine."""
 GUESS, TRUST = 3e-3, 2.0
-"""Noise of log y that is expected before the runs have said theirs, and how many runs that guess is worth."""
+"""Prior noise of log y, and the number of runs that it counts for."""
 OWN = 2.0
-"""A law's own error over the noise of a run, as it is guarded against: on the runs of Farseer twice was better than
-once (docs/coverage.md)."""
+"""Assumed ratio of a law's systematic error to run noise: 2 was better than 1 on the Farseer runs (docs/coverage.md).
+"""
 WAVES = 48
-"""Random waves (Rahimi and Recht 2007) that stand for a law's own error, smooth in the logarithms of its inputs."""
+"""Number of random features (Rahimi and Recht 2007) that model a law's systematic error, smooth in its log inputs."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Features of candidates and targets after what was seen (R, m), (R, t), and the log y expected at both.
+    """Posterior features of candidates (R, m) and targets (R, t), and the expected log y at both.
 
-    noise: variance of log y of one run. slopes_…: of the quantity that is asked for, by the parameters (p, …), and
-    their covariance: without the law's own error, as the fit's interval is told.
+    noise: variance of log y of one run. slopes, of_target: derivatives of log y at the candidates, and of the log
+    quantity at the targets, by the parameters (p, …); covariance: of the parameters (p, p). These three leave out the
+    law's systematic error, as the fit's interval does.
     """
 
     candidates: Array
@@ -48,22 +49,22 @@ class Posterior:
 
     @property
     def whole(self) -> Features:
-        """What runs are chosen by for a response: with the law's own error."""
+        """Features for choosing runs for a response, including the law's systematic error."""
         return Features(self.candidates, self.targets, self.noise)
 
     @property
     def alone(self) -> Features:
-        """What the interval is told by, and runs are chosen by for what the law alone has: without its own error."""
+        """Features without the law's systematic error: for intervals, and to choose runs for a quantity of the law."""
         root = np.linalg.cholesky(self.covariance).T
         return Features(root @ self.slopes, root @ self.of_target, self.noise)
 
     def forecast(self, i: int) -> tuple[float, float]:
-        """Return log y expected of one run of candidate i, and its variance, noise included."""
+        """Return the expected log y of one run of candidate i, and its variance including noise."""
         slope = self.slopes[:, i]
         return float(self.expected[i]), self.noise + float(slope @ self.covariance @ slope)
 
     def half_width(self, chosen: list[int], z: float) -> float:
-        """Return the half-width of the interval at the targets (root mean square) once candidates are run as well."""
+        """Return the half-width of the interval at the targets (root mean square) after the chosen candidates."""
         seen = self.slopes[:, chosen]
         after = np.linalg.inv(np.linalg.inv(self.covariance) + seen @ seen.T / self.noise)
         variance = np.einsum("pt,pq,qt->t", self.of_target, after, self.of_target)
@@ -75,8 +76,8 @@ def posterior_of(
 ) -> Posterior:
     """Linearise a law about its fit, or about other inner parameters (p,).
 
-    The parameters have a wide normal prior (`REACH`, and the law's box); the law's own error is a smooth function of
-    `OWN` times the noise's size, so that one corner of the pool cannot tell of another what the law alone would claim.
+    The parameters have a wide normal prior (`REACH`, and the law's bounds). The law's systematic error is a smooth
+    random function of size `OWN` times the noise, so that runs in one corner of the pool say less about the others.
     """
     if theta is not None:
         found = replace(found, engine=replace(found.engine, theta=theta))
@@ -102,7 +103,7 @@ def posterior_of(
 
 
 def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
-    """Return the target with N and D, for a law that shares C between them: the optimal ones where it has C alone."""
+    """Add N and D to a target that has C, for a law with an allocation: the optimal ones if it has C alone."""
     given = {"N", "D"} & set(target.columns)
     if found.allocation is None or "C" not in target.columns or len(given) == 2:
         return target
@@ -115,15 +116,15 @@ def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
 
 
 def posterior_covariance(features: Array, weights: Array, noise: float) -> Array:
-    """Return the covariance (R, R) of unit sources after responses with these features (R, n)."""
+    """Return the posterior covariance (R, R) of unit sources after responses with features (R, n)."""
     inverse = np.eye(len(features)) + (features * weights) @ features.T / noise
     return np.linalg.inv((inverse + inverse.T) / 2)
 
 
 def noise_of(found: Fit) -> float:
-    """Return the variance of log y of one run: of the residuals, with a guess worth two runs, for the objective used.
+    """Return the variance of log y of one run from the residuals and a prior (`GUESS`, `TRUST`).
 
-    A fit by Huber's loss with a small width is wider than one by least squares: E psi^2 / (E psi')^2 (Huber 1964).
+    For a Huber objective of small width it is inflated by E psi^2 / (E psi')^2 (Huber 1964).
     """
     rest, goal = found.engine.residuals, found.engine.problem.objective
     free = max(0.0, len(rest) - len(found.params))
@@ -136,7 +137,7 @@ def noise_of(found: Fit) -> float:
 
 
 def huber_variance(width: float) -> float:
-    """Return the variance of Huber's estimate of a normal mean, over that of the mean; width over one sd."""
+    """Return the variance of Huber's estimate of a normal mean over that of the mean. width: in standard deviations."""
     from scipy.stats import norm
 
     inside = 2 * norm.cdf(width) - 1
@@ -147,7 +148,7 @@ def huber_variance(width: float) -> float:
 
 
 def inputs_of(found: Fit, rows: pd.DataFrame, where: str) -> dict[str, Array]:
-    """Return the law's inputs of rows as centred logarithms (m,). Raises `UserError`."""
+    """Return the law's inputs in rows as centred logarithms (m,). Raises `UserError`."""
     units, out = found.engine.problem.units, {}
     for name, column in found.engine.points.columns.items():
         out[name] = np.log(column_of(rows, column, where, found.law)) - units.log_inputs[name]
@@ -163,8 +164,10 @@ def curve_slopes(found: Fit, inputs: Mapping[str, Array]) -> Array:
 
 
 def own_errors(sets: tuple[Mapping[str, Array] | None, ...], targets: int, noise: float) -> list[Array]:
-    """Return features (WAVES, …) of the law's own error: a smooth function, one sd of each input
-    long; none at a target that is no response."""
+    """Return features (WAVES, …) of the law's systematic error; its length scale is one standard deviation per input.
+
+    Zero at targets that are not responses.
+    """
     spans = {
         name: max(1e-6, float(np.std(np.concatenate([one[name] for one in sets if one])))) for name in sets[0] or ()
     }

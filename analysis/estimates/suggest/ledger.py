@@ -1,4 +1,4 @@
-"""How forecasts turned out: those made before the runs, and the results."""
+"""Score forecasts that were made before the runs against their results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Kept:
-    """One round: what was asked to be known, its half-width before and as it was expected after the round's runs."""
+    """One round: the target quantity, and its half-width before the round's runs and as expected after them."""
 
     round: str
     of: str
@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True, repr=False)
 class Ledger(InNotebook):
-    """The forecasts of a sweep's rounds, oldest first, and how they turned out."""
+    """The forecasts of a sweep's rounds, oldest first, and their scores."""
 
     rounds: tuple[Kept, ...]
     runs: tuple[Scored, ...]
@@ -87,7 +87,7 @@ class Ledger(InNotebook):
 
 
 def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger:
-    """Score the forecasts in FOLDER/rounds against the sweep's table and the records of runs no longer in it.
+    """Score the forecasts in FOLDER/rounds against the sweep's table, and the records of runs no longer in it.
 
     Raises `UserError` where there are no forecasts.
     """
@@ -103,7 +103,7 @@ def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger
     rows = load_table(folder) if table is None else table
     known = set(rows["run_id"])
     dropped = [run_id for one in raw.values() for run_id in one["runs"] if run_id not in known]
-    if dropped:  # the sweep was planned without them since
+    if dropped:  # the sweep has since been planned without them
         rows = pd.concat([rows, read_runs(Path(folder), list(dict.fromkeys(dropped)))], ignore_index=True)
     ends = rows[rows["final"].fillna(True).astype(bool)] if "final" in rows.columns else rows
     ends = ends.drop_duplicates("run_id").set_index("run_id")
@@ -119,7 +119,7 @@ def _kept(name: str, one: dict[str, Any]) -> Kept:
 
 
 def _scored(name: str, one: dict[str, Any], ends: pd.DataFrame) -> Iterator[Scored]:
-    if not one["forecasts"]:  # a round that was made before a law could be fitted
+    if not one["forecasts"]:  # a round made before a law could be fitted
         return
     for run_id, (value, low, high) in zip(one["runs"], one["forecasts"], strict=True):
         row = ends.loc[run_id] if run_id in ends.index else None

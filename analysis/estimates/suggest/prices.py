@@ -1,4 +1,4 @@
-"""What a batch of candidates costs: runs that share a part of their training (a trunk, a parent) pay for it once."""
+"""The cost of a batch of candidates; training shared by several runs (a trunk, a parent) is paid once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from analysis.laws.base import Array
 
 SHARING = ("shares", "cost_shared", "leads")
-"""Columns of a pool, together or not at all: what a candidate shares with others (a name, or nothing), what it costs
-where one of them is in the batch that leads, and whether it leads: whether others can go on from what it trains."""
+"""Columns of a pool, all or none: the name of the training that a candidate shares (or nothing), its cost if a run that
+leads is in the batch too, and whether it leads, that is, whether others can continue from its training."""
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Costs of candidates alone (m,); of those that share with others (-1: with none), the costs beside one that leads.
+    """Costs of candidates: alone (m,), and shared (m,) if a run of the same group that leads is in the batch.
 
-    Of those in a batch that share, the dearest that leads pays all, the others what they train themselves.
+    group: -1 for none. In each group of a batch, the most expensive run that leads pays its full cost, the others their
+    shared cost.
     """
 
     alone: Array
@@ -34,7 +35,7 @@ class Prices:
     leads: np.ndarray
 
     def of(self, chosen: Sequence[int]) -> float:
-        """Return what a batch costs."""
+        """Return the cost of a batch."""
         places = np.asarray(chosen, dtype=int)
         total = float(self.alone[places].sum())
         for group in set(self.group[places].tolist()) - {-1}:
@@ -46,7 +47,7 @@ class Prices:
         return total
 
     def added(self, chosen: Sequence[int]) -> Array:
-        """Return what each candidate adds to the costs of a batch, (m,)."""
+        """Return the additional cost of each candidate (m,) given a batch."""
         found = self.alone.copy()
         for group in set(self.group[list(chosen)].tolist()) - {-1}:
             mine = [i for i in chosen if self.group[i] == group]
@@ -56,18 +57,18 @@ class Prices:
         return np.maximum(found, 1e-12 * self.alone)
 
     def steps(self, chosen: Sequence[int]) -> list[float]:
-        """Return what each of a batch adds to those before it."""
+        """Return the additional cost of each run of a batch given those before it."""
         totals = [self.of(chosen[:k]) for k in range(len(chosen) + 1)]
         return np.diff(totals).tolist()
 
 
 def apart(costs: Array) -> Prices:
-    """Return the prices of candidates that share nothing."""
+    """Return the prices of candidates without shared training."""
     return Prices(costs, costs, np.full(len(costs), -1), np.zeros(len(costs), dtype=bool))
 
 
 def prices_of(pool: pd.DataFrame, costs: Array) -> Prices:
-    """Return the prices of a pool; costs: of each candidate alone (m,)."""
+    """Return the prices of a pool. costs: of each candidate alone (m,)."""
     if not set(SHARING) <= set(pool.columns):
         return apart(costs)
     name, cost, leads = (pool[column] for column in SHARING)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STEP = 1e-4
-"""Step of the differences by which a quantity's slopes are taken, in the law's scale-free parameters."""
+"""Step of the finite differences for a quantity's derivatives, in the law's scale-free parameters."""
 
 
 def slopes_of(found: Fit, target: pd.DataFrame, of: str) -> Array:
-    """Return d log quantity / d inner parameter, (p, t): one column a target. Raises `UserError` and `Refusal`."""
+    """Return d log quantity / d inner parameter (p, t), one column per target. Raises `UserError` and `Refusal`."""
     quantity, theta = log_quantity(found, target, of), found.engine.theta
     moved = STEP * np.maximum(1.0, np.abs(theta))
     slopes = np.stack(
@@ -32,7 +32,7 @@ def slopes_of(found: Fit, target: pd.DataFrame, of: str) -> Array:
 
 
 def log_quantity(found: Fit, target: pd.DataFrame, of: str) -> Callable[[Array], Array]:
-    """Return the function of inner parameters (p,) that gives the logarithm of what is asked for, (t,)."""
+    """Return the function from inner parameters (p,) to the log of the target quantity (t,)."""
     law, units = found.engine.problem.law, found.engine.problem.units
     if of in law.params:
         place = law.params.index(of)

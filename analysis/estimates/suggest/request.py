@@ -1,4 +1,4 @@
-"""The checked inputs of a suggestion: costs of candidates, a target, a limit."""
+"""Check the inputs of a suggestion: costs of candidates, target, limit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def column_of(rows: pd.DataFrame, column: str, where: str, law: str) -> np.ndarr
 
 
 def positive(rows: pd.DataFrame, column: str, where: str) -> np.ndarray:
-    """Return a column as positive numbers, as people write them. Raises `UserError` that names a row that is none."""
+    """Return a column of written numbers as positive floats. Raises `UserError` that names the first invalid row."""
     values = numbers_of(rows[column], column)
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(bad):
@@ -46,7 +46,7 @@ def positive(rows: pd.DataFrame, column: str, where: str) -> np.ndarray:
 
 
 def check_request(target: pd.DataFrame, limit: float, most: int) -> None:
-    """Raise `UserError` for a target without rows, and a limit or a number of runs that is none."""
+    """Raise `UserError` for a target without rows, or an invalid limit or number of runs."""
     if not len(target):
         raise UserError("found an empty target; wanted the points at which the law shall be known; add one")
     if not limit > 0:

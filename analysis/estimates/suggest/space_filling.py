@@ -1,4 +1,4 @@
-"""The first runs, before a law can be fitted: spread over the inputs, cheap ones first (maximin)."""
+"""Choose the first runs, before a law can be fitted: a space-filling (maximin) design, cheap runs first."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from analysis.laws.base import Array
 
 COST_POWER = 0.4
-"""Distance squared over cost to this power is what is maximised: as a run's gain is weighed against its cost."""
+"""A choice maximises squared distance / cost^power, as gain is weighed against cost in `design`."""
 
 
 def fill(
     made: pd.DataFrame, pool: pd.DataFrame, prices: Prices, *, by: Sequence[str], limit: float, most: int
 ) -> list[int]:
-    """Choose candidates by place, each as far as can be from the runs made and chosen, for its cost.
+    """Choose candidates (positions in pool), each far from the runs made and chosen, relative to its cost.
 
-    by: columns, positive; distances are in their logarithms over the range of runs and candidates together. Where
-    nothing was run, the cheapest comes first. No more than `most` runs, and than `limit` in all.
+    by: positive columns; distances are in their logarithms, scaled by the range of runs and candidates together. If
+    nothing has been run, the cheapest comes first. most: maximum number of runs; limit: maximum total cost.
     """
     seen, free = (np.log(table[list(by)].to_numpy(dtype=float)) for table in (made, pool))
     every = np.concatenate([seen, free])
@@ -46,5 +46,5 @@ def fill(
 
 
 def _square(points: Array, one: Array, width: Array) -> Array:
-    """Return the squared distances (m,) of points (m, k) from one (k,)."""
+    """Return the squared distances (m,) of points (m, k) from one point (k,)."""
     return np.asarray((((points - one) / width) ** 2).sum(axis=1))

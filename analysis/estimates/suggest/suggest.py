@@ -1,4 +1,4 @@
-"""Choose the runs to do next: those that narrow the interval at a target most for their cost."""
+"""Choose the next runs: those that narrow the interval at a target most for their cost."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STARTS = 8
-"""Starts of each fit: a round is one of many, and costs seconds at the most."""
+"""Starts of each fit; few, as a round is one of many and should take seconds."""
 CAUTION, ENOUGH = 0.25, 3.0
-"""Share of the limit that one round spends at the most while there are fewer than so many runs a parameter: a law that
-is hardly identified is sure of the wrong things, and what it says changes with the next few runs."""
+"""Maximum share of the limit spent by one round while there are fewer than this many runs per parameter: a poorly
+identified law is overconfident, and its suggestions change with the next few runs."""
 RIVALS = 4
-"""Refits about which such a law is looked at as well."""
+"""Number of refits used as additional views of such a law."""
 
 
 class OwnHoldOut(NamedTuple):
-    """What one run is expected to give: the response, and the interval in which it falls at the level."""
+    """The forecast of one run's response, with its prediction interval at the level."""
 
     value: float
     low: float
@@ -50,13 +50,13 @@ class OwnHoldOut(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Suggestion(InNotebook):
-    """The runs to do next. rows: index labels of the pool, best first; empty if no run helps, with the reason.
+    """The next runs. rows: index labels of the pool, best first; empty if no run helps, with the reason.
 
-    kind: law; or space, if there are too few runs for a law: then the rows are spread over the inputs, without
-    forecasts and intervals (None). interval_…: half-widths of the interval (at `level`) of the logarithm of the
-    quantity, as root mean square over targets; after: the expected one after each row and those before it. next_gain:
-    the share by which one more run would narrow it, and next_cost its cost (None: no candidate is left). forecasts: of
-    each row's response, before it is run.
+    kind: law; or space, if there are too few runs for a law: then the rows are space-filling, without forecasts and
+    intervals (None). interval_…: half-widths of the interval (at `level`) of the log quantity, root mean square over
+    targets; after: the expected one after each row and those before it. next_gain: the share by which one more run
+    would narrow it; next_cost: its cost (None: no candidate is left). forecasts: of each row's response, before it is
+    run.
     """
 
     rows: tuple[Any, ...]
@@ -131,11 +131,11 @@ def suggest(
 
 @dataclass(frozen=True)
 class Seeking:
-    """Posteriors by law with their weights, what the candidates cost, and z of the interval's level.
+    """Posteriors by law with their weights, the candidates' prices, and z of the interval's level.
 
-    views: what the choice is made by, with weights that add up to 1: the posteriors, and those about rival parameters.
-    planned: what is asked for belongs to the law alone (N*, an exponent), and its own error is no matter: the choice is
-    made by the interval that is told, and the power of the cost by how the whole limit would best be spent.
+    views: the posteriors on which the choice is based, including those about rival parameters; weights sum to 1.
+    planned: the quantity belongs to the law alone (N*, an exponent), so its systematic error is left out, and the power
+    of the cost is the one that best spends the whole limit.
     """
 
     posteriors: Sequence[Posterior]
@@ -146,7 +146,7 @@ class Seeking:
     planned: bool
 
     def find(self, *, limit: float, within: float, most: int) -> Suggestion:
-        """Choose candidates by place, within less than the limit where one can; an empty choice has its reason."""
+        """Choose candidates (positions) for a cost `within`, or `limit` if that buys none; give a reason if empty."""
         design = self.design()
         cheapest = float(self.prices.alone.min())
         now = self.half_width([])
@@ -171,24 +171,24 @@ class Seeking:
         )
 
     def forecast(self, i: int) -> OwnHoldOut:
-        """Forecast a candidate's response: over the laws, the spread between them included."""
+        """Forecast a candidate's response, averaged over the laws; the interval includes the spread between them."""
         means, variances = np.array([posterior.forecast(i) for posterior in self.posteriors]).T
         middle = float(np.average(means, weights=self.weights))
         wide = self.z * float(np.sqrt(np.average(variances + (means - middle) ** 2, weights=self.weights)))
         return OwnHoldOut(*np.exp([middle, middle - wide, middle + wide]).tolist())
 
     def design(self) -> Design:
-        """Return what the choice is made on."""
+        """Return the design problem: the views' features and the prices."""
         views = tuple((weight, one.alone if self.planned else one.whole) for weight, one in self.views)
         return Design(views, self.prices)
 
     def half_width(self, chosen: list[int]) -> float:
-        """Return the half-width at the targets after candidates: the geometric mean over the views."""
+        """Return the half-width at the targets after the chosen candidates: the geometric mean over the views."""
         logs = [weight * np.log(max(one.half_width(chosen, self.z), 1e-300)) for weight, one in self.views]
         return float(np.exp(sum(logs)))
 
     def next_run(self, design: Design, chosen: list[int], power: float, now: float) -> dict[str, Any]:
-        """Return what one more run would bring, whatever the limit."""
+        """Return the gain and cost of the best further run, ignoring the limit."""
         if len(chosen) == len(self.prices.alone):
             return {}
         state = design.start()
@@ -204,7 +204,7 @@ class Seeking:
 def _fits(
     frame: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
 ) -> tuple[dict[str, Fit], tuple[str, ...]]:
-    """Fit each law; those that refuse are left out, with the sentence."""
+    """Fit each law; laws that refuse are left out, with the sentence."""
     fits, said = {}, []
     for law in laws:
         found, refused = attempt(partial(fit_law, frame, law, y=y, x=x, settings=settings))
@@ -229,7 +229,7 @@ def _spread(
     most: int,
     why: str,
 ) -> Suggestion:
-    """Spread runs over a law's inputs, for `CAUTION` of the limit at most; `Refusal` where it has enough of them."""
+    """Suggest space-filling runs for at most `CAUTION` of the limit; raise `Refusal` if the law has enough runs."""
     from analysis.table.select import select_rows
 
     made, _ = select_rows(frame, y=y, **vars(settings.selection))
@@ -252,7 +252,7 @@ def _too_dear(prices: Prices, limit: float) -> str:
 
 
 def rivals_of(found: Fit, seed: int) -> Iterator[np.ndarray]:
-    """Yield inner parameters (p,) that fit resampled runs: what a law may be that is hardly identified."""
+    """Yield inner parameters (p,) fitted to resampled runs: alternatives for a poorly identified law."""
     engine = found.engine
     at = engine.theta[:, None]
     yield from refit(engine.problem, engine.points, at, count=RIVALS, resample="runs", seed=seed).theta.T
@@ -261,7 +261,7 @@ def rivals_of(found: Fit, seed: int) -> Iterator[np.ndarray]:
 def backtest_weights(
     frame: pd.DataFrame, fits: Mapping[str, Fit], laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
 ) -> dict[str, float]:
-    """Return each fitted law's weight: the inverse square of its error ahead of its data; equal where unknown."""
+    """Return each law's weight: the inverse square of its backtest error; equal weights where unknown."""
     from analysis.table.select import select_rows
 
     laws = [law for law in laws if law.name in fits]

@@ -1,1 +1,1 @@
-"""Forecasts in two steps: the loss of a run, then a task by its loss."""
+"""Forecasts in two steps: the loss of a run, then a task's response from its loss."""

@@ -30,18 +30,17 @@ if TYPE_CHECKING:
 
 
 OF_THE_LAW = ("x", "fix", "tie")
-"""Options of fit that say which law it is, rather than how it is fitted."""
+"""Options of fit that define the law, not how it is fitted."""
 CLEARLY = 1.01
-"""Times below the least via that was seen, from which a forecast lies beyond it."""
+"""Ratio of the smallest observed via to the forecast one above which the forecast counts as extrapolation."""
 
 
 @dataclass(frozen=True)
 class Chained:
-    """A task's response at one setting by way of another response of the same run.
+    """The forecast of a task's response at one setting through another response (via) of the same run.
 
-    via: the forecast of the first step. interval: of the curve, of both steps' refits in pairs. times: the largest
-    run's distance to go, via's least value among the link's rows over the forecast one (above 1: beyond them). tested:
-    both steps fitted to the smaller runs and looked at on the larger.
+    via: the forecast of the first step. interval: of the curve, from paired refits of both steps. times: smallest via
+    among the link's rows over the forecast via (above 1: extrapolation). tested: backtests of both steps together.
     """
 
     y: str
@@ -74,11 +73,11 @@ def chained(
     check: bool = True,
     **options: Any,
 ) -> list[Chained]:
-    """Forecast y at settings: via by a law of its own, then y by the link, a law of one variable in 1 / via.
+    """Forecast y at settings: via with its own law, then y with the link, a one-variable law in 1 / via.
 
-    Where the table has tasks of stages, y is the task's and via that of the training run it started from, at the same
-    D; else both stand in the same row. Refits of the two steps are drawn independently and paired. check: backtest both
-    steps together. options: those of fit. Raises `Refusal` where y does not fall with via.
+    If the table has tasks of stages, y is the task's and via that of the training run it started from, at the same D;
+    else both are in the same row. Refits of the two steps are drawn independently and paired. check: backtest both
+    steps together. options: those of fit. Raises `Refusal` where y does not decrease with via.
     """
     from analysis.fitting.fit import fit
 
@@ -119,9 +118,9 @@ def chained(
 
 
 def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) -> pd.DataFrame:
-    """Return the rows that have a via, with its inverse: their own, or that of the training run (origins) at their D.
+    """Return the rows that have a via, with 1 / via: their own, or that of the training run (origins) at the same D.
 
-    Raises `Refusal` where y does not fall with via, by rank; an accuracy is refused by the fit, with what to do.
+    Raises `Refusal` where y does not decrease with via (rank correlation). An accuracy is refused later, by the fit.
     """
     inverse = f"1/{via}"
     if origins is None:
@@ -156,7 +155,7 @@ def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Seque
 
 
 def _interval(first: Fit, second: Fit, at: Mapping[str, float]) -> tuple[float, float]:
-    """Draw a refit of each step, evaluate one in the other, and return the percentiles, as an interval does."""
+    """Return the percentile interval of the link's refits, each evaluated at the via of a refit of the first step."""
     if second.engine.samples is None:
         raise Refusal(f"found no interval of {second.y} by way of it: most refits failed; take a simpler --link")
     law, units = second.engine.problem.law, second.engine.problem.units

@@ -1,4 +1,4 @@
-"""Backtest both steps of a task's forecast: fit the smaller runs, predict the larger ones."""
+"""Backtest a two-step task forecast: fit the smaller runs, predict the larger ones."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tested:
-    """One hold-out. seen, ahead: rows of the task; factor: the largest over the largest seen, by size.
+    """One hold-out. seen, ahead: fitted and held-out rows of the task; factor: largest size over largest fitted size.
 
-    error, bias: root mean square and mean of log y less its forecast; direct: that error of the first step's law fitted
-    to y itself, in one step (None: it is refused).
+    error, bias: root mean square and mean of log y minus its forecast; direct: error of the first step's law fitted to
+    y directly (None: refused).
     """
 
     seen: int
@@ -39,7 +39,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Steps:
-    """What both steps rest on. runs: rows of the first, with via; linked: those of the task, with y and 1 / via."""
+    """The data of both steps. runs: rows of the first step, with via; linked: rows of the task, with y and 1 / via."""
 
     runs: pd.DataFrame
     linked: pd.DataFrame
@@ -51,7 +51,7 @@ class Steps:
 
 
 def hold_out(steps: Steps) -> tuple[str, list[Tested]]:
-    """Hold out the largest runs at several cuts; return the column of sizes and what came. Raises `Refusal`."""
+    """Hold out the largest runs at several cuts; return the size column and the results. Raises `Refusal`."""
     by = size_column(steps.linked, None)
     found = list(_tested(steps, by))
     if not found:
@@ -60,7 +60,7 @@ def hold_out(steps: Steps) -> tuple[str, list[Tested]]:
 
 
 def summary(by: str, found: list[Tested]) -> str:
-    """Say in a sentence how far off both steps were, and one step instead."""
+    """Describe the errors of the two-step forecast and of the direct fit in a sentence."""
     off = percent(_rms([one.error for one in found]))
     said = f"backtests of both steps: off by {off} (rms), up to {times(max(one.factor for one in found))} ahead in {by}"
     direct = [one.direct for one in found if one.direct is not None]

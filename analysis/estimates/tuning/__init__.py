@@ -1,1 +1,1 @@
-"""Results of tuning a key such as the learning rate: its best value at every size and length, and its law."""
+"""Results of tuning a key such as the learning rate: its optimum at each N and D, and its law."""

@@ -1,4 +1,4 @@
-"""A power law of a key in size and length, key = a N^b D^c, through its optima, with intervals."""
+"""A power law key = a N^b D^c fitted to a key's optima, with intervals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from analysis.estimates.powerline import ends_of, exceeds
 
 VARIES = 1.5
-"""Largest over smallest value from which the optima say how the key moves with a size or a length."""
+"""Minimum ratio of largest to smallest N (or D) for fitting the key's exponent in it."""
 
 ALIKE = 0.97
-"""Correlation of log N and log D from which their two exponents cannot be told apart."""
+"""Correlation of log N and log D from which their exponents are not identified separately."""
 
 SCATTERED = "the optima scatter about their law more than noise explains; its intervals are of that scatter"
 
@@ -38,11 +38,11 @@ class KeyLaw:
     warnings: tuple[str, ...]
 
     def predict(self, inputs: Mapping[str, np.ndarray | float]) -> np.ndarray:
-        """Return the key at sizes and lengths."""
+        """Return the key at given N and D."""
         return np.exp(self._log(np.array([np.log(self.height), *self.exponents.values()]), inputs))
 
     def interval(self, inputs: Mapping[str, np.ndarray | float]) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the lower and upper end of the key at sizes and lengths; None without draws."""
+        """Return the interval (low, high) of the key at given N and D; None without draws."""
         if not len(self.draws):
             return None
         values = np.stack([self._log(draw, inputs) for draw in self.draws])
@@ -56,7 +56,7 @@ class KeyLaw:
         return value
 
     def rule(self) -> str:
-        """Return the law as an expression that a sweep's `set:` takes."""
+        """Return the law as an expression for a sweep's `set:`."""
         parts = [f"{self.height:.3g}"]
         for name, slope in self.exponents.items():
             parts.append(f"({name} / {float(f'{self.pivots[name]:.3g}'):g}) ** {slope:.3f}")
@@ -72,11 +72,11 @@ class KeyLaw:
 def fit_key_law(
     inputs: Mapping[str, np.ndarray], log_key: np.ndarray, *, draws: np.ndarray, level: float, seed: int = 0
 ) -> KeyLaw | None:
-    """Fit the logarithm of a key on those of N and D by least squares; None where there are too few optima.
+    """Regress the log key on log N and log D by least squares; None where there are too few optima.
 
-    inputs: N and D of each optimum, (n,); draws: (k, n), resampled log keys (NaN: the resample has no such optimum). An
-    input that hardly varies, or varies with another, is left out and said. Where optima lie further off their law than
-    the draws explain, the intervals come from that scatter, with a warning.
+    inputs: N and D of each optimum, (n,); draws: (k, n), resampled log keys (NaN: no optimum in the resample). An input
+    that hardly varies, or is collinear with another, is left out with a sentence. Where the residuals exceed what the
+    draws explain, the intervals come from the residuals, with a warning.
     """
     chosen, warnings = _determined(inputs)
     design, pivots = _design(chosen, len(log_key))
@@ -109,7 +109,7 @@ def fit_key_law(
 
 
 def _determined(inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Return the inputs whose exponents the optima determine, and sentences on the others."""
+    """Return the inputs whose exponents the optima identify, and sentences on the others."""
     chosen = {name: x for name, x in inputs.items() if x.max() >= VARIES * x.min()}
     left = [name for name in inputs if name not in chosen]
     warnings = tuple(f"{name} hardly varies among the optima: the law does not depend on it" for name in left)
@@ -132,7 +132,7 @@ def _design(chosen: Mapping[str, np.ndarray], n: int) -> tuple[np.ndarray, dict[
 def _from_scatter(
     design: np.ndarray, coefficients: np.ndarray, residual: np.ndarray, seed: int, k: int = 4000
 ) -> np.ndarray:
-    """Draw coefficients from Student's t of the points about the law, (k, p)."""
+    """Draw coefficients (k, p) from Student's t distribution, scaled by the residuals."""
     n, p = design.shape
     scale = np.sqrt((residual**2).sum() / (n - p))
     root = np.linalg.cholesky(np.linalg.inv(design.T @ design))

@@ -1,4 +1,4 @@
-"""The effect of wrong learning rates on a sweep: its exponents without the cost of each run's rate."""
+"""The effect of mistuned learning rates on a sweep: its exponents corrected for the cost of each run's rate."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from analysis.estimates.tuning.optima import Tuned
 from analysis.table.columns import require_columns
 
 DRAWS = 100
-"""Laws of the key that are drawn for the intervals of what the exponents would be."""
+"""Number of resampled laws of the key used for the intervals of corrected exponents."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """An exponent as it is fitted, as it would be at the best rates, and its interval over what these may be."""
+    """An exponent as fitted, its value at the best rates, and the interval of that over resampled laws of the rate."""
 
     fitted: float
     corrected: float
@@ -29,17 +29,17 @@ class Moved:
 
     @property
     def shift(self) -> float:
-        """How far mistuning has moved the exponent."""
+        """The effect of mistuning on the exponent."""
         return self.fitted - self.corrected
 
 
 @dataclass(frozen=True)
 class Mistuning:
-    """How far a sweep's values of a key are off, and what that does to its exponents.
+    """How far a sweep's values of a key are from the optimum, and the effect on its exponents.
 
-    off: the smallest, median and largest ratio of a run's value to the best one; cost: median and largest relative rise
-    of y for it; N, y: of the best size, and of the best y, against compute; extrapolated: share of the runs whose best
-    value is read off beyond the sizes and lengths that were tuned.
+    off: smallest, median and largest ratio of a run's value to the best one; cost: median and largest relative increase
+    of y due to it; N, y: exponents of the optimal size and of the lowest y in compute; extrapolated: share of the runs
+    whose best value is extrapolated beyond the sizes and lengths that were tuned.
     """
 
     key: str
@@ -56,10 +56,10 @@ class Mistuning:
 
 
 def mistuning(rows: pd.DataFrame, found: Tuned, *, key: str = "lr", y: str = "loss", level: float = 0.95) -> Mistuning:
-    """Take off each run of a sweep what its value of the key costs, and find its isoFLOP exponents again.
+    """Correct each run's y for the cost of its value of the key, and recompute the isoFLOP exponents.
 
-    rows: final rows with N, D, C, y and the key. The best value is that of the key's law at the run's N and D, the cost
-    the median curvature of the optima. Raises `Refusal` where there is no law, or no exponent without it.
+    rows: final rows with N, D, C, y and the key. The best value is given by the key's law at the run's N and D, the
+    cost by the median curvature of the optima. Raises `Refusal` where there is no law, or no exponent.
     """
     index = found.keys.index(key)
     law = found.laws[index]
@@ -92,12 +92,12 @@ def _rise(off: np.ndarray, cost: float) -> np.ndarray:
 
 
 def _at_best(rows: pd.DataFrame, best: np.ndarray, key: str, y: str, cost: float) -> pd.DataFrame:
-    """Return the rows with the y that they would have at the best values of the key."""
+    """Return the rows with y corrected to the best values of the key."""
     return rows.assign(**{y: rows[y].to_numpy(float) / (1 + _rise(rows[key].to_numpy(float) / best, cost))})
 
 
 def _drawn(rows: pd.DataFrame, law: KeyLaw) -> list[np.ndarray]:
-    """Return the best value of each run under drawn laws, evenly taken from the draws."""
+    """Return the best value of each run under resampled laws, an even subset of the draws."""
     if not len(law.draws):
         return []
     inputs = _inputs(rows, law)
@@ -107,7 +107,7 @@ def _drawn(rows: pd.DataFrame, law: KeyLaw) -> list[np.ndarray]:
 
 
 def _exponents(rows: pd.DataFrame, y: str) -> tuple[float, float]:
-    """Return the exponents of the best size and of the best y against compute; Refusal where there is no law."""
+    """Return the exponents of the optimal size and of the lowest y in compute; raise `Refusal` without a law."""
     found = isoflop(rows, y=y, resamples=0)
     if found.N_law is None or found.y_law is None:
         raise Refusal(found.warnings[-1] if found.warnings else "no law N*(C) without intervals")

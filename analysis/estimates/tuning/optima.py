@@ -1,4 +1,4 @@
-"""The best value of a key at every size and length, with intervals, and the key's law in N and D."""
+"""The optimum of a key at each N and D, with intervals, and the key's law in N and D."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from analysis.table.remarks import remarks_of
 from analysis.wording import counted, listed
 
 CLOSE = 0.05
-"""Decades of D within which runs of one size are of one length: whole batches make lengths differ a little."""
+"""Decades of D within which runs of one size have the same length: rounding to whole batches varies D slightly."""
 
 STEADY = 0.9
-"""Share of resamples whose optimum must lie inside the values tried, else the optimum counts as flat."""
+"""Minimum share of resamples with an optimum inside the values tried; below it the optimum counts as flat."""
 
 FEW_DEVIATIONS = 8
-"""Deviations of seeds from their mean below which the noise is that of the residuals."""
+"""Minimum number of deviations of seeds from their mean for using them as noise; with fewer, residuals are used."""
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """One size and length: the mean response at each value tried, and the values at which it is least.
+    """One N and D: the mean response at each value tried, and the values that minimise it.
 
     tried: (n, keys); means: (n,). status: ok; edge (the best is the smallest or largest value tried); flat (noise moves
-    the optimum out of what was tried); few (too few values for a parabola). best: the optimum where it is ok, else the
-    best value tried; interval: of each key; cost: relative rise of the response where a key is off by a factor two.
+    the optimum outside the values tried); few (too few values for a parabola). best: the optimum if it is ok, else the
+    best value tried; interval: of each key; cost: relative increase of the response for a key off by a factor of two.
     """
 
     N: float
@@ -53,7 +53,7 @@ class Optimum:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the optimum may enter a law."""
+        """Tell whether the optimum can be used in a law."""
         return self.status == "ok"
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Tuned:
 
     @cached_property
     def cost(self) -> tuple[float, ...] | None:
-        """Return the median relative rise of the response where a key is off by a factor two; None without optima."""
+        """Return the median relative increase of the response for a key off by a factor of two; None without optima."""
         costs = [optimum.cost for optimum in self.usable if optimum.cost]
         return tuple(float(value) for value in np.median(costs, axis=0)) if costs else None
 
@@ -112,11 +112,11 @@ def tuned(
     level: float = 0.95,
     seed: int = 0,
 ) -> Tuned:
-    """Find the values of the keys at which y is least, for each size N and length D, and their laws in N and D.
+    """Find the values of the keys that minimise y at each N and D, and their laws in N and D.
 
-    rows: final rows with N, D, y and the keys, all positive. Near its least value the mean of y over seeds is taken as
-    a paraboloid in the logarithms of the keys. Intervals: relative noise is drawn again from the scatter of seeds or,
-    where there is one seed, from the residuals. Raises `Refusal` where no size and length has enough values.
+    rows: final rows with N, D, y and the keys, all positive. A paraboloid in the log keys is fitted to the mean of y
+    over seeds near its minimum. Intervals: relative noise is resampled from the deviations of seeds or, with one seed,
+    from the residuals. Raises `Refusal` where no N and D has enough values.
     """
     names = [*keys, "N", "D", y]
     require_columns(rows, names)
@@ -135,7 +135,7 @@ def tuned(
 
 
 def size_and_length(rows: pd.DataFrame) -> pd.Series:
-    """Number the rows by size N and length D, lengths of one size within a twentieth of a decade being one."""
+    """Number the rows by N and D, treating lengths of one size within a twentieth of a decade as equal."""
     order = rows.sort_values(["N", "D"], kind="stable")
     new_size = order["N"].diff().ne(0)
     new_length = order["D"].astype(float).map(np.log10).diff() > CLOSE
@@ -143,12 +143,12 @@ def size_and_length(rows: pd.DataFrame) -> pd.Series:
 
 
 def _means(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame:
-    """Return the mean of y over runs of the same values: columns of the keys, mean and n."""
+    """Return the mean of y over runs with equal keys: columns of the keys, mean and n."""
     return group.groupby(keys, sort=True)[y].agg(mean="mean", n="size").reset_index()
 
 
 def _noise(groups: Sequence[pd.DataFrame], keys: list[str], y: str) -> np.ndarray:
-    """Return relative deviations to draw from: of seeds about their means, else of means about the paraboloids."""
+    """Return relative noise to resample from: deviations of seeds from their means, else the fits' residuals."""
     deviations = np.concatenate([_of_seeds(group, keys, y) for group in groups])
     if len(deviations) >= FEW_DEVIATIONS:
         return deviations
@@ -180,7 +180,7 @@ def _optimum(
     level: float,
     rng: np.random.Generator,
 ) -> Optimum:
-    """Find the optimum of one size and length, with resampled ones: draws (k, keys), logarithms, NaN outside."""
+    """Find the optimum at one N and D, with resampled optima (k, keys), logarithms, NaN outside the values tried."""
     table = _means(group, keys, y)
     tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
     z, paraboloid, draws = np.log(tried), fit_paraboloid(np.log(tried), means[None]), np.empty((0, len(keys)))

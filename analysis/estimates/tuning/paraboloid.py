@@ -1,4 +1,4 @@
-"""The minimum of a response over the logarithms of one or several keys, for many resampled responses at once."""
+"""Minimise a response over the logarithms of one or several keys, for many resampled responses at once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 REACH = float(np.log(4.5))
-"""The paraboloid goes through the values within this distance of the best one, in the logarithm of each key."""
+"""The paraboloid is fitted to the values within this distance of the best one, in the log of each key."""
 
 
 @dataclass(frozen=True)
 class Paraboloid:
     """A paraboloid y = a + b·v + v·K·v in v = z - centre, z being the logarithms of d keys, for k responses.
 
-    constant: (k,); slope: (k, d); curvature K: (k, d, d), symmetric; centre, low, high: (d,), the ends of the values
-    that it goes through; window: indices of those values.
+    constant: (k,); slope: (k, d); curvature K: (k, d, d), symmetric; centre (d,); low, high: (d,), the range of the
+    fitted values; window: indices of those values.
     """
 
     constant: np.ndarray
@@ -27,14 +27,14 @@ class Paraboloid:
     window: np.ndarray
 
     def value(self, z: np.ndarray) -> np.ndarray:
-        """Return the first paraboloid at z, (n, d) -> (n,)."""
+        """Return the first paraboloid's values (n,) at z (n, d)."""
         v = z - self.centre
         return self.constant[0] + v @ self.slope[0] + np.einsum("ni,ij,nj->n", v, self.curvature[0], v)
 
     def minima(self) -> np.ndarray:
-        """Return where each paraboloid is least, (k, d) in z; NaN where it has no minimum inside the values."""
+        """Return the minimum of each paraboloid, (k, d) in z; NaN where it has none inside the fitted values."""
         found = np.full_like(self.slope, np.nan)
-        convex = np.flatnonzero(np.linalg.eigvalsh(self.curvature)[:, 0] > 0)  # the least of each comes first
+        convex = np.flatnonzero(np.linalg.eigvalsh(self.curvature)[:, 0] > 0)  # smallest eigenvalue first
         if len(convex):
             found[convex] = np.linalg.solve(2 * self.curvature[convex], -self.slope[convex][..., None])[..., 0]
         found += self.centre
@@ -43,15 +43,15 @@ class Paraboloid:
 
 
 def parameters(d: int) -> int:
-    """Return how many parameters a paraboloid of d keys has."""
+    """Return the number of parameters of a paraboloid of d keys."""
     return 1 + d + d * (d + 1) // 2
 
 
 def fit_paraboloid(z: np.ndarray, Y: np.ndarray) -> Paraboloid | None:
     """Fit a paraboloid to each response by least squares, near the first one's best value.
 
-    z: (n, d), logarithms of the keys; Y: (k, n). None where fewer values lie near the best than a paraboloid has
-    parameters and one more, even after the window is widened to all.
+    z: (n, d), logarithms of the keys; Y: (k, n). None where the values, even with the window widened to all, do not
+    exceed the number of parameters.
     """
     wanted = parameters(z.shape[1]) + 1
     best = z[np.argmin(Y[0])]

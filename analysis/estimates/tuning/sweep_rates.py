@@ -1,4 +1,4 @@
-"""Tuning runs beside a sweep, results/NAME-tune, and what they say about the sweep's own learning rates."""
+"""Assess a sweep's learning rates by its tuning runs in results/NAME-tune."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def tries_of_sweep(source: Path | str) -> Path | None:
-    """Return the folder in which `scaling tune` keeps the tries of a sweep; None where there is none with a plan."""
+    """Return the folder of a sweep's tuning runs by `scaling tune`; None where there is none with a plan."""
     folder = Path(source)
     beside = folder.with_name(f"{folder.name}-tune")
     return beside if (beside / "plan.csv").is_file() else None
 
 
 def rates_of(table: pd.DataFrame, tries: Path | str, *, y: str = "loss", level: float = 0.95) -> Mistuning:
-    """Say how far a sweep's learning rates are off the best ones that tries found, and what that does to its exponents.
+    """Return how far a sweep's learning rates are from the tuned optimum, and the effect on its exponents.
 
-    Raises `UserError` where these are no tries, `Refusal` where no law, or no exponent, is known.
+    Raises `UserError` where `tries` are not tuning runs, `Refusal` where there is no law or no exponent.
     """
     found = tuned_rates(load_table(tries))
     if found is None:

@@ -1,4 +1,4 @@
-"""The rows of a table with several values of a key, and the key as a column of numbers."""
+"""Select tuning runs: rows with several values of a key, and the key as a numeric column."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from analysis.table.select import RECIPE, select_rows
 from analysis.wording import counted, listed
 
 COLUMNS = {"optim.lr": "lr", "train.batch": "batch", "train.label_smoothing": "label_smoothing"}
-"""Config keys that have a column of their own; others are read from the column overrides."""
+"""Config keys with a column of their own; others are read from the column `overrides`."""
 
 ENOUGH = 4
-"""Values of a key at one size and length from which they are tries of it."""
+"""Minimum number of values of a key at one N and D for the runs to count as tuning runs."""
 
 
 def tries(
@@ -26,9 +26,8 @@ def tries(
 ) -> tuple[tuple[str, ...], pd.DataFrame]:
     """Return the names of the keys' columns and the final rows in which y and the keys are numbers.
 
-    keys: columns, or config keys such as optim.weight_decay; rows without one are left out.
-    Rows may differ in their recipe, since that is what was
-    tried. Raises `UserError` where a key stands in no column and in no override.
+    keys: columns, or config keys such as optim.weight_decay; rows without one are left out. Rows may differ in their
+    recipe, as that is what is tuned. Raises `UserError` where a key is in no column and no override.
     """
     names = tuple(COLUMNS.get(key, key) if COLUMNS.get(key) in table.columns else key for key in keys)
     for key in names:
@@ -43,7 +42,7 @@ def tries(
 
 
 def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:
-    """Tell whether a table is of tries of a key: several of its values at one size and length, for most of the runs."""
+    """Tell whether most runs of a table are tuning runs of a key: several of its values at one N and D."""
     if not {key, "N", "D", "val_loss", "status"} <= set(table.columns):
         return False
     rows = table[table["status"].eq("finished")].dropna(subset=[key, "N", "D"])
@@ -54,7 +53,7 @@ def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:
 
 
 def tuned_rates(table: pd.DataFrame) -> tuple[Tuned, pd.DataFrame] | None:
-    """Return the optima of the learning rate and the rows they come from, None where a table is not of tries of it."""
+    """Return the optima of the learning rate and their rows; None where the table is not of tuning runs."""
     if not are_tries(table):
         return None
     names, rows = tries(table, ["lr"])
@@ -63,7 +62,7 @@ def tuned_rates(table: pd.DataFrame) -> tuple[Tuned, pd.DataFrame] | None:
 
 
 def _from_overrides(table: pd.DataFrame, key: str) -> pd.Series:
-    """Return the values of a config key that the column overrides names; UserError where none does."""
+    """Return the values of a config key from the column `overrides`; raise `UserError` where no row has it."""
     if "overrides" not in table.columns:
         raise UserError(f"found no column {key!r}; the table has {listed(table.columns)}; name another --key")
     found = table["overrides"].astype(str).str.extract(rf"(?:^|\s){key.replace('.', '[.]')}=(\S+)", expand=False)
