@@ -168,9 +168,8 @@ def isoflop(
 def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
     """Adjust each cell's y from the C actually spent to its nominal budget, along the loss curve of its size.
 
-    Runs train whole batches, so large models at small budgets fall short by up to a batch, which tilts the curve over
-    N. The slope of log y in log C is taken between neighbouring budgets of the same size; a size run at one budget is
-    not adjusted.
+    Whole batches make large models at small budgets fall short by up to a batch, which tilts the curve over N. The
+    slope of log y in log C is taken between neighbouring budgets; a size run at one budget is not adjusted.
     """
     shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
     log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
