@@ -13,9 +13,9 @@ from scaling.security.modules import own_sources
 
 @cache
 def fingerprint(names: frozenset[str]) -> str:
-    """Return the fingerprint of the user's own ones among these modules, "" where none is.
+    """Return the fingerprint of the user's own modules among these, "" if there are none.
 
-    It is that of what this process has loaded, or will: it is made once. Comments and blank lines do not count.
+    It is made once a process, like the import of the modules. Comments and blank lines do not count.
     """
     sources = own_sources(sorted(names))
     if not sources:
@@ -27,7 +27,7 @@ def fingerprint(names: frozenset[str]) -> str:
 
 
 def without_comments(source: bytes) -> bytes:
-    """Return Python code without its comments, blank lines and spaces at the ends of lines; all of what is none."""
+    """Return Python code without comments, blank lines and trailing spaces; anything else unchanged."""
     try:
         text = source.decode()
         lines = text.split("\n")

@@ -9,23 +9,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Content:
-    """Digests of the data, of the files of a stage and of the user's own code; "" where none is known, or there is."""
+    """Digests of the data, of the files of a stage and of the user's own code; "" if unknown or without files."""
 
     data: str = ""
     files: str = ""
     code: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """Return those that are known."""
+        """Return the known digests by name."""
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Content:
-        """Read them back; unknown names are left out."""
+        """Read digests by name; unknown names are ignored."""
         return cls(**{name: str(raw[name]) for name in cls.__dataclass_fields__ if raw.get(name)})
 
     def differs(self, other: Content) -> tuple[str, ...]:
-        """Name those that are known on both sides and not the same."""
+        """Return the names of digests that are known on both sides and differ."""
         mine, theirs = self.to_dict(), other.to_dict()
         return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
 

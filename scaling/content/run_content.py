@@ -1,4 +1,4 @@
-"""The data and code of a run that this machine has."""
+"""Compute the digests of a run's data and code on this machine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scaling.content.digests import Content
 
 
 def content_of(config: RunConfig) -> Content:
-    """Return what this machine has of a run's data, its stage's files and the user's own code."""
+    """Return the digests of a run's data, its stage's files and the user's own code on this machine."""
     return Content(config.data.digest(), joined(map(digest_of, config.stage.files())), code_of(config))
 
 
 def code_of(config: RunConfig) -> str:
-    """Return the fingerprint of the user's own modules that the parts of a run come from, "" where none is."""
+    """Return the fingerprint of the user's own modules that a run's config names, "" if there are none."""
     parts = [getattr(config, name) for name in (*GROUPS, "stage")]
     names = {type(part).__module__ for part in parts}
     named = {module.rpartition(".")[0] for part in parts if isinstance(module := getattr(part, "module", None), str)}

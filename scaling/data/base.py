@@ -1,4 +1,4 @@
-"""Data sets: the sizes that each declares, by which runs are planned without the data, and its splits."""
+"""Data sets: their declared sizes, with which runs are planned without the data, and their splits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Picked:
-    """Examples of a file too large to be copied: the i-th is row `rows[i]` of `file`, its label `y[i]`."""
+    """Examples of a file that is too large to be copied: the i-th is row `rows[i]` of `file`, with label `y[i]`."""
 
     file: np.ndarray
     rows: np.ndarray
@@ -87,7 +87,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set is, or was looked for, on this machine; advice: what to do where it is not ready."""
+    """Where a data set is, or was looked for, on this machine; advice: what to do if it is not ready."""
 
     ready: bool
     where: str
@@ -147,7 +147,7 @@ class DataSet:
 
     @property
     def outputs(self) -> int:
-        """Numbers a model puts out for one example: the classes, or 1 for regression."""
+        """Number of a model's outputs for one example: the classes, or 1 for regression."""
         return self.classes
 
     @property
@@ -156,11 +156,11 @@ class DataSet:
         return self.metric == "cross_entropy"
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
-        """Read or make the data: `D_unique` training examples, or a Stream seeded by `stream_seed` where it is None."""
+        """Read or make the data: `D_unique` training examples, or a Stream seeded by `stream_seed` if it is None."""
         raise TypeError(f"{type(self).__name__} cannot be loaded")
 
     def source(self) -> Source:
-        """Say where the data is found on this machine, or what to do to have it; cheap, and reads no examples."""
+        """Return where the data is on this machine, or how to get it; cheap, without reading examples."""
         raise TypeError(f"{type(self).__name__} has no source")
 
     def digest(self) -> str:
@@ -174,7 +174,7 @@ class DataSet:
             return ""
 
     def read_from(self) -> list[Path]:
-        """Return the files and folders on this machine whose content is what is read."""
+        """Return the files and folders on this machine from which the data is read."""
         try:
             source = [self.source().where]
         except (TypeError, ValueError):  # a set that says nothing of its source
@@ -187,7 +187,7 @@ class DataSet:
 
 
 def _exists(path: Path) -> bool:
-    """Return whether there is something at a path, which may be no path at all."""
+    """Return whether a path exists; False if it is not a valid path."""
     try:
         return path.exists()
     except (OSError, ValueError):

@@ -11,7 +11,7 @@ NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 
 def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
-    """Return examples, labels of classes as int64; UserError if number, type, shape or labels are of no use."""
+    """Return examples with class labels as int64; UserError if number, type, shape or labels are invalid."""
     x, y = arrays.x, arrays.y
     if not len(y) or len(x) != len(y):
         raise UserError(
@@ -38,7 +38,7 @@ def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
 
 
 def check_number(data: DataSet, drawn: Arrays, n: int) -> None:
-    """Raise UserError if another number of examples was drawn than asked for: they are known by their positions."""
+    """Raise UserError if the number of drawn examples is not n, since examples are identified by position."""
     if len(drawn) != n:
         raise UserError(
             f"found {len(drawn):,} examples that {data.name} drew; wanted the {n:,} that it was asked for; mend draw"
@@ -53,7 +53,7 @@ def check_finite(data: DataSet, split: str, arrays: Arrays) -> None:
 
 
 def check_labels(labels: np.ndarray, what: str, where: object, *, classes: int | None = None) -> None:
-    """Raise UserError if labels do not run from 0, or beyond the number of classes, if that is known."""
+    """Raise UserError if labels are negative or, for a known number of classes, too large."""
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         raise UserError(f"found {what} from {low} to {high} in {where}; wanted whole numbers from 0; count them from 0")

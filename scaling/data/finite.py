@@ -1,4 +1,4 @@
-"""Finite data sets: read once, split once, subsets taken in one seeded order."""
+"""Finite data sets: read and split once, with subsets in one seeded order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
 
-SPLIT_SEED = 0  # of held-out splits that are dealt here; never changes: they are the same for every run
+SPLIT_SEED = 0  # of held-out splits made here; it never changes, so that they are the same for every run
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class FiniteSet(DataSet):
 
     def read_checked(self) -> Whole:
         """Read all of it; UserError if a split is not as declared."""
-        digest = self.digest()  # before: what is changed meanwhile is told later
+        digest = self.digest()  # before reading, so that later changes are detected
         with streams_of(self.name, "read"):
             whole = replace(self.read(), digest=digest)
         train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
         whole = replace(whole, train=train, validation=validation, test=test)
         for split in SPLITS:
-            if not stays_in_file(getattr(whole, split).x):  # of those that do, no more is read than is trained on
+            if not stays_in_file(getattr(whole, split).x):  # of the others only what is trained on is read
                 check_finite(self, split, getattr(whole, split))
         if self.metric == "cross_entropy" and self.classes > 1 and (whole.train.y == whole.train.y[0]).all():
             raise UserError(
@@ -107,7 +107,7 @@ class FiniteSet(DataSet):
 
 
 def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:
-    """Split examples, class-proportionally, into parts of the given sizes and one of all that is left."""
+    """Split examples class-proportionally into parts of the given sizes and the rest."""
     order = subset_order(arrays.y, seed=seed)
     ends = np.cumsum([0, *sizes])
     cuts = [*pairwise(ends), (ends[-1], len(order))]

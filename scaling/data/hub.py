@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 from scaling.errors import UserError
 
 HUB = "https://huggingface.co"
-ANSWERS_SECONDS = 5.0  # within which the hub answers; the library itself asks for half a minute
+ANSWERS_SECONDS = 5.0  # to wait for the hub; the library itself waits for half a minute
 
 
 def known() -> bool:
@@ -22,7 +22,7 @@ def known() -> bool:
 
 
 def fetch(name: str) -> dict[str, Any]:
-    """Return the splits of a set by name, downloaded or from the library's own cache; UserError if it is nowhere."""
+    """Return the splits of a set by name, downloaded or from the library's own cache; UserError if it is in neither."""
     hub = os.environ.get("HF_ENDPOINT", HUB)
     answers = Path(name).exists() or _answers(hub)
     if not answers:
@@ -40,7 +40,7 @@ def fetch(name: str) -> dict[str, Any]:
 
 
 def _answers(hub: str) -> bool:
-    """Return whether a server answers at all, be it with a refusal."""
+    """Return whether a server answers, even with an error."""
     try:
         urlopen(Request(hub, method="HEAD"), timeout=ANSWERS_SECONDS).close()
     except HTTPError:

@@ -61,7 +61,7 @@ class MadeSet(DataSet):
         return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
 
     def splits(self, train: Arrays | Stream, validation: Arrays, test: Arrays) -> Splits:
-        """Return the splits with what is known of the distribution."""
+        """Return the splits with the known facts of the distribution."""
         chance, chance_se = constant_predictor(np.ones(self.classes, dtype=np.int64), test.y)
         return Splits(train, validation, test, chance=chance, chance_se=chance_se)
 
@@ -116,7 +116,7 @@ class MadeSet(DataSet):
 
     @property
     def _is_apart(self) -> bool:
-        """Whether nothing is drawn from global random streams, which is known of the sets that are shipped."""
+        """Whether nothing is drawn from global random streams, which is known only for the shipped sets."""
         return type(self).__module__.startswith(f"{__package__}.")
 
     def _check_draws(self) -> bool:
@@ -144,7 +144,7 @@ class MadeSet(DataSet):
         return found
 
     def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` returns, made once in this process as long as memory allows."""
+        """Return the value of `make`, which is called once in this process as long as memory allows."""
         return MEMORY.get((replace(self, size=None), group), key, make)
 
 

@@ -1,4 +1,4 @@
-"""Data in a worker's memory: read or made once for all its runs, or left in its file where it is large."""
+"""Data in a worker's memory: read or made once for all its runs, or left in its file if it is large."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def stays_in_file(array: np.ndarray) -> bool:
 
 
 class Memory:
-    """A bounded store of groups of values; the group used longest ago is forgotten first, as a whole.
+    """A bounded cache of groups of values; the least recently used group is dropped first, as a whole.
 
-    Within a group the first values stay: runs read their chunks from the start, so that the oldest ones are of use. A
-    group that has half of the room takes what is free and forgets no other: else the chunks of a long stream would
-    throw out, one after the other, what they are made with.
+    Within a group the first values stay, since runs read their chunks from the start. A group that has half of the
+    memory only takes free memory, without dropping other groups; otherwise the chunks of a long stream would displace
+    the values that they are made from.
     """
 
     def __init__(self, limit: int):
@@ -48,9 +48,9 @@ class Memory:
         return self._bytes.total()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `key`, made where it is not in memory; its arrays are shared, so read-only.
+        """Return the value of `key`, made if it is not in memory; its arrays are shared and read-only.
 
-        Threads may make values at the same time, but each value is made by one of them while others wait for it.
+        Threads can make values in parallel, but each value is made by one of them while others wait for it.
         """
         with self._lock:
             found = self._found(group, key)
@@ -95,14 +95,14 @@ class Memory:
             self._bytes[group] += size
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all values."""
         with self._lock:
             self._groups.clear()
             self._bytes.clear()
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:
-    """Yield the arrays of a value: those of a dataclass, a list or a tuple too."""
+    """Yield the arrays in a value, which may be a dataclass, a list or a tuple."""
     if isinstance(value, np.ndarray):
         yield value
     elif is_dataclass(value):

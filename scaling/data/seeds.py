@@ -27,7 +27,7 @@ def permutation(n: int, *purpose: str | int) -> np.ndarray:
 
 
 def streams_of(*purpose: str | int) -> AbstractContextManager[None]:
-    """Let code of users that draws from global streams draw what depends on the purpose alone."""
+    """Let draws from the global streams by users' code depend only on the purpose."""
     return own_streams(int.from_bytes(_digest(purpose)[:8], "big") >> 1)
 
 

@@ -11,14 +11,14 @@ from threading import Lock, Thread
 
 from scaling.folders import SweepFolder
 
-RESTS = 4.0  # times of what the last report took, before the next one is drawn
-RESAMPLES = 200  # of the intervals of a report that will be drawn again soon
+RESTS = 4.0  # pause before the next report, in units of the time that the last one took
+RESAMPLES = 200  # for the intervals of a report that will soon be replaced
 
 
 class Reports:
     """Draws a report when runs have settled since the last one; html: the last one, empty before the first.
 
-    version: how many were drawn. refusal: why the last one could not be, in a sentence.
+    version: number of reports so far; refusal: why the last one failed, in a sentence.
     """
 
     def __init__(self, folder: SweepFolder, into: Path) -> None:
@@ -27,9 +27,9 @@ class Reports:
         self.html, self.version, self.refusal = "", 0, ""
 
     def want(self, settled: int, *, ended: bool = False) -> None:
-        """Draw one in the background, if so many settled runs are more than in the last and its rest is over.
+        """Draw a report in the background if more runs have settled and the pause is over.
 
-        ended: no more will settle, and there is nothing to rest for.
+        ended: no more runs will settle, so that no pause is needed.
         """
         rested = ended or time.monotonic() >= self._next
         if settled > 0 and settled != self._drawn_of and rested and self._lock.acquire(False):
@@ -42,7 +42,7 @@ class Reports:
             self._lock.release()
 
     def draw(self, settled: int) -> None:
-        """Draw the report of what is settled now."""
+        """Draw a report of the settled runs."""
         began = time.monotonic()
         command = [sys.executable, "-P", "-m", "analysis", "report", str(self._folder.path), "-o", str(self._into)]
         done = subprocess.run(

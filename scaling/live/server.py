@@ -22,9 +22,9 @@ from scaling.live.snapshot import Snapshots
 from scaling.security.reading import read_text
 
 LOOPBACK = "127.0.0.1"
-IDLE_SECONDS = 60.0  # after which a connection on which nothing comes is closed
-LOOK_SECONDS = 1.0  # between two looks at the files, however many ask
-FILES = {"config.yaml": "text/plain", "log.jsonl": "text/plain"}  # of a run, that can be read
+IDLE_SECONDS = 60.0  # after which an idle connection is closed
+LOOK_SECONDS = 1.0  # between two reads of the files, for any number of requests
+FILES = {"config.yaml": "text/plain", "log.jsonl": "text/plain"}  # files of a run that are served
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
     "frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
@@ -34,7 +34,7 @@ WAITING = "<!doctype html><meta charset=utf-8><meta name=color-scheme content='l
 
 @dataclass
 class Look:
-    """A sweep that is looked at: its snapshots, its report, the token that its addresses hold."""
+    """A served sweep: its snapshots, its report, and the token in its addresses."""
 
     folder: SweepFolder
     snapshots: Snapshots
@@ -44,7 +44,7 @@ class Look:
     _taken: tuple[float, dict[str, Any]] | None = None
 
     def status(self) -> dict[str, Any]:
-        """Return the latest snapshot, and have a report drawn where runs have settled."""
+        """Return the latest snapshot, and start a new report if runs have settled."""
         with self._lock:
             if self._taken is None or time.monotonic() - self._taken[0] > LOOK_SECONDS:
                 self._taken = (time.monotonic(), self.snapshots.take())
@@ -53,7 +53,7 @@ class Look:
         return {**found, "report": self.reports.version, "refusal": self.reports.refusal}
 
     def answer(self, path: str) -> tuple[str, str] | None:
-        """Return the kind and the text of what lies at a path below the token; None if there is nothing."""
+        """Return the content type and text for a path below the token, None if there is nothing."""
         pages: dict[str, Callable[[], tuple[str, str]]] = {
             "": lambda: ("text/html", files("scaling.live").joinpath("live.html").read_text(encoding="utf-8")),
             "status.json": lambda: ("application/json", json.dumps(self.status())),
@@ -77,7 +77,7 @@ class Look:
 
 
 def _is_own_file(path: Path) -> bool:
-    """Return whether a file lies in its run's folder itself: a link leads elsewhere."""
+    """Return whether a file is in its run's folder and not a link."""
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
@@ -90,7 +90,7 @@ def serve(look: Look, port: int = 0) -> ThreadingHTTPServer:
         timeout = IDLE_SECONDS
 
         def do_GET(self) -> None:
-            """Answer what is asked for below the token, and say of all else that there is nothing."""
+            """Answer requests below the token, and all others with 404."""
             hosts = {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}
             _, token, path = [*self.path.partition("?")[0].split("/", 2), "", ""][:3]
             if self.headers.get("Host") not in hosts:  # a page elsewhere whose name was made to mean this machine

@@ -16,7 +16,7 @@ LOSSES = ("train_loss", "val_loss")
 
 
 class Snapshots:
-    """Reads the state of a sweep again and again; only reads."""
+    """Reads the state of a sweep repeatedly, without writing."""
 
     def __init__(self, folder: SweepFolder) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Which environment variables a config may read: a plan saves their values, and a bundle publishes them."""
+"""Restrict the environment variables that a config may read, since plans save and bundles publish their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = re.compile(
 
 
 def refuse_secrets() -> None:
-    """Let `${oc.env:NAME}` read no variable of this process that holds a secret by its name."""
+    """Let `${oc.env:NAME}` refuse variables whose names suggest a secret."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
 
 

@@ -24,7 +24,7 @@ LOOK = 0.1
 
 
 def run_job(folder: str) -> None:
-    """Run the job of this process; UserError if others have written what it would do, or may."""
+    """Run the job of this process; UserError if other users have written its files, or may."""
     os.environ["SUBMITIT_FOLDER"] = folder
     pickle = JobEnvironment().paths.submitted_pickle
     until = time.monotonic() + PATIENCE
@@ -41,14 +41,14 @@ def run_job(folder: str) -> None:
         with kept_to_oneself():
             process_job(folder)
     finally:
-        for child in multiprocessing.active_children():  # left by code of users: its end would be waited for
+        for child in multiprocessing.active_children():  # started by users' code; Python would wait for their end
             child.kill()
 
 
 def main(folder: str) -> None:
-    """Run the job of this process, and write down the error that it ends by."""
+    """Run the job of this process, and record the error that ends it."""
     job = str(JobEnvironment().job_id)
-    with suppress(OSError):  # of the job's earlier life
+    with suppress(OSError):  # from before a requeue
         trouble_file(Path(folder), job).unlink(missing_ok=True)
     try:
         run_job(folder)

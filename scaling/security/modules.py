@@ -1,4 +1,4 @@
-"""Which modules are the user's own, and where their sources lie, found without running them."""
+"""Find the user's own modules and their source files, without running them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ INSTALLED = ("site-packages", "dist-packages")  # folders that package managers 
 
 
 def is_own(path: str | Path) -> bool:
-    """Return whether a file is the user's own: neither of Python nor installed."""
+    """Return whether a file is the user's own, neither part of Python nor installed."""
     where = Path(path)
     inside = where.is_relative_to(sys.base_prefix) or where.is_relative_to(sys.prefix)
     return not inside and not set(INSTALLED) & set(where.parts)
 
 
 def own_sources(names: Iterable[str]) -> dict[str, Path]:
-    """Return the files of the user's own modules among these, and of those that they import in turn, by name."""
+    """Return the files of the user's own modules among these names, and of those that they import, by name."""
     found: dict[str, Path] = {}
     todo = list(names)
     while todo:
@@ -46,7 +46,7 @@ def own_source(name: str) -> Path | None:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Return how a module is found, without importing it or what it lies in."""
+    """Return the spec of a module, without importing it or its packages."""
     loaded = sys.modules.get(name)
     if loaded is not None:
         return getattr(loaded, "__spec__", None)
@@ -63,7 +63,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 
 def _imports(name: str, path: Path) -> Iterator[str]:
-    """Name what a module imports, wherever in its code, and the packages that it lies in."""
+    """Yield the modules that a module imports, anywhere in its code, and the packages that contain it."""
     yield from _above(name)
     try:
         tree = ast.parse(path.read_bytes())

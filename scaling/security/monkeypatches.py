@@ -14,7 +14,16 @@ from typing import Any
 
 from scaling.security.modules import is_own
 
-TORCH = ("nn", "optim", "autograd", "cuda", "functional", "random", "_tensor", "serialization")  # what runs call of it
+TORCH = (
+    "nn",
+    "optim",
+    "autograd",
+    "cuda",
+    "functional",
+    "random",
+    "_tensor",
+    "serialization",
+)  # of torch, used in runs
 LIBRARIES = ("torch", "numpy", "yaml", "scaling")
 MEMBERS = property | staticmethod | classmethod
 
@@ -24,7 +33,7 @@ _loaded: set[str] = set()  # names of modules
 
 @cache
 def originals() -> tuple[tuple[Owner, Mapping[str, Any]], ...]:
-    """Return the functions and classes of the libraries that are loaded when this is first called, by owner."""
+    """Return the functions and classes of the libraries that are loaded at the first call, by owner."""
     return tuple(_owned())
 
 
@@ -48,34 +57,34 @@ def _is_watched(name: str) -> bool:
 
 
 def remember() -> None:
-    """Take what is loaded now as the originals, unless that has been done."""
+    """Remember the loaded functions and classes as the originals, at the first call."""
     if not _loaded:
         originals()
         _loaded.update(sys.modules)
 
 
 def has_guests() -> bool:
-    """Return whether modules of the user's own have been loaded since."""
+    """Return whether the user's own modules have been loaded since."""
     new = (sys.modules.get(name) for name in sys.modules.keys() - _loaded if not _is_watched(name))
     files = (getattr(module, "__file__", None) for module in new)
     return any(is_own(file) for file in files if file)
 
 
 def put_back() -> list[str]:
-    """Put back what has been replaced since, and return its names; what a library replaces of itself stays."""
+    """Restore functions replaced since, and return their names; a library's replacements of its own stay."""
     replaced = []
     for owner, found in originals():
         now = vars(owner)
         for key, value in found.items():
             if now.get(key) is not value and _is_foreign(owner, value, now.get(key)):
-                with suppress(AttributeError, TypeError):  # of a type that is written in C
+                with suppress(AttributeError, TypeError):  # types written in C
                     setattr(owner, key, value)
                     replaced.append(f"{owner.__name__}.{key}")
     return replaced
 
 
 def _is_foreign(owner: Owner, before: Any, now: Any) -> bool:
-    """Return whether something else stands where a function stood, rather than the library's own wrapper of it."""
+    """Return whether a function was replaced by something other than the library's own wrapper of it."""
     if now is None or getattr(now, "__name__", "") != getattr(before, "__name__", ""):
         return True
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__

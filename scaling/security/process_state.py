@@ -1,7 +1,7 @@
-"""The process state that a user's code may change: normal when a run begins, restored when it ends.
+"""Process state that a user's code may change: reset when a run begins, and restored when it ends.
 
-Runs follow one another in a worker. What the code of one leaves behind would else change the numbers of the next, or
-end it. Importing this imports no torch.
+A worker trains several runs. Otherwise changes by one run's code could affect the results of the next, or end it.
+Importing this imports no torch.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from scaling.security.worker_reuse import end_worker, note, wear_noted
 SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
-OUTPUTS = ("stdin", "stdout", "stderr")  # of sys, and by their places the descriptors 0, 1 and 2
+OUTPUTS = ("stdin", "stdout", "stderr")  # in sys, and by position the descriptors 0, 1 and 2
 Restore = Callable[[], object]
 
 
 @contextmanager
 def worker_process() -> Iterator[None]:
-    """Do as `usual_process` does around a whole run, and note what it leaves that cannot be taken back."""
+    """Apply `usual_process` to a whole run, and note changes that cannot be undone."""
     with usual_process(), wear_noted():
         yield
 
 
 @contextmanager
 def usual_process() -> Iterator[None]:
-    """Let code begin as in a new process, and leave what it changes of this one as it was.
+    """Let the block start as in a new process, and afterwards undo its changes to this one.
 
-    A fork that the code has made, and that comes back from it, ends here: one process goes on.
+    A fork made by the block's code that leaves the block ends here, so that only one process continues.
     """
     pid = os.getpid()
     with warnings.catch_warnings():
@@ -66,7 +66,7 @@ def _restored(restore: Restore) -> None:
 
 
 def _torch_state() -> Iterator[Restore]:
-    """Set torch's global settings to its defaults; yield what gives back those that a process may have chosen."""
+    """Set torch's global settings to their defaults; yield functions that restore the previous ones."""
     if "torch" not in sys.modules:
         return
     import torch
@@ -88,7 +88,7 @@ def _torch_state() -> Iterator[Restore]:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         now = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        if now != (strict, warn):  # to set it imports torch._inductor: 0.7 s
+        if now != (strict, warn):  # setting it imports torch._inductor, which takes 0.7 s
             torch.use_deterministic_algorithms(strict, warn_only=warn)
         torch.set_anomaly_enabled(anomaly)
         cudnn.benchmark, cudnn.deterministic = benchmark, repeatable
@@ -124,7 +124,7 @@ def _open_files() -> frozenset[int]:
 
 
 def _close_leaked(before: Collection[int]) -> None:
-    """Where no further file can be opened, close those that were opened meanwhile."""
+    """If no further file can be opened, close those that were opened meanwhile."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
@@ -164,7 +164,7 @@ def _log_again(closed: Any, stream: Any) -> None:
     for logger in (logging.root, *(each for each in known if isinstance(each, logging.Logger))):
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is closed:
-                handler.stream = stream  # setStream would flush the one that is closed
+                handler.stream = stream  # setStream would flush the closed one
 
 
 def _same_file(descriptor: int, other: int) -> bool:
@@ -188,7 +188,7 @@ def _python_state() -> Iterator[Restore]:
     trace, profile = sys.gettrace(), sys.getprofile()
 
     def given_back() -> None:
-        os.environ, sys.path = environ, searched  # code may have put others in their place
+        os.environ, sys.path = environ, searched  # code may have replaced the objects
         for name in set(os.environ) - set(environment):
             del os.environ[name]
         os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})

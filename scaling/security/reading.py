@@ -1,6 +1,6 @@
 """Read files that others may have written: only regular files of a bounded size.
 
-Who opens a pipe waits for ever, and a device or a file of holes fills the memory.
+Opening a pipe may wait forever, and reading a device or a sparse file may fill the memory.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 from scaling.errors import UserError
 
-MOST = 1 << 30  # bytes of a text: plans and queues of a million runs
+MOST = 1 << 30  # bytes of a file, enough for plans and queues of a million runs
 
 
 class NotAFile(OSError, ValueError):
-    """What is there is no file that could be read: handled as one that is out of reach, or as one that is broken."""
+    """The path is not a regular file; handled like an unreachable or a broken one."""
 
 
 def open_file(path: Path | str, *, most: int | None = MOST) -> BinaryIO:
@@ -35,7 +35,7 @@ def open_file(path: Path | str, *, most: int | None = MOST) -> BinaryIO:
 
 
 def check_regular(descriptor: int, path: Path | str) -> os.stat_result:
-    """Return the facts of an open file; NotAFile where it is a pipe, a folder or a device."""
+    """Return the status of an open file; NotAFile if it is a pipe, a folder or a device."""
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
         raise NotAFile(errno.EINVAL, "no regular file", str(path))
@@ -43,7 +43,7 @@ def check_regular(descriptor: int, path: Path | str) -> os.stat_result:
 
 
 def check_name(run_id: str, where: Path) -> None:
-    """Refuse the id of a run that would lead out of its folder; UserError."""
+    """Raise UserError for a run id that would be a path outside of the runs' folder."""
     if "/" in run_id or run_id in ("", ".", ".."):
         raise UserError(f"found a run called {run_id!r} in {where}; wanted an id; somebody has changed its files")
 
@@ -55,6 +55,6 @@ def read_bytes(path: Path | str, *, most: int | None = MOST) -> bytes:
 
 
 def read_text(path: Path | str, *, errors: str = "strict") -> str:
-    """Read a regular file as text, with its lines ended as everywhere."""
+    """Read a regular file as text, with universal newlines."""
     with io.TextIOWrapper(open_file(path), encoding="utf-8", errors=errors) as file:
         return file.read()

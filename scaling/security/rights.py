@@ -1,6 +1,6 @@
-"""File permissions: files whose content is run by their reader, and results that a group shares.
+"""File permissions: of files whose content their reader executes, and of results that a group shares.
 
-What a dispatch tells its jobs is one's own; what runs leave is everybody's who may write into the results folder.
+Only the user may write the files that jobs read; everybody who may write into the results folder may write results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OWN_FILE, OWN_FOLDER, GROUP_FOLDER = 0o644, 0o755, 0o2770
 
 @contextmanager
 def kept_to_oneself() -> Iterator[None]:
-    """Let others write nothing of what this process makes for a while, and what it starts."""
+    """Within the block, let nobody else write files that this process or its children create."""
     before = os.umask(0o777)
     os.umask(before | OTHERS_WRITE)
     try:
@@ -31,7 +31,7 @@ def kept_to_oneself() -> Iterator[None]:
 
 @contextmanager
 def shared_as(folder: Path) -> Iterator[None]:
-    """Let a folder's group write what this process makes for a while, where it may write into the folder."""
+    """Within the block, let a folder's group write files that this process creates, if it may write into the folder."""
     before = os.umask(0o777)
     try:
         os.umask(before & ~stat.S_IRWXG if _is_shared(folder) else before)
@@ -48,9 +48,9 @@ def _is_shared(folder: Path) -> bool:
 
 
 def check_own(path: Path) -> None:
-    """Refuse what others have written or may write, for what it names is run as its reader; UserError.
+    """Raise UserError for a file or folder that others have written or may write, since its content is executed.
 
-    Said of a file or of a folder; where the file system keeps neither owners nor rights, nothing can be told.
+    On a file system without owners and permissions nothing is checked.
     """
     try:
         found = path.lstat()
@@ -73,7 +73,7 @@ def _wrong(found: os.stat_result) -> str:
 
 
 def _keeps_rights(folder: Path) -> bool:
-    """Return whether a new file of one's own in a folder is seen as that: not so on some shares of other systems."""
+    """Return whether the folder's file system has owners and permissions; some network shares do not."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".rights") as made:
             return not _wrong(Path(made.name).lstat())

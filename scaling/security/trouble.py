@@ -1,4 +1,4 @@
-"""What went wrong with a job, in a file beside its log; read without what a job needs to run."""
+"""Report the trouble of a job in a file beside its log, which can be read without importing the job's code."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scaling.security.rights import kept_to_oneself
 
 
 def trouble_file(folder: Path, job: str) -> Path:
-    """Return the file in which a job says what went wrong with it, a line each; not there where nothing did."""
+    """Return the file in which a job reports trouble, one sentence a line; it is missing if there was none."""
     return folder / f"{job}_trouble.txt"
 
 
 def tell(folder: Path, job: str, lines: list[str]) -> None:
-    """Say what went wrong with a job, for those who look on; what cannot be written stays in its log."""
+    """Write the trouble of a job to its file; if that fails, it is still in the log."""
     with suppress(OSError), kept_to_oneself():
         trouble_file(folder, job).write_text("\n".join(lines) + "\n", encoding="utf-8")

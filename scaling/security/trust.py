@@ -22,18 +22,18 @@ WANTED = (
     f"give --trust where you know what it does"
 )
 _all = False  # whether everything may be named
-_own: set[str] = set()  # modules that were found below the working directory: where a process goes later is no matter
+_own: set[str] = set()  # modules found below the working directory, which stay trusted if it changes later
 
 
 def trust_all() -> None:
-    """Let this process run whatever its configs name: a worker's have passed here before they were queued."""
+    """Let this process run all code that its configs name: a worker's were checked before they were queued."""
     global _all
     _all = True
 
 
 @contextmanager
 def trusting(everything: bool) -> Iterator[None]:
-    """Let what configs name be run for a while, where `everything` says so."""
+    """Within the block, let configs name any code, if `everything` is true."""
     global _all
     before, _all = _all, _all or everything
     try:
@@ -43,7 +43,7 @@ def trusting(everything: bool) -> Iterator[None]:
 
 
 def check_trusted(module: str, *, named: str) -> None:
-    """Raise UserError if a module's code may not be run, before it is imported; named: what a config says."""
+    """Raise UserError if a module's code may not be run, before it is imported; named: the config's words."""
     if not is_trusted(module) and _is_somewhere(module.partition(".")[0]):
         raise UserError(f"found {named}, code of others; {WANTED}")
 
@@ -54,7 +54,7 @@ def is_trusted(module: str) -> bool:
 
 
 def is_own(module: str) -> bool:
-    """Return whether a module's code is the user's, or of those that the user trusts."""
+    """Return whether a module's code is the user's own, or in a package that the user trusts."""
     top = module.partition(".")[0]
     foreign = top in sys.stdlib_module_names or top in OURS
     return _all or (not foreign and (_lies_here(module) or top in listed()))
@@ -62,7 +62,7 @@ def is_own(module: str) -> bool:
 
 def _lies_here(module: str) -> bool:
     if module not in _own:
-        path = own_source(module) or own_source(module.partition(".")[0])  # of a part that is not there: says so
+        path = own_source(module) or own_source(module.partition(".")[0])  # its package if it is missing
         if path is None or not path.absolute().is_relative_to(Path.cwd()):
             return False
         _own.add(module)
@@ -70,7 +70,7 @@ def _lies_here(module: str) -> bool:
 
 
 def _is_somewhere(top: str) -> bool:
-    """Return whether there is such a module at all: importing one that is not there says so, and runs nothing."""
+    """Return whether the module exists; importing a missing one only raises an error."""
     try:
         return bool(top) and find_spec(top) is not None
     except (ImportError, ValueError):  # of one that was made without a file, which is there
@@ -78,7 +78,7 @@ def _is_somewhere(top: str) -> bool:
 
 
 def listed() -> frozenset[str]:
-    """Return the packages that the user's own conf lists; UserError if it is no list of names."""
+    """Return the packages listed in the user's conf/trust.yaml; UserError if it is not a list of names."""
     try:
         return _listed(LIST.absolute(), LIST.stat().st_mtime_ns)
     except FileNotFoundError:

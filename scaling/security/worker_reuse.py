@@ -1,6 +1,6 @@
-"""Whether a process may train another run, or a run's code has left changes in it that cannot be undone.
+"""Decide whether a process can train another run, or a run's code has made changes that cannot be undone.
 
-A worker whose process is worn ends, and another takes its place. Importing this imports no torch.
+A worker with such changes ends, and is replaced. Importing this imports no torch.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from contextlib import contextmanager
 from scaling.security.monkeypatches import has_guests, put_back, remember
 
 log = logging.getLogger(__name__)
-POOLS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")  # threads that idle, or end by themselves; ours too
+POOLS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")  # names of threads that are idle or end by themselves
 _left: list[str] = []
-_worker = threading.Event()  # set in a process whose runs are others' than its caller's
+_worker = threading.Event()  # set in the process of a worker
 
 
 def note(reason: str) -> None:
-    """Note what has been left in this process."""
+    """Note a change of this process that cannot be undone."""
     log.warning("a run has left %s: its worker ends, and another takes its place", reason)
     _left.append(reason)
 
 
 def wear() -> str:
-    """Return what has been left in this process, '' if nothing has."""
+    """Return the changes of this process that cannot be undone, '' if there are none."""
     return "; ".join(_left)
 
 
 def begin_work() -> None:
-    """Take this process for a worker's, and what is loaded now for what it gives back."""
+    """Mark this process as a worker's, and remember the loaded functions for restoring them."""
     remember()
     _worker.set()
 
 
 def end_worker(why: str) -> None:
-    """End a worker that can no longer write down how its run has ended: its claim tells the next one."""
+    """End a worker that can no longer record how its run ended; its claim shows this to the next one."""
     if _worker.is_set():
         log.critical("this worker ends itself: %s by its run", why)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -47,9 +47,9 @@ def end_worker(why: str) -> None:
 
 @contextmanager
 def wear_noted() -> Iterator[None]:
-    """Put back what a run's code has replaced of Python and its libraries, and note what cannot be taken back.
+    """Restore functions of Python and its libraries that a run's code replaced, and note what cannot be undone.
 
-    Only in a worker's process: another's is its caller's to change.
+    Only in a worker's process.
     """
     if not _worker.is_set():
         yield

@@ -30,9 +30,9 @@ Stop = Callable[[], bool] | None
 class Stage:
     """One kind of run; subclasses add their own keys.
 
-    trains: it takes steps with an optimiser, so that the recipe of training is part of its identity; begins: it
-    starts from no other run; fits: it fits something to training examples; featured: it reads its data only as the
-    features of a frozen body; stackable: its steps may be taken together with those of other runs (see docs/stacks.md).
+    trains: it takes steps with an optimiser, so that the recipe of training is part of its identity; begins: it does
+    not start from another run; fits: it fits something to training examples; featured: it reads its data only as the
+    features of a frozen body; stackable: its steps can be taken together with those of other runs (docs/stacks.md).
     """
 
     name: ClassVar[str]
@@ -43,11 +43,11 @@ class Stage:
     stackable: ClassVar[bool] = False
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
-        """Return what the stage will do; UserError if it cannot start from its parent."""
+        """Return the stage's quantities; UserError if it cannot start from its parent."""
         raise TypeError(f"{type(self).__name__} computes no quantities")
 
     def learner(self, attempt: Attempt) -> Learner | None:
-        """Return what is trained; None if that is the config's model, from its initialisation."""
+        """Return what is trained, None for the config's freshly initialised model."""
         return None
 
     def metric(self, data: DataSet) -> Metric:
@@ -55,15 +55,15 @@ class Stage:
         return data.metric
 
     def files(self) -> tuple[Path, ...]:
-        """Return the files that the stage reads beside its data."""
+        """Return the files that the stage reads besides its data."""
         return ()
 
     def load(self, placed: PlacedRun) -> RunData:
-        """Bring the stage's data to the device."""
+        """Copy the stage's data to the device."""
         from scaling.train.feed.run_data import load_run_data
 
         return load_run_data(placed.run.config, placed.run.quantities, placed.device)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Do the stage and return its last evaluation, None if `stop` asked for an end."""
+        """Run the stage, and return its last evaluation, None if `stop` ended it."""
         raise TypeError(f"{type(self).__name__} does nothing")

@@ -10,7 +10,7 @@ from scaling.augment.standard import Standard
 
 @dataclass(frozen=True)
 class Crops:
-    """Random crops of an image: `number` of them, by `augmentation`; average: what the mean over them is taken of."""
+    """Random crops of an image, `number` of them, by `augmentation`; average: the quantity that is averaged."""
 
     number: int
     average: Literal["logits", "probabilities"]

@@ -1,4 +1,4 @@
-"""What stages that only evaluate have in common: the parent's own network and head, evaluated on the test set."""
+"""The base of stages that only evaluate the parent's network, with its own head, on the test set."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def label_file(root: str, labels: str) -> Path:
 
 @dataclass(frozen=True)
 class EvaluationStage(Stage):
-    """Evaluate a network as it is; nothing is trained, and no compute is counted."""
+    """Evaluate a network without training; no compute is counted."""
 
     fits: ClassVar[bool] = False
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
-        """Count the network; UserError if the data has other classes than its head knows, or no classes."""
+        """Count the network; UserError if the data has other classes than its head, or no classes."""
         parent = check_parent(config, parent)
         check_classes(config, parent)
         if config.data.metric != "cross_entropy":
@@ -43,7 +43,7 @@ class EvaluationStage(Stage):
         return Quantities(counts, 1, 0, 0, 0, False, 0, 0, None, (1,))
 
     def load(self, placed: PlacedRun) -> RunData:
-        """Bring the test set alone to the device."""
+        """Copy the test set to the device."""
         from scaling.stages.predict import load_test_set
 
         return load_test_set(placed.run.config, placed.device)

@@ -15,7 +15,7 @@ BYTES_PER_NUMBER = 4  # float32
 
 
 def cached_splits(config: RunConfig) -> tuple[str, ...]:
-    """Return the splits whose features a run caches: not the few training examples of `shots`, drawn anew each run."""
+    """Return the splits whose features a run caches, without the few training examples of `shots`."""
     return SPLITS if getattr(config.stage, "shots", None) is None else ("validation", "test")
 
 
@@ -29,7 +29,7 @@ def feature_key(
 ) -> str:
     """Return the cache key of features of these splits: a hash of the run's parent's checkpoint and its data.
 
-    precision: in which they are computed; by default as the run asks for it; content: digest of what they hold.
+    precision: used to compute them, by default the run's; content: digest of the data, weights and code.
     """
     data, parent = config.data, config.parent
     assert parent is not None, "a run without a parent has no features"
@@ -46,7 +46,7 @@ def feature_key(
 
 
 def feature_bytes(config: RunConfig, quantities: Quantities) -> int:
-    """Return about how many bytes the features that a run caches take on disk."""
+    """Return about how many bytes a run's cached features take on disk."""
     data, head = config.data, quantities.counts
     train = quantities.D_unique if "train" in cached_splits(config) else 0
     return BYTES_PER_NUMBER * (train + data.n_test + data.n_validation) * (head.N // data.outputs)

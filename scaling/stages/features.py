@@ -1,7 +1,7 @@
 """Features of a data set under a frozen body: computed once for each checkpoint and data set, and cached on disk.
 
-results/features/KEY holds one array a split, (examples, features) float32, written whole or not at all. It is safe to
-delete. Where a run reads but a few training examples, theirs are computed for it alone, and KEY holds the other splits.
+results/features/KEY holds one array for each split, (examples, features) float32, written atomically. It is safe to
+delete. If a run reads only a few training examples, their features are not cached, and KEY holds the other splits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from scaling.train.precision import computed_precision
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed, stream
 
-SEVERAL = 64  # examples: products of fewer round otherwise than those of the same examples among many
+SEVERAL = 64  # examples: matrix products of fewer round differently
 
 
 def feature_sets(placed: PlacedRun) -> RunData:
@@ -91,7 +91,7 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
 
 
 def content_of_features(placed: PlacedRun, splits: Splits) -> str:
-    """Return a digest of what features are made of: the data, the weights of the body, and the user's own code."""
+    """Return a digest of all that features depend on: the data, the body's weights, and the user's own code."""
     run = placed.run
     parent, start = run.parent, run.config.parent
     assert parent is not None, "a run without a parent has no features"
@@ -102,7 +102,7 @@ def content_of_features(placed: PlacedRun, splits: Splits) -> str:
 
 
 def _of_few(placed: PlacedRun, splits: Splits, body: nn.Module) -> np.ndarray:
-    """Return the features of training examples that may be few, the same as among many."""
+    """Return the features of a few training examples, with the same rounding as among many."""
     few = splits.train
     assert isinstance(few, Arrays), "features are of a subset with an end"
     several = replace(splits, train=few.picked(np.resize(np.arange(len(few)), max(len(few), SEVERAL))))
@@ -110,7 +110,7 @@ def _of_few(placed: PlacedRun, splits: Splits, body: nn.Module) -> np.ndarray:
 
 
 def _read(cached: Path, splits: Splits, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
-    """Return the cached features, None if there are none, or not as many as there are examples."""
+    """Return the cached features, None if there are none, or their number differs from that of the examples."""
     found = {}
     for name in names:
         try:
@@ -131,7 +131,7 @@ def _body(placed: PlacedRun) -> nn.Module:
 
 
 def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> Iterator[np.ndarray]:
-    """Yield the features of one split in blocks of examples; what a body draws does not depend on the run's seed."""
+    """Yield the features of one split in blocks of examples; random draws of a body do not depend on the run's seed."""
     examples: Arrays | Picked = getattr(splits, name)
     run, device = placed.run, placed.device
     parent = run.parent

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def trains_head_alone(config: RunConfig) -> bool:
-    """Return whether all but the head takes no share of the learning rate."""
+    """Return whether only the head is trained, because body_share is 0."""
     return getattr(config.optim, "body_share", 1.0) == 0
 
 
@@ -27,9 +27,9 @@ def trains_head_alone(config: RunConfig) -> bool:
 class FineTune(Stage):
     """Train the parent's network further, with a head for the run's own classes that starts as models start it.
 
-    Images are resized on the device to the size that the network reads (bilinear). optim.body_share: what all but the
-    head takes of the learning rate (0: the head alone is trained, on a body that stays as in evaluation, its batch
-    norms' statistics and its dropout too); train.clip: largest norm of a gradient.
+    Images are resized on the device to the size that the network reads (bilinear). optim.body_share: factor of the
+    learning rate for all except the head (0: only the head is trained, and the body stays in evaluation mode, including
+    batch norms and dropout); train.clip: largest norm of a gradient.
     """
 
     name: ClassVar[str] = "finetune"

@@ -15,9 +15,9 @@ def head_learner(attempt: Attempt) -> Learner:
 
 
 def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
-    """Return the parent's network with a new head, behind a resize where the images have another size.
+    """Return the parent's network with a new head, and with a resize if the images have another size.
 
-    head_alone: the head alone is to be trained.
+    head_alone: train only the head.
     """
     network = parent_network(attempt, new_head=True)
     module = with_resize(network, attempt)

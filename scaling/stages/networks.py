@@ -15,7 +15,7 @@ from scaling.train.streams import stream
 class Resized(nn.Module):
     """A network behind a bilinear resize of its input, on the device; one channel is repeated if it reads several.
 
-    Images that have its size, as crops made for it have, are not sampled again.
+    Images that already have its size, such as crops made for it, are not resampled.
     """
 
     def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
@@ -32,7 +32,7 @@ class Resized(nn.Module):
 
 
 class FrozenBody(nn.Module):
-    """A network of which the head alone is trained: all else takes no gradient and stays as in evaluation."""
+    """A network of which only the head is trained: the rest has no gradients and stays in evaluation mode."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -56,15 +56,15 @@ class FrozenBody(nn.Module):
 
 
 def with_resize(network: nn.Module, placed: PlacedRun) -> nn.Module:
-    """Return the network, behind a resize where the run's data has another shape than the network reads."""
+    """Return the network, with a resize of its input if the run's data has another shape than the network reads."""
     reads = placed.run.input_shape
     return network if placed.run.config.data.shape == reads else Resized(network, reads)
 
 
 def crop_size(placed: PlacedRun) -> tuple[int, int] | None:
-    """Return (height, width) that a run's crops are sampled at, None for that of its own images.
+    """Return the (height, width) of a run's crops, None for that of its own images.
 
-    It is what the network reads; by recipe 1 crops had the size of the data and were then sampled a second time.
+    It is the size that the network reads; in recipe 1 crops had the size of the data and were then resampled.
     """
     config, reads = placed.run.config, placed.run.input_shape
     if config.data.shape == reads or config.recipe_version == 1:

@@ -35,7 +35,7 @@ def layers_of(parent: ParentNetwork, outputs: int) -> list[Layer]:
 
 
 def features_of(config: RunConfig, parent: ParentNetwork) -> int:
-    """Return how many features the parent's body puts out; UserError if its model has no head to replace."""
+    """Return the number of output features of the parent's body; UserError if its model has no head to replace."""
     found = head_inputs(layers_of(parent, config.data.outputs), config.data.outputs)
     if found is None:
         raise UserError(
@@ -57,7 +57,7 @@ def required_subset_size(config: RunConfig) -> int:
 
 
 def check_classes(config: RunConfig, parent: ParentNetwork) -> None:
-    """Raise UserError if the data has other classes than the parent was trained on."""
+    """Raise UserError if the data has other classes than those that the parent was trained on."""
     ours, theirs = config.data, parent.data
     if (ours.outputs, ours.metric) != (theirs.outputs, theirs.metric):
         raise UserError(

@@ -32,7 +32,7 @@ def no_names() -> None:
 class Pictures:
     """One split: `labels` (n,) int64; read: yields the pictures in the same order; names: returns their file names.
 
-    `names` returns None where they are not known.
+    `names` returns None if they are not known.
     """
 
     labels: np.ndarray
@@ -57,7 +57,7 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
     """Return one picture's centre square at `size` pixels, (channels, size, size) uint8."""
     from PIL import Image, ImageOps
 
-    if isinstance(picture, Path) and not picture.is_file():  # to open a pipe would wait for ever
+    if isinstance(picture, Path) and not picture.is_file():  # opening a pipe would wait forever
         raise UserError(f"found {picture}, which is no file, or a link to none; mend or remove it")
     try:
         if isinstance(picture, np.ndarray):
@@ -79,7 +79,7 @@ def decoded(picture: Picture, *, size: int, channels: int) -> np.ndarray:
 
 
 def _eight_bits(image: Image, picture: Picture) -> Image:
-    """Return a grey image of 16 bits as its higher 8, as Pillow reads colours; UserError if the scale is unknown."""
+    """Return the higher 8 bits of a 16-bit grey image, like Pillow for colours; UserError if the scale is unknown."""
     from PIL import Image
 
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN):

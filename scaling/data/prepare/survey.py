@@ -1,4 +1,4 @@
-"""Which data sets are on this machine, and preparing them: for `scaling data` and `scaling doctor`."""
+"""List the data sets on this machine, and prepare them: for `scaling data` and `scaling doctor`."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
 
 
 def _is_current(data: ImageSet) -> bool:
-    """Return whether images are prepared, of the originals that are there now; these may have been removed since."""
+    """Return whether images are prepared from the present originals, which may also have been removed."""
     found = find_prepared(data.place, image_size=data.image_size, channels=data.channels)
     if found is None:
         return False
@@ -118,12 +118,12 @@ def _prepare_images(data: ImageSet, watch: Watch | None, *, force: bool) -> None
 
 
 def _look_for(name: str, file: Path) -> Found | None:
-    """Say where a data set is; None for a file that leaves sizes to the user, as npz does, or names no class."""
+    """Return where a data set is; None for a file without sizes, such as npz, or without a class."""
     try:
         config = member("data", name)
         if "_target_" not in config or None in (config.get("classes", 1), config.get("examples", 1)):
             return None
         source = read_group("data", config).source()
-    except UserError as error:  # of this file alone: the others are told
+    except UserError as error:  # only this file is left out
         return Found(name, ready=False, where=str(file), advice=str(error))
     return Found(name, source.ready, source.where, source.advice)

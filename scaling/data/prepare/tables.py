@@ -69,7 +69,7 @@ def parquet_table(files: list[Path]) -> Table:
 
 
 def saved_table(directory: Path) -> Table:
-    """Return a split that `datasets` has saved; UserError if that is a selection of another table's rows."""
+    """Return a split that `datasets` has saved; UserError if it is a selection of another table's rows."""
     import pyarrow as pa
     from pyarrow import ipc
 
