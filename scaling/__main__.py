@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 
 
 def _put_own_folder_last() -> None:
-    """Let the working directory come last on the path: a user's models and data are found, and hide no library.
+    """Move the working directory to the end of the path, so that a user's modules are found but hide no library.
 
-    The folder of the package itself stays where it is: in a checkout, its own parts are taken, not those of one that
-    is installed.
+    The folder of the package itself stays in its place, so that a checkout uses its own modules, not installed ones.
     """
     try:
         here = os.getcwd()  # noqa: PTH109 - Path costs start-up time
@@ -37,7 +36,7 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; an error that a user can cause is told in one sentence."""
+    """Run the command line and exit; an error that a user can cause is printed as one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     spell_out((sys.stdout, sys.stderr))
     gc.set_threshold(*RARELY)

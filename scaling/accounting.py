@@ -111,12 +111,12 @@ def count(layers: Sequence[Layer]) -> Counts:
 
 
 def body_of(layers: Sequence[Layer]) -> Counts:
-    """Count the layers below the head: what the features of a frozen body cost."""
+    """Count the layers below the head, for the cost of a frozen body's features."""
     return count([layer for layer in layers if layer.role != "head"])
 
 
 def head_alone(layers: Sequence[Layer]) -> list[Layer]:
-    """Return layers as they are where the head alone is trained: all else frozen, and no gradient goes below it."""
+    """Return the layers for training only the head: all others are frozen and have no gradients."""
     return [
         replace(layer, unneeded=0 if layer.first else layer.forward_flops // layer.repeat)
         if layer.role == "head"
@@ -130,7 +130,7 @@ def head_alone(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:
-    """Return how many features the head of a model with `outputs` reads, None if it has no head of its own."""
+    """Return the number of input features of a model's head, None if it has no separate head."""
     return next((layer.weights // outputs for layer in layers if layer.role == "head"), None)
 
 

@@ -77,10 +77,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _find_ours() -> None:
-    """Let `analysis` be the package beside this one, though a script or a folder of that name stands before it.
+    """Let `analysis` be the package beside this one, even if a script or folder of that name precedes it.
 
-    Modules in the user's folder are found after ours, or ours after those of a package that is imported already.
-    Raises `ImportError` where that has a module of the same name.
+    Modules in the user's folder are found after ours, or ours after those of a package that is already imported.
+    Raises `ImportError` if that has a module of the same name.
     """
     ours = Path(__file__).resolve().parents[1] / "analysis"
     found = sys.modules.get("analysis")
@@ -115,5 +115,5 @@ def _modules(folder: Path) -> set[str]:
 
 
 def __dir__() -> list[str]:
-    """Name what there is, for completion."""
+    """Return the available names, for completion."""
     return list(__all__)

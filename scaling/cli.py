@@ -72,7 +72,7 @@ class Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the verb; UsageError suggests the nearest one where there is none of that name."""
+        """Find the verb; UsageError suggests the nearest name if there is none."""
         if args[0] not in VERBS:
             raise click.UsageError(f"found the unknown verb {args[0]!r}; {suggestion(args[0], VERBS)}")
         return super().resolve_command(ctx, args)

@@ -31,12 +31,12 @@ from scaling.security.trust import check_trusted
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
 PLAIN = (str, int, float, bool, type(None))
-MOST_READ = 4096  # groups that are remembered
+MOST_READ = 4096  # groups in the cache
 _read: dict[str, Any] = {}
 MIRRORS = ("wandb", "tensorboard", "mlflow")  # tools that can show runs while they are trained
-FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config that names none
-RECIPE_VERSION = 2  # raised whenever a default changes or the same config would train to other weights
-UNNUMBERED = 1  # the recipe of configs that were written down before they said theirs
+FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config without one
+RECIPE_VERSION = 2  # raised whenever a default changes or the same config would give other weights
+UNNUMBERED = 1  # the recipe of stored configs without a recipe_version
 
 
 def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
@@ -140,12 +140,12 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
 
 
 def read_stored_config(raw: Mapping[str, Any]) -> RunConfig:
-    """Check a config that `plain` has written down, perhaps before configs said of which recipe they are."""
+    """Check a config that was stored by `plain`, perhaps before configs had a recipe_version."""
     return read_config({"recipe_version": UNNUMBERED, **raw})
 
 
 def _read_alike(name: str, raw: Any) -> Any:
-    """Check a group; one of plain values alone is checked once, and is one object in all the runs that share it."""
+    """Check a group; one with only plain values is checked once, and runs share the object."""
     if not isinstance(raw, Mapping) or not all(isinstance(value, PLAIN) for value in raw.values()):
         return read_group(name, raw)
     key = f"{name} {raw!r}"
@@ -165,7 +165,7 @@ def read_group(name: str, raw: Any) -> Any:
 
 
 def check_frozen(name: str, group: Any) -> None:
-    """Raise UserError for a group that could change: what is counted or loaded is remembered by the keys it has."""
+    """Raise UserError for a group that is mutable, since counts and data are cached by its keys."""
     try:
         hash(group)
     except TypeError:
@@ -184,7 +184,7 @@ def check_frozen(name: str, group: Any) -> None:
 
 
 def takes(config: Mapping[str, Any], key: str) -> bool:
-    """Say whether the class of a group has a key, which the config may leave out, or a dictionary that it lies in."""
+    """Return whether a group's class has a key that the config may leave out, or a dictionary that contains it."""
     group, *path = key.split(".")
     keys = config.get(group)
     if not path or not isinstance(keys, Mapping) or "_target_" not in keys:
@@ -194,7 +194,7 @@ def takes(config: Mapping[str, Any], key: str) -> bool:
 
 
 def names_of(keys: Mapping[str, Any]) -> list[str]:
-    """Return the names of a group's keys: those of its class where it names one, else those that it has."""
+    """Return the names of a group's keys: those of its class if it names one, otherwise those in the config."""
     return list(_kinds(load_class(keys["_target_"]))) if "_target_" in keys else list(keys)
 
 
@@ -205,7 +205,7 @@ def _kinds(part: type) -> dict[str, Any]:
 
 
 def _is_open(kind: Any) -> bool:
-    """Return whether a type is of dictionaries with keys of the user's own."""
+    """Return whether a type is a dictionary with arbitrary keys."""
     if get_origin(kind) in (Union, UnionType):
         return any(_is_open(each) for each in get_args(kind))
     found = get_origin(kind) or kind
@@ -242,7 +242,7 @@ def read_part(kind: type[T], raw: Any, *, where: str) -> T:
 
 
 def _refuse_truths(kind: Any, raw: Any, where: str) -> None:
-    """Raise UserError for true or false where a number is wanted: YAML reads yes, on and off so too."""
+    """Raise UserError for true or false instead of a number; YAML also reads yes, on and off as these."""
     if isinstance(raw, bool) and set(get_args(kind) or (kind,)) <= {int, float, type(None)}:
         raise UserError(f"found {where}={str(raw).lower()}; wanted a number; change it")
     if dataclasses.is_dataclass(kind) and isinstance(raw, Mapping):
@@ -276,7 +276,7 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
 
 
 def _wanted(message: str) -> str:
-    """Return pydantic's message on what a value should be in the words of ours on what is wanted."""
+    """Return pydantic's message about a value in the wording of our errors, what is wanted."""
     said, _, what = message.partition("should be ")
     if said.lower() != "input ":
         return f"{message[:1].lower()}{message[1:]}"

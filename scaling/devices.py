@@ -28,7 +28,7 @@ def gpus() -> tuple[str, ...]:
 
 
 def cores() -> int:
-    """Return the CPU cores this process may use: its affinity, or less where a container's quota says so."""
+    """Return the number of CPU cores for this process: its affinity, or less by a container's quota."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -58,7 +58,7 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 @cache
 def device_name(kind: str) -> str:
-    """Name this machine's processor or first GPU, without importing torch."""
+    """Return the name of this machine's processor or first GPU, without importing torch."""
     if kind == "cuda":
         return _gpu_name()
     try:

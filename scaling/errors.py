@@ -1,4 +1,4 @@
-"""Errors that a user can cause, told in one sentence."""
+"""Errors that a user can cause, each with one sentence."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# All but tab and new line, and what turns the direction of text.
+# Control characters except tab and newline, and characters that change the direction of text.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Return text that others may have written without what steers a terminal."""
+    """Return text without characters that control a terminal."""
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -20,7 +20,7 @@ class UserError(ValueError):
 
 
 class ImpossibleRun(UserError):
-    """A run that cannot be trained, such as one without a whole batch: its cell is dropped from a sweep, and told."""
+    """A run that cannot be trained, such as one without a whole batch; a sweep reports and drops its cell."""
 
 
 def suggestion(name: str, known: Iterable[str], *, write: str = "{}") -> str:

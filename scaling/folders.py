@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def claim(self) -> Path:
-        """Which process trains the run now."""
+        """The process that trains the run now."""
         return self.path / "claim.json"
 
     @property
@@ -63,7 +63,7 @@ class RunFolder:
         return self.path / "checkpoints" / str(step)
 
     def fork(self, step: int) -> Path:
-        """The whole state at a step, from which a run of another length goes on."""
+        """The whole state at a step, from which a run of another length continues."""
         return self.path / "forks" / str(step)
 
     def other(self, run_id: str) -> RunFolder:
@@ -90,17 +90,17 @@ class SweepFolder:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a command is told of the sweep: its name, and where it lies."""
+        """The name and path of the sweep, for the command on_end."""
         return {"name": self.name, "folder": str(self.path)}
 
     @property
     def plan(self) -> Path:
-        """One row a run, pure."""
+        """One row a run, independent of the machine."""
         return self.path / "plan.csv"
 
     @property
     def forecast(self) -> Path:
-        """One row a run: seconds and memory, and what they rest on."""
+        """One row a run: seconds, memory and their basis."""
         return self.path / "forecast.csv"
 
     @property
@@ -120,7 +120,7 @@ class SweepFolder:
 
     @property
     def imported(self) -> Path:
-        """Exists where the runs were trained elsewhere: of which table they are."""
+        """Exists if the runs were trained elsewhere: the table that they come from."""
         return self.path / "import.json"
 
     @property
@@ -139,7 +139,7 @@ class SweepFolder:
         return self.path / "jobs"
 
     def run(self, run_id: str) -> RunFolder:
-        """The folder of one run, shared by all sweeps of these results; UserError for what leads out of them."""
+        """The folder of one run, shared by all sweeps of these results; UserError for an id that leads outside."""
         check_name(run_id, self.path)
         return RunFolder(self.results.joinpath("runs", run_id))
 
@@ -150,19 +150,19 @@ def cache_folder() -> Path:
 
 
 def _aside(path: Path) -> Path:
-    """Return the hidden name beside `path` under which this thread writes it: by machine, process and thread."""
+    """Return a hidden name beside `path` for writing it, unique by machine, process and thread."""
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
 
 
 class Place:
-    """A folder as it was when this was made: tells whether it has been moved or removed since."""
+    """The identity of a folder, to detect that it has been moved or removed since."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._was = path, self._now(path)
 
     @property
     def gone(self) -> bool:
-        """Whether another folder, or none, is there now; return False if the file system does not answer."""
+        """Whether the path is another folder now, or none; False if the file system does not answer."""
         try:
             return self._was is not None and self._now(self._path) != self._was
         except OSError:
@@ -178,15 +178,15 @@ class Place:
 
 
 def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666) -> None:
-    """Write a file whole or not at all: aside, flushed to the disk, then renamed over `path`.
+    """Write a file atomically: under another name, flushed to the disk, then renamed to `path`.
 
-    mode: its rights, before the process's own umask.
+    mode: its permissions before the process's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
     try:
         aside.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # what is there is of a dead process, or a trap
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # an existing file is stale, or an attack
         with os.fdopen(os.open(aside, flags, mode), "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
@@ -198,10 +198,10 @@ def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666
 
 @contextmanager
 def folder_aside(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which becomes `path` when the block is done; removed where it fails.
+    """Yield an empty folder to fill, which is renamed to `path` after the block, or removed if it fails.
 
-    A folder that is there already is replaced; one that another process puts there meanwhile stays. What killed
-    processes of this machine have left aside is removed.
+    An existing folder is replaced; one that another process makes meanwhile stays. Unfinished folders of killed
+    processes on this machine are removed.
     """
     _remove_dead_folders(path)
     aside = _aside(path)
@@ -212,7 +212,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
         try:
             aside.rename(path)
         except OSError:
-            if not path.exists():  # another process was not faster: the error is a real one
+            if not path.exists():  # no other process was faster, so that the error is real
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -224,7 +224,7 @@ def _remove_dead_folders(path: Path) -> None:
             os.kill(int(left.name.split(".")[-2]), 0)
         except ProcessLookupError:
             shutil.rmtree(left, ignore_errors=True)
-        except PermissionError:  # alive, and somebody else's
+        except PermissionError:  # a live process of another user
             continue
 
 
@@ -246,10 +246,10 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Append JSON lines in a single write, below a line that a full disk has cut; non-finite numbers are refused."""
+    """Append JSON lines in a single write, on a new line if the last was truncated; non-finite numbers are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries).encode()
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what a link leads to is somebody else's
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # a link may lead to someone else's file
     with os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
         size = check_regular(file.fileno(), path).st_size
         cut = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
@@ -259,7 +259,7 @@ def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read JSON lines; a last line that was cut in half by a crash is left out."""
+    """Read JSON lines, without a last line that was truncated by a crash."""
     try:
         text = read_text(path, errors="replace")
     except (FileNotFoundError, NotADirectoryError):
@@ -274,12 +274,15 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def check_writable(folder: SweepFolder, *, group: bool = False) -> None:
-    """Make the folders of a sweep; UserError if results cannot be written. group: new results are a group's."""
+    """Make the folders of a sweep; UserError if results cannot be written.
+
+    group: make a new results folder writable for its group.
+    """
     probe = folder.path / f".writable.{os.uname().nodename}.{os.getpid()}"
     try:
         folder.results.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            folder.results.mkdir(mode=0o700)  # what is written there is run as its reader: others' rights are given
+            folder.results.mkdir(mode=0o700)  # its reader executes what is written there: access is opt-in
             if group:
                 folder.results.chmod(GROUP_FOLDER)
         with shared_as(folder.results):

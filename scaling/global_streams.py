@@ -45,7 +45,7 @@ def stream_states(devices: Sequence[Device]) -> dict[str, Any]:
 
 
 def set_stream_states(states: Mapping[str, Any], devices: Sequence[Device]) -> None:
-    """Set the streams whose states are given; the others stay as they are."""
+    """Set the streams whose states are given; the others are unchanged."""
     if "random" in states:
         random.setstate(states["random"])
     if "numpy" in states:
@@ -61,7 +61,7 @@ def set_stream_states(states: Mapping[str, Any], devices: Sequence[Device]) -> N
 
 @contextmanager
 def kept_streams() -> Iterator[None]:
-    """Leave every global stream as it was found, whatever is drawn meanwhile."""
+    """Restore every global stream after the block."""
     devices = _gpus_in_use()
     before = stream_states(devices)
     try:
@@ -72,7 +72,7 @@ def kept_streams() -> Iterator[None]:
 
 @contextmanager
 def own_streams(seed: int) -> Iterator[None]:
-    """Let what is drawn from global streams depend on `seed` alone, and leave them as they were found."""
+    """Seed the global streams with `seed` for the block, and restore them afterwards."""
     with kept_streams():
         seed_streams(seed)
         yield

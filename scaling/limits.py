@@ -1,4 +1,4 @@
-"""What a sweep may spend."""
+"""The limits of a sweep's cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a sweep may spend, in all: hours of GPUs held and FLOPs (C); None: without limit."""
+    """The limits of a sweep's total cost: hours of GPUs held and FLOPs (C); None: no limit."""
 
     gpu_hours: float | None = None
     flops: float | None = None

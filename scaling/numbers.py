@@ -50,5 +50,5 @@ def measured(value: float) -> str:
 
 
 def cost(value: float, unit: str) -> str:
-    """Show what runs cost, by the unit of a limit: 9.53×10¹⁰ FLOPs, 1.5 GPU-hours."""
+    """Show the cost of runs in the unit of a limit: 9.53×10¹⁰ FLOPs, 1.5 GPU-hours."""
     return f"{flops(value)} FLOPs" if unit == "flops" else f"{value:.3g} GPU-hours"

@@ -12,7 +12,7 @@ PATIENCE = 300.0  # seconds that the command may take
 def run_at_end(command: str, facts: Mapping[str, object]) -> str:
     """Run a shell command and return a sentence on how it ended; facts: in its environment, as SCALING_NAME=….
 
-    What it does wrong is told and changes nothing: the sweep has ended.
+    Its errors are reported and have no effect, since the sweep has ended.
     """
     told = {f"SCALING_{name.upper()}": str(value) for name, value in facts.items()}
     try:

@@ -1,4 +1,4 @@
-"""The record of a settled run, and the one place where records are written and read."""
+"""The record of a settled run: the only writer and reader of record.json."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scaling.folders import RunFolder, write_aside
 from scaling.security.reading import read_bytes
 
 SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
-PACKAGES = ("torch", "numpy", "hydra-core")  # whose versions may change a run's numbers or its config
+PACKAGES = ("torch", "numpy", "hydra-core")  # packages whose versions may change a run's results or its config
 
 Status = Literal["finished", "diverged"]
 STATUSES = get_args(Status)
@@ -116,12 +116,12 @@ def finite(value: Any) -> Any:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record whole or not at all."""
+    """Write a record atomically."""
     write_aside(path, json.dumps(record.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def read_record(folder: RunFolder) -> Record | None:
-    """Read a run's record, None if there is none; BrokenRecord names a file that was cut short or is another's."""
+    """Read a run's record, None if there is none; BrokenRecord if it is truncated or of another run."""
     try:
         found = Record.from_dict(json.loads(read_bytes(folder.record)))
         if found.run_id != folder.run_id:
@@ -142,7 +142,7 @@ def how(
     attempts: int,
     forecast_seconds: float | None,
 ) -> dict[str, Any]:
-    """Return all of a record that depends on clock and machine; precision: as computed, not as asked for."""
+    """Return the part of a record that depends on clock and machine; precision: as computed, not as requested."""
     return {
         "seconds": round(seconds, 3),
         "examples_per_second": round(examples_per_second, 1),
@@ -175,7 +175,7 @@ def commit() -> dict[str, Any]:
     here = Path(scaling.__file__).resolve().parent
     try:
         ask = ["git", "-C", str(here), "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", "."]
-        # A status must never take the index lock of somebody at work in the checkout.
+        # git status must not take the index lock while somebody works in the checkout.
         environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
         found = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
@@ -188,6 +188,6 @@ def commit() -> dict[str, Any]:
 
 
 def _tracked(here: Path) -> bool:
-    """Tell a checkout of this package from one that merely contains an installed copy (such as a venv inside it)."""
+    """Return whether this is a checkout of the package, not one that only contains an installed copy (as in a venv)."""
     ask = ["git", "-C", str(here), "ls-files", "--error-unmatch", "__init__.py"]
     return subprocess.run(ask, capture_output=True, timeout=10, check=False).returncode == 0

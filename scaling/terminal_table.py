@@ -17,13 +17,13 @@ from scaling.errors import printable
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
 
-GAP = 2  # blanks between columns
-LEAST = 20  # width down to which a column that may wrap is narrowed before another one leaves
+GAP = 2  # spaces between columns
+LEAST = 20  # least width of a column that wraps, before other columns are dropped
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column; rank: the first to leave has the highest, 0 never leaves. wraps: it may take several lines."""
+    """A column; rank: the highest is dropped first, 0 never; wraps: it may take several lines."""
 
     name: str
     rank: int = 0
@@ -32,16 +32,16 @@ class Column:
 
 
 class HarmlessConsole(Console):
-    """Prints what others may have written without what steers a terminal."""
+    """A console that prints text without characters that control the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render anything: all that is printed, and each part of it, comes by here."""
+        """Render anything; all printed content passes through this method."""
         for part in super().render(renderable, options):
             yield part if part.control else Segment(printable(part.text), part.style)
 
 
 def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
-    """Print rows of a cell a column; empty columns are left out, those that find no room are named below."""
+    """Print rows with one cell for each column; empty columns are left out, dropped ones are named below."""
     filled = [i for i, column in enumerate(columns) if column.rank == 0 or any(str(row[i]) for row in rows)]
     widths = {i: max(cell_len(str(cell)) for cell in (columns[i].name, *(row[i] for row in rows))) for i in filled}
     kept = fitting(columns, widths, console.width) if console.is_terminal else filled
@@ -62,7 +62,7 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
 
 
 def fitting(columns: Sequence[Column], widths: dict[int, int], room: int) -> list[int]:
-    """Return the columns, of these widths, that fit into so much room; those that wrap may be narrowed."""
+    """Return the columns that fit into `room`; widths of those that wrap may be reduced."""
     kept = list(widths)
     while True:
         needed = sum((min(widths[i], LEAST) if columns[i].wraps else widths[i]) + GAP for i in kept) - GAP

@@ -1,7 +1,7 @@
-"""Tuning keys, such as the learning rate, for each size and length of a sweep, with Optuna's ask and tell.
+"""Tune keys, such as the learning rate, for each size and length of a sweep, with Optuna's ask and tell.
 
-What is proposed is trained as any run, so that nothing is trained twice; the choice is made on the validation loss.
-The studies lie in a journal beside the plan, which works on shared file systems, and the same command goes on.
+Proposals are trained like any other run, so that nothing is trained twice; the choice uses the validation loss. The
+studies are in a journal beside the plan, which works on shared file systems, and the same command continues them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scaling.record import read_record
 STARTUP = 4  # values spread evenly over the range before the sampler models the loss
 BASES = (2, 3, 5, 7, 11, 13)  # of the Halton sequence, one a key
 MOST_KEYS = len(BASES)
-WIDENINGS = 2  # how often a range whose end is the best is widened, on either side
+WIDENINGS = 2  # how often a range is widened at each end if the best value is there
 BEYOND = "beyond"  # marks a trial outside the range that was asked for
 STEP = 2.0  # factor between two values beyond the end of a range; a widening tries two
 
@@ -37,7 +37,7 @@ Group = tuple[tuple[str, Any], ...]  # the keys by which runs are tuned apart, w
 
 @dataclass(frozen=True)
 class Range:
-    """A config key and where its best value is looked for, on a log scale."""
+    """A config key and the range in which its best value is searched, on a log scale."""
 
     key: str
     low: float
@@ -45,7 +45,7 @@ class Range:
 
     @property
     def text(self) -> str:
-        """The range as a study is named by it."""
+        """The range as a part of a study's name."""
         return f"{self.key} in {self.low:g} to {self.high:g}"
 
 
@@ -107,14 +107,14 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def label(group: Group) -> str:
-    """Write a group of runs as its keys and values."""
+    """Return a group's keys and values as text."""
     return ", ".join(f"{key}={value}" for key, value in group) or "all runs"
 
 
 def open_studies(
     folder: SweepFolder, ranges: Sequence[Range], groups: Mapping[Group, Any], *, seed: int
 ) -> dict[Group, optuna.Study]:
-    """Open (or go on with) one study for each group of runs."""
+    """Open or continue one study for each group of runs."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.path.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(folder.path / "tune.journal")))
@@ -136,7 +136,7 @@ def sampler_seed(seed: int, study: str, *, tried: int) -> int:
 
 
 def wanted(study: optuna.Study, tries: int) -> int:
-    """Return how many more values a study has to propose until it has tried as many as it shall."""
+    """Return how many more values a study has to propose to reach `tries`."""
     return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in study.get_trials()))
 
 
@@ -229,7 +229,7 @@ def _try(
     ranges: Sequence[Range],
     *marks: str,
 ) -> Proposal:
-    """Put values of our own into a study, as if it had proposed them."""
+    """Add given values to a study, as if it had proposed them."""
     study.enqueue_trial(dict(values), user_attrs=dict.fromkeys(marks, True))
     at: dict[str, BaseDistribution] = {}
     for one in ranges:
@@ -242,14 +242,14 @@ def _try(
 def again(
     trial: int, params: Mapping[str, float], group: Group, runs: Sequence[PlannedRun], *, beyond: bool = False
 ) -> Proposal:
-    """Return the proposal of a trial: its values as the config takes them, and its runs."""
+    """Return the proposal of a trial: its values in the form for the config, and its runs."""
     values = {key: rounded(value, runs[0], key) for key, value in params.items()}
     made = () if beyond and not _legal(runs[0], values) else tuple(with_keys(run, values) for run in runs)
     return Proposal(group, trial, values, made, beyond)
 
 
 def rounded(value: float, run: PlannedRun, key: str) -> float:
-    """Return a value with three digits, or as a whole number where the config has one."""
+    """Return a value with three digits, or as an integer if the config has one."""
     whole = isinstance(_value(run.to_dict()["config"], key), int)
     return max(1, round(value)) if whole else float(f"{value:.3g}")
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TRIES = 10  # boxes drawn for an image: the first that fits is taken, the whole image where none does
+TRIES = 10  # boxes drawn for an image: the first that fits is used, or the whole image if none does
 
 
 class Boxes(NamedTuple):
-    """One box an image, (n,) float32 whole numbers of pixels."""
+    """One box for each image, in pixels, (n,) float32 integers."""
 
     top: Tensor
     left: Tensor
@@ -22,14 +22,14 @@ class Boxes(NamedTuple):
 
 
 def draw_uniform(n: int, generator: torch.Generator) -> Tensor:
-    """Draw the numbers within [0, 1) that `n` boxes are made of, (4, n, TRIES)."""
+    """Draw the uniform numbers for `n` boxes, (4, n, TRIES) in [0, 1)."""
     return torch.rand((4, n, TRIES), generator=generator, device=generator.device)
 
 
 def boxes_at(
     uniform: Tensor, size: tuple[int, int], *, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Boxes:
-    """Return the boxes in an image of `size` (height, width) that numbers within [0, 1) stand for, see `draw_uniform`.
+    """Return the boxes in an image of `size` (height, width) for the numbers of `draw_uniform`.
 
     As Inception did (arXiv 1409.4842, section 6): the area is uniform within `scale` x the image's, the logarithm of
     width / height uniform within `ratio`, both before rounding to pixels; the position is uniform among those inside.

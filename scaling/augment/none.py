@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Train on the examples as they are.
+    """Train on the unchanged examples.
 
     The methods of every augmentation: `build(shape, outputs)` returns a function (x, y, generator) -> (x, y) of a
     batch, None for no change. x (n, *shape) is float32 on the device and must not be written to; y are class indices
     (n,), or `scaling.augment.mixed.Mixed` after mixing; `generator`, on the device, is the only source of randomness.
-    `check(data)` raises UserError for data that it cannot change. An augmentation that samples its images anew may have
-    `build_at(shape, outputs, size)` as well: for a network that reads images of `size` (height, width), to which what
-    is of another size is brought by a second sampling.
+    `check(data)` raises UserError for data that it cannot augment. An augmentation that resamples images may also have
+    `build_at(shape, outputs, size)`, for a network that reads images of `size` (height, width), which saves a second
+    resampling.
     """
 
     name: ClassVar[str] = "none"
@@ -24,4 +24,4 @@ class Unchanged:
         """Accept any data."""
 
     def build(self, shape: tuple[int, ...], outputs: int) -> None:
-        """Return None: batches are passed on untouched."""
+        """Return None: batches are not changed."""

@@ -39,7 +39,7 @@ class Standard:
             raise UserError(f"found augment.ratio={list(self.ratio)}; wanted 0 < from <= to; change it")
 
     def check(self, data: Any) -> None:
-        """Raise UserError for data that cannot be augmented so."""
+        """Raise UserError for data that cannot be augmented in this way."""
         if (self.scale is not None or self.flip) and len(data.shape) != 3:
             raise UserError(
                 f"found augment=standard with data={data.name}, whose examples of shape {tuple(data.shape)} are no "
@@ -52,17 +52,17 @@ class Standard:
             )
 
     def build(self, shape: tuple[int, ...], outputs: int) -> StandardBatch:
-        """Return what augments a batch; it returns `Mixed` labels where it mixes."""
+        """Return the function that augments a batch; with MixUp it returns `Mixed` labels."""
         return self.build_at(shape, outputs, None)
 
     def build_at(self, shape: tuple[int, ...], outputs: int, size: tuple[int, int] | None) -> StandardBatch:
-        """Return the same for a network that reads images of `size` (height, width): its crops are sampled at that."""
+        """Return the same with crops of `size` (height, width), the size that the network reads."""
         return StandardBatch(self, size)
 
 
 @dataclass(frozen=True)
 class StandardBatch:
-    """Augments batches in two steps: numbers are drawn, then applied; size: (height, width) that the network reads."""
+    """Augments batches in two parts, drawing numbers and applying them; size: (height, width) of the crops."""
 
     setting: Standard
     size: tuple[int, int] | None = None
@@ -72,8 +72,8 @@ class StandardBatch:
         return self.apply(x, y, self.draw(len(x), generator))
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Draw within [0, 1) for `n` examples: whether to mirror (n,), what boxes are made of (4, n, TRIES), and the
-        share of the first image (); None for what is not done."""
+        """Draw for `n` examples whether to mirror (n,), the numbers for boxes (4, n, TRIES), and the share of the
+        first image (); None for parts that are off."""
         import torch
 
         from scaling.augment.crops import draw_uniform
@@ -86,7 +86,7 @@ class StandardBatch:
     def apply(
         self, x: Tensor, y: Tensor, drawn: tuple[Tensor | None, Tensor | None, Tensor | None]
     ) -> tuple[Tensor, Any]:
-        """Change a batch x (n, *shape), y (n,) as the numbers drawn say."""
+        """Augment a batch x (n, *shape), y (n,) by the drawn numbers."""
         flip, uniform, share = drawn
         x = self.sampled(x, flip, uniform)
         return (x, y) if share is None else _mixed(x, y, share)

@@ -74,7 +74,7 @@ def retry(
         raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled runs; see `scaling status`")
     refuse_stale(stale_in(sweep), ways_out="`scaling run` shows the choices")
     entries, last = entries_to_retry(sweep, wanted), last_dispatch(sweep)
-    with trusting(True):  # both are one's own, and were looked at when they were planned
+    with trusting(True):  # queue and dispatch are the user's own, and were checked when they were planned
         runs = [entry.planned_run() for entry in entries]
         launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
         change_cancelled(sweep, remove=wanted)

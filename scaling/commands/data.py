@@ -1,4 +1,4 @@
-"""`scaling data`: where data sets are, and preparing them."""
+"""`scaling data`: find and prepare data sets."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *,
 
 
 class _ImageProgress:
-    """Says on stderr how many images of a split are done: a bar on a terminal, elsewhere a line at every tenth."""
+    """Shows on stderr how many images of a split are done: a bar on a terminal, elsewhere a line at every tenth."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

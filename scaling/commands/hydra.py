@@ -40,7 +40,7 @@ def hydra_main(arguments: Sequence[str]) -> None:
 
 
 def _one(_: DictConfig, *, failed: list[Exception]) -> None:
-    """Do the run; an error is kept for outside of Hydra, which would repeat the command line to it."""
+    """Run it; an error is kept for the caller, since Hydra would add the command line to it."""
     try:
         execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""`mirror=`: write the runs for another tool during training, by a process that only reads their files."""
+"""`mirror=`: write the runs for another tool during training, in a process that only reads their files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from scaling.commands.options import as_typed
 from scaling.errors import UserError
 
-PATIENCE = 3.0  # seconds before it is said what is waited for
+PATIENCE = 3.0  # seconds of waiting before a message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,12 +29,12 @@ def check_mirror(tool: str) -> None:
 
 
 def mirror_command(folder: SweepFolder, tool: str) -> str:
-    """Return the command that mirrors a sweep until its runs have ended, for a shell."""
+    """Return a shell command that mirrors a sweep until its runs have ended."""
     return shlex.join(["scaling", "export", as_typed(folder.path), "--to", tool, "--follow"])
 
 
 def _wait(process: subprocess.Popen[bytes], tool: str, console: Console) -> None:
-    """Let it write what is left; it ends by itself where nobody waits for it."""
+    """Wait for the process to write the rest; it ends by itself."""
     try:
         process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -44,13 +44,13 @@ def _wait(process: subprocess.Popen[bytes], tool: str, console: Console) -> None
 
 @contextmanager
 def mirrored(folder: SweepFolder, tool: str, console: Console) -> Iterator[None]:
-    """Mirror a sweep within the block, and say how that ended; what goes wrong with it leaves the sweep as it is."""
+    """Mirror a sweep within the block, and print how that ended; its errors do not affect the sweep."""
     if not tool:
         yield
         return
     command = [sys.executable, "-P", "-m", "scaling", "export", as_typed(folder.path), "--to", tool, "--follow"]
     with TemporaryFile() as said:
-        # In a session of its own, so that Ctrl-C is for the sweep alone: it ends when its stdin does, however we end.
+        # In its own session, so that Ctrl-C only reaches the sweep; it ends when its stdin is closed, in any case.
         process = subprocess.Popen(
             [*command, "--until-stdin-ends"], stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True
         )

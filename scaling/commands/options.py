@@ -24,19 +24,19 @@ from scaling.security.trust import trusting
 if TYPE_CHECKING:
     from rich.console import Console
 
-_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # where JSON goes that stands alone
+_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # for JSON alone on stdout
 OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
 def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Take Hydra overrides, with options anywhere among them."""
+    """Add Hydra overrides, with options anywhere among them."""
     given: dict[str, Any] = {"type": click.UNPROCESSED, "shell_complete": complete_override}
     command = click.argument("arguments", nargs=-1, metavar="[OVERRIDES]...", **given)(trust_option(command))
     return click.option("-m", "--multirun", is_flag=True, hidden=True, help="Accepted, and not needed.")(command)
 
 
 def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Take --trust, which lets configs name code from anywhere while the command runs."""
+    """Add --trust, which lets configs name any code while the command runs."""
 
     @functools.wraps(command)
     def with_trust(*given: Any, trust: bool, **options: Any) -> Any:
@@ -48,7 +48,7 @@ def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the recipe that runs are of, as the override that it stands for."""
+    """Add an option for the recipe, which sets the override recipe_version."""
 
     @functools.wraps(command)
     def with_recipe(*given: Any, arguments: tuple[str, ...], recipe: int | None, **options: Any) -> Any:
@@ -61,7 +61,7 @@ def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _for_json_alone() -> Iterator[TextIO]:
-    """Give what stdout was; whatever else is written there meanwhile, by C code too, goes to stderr."""
+    """Yield the real stdout; within the block all other output, also by C code, goes to stderr."""
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):  # no file, as in a notebook
@@ -79,7 +79,7 @@ def _for_json_alone() -> Iterator[TextIO]:
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Write the same content for machines; what else is printed beside JSON on stdout goes to stderr."""
+    """Add --json; if JSON goes to stdout, all other output goes to stderr."""
 
     @functools.wraps(command)
     def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
@@ -98,14 +98,14 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Make a console that prints what users wrote as it is: brackets are no markup, and nothing steers the terminal."""
+    """Return a console that prints users' text literally: without markup and without control characters."""
     from scaling.terminal_table import HarmlessConsole
 
     return HarmlessConsole(stderr=stderr, width=width, markup=False, highlight=False)
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments; UserError if one of them is an option nobody knows."""
+    """Return the arguments; UserError if one of them is an unknown option."""
     for argument in arguments:
         if argument.startswith("-"):
             raise UserError(f"found the unknown option {argument}; see --help for those there are")
@@ -125,15 +125,15 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
 
 
 def as_typed(path: Path) -> str:
-    """Return a path as one would type it here, quoted for the shell."""
+    """Return a path as typed in a command here, quoted for the shell."""
     typed = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-    return shlex.quote(f"./{typed}" if typed.startswith("-") else typed)  # or it would be taken for an option
+    return shlex.quote(f"./{typed}" if typed.startswith("-") else typed)  # otherwise it would be an option
 
 
 def sweep_folder(path: str) -> SweepFolder:
-    """Return the sweep that lies in results/NAME; UserError if there is no plan.
+    """Return the sweep in results/NAME; UserError if there is no plan.
 
-    What the command writes from here on is its group's too, where the results are shared.
+    If the results are shared with a group, files that the command writes from here on are as well.
     """
     folder = Path(path).expanduser()
     if not (folder / "plan.csv").is_file():

@@ -1,4 +1,4 @@
-"""Warnings on what a plan can hardly show: short runs, sizes that miss their optimum, few budgets."""
+"""Warnings about plans that cannot support a claim: short runs, sizes that miss their optimum, few budgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALIKE = 1.05
 
 
 def plan_doubts(runs: Sequence[PlannedRun]) -> list[str]:
-    """Return a sentence, with what would help, for each claim that the runs of a plan cannot support."""
+    """Return a sentence with advice for each claim that the runs of a plan cannot support."""
     trained = [run for run in runs if run.parent is None]
     return [*_short(trained), *_of_budgets(trained)]
 
@@ -38,7 +38,7 @@ def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
 
 
 def _of_budgets(runs: Sequence[PlannedRun]) -> Iterator[str]:
-    """Look at the sizes of each budget, where several budgets have several sizes."""
+    """Check the sizes of each budget if several budgets have several sizes."""
     sizes: dict[float, set[int]] = defaultdict(set)
     for run in runs:
         if run.quantities.budget is not None:
@@ -67,7 +67,7 @@ def _of_budgets(runs: Sequence[PlannedRun]) -> Iterator[str]:
 
 
 def _of_range(curves: dict[float, list[int]]) -> Iterator[str]:
-    """Compare how far the sizes span with how far the best one moves, about as the root of the budget."""
+    """Compare the range of sizes with the expected change of the optimum, about the root of the budget."""
     moves = (max(curves) / min(curves)) ** 0.5
     smallest, largest = curves[min(curves)], curves[max(curves)]
     spans = max(largest[-1], smallest[-1]) / min(largest[0], smallest[0])

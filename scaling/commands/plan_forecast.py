@@ -1,4 +1,4 @@
-"""A plan on this machine: which runs are finished, and what the others will cost."""
+"""A plan on this machine: which runs are settled, and the forecast cost of the others."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PlanForecast:
     companies: Mapping[str, Company] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
-        """Return the FLOPs that are trained for these runs."""
+        """Return the FLOPs of training these runs."""
         return sum(run.quantities.C if run.run_id in self.orphans else run.C_spent for run in runs)
 
     @property
@@ -122,7 +122,7 @@ class PlanForecast:
         }
 
     def _peak_checkpoint_bytes(self) -> int:
-        """Return the bytes of checkpoints at a time: of all that the workers train at once, which is whole stacks."""
+        """Return the largest bytes of checkpoints at a time, for all runs that the workers train at once in stacks."""
         each = {run.run_id: _checkpoint_bytes(run) for run in self.plan.runs}
         at_once = self.workers * max(size * self.companies.get(run_id, ALONE).members for run_id, size in each.items())
         return min(round(at_once), sum(each.values()))
@@ -142,14 +142,14 @@ class PlanForecast:
         return sum(self.forecasts[run.run_id].seconds for run in runs)
 
     def _wall(self, runs: list[PlannedRun]) -> float:
-        """Deal the runs, longest first, to the worker that is free first."""
+        """Return the seconds until the last run ends, with the longest first, each to the worker that is free first."""
         busy = [0.0] * self.workers
         for seconds in sorted((self.forecasts[run.run_id].seconds for run in runs), reverse=True):
             busy[busy.index(min(busy))] += seconds
         return max(busy)
 
     def check_limit(self) -> None:
-        """Refuse a plan beyond its own limits; UserError names the limit."""
+        """Raise UserError for a plan beyond its own limits."""
         totals, limit = self.totals(), self.plan.limit
         if limit.flops is not None and totals["C"] > limit.flops:
             raise UserError(
@@ -165,9 +165,9 @@ class PlanForecast:
 
 
 def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) -> PlanForecast:
-    """Look a plan up on this machine: which runs are settled, what the others will take.
+    """Find out which runs of a plan are settled, and forecast the others on this machine.
 
-    card: a GPU of scaling/forecast/cards.py, which is forecast instead of this machine.
+    card: a GPU of scaling/forecast/cards.py to forecast for instead.
     """
     settled = SettledRuns(plan.folder)
     states = states_of(plan, settled)
@@ -207,20 +207,20 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
 
 
 def states_of(plan: Plan, settled: SettledRuns) -> Sequence[RunState]:
-    """Return how each run of a plan stands."""
+    """Return the state of each run of a plan."""
     planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
     return Reader(plan.folder, planned, settled=settled).read().runs
 
 
 def forecaster(plan: Plan, settings: Settings) -> Callable[[Iterable[PlannedRun]], dict[str, Forecast]]:
-    """Return what forecasts further runs of a plan, by run_id: where it is trained, put right by what is done."""
+    """Return a function that forecasts further runs of a plan by run_id, on its device, corrected by finished runs."""
     speed_name = launcher_of(settings).capacity({run.config.train.device for run in plan.runs}, 1).speed_name
     done = [] if speed_name else _trained_here(plan.runs, states_of(plan, SettledRuns(plan.folder)))
     return partial(forecast_all, threads=settings.threads, done=done, partition=speed_name)
 
 
 def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capacity: Capacity, threads: int) -> int:
-    """Return how many workers there will be: of those that may share a GPU, as many as pay."""
+    """Return the number of workers; on GPUs that they can share, the best one."""
     if not capacity.gpus:
         return capacity.workers
     known = [(run.C_spent, forecasts[run.run_id]) for run in runs if run.run_id in forecasts]
@@ -233,7 +233,7 @@ def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capa
 
 
 def _on_card(runs: Sequence[PlannedRun], card: str, shared: Mapping[str, Company]) -> dict[str, Forecast]:
-    """Forecast runs on a GPU that need not be here; shared: in the stacks that runs are trained in, by run_id."""
+    """Forecast runs on a GPU by the table of cards; shared: the runs' stacks, by run_id."""
     from scaling.forecast.cards import speed_of_card
 
     speed = speed_of_card(card)
@@ -247,7 +247,7 @@ def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
 
 
 def _settled_by_older_recipe(plan: Plan, settled: SettledRuns) -> tuple[PlannedRun, ...]:
-    """Return the runs that are not settled as they are planned, but are by an older recipe."""
+    """Return the unsettled runs that are settled by an older recipe."""
     if not (plan.results / "runs").is_dir():
         return ()
 
@@ -278,7 +278,7 @@ def _checkpoint_bytes(run: PlannedRun) -> int:
 
 
 def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
-    """Return the files of the features that frozen bodies make, and their bytes: once a checkpoint and data set."""
+    """Return the number of files and bytes of cached features, once for each checkpoint and data set."""
     featured = {
         feature_key(run.config, run.quantities.D_unique, cached_splits(run.config)): run
         for run in runs

@@ -1,4 +1,4 @@
-"""The plan as a person reads it: a table of runs and the totals."""
+"""Print a plan: a table of runs and the totals."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scaling.numbers import big, duration, flops, size
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.terminal_table import Column, print_table
 
-ROWS_SHOWN = 30  # of a long plan; --all shows every run
-WORTH_SAYING = 1.2  # times less time by another engine
-CHANGED_SHOWN = 3  # run ids, of settled runs of another model
+ROWS_SHOWN = 30  # rows of a long plan; --all shows every run
+WORTH_SAYING = 1.2  # least gain of another engine for which it is recommended
+CHANGED_SHOWN = 3  # run ids of settled runs of another model
 
 
 def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
@@ -125,7 +125,7 @@ def summary(view: PlanForecast) -> list[str]:
 
 
 def _forecast(total: Mapping[str, Any]) -> list[str]:
-    """Return what is ahead: the time of what is not settled, if there is any, and the room on the disk."""
+    """Return the forecast in lines: the time of unsettled runs, if there are any, and the disk space."""
     disk = f"disk: {size(total['disk_bytes'])} in {total['files']:,} files"
     if not total["remaining"]:
         return [disk]

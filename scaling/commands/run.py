@@ -41,10 +41,10 @@ Examples:
 
 
 class WithRedo(click.Command):
-    """A command whose --redo may stand alone, in front of overrides too."""
+    """A command whose --redo may be given without a value, also before overrides."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a --redo that stands alone its value."""
+        """Add the default value to a --redo without one."""
         said = zip(args, [*args[1:], ""], strict=False)
         return super().parse_args(ctx, [f"{a}=all" if a == "--redo" and b not in REDO else a for a, b in said])
 
@@ -97,7 +97,7 @@ def execute(
     keep_stale: bool = False,
     json_path: str | None = None,
 ) -> None:
-    """Write the plan, train what is not settled and say how it ended; exit with 1 where runs failed.
+    """Write the plan, train the unsettled runs and print the outcome; exit with 1 if runs failed.
 
     redo: which settled runs are trained again (a key of REDO); keep_stale: leave those trained on other data or code.
     """
@@ -127,7 +127,7 @@ def execute(
     check_writable(plan.folder, group=plan.group)
     launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
-    if redo is not None:  # records are put aside when all else is known to be there
+    if redo is not None:  # records are renamed only after all other checks
         forecast = _train_again(forecast, settings, REDO[redo])
         refuse_stale({} if keep_stale else forecast.stale)
     with shared_as(plan.results):
@@ -150,7 +150,7 @@ def execute(
 
 
 def _say_still_queued(folder: SweepFolder, console: Console) -> None:
-    """Say which runs are still trained though the sweep no longer has them, and how to stop that."""
+    """Print which runs are still queued although the sweep no longer has them, and how to stop them."""
     from scaling.dispatch.control import queued_outside_plan
 
     queued = queued_outside_plan(folder)
@@ -164,7 +164,7 @@ def _say_still_queued(folder: SweepFolder, console: Console) -> None:
 
 
 def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
-    """Print the plan and what would be submitted; touch nothing."""
+    """Print the plan and what would be submitted, without writing or submitting anything."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import show_plan
     from scaling.config import read_group
@@ -198,9 +198,9 @@ def _order(forecast: PlanForecast) -> Order:
 
 
 def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]) -> PlanForecast:
-    """Put the records aside that lack milestones (lacking), or are of another model (changed), data or code (stale).
+    """Rename the records of runs that lack milestones (lacking), or have another model (changed), data or code (stale).
 
-    Returns the plan's forecast without them.
+    Return the plan's forecast without these records.
     """
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.dispatch.limits import check_again
@@ -223,7 +223,7 @@ def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]
 
 
 def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
-    """Say what a single run came to, and add it to what is told in JSON."""
+    """Print the result of a single run, and add it to the JSON."""
     from scaling.numbers import flops, measured
     from scaling.record import read_record
 

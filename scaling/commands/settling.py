@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """How it ended: what is told in JSON, the exit code, and whether the runs were trained while we waited."""
+    """The end of an order: the content of the JSON, the exit code, and whether the command waited for the runs."""
 
     facts: Mapping[str, Any]
     exit_code: int = 0
     settled_here: bool = False
 
     def conclude(self, json_path: str | None = None) -> None:
-        """Write the JSON where it is asked for, and exit where runs failed or were interrupted."""
+        """Write the JSON if requested, and exit if runs failed or were interrupted."""
         if json_path is not None:
             write_json(self.facts, json_path)
         if self.exit_code:
@@ -36,7 +36,7 @@ class Ended:
 
 
 def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wait: bool = False) -> Ended:
-    """Train or submit what is not settled; again: the command that goes on; wait: look on until jobs have ended."""
+    """Train or submit the unsettled runs; again: the command that continues; wait: watch until jobs have ended."""
     from scaling.commands.mirror import mirrored
     from scaling.dispatch.show import print_outcome, view
     from scaling.dispatch.states.paused import refuse_paused
@@ -58,14 +58,14 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
 
 
 def _way_on(order: Order, again: str) -> str:
-    """Return the command that goes on: of a sweep that was paused meanwhile, another one."""
+    """Return the command that continues; for a sweep that was paused meanwhile it is `scaling resume`."""
     from scaling.dispatch.states.paused import paused_words
 
     return f"scaling resume {as_typed(order.folder.path)}" if paused_words(order.folder) else again
 
 
 def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wait: bool) -> Ended:
-    """Say what was submitted and, where asked to, show it until its jobs have ended."""
+    """Print what was submitted and, with `wait`, show it until its jobs have ended."""
     from scaling.commands.mirror import mirror_command
     from scaling.dispatch.show import print_outcome
 
@@ -87,7 +87,7 @@ def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wa
 
 
 def _outcome(done: Dispatched, order: Order, console: Console) -> Outcome:
-    """Show a submitted sweep until its jobs have ended, and return how its runs ended."""
+    """Show a submitted sweep until its jobs have ended, and return the outcome."""
     from scaling.commands.look.status import watch_sweep
     from scaling.dispatch.control import was_cancelled
     from scaling.dispatch.states.outcome import outcome_of

@@ -30,11 +30,11 @@ class Planner(Sweeper):
 
 
 def register_sweeper() -> None:
-    """Make Hydra find the planner under the name that the config gives it; safe to call again."""
+    """Let Hydra find the planner under its name in the config; safe to call again."""
     module, _, _ = SWEEPER.rpartition(".")
     Planner.__module__ = module
     Plugins.instance().register(Planner)
-    # After the scan, which would else take the alias for a package and miss the plugins that are installed.
+    # After the scan, which would otherwise take the alias for a package and miss installed plugins.
     namespace = module.partition(".")[0]
     sys.modules.setdefault(namespace, ModuleType(namespace))
     sys.modules[module] = sys.modules[__name__]

@@ -96,7 +96,7 @@ def tune(
 
 
 def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> list[Range]:
-    """Return the ranges of the keys; UserError if there is not one for each, or one is none."""
+    """Return the ranges of the keys; UserError if there is not one for each, or one is invalid."""
     from scaling.tune import MOST_KEYS, Range
 
     keys = keys or ("optim.lr",)
@@ -119,7 +119,7 @@ def rules_of(law: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
 
 
 def _law(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Let the analysis find the optima of all that was tried; return what it says, or why it refuses to."""
+    """Let the analysis find the optima of all trials; return its result, or why it refuses."""
     context = click.get_current_context().find_root()
     assert isinstance(context.command, click.Group), "every verb belongs to the command line"
     verb = context.command.get_command(context, "tuned")

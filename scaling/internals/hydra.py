@@ -1,4 +1,4 @@
-"""Private names of Hydra: composing a config without Hydra's own config beside it."""
+"""Private names of Hydra: compose a config without Hydra's own config."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ConfigFiles(CachingConfigRepository):
     """Hydra's repository without the groups below hydra/: a file is read once, each composition works on copies."""
 
     def __init__(self, loader: ConfigLoader) -> None:
-        self.delegate = cast("ConfigLoaderImpl", loader).repository  # Hydra copies it deeply: nothing here writes to it
+        self.delegate = cast("ConfigLoaderImpl", loader).repository  # not copied: nothing here writes to it
         self.cache: dict[str, ConfigResult | None] = {}
         self._copies: dict[str, ConfigResult | None] = {}
 
     def forget_copies(self) -> None:
-        """Begin a composition: Hydra writes into the configs it is given."""
+        """Begin a composition with new copies, since Hydra changes the configs it is given."""
         self._copies = {}
 
     def load_config(self, config_path: str) -> ConfigResult | None:
@@ -40,7 +40,7 @@ class ConfigFiles(CachingConfigRepository):
 
 
 def _without_hydra(found: ConfigResult) -> ConfigResult:
-    """Copy a config without the entries of its defaults list that choose a member of a group of Hydra's."""
+    """Copy a config without the entries of its defaults list for Hydra's own groups."""
     ours = [default for default in found.defaults_list or [] if not _is_hydras(default)]
     return replace(found, config=deepcopy(found.config), defaults_list=ours)
 
@@ -50,16 +50,16 @@ def _is_hydras(default: Any) -> bool:
 
 
 def group_options(loader: ConfigLoader, group: str) -> list[str]:
-    """Return what `loader.get_group_options` returns, without its deep copy of all that the loader knows."""
+    """Return the same as `loader.get_group_options`, without its deep copy of the whole repository."""
     return cast("ConfigLoaderImpl", loader).repository.get_group_options(group)
 
 
 def compose_without_hydra(
     loader: ConfigLoader, files: ConfigFiles, config_name: str, overrides: Sequence[str]
 ) -> DictConfig:
-    """Return what `loader.load_configuration` returns, but for the key `hydra`; raises what Hydra raises.
+    """Return the same as `loader.load_configuration`, except the key `hydra`; raises Hydra's errors.
 
-    The steps are those of ConfigLoaderImpl._load_configuration_impl. No override may be of Hydra's own config.
+    The steps are those of ConfigLoaderImpl._load_configuration_impl. Overrides must not be of Hydra's own config.
     """
     files.forget_copies()
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))

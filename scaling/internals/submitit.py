@@ -1,4 +1,4 @@
-"""Private names of submitit: starting jobs ourselves, a job's process, the sbatch file before submission."""
+"""Private names of submitit: start jobs directly, get a job's process, and the sbatch file before submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 from submitit.local.local import LocalExecutor, LocalJob
 from submitit.slurm.slurm import SlurmExecutor, SlurmJob, _make_sbatch_string
 
-START = "scaling.security.job"  # the module that begins our jobs, in the place of submitit's own
+START = "scaling.security.job"  # the module that starts our jobs instead of submitit's own
 
 
 class LaunchingExecutor(LocalExecutor):
@@ -30,9 +30,9 @@ class LaunchingExecutor(LocalExecutor):
 
 
 class StartingExecutor(SlurmExecutor):
-    """submitit's executor for SLURM, whose jobs begin with a module of ours.
+    """submitit's executor for SLURM, with START as the start of jobs.
 
-    hand_in: gives a file to sbatch and returns the job's id.
+    hand_in: submits a file with sbatch and returns the job's id.
     """
 
     def __init__(self, folder: Path, *, hand_in: Callable[[Path], str], **more: Any) -> None:
@@ -45,7 +45,7 @@ class StartingExecutor(SlurmExecutor):
         return "slurm"
 
     def _internal_process_submissions(self, delayed_submissions: Sequence[DelayedSubmission]) -> list[Job[Any]]:
-        """Submit one job, or an array; what is not accepted leaves nothing behind."""
+        """Submit one job, or an array; if it is not accepted, no files remain."""
         count = len(delayed_submissions)
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{uuid.uuid4().hex}.sh"
@@ -69,7 +69,7 @@ class StartingExecutor(SlurmExecutor):
 
 
 def job_command(python: str, folder: Path) -> str:
-    """Return the command of the jobs of a folder."""
+    """Return the command of the jobs in a folder."""
     return f"{python} -u -m {START} {shlex.quote(str(folder))}"
 
 
@@ -81,7 +81,7 @@ def process_of(job: LocalJob[Any]) -> subprocess.Popen[bytes]:
 
 
 def sbatch_text(folder: Path, python: str, *, jobs: int | None, **parameters: Any) -> str:
-    """Return the file that StartingExecutor(folder, python=python) would give to sbatch; touches nothing.
+    """Return the content of the sbatch file of StartingExecutor(folder, python=python), without writing it.
 
     jobs: number of jobs of an array, None for a single job; parameters: those of SlurmExecutor.update_parameters.
     """

@@ -14,41 +14,44 @@ from scaling.errors import UserError
 
 Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
 
-# AdamW's kernel for a list of parameters; None where torch has none of that name (then torch's own step is taken).
+# AdamW's kernel for a list of parameters; None if torch has none of that name (then torch's own step is used).
 fused_adamw: Callable[..., None] | None = getattr(torch, "_fused_adamw_", None)
-# The one sampler of torch that takes a generator, and does not wait for the device; None where torch has none.
+# The only sampler of torch that takes a generator and does not wait for the device; None if torch has none.
 sample_dirichlet: Callable[[Tensor, torch.Generator], Tensor] | None = getattr(torch, "_sample_dirichlet", None)
 
 
 def relu_backward(gradient: Tensor, outputs: Tensor) -> Tensor:
-    """Return the gradient of what a ReLU read, from that of its outputs."""
+    """Return the gradient with respect to a ReLU's input, given that with respect to its outputs."""
     found: Tensor = torch.ops.aten.threshold_backward.default(gradient, outputs, 0)
     return found
 
 
 def gelu_backward(gradient: Tensor, x: Tensor) -> Tensor:
-    """Return the gradient of what a GELU (exact) read, x, from that of its outputs."""
+    """Return the gradient with respect to the input x of an exact GELU, given that with respect to its outputs."""
     found: Tensor = torch.ops.aten.gelu_backward.default(gradient, x)
     return found
 
 
 def layer_norm_backward(gradient: Tensor, x: Tensor, shape: list[int], mean: Tensor, rstd: Tensor) -> Tensor:
-    """Return the gradient of what a layer norm without gain and shift read, x, by what `native_layer_norm` returned."""
+    """Return the gradient with respect to the input x of a layer norm without gain and shift.
+
+    gradient: with respect to the output; mean, rstd: from `native_layer_norm`.
+    """
     parts = (True, False, False)  # of x, and not of gain and shift
     return torch.ops.aten.native_layer_norm_backward.default(gradient, x, shape, mean, rstd, None, None, parts)[0]
 
 
 def unhooked(kind: Kind) -> Kind:
-    """Keep torch from wrapping an optimiser's step in hooks and a record for its profiler: 20 us of a step's 270.
+    """Keep torch from wrapping an optimiser's step in hooks and profiler records: 20 us of a step's 270.
 
-    Torch does so once for each class, unless its step is marked as done already.
+    Torch does so once for each class, unless the step is marked as wrapped.
     """
     kind.step.__dict__["hooked"] = True
     return kind
 
 
 def for_each(name: str) -> Callable[..., Any]:
-    """Return torch's form of a tensor method for lists of tensors, in one call; or a loop, which gives the same bits.
+    """Return torch's function for a tensor method on lists of tensors, or a loop with the same results.
 
     name: a method of Tensor such as "add_" or "lerp".
     """
@@ -63,10 +66,10 @@ def for_each(name: str) -> Callable[..., Any]:
 
 
 def draw_beta(a: float, generator: torch.Generator) -> Tensor:
-    """Draw one number () from Beta(a, a) on the generator's device, from nothing but the generator.
+    """Draw one number () from Beta(a, a) on the generator's device, using only the generator.
 
-    It is the first of a Dirichlet of two; without that sampler torch.distributions, seeded from the generator, draws
-    other numbers of the same distribution.
+    It is the first number of a two-dimensional Dirichlet sample; if torch lacks that sampler, torch.distributions,
+    seeded from the generator, draws other numbers of the same distribution.
     """
     if sample_dirichlet is not None:
         return sample_dirichlet(torch.full((2,), a, device=generator.device), generator)[0]
@@ -94,9 +97,9 @@ def skip_dynamo_import() -> None:
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let torch.compile make a function of each shape that it is called with, however many.
+    """Compile a function with torch.compile for each shape that it is called with, without a limit on their number.
 
-    Where it would go on eagerly it raises instead; UserError where it cannot compile at all, as without a compiler.
+    It raises instead of falling back to eager mode; UserError if it cannot compile at all, such as without a compiler.
     """
     from torch._dynamo import config
     from torch._dynamo.exc import TorchDynamoException
@@ -124,37 +127,37 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def skip_dynamo_import_in_counter() -> None:
-    """Keep torch's counter of FLOPs from importing torch._dynamo; without effect on other versions of torch, too."""
+    """Keep torch's FLOP counter from importing torch._dynamo; no effect on other versions of torch."""
     mode = getattr(flop_counter, "_FlopCounterMode", None)
     _leave_enabled(getattr(mode, "__torch_dispatch__", None))
 
 
 def _leave_enabled(method: Any) -> None:
-    """Let a method that torch keeps out of compiled graphs be called as it is."""
+    """Let a method that torch excludes from compiled graphs be called directly."""
     inner = getattr(method, "__wrapped__", None)
     if inner is not None:
         inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports
 
 
 def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:
-    """Return the buffers of one part of a module, as the very dictionary that holds them; of a script, a copy of it."""
+    """Return the dictionary of the buffers of one module, without submodules; for a script module a copy of it."""
     return part._buffers if isinstance(part._buffers, dict) else dict(part._buffers.items())
 
 
 def unsaved_buffers(part: nn.Module) -> dict[str, Tensor | None]:
-    """Return the buffers of one part of a module that its state_dict leaves out."""
+    """Return the buffers of one module that are not in its state_dict."""
     unsaved = part._non_persistent_buffers_set  # which may name some that were removed
     return {name: value for name, value in part._buffers.items() if name in unsaved}
 
 
 def version_of(tensor: Tensor) -> int:
-    """Return how often a tensor has been changed in place."""
+    """Return a tensor's version, the number of its in-place changes."""
     found: int = tensor._version
     return found
 
 
 def entered_modes() -> Iterator[str]:
-    """Name the modes that are entered, which only those leave who hold them; none where torch no longer tells."""
+    """Yield the names of active torch modes, which only their own contexts can leave, as far as torch tells."""
     if torch.is_inference_mode_enabled():
         yield "inference mode"
     for device in ("cpu", "cuda"):

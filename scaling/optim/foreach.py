@@ -1,6 +1,6 @@
-"""LION, and SGD with decoupled weight decay, which torch lacks; each step is taken on lists of tensors.
+"""LION, and SGD with decoupled weight decay, which torch lacks; each step works on lists of tensors.
 
-A group's rate `lr` and `keep` = 1 - lr x weight decay are set before each step: numbers, or tensors () on the device.
+A group's `lr` and `keep` = 1 - lr x weight decay are set before each step: numbers, or tensors () on the device.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LionSteps(torch.optim.Optimizer):
         self._move = _lion
 
     def compile(self) -> None:
-        """Let torch.compile make one kernel of a group's step; its rates are to be tensors then."""
+        """Compile a group's step into one kernel; its `lr` and `keep` must then be tensors."""
         self._move = compiled(_lion)
 
     @torch.no_grad()
@@ -81,7 +81,7 @@ class DecoupledSGD(torch.optim.SGD):
             self._begun = all(self._momentum(p) is not None for group in self.param_groups for p in group["params"])
 
     def _begin_late(self, parameters: list[Tensor]) -> None:
-        """Give parameters that move for the first time, later than others, the momentum that torch's kernel wants."""
+        """Initialise the momentum of parameters that have their first step later than others, for torch's kernel."""
         late = [p for p in parameters if self._momentum(p) is None]
         if len(late) < len(parameters):
             for p in late:
@@ -118,5 +118,5 @@ def _subtract_signs(parameters: list[Tensor], signs: list[Tensor], lr: float | T
 
 
 def _with_gradients(group: dict[str, Any]) -> list[Tensor]:
-    """Return the parameters that this step changes: one that the loss did not depend on stays as it is."""
+    """Return the parameters that have gradients; the others are not changed."""
     return [p for p in group["params"] if p.grad is not None]

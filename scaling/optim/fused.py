@@ -13,7 +13,7 @@ from scaling.internals.torch import fused_adamw, unhooked
 
 @dataclass(frozen=True)
 class Lists:
-    """The parameters and the state of one group, gathered once; all share one step counter."""
+    """The parameters and the state of one group as lists, made once; all share one step counter."""
 
     parameters: list[Tensor]
     means: list[Tensor]
@@ -25,8 +25,8 @@ class Lists:
 class FusedAdamW(torch.optim.AdamW):
     """torch's AdamW(fused=True), bit for bit; a step of a small model's twelve tensors takes 35 us instead of 75.
 
-    Where a parameter has had no gradient in some step, its own count of steps is another than that of the others, and
-    from then on the steps are torch's own.
+    If a parameter has no gradient in some step, its number of steps differs from the others', and from then on torch's
+    own steps are used.
     """
 
     captures: ClassVar[bool] = True  # its step may be part of a CUDA graph
@@ -37,7 +37,7 @@ class FusedAdamW(torch.optim.AdamW):
         self._alike = True  # every parameter has taken every step
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state, torch's own or ours."""
+        """Continue from a state of this class or of torch's."""
         super().load_state_dict(state_dict)
         self._separate()
         parameters = [p for group in self.param_groups for p in group["params"]]

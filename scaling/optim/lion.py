@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Lion:
     """LION: a step of size lr in the sign of the momentum.
 
-    weight_decay: multiplied by lr, for weight matrices, never for biases and norms; body_share: share of the
-    learning rate that all but the head take.
+    weight_decay: multiplied by lr, for weight matrices, never for biases and norms; body_share: factor of the
+    learning rate for all parameters except the head's.
     """
 
     name: ClassVar[str] = "lion"

@@ -11,11 +11,11 @@ def rise(step: int, length: float) -> float:
 
 
 def check_one(warmup: float, warmup_steps: int | None) -> None:
-    """Raise UserError if a rise is given both as a share of the steps and as a number of them."""
+    """Raise UserError if the warm-up is given both as a share of the steps and as a number of steps."""
     if warmup and warmup_steps is not None:
         raise UserError(f"found schedule.warmup={warmup:g} and warmup_steps={warmup_steps}; wanted one; drop the other")
 
 
 def length_of_rise(warmup: float, warmup_steps: int | None, steps: int) -> float:
-    """Return how many steps the rise takes of a run of `steps`."""
+    """Return the number of warm-up steps in a run of `steps`."""
     return warmup * steps if warmup_steps is None else float(warmup_steps)

@@ -14,16 +14,7 @@ from typing import Any
 
 from scaling.security.modules import is_own
 
-TORCH = (
-    "nn",
-    "optim",
-    "autograd",
-    "cuda",
-    "functional",
-    "random",
-    "_tensor",
-    "serialization",
-)  # of torch, used in runs
+TORCH = ("nn", "optim", "autograd", "cuda", "functional", "random", "_tensor", "serialization")  # parts of torch
 LIBRARIES = ("torch", "numpy", "yaml", "scaling")
 MEMBERS = property | staticmethod | classmethod
 

@@ -1,4 +1,4 @@
-"""Completion in bash, which splits KEY=VALUE into three words: the line is read again, keeping the part before =."""
+"""Completion in bash, which splits KEY=VALUE into three words; here the line is split again without that."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class WholeWords(BashComplete):
-    """Completes a word that holds what bash breaks words at."""
+    """Completes words that contain characters at which bash splits words."""
 
     source_template: ClassVar[str] = SOURCE
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the cursor, and the one that is typed."""
+        """Return the words before the cursor, and the incomplete one."""
         line = os.environ["COMP_LINE"]
         words = split_arg_string(line)
         self._word = words.pop() if words and not line[-1].isspace() else ""
         return words[1:], self._word
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Return what stands for the part of the word behind its last break."""
+        """Return the completion of the part of the word after its last break."""
         breaks = set("=:") & set(os.environ.get("COMP_WORDBREAKS", ""))
         kept = max((self._word.rfind(mark) + 1 for mark in breaks), default=0)
         return f"{item.type},{item.value[kept:] if item.type == 'plain' else item.value}"
 
 
 def register() -> None:
-    """Let click complete in bash by it."""
+    """Register this completion with click for bash."""
     add_completion_class(WholeWords)

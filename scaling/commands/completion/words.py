@@ -1,4 +1,4 @@
-"""What a shell offers while a command is typed: sweeps, members of groups, config keys, results folders."""
+"""Completions for a shell: sweeps, members of groups, config keys, results folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher", 
 
 
 def complete_override(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the overrides that begin with what is typed: groups and keys, then members; sweeps by their names."""
+    """Return the overrides that begin with the typed text: groups and keys, then members; sweeps by their names."""
     key, given, value = incomplete.partition("=")
     if not given:
         typed = ctx.params.get(param.name or "") or ()
@@ -23,7 +23,7 @@ def complete_override(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 def _keys(typed: Sequence[str]) -> list[str]:
-    """Return the config keys that a run of what is typed already has; none where it cannot be composed."""
+    """Return the config keys of a run with the typed overrides, [] if it cannot be composed."""
     from scaling.compose.groups import Composer, leaves
     from scaling.compose.session import session
     from scaling.plan.request import read_request
@@ -47,12 +47,12 @@ def _names(key: str) -> list[str]:
 
 
 def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the data sets that begin with what is typed."""
+    """Return the data sets that begin with the typed text."""
     return [name for name in _names("data") if name.startswith(incomplete)]
 
 
 def complete_results(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the sweeps' folders below a folder called results here that begin with what is typed."""
+    """Return the sweeps' folders below ./results that begin with the typed text."""
     return [name for name in _sweeps(Path("results"), depth=3) if name.startswith(incomplete)]
 
 

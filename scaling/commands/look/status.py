@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from scaling.dispatch.states.state import Status
     from scaling.folders import SweepFolder
 
-WATCH_SECONDS = 2.0  # between two looks, or
-SPARE = 20  # times as long as a look takes
+WATCH_SECONDS = 2.0  # least seconds between two reads
+SPARE = 20  # the same in units of the time that a read takes
 
 EPILOG = """\b
 Examples:
@@ -50,7 +50,7 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
 
 
 def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
-    """Show the sweep until nothing is left that runs or waits, and return how it stands then."""
+    """Show the sweep until no run is running or waiting, and return its last status."""
     from scaling.dispatch.show import view
     from scaling.dispatch.states.read_plan import read_plan
     from scaling.dispatch.states.read_state import Reader

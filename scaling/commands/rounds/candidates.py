@@ -43,7 +43,7 @@ class Price:
         return Price(self.flops + other.flops, None if unknown else (self.seconds or 0.0) + (other.seconds or 0.0))
 
     def in_unit(self, unit: str) -> float | None:
-        """Return it in FLOPs or device hours; None if no speed is known."""
+        """Return the price in FLOPs or device hours, None if no speed is known."""
         if unit == "flops":
             return self.flops
         return None if self.seconds is None else self.seconds / 3600
@@ -71,7 +71,7 @@ class Candidate:
 
 
 def command_of(folder: SweepFolder) -> list[str]:
-    """Return the overrides by which a sweep was planned, its folder's name included; UserError if none are kept."""
+    """Return the overrides by which a sweep was planned, with its folder's name; UserError if they are not known."""
     arguments = read_arguments(folder)
     if arguments is None:
         raise UserError(
@@ -82,12 +82,12 @@ def command_of(folder: SweepFolder) -> list[str]:
 
 
 def extra_overrides(arguments: Sequence[str]) -> list[str]:
-    """Return the overrides of a command line that say something of its runs."""
+    """Return the overrides of a command line that affect its runs."""
     return [word for word in arguments if word.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACE]
 
 
 def launcher_overrides(arguments: Sequence[str]) -> list[str]:
-    """Return the overrides of a command line that say where runs are trained."""
+    """Return the overrides of a command line that choose the launcher and its keys."""
     return [word for word in arguments if word.lstrip("+~").partition("=")[0].partition(".")[0] == "launcher"]
 
 
@@ -99,9 +99,9 @@ def candidates(
     forecasts: Forecaster,
     task: str | None,
 ) -> list[Candidate]:
-    """Carry a plan's axes on, plan the runs and price them; those that are settled are left out.
+    """Extend a plan's axes, and plan and price the unsettled runs.
 
-    bounds: least and largest value by key. Raises `UserError` where there are none, or too many.
+    bounds: least and largest value by key. Raises `UserError` if there are no candidates, or too many.
     """
     axes = axes_of(made.runs)
     unknown = set(bounds) - set(axes)
@@ -129,7 +129,7 @@ def candidates(
 
 
 def axes_of(runs: Iterable[PlannedRun]) -> dict[str, list[Any]]:
-    """Return the keys that runs were given with their values, smallest first; as written where they are words."""
+    """Return the varied keys of runs with their values, numbers in ascending order, words in the order of the plan."""
     values: dict[str, list[Any]] = {}
     for run in runs:
         for key, value in run.overrides.items():
@@ -139,15 +139,15 @@ def axes_of(runs: Iterable[PlannedRun]) -> dict[str, list[Any]]:
 
 
 def with_new_seeds(seeds: Sequence[Any]) -> list[int]:
-    """Return seeds with as many new ones as a setting is offered at once."""
+    """Return seeds, with as many new ones as are offered at once."""
     known = sorted(int(seed) for seed in seeds)
     return [*known, *range(known[-1] + 1, known[-1] + 1 + SEEDS)]
 
 
 def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> list[Any]:
-    """Return an axis with its own steps at both ends carried on, within bounds; words stay as they are.
+    """Return an axis extended by its own steps at both ends, within bounds; words are unchanged.
 
-    Whole numbers stay whole multiples of what the others are multiples of.
+    New integers are multiples of the greatest common divisor of the others.
     """
     if not has_steps(values):
         return list(values)
@@ -165,7 +165,7 @@ def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> lis
 
 
 def has_steps(values: Sequence[Any]) -> bool:
-    """Tell whether an axis can be carried on: several positive numbers."""
+    """Return whether an axis can be extended: if it has several positive numbers."""
     return len(values) > 1 and _numeric(values) and values[0] > 0
 
 
@@ -196,7 +196,7 @@ def _free(runs: Sequence[PlannedRun], settled: SettledRuns, task: str | None) ->
 def priced(
     runs: Sequence[PlannedRun], every: Sequence[PlannedRun], settled: SettledRuns, forecasts: Forecaster
 ) -> list[Candidate]:
-    """Price runs with those parents that are not settled yet. every: the plan that they are of."""
+    """Return the prices of runs with their unsettled parents; every: all runs of their plan."""
     from_start = {run.run_id: dataclasses.replace(run, fork=None, forks=()) for run in runs}
     needed = {run.run_id: _missing(run, settled) for run in runs}
     parents = {one.run_id: one for some in needed.values() for one in some}
@@ -216,14 +216,14 @@ def priced(
 
 
 def _prices(runs: Iterable[PlannedRun], forecasts: Forecaster) -> dict[str, Price]:
-    """Return what each run costs, without parents: as a branch where it forks from another."""
+    """Return the price of each run without its parents, and without the steps of the run that it forks from."""
     runs = list(runs)
     seconds = {run_id: one.seconds for run_id, one in forecasts(runs).items()}
     return {run.run_id: Price(float(run.C_spent), seconds.get(run.run_id)) for run in runs}
 
 
 def _settled_lengths(runs: Iterable[PlannedRun], settled: SettledRuns) -> dict[str, int]:
-    """Return, by trunk, the steps of the longest run that is settled: a shorter one can no longer go on from it."""
+    """Return, by trunk, the steps of the longest settled run, from which shorter ones can no longer fork."""
     found: dict[str, int] = {}
     for run in runs:
         trunk = run.fork.run_id if run.fork else run.run_id if run.forks else ""

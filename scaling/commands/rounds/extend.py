@@ -70,7 +70,7 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
 def next_round(
     folder: SweepFolder, wish: Wish, bounds: Mapping[str, tuple[float, float]], *, until: float, most_rounds: int
 ) -> tuple[Round | None, str]:
-    """Suggest the next round and keep it; or say why there is none."""
+    """Suggest the next round and save it, or return why there is none."""
     before = own_rounds(folder)
     made, paid = len(before), spent(before, wish.unit)
     if made >= most_rounds:
@@ -93,7 +93,7 @@ def next_round(
 
 
 def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) -> None:
-    """Train a round's runs and write down what came of them; exit with 1 where some failed, to be tried again."""
+    """Train a round's runs and record the outcome; exit with 1 if some failed, so that they can be retried."""
     from scaling.commands.run import execute
     from scaling.compose.session import session
     from scaling.plan.expand import expand
@@ -116,7 +116,7 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
 
 
 def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
-    """Wait while another command, such as `scaling run`, trains some of these runs; tell whether one did."""
+    """Wait while another command, such as `scaling run`, trains some of these runs; return whether one did."""
     from scaling.commands.look.status import WATCH_SECONDS
     from scaling.dispatch.states.read_plan import read_plan
     from scaling.dispatch.states.read_state import Reader
@@ -130,7 +130,7 @@ def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
 
 
 def outcome_of(folder: SweepFolder, made: Round) -> dict[str, Any]:
-    """Return what a round's runs gave: loss and status of each, and the device hours and FLOPs that they took."""
+    """Return the outcome of a round: loss and status of each run, and the device hours and FLOPs of all."""
     from scaling.record import read_record
 
     records = {run_id: read_record(folder.run(run_id)) for run_id in made.facts["runs"]}
@@ -142,6 +142,6 @@ def outcome_of(folder: SweepFolder, made: Round) -> dict[str, Any]:
 
 
 def _trained(record: Record) -> float:
-    """Return the FLOPs of a run's own steps, without those that it took over from a longer one."""
+    """Return the FLOPs of a run's own steps, without those of the run that it forked from."""
     last = record.points[-1]
     return last.C * (1 - record.how.get("forked", {}).get("step", 0) / max(1, last.step))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Suggested:
-    """A round that was suggested: what was said of it, and the text of its sweep file."""
+    """A suggested round: its facts, and the text of its sweep file."""
 
     facts: dict[str, Any]
     text: str
@@ -37,13 +37,13 @@ class Round:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was suggested and forecast."""
+        """The suggestion and its forecasts."""
         found: dict[str, Any] = json.loads((self.path / "suggestion.json").read_text())
         return found
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What came of it; None before its runs are settled."""
+        """The outcome, None before its runs are settled."""
         path = self.path / "outcome.json"
         return json.loads(path.read_text()) if path.is_file() else None
 
@@ -58,7 +58,7 @@ class Round:
         return [*shlex.split(self.facts["command"])[2:], f"results={folder.results}"]
 
     def end(self, outcome: dict[str, Any]) -> None:
-        """Write down what came of it."""
+        """Write the outcome."""
         write_aside(self.path / "outcome.json", json.dumps(outcome, indent=1))
 
     def put_sweep(self) -> None:
@@ -78,14 +78,14 @@ def own_rounds(folder: SweepFolder) -> list[Round]:
 
 
 def spent(made: Sequence[Round], unit: str) -> float:
-    """Return what rounds have cost: as priced, or as measured where that is more."""
+    """Return the cost of rounds: the larger of price and measured cost for each."""
     costs = [(one.facts["wish"]["unit"], one.facts["cost"], one.outcome or {}) for one in made]
     return float(sum(max(cost, outcome.get(unit) or 0.0) for kind, cost, outcome in costs if kind == unit))
 
 
 @contextmanager
 def one_at_a_time(folder: SweepFolder, doing: str) -> Iterator[None]:
-    """Let no two processes do the same with a sweep at once; where files cannot be locked, say so and go on.
+    """Hold a lock so that no other process does the same with a sweep; if files cannot be locked, warn and continue.
 
     doing: one word, such as extending.
     """
@@ -98,7 +98,7 @@ def one_at_a_time(folder: SweepFolder, doing: str) -> Iterator[None]:
 
 
 def put_back(folder: SweepFolder) -> None:
-    """Write the file that a sweep was last run by, if a round made it: another suggestion may lie there, or nothing."""
+    """Restore the sweep file of the last run, if a round made it, since it may have been replaced or removed."""
     files = {sweep_name_of(path): path for path in (Path(one.facts["sweep"]) for one in rounds(folder))}
     for word in read_arguments(folder) or ():
         key, _, name = word.partition("=")
@@ -107,7 +107,7 @@ def put_back(folder: SweepFolder) -> None:
 
 
 def keep_round(folder: SweepFolder, found: Suggested, *, by: str) -> Round:
-    """Keep a suggestion before anything of it is run, and write its sweep file. by: the verb that made it."""
+    """Save a suggestion before it is run, and write its sweep file; by: the verb that made it."""
     number = 1 + max((int(one.path.name) for one in rounds(folder)), default=0)
     made = Round(folder.path / "rounds" / f"{number:03d}")
     made.path.mkdir(parents=True, exist_ok=True)

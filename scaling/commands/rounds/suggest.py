@@ -33,7 +33,7 @@ UNITS = ("flops", "gpu_hours")
 
 @dataclass(frozen=True)
 class Wish:
-    """What shall be known, for how much. unit: of the limit, flops or gpu_hours."""
+    """The target of a suggestion and its limit; unit: of the limit, flops or gpu_hours."""
 
     targets: tuple[str, ...]
     of: str | None
@@ -46,7 +46,7 @@ class Wish:
     task: str | None
 
     def options(self, left: float) -> list[str]:
-        """Return the options of `scaling choose` that say the same, with what is left of the limit."""
+        """Return the corresponding options of `scaling choose`; left: of the limit."""
         words = [part for target in self.targets for part in ("--target", target)]
         words += ["--limit", repr(left), "--most", str(self.most), "--y", self.y, "--seed", str(self.seed)]
         words += [part for law in self.laws for part in ("--law", law)]
@@ -71,7 +71,7 @@ WISH_OPTIONS = (
 
 
 def wish_options(command: Any) -> Any:
-    """Take what shall be known, for how much, and how far axes may be carried on."""
+    """Add the options for the target, the limit, and the bounds of extended axes."""
     for option in reversed(WISH_OPTIONS):
         command = option(command)
     return command
@@ -109,7 +109,7 @@ def suggest(results: str, pool: str | None, out: str | None, json_path: str | No
 
 
 def read_wish(asked: Mapping[str, Any]) -> tuple[Wish, dict[str, tuple[float, float]]]:
-    """Check the options of a wish; UserError for a limit or bounds that are none."""
+    """Check the options of a wish; UserError for an invalid limit or invalid bounds."""
     unit, _, value = str(asked["limit"]).partition("=")
     limit = _positive(value)
     if unit not in UNITS or limit is None:
@@ -139,9 +139,9 @@ def _positive(text: str) -> float | None:
 def suggest_round(
     folder: SweepFolder, wish: Wish, bounds: Mapping[str, tuple[float, float]], *, left: float, out: Path
 ) -> Suggested:
-    """Make candidates, let the analysis choose, and write down the sweep of those chosen; nothing is kept yet.
+    """Make candidates, let the analysis choose, and return the round with its sweep file's text; nothing is saved.
 
-    left: of the limit; out: where the sweep file shall lie.
+    left: of the limit; out: path for the sweep file.
     """
     from scaling.commands.plan_forecast import forecaster
     from scaling.commands.rounds.candidates import candidates, command_of, launcher_overrides
@@ -171,7 +171,7 @@ def suggest_round(
 
 
 def price_of(made: Plan, unit: str, forecasts: Forecaster) -> float:
-    """Return what the runs of a plan cost, settled or not, as the plan's own limit counts them."""
+    """Return the price of a plan's runs, settled or not, as counted for the plan's limit."""
     from scaling.dispatch.states.settled import SettledRuns
     from scaling.dispatch.states.trunks import without_lost_trunks
 
@@ -182,7 +182,7 @@ def price_of(made: Plan, unit: str, forecasts: Forecaster) -> float:
 
 
 def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:
-    """Say at the head of a sweep file what is asked, what its runs are for, what they cost and what is expected."""
+    """Return the head comment of a sweep file: question, purpose, cost and expected result."""
     from scaling.commands.rounds.sweep_file import question_of
 
     of, targets = choice["of"], ", ".join(wish.targets)
@@ -203,7 +203,7 @@ def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[
 
 
 def write_candidates(path: Path, pool: Sequence[Candidate], unit: str) -> Path:
-    """Write candidates as a table with a column cost; UserError if there are none, or their time is not known."""
+    """Write candidates as a table with a column cost; UserError if there are none, or their time is unknown."""
     if not pool:
         raise UserError("found no candidate that is not settled; wanted some; give --bounds that leave more room")
     rows = [one.row(unit) for one in pool]
@@ -220,7 +220,7 @@ def write_candidates(path: Path, pool: Sequence[Candidate], unit: str) -> Path:
 
 
 def choose(folder: SweepFolder, pool: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Let the analysis choose from a table of candidates; it prints what it chose, and refuses where none helps."""
+    """Let the analysis choose from a table of candidates; it prints its choice, and refuses if none helps."""
     context = click.get_current_context().find_root()
     assert isinstance(context.command, click.Group), "every verb belongs to the command line"
     verb = context.command.get_command(context, "choose")

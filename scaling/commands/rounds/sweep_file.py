@@ -29,9 +29,9 @@ def sweep_text(
     limit: Mapping[str, float],
     head: Sequence[str],
 ) -> str:
-    """Return a sweep file that holds the runs of a plan and those chosen (the keys of each), in the plan's own folder.
+    """Return a sweep file with the runs of a plan and the chosen ones (the keys of each), for the plan's folder.
 
-    A plan made by a sweep file alone keeps its blocks; one made with further overrides is listed run by run.
+    A plan from a sweep file without further overrides keeps its blocks; otherwise its runs are listed.
     """
     raw: Any = OmegaConf.to_container(OmegaConf.load(made.folder.sweep), resolve=False) or {}
     sweep: dict[str, Any] = dict(raw.pop("sweep", None) or {})
@@ -46,20 +46,20 @@ def sweep_text(
 
 
 def question_of(folder: SweepFolder) -> list[str]:
-    """Return what a sweep asks: the first paragraph of its file's head; empty where it has none."""
+    """Return a sweep's question, the first paragraph of its file's head comment; [] if there is none."""
     lines = [line for line in read_text(folder.sweep).splitlines() if not line.startswith(MACHINES)]
     head = [line.lstrip("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
     return list(takewhile(bool, head))
 
 
 def write_sweep(path: Path, text: str) -> None:
-    """Write a sweep file, its folder too."""
+    """Write a sweep file, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, text)
 
 
 def sweep_name_of(path: Path) -> str:
-    """Return what follows `sweep=` for a file; UserError if it does not lie in a folder `sweeps`."""
+    """Return the name of a sweep file for `sweep=`; UserError if it is not in a folder `sweeps`."""
     parts = path.with_suffix("").parts
     if path.suffix != ".yaml" or "sweeps" not in parts[:-1]:
         raise UserError(f"found {path}; wanted a YAML file in the folder sweeps, such as sweeps/mine-next.yaml")

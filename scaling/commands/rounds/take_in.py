@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def take_in(folder: SweepFolder, wish: Wish, console: Console) -> None:
-    """Plan such runs with the sweep again: what they told would be paid for twice. UserError where that cannot be."""
+    """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
     from scaling.commands.plan_forecast import forecaster
     from scaling.compose.session import session
     from scaling.config import read_group
@@ -55,7 +55,7 @@ def take_in(folder: SweepFolder, wish: Wish, console: Console) -> None:
 
 
 def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:
-    """Return the sweep file of a plan and the lost runs; left: of the limit, for those of them that are not settled."""
+    """Return the sweep file of a plan with the lost runs; left: of the limit, for unsettled ones."""
     from scaling.commands.plan_forecast import forecaster
     from scaling.config import read_group
     from scaling.plan.request import read_request

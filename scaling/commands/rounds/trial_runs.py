@@ -1,7 +1,7 @@
-"""The runs that try a value of a tuned key, planned as the command line would plan them with that value.
+"""Plan the runs that try a value of a tuned key, as the command line would plan them with that value.
 
-What depends on the key, by `${…}` or by a rule of `set:`, follows it. Where nothing does, changing the key in each run
-gives the same runs for less.
+Keys that depend on it, by `${…}` or by a rule of `set:`, follow it. If none does, changing the key in each run gives
+the same runs faster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.tune import Proposal, label, with_keys
 
-Cell = frozenset[tuple[str, str]]  # keys and values by which a run is told from the others, without the tuned ones
+Cell = frozenset[tuple[str, str]]  # keys and values that identify a run, without the tuned ones
 PlanWith = Callable[[Mapping[str, Any]], Mapping[Cell, PlannedRun]]
 
 
@@ -26,12 +26,12 @@ class Candidates:
 
     def __init__(self, plan: Plan, keys: Sequence[str]) -> None:
         self._plan, self._keys = plan, frozenset(keys)
-        self._follows: bool | None = None  # whether anything follows the tuned keys; looked at with the first values
+        self._follows: bool | None = None  # whether any key depends on the tuned ones; determined with the first values
 
     def planned(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """Return the proposals with their runs as they are to be trained; UserError if the sweep has no such run.
+        """Return the proposals with their planned runs; UserError if the sweep has no such run.
 
-        Where a range was widened, a proposal that it has no runs for is left without.
+        Proposals beyond the requested range may have no runs.
         """
         able = [one for one in proposals if one.runs]
         if not able:
@@ -51,7 +51,7 @@ class Candidates:
             return [self._with(one, plan_with) if self._follows else one for one in proposals]
 
     def _depends(self, plan_with: PlanWith, values: Mapping[str, Any]) -> bool:
-        """Return whether runs differ from those whose keys are merely changed."""
+        """Return whether planned runs differ from those with only the tuned keys changed."""
         try:
             found = plan_with(values)
         except UserError:

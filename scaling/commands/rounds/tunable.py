@@ -1,4 +1,4 @@
-"""Which keys can be tuned: those that leave the size and the length of a run as they are."""
+"""Check which keys can be tuned: those that do not change the size or the length of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LENGTHS = ("train.examples", "train.epochs", "train.steps", "train.budget", "dat
 
 
 def check_keys(runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> None:
-    """Raise UserError for a key that is no matter of tuning: a seed, or one that changes the size or the length."""
+    """Raise UserError for a key that cannot be tuned: a seed, or one that changes the size or the length."""
     for one in ranges:
         if one.key in SEEDS:
             raise UserError(f"found --key {one.key}; wanted a key with a best value, such as optim.lr; leave it out")
@@ -25,5 +25,5 @@ def check_keys(runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> None:
 
 
 def _weights(run: PlannedRun, key: str, value: float) -> int:
-    """Return how many weights a run has with a key at a value."""
+    """Return the number of weights of a run with a changed key."""
     return with_keys(run, {key: rounded(value, run, key)}).quantities.counts.N

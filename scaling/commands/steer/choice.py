@@ -18,10 +18,10 @@ WHERE = click.option("--where", metavar="EXPR", help="Select runs by a condition
 
 
 def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list[str] | None:
-    """Return the runs that are named; None for all, where nothing is said.
+    """Return the selected runs, None for all if there is no selection.
 
-    words: ids or their first digits, of which each names a run, and overrides, which all have to hold; where: an
-    expression. A run that is still queued though the plan has lost it can be named by its id.
+    words: ids or their first digits, each of which selects a run, and overrides, all of which must match; where: an
+    expression. A run that is queued but no longer in the plan can be selected by its id.
     """
     if not words and where is None:
         return None
@@ -39,9 +39,9 @@ def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list
 
 
 def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
-    """Return the one run that is named; an id, or the first digits of it, need not be in the plan.
+    """Return the one selected run; an id or its first digits need not be in the plan.
 
-    UserError where overrides are those of no run, or of several.
+    UserError if overrides match no run, or several.
     """
     asked = " ".join(words).split()
     if len(asked) == 1 and "=" not in asked[0]:
@@ -57,7 +57,7 @@ def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
 
 
 def _rows(folder: SweepFolder, run_ids: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return the plan's rows, or those that are named."""
+    """Return the plan's rows, or those of the given runs."""
     from scaling.dispatch.control import queued_outside_plan
     from scaling.plan.rows import read_rows
 
@@ -72,7 +72,7 @@ def _rows(folder: SweepFolder, run_ids: tuple[str, ...]) -> list[dict[str, str]]
 
 
 def _has_all(row: Mapping[str, str], overrides: Sequence[str]) -> bool:
-    """Tell whether a run has all of these overrides; numbers are the same however they are written."""
+    """Return whether a run has all of these overrides; numbers are compared by value."""
     has = dict(word.split("=", 1) for word in row.get("overrides", "").split() if "=" in word)
     wanted = (word.split("=", 1) for word in overrides)
     return all(key in has and _number(has[key]) == _number(value) for key, value in wanted)

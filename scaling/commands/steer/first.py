@@ -55,7 +55,7 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
 
 
 def _what_goes_first(sweep: SweepFolder, moved: Sequence[str]) -> str:
-    """Say how many runs were moved, and how many of them need it no more."""
+    """Return a sentence on how many runs were moved, and how many of them no longer need it."""
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.state import State
 

@@ -66,7 +66,7 @@ def resume(folder: str, wait: bool, json_path: str | None) -> None:
 
 
 def _plan_again(sweep: SweepFolder) -> Plan | None:
-    """Plan the sweep by the command that is written beside its plan; None if that is not of this sweep, here."""
+    """Plan the sweep by the command saved beside its plan; None if that gives another sweep or folder."""
     from scaling.compose.session import session
     from scaling.plan.expand import expand
     from scaling.plan.files import read_arguments

@@ -79,7 +79,7 @@ def told(found: Sequence[Leftover]) -> dict[str, Any]:
 
 
 def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover]) -> None:
-    """Print a line a kind, with its size, and say which kinds stay."""
+    """Print one line for each kind, with its size, and which kinds stay."""
     from scaling.dispatch.leftovers.find import KINDS
     from scaling.terminal_table import Column, print_table
 
@@ -96,7 +96,7 @@ def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover])
 
 
 def _say(console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str) -> None:
-    """Say what was done."""
+    """Print what was removed."""
     gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
     if not going:
         console.print(f"nothing to remove in {path}")

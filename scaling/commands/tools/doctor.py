@@ -34,7 +34,7 @@ def doctor(results: str, json_path: str | None) -> None:
 
 
 def checks(results: Path) -> dict[str, Callable[[], Any]]:
-    """Return what is looked at, by name, in the order in which it is shown."""
+    """Return the checks by name, in the order in which they are shown."""
     from scaling.compose.members import members
 
     return {
