@@ -38,7 +38,7 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
             said = f"the column {name} holds {str(example)!r}, which is none of ours: it is called {other}"
             table = with_remarks(with_moved(table.rename(columns={name: other}), {name: other}), said)
         elif not plain:
-            table = table.assign(**{name: numbers})
+            table, _ = numbers_where_there_are(table, [name])
     for name in COUNTED:
         if name in table.columns:
             read, words = numbers_where_there_are(table, [name])

@@ -351,7 +351,9 @@ def test_a_column_with_a_name_of_ours_that_is_none_of_ours_gets_another(name, va
     assert other in table.columns
     _, left_out, _ = selected(table, where=f"{name} != 'nothing'")
     assert left_out == (["1 run failed"] if name == "error" else [])
-    assert load_table(TABLE.assign(budget=["1e18 FLOP", "2 EFLOPs", "3"]))["budget"].tolist() == [1e18, 2e18, 3]
+    read = load_table(TABLE.assign(budget=["1e18 FLOP", "2 EFLOPs", "3"]))
+    assert read["budget"].tolist() == [1e18, 2e18, 3]
+    assert "budget holds words such as '1e18 FLOP', read as 1e+18" in remarks_of(read)
 
 
 def test_runs_without_a_name_are_their_own_and_a_setting_that_is_not_given_is_one():
