@@ -32,6 +32,8 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
         numbers, odd = read_numbers(column)
         if not np.isfinite(numbers).any():  # "OOM at step 3" alone
             odd = odd | (column.notna() & (column.astype(str).str.strip() != "")).to_numpy(bool)
+        if name == "error" and np.isfinite(numbers).sum() > odd.sum() > 0:  # refused where used, as a loss is
+            continue
         bad = odd | ((numbers <= 0) | np.isinf(numbers) if name in POSITIVE else False)
         if pd.api.types.is_bool_dtype(column) or bad.any():
             example = column[bad].iloc[0] if bad.any() else column.iloc[0]

@@ -356,6 +356,14 @@ def test_a_column_with_a_name_of_ours_that_is_none_of_ours_gets_another(name, va
     assert "budget holds words such as '1e18 FLOP', read as 1e+18" in remarks_of(read)
 
 
+def test_errors_of_which_one_is_a_word_are_refused_where_used_and_left_out_on_request():
+    table = TABLE.assign(error=["45 %", "see note", "41 %"])
+    with pytest.raises(UserError, match="'error' holds 'see note' in 1 of 3 rows"):
+        selected(table, y="error")
+    assert selected(table, y="error", where="error > 0")[0]["error"].tolist() == [0.45, 0.41]
+    assert len(selected(table)[0]) == 3
+
+
 def test_runs_without_a_name_are_their_own_and_a_setting_that_is_not_given_is_one():
     table = pd.concat([TABLE] * 4, ignore_index=True).assign(run_id=[1, None, "x", np.nan] * 3, lr=[0.1, np.nan] * 6)
     rows, *_ = selected(table)
