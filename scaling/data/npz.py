@@ -23,7 +23,7 @@ from scaling.errors import UserError
 
 SPLITS = ("train", "val", "test")
 HELD_OUT_NAME = re.compile(  # of an array that was meant for a split that is held out, such as X_test or valid_y
-    r"(^|[^a-z]|[xy])(val(id(ation)?)?|dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
+    r"(^|[^a-z]|[xy])(val(id(ation)?)?|(?<!std_)dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
 )
 HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
 
