@@ -71,12 +71,13 @@ class Heartbeat(threading.Thread):
     def begin_together(self) -> None:
         """Write the size of the stack into every claim, so that a dead worker's claims show that it trained a stack.
 
-        It does not wait for the disk, because training waits for it.
+        It does not wait for the disk, because training waits for it. The thread does at its next look: on a network
+        file system other machines would else see the claims unchanged for half a minute, and take them for dead.
         """
         with self._lock:
             for hold in self._holds.values():
                 with hold.lock:
-                    hold.advanced = hold.beaten = time.monotonic()
+                    hold.advanced, hold.beaten = time.monotonic(), -math.inf
                     hold.held.beat(hold.progress, stack=len(self._holds), period=self._period(hold), sync=False)
 
     def watch(self, run_id: str, progress: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 
@@ -44,14 +45,18 @@ def test_what_is_told_of_a_run_says_when_it_was_so(tmp_path, clock, monkeypatch)
 
 
 @pytest.mark.parametrize(("members", "period"), [(BEATEN, 1.0), (4 * BEATEN, 4.0)])
-def test_many_claims_are_beaten_no_more_often_than_a_few(members, period, tmp_path, clock):  # noqa: F811
+def test_many_claims_are_beaten_no_more_often_than_a_few(members, period, tmp_path, clock, monkeypatch):  # noqa: F811
+    on_disk = Counter[int]()
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: on_disk.update([descriptor]))
     beats = Beats(clock, *[0.25] * 49)
     for number in range(members):
         beats.hold(str(number), acquire(tmp_path / str(number), period=1.0))
     beats.begin_together()
+    assert not on_disk
     beats.run()
     claims = [read_claim(tmp_path / str(number)) for number in range(members)]
-    assert Counter(claim.count for claim in claims) == {1 + 12 // period: members}
+    assert Counter(claim.count for claim in claims) == {2 + 12 // period: members}
+    assert Counter(on_disk.values()) == {1 + 12 // period: members}  # at the first look, and in each period after
     assert {claim.period for claim in claims} == {period}  # others know when to expect the next
 
 
