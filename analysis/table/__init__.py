@@ -1,1 +1,1 @@
-"""Tables of runs: reading them, joining plan and records, choosing rows and groups."""
+"""Tables of runs: read them, join plan and records, select rows and groups."""

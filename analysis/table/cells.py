@@ -14,20 +14,20 @@ IDENTITY = (
     *("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE),
     "batch_rule",
 )
-"""What two runs of one cell share; only the seed differs."""
+"""Columns on which the runs of one cell agree; only the seed differs."""
 
 GAP = 0.1
-"""Decades of C without a run that separate one compute budget from the next, in a table without a column budget."""
+"""Gap in log10 C that separates two compute budgets, in a table without a column budget."""
 
 SPREAD = 0.3
-"""Decades of C that runs of one budget may spread over."""
+"""Maximum spread in log10 C of the runs of one budget."""
 
 
 def cells(rows: pd.DataFrame, y: str, x: str = "C") -> pd.DataFrame:
-    """Average y over the runs that differ in nothing but their seed. x: a column in which they agree too.
+    """Average y over runs that differ only in seed. x: a further column on which they agree.
 
-    Columns: those of the identity that the table has; y; n (runs); spread (relative standard deviation, NaN for one
-    run); cell (its number in order of appearance); run_ids (list, where there are any).
+    Columns of the result: the table's identity columns; y; n (runs); spread (relative standard deviation, NaN for one
+    run); cell (numbered in order of appearance); run_ids (list, if there are any).
     """
     keys = _keys(rows, y, x)
     require_columns(rows, [name for name in ("N", "D", "C", y) if name in rows.columns])
@@ -48,9 +48,9 @@ def _keys(rows: pd.DataFrame, y: str, x: str = "C") -> list[str]:
 
 
 def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
-    """Return the relative deviations of runs from their cell's mean, scaled up since that mean is theirs.
+    """Return the relative deviations of runs from their cell mean, scaled for the degrees of freedom.
 
-    Cells of one run are left out; the result may be empty.
+    Cells with one run are left out; the result may be empty.
     """
     keys = _keys(rows, y)
     groups = rows.groupby(keys, dropna=False, sort=False)[y]
@@ -60,10 +60,10 @@ def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
 
 
 def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, seed: int, x: str = "C") -> np.ndarray:
-    """Resample the runs of each cell, with replacement; return the (k, cells) means, in the order of the table's cells.
+    """Resample the runs of each cell with replacement; return the means (k, cells) in the order of the table's cells.
 
-    All milestones of a run, and the stages that started from them, are drawn together. Deviations are scaled up since a
-    cell's mean is of the same runs. Empty (0, cells) where fewer than half of the cells have two runs.
+    All milestones of a run, and the stages that started from them, are drawn together. Deviations are scaled for the
+    degrees of freedom. Empty (0, cells) where fewer than half of the cells have two runs.
     """
     if k == 0 or (table["n"] > 1).mean() < 0.5:
         return np.empty((0, len(table)))
@@ -88,7 +88,7 @@ def resampled_means(rows: pd.DataFrame, table: pd.DataFrame, y: str, k: int, see
 
 
 def _weights(run: np.ndarray, config: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Return (k, runs): how often each run is drawn among the runs of its configuration."""
+    """Return how often each run is drawn among the runs of its configuration, (k, runs)."""
     n_runs = int(run.max()) + 1
     of_run = np.empty(n_runs, dtype=int)
     of_run[run] = config
@@ -100,7 +100,7 @@ def _weights(run: np.ndarray, config: np.ndarray, k: int, rng: np.random.Generat
 
 
 def budgets(rows: pd.DataFrame) -> pd.Series:
-    """Return the compute budget of each row, in FLOPs: its column budget, or the centre of its cluster in log C.
+    """Return the compute budget of each row in FLOPs: the column budget, or the centre of its cluster in log C.
 
     Raises `Refusal` where C does not fall into clusters.
     """

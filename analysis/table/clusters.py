@@ -1,4 +1,4 @@
-"""Which rows of a table from elsewhere belong to one run: they share its noise and are resampled together."""
+"""Find the rows of an external table that belong to one run; they share its noise and are resampled together."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "t
 SIZES = ("N", "D", "C")
 PROGRESS = ("D", "C", "step", "tokens", "epoch", "epochs")
 NONE = "none"
-"""What is said for a run column where each row is a run of its own."""
+"""The value of run_column for a table in which each row is a run."""
 
 
 def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
-    """Return the table with a column run_id that tells whose milestones its rows are.
+    """Return the table with a column run_id that identifies the run of each row.
 
-    run_column: the column to take, or "none" where each row is a run. Without it, a run_id that is there stands; else a
-    column that is named as one of runs is taken where its rows are milestones (one N, and different D or steps), with
-    a remark, and another column of words with rows of that kind is asked about in a remark. Raises `UserError`.
+    run_column: the column to use, or "none" if each row is a run. Without it, an existing run_id is kept; else a column
+    with a run-like name is used if the rows of each value look like milestones (one N, different D or steps), with a
+    remark. Another text column with such rows is only suggested in a remark. Raises `UserError`.
     """
     if run_column == NONE:
         return table.assign(run_id=np.arange(len(table)))
@@ -67,7 +67,7 @@ def _quoted(name: object) -> str:
 
 
 def _names(column: pd.Series) -> np.ndarray:
-    """Return the values as words; a row without one is a run of its own."""
+    """Return the values as strings; a row without one becomes a run of its own."""
     words = column.astype(object).map(str).to_numpy(object)
     lone = column.isna().to_numpy()
     words[lone] = [f"row {i}" for i in np.flatnonzero(lone)]
@@ -75,13 +75,13 @@ def _names(column: pd.Series) -> np.ndarray:
 
 
 def is_run_name(name: object) -> bool:
-    """Tell whether a column is named as one of runs."""
+    """Tell whether a column's name is usual for runs."""
     word = plain(name)
     return word in NAMES or word.startswith("run_") or word.endswith("_run")
 
 
 def _may_name(table: pd.DataFrame, name: str) -> bool:
-    """Tell whether a column could name runs: words (or numbers under such a name), fewer than rows, more than one."""
+    """Tell whether a column could name runs: text (or numbers with a run-like name), with fewer values than rows."""
     if name in (*SIZES, *PROGRESS, "loss", "error", "seed"):
         return False
     column = table[name]
@@ -91,7 +91,7 @@ def _may_name(table: pd.DataFrame, name: str) -> bool:
 
 
 def _are_milestones(table: pd.DataFrame, name: str) -> bool:
-    """Tell whether rows of one name share N, and differ in D (or another measure of how far a run has come)."""
+    """Tell whether rows with the same value share N and differ in D (or another measure of training progress)."""
     progress = next((column for column in PROGRESS if column in table.columns and column != name), None)
     if progress is None:
         return False

@@ -1,4 +1,4 @@
-"""Required columns of a table, and their values as numbers, also as people write them."""
+"""Require columns of a table and read their values as numbers, including numbers written as text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from analysis.wording import counted, listed
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `UserError` that lists the table's columns unless all of `columns` are there and hold numbers."""
+    """Raise `UserError`, listing the table's columns, unless all `columns` exist and are numeric."""
     require_names(table, columns)
     for column in columns:
         numbers_of(table[column], column)
 
 
 def require_names(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `UserError` that lists the table's columns unless all of `columns` are there."""
+    """Raise `UserError`, listing the table's columns, unless all `columns` exist."""
     for column in columns:
         if column not in table.columns:
             raise UserError(
@@ -32,9 +32,9 @@ def require_names(table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the table with these columns as floats; a remark says where they were written with units.
+    """Return the table with these columns as floats, with a remark where they were written with units.
 
-    Raises `UserError` where one is missing, or holds anything but numbers.
+    Raises `UserError` where one is missing or holds anything but numbers.
     """
     require_columns(table, columns)
     table, odd = numbers_where_there_are(table, columns)
@@ -44,9 +44,9 @@ def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def numbers_where_there_are(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
-    """Return the table with these columns as floats, and the words in them that are no numbers, which are NaN there.
+    """Return the table with these columns as floats, and the text values that are not numbers (NaN in the table).
 
-    Raises `UserError` where a column is missing. Remarks say how words were read.
+    Raises `UserError` where a column is missing. Remarks say how text was read.
     """
     odd: dict[str, pd.Series] = {}
     for column in dict.fromkeys(columns):
@@ -62,7 +62,7 @@ def numbers_where_there_are(table: pd.DataFrame, columns: Sequence[str]) -> tupl
 
 
 def _how_read(words: pd.Series, numbers: np.ndarray, wrong: np.ndarray) -> list[str]:
-    """Say how the first word was read that plain numbers are not written as, and which stand for none."""
+    """Report how the first value that is not a plain number was read, and which values count as missing."""
     said, plain = [], pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
     odd = np.flatnonzero(np.isfinite(numbers) & (numbers != plain))
     marks = [mark for i in odd if (mark := mark_of(words.iloc[i]))]
@@ -79,7 +79,7 @@ def _how_read(words: pd.Series, numbers: np.ndarray, wrong: np.ndarray) -> list[
 
 
 def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `UserError` where one of these columns holds something that has no logarithm, with how to leave it out."""
+    """Raise `UserError` where one of these columns has a value without a logarithm, with how to leave it out."""
     for column in columns:
         values = table[column].to_numpy(float)
         bad = ~(np.isfinite(values) & (values > 0))
@@ -100,7 +100,7 @@ def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def numbers_of(column: pd.Series, name: str) -> np.ndarray:
-    """Return a column as floats, NaN where nothing stands. Raises `UserError` where it holds anything but numbers."""
+    """Return a column as floats, NaN where empty. Raises `UserError` where it holds anything but numbers."""
     numbers, odd = read_numbers(column)
     if odd.any():
         raise no_numbers(column[odd], name, len(column))
@@ -108,7 +108,7 @@ def numbers_of(column: pd.Series, name: str) -> np.ndarray:
 
 
 def no_numbers(words: pd.Series, name: str, n: int) -> UserError:
-    """Return the error that names words where numbers are wanted, and how such rows are left out."""
+    """Return the error that names text where numbers are wanted, and says how to leave out such rows."""
     if len(words) == n:
         return UserError(f"column {name!r} holds {str(words.iloc[0])!r}; wanted numbers; take another column")
     ticked = name if name.isidentifier() else f"`{name}`"
@@ -119,7 +119,7 @@ def no_numbers(words: pd.Series, name: str, n: int) -> UserError:
 
 
 def with_words_counted(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with columns of numbers in words (45 %, 1.3B) as numbers."""
+    """Return the table with columns of written numbers (45 %, 1.3B) as floats."""
     numbers = {}
     for name in table.columns:
         if pd.api.types.is_numeric_dtype(table[name]) or name in WORDS:

@@ -25,9 +25,9 @@ ALLOWED = (
 
 
 def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
-    """Compute an expression for each row. Names of columns that are no identifiers stand in `backticks`.
+    """Compute an expression for each row. Column names that are not identifiers are written in `backticks`.
 
-    Arithmetic is that of floats: whole numbers of 64 bits would run over silently, as in 6*N*D.
+    Arithmetic uses floats, as 64-bit integers would overflow silently in 6*N*D.
     """
     table = with_former_names(table)
     frame, source = _unquote(table, expression)
@@ -47,7 +47,7 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
 
 
 def _check_words(tree: ast.Expression, frame: pd.DataFrame, expression: str) -> None:
-    """Raise `UserError` where a column of words stands in arithmetic."""
+    """Raise `UserError` where a text column is used in arithmetic."""
     computed = [side for node in ast.walk(tree) if isinstance(node, ast.BinOp) for side in (node.left, node.right)]
     for node in computed:
         if (
@@ -62,7 +62,7 @@ def _check_words(tree: ast.Expression, frame: pd.DataFrame, expression: str) -> 
 
 
 def _as_numpy(column: pd.Series, *, computes: bool) -> pd.Series:
-    """Return numbers as NumPy has them, missing ones as NaN or False; as floats where something is computed of them."""
+    """Return a column with a NumPy dtype, missing values as NaN or False; as floats if it is used in arithmetic."""
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
         return column
     if pd.api.types.is_bool_dtype(column):
@@ -82,7 +82,7 @@ def mask(table: pd.DataFrame, condition: str) -> pd.Series:
 
 
 def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
-    """Return the columns that an expression names, and it with a plain name for those in backticks or of odd names."""
+    """Return the columns named in an expression, and the expression with plain names for those that need quoting."""
     named: dict[str, str] = {}
 
     def plain(match: re.Match[str]) -> str:
@@ -104,7 +104,7 @@ def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
 
 
 def _is_odd(name: str, table: pd.DataFrame) -> bool:
-    """Tell whether a column's name cannot stand in an expression as it is: weight decay, lambda, log."""
+    """Tell whether a column's name cannot be used in an expression unquoted: weight decay, lambda, log."""
     if not name.isidentifier():
         return not _is_arithmetic(name, table)
     return (keyword.iskeyword(name) and name not in OPERATORS) or name in FUNCTIONS
@@ -117,10 +117,10 @@ def _is_arithmetic(name: str, table: pd.DataFrame) -> bool:
 
 
 class _Floats(ast.NodeTransformer):
-    """Powers of constants, in floats: those overflow, where Python's integers grow until the memory is full."""
+    """Convert powers of constants to floats, which overflow, while Python's integers would fill the memory."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        """Make the constants of a power floats, unless a column's name is among them."""
+        """Convert the constants of a power to floats, unless a column occurs in it."""
         if isinstance(node.op, ast.Pow) and not any(isinstance(part, ast.Name) for part in ast.walk(node)):
             for part in ast.walk(node):
                 if isinstance(part, ast.Constant) and isinstance(part.value, int):
@@ -129,9 +129,9 @@ class _Floats(ast.NodeTransformer):
 
 
 def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index) -> ast.Expression:
-    """Return the parsed expression; refuse whatever is not arithmetic or comparison of columns.
+    """Return the parsed expression; raise `UserError` for anything but arithmetic and comparison of columns.
 
-    No attributes, no @, no calls but of `FUNCTIONS`.
+    Attributes, @ and calls other than `FUNCTIONS` are refused.
     """
     wanted = f"wanted arithmetic (+ - * / **) and comparisons (== < and or in) of columns, and {', '.join(FUNCTIONS)}"
     try:
@@ -162,7 +162,7 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Tell whether a part of arithmetic is a text or a list: times a number, or as a format, it fills the memory."""
+    """Tell whether an operand is a text or a list, which could fill the memory when multiplied or formatted."""
     return isinstance(node, ast.List | ast.Tuple) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 

@@ -1,4 +1,4 @@
-"""Columns of a table from elsewhere that split its rows into kinds: an experiment, a data set, an optimiser, a rate."""
+"""Columns of an external table that split its rows into kinds: an experiment, a data set, an optimiser, a rate."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SETTINGS = re.compile(
     r"label_smoothing|clip|temperature|seq_len|sequence_length|context|context_length|vocab|vocab_size|version|fold|"
     r"experiment|group|dataset|data|corpus|family|exp|study|phase|scheme|optimizer|optimiser|optim|schedule)($|_)"
 )
-"""Names of columns that are settings of a run, no measure of its size or of what came; they may hold numbers."""
+"""Column names of run settings (not sizes, not results); these may be numeric."""
 NAMES = ("host", "hostname", "user", "created", "date", "time", "timestamp", "url", "path", "notes", "tags", "git")
-"""Names of columns of words that say nothing of the run itself."""
+"""Names of text columns that do not describe the run."""
 MOST_VALUES = 40
-"""Values of words beyond which a column names runs, not kinds of them."""
+"""Number of text values above which a column names runs, not kinds of runs."""
 ALIKE = 0.98
-"""Rank correlation with a size from which a setting of ever other values follows that size."""
+"""Rank correlation with a size from which a setting with mostly distinct values counts as a function of it."""
 
 
 @dataclass(frozen=True)
 class Mixture:
     """A column that holds several kinds of runs.
 
-    code: the number of each row's value (n,); values: these in words; numbers: of a setting, (n,), where it holds
-    positive numbers. follows: the size (N, D or C) of which each value goes with one, so that their effects are one.
-    pooled: the user said that it may differ.
+    code: the number of each row's value (n,); values: as text; numbers: (n,), for a setting with positive numbers.
+    follows: the size (N, D or C) that the column determines, so that their effects are confounded. pooled: whether the
+    user allows the column to differ.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Mixture:
 
     @property
     def words(self) -> str:
-        """Return what is pooled, for a sentence."""
+        """Return a phrase that says which kinds are pooled."""
         return f"runs of {len(self.values)} values of {self.name} ({listed(self.values, 4)}) are pooled"
 
     def take(self, mask: np.ndarray) -> Mixture:
@@ -58,7 +58,7 @@ class Mixture:
 
 
 def with_mixtures(rows: pd.DataFrame, pool: Sequence[str], y: str) -> pd.DataFrame:
-    """Return the rows with a note of their mixed columns, and of which of them the user pools."""
+    """Return the rows with their mixed columns noted, and which of them the user pools."""
     if set(rows.columns) >= OURS:
         return rows
     found = [name for name in rows.columns if name != y and _splits(rows, name)]
@@ -68,14 +68,14 @@ def with_mixtures(rows: pd.DataFrame, pool: Sequence[str], y: str) -> pd.DataFra
 
 
 def mixtures_of(rows: pd.DataFrame) -> tuple[Mixture, ...]:
-    """Return the mixed columns that were noted of selected rows."""
+    """Return the mixed columns noted in selected rows."""
     return tuple(_mixtures(rows, [name for name in rows.attrs.get(MIXED, {}) if name in rows.columns]).values())
 
 
 def _mixtures(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, Mixture]:
-    """Return the mixtures of columns by their names."""
+    """Return the mixtures of these columns by name."""
     pooled, bare = rows.attrs.get(POOLED, ()), rows.copy(deep=False)
-    bare.attrs = {}  # pandas copies them with every column
+    bare.attrs = {}  # pandas copies attrs with every column
     return {name: _mixture(bare, name, name in pooled) for name in names}
 
 
@@ -94,7 +94,7 @@ def _mixture(rows: pd.DataFrame, name: str, pooled: bool) -> Mixture:
 
 
 def _splits(rows: pd.DataFrame, name: str) -> bool:
-    """Tell whether a column is of settings or words, holds several values, and most of them in several rows."""
+    """Tell whether a column of settings or text has several values, most of them in several rows."""
     word, column = plain(name), rows[name]
     role = role_of(name)
     if role or word in (*NAMES, "seed", "final", "task", "step") or is_run_name(name):
@@ -115,7 +115,7 @@ def _splits(rows: pd.DataFrame, name: str) -> bool:
 
 
 def _follows(rows: pd.DataFrame, name: str) -> str:
-    """Return the size (N, D, C) of which each value of a column goes with one: it is another name of that size."""
+    """Return the size (N, D or C) that is determined by a column, so confounded with it; '' if there is none."""
     column, sizes = rows[name], [size for size in ("N", "D", "C") if size in rows.columns]
     if column.nunique() > len(rows) / 2:
         ranks = column.rank() if pd.api.types.is_numeric_dtype(column) else None

@@ -1,4 +1,4 @@
-"""The table: one row for each run and milestone, from a results folder or a file; its columns renamed and derived."""
+"""Read a table (one row per run and milestone) from a results folder or a file; rename and derive its columns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def load_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     """Read a results folder, a table file (csv, tsv, json, jsonl, xlsx, parquet, also compressed), or a DataFrame.
 
     Missing columns (N, D, C, loss, …) are taken from columns with other usual names (params, tokens, flops, val_loss,
-    …) if only one matches, with a remark. Raises `UserError` where there is nothing to read, or it cannot be read.
+    …) if exactly one matches, with a remark. Raises `UserError` where there is nothing to read or reading fails.
     """
     return with_own_columns(recognise(read_table(source)))
 
 
 def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
-    """Do the same, and leave the columns as they are named."""
+    """Read a table as `load_table` does, but keep the column names."""
     convert = getattr(source, "to_pandas", None)  # a table of pyarrow or polars
     source = convert() if convert else source
     if isinstance(source, pd.DataFrame):
@@ -52,7 +52,7 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as csv, parquet or jsonl, by the name's ending."""
+    """Write a table as csv, parquet or jsonl, by the path's suffix."""
     target = Path(path)
     kind = target.suffix.lower()
     if kind not in {".csv", ".parquet", ".jsonl"}:
@@ -70,7 +70,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def concatenate(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate the tables of sweeps, by their folders; a run that several share is kept once, under the first."""
+    """Concatenate the tables of sweeps, keyed by folder; a run in several of them is kept once, under the first."""
     if len(tables) == 1:
         return next(iter(tables.values()))
     whole = pd.concat([table.assign(sweep=source) for source, table in tables.items()], ignore_index=True)
@@ -79,7 +79,7 @@ def concatenate(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Take N, D, C, loss, … from columns of other names: {"N": "Model Size"}; one already named so is replaced."""
+    """Rename columns to N, D, C, loss, … as in {"N": "Model Size"}; an existing column of the new name is replaced."""
     missing = [old for old in columns.values() if old not in table.columns]
     if missing:
         raise UserError(f"found no column {missing[0]!r}; the table has {listed(table.columns)}")
@@ -92,7 +92,7 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFr
 
 
 def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
-    """Add a column by an assignment such as "D = C/(6*N)" (arithmetic over columns, see `table.expressions`)."""
+    """Add a column by an assignment such as "D = C/(6*N)" (see `table.expressions`)."""
     name, equals, expression = assignment.partition("=")
     name = name.strip()
     if not equals or expression.startswith("=") or not name.isidentifier():

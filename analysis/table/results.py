@@ -23,10 +23,10 @@ POINT = (
     *("step", "D", "C", "C_counted", "epochs"),
     *("loss", "loss_se", "error", "error_se", "val_loss", "val_error", "train_loss"),
 )
-"""Numbers of a milestone; others that a record has are added behind them."""
+"""Numbers of a milestone; a record's other numbers are added after them."""
 
 RUN = {"D": "run_D", "C": "run_C", "C_counted": "run_C_counted", "epochs": "run_epochs", "steps": "run_steps"}
-"""Counts of the whole run, beside the milestone's own; all others stand in columns of their own names."""
+"""Counts of the whole run that differ from the milestone's; others keep their names as columns."""
 
 NUMBERS = ("seconds", "examples_per_second", "forecast_seconds", "chance", "n_test", "n_val")
 DATA = ("metric", "chance", "n_test", "n_val")
@@ -36,7 +36,7 @@ WORDS = (
     *("engine", "stage", "task", "parent", "origin", "stage_recipe"),
 )
 SCHEMA = 1
-"""The newest form of record.json that is understood here."""
+"""The newest supported version of record.json."""
 
 HARMLESS = (
     "finished",
@@ -54,9 +54,9 @@ HARMLESS = (
 
 
 def read_results(folder: str | Path) -> pd.DataFrame:
-    """Join FOLDER/plan.csv with the records in the folder runs beside it, one row a run and milestone.
+    """Join FOLDER/plan.csv with the records in the folder runs beside it; one row per run and milestone.
 
-    Runs without a usable record keep one row, with status failed or missing and the reason.
+    Runs without a usable record get one row, with status failed or missing and the reason.
     """
     folder = Path(folder)
     plan = _read_plan(folder)
@@ -67,7 +67,7 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     for i, (run, text) in enumerate(zip(folders, _read_all(folders), strict=True)):
         for row in _rows_of(run, text) if run else [{"status": "missing", "reason": ""}]:
             for key in row:
-                if key not in columns:  # in the order of the record: the same table, the same file
+                if key not in columns:  # in the order of the record, so that equal tables give equal files
                     columns[key] = [None] * len(owner)
             owner.append(i)
             for key, values in columns.items():
@@ -76,7 +76,7 @@ def read_results(folder: str | Path) -> pd.DataFrame:
 
 
 def read_runs(folder: Path, ids: Sequence[str]) -> pd.DataFrame:
-    """Return the records of runs that a sweep's plan need not name, one row a run and milestone; none where none is."""
+    """Return the records of runs by id, planned or not; one row per run and milestone, empty if there are none."""
     runs = find_runs(folder)
     folders = [runs / run_id for run_id in ids if is_name(run_id)] if runs else []
     rows = [
@@ -88,7 +88,7 @@ def read_runs(folder: Path, ids: Sequence[str]) -> pd.DataFrame:
 
 
 def find_runs(folder: Path) -> Path | None:
-    """Return the folder runs that lies beside a sweep's folder, or beside one of its parents; None without one."""
+    """Return the folder runs beside a sweep's folder or one of its parents; None if there is none."""
     for parent in folder.resolve().parents:
         if (parent / "runs").is_dir():
             return parent / "runs"
@@ -114,7 +114,7 @@ def _read_plan(folder: Path) -> pd.DataFrame:
 
 
 def _read_all(folders: Sequence[Path | None]) -> Iterator[bytes | None]:
-    """Read the records of runs, None where there is none; many at once, since a network file system answers slowly."""
+    """Read the records of runs, None where missing; in parallel, as network file systems are slow."""
     chunks = [folders[i : i + 50] for i in range(0, len(folders), 50)]
     with ThreadPoolExecutor(16) as pool:
         for texts in pool.map(lambda chunk: [_read(run) for run in chunk], chunks):
@@ -128,12 +128,12 @@ def _read(run: Path | None) -> bytes | None:
         return read_file(f"{run}/record.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:  # another user's, or of a server that does not answer: it costs its own run alone
+    except OSError:  # not readable or not available: affects this run alone
         return b""
 
 
 def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
-    """Return the rows of one run: its milestones, or one row that says why there are none."""
+    """Return the rows of one run: its milestones, or one row with the reason why there are none."""
     if text is None:
         return [_unsettled(run)]
     try:
@@ -151,7 +151,7 @@ def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
 
 
 def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row a milestone; one row of a stage that started from another run, at that run's milestone."""
+    """Return one row per milestone; for a stage that started from another run, one row at that run's milestone."""
     counts, points, descent = record["counts"], record["points"], record.get("descent")
     if descent:
         counts = {**descent["counts"], **descent["run"]}
@@ -159,12 +159,12 @@ def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
     whole = _whole(record, counts)
     if not points:
         return [{**whole, "final": True}]
-    # A point's own lr is the rate of its last step, which a schedule may have brought to 0; the plan's is the run's.
+    # A point's lr is that of its last step, which a schedule may have decayed to 0; the run's lr is in the plan.
     return [{**whole, **point, "final": bool(point.get("final")), "lr": None} for point in points]
 
 
 def _whole(record: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
-    """Return what all rows of a run share."""
+    """Return the values shared by all rows of a run."""
     how, data = record.get("how") or {}, record.get("data") or {}
     return {
         "status": str(record["status"]),
@@ -178,13 +178,13 @@ def _whole(record: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_logs(runs: Path, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the lines of runs/ID/log.jsonl of each run; those of points have `final`, those of a curve have not."""
+    """Return the lines of runs/ID/log.jsonl of each run; lines of points have `final`, lines of a curve do not."""
     with ThreadPoolExecutor(16) as pool:
         return dict(zip(ids, pool.map(lambda run_id: _read_log(runs / run_id / "log.jsonl"), ids), strict=True))
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
-    """Read the lines that have a step; what was cut in half by a crash is left out."""
+    """Read the lines that have a step; a line truncated by a crash is left out."""
     try:
         texts = read_file(path).decode(errors="replace").splitlines()
     except OSError:
@@ -196,7 +196,7 @@ def _unsettled(run: Path) -> dict[str, Any]:
     """Return the row of a run without a record: failed or missing, by the last line of its attempts."""
     try:
         lines = read_file(run / "attempts.jsonl").decode(errors="replace").splitlines()
-    except OSError:  # there is none, or none that can be read
+    except OSError:  # missing or not readable
         return {"status": "missing", "reason": ""}
     attempts = [line for line in map(_parsed, lines) if line]
     if not attempts or str(attempts[-1].get("cause") or "") in HARMLESS:
@@ -227,7 +227,7 @@ def _forecasts(folder: Path) -> pd.DataFrame | None:
 
 
 def precisions(table: pd.DataFrame) -> pd.Series:
-    """Return the arithmetic of each row; that of the training run stands before a stage's own where the two differ."""
+    """Return the precision of each row; where a stage's differs from its training run's, the latter comes first."""
     own = (
         table["precision"].astype(object) if "precision" in table else pd.Series(None, index=table.index, dtype=object)
     )
@@ -239,7 +239,7 @@ def precisions(table: pd.DataFrame) -> pd.Series:
 
 
 def _typed(read: pd.DataFrame) -> pd.DataFrame:
-    """Give what was read from records its columns, as numbers, booleans and words."""
+    """Convert the columns read from records to numbers, booleans and text."""
     for name in (*POINT, "final", "flags", "reason"):
         if name not in read.columns:
             read[name] = np.nan
@@ -254,7 +254,7 @@ def _typed(read: pd.DataFrame) -> pd.DataFrame:
 def _join(
     plan: pd.DataFrame, owner: np.ndarray, columns: dict[str, list[Any]], forecasts: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Put the plan's columns before the records'; where both have a number, the record's counts."""
+    """Join the plan's columns and the records'; where both have a value, the record's is used."""
     table = plan.iloc[owner].reset_index(drop=True)
     for whole, name in RUN.items():
         if whole in table.columns:

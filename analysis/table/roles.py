@@ -1,4 +1,4 @@
-"""The meaning of columns in a table from elsewhere: params is N, tokens is D, val_loss is the loss."""
+"""Recognise columns of an external table: params is N, tokens is D, val_loss is the loss."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ PROPOSED = {
     "D": re.compile(r"(^|_)(d|data|dataset_size)(_|$)|token|example|sample|sequence|image"),
     "C": re.compile(r"(^|_)c(_|$)|flop|compute|pf_?s?_?days?"),
 }
-"""What names have in them that may mean it, and may not: only proposed."""
+"""Parts of names that may indicate a column; such columns are only proposed."""
 LATER = re.compile(r"(^|_)(min|max|std|sd|se|sem|stderr|var|ema|smoothed|lr|type|fn|weight|scale)(_|$)")
-"""What names have in them that are proposed last."""
+"""Parts of names that are proposed last."""
 LOG = re.compile(r"(log10|log2|log|ln|lg)[ _(]*(.+?)\)?", re.IGNORECASE)
 POWERS = {"log10": "10**{}", "lg": "10**{}", "log2": "2**{}", "ln": "exp({})"}
 NATURAL = {"N": 14.0, "D": 15.0, "C": 28.0}
-"""Logarithms above which a count's are natural ones, where their name does not say."""
+"""Value above which an unspecified logarithm of a count is a natural one."""
 PERPLEXITY = re.compile(r"(^|_)(ppl|perplexity)(_|$)")
 INSTEAD = {  # of the loss: what it is of other measures of a model's predictions
     PERPLEXITY: "log({})",
     re.compile(r"(^|_)(ll|loglik|log_likelihood|logprob|log_prob|elbo)(_|$)"): "-{}",
 }
 ACCURATE = ("accuracy", "acc", "top1", "top1acc", "top1accuracy", "exactmatch", "valacc", "valaccuracy", "testaccuracy")
-"""Names of a response that rises."""
+"""Names of responses that rise with size."""
 FORMULAS = {"C": ("C = 6*N*D", "ND"), "D": ("D = C/(6*N)", "CN"), "N": ("N = C/(6*D)", "CD")}
-"""What each count is of the two others in a dense network (Kaplan et al. 2020)."""
+"""Each of N, D and C computed from the other two for a dense network (Kaplan et al. 2020)."""
 RISING = 0.5
-"""Rank correlation with size from which a response rises."""
+"""Rank correlation with size from which a response counts as rising."""
 PREFIXES = (
     "config",
     "summary",
@@ -78,12 +78,12 @@ PREFIXES = (
     "train",
     "training",
 )
-"""What stands before a name: config.model.n_params, summary.val/loss, params.lr, metrics.loss."""
+"""Prefixes of names by trackers: config.model.n_params, summary.val/loss, params.lr, metrics.loss."""
 TRACKERS = PREFIXES[:5]
 OWN = ("loss", "error", "width", "depth", "seed", "budget")
-"""Columns of ours in words."""
+"""Descriptions of our columns."""
 SPENT = ("train", "training", "total", "model", "compute", "train_compute", "training_compute")
-"""What stands before a unit of compute that was spent: train_gflops; a throughput_tflops is another thing."""
+"""Prefixes of a unit of compute spent, as in train_gflops; throughput_tflops is not compute spent."""
 UNIT_AT_END = (
     re.compile(r"(.+?)\s*[(\[]\s*(.+?)\s*[)\]]\W*"),
     re.compile(r"(?!.[_ ][a-z]$)(.+?)[_ ](?:in[_ ])?([A-Za-z-]+)"),
@@ -95,16 +95,16 @@ UNIT_AT_END = (
 
 @dataclass(frozen=True)
 class Role:
-    """What a column stands for: one of ours, and by what its numbers are multiplied."""
+    """The role of a column: the name of ours, and the factor of its unit."""
 
     name: str
     factor: float = 1.0
 
 
 def recognise(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the columns of ours that it lacks taken from columns of other names, with a note of each.
+    """Add our columns that a table lacks from columns with other names, with a note of each.
 
-    Only where one column alone may stand for it. The columns of other names stay.
+    Only where exactly one column matches. The original columns are kept.
     """
     found: dict[str, list[tuple[str, float]]] = {}
     for column in table.columns:
@@ -122,7 +122,7 @@ def recognise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def role_of(column: object) -> Role | None:
-    """Return what a column stands for by its name, in any case and spelling; None for other names."""
+    """Return the role of a column by its name, in any case and spelling; None for unknown names."""
     text = unicodedata.normalize(
         "NFKC", re.sub(r"10[⁰¹²³⁴⁵⁶⁷⁸⁹]", lambda match: f"10^{match[0][2]}", str(column))
     ).strip()
@@ -138,12 +138,12 @@ def role_of(column: object) -> Role | None:
 
 
 def is_ours(column: object) -> bool:
-    """Tell whether a column is one of ours, by its own name or by one that others give it."""
+    """Tell whether a column is one of ours, by our name or another usual name."""
     return column in ROLES or role_of(column) is not None
 
 
 def proposals(table: pd.DataFrame, column: str) -> str:
-    """Return how to name or compute a column that is missing, with the table's own names where some may be meant."""
+    """Return how to name or compute a missing column, with candidates among the table's columns."""
     if computed := _computed(table, column):
         return f'compute it by --derive "{column} = {computed}"'
     likely = [str(name) for name in table.columns if _may_be(name, column)]
@@ -164,7 +164,7 @@ def proposals(table: pd.DataFrame, column: str) -> str:
 
 
 def _computed(table: pd.DataFrame, column: str) -> str:
-    """Return the expression that gives a missing column from the logarithm of it, or a loss from a perplexity."""
+    """Return the expression for a missing column from its logarithm, or for a loss from a perplexity."""
     for name in map(str, table.columns):
         match = LOG.fullmatch(name.strip())
         if match and (match[2] == column or role_of(match[2]) == Role(column)):
@@ -180,31 +180,31 @@ def _computed(table: pd.DataFrame, column: str) -> str:
 
 
 def other_measure(y: str) -> list[str]:
-    """Say what to fit instead of a perplexity, which is the exponential of a loss: laws are of the loss."""
+    """Recommend fitting the loss instead of a perplexity, which is its exponential."""
     of = PERPLEXITY.search(plain(y))
     return [f'laws are of the loss, and {y} is its exponential: --derive "loss = log({_ticked(y)})"'] if of else []
 
 
 def is_accuracy(column: object) -> bool:
-    """Tell whether a column is named as a response that rises."""
+    """Tell whether a column's name is that of a response that rises with size."""
     return any(words.lower() in ACCURATE for words, _ in _readings(str(column)))
 
 
 def error_instead(table: pd.DataFrame, accuracy: str) -> str:
     """Return the options that fit an error in place of an accuracy, a share or in per cent."""
-    largest = pd.to_numeric(table[accuracy], errors="coerce").max()  # words such as 95 % are read as shares
+    largest = pd.to_numeric(table[accuracy], errors="coerce").max()  # text such as 95 % is read as a share
     scale = " / 100" if largest > 1 else ""
     return f'take --derive "error = 1 - {_ticked(accuracy)}{scale}" --y error'
 
 
 def refuse_rising(rows: pd.DataFrame, y: str) -> None:
-    """Raise `UserError` where the response is named as an accuracy, and rises with size: laws here fall."""
+    """Raise `UserError` where the response is named as an accuracy and rises with size, as the laws fall."""
     if is_accuracy(y) and rises(rows, y):
         raise UserError(f"{y} rises with size, and laws fall; {error_instead(rows, y)}")
 
 
 def rises(rows: pd.DataFrame, y: str) -> bool:
-    """Tell whether a response rises with N, D and C together, by rank correlation."""
+    """Tell whether a response rises with N, D and C jointly, by rank correlation."""
     sizes = [name for name in ("N", "D", "C") if name in rows.columns]
     if not sizes or len(rows) < 4:
         return False
@@ -221,7 +221,7 @@ def _may_be(name: object, column: str) -> bool:
 
 
 def _readings(text: str) -> list[tuple[str, float]]:
-    """Return a name without spaces and signs, with and without what trackers put before it and a unit at its end."""
+    """Return the readings of a name, with and without a tracker's prefix and a unit at its end, with factors."""
     texts = [text]
     while (match := re.match(r"_*([A-Za-z]+)_*[./](?=.)", texts[-1])) and match[1].lower() in PREFIXES:
         if match[1].lower() not in TRACKERS and _is_loss(text):
@@ -246,13 +246,13 @@ def _is_loss(text: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    """Return a name without spaces and signs, in lower case unless it is one letter."""
+    """Return a name without spaces and punctuation, in lower case unless it is one letter."""
     bare = re.sub(r"[^A-Za-z0-9]", "", text)
     return bare if len(bare) == 1 else bare.lower()
 
 
 def _numbers(column: pd.Series) -> pd.Series | None:
-    """Return a column as floats; None where it holds words, or numbers with units of their own."""
+    """Return a column as floats; None where it holds text, or numbers with units."""
     numbers, odd = read_numbers(column)
     return None if odd.any() or not counts_alone(column) else pd.Series(numbers, column.index)
 

@@ -1,4 +1,4 @@
-"""How runs were trained: columns besides a law's inputs that show whether their losses can be trusted."""
+"""Training details of runs (steps, rate, epochs, …) that show whether their losses are reliable."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NAMES = {
     "rate": ("lr", "learning_rate"),
     "chance": ("chance",),
 }
-"""What is looked for, and the columns that hold it, the first there is."""
+"""Each detail with the columns that may hold it; the first that exists is used."""
 SPAN = 1.25
-"""Least D at a run's end over that of the milestone that its last slope is measured from."""
+"""Minimum ratio of D at a run's end to D at the milestone from which its final slope is measured."""
 
 
 def conduct_of(
     table: pd.DataFrame, chosen: pd.DataFrame, y: str, run_column: str | None = None
 ) -> dict[str, np.ndarray]:
-    """Return what a table tells of the chosen rows (n,): steps, rate, chance, epochs, slope; NaN where it says nothing.
+    """Return training details of the chosen rows (n,): steps, rate, chance, epochs, slope; NaN where unknown.
 
-    slope: d log y / d log D over a run's last milestones, of runs at a constant rate.
+    slope: d log y / d log D over a run's last milestones, for runs at a constant rate.
     """
     found = {}
     for what, names in NAMES.items():
@@ -41,7 +41,7 @@ def conduct_of(
 
 
 def last_slopes(table: pd.DataFrame, y: str, run: str) -> dict[Any, float]:
-    """Return d log y / d log D over the last milestones of each run at a constant rate."""
+    """Return d log y / d log D over the last milestones of each constant-rate run."""
     rows = table[[run, "D", y]].assign(D=_positive(table["D"]), y=_positive(table[y]))
     if "schedule" in table.columns:
         rows = rows[table["schedule"].astype(str).str.match(r"constant\b")]

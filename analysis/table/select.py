@@ -1,4 +1,4 @@
-"""Which rows of a table a fit may use, and why the others are left out."""
+"""Select the rows of a table that a fit may use, and say why the others are left out."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RECIPE = (
     *("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe"),
     "trained",
 )
-"""Columns in which runs that are fitted together must agree, unless pool names them: recipes move exponents."""
+"""Columns on which runs fitted together must agree unless pooled, as the recipe affects exponents."""
 KEEPABLE = ("at_chance", "extra", *UNFINISHED)
 COUNTS = ("N", "D", "C", "D_unique", "width", "depth")
-"""Columns of counts, which are read as numbers however they are written."""
+"""Columns of counts, which are read as numbers even where written as text."""
 OWN_TASK = "test"
-"""The task of training runs; other tasks are those of stages."""
+"""The task of training runs; other tasks belong to stages."""
 
 
 def select_rows(
@@ -68,7 +68,7 @@ def select_rows(
 
 
 def _no_words(chosen: pd.DataFrame, odd: Mapping[str, pd.Series]) -> None:
-    """Raise `UserError` where words are left that are no numbers."""
+    """Raise `UserError` where text that is not a number remains."""
     for column, words in odd.items():
         left = words[words.index.isin(chosen.index)]
         if len(left):
@@ -85,7 +85,7 @@ def check_choice(rows: str, keep: Sequence[str]) -> None:
 
 
 def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Return the recipe columns that hold more than one value, with the values. pool: columns that may."""
+    """Return the recipe columns with more than one value, and the values. pool: columns that may differ."""
     found: dict[str, list[str]] = {}
     table = with_rules(table)
     for column in RECIPE:
@@ -97,7 +97,7 @@ def recipe_differences(table: pd.DataFrame, pool: Sequence[str] = ()) -> dict[st
 
 
 def with_rules(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the rule for the batch of runs whose sweep has one: by it they are of one recipe, whatever it gives."""
+    """Replace the batch of runs by their sweep's batch rule, if any, as runs under one rule have one recipe."""
     if not {"batch", "batch_rule"} <= set(table.columns):
         return table
     rule = table["batch_rule"].astype(object)
@@ -111,7 +111,7 @@ def has_milestones(rows: pd.DataFrame) -> bool:
 
 
 def origins(rows: pd.DataFrame) -> pd.Series:
-    """Return the training run of each row: its own, or the one that its stage started from."""
+    """Return the training run of each row: its own, or the one from which its stage started."""
     if "run_id" not in rows.columns:
         return pd.Series(rows.index, index=rows.index)
     own = rows["run_id"]
@@ -126,14 +126,14 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
 
 
 def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
-    """Return the rows that a condition holds of, all without one; `UserError` where it leaves none."""
+    """Return the rows that satisfy a condition (all if it is None); raise `UserError` if there are none."""
     if not where or table.empty:
         return table
     if not isinstance(where, str):
         raise UserError(f"found where={where!r}; wanted a condition in words, such as 'loss < 3.4'")
     try:
         chosen = table[mask(table, where)]
-    except UserError:  # words compared with numbers
+    except UserError:  # text compared with numbers
         counts = [name for name in (*COUNTS, "loss") if name in table.columns]
         chosen = table[mask(numbers_where_there_are(with_words_counted(table), counts)[0], where)]
     if chosen.empty:
@@ -188,7 +188,7 @@ def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.Dat
 
 
 def _odd_statuses(chosen: pd.DataFrame) -> list[str]:
-    """Name words in a column of statuses that are not known, whose rows are used all the same."""
+    """Report unknown words in a status column; their rows are used."""
     words = statuses(chosen)
     odd = [] if words is None else unknown(words)
     said = [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
@@ -243,9 +243,9 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
 
 
 def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return the rows of each of two values of a column, as they are written or as numbers; those without one are told.
+    """Return the rows of each of two values of a column, matched as text or as numbers; remark on rows without one.
 
-    Raises `UserError` where there are not two.
+    Raises `UserError` unless there are two values.
     """
     if by not in table.columns:
         raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; name another")
@@ -276,14 +276,14 @@ def _value(word: str) -> str | float:
 
 
 def is_usable(rows: pd.DataFrame, y: str) -> bool:
-    """Tell whether a response was measured in all rows and is positive, so that it can stand on a log axis."""
+    """Tell whether a response is measured and positive in all rows, as a log axis needs."""
     if y not in rows.columns or not pd.api.types.is_numeric_dtype(rows[y]):
         return False
     return bool(rows[y].notna().all()) and bool((rows[y] > 0).all())
 
 
 def as_bool(column: pd.Series) -> pd.Series:
-    """Read a column of booleans that may be written as numbers or words; empty is False."""
+    """Read a column of booleans, possibly written as numbers or text; empty is False."""
     if column.dtype == bool:
         return column
     return column.astype(str).str.lower().isin(("true", "1", "1.0", "yes"))

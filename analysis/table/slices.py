@@ -15,18 +15,18 @@ FOLLOWS = {
     "D": ("C", "C_counted", "budget", "D_unique", "run_D"),
     "D_unique": ("C", "C_counted", "budget", "D", "run_D"),
 }
-"""Columns that change along with each variable."""
+"""Columns that vary together with each variable."""
 
 MIN_VALUES = 4
-"""Values of the variable that a slice has at least."""
+"""Minimum number of values of the variable in a slice."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows along x, of one value of the other variable.
+    """Rows along x at one value of the other variable.
 
-    held: the column of that other variable (N along D); value: its value. examples: the size of the data set where
-    slices differ in it, else None.
+    held: the column held fixed (N along D); value: its value. examples: the size of the data set if slices differ in
+    it, else None.
     """
 
     x: str
@@ -37,7 +37,7 @@ class Slice:
 
     @property
     def words(self) -> str:
-        """Return what is held fixed, for a title."""
+        """Return a title that names what is held fixed."""
         said = f"{self.held} = {count(self.value)}"
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
             said = f"width {self.rows['width'].iloc[0]:.0f} ({said})"
@@ -51,7 +51,7 @@ class Slice:
 
 
 def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:
-    """Find the slices along x (N, D or D_unique) of selected rows, in order of what is held fixed."""
+    """Find the slices along x (N, D or D_unique) of selected rows, sorted by the value held fixed."""
     if x not in rows.columns or rows[x].isna().any():
         return []
     held = "D" if x == "N" else "N"
@@ -67,7 +67,7 @@ def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:
 
 
 def _fixed(rows: pd.DataFrame, x: str, held: str) -> tuple[list[str], bool]:
-    """Return the columns that are fixed in a slice, and whether slices differ in the size of their data set."""
+    """Return the columns fixed in a slice, and whether slices differ in the size of their data set."""
     named = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
     keys = list(dict.fromkeys([*named, held]))
     along = [*keys, "D"] if x == "D" else ["D"]

@@ -1,4 +1,4 @@
-"""How runs ended, in the words of trackers: which rows belong to unfinished runs."""
+"""Recognise how runs ended, in the words of trackers, to find the rows of unfinished runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.wording import counted, listed
 
 COLUMNS = ("status", "state", "outcome", "phase", "conclusion", "result")
-"""Columns that say how a run ended, in any case and spelling, alone or behind another word: job_state, run status."""
+"""Columns that say how a run ended, in any case and spelling, alone or after another word: job_state, run status."""
 CODES = ("exit_code", "exitcode", "exit_status", "return_code", "returncode", "exit", "rc")
 """Columns of exit codes; SLURM writes 0:0."""
 FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "success": True, "succeeded": True} | {
@@ -18,24 +18,24 @@ FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "s
     **dict.fromkeys(("failed", "crashed", "diverged", "oom", "killed", "aborted", "preempted", "timed_out"), False),
     **dict.fromkeys(("cancelled", "canceled", "interrupted", "timeout", "unstable", "exploded", "invalid"), False),
 }
-"""Columns of booleans that say the same, alone or behind is or has; each with its value for a run that may be used."""
+"""Boolean columns that say the same, alone or after is or has; each with its value for a usable run."""
 CAUSES = re.compile(
     r"((fail|failure|crash|error|exception|abort|kill)_(reason|message|msg|type|text|log)|exception|traceback)"
 )
-"""Columns that say what a run failed of; empty for those that did not."""
+"""Columns with the cause of a run's failure; empty for runs that did not fail."""
 ENDS = re.compile(r"((end|finish|finished|completed|ended|completion)_(time|at|date|datetime)|datetime_complete)")
-"""Columns of when a run ended; empty for those that did not."""
+"""Columns with the time at which a run ended; empty for runs that did not end."""
 NOTES = ("note", "notes", "comment", "comments", "remark", "remarks", "tags", "label")
-"""Columns of whatever people write of a run."""
+"""Columns of free-text notes on a run."""
 MOST_WORDS = 20
-"""Values of a column beyond which it is none of words for how runs ended."""
+"""Maximum number of distinct values of a status column."""
 UNFINISHED = (
     *("missing", "failed", "diverged"),
     *("running", "pending", "queued", "scheduled", "created", "waiting", "in_progress", "not_started", "configuring"),
     *("crashed", "killed", "error", "aborted", "cancelled", "preempted", "timeout", "out_of_memory", "node_fail"),
     *("interrupted", "stopped", "pruned", "incomplete", "unfinished", "suspended", "nan", "lost", "stalled", "deleted"),
 )
-"""Words for a run that did not end as it should; select_rows leaves it out, unless keep names its word."""
+"""Words for a run that did not finish properly; `select_rows` leaves it out unless keep names its word."""
 SAME = {
     other: word
     for word, others in {
@@ -60,7 +60,7 @@ SAME = {
     }.items()
     for other in others
 }
-"""Other words for them."""
+"""Synonyms of these words."""
 FINISHED = (
     *("finished", "finish", "completed", "complete", "done", "success", "successful", "succeeded", "ok"),
     *("terminated", "ended", "passed", "exited", "converged", "good", "trained", "early_stopped", ""),
@@ -68,10 +68,10 @@ FINISHED = (
 
 
 def statuses(table: pd.DataFrame) -> pd.Series | None:
-    """Return each row's word for how its run ended, in lower case; None where no column says.
+    """Return the status word of each row's run in lower case; None where no column has one.
 
-    Of the columns that say so, the first one's word, unless another has one for a run that did not end as it should. A
-    time of the end that is missing says nothing of a run that is called finished.
+    The first status column is used, unless another one says that the run did not finish properly. A missing end time is
+    ignored for a run that is called finished.
     """
     said = {name: words for name in table.columns if (words := _said_by(table[name], plain(name))) is not None}
     if not said:
@@ -87,12 +87,12 @@ def statuses(table: pd.DataFrame) -> pd.Series | None:
 
 
 def _in_words(name: str) -> bool:
-    """Tell whether a column of this name (plain) says in words how a run ended."""
+    """Tell whether a column of this name (plain) holds status words."""
     return name in COLUMNS or (name.rpartition("_")[2] in COLUMNS[:3] and "_" in name)
 
 
 def _said_by(column: pd.Series, name: str) -> pd.Series | None:
-    """Return the words of a column that says how runs ended, by its name (plain) and what it holds; else None."""
+    """Return a column's values as status words, judged by its name (plain) and content; None if it is no status."""
     last = name.rpartition("_")[2]
     if _in_words(name):
         words = column.map(status_word)
@@ -104,7 +104,7 @@ def _said_by(column: pd.Series, name: str) -> pd.Series | None:
     if flag in FLAGS and (marks := _booleans(column)) is not None:
         bad = "unfinished" if FLAGS[flag] else SAME.get(flag, flag)
         return pd.Series(["finished" if mark == FLAGS[flag] else bad for mark in marks], index=column.index)
-    if flag in ("finished", "completed", "ended") and column.isna().any():  # when it did
+    if flag in ("finished", "completed", "ended") and column.isna().any():  # the time at which it did
         return _by(column, lambda value: not _nothing(value), "unfinished")
     if CAUSES.fullmatch(name) and not pd.api.types.is_numeric_dtype(column):
         return _by(column, lambda value: _nothing(value) or str(value).strip() in ("0", "False"), "failed")
@@ -114,13 +114,13 @@ def _said_by(column: pd.Series, name: str) -> pd.Series | None:
 
 
 def is_status(column: pd.Series, name: object) -> bool:
-    """Tell whether a column says how runs ended."""
+    """Tell whether a column is a status of runs."""
     word = plain(name)
     return word in COLUMNS or _said_by(column, word) is not None
 
 
 def unclear(table: pd.DataFrame) -> list[str]:
-    """Return a sentence for each status whose words are not known, and for notes of runs that did not end."""
+    """Return a sentence for each unknown status word, and for notes about runs that did not end."""
     noted = {
         name: words
         for name in table.columns
@@ -145,7 +145,7 @@ def unclear(table: pd.DataFrame) -> list[str]:
 
 
 def _by(column: pd.Series, good: Callable[[object], bool], bad: str) -> pd.Series | None:
-    """Return "finished" where a value is good, else the word for a bad one; None where none is good."""
+    """Return "finished" where a value is good, else the word `bad`; None where no value is good."""
     fine = column.map(good).to_numpy(bool)
     return pd.Series(["finished" if one else bad for one in fine], index=column.index) if fine.any() else None
 
@@ -159,14 +159,14 @@ def _nothing(value: object) -> bool:
 
 
 def unknown(words: pd.Series) -> list[str]:
-    """Return the words that are known neither for a finished run nor for another, in order of appearance."""
+    """Return the words that are not known status words, in order of appearance."""
     return [str(word) for word in words.unique() if word not in (*UNFINISHED, *FINISHED)]
 
 
 def status_word(value: object) -> str:
-    """Write a status in the words above: OUT_OF_MEMORY, "Out of memory" and "oom" are one; others stay as they are.
+    """Normalise a status: OUT_OF_MEMORY, "Out of memory" and "oom" become one word; unknown ones are kept.
 
-    Of several words the first says it, where it is known: CANCELLED by 1000, failed (oom).
+    Of several words the first is used if it is known: CANCELLED by 1000, failed (oom).
     """
     if value is None or (isinstance(value, float) and value != value):
         return ""
@@ -179,13 +179,13 @@ def status_word(value: object) -> str:
 
 
 def plain(name: object) -> str:
-    """Write a name in lower case with underscores between its words."""
+    """Return a name in lower case with underscores between its words."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(name).strip())
     return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
 
 
 def _booleans(column: pd.Series) -> list[bool] | None:
-    """Return a column of booleans, however they are written; None where it holds anything else."""
+    """Return a column of booleans in any notation; None where it holds anything else."""
     words = column.map(lambda value: str(value).strip().lower().removesuffix(".0"))
     if not words.isin(("true", "false", "yes", "no", "1", "0", "y", "n", "t", "f")).all():
         return None

@@ -1,4 +1,4 @@
-"""Whether N, D and C are in weights, examples and FLOPs, not in billions of them."""
+"""Check that N, D and C are in parameters, examples and FLOPs, not in billions of them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import pandas as pd
 from analysis.numbers import number
 
 USUAL = 6.0
-"""C / (N D) of a dense network: forward and backward, a multiply-add counted 2 (Kaplan et al. 2020)."""
+"""C / (N D) of a dense network: forward and backward pass, 2 FLOPs per multiply-add (Kaplan et al. 2020)."""
 NEAR = 5.0
-"""Factor from USUAL within which C / (N D) times a unit is taken for it: 2 to 8 for most, more where layers repeat."""
+"""Factor around USUAL within which C / (N D) counts as usual: 2 to 8 for most networks, more with shared layers."""
 SCALES = {1e3: "thousands", 1e6: "millions", 1e9: "billions", 1e12: "trillions"}
 UNITS_OF_C = {1e6: "MFLOPs", 1e9: "GFLOPs", 1e12: "TFLOPs", 1e15: "PFLOPs", 1e18: "EFLOPs", 8.64e19: "PFLOP/s-days"}
 UNEQUAL = 10.0
-"""Ratio of the largest C / (N D) to the least from which rows are of different units, or C is no product of N and D."""
+"""Ratio of the largest C / (N D) to the smallest from which units differ between rows, or C is not k N D."""
 MOST_APART = 1e7
-"""Examples a weight (or weights an example) beyond which one of them is counted in millions or billions."""
+"""Examples per parameter (or parameters per example) above which one is probably in millions or billions."""
 FEW = 1e4
-"""Weights or examples below which a column may be of billions of them, where its values are no whole numbers."""
+"""Values of N or D below which a column of non-integers may be in billions."""
 
 
 def doubtful_units(rows: pd.DataFrame) -> list[str]:
-    """Return a sentence where N, D or C seem to be in other units than weights, examples and FLOPs."""
+    """Return a sentence for each of N, D and C that seems not to be in parameters, examples or FLOPs."""
     found = {name: _positive(rows, name) for name in ("N", "D", "C")}
     sizes = {name: values for name, values in found.items() if values is not None}
     logs = [name for name in sizes if _is_logarithm(sizes[name])]
@@ -43,7 +43,7 @@ def doubtful_units(rows: pd.DataFrame) -> list[str]:
 
 
 def _is_logarithm(values: np.ndarray) -> bool:
-    """Tell whether values look like logarithms of counts: small, broken, and hardly different."""
+    """Tell whether values look like logarithms of counts: small, not integers, and similar in size."""
     return bool(
         len(values) > 3
         and values.min() > 2
@@ -63,7 +63,7 @@ def _logarithms(name: str, values: np.ndarray) -> str:
 
 
 def _far_apart(sizes: dict[str, np.ndarray]) -> list[str]:
-    """Question whole numbers of N or D that are too small beside the other to be of weights or examples."""
+    """Report integers of N or D that are too small, relative to the other, to count parameters or examples."""
     if not {"N", "D"} <= set(sizes):
         return []
     ratio = float(np.median(sizes["D"] / sizes["N"]))
@@ -74,7 +74,7 @@ def _far_apart(sizes: dict[str, np.ndarray]) -> list[str]:
 
 
 def _by_ratio(ratio: float, sizes: dict[str, np.ndarray]) -> list[str]:
-    """Guess whose unit is off where C / (N D) is the usual times a power of a thousand."""
+    """Report the column whose unit is probably wrong where C / (N D) is off by a power of a thousand."""
     said = f"C / (N D) is {number(ratio, 2)}, where {number(USUAL)} is usual"
     for scale, unit in UNITS_OF_C.items():
         if ratio < 1e-2 and _near(ratio * scale):
@@ -87,7 +87,8 @@ def _by_ratio(ratio: float, sizes: dict[str, np.ndarray]) -> list[str]:
                 return [f"{said}: {which}; if so, " + " ".join(f'--derive "{n} = {power(scale)} * {n}"' for n in names)]
     if ratio < 0.1 or ratio > 1e5:
         return [
-            f"{said}: N, D or C is not in weights, examples and FLOPs; what is said of N and D at a C is as far off"
+            f"{said}: N, D or C is not in weights, examples and FLOPs; optimal N and D at a given C are off by the "
+            "same factor"
         ]
     return []
 
@@ -97,12 +98,12 @@ def _fractions(name: str, values: np.ndarray) -> str:
     low, high = number(float(values.min()), 3), number(float(values.max()), 3)
     return (
         f"{name} is {low} to {high}, which is no number of {what}: in millions or billions? If so, "
-        f'--derive "{name} = 1e9 * {name}" (or 1e6), else what is said at a C in FLOPs is as far off'
+        f'--derive "{name} = 1e9 * {name}" (or 1e6), else results at a C in FLOPs are off by the same factor'
     )
 
 
 def _is_fraction(values: np.ndarray) -> bool:
-    """Tell whether values are too small and too broken to count weights or examples."""
+    """Tell whether values are too small to be counts and not integers."""
     return bool(np.median(values) < FEW and (np.abs(values - np.round(values)) > 1e-6 * values).mean() > 0.3) or bool(
         values.max() < 10
     )
@@ -120,5 +121,5 @@ def _positive(rows: pd.DataFrame, name: str) -> np.ndarray | None:
 
 
 def power(scale: float) -> str:
-    """Write a power of ten as an expression reads it: 1e9."""
+    """Write a power of ten in the syntax of expressions: 1e9."""
     return f"{scale:g}".replace("e+0", "e").replace("e+", "e")

@@ -1,4 +1,4 @@
-"""Numbers as people write them: 1.3B, 125M tokens, 45 %, 1,000,000, 1.234,5, 6e20, 3x10^8, 2.41 ± 0.02; their units."""
+"""Read written numbers with units: 1.3B, 125M tokens, 45 %, 1,000,000, 1.234,5, 6e20, 3x10^8, 2.41 ± 0.02."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FACTORS |= {
     for s in ("", "s")
 }
 THINGS = r"(?:param|parameter|weight|token|tok|example|sample|image|flop|nat)s?(?:(?:/| per )tok(?:en)?)?"
-"""What is counted, behind a number."""
+"""Nouns counted, after a number."""
 WRITTEN = re.compile(r"([-+]?[\d., ]*\d[\d., ]*(?:e[-+]?\d+)?)\s*(\D*)", re.IGNORECASE)
 COUNTED = re.compile(rf"(%|[a-z]*?)\s*(?:{THINGS})?", re.IGNORECASE)
 SCALES = {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24}
@@ -31,28 +31,28 @@ ERROR = re.compile(
     r"\s*(?:±|\+/-|\+-)\s*[\d.,]+(?=\D*$)|\s*\(\s*±?\s*[\d.,]+\s*\)$"
     r"|\s*[\[(]\s*[\d.,]+\s*(?:[,;–-]|to)\s*[\d.,]+\s*[\])]$"
 )
-"""The error of a number, or its interval, behind it."""
+"""The error or interval after a number."""
 MARK = re.compile(r"(?<=[\w%.)\]])\s*(?:[*†‡§¶]{1,3}|\[(?:[a-z]|\d{1,2})\]|\^[a-z*†‡§¶])$")
-"""The mark of a footnote behind a number: *, †, [a], [12], ^a."""
+"""A footnote mark after a number: *, †, [a], [12], ^a."""
 SET = re.compile(r"([*_]{1,2}|[`$])(.+)\1|\\[a-z]+\{([^{}]+)\}")
-"""A number set in bold or as a formula: **3.21**, $3.21$, \\textbf{3.21}."""
+"""A number in bold or math markup: **3.21**, $3.21$, \\textbf{3.21}."""
 APART = re.compile(r"(?<=\d)['’_\u00a0\u2009\u202f](?=\d)")
-"""What may set thousands apart, beside commas, points and spaces."""
+"""Thousands separators besides commas, points and spaces."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 NOTHING = (
     *("", "nan", "none", "null", "na", "n/a", "<na>", "nat", "-", "--", "—", "–", "?", "tbd", "todo", "missing"),
     *("#n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "err", "error", "dnf", "inf", "-inf", "+inf"),
     *("infinity", "-infinity", "∞", "x", "."),
 )
-"""What people write where there is no number."""
+"""Markers of a missing number."""
 POINTS = re.compile(r"[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?")
 
 NEUTRAL = ("nat", "natspertoken", "natstoken", "param", "parameter", "weight", "token", "example", "flop")
-"""Units in brackets that change no number, without an s at their end."""
+"""Units in brackets that do not scale a number, in the singular."""
 
 
 def as_number(text: object, decimal: str = ".") -> float:
-    """Read a number as people write it; NaN for anything else. decimal: the sign before its decimals, . or ,"""
+    """Read a written number; NaN for anything else. decimal: the decimal separator, . or ,"""
     word = MARK.sub("", bare(text))
     word = ERROR.sub("", _powers(APART.sub("", word.lstrip("~≈ ").replace("\u00a0", " "))))
     match = WRITTEN.fullmatch(word)
@@ -71,7 +71,7 @@ def as_number(text: object, decimal: str = ".") -> float:
 
 
 def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as floats (n,), NaN where nothing stands, and where words stand that are no numbers (n,)."""
+    """Return a column as floats (n,), NaN where empty, and a mask (n,) of text that is not a number."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
     plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan, copy=True)
@@ -95,26 +95,26 @@ def bare(text: object) -> str:
 
 
 def counts_alone(column: pd.Series) -> bool:
-    """Tell whether the numbers of a column have no units of their own, so that one in its name is theirs."""
+    """Tell whether the numbers of a column have no units, so that a unit in its name applies."""
     words = column.dropna().astype(str).map(lambda word: MARK.sub("", bare(word)))
     return all(is_nothing(word) or not re.search(r"[a-df-z%]|e(?![-+]?\d)", word.lower()) for word in words)
 
 
 def mark_of(text: object) -> str:
-    """Return the mark of a footnote behind a number, empty where there is none."""
+    """Return the footnote mark after a number; empty if there is none."""
     match = MARK.search(bare(text))
     return match[0].strip() if match else ""
 
 
 def _multiple(unit: str) -> float | None:
-    """Return by what a number before this unit is multiplied; None for other words."""
+    """Return the factor of a unit after a number; None for other words."""
     match = COUNTED.fullmatch(unit)
     factor = FACTORS.get(match[1].lower()) if match else None
     return factor or flops_of(unit)
 
 
 def _powers(word: str) -> str:
-    """Write 3x10^8, 3×10⁸ and 2^20 with an e."""
+    """Rewrite 3x10^8, 3×10⁸ and 2^20 in e notation."""
     plain = re.sub(r"(?<=\d)(?=[⁻⁰¹²³⁴⁵⁶⁷⁸⁹])", "^", word).translate(SUPERSCRIPTS)
     match = POWER.fullmatch(plain)
     if match is None or abs(int(match[3])) > 300 or int(match[2]) > 1000:
@@ -125,7 +125,7 @@ def _powers(word: str) -> str:
 
 
 def points_apart(column: pd.Series) -> np.ndarray:
-    """Return where points set thousands apart (n,): in all words of a column where one has two of them, 1.234.567."""
+    """Return a mask (n,) of values with points as thousands separators: all in a column where one is like 1.234.567."""
     words = column.map(lambda value: value.strip() if isinstance(value, str) else "")
     if not words.map(lambda word: bool(POINTS.fullmatch(word))).any():
         return np.zeros(len(column), dtype=bool)
@@ -133,19 +133,19 @@ def points_apart(column: pd.Series) -> np.ndarray:
 
 
 def decimal_commas(words: pd.Series) -> bool:
-    """Tell whether commas stand before decimals: one in a word at most, and not three digits behind each."""
+    """Tell whether commas are decimal separators: at most one per value, and not all followed by three digits."""
     with_comma = [word for word in words if re.fullmatch(r"[^,]*\d,\d+.*", word.strip())]
     several = any(word.count(",") > 1 or "." in word for word in with_comma)
     return bool(with_comma) and not several and not all(re.search(r",\d{3}(?!\d)", word) for word in with_comma)
 
 
 def is_nothing(word: str) -> bool:
-    """Tell whether a word stands where there is no number: n/a, -, diverged, OOM."""
+    """Tell whether a word marks a missing number: n/a, -, diverged, OOM."""
     return word.strip().lower() in NOTHING or status_word(word) in UNFINISHED
 
 
 def factor_of(unit: str) -> float | None:
-    """Return by what numbers of a unit are multiplied: 1e6 of M, 1e18 of 1e18 FLOP, 1 of nats; None for other words."""
+    """Return the factor of a unit: 1e6 for M, 1e18 for 1e18 FLOP, 1 for nats; None for other words."""
     power = re.fullmatch(r"(?:[x×*/]\s*)?(?:1?e|10\^|10\*\*)\+?(\d+)\s*[a-z]*", unit.strip().lower())
     if power:
         return 10.0 ** int(power[1])
@@ -156,7 +156,7 @@ def factor_of(unit: str) -> float | None:
 
 
 def flops_of(unit: str) -> float | None:
-    """Return the FLOPs that a unit is: 1e18 of EFLOPs, 8.64e19 of PF-days; None for others, such as TFLOP/s."""
+    """Return the FLOPs in a unit: 1e18 for EFLOPs, 8.64e19 for PF-days; None for others, such as TFLOP/s."""
     match = FLOPS.fullmatch(letters_of(unit))
     if match is None or (match[2] is None and re.search(r"/\s*s|per s", unit.lower())):
         return None

@@ -1,1 +1,1 @@
-"""Files of tables, in the forms that people save them: text, JSON, spreadsheets, Parquet, packed or not."""
+"""Read table files: text, JSON, spreadsheets and Parquet, compressed or not."""

@@ -1,4 +1,4 @@
-"""Which row of a table names its columns, and those names: below titles, above units, each name once."""
+"""Find the header row of a table, below titles and above units, and make its names unique."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from analysis.table.written_numbers import factor_of
 from analysis.wording import counted
 
 LOOK = 20
-"""Rows that are looked at to find the head, and how many values a row has."""
+"""Number of rows examined to find the header and the number of columns."""
 INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
 BRACKETS = re.compile(r"[(\[](\D*)[)\]]")
 """A unit in brackets."""
 MARK = "\x00"
-"""Between a name that stands twice and its number, until the columns are known."""
+"""Separator between a repeated name and its number, until the columns are known."""
 
 
 def head_of(rows: Sequence[Sequence[str]]) -> int:
@@ -59,7 +59,7 @@ def with_units(head: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[lis
 
 
 def filled(row: Sequence[str]) -> int:
-    """Return how many cells of a row hold something."""
+    """Return the number of non-empty cells of a row."""
     return sum(bool(cell.strip()) for cell in row)
 
 
@@ -69,14 +69,14 @@ def is_words(row: Sequence[str]) -> bool:
 
 
 def is_word(cell: str) -> bool:
-    """Tell whether a cell is no number; nan and inf are words."""
+    """Tell whether a cell is not a number; nan and inf count as words."""
     return not any(letter.isdigit() for letter in cell) or not re.fullmatch(r"[-+\d.,eE%' _]*", cell.strip())
 
 
 def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a name for each value of a row: the head's, with one for row names before it or for empty cells after.
+    """Return a name for each value of a row: the header's, plus one for row names before it or empty cells after it.
 
-    Raises `UserError` where rows have more values than the head has names.
+    Raises `UserError` where rows have more values than the header has names.
     """
     most = max((len(row) for row in rows[:LOOK]), default=0)
     names, more = list(head), most - len(head)
@@ -96,13 +96,13 @@ def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def once(names: Sequence[str]) -> list[str]:
-    """Return the names without space around them; those that stand several times are numbered behind a mark."""
+    """Return the names stripped of white space; repeated ones get a separator and a number."""
     clean = [visible(name) or f"Unnamed: {i}" for i, name in enumerate(names)]
     return [f"{name}{MARK}{clean[:i].count(name)}" if clean.count(name) > 1 else name for i, name in enumerate(clean)]
 
 
 def settle(table: pd.DataFrame) -> pd.DataFrame:
-    """Settle columns of one name: kept once where they are equal, else numbered (loss.0, loss.1), none as it stands."""
+    """Resolve columns with the same name: kept once if equal, else all numbered (loss.0, loss.1)."""
     marked = [str(name) for name in table.columns if MARK in str(name)]
     renamed = {}
     for name in dict.fromkeys(one.partition(MARK)[0] for one in marked):
@@ -114,5 +114,5 @@ def settle(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def visible(name: object) -> str:
-    """Return a name without space around it and without signs that nobody sees."""
+    """Return a name without surrounding white space and invisible characters."""
     return INVISIBLE.sub("", str(name)).strip()

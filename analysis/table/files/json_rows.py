@@ -1,4 +1,4 @@
-"""Tables in JSON: a list of objects, an object of columns or of rows by their names, or an object a line."""
+"""Tables in JSON: a list of objects, an object of columns or of rows by name, or one object per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.table.roles import is_ours
 
 
 def read_json(text: str, kind: str) -> pd.DataFrame:
-    """Read JSON, or an object a line. Raises `ValueError` where it is neither."""
+    """Read JSON or JSON lines. Raises `ValueError` where it is neither."""
     if not text.strip():
         raise pd.errors.EmptyDataError("no row")
     try:
@@ -32,7 +32,7 @@ def read_json(text: str, kind: str) -> pd.DataFrame:
 
 
 def _lines(text: str) -> list[object]:
-    """Read an object a line; `ValueError` names the line that is none."""
+    """Read one object per line; raise `ValueError` that names an invalid line."""
     found: list[object] = []
     for i, line in enumerate(text.splitlines(), start=1):
         try:
@@ -43,7 +43,7 @@ def _lines(text: str) -> list[object]:
 
 
 def _inside(content: dict[str, object], kind: str) -> object:
-    """Return the rows that an object holds: under one of its keys, under each of them, or itself."""
+    """Return the rows in an object: under one of its keys, under each of its keys, or the object itself."""
     lists = [value for value in content.values() if _is_rows(value)]
     if len(lists) == 1:
         return lists[0]

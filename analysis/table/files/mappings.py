@@ -1,4 +1,4 @@
-"""Cells that hold mappings, as in the tables that scripts make of the runs of a tracker: a column for each key."""
+"""Expand cells that hold mappings, as in tables exported from trackers, into one column per key."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NAMES = ("config", "summary", "params", "metrics", "hparams")
 
 
 def opened(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the keys of cells that hold mappings, as in the CSV of W&B's own export script, into columns of their own.
+    """Expand the mappings in cells, as in the CSV of W&B's export script, into one column per key.
 
-    Raises `UserError` where a column has such a name already.
+    Raises `UserError` where a column of that name exists already.
     """
     for name in NAMES:
         if name not in table.columns or pd.api.types.is_numeric_dtype(table[name]):
@@ -34,7 +34,7 @@ def opened(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mapping(value: object) -> dict[str, Any] | None:
-    """Read {'lr': 0.1, 'loss': nan} as Python writes it; None for anything else."""
+    """Parse a mapping in Python syntax such as {'lr': 0.1, 'loss': nan}; None for anything else."""
     if isinstance(value, Mapping):
         return dict(value) or None
     text = str(value).strip()

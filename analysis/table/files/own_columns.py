@@ -1,4 +1,4 @@
-"""Columns with names of ours in somebody else's table: as numbers where they hold such, else under another name."""
+"""Columns of an external table that have our names: read as numbers, or renamed where they hold text."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from analysis.table.written_numbers import read_numbers
 
 NUMBERS = {name: f"{name}_in_words" for name in ("budget", "epochs", "step", "loss_se", "error_se", "seconds")}
 NUMBERS |= {"error": "error_message"}
-"""Columns of ours that are computed with unasked, each with the name that one of words gets."""
+"""Our columns that are used without being asked for, each with the new name for one that holds text."""
 COUNTED = ("N", "D", "C", "D_unique", "width", "depth", "loss")
-"""Those that are read as people write them (1.3B); with other words they stay, and are refused where used."""
+"""Columns read as written numbers (1.3B); with other text they are kept, and refused where used."""
 POSITIVE = ("budget", "epochs")
-"""Those of which logarithms are taken."""
+"""Columns of which logarithms are taken."""
 
 
 def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with columns of numbers of ours as such; one that holds words gets another name, and a remark.
+    """Convert our numeric columns to numbers; rename one that holds text, with a remark.
 
-    Its former name still stands in conditions. Runs without a run_id are runs of their own.
+    Its former name can still be used in conditions. A row without a run_id becomes a run of its own.
     """
     moved = {name: other for name, other in NUMBERS.items() if name in table.columns and other not in table.columns}
     for name, other in moved.items():
@@ -49,7 +49,7 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_run_ids(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the table with names of runs as words; a row without a run_id is a run of its own."""
+    """Return the table with run names as text; a row without a run_id becomes a run of its own."""
     for name in names:
         column = table[name]
         lone, known = name == "run_id" and column.isna().any(), column.dropna()

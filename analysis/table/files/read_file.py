@@ -1,4 +1,4 @@
-"""Files of tables by their names' endings: text, parquet, json, xlsx, packed or not; names of columns put right."""
+"""Read table files by suffix: text, parquet, json, xlsx, compressed or not; clean up column names."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from analysis.table.files.text import decode, read_text
 
 PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 LARGEST = 1_000_000_000
-"""Bytes of a packed table once it is unpacked, at the most."""
+"""Maximum number of bytes of a compressed table after decompression."""
 KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
 BROKEN = (lzma.LZMAError, zlib.error, RuntimeError, SyntaxError)
-"""What readers raise of damaged files: RuntimeError of encrypted ones, SyntaxError of cut XML."""
+"""Exceptions of readers on damaged files: RuntimeError for encrypted ones, SyntaxError for truncated XML."""
 SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "md": "txt", "pq": "parquet", "xlsm": "xlsx"}
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """Read the table in a file, by its name's ending. Raises `UserError` where it cannot be read."""
+    """Read the table in a file by its suffix. Raises `UserError` where it cannot be read."""
     if is_archive(path.name):
         return _of_bundle(path)
     kind = kind_of(path.name)
@@ -58,7 +58,7 @@ def read_file(path: Path) -> pd.DataFrame:
 
 
 def _of_bundle(path: Path) -> pd.DataFrame:
-    """Read the table in a bundle, which is as its manifest says."""
+    """Read the table in a bundle, after checking it against the manifest."""
     content = unpack(path, ("table.parquet",)).get("table.parquet")
     if content is None:
         raise UserError(f"found no table.parquet in {path}; wanted a bundle, as `scaling bundle` makes it")
@@ -69,7 +69,7 @@ def _of_bundle(path: Path) -> pd.DataFrame:
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of a file by its name: csv of t.csv and t.csv.gz."""
+    """Return the kind of a file by its name: csv for t.csv and t.csv.gz."""
     parts = name.lower().split(".")
     if len(parts) > 2 and parts[-1] in PACKED:
         parts.pop()
@@ -77,7 +77,7 @@ def kind_of(name: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says in one line."""
+    """Return an error's message in one line."""
     return " ".join(str(error).split())[:200]
 
 
@@ -96,7 +96,7 @@ def _read(path: Path, kind: str) -> pd.DataFrame:
 
 
 def _bounded(packed: IO[bytes]) -> bytes:
-    """Read what is packed, unless it is far more than a table can be."""
+    """Decompress a file, up to a maximum size."""
     content = packed.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise UserError(f"found more than {LARGEST:,} bytes packed in it; wanted a table no larger; unpack it")
@@ -125,9 +125,9 @@ def _from_bytes(content: bytes, kind: str, name: str) -> pd.DataFrame:
 
 
 def _tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with each name once, names and words without space around them, no empty columns and rows.
+    """Return the table with unique names, stripped names and text, and no empty columns and rows.
 
-    A head that stands again below, as where files were joined, is no row.
+    Repeated header rows, as in joined files, are removed.
     """
     table = _unindexed(table)
     names = {name: visible(name) for name in table.columns}
@@ -148,7 +148,7 @@ def _stripped(value: object) -> object:
 
 
 def check_names(table: pd.DataFrame) -> None:
-    """Raise `UserError` unless the columns are named by one word each, and no two alike."""
+    """Raise `UserError` unless the column names are single strings and unique."""
     if table.columns.nlevels > 1 or not all(isinstance(name, str) for name in table.columns):
         raise UserError(
             f"found the columns {', '.join(map(str, table.columns[:5]))}; wanted names in words, such as N, D and "
@@ -160,7 +160,7 @@ def check_names(table: pd.DataFrame) -> None:
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with indices as columns, categories as what they stand for, lists and mappings as words."""
+    """Return the table with indices as columns, categories as values, lists and mappings as text."""
     table = opened(_unindexed(table))
     strange = (pd.CategoricalDtype, pd.ArrowDtype, pd.SparseDtype)
     kinds = {name: table[name] for name, kind in table.dtypes.items() if isinstance(kind, strange)}
@@ -174,14 +174,14 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unindexed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with named levels of its index as columns, and each row numbered once."""
+    """Return the table with named index levels as columns and a unique row number."""
     levels = [name for name in table.index.names if name is not None and name not in table.columns]
     table = table.reset_index(level=levels) if levels else table
     return table.reset_index(drop=True) if levels or not table.index.is_unique else table
 
 
 def _usual(column: pd.Series) -> pd.Series:
-    """Return a column of categories, of Arrow's kinds or of few values as one of numbers or words."""
+    """Return a categorical, Arrow or sparse column as an ordinary one of numbers or text."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.astype(column.cat.categories.dtype if column.notna().all() else object)
     if isinstance(column.dtype, pd.SparseDtype):

@@ -1,4 +1,4 @@
-"""Tables in spreadsheets: the one sheet that holds runs, below its titles."""
+"""Tables in spreadsheets: find the one sheet that holds runs, and the table below its titles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.wording import listed
 
 
 def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
-    """Read the one sheet with columns of ours, or that there is; a remark names the others.
+    """Read the only sheet, or the one with our columns; a remark names the others.
 
     Raises `UserError` where several sheets hold runs.
     """
@@ -36,7 +36,7 @@ def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
 
 
 def _table(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the table in a sheet's cells, without empty rows and columns and what stands above its head."""
+    """Return the table in a sheet's cells, without empty rows and columns and text above its header."""
     cells = cells.dropna(how="all").dropna(how="all", axis=1)
     if len(cells) < 2:
         return pd.DataFrame()

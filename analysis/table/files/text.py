@@ -1,4 +1,4 @@
-"""Tables in text: csv and its kin, in any encoding, with any separator, decimal commas, titles and comments."""
+"""Text tables (csv and similar) in any encoding, with any separator, decimal commas, titles and comments."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from analysis.table.remarks import with_remarks
 from analysis.wording import counted
 
 WORDS = ("run_id", "lr_rule", "batch_rule", "overrides", "flags")
-"""Columns of ours that stay words, though they may look like numbers."""
+"""Our columns that stay text although they may look like numbers."""
 SEPARATORS = ("\t", ";", ",", "|")
 SPACES = (r"\s{2,}", r"\s+")
 SAID = re.compile(r"\s*sep=(.)\s*")
-"""A first line by which spreadsheets say what separates the values."""
+"""A first line in which spreadsheets declare the separator."""
 RULE = re.compile(r"[\s|:+=-]*[|+-][\s|:+=-]*")
-"""A line that only draws, as below the head of a table in Markdown."""
+"""A rule line, as below the header of a Markdown table."""
 POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
-"""Thousands apart by points."""
+"""A number with points as thousands separators."""
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
-"""Thousands apart by a comma."""
+"""A number with commas as thousands separators."""
 COMMA = re.compile(r"[-+]?[\d.]*,\d+([eE][-+]?\d+)?")
 """A number with a decimal comma."""
 
 
 def decode(content: bytes) -> str:
-    """Decode text: UTF-8, UTF-16 where it begins so or every second byte is zero, else Latin-1."""
+    """Decode text: UTF-8, UTF-16 (by its mark, or every second byte zero), else Latin-1."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
     if b"\x00" in content[:200]:
@@ -45,9 +45,9 @@ def decode(content: bytes) -> str:
 
 
 def read_text(text: str, kind: str) -> pd.DataFrame:
-    """Read lines of values. Lines that begin with # are comments, but where all values below the head begin so.
+    """Read lines of values. Lines that begin with # are comments, unless all lines below the header do.
 
-    Raises `UserError` where names and values do not go together.
+    Raises `UserError` where names and values do not match.
     """
     lines, comments, later = _lines(text)
     if not lines:
@@ -70,7 +70,7 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
 
 
 def _lines(text: str) -> tuple[list[str], list[str], int]:
-    """Return the lines of the table, the comments above it, and how many below its head are left out."""
+    """Return the lines of the table, the comments above it, and the number of comments left out below its header."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     marked = [line.lstrip().startswith("#") for line in lines]
     if not any(marked):
@@ -85,9 +85,9 @@ def _lines(text: str) -> tuple[list[str], list[str], int]:
 
 
 def _drawn(lines: list[str]) -> list[str]:
-    """Return the lines without empty ones above; of a table drawn with bars its own, without rules and outer bars.
+    """Return the lines without leading empty ones; of a table drawn with bars, its rows without rules and outer bars.
 
-    Raises `UserError` where text holds several such tables.
+    Raises `UserError` where the text holds several such tables.
     """
     first = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
     bars = [line.lstrip().startswith(("|", "+-", "+=")) for line in lines]
@@ -100,7 +100,7 @@ def _drawn(lines: list[str]) -> list[str]:
 
 
 def _separator(lines: Sequence[str], kind: str) -> str:
-    """Return what separates the values: the sign that stands equally often in most lines, else white space."""
+    """Return the separator: the character with an equal count in most lines, else white space."""
     if kind == "tsv" and "\t" in lines[0]:
         return "\t"
     outside = ["".join(part for i, part in enumerate(line.split('"')) if i % 2 == 0) for line in lines if line.strip()]
@@ -129,7 +129,7 @@ def _split(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def _values(lines: list[str], names: list[str], separator: str, rows: list[list[str]]) -> pd.DataFrame:
-    """Read the lines below the head."""
+    """Read the lines below the header."""
     decimal, thousands = _signs(rows, separator) if separator != "," else (".", None)
     words: dict[Any, type[str]] = {name: str for name in WORDS if name in names}
     table = pd.read_csv(
@@ -149,9 +149,9 @@ def _values(lines: list[str], names: list[str], separator: str, rows: list[list[
 
 
 def _signs(rows: Sequence[Sequence[str]], separator: str) -> tuple[str, str | None]:
-    """Return the decimal sign and what sets thousands apart: 3,14 and 1.234.567 where no number has a decimal point.
+    """Return the decimal and thousands separators: 3,14 and 1.234.567 where no number has a decimal point.
 
-    Beside a semicolon a comma is a decimal one; else 125,000 is no 125 where all commas stand before three digits.
+    With semicolons between values a comma is decimal; otherwise commas that all precede three digits are separators.
     """
     cells = [cell.strip() for row in rows for cell in row]
     with_comma = [cell for cell in cells if COMMA.fullmatch(cell)]
@@ -163,7 +163,7 @@ def _signs(rows: Sequence[Sequence[str]], separator: str) -> tuple[str, str | No
 
 
 def _are_thousands(cells: Sequence[str]) -> bool:
-    """Tell whether commas set thousands apart: all stand before three digits, and some in round or large numbers."""
+    """Tell whether commas separate thousands: all precede three digits, and some are in round or large numbers."""
     return all(THOUSANDS.fullmatch(cell) for cell in cells) and any(
         cell.endswith(",000") or len(cell.lstrip("+-")) > len("1,000") for cell in cells
     )
