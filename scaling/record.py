@@ -61,10 +61,10 @@ class BrokenRecord(UserError):
 
 @dataclass(frozen=True)
 class Record:
-    """A settled run; descent: what a stage started from, and where the run from scratch stood there; content: digests
-    of the data and of the user's own code (see content/run_content.py), none in records of version 0.1.0.
+    """A settled run; descent: what a stage started from, with the quantities of the run from scratch there; content:
+    digests of the data and of the user's own code (see content/run_content.py), none in records of version 0.1.0.
 
-    All but `how` is the same bit for bit whenever and wherever on such a device it is trained."""
+    On the same kind of device everything except `how` is reproducible bit for bit."""
 
     run_id: str
     status: Status
@@ -85,7 +85,7 @@ class Record:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Record:
-        """Read a record of this or an older schema; BrokenRecord where something is missing or from a newer one."""
+        """Read a record of this or an older schema; BrokenRecord if something is missing or from a newer one."""
         if not isinstance(raw, Mapping) or not isinstance(raw.get("schema"), int):
             raise BrokenRecord("found no schema number; wanted a record; train the run again")
         if raw["schema"] > SCHEMA:

@@ -269,7 +269,7 @@ def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:
 
 
 def tell(study: optuna.Study, proposal: Proposal, folder: SweepFolder) -> None:
-    """Tell a study the mean validation loss of a proposal's runs; it fails where one did or cannot be made."""
+    """Report the mean validation loss of a proposal's runs to a study, or a failure if one failed or is impossible."""
     losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]
     if not losses or any(loss is None for loss in losses):
         study.tell(proposal.trial, state=TrialState.FAIL)

@@ -37,12 +37,11 @@ BYTES_PER_NUMBER = 4  # fp32
 class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
-    settled: what was read of settled runs; lacking: those of them without a milestone that is asked for now; changed:
-    those whose model has other counts of parameters now; older: those to be trained that an older recipe
-    has settled; stale: settled ones that were trained on other data or code, with
-    what differs; orphans: branches that cannot go on from the longer run, and are trained whole;
-    stacked_gain: how many times less time they would take by engine=stacked, None where unknown; companies: in the
-    stacks that runs are trained in.
+    settled: cache of settled runs; lacking: settled runs without a milestone that is requested now; changed: settled
+    runs whose model now has other counts of parameters; older: unsettled runs that are settled by an older recipe;
+    stale: settled runs that were trained on different data or code, with what differs; orphans: branches that cannot
+    continue from their trunk, and are trained whole; stacked_gain: factor by which engine=stacked would reduce the
+    time, None if unknown; companies: the runs' stacks.
     """
 
     plan: Plan
@@ -68,7 +67,7 @@ class PlanForecast:
         return [run for run in self.plan.runs if self.status[run.run_id] not in ("finished", "diverged")]
 
     def totals(self) -> dict[str, Any]:
-        """Add up runs, FLOPs, time, disk and files; time is None where no speed is known."""
+        """Add up runs, FLOPs, time, disk and files; time is None if no speed is known."""
         runs, remaining = self.plan.runs, self.remaining
         kept = [*map(_kept_weights, runs), *_features(runs)]
         points = sum(len(run.quantities.milestones) for run in runs)

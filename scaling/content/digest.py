@@ -23,14 +23,14 @@ _known: dict[tuple[str, ...], str] = {}
 
 
 def digest_of(path: Path) -> str:
-    """Return the digest of a file's content, or of a folder's files by name; "" where there is neither."""
+    """Return the digest of a file's content, or of a folder's files by name; "" if there is neither."""
     if path.is_dir():
         return digest_of_files(_files(path), below=path)
     return _digest_of_file(path) if path.is_file() else ""
 
 
 def digest_of_files(files: Iterable[Path], *, below: Path) -> str:
-    """Return one digest of several files, with their names below a folder; "" where there are none."""
+    """Return one digest of several files, with their names below a folder; "" if there are none."""
     found = sorted(files)
     if len(found) > MANY:
         facts = [f"{file.relative_to(below)} {file.stat().st_size}" for file in found]
@@ -40,7 +40,7 @@ def digest_of_files(files: Iterable[Path], *, below: Path) -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Return one digest of several texts, "" where all are empty."""
+    """Return one digest of several strings, "" if all are empty."""
     given = [part for part in parts if part]
     return hashlib.sha256("\n".join(given).encode()).hexdigest()[:DIGITS] if given else ""
 

@@ -98,12 +98,12 @@ class Source:
 class Splits:
     """A data set ready to train on.
 
-    train: exactly the subset asked for, in subset order, or a Stream of fresh examples; mean, std: per channel
-    (or scalar), in units of x as stored, to normalise by; chance: the loss of the constant predictor on the test
-    set and `chance_se` its standard error (None: of a single example); population_loss: for data whose expected loss
-    has a closed form, a function of the model's weight vector; facts: what else the record is to say of the data;
-    published: known for images that had names as files; digest: DataSet.digest() when it was read, None where that
-    was just now.
+    train: exactly the requested subset, in subset order, or a Stream of fresh examples; mean, std: per channel (or
+    scalar), in units of x as stored, for normalisation; chance, chance_se: the loss of the constant predictor on the
+    test set and its standard error (None for a single example); population_loss: for data whose expected loss has a
+    closed form, a function of the model's weight vector; facts: further facts of the data for the record; published:
+    known for images that were files with names; digest: DataSet.digest() when the data was read, None if that was just
+    now.
     """
 
     train: Arrays | Picked | Stream
@@ -121,12 +121,12 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """What every data set declares in its YAML; subclasses add their own keys and `load`.
+    """The keys that every data set declares in its YAML; subclasses add their own keys and `load`.
 
-    size: D_unique, None for all examples (or for fresh ones without end, where the set has no end); seed: of the
-    subset and, for made data, of the examples; version: to be raised where the same keys stand for other examples;
-    examples: number of training examples, None where there is no end;
-    n_test, n_validation: size of the held-out splits, by which time and disk are forecast.
+    size: D_unique, None for all examples (or unlimited fresh ones, if the set has no end); seed: of the subset and, for
+    generated data, of the examples; version: to be raised when the same keys give other examples;
+    examples: number of training examples, None for a set without end;
+    n_test, n_validation: sizes of the held-out splits, used in forecasts of time and disk space.
     """
 
     name: ClassVar[str]
@@ -164,9 +164,9 @@ class DataSet:
         raise TypeError(f"{type(self).__name__} has no source")
 
     def digest(self) -> str:
-        """Return the digest of the files that it is read from, "" where it is made, or not on this machine.
+        """Return the digest of the files that it is read from, "" if it is generated, or not on this machine.
 
-        These are what `source` and the keys name, if it is there. Cheap: a file is read once, then known by its times.
+        The files are those that `source` and the keys name. Cheap: a file is read once, then recognised by its times.
         """
         try:
             return joined(digest_of(path) for path in self.read_from())
@@ -177,7 +177,7 @@ class DataSet:
         """Return the files and folders on this machine from which the data is read."""
         try:
             source = [self.source().where]
-        except (TypeError, ValueError):  # a set that says nothing of its source
+        except (TypeError, ValueError):  # a set without a source
             source = []
         root = Path(str(getattr(self, "root", None) or ".")).expanduser()
         keys = [value for f in fields(self) if isinstance(value := getattr(self, f.name), str) and value]

@@ -46,7 +46,7 @@ class ImageSet(FiniteSet):
 
     @property
     def hub_name(self) -> str:
-        """Its name on Hugging Face's hub, "" where it is not there."""
+        """Its name on Hugging Face's hub, "" if it is not there."""
         return self.hub
 
     @property
@@ -62,12 +62,12 @@ class ImageSet(FiniteSet):
         return Source(ready=False, where=str(self.place), advice=self.originals_advice())
 
     def read_from(self) -> list[Path]:
-        """Return the prepared arrays; what they were made from may be gone."""
+        """Return the prepared arrays, since their originals may be gone."""
         prepared = find_prepared(self.place, image_size=self.image_size, channels=self.channels)
         return [] if prepared is None else sorted(prepared.glob("*.npy"))
 
     def originals_advice(self) -> str:
-        """Return where to put the originals and what to do then."""
+        """Return advice on where to put the originals and what to do then."""
         hub = f" (or pip install datasets, which knows it as {self.hub_name})" if self.hub_name else ""
         return (
             f"put its images into {self.place}/train/CLASS/ and {self.place}/test/CLASS/, or its Parquet or binary "
@@ -75,7 +75,7 @@ class ImageSet(FiniteSet):
         )
 
     def _declared(self) -> str:
-        """Return the name and the keys that are not at their default, as the command line takes them."""
+        """Return the name and the keys that are not at their defaults, in the form of the command line."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         keys = [f"data.{key}={value}" for key, value in given.items() if key not in OF_A_RUN]
         return shlex.join([self.name, *keys])

@@ -18,7 +18,7 @@ MOST_BYTES = 1 << 30  # of a worker; less where the machine has little memory a 
 
 
 def load_array(path: Path) -> np.ndarray:
-    """Read an .npy file, or map it into memory where it is large."""
+    """Read an .npy file, or map it into memory if it is large."""
     return np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None)
 
 

@@ -14,11 +14,11 @@ __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pick
 
 @dataclass(frozen=True)
 class Local:
-    """This machine: a queue in front of a fixed number of workers.
+    """This machine: a queue and a fixed number of workers.
 
-    workers: null for as many a GPU as the probe saw to pay (one without a probe), or on the CPU one for each `threads`
-    cores; threads: of torch in each worker;
-    retries: further tries of a run that crashed; beat_seconds: between two signs of life of a worker;
+    workers: null for the best number on each GPU by the probe (one without a probe), or on the CPU one for each
+    `threads` cores; threads: of torch in each worker;
+    retries: further tries of a run that crashed; beat_seconds: between two heartbeats of a worker;
     stuck_minutes: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
     grace_seconds: for the checkpoints after Ctrl-C.
     """
@@ -38,9 +38,9 @@ class Local:
 class Slurm:
     """A cluster with SLURM: few jobs, each with a share of the runs.
 
-    What is null is left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
+    Null keys are left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
     `memory_gb` from the model (at least `min_memory_gb`), `jobs` from the work, `hand_minutes` a job, at most
-    `max_jobs` at a time. gpus, cpus: of each job; constraint, exclude, nodelist, extra: as sbatch has them;
+    `max_jobs` at a time. gpus, cpus: of each job; constraint, exclude, nodelist, extra: as for sbatch;
     setup: shell lines before Python starts; retries: further tries of a run that crashed; signal_seconds: between
     the warning and the time limit, for a checkpoint; snapshot: jobs run the code as it was when they were submitted;
     patience: seconds that a job waits for space on a full disk; stuck_minutes: without a step, and beyond 20 times
@@ -77,7 +77,7 @@ class Slurm:
     snapshot: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse words of several lines: in the file that sbatch is given the second would be run, as if of `setup`."""
+        """Raise UserError for values of several lines: sbatch would run the second line as a shell command."""
         words = (self.partition, self.account, self.qos, self.constraint, self.exclude, self.nodelist)
         for word in map(str, (*filter(None, words), *self.extra, *self.extra.values())):
             if not word.isprintable():
@@ -87,7 +87,7 @@ class Slurm:
 
     @property
     def speed_name(self) -> str:
-        """What the probe of its nodes is kept under."""
+        """The name under which the speed of its nodes is stored."""
         return "-".join(part for part in (self.partition or "default", self.constraint) if part)
 
 

@@ -57,13 +57,11 @@ USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H
 class Speed:
     """The measurements of the speed probe on one device.
 
-    costs: by precision; draw: seconds an example of data made while training, by data set; run: seconds of a run
-    that does not depend on its length; error: relative error of the costs on three in four of the shapes they were
-    fitted to;
-    products: FLOP/s of large products, by precision; augment: seconds a number of an augmented image; memory: bytes
-    of a GPU, 0 where it is not known; sharing: steps a second of so many processes on it, over those of one; together:
-    steps of runs that are trained together; numbers: that a step of a stack goes through where more members gain
-    nothing, 0 where that was not seen.
+    costs: by precision; draw: seconds for drawing a fresh example, by data set; run: fixed seconds of a run; error:
+    0.75 quantile of the relative errors of the fitted costs; products: FLOP/s of large products, by precision; augment:
+    seconds for each number of an augmented image; memory: bytes of a GPU, 0 if unknown; sharing: steps a second of
+    several processes on it, relative to one, by number; together: costs of stacks; numbers: size of a stack's step, in
+    numbers processed, beyond which more members gain nothing, 0 if unknown.
     """
 
     device: str

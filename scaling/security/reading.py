@@ -22,7 +22,7 @@ class NotAFile(OSError, ValueError):
 
 
 def open_file(path: Path | str, *, most: int | None = MOST) -> BinaryIO:
-    """Open a regular file of at most so many bytes to read it; NotAFile where it is something else."""
+    """Open a regular file of at most `most` bytes for reading; NotAFile if it is something else."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         size = check_regular(descriptor, path).st_size

@@ -60,7 +60,7 @@ def fits(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iter
 
 
 def _fits_from_examples(examples: Examples, outputs: int, penalties: tuple[float, ...]) -> Iterator[Fit]:
-    """Yield the same fits from the Gram matrix of the examples, where they are fewer than the features."""
+    """Yield the same fits from the Gram matrix of the examples, for fewer examples than features."""
     x, y = examples.between(0, len(examples))
     x, targets = x.double(), targets_of(y, outputs)
     mean, target_mean = x.mean(0), targets.mean(0)

@@ -1,4 +1,4 @@
-"""What a stage requires: a parent with a network, shapes that fit, a head to replace, a training subset."""
+"""Check what a stage requires: a parent with a network, matching shapes, a head to replace, a training subset."""
 
 from __future__ import annotations
 

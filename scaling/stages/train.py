@@ -36,7 +36,7 @@ class FromScratch(Stage):
         return compute_quantities(config)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Train step by step, or solve at once where the optimiser is least squares."""
+        """Train step by step, or solve exactly if the optimiser is least squares."""
         from scaling.train.solve import check_solvable, solve
         from scaling.train.train_by_steps import train_by_steps
 

@@ -52,7 +52,7 @@ class TestTimeAugmentation(EvaluationStage):
         return super().quantities(config, parent)
 
     def files(self) -> tuple[Path, ...]:
-        """Return the file of label lists, where there is one."""
+        """Return the file of label lists, if there is one."""
         return () if self.labels is None else (label_file(self.root, self.labels),)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:

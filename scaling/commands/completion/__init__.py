@@ -1,1 +1,1 @@
-"""What a shell completes while a command is typed."""
+"""Shell completion."""

@@ -51,10 +51,10 @@ class Price:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that could be made, and what it costs alone, with the parents that it needs.
+    """A possible run, and its price alone, with its unsettled parents.
 
-    shares: the trunk or the parent, not settled, that it shares with other candidates ('' for none); shared: what it
-    costs where one that leads is run too; leads: others can go on from what it trains.
+    shares: the unsettled trunk or parent that it shares with other candidates ('' for none); shared: its price if a
+    candidate that leads is run too; leads: others can continue from what it trains.
     """
 
     run: PlannedRun

@@ -30,12 +30,12 @@ from scaling.folders import write_aside
 ORDER_SEED = 0  # of the order in which training images are written
 SCHEMA = 1
 FACTS, PLACES = "facts.json", "test-places.npy"
-NOTED_SECONDS = 10.0  # between two notes of what is on the disk: each waits for it
+NOTED_SECONDS = 10.0  # between two writes of the progress, each of which waits for the disk
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of prepared images; written beside them, last."""
+    """Facts of prepared images, written after them in their folder."""
 
     schema: int
     image_size: int
@@ -88,13 +88,13 @@ def prepared_folder(folder: Path, *, image_size: int, channels: int) -> Path:
 
 
 def find_prepared(folder: Path, *, image_size: int, channels: int) -> Path | None:
-    """Return the folder of images prepared at this resolution, None if there is none, or not all of it."""
+    """Return the folder of images prepared at this resolution, None if there is none or it is incomplete."""
     found = prepared_folder(folder, image_size=image_size, channels=channels)
     return found if (found / FACTS).is_file() and _is_whole(Prepared.open(found)) else None
 
 
 def _is_whole(prepared: Prepared) -> bool:
-    """Return whether every array is there, as long as it has to be."""
+    """Return whether every array exists with its full length."""
     facts, folder = prepared.facts, prepared.folder
     least = {f"{name}-images.npy": n * facts.channels * facts.image_size**2 for name, n in facts.examples.items()}
     least |= {f"{name}-labels.npy": n for name, n in facts.examples.items()}
@@ -137,18 +137,18 @@ def write_prepared(
 
 @dataclass(frozen=True)
 class Partial:
-    """A folder of arrays that are being written, and how far they are; originals: what they are made from."""
+    """A folder of arrays that are being written, and the progress; originals: fingerprint of their source."""
 
     folder: Path
     originals: str
 
     @property
     def progress(self) -> Path:
-        """How many pictures of each split are on the disk."""
+        """The file with the number of pictures of each split that are on disk."""
         return self.folder / "progress.json"
 
     def begin(self, *, room: int) -> None:
-        """Make the folder, or keep it where it is of the same originals; UserError if `room` bytes are missing."""
+        """Make the folder, or continue one from the same originals; UserError if there are not `room` bytes free."""
         if self._read().get("originals") != self.originals:
             shutil.rmtree(self.folder, ignore_errors=True)
         taken = sum(path.stat().st_blocks * 512 for path in self.folder.glob("*"))
@@ -161,12 +161,12 @@ class Partial:
         return int(self._read().get("done", {}).get(split, 0))
 
     def note(self, split: str, done: int) -> None:
-        """Write down how many are; their arrays have been flushed."""
+        """Write that number; the arrays have been flushed."""
         found = self._read()
         write_aside(self.progress, json.dumps({**found, "done": {**found["done"], split: done}}))
 
     def name(self, final: Path) -> None:
-        """Put the whole folder in its place, and remove what was there."""
+        """Move the complete folder to its final place, replacing what was there."""
         self.progress.unlink()
         former = final.with_name(f".{final.name}.former")
         shutil.rmtree(former, ignore_errors=True)
@@ -202,7 +202,7 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
-    """Return which pictures of each original split go into which split of ours, in the order of writing."""
+    """Return which pictures of each original split go into which of our splits, in the order of writing."""
     held_out = [name for name in SPLITS[1:] if name in pictures]
     for name, split in pictures.items():
         check_labels(split.labels, "labels", f"the {name} images")

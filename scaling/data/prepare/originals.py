@@ -24,7 +24,7 @@ UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images 
 
 
 def find_pictures(folder: Path) -> dict[str, Pictures]:
-    """Return the splits found in a folder, or else in one below it, {} where there are none."""
+    """Return the splits found in a folder, or otherwise in one below it, {} if there are none."""
     below = sorted(path for path in _shown(folder) if path.is_dir() and not path.name.startswith(PREPARED))
     for place in (folder, *below):
         found = _splits(place) or _binary(place)
@@ -34,7 +34,7 @@ def find_pictures(folder: Path) -> dict[str, Pictures]:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a hash of the names, sizes and times of the originals in a folder, "" where there are none."""
+    """Return a hash of the names, sizes and times of the originals in a folder, "" if there are none."""
     facts = []
     for file in _files(folder, follow=True):
         if file.suffix.lower() in READ:
@@ -44,7 +44,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _files(folder: Path, *, follow: bool = False) -> Iterator[Path]:
-    """Yield every file below a folder, without prepared arrays and what is hidden; follow: behind links, too."""
+    """Yield every file below a folder, without prepared arrays and hidden files; follow: also through links."""
     seen = set[str]()
     for where, folders, files in os.walk(folder, followlinks=follow):
         real = os.path.realpath(where)
@@ -54,12 +54,12 @@ def _files(folder: Path, *, follow: bool = False) -> Iterator[Path]:
 
 
 def _shown(folder: Path) -> list[Path]:
-    """Return what lies in a folder, if it is there, without what is hidden."""
+    """Return the entries of a folder without hidden ones, [] if it does not exist."""
     return [path for path in folder.iterdir() if not path.name.startswith(HIDDEN)] if folder.is_dir() else []
 
 
 def from_hub(name: str) -> dict[str, Pictures]:
-    """Return the splits of a set that Hugging Face `datasets` knows, {} where that is not installed."""
+    """Return the splits of a set that Hugging Face `datasets` knows, {} if that is not installed."""
     if not hub.known():
         return {}
     tables = hub_tables(name)

@@ -1,4 +1,4 @@
-"""Copies of prepared data on node-local disk, one per node, so that jobs do not all read from the file server."""
+"""Copy prepared data to node-local disk, once per node, so that jobs do not all read from the file server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def staged_copy(source: Path, stage: str | None) -> Path:
-    """Return `source`, or its copy in the folder `stage` ($VARIABLES are filled in), made where it is not there.
+    """Return `source`, or its copy in the folder `stage` (with $VARIABLES), which is made if it is missing.
 
-    Other processes of the node wait for the one that copies. Where no copy can be made, `source` itself is returned.
+    Other processes of the node wait for the one that copies. If no copy can be made, `source` itself is returned.
     """
     if not stage:
         return source

@@ -1,1 +1,1 @@
-"""Who trains a run: claims, the heartbeat that keeps them fresh, and how a worker is asked to stop."""
+"""Claims on runs, the heartbeat that keeps them alive, and requests to stop a worker."""

@@ -1,1 +1,1 @@
-"""What is on disk of each run: settled, running, failed or missing."""
+"""The states of runs, from their files: settled, running, failed or missing."""

@@ -23,9 +23,9 @@ def quiet_words(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
 
 
 def _last_written(folder: SweepFolder) -> float:
-    """Return when something was last written beside the dispatches, as squeue's answers are every few seconds.
+    """Return the time of the last write in the folder of the dispatches, by the file server's clock.
 
-    That is the time by the clock of the file server, from which ours may differ.
+    It is recent because squeue's answers are written there; this machine's clock may differ.
     """
     with suppress(OSError):
         return max((path.stat().st_mtime for path in folder.jobs.iterdir()), default=0.0)

@@ -57,7 +57,7 @@ def eta(runs: Sequence[RunState]) -> float | None:
 
 
 def _age(run: RunState) -> float:
-    """Return how many seconds ago the step of a run was noted, where its worker may have gone on as before."""
+    """Return the seconds since the last report of a run's step, by which its pace is extrapolated."""
     return 0.0 if run.told is None else min(SILENT, max(0.0, (run.seconds or 0.0) - run.told))
 
 
