@@ -28,9 +28,9 @@ class Layer:
     weights: parameters of the matrix; others: biases, gains, shifts; uses: multiplications of the whole matrix
     per example (1 for a dense layer, the number of output positions for a convolution); first: reads the data
     itself, so that the backward pass computes no gradient of its input; repeat: how many such layers there are;
-    flops: forward FLOPs per example beside those of the matrix (attention's products); frozen: parameters that
-    training leaves as they are; unneeded: FLOPs per example that the backward pass is spared because of that; maps:
-    numbers that a convolution puts out for one example, which cost time beside its FLOPs.
+    flops: forward FLOPs per example in addition to those of the matrix (attention's products); frozen: parameters that
+    training does not change; unneeded: FLOPs per example that the backward pass saves because of that; maps: outputs of
+    a convolution for one example, which cost time in addition to its FLOPs.
     """
 
     weights: int

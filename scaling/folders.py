@@ -1,4 +1,4 @@
-"""Where files lie on disk, and how they are written atomically."""
+"""The paths of all files, and atomic writes."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def open_studies(
 
 
 def sampler_seed(seed: int, study: str, *, tried: int) -> int:
-    """Return 32 bits of SHA-256: every study draws its own values, and one that goes on others than it drew before."""
+    """Return a seed from SHA-256, 32 bits, that differs between studies, and for a study that is continued."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{study}/{tried}".encode()).digest()[:4])
 
 
@@ -167,7 +167,7 @@ def radical_inverse(number: int, base: int) -> float:
 
 
 def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> list[Proposal]:
-    """Propose two values beyond each end of a range at which the best value lies, WIDENINGS times at the most."""
+    """Propose two values beyond an end of a range if the best value is there, at most WIDENINGS times."""
     done = study.get_trials(states=[TrialState.COMPLETE])
     if not done:
         return []

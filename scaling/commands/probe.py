@@ -49,7 +49,7 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
 
 @contextmanager
 def _progress() -> Iterator[None]:
-    """Say on stderr what is being timed."""
+    """Show on stderr what is being timed."""
     log = logging.getLogger("scaling.forecast.probe")
     handler = logging.StreamHandler()
     log.addHandler(handler)

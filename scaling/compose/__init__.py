@@ -1,1 +1,1 @@
-"""Hydra: where configs and sweeps lie, and how they combine."""
+"""Hydra: find and compose configs and sweeps."""

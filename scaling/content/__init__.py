@@ -1,1 +1,1 @@
-"""Digests of what a run's keys only name: data files, and the user's own code."""
+"""Digests of data files and the user's own code, which a run's keys only name."""

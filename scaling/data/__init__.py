@@ -1,1 +1,1 @@
-"""Data sets: what each declares for planning, and how it is read or made."""
+"""Data sets: their declarations for planning, and how they are read or generated."""

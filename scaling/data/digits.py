@@ -34,7 +34,7 @@ class Digits(FiniteSet):
         return (1, 8, 8)
 
     def source(self) -> Source:
-        """Say that it comes with scikit-learn."""
+        """Return that it comes with scikit-learn."""
         return Source(ready=True, where="inside scikit-learn")
 
     def read(self) -> Whole:

@@ -50,11 +50,11 @@ class MadeSet(DataSet):
         raise TypeError(f"{type(self).__name__} draws nothing")
 
     def source(self) -> Source:
-        """Say that nothing is needed."""
+        """Return that nothing is needed."""
         return Source(ready=True, where="made in memory")
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
-        """Make the splits: `D_unique` training examples, or a Stream seeded by `stream_seed` where it is None."""
+        """Make the splits: `D_unique` training examples, or a Stream seeded by `stream_seed` if it is None."""
         if not self._is_apart:
             self.remember("tried", "draws", self._check_draws)
         train = self._stream(stream_seed) if D_unique is None else self._first(D_unique)

@@ -44,7 +44,7 @@ MEAN, STD = -0.0060, 0.1548  # of x, over 524,288 examples
 
 @dataclass(frozen=True, kw_only=True)
 class Mnist1d(MadeSet):
-    """Tell which of ten strokes is hidden in a noisy sequence of 40 points."""
+    """Classify noisy sequences of 40 points by which of ten strokes each contains."""
 
     name: ClassVar[str] = "mnist1d"
 

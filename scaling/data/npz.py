@@ -67,7 +67,7 @@ class Npz(FiniteSet):
         return Path(self.root).expanduser() / Path(self.file).expanduser()
 
     def source(self) -> Source:
-        """Return whether the file is there."""
+        """Return the file, and whether it exists."""
         if self.path.is_file():
             return Source(ready=True, where=str(self.path))
         return Source(ready=False, where=str(self.path), advice="put it there, or give data.root=FOLDER data.file=NAME")

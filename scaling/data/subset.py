@@ -38,7 +38,7 @@ def subset_order(labels: np.ndarray, *, seed: int, size: int | None = None) -> n
 
 
 def class_sequence(counts: np.ndarray, size: int, *, seed: int) -> np.ndarray:
-    """Return which class stands at each of the first `size` positions, (size,) int64.
+    """Return the class at each of the first `size` positions, (size,) int64.
 
     counts: examples of each class, or any whole numbers in proportion to the shares; beyond their sum the sequence
     continues with the same shares; seed: decides between classes whose deadlines are equal.

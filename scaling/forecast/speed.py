@@ -19,9 +19,9 @@ FORMAT = 4  # raised when the meaning of a cost changes: older probes are then n
 class Costs:
     """Seconds of one training step, for each unit of what it does (see `scaling.forecast.work`).
 
-    step: the step itself; layer: each layer or norm; flop: each FLOP as executed; weight: each parameter
-    updated; activation: each number a layer puts out; input: each number of the examples gathered; convolution, map: of
-    each convolution, and each number that it puts out, what that and what comes after it costs beside.
+    step: the step itself; layer: each layer or norm; flop: each FLOP as executed; weight: each updated parameter;
+    activation: each output of a layer; input: each number of the gathered examples; convolution, map: additional cost
+    of each convolution, and of each of its outputs.
     """
 
     step: float

@@ -83,9 +83,9 @@ def draw_beta(a: float, generator: torch.Generator) -> Tensor:
 def skip_dynamo_import() -> None:
     """Keep the optimisers from importing torch._dynamo: 1.2 s of CPU a process, which eager training never uses.
 
-    Without effect where torch's wrappers are not those of torch 2.4 to 2.13. A step is wrapped to turn gradients off
-    and to break compiled graphs, other methods to be left out of them; both wrappers import torch._dynamo first.
-    Gradients are turned off here as well; nothing else changes.
+    No effect if torch's wrappers are not those of torch 2.4 to 2.13. A step is wrapped to turn gradients off and to
+    break compiled graphs, other methods to be excluded from them; both wrappers first import torch._dynamo. Here
+    gradients are turned off as well; nothing else changes.
     """
     for method in vars(torch.optim.Optimizer).values():
         if getattr(method, "__module__", "") == "torch.optim.optimizer":

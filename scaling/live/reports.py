@@ -58,7 +58,7 @@ class Reports:
 
 
 def _with_our_links(html: str) -> str:
-    """Let the links to files of runs lead to this server, wherever the folder of runs lies."""
+    """Rewrite the links to files of runs to this server, wherever the folder of runs is."""
     found = re.search(r'"folder":"([^"]*)"', html)
     if not found or not found[1]:
         return html

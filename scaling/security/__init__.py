@@ -1,1 +1,1 @@
-"""Security: code that configs may name, files that only the user may write, jobs that run nothing else."""
+"""Security: code that configs may name, and files that only the user may write."""

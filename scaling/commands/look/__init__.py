@@ -1,1 +1,1 @@
-"""The verbs that look at a sweep: its state here and now, and in a browser."""
+"""The verbs that show a sweep: its status in a terminal, and in a browser."""

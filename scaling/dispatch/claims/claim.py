@@ -213,8 +213,8 @@ class Life(Enum):
 class Observer:
     """Tells live claims from dead ones by its own clock, the process table and, if there is one, the scheduler.
 
-    job: the observer's own job, which is running now whether or not its claims are from before a requeue; knows:
-    returns whether the scheduler is running a job, None if it cannot say.
+    job: the observer's own job, whose claims may be from before its requeue although it is running; knows: returns
+    whether the scheduler is running a job, None if it cannot say.
     """
 
     def __init__(

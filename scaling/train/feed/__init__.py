@@ -1,1 +1,1 @@
-"""Bringing examples to the device: resident, mapped from a file, or made as they are needed."""
+"""Copy examples to the device: resident, mapped from a file, or generated when needed."""

@@ -27,7 +27,9 @@ EXAMPLES = (128, 1024)  # training and validation examples each: a batch, but no
 
 
 def curve_steps(run: PlannedRun) -> tuple[int, ...]:
-    """Return the steps of a run's learning curve, ascending and with its last one; () for a short run.
+    """Return the steps of a run's learning curve, ascending and with its last one.
+
+    () for a run with ENOUGH milestones, or one so short that there would be two points.
 
     All but the last are steps at which the loop checks anyway that the loss is finite.
     """

@@ -67,7 +67,7 @@ class Journal:
     def note(self, step: int, train_loss: float, val_loss: float) -> None:
         """Add a point of the learning curve to the log, as a line without `final`.
 
-        Lines are buffered for at most a second of notes, and written before a milestone's point or a checkpoint.
+        Lines are buffered, and written with the first one a second after the last write, a milestone or a checkpoint.
         """
         self.last_noted = step
         self._noted.append(self._line({"step": step, "train_loss": train_loss, "val_loss": val_loss}))

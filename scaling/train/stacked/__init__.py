@@ -1,1 +1,1 @@
-"""Runs of one shape trained together: one computation whose tensors have a row for each run."""
+"""Train runs of the same shape together, in one computation whose tensors have a row for each run."""

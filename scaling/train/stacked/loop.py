@@ -166,7 +166,7 @@ class StackLoop:
                 )
 
     def _look(self) -> None:
-        """Check where it is due that members are finite, and evaluate those that are at a milestone."""
+        """Check the members that are due for finite losses, and evaluate those that are at a milestone."""
         turn = [row for row, member in enumerate(self.stack.members) if _is_looked_at(member)]
         if not turn:
             return

@@ -1,1 +1,1 @@
-"""The steps of a stack: one step prepared for all members, what it reads, and how it is launched."""
+"""The steps of a stack: one step for all members, its inputs, gradients and launch."""

@@ -1,1 +1,1 @@
-"""Users' modules in stacks: mapped by torch, and checked first."""
+"""Users' modules in stacks: checked, then computed by torch's vmap."""
