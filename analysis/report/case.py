@@ -1,4 +1,4 @@
-"""One task of a table: its rows, its response, and what kind of sweep it is, which decides its figures."""
+"""One task of a table: its rows, its response and its kind of sweep, which determines its figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.report.law_results import USUAL, Resampling
 from analysis.table.select import RECIPE, is_usable, select_rows, tasks_of
 
 MOST_ROWS = 20_000
-"""Rows beyond which the figures of a kind of sweep are not drawn: they show single runs."""
+"""Maximum number of rows for the figures of a kind of sweep, which show single runs."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Case:
 
     @cached_property
     def rows(self) -> pd.DataFrame | None:
-        """Return settled final rows, with the milestones of constant-rate runs; None where there are none to use."""
+        """Return the selected final rows, with the milestones of constant-rate runs; None where there are none."""
         for rows in ("all", "final"):
             found, _ = attempt(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
             if found is not None and len(found[0]) <= MOST_ROWS:
@@ -72,7 +72,7 @@ def has_all(rows: pd.DataFrame, *columns: str) -> bool:
 
 
 def crops_of(rows: pd.DataFrame) -> pd.Series:
-    """Return over how many random crops of an image each row's predictions are averaged; NaN without crops."""
+    """Return the number of random image crops over which each row's predictions are averaged; NaN without crops."""
     recipe = rows["stage_recipe"] if "stage_recipe" in rows.columns else pd.Series(None, index=rows.index, dtype=object)
     return recipe.astype(str).str.extract(r"\bcrops=(\d+)", expand=False).astype(float)
 
@@ -88,9 +88,9 @@ def is_scaling(rows: pd.DataFrame) -> bool:
 
 
 def epoch_groups(rows: pd.DataFrame) -> pd.Series:
-    """Group lengths that are meant to be equal: whole batches make 1.23 or 1.246 epochs of 1.25.
+    """Group nominally equal numbers of epochs: rounding to whole batches turns 1.25 epochs into 1.23 or 1.246.
 
-    Each group is named by its length on the largest data set, where whole batches matter least; NaN without epochs.
+    Each group is named by its epochs on the largest data set, where rounding matters least; NaN without epochs.
     """
     epochs = rows["epochs"].astype(float)
     size = rows["D_unique"].astype(float) if "D_unique" in rows.columns else pd.Series(1.0, index=rows.index)
@@ -104,12 +104,12 @@ def epoch_groups(rows: pd.DataFrame) -> pd.Series:
 
 
 def rounded(epochs: float) -> float:
-    """Round epochs to what was asked for: whole batches make 99.97 of 100, and 1.246 of 1.25."""
+    """Round epochs to the requested number: rounding to whole batches turns 100 into 99.97, and 1.25 into 1.246."""
     return float(f"{epochs:.3g}") if epochs < 10 else float(round(epochs))
 
 
 def is_ablation(rows: pd.DataFrame) -> bool:
-    """Tell whether components are changed: three or more keys at equal compute, each against the same base."""
+    """Tell whether rows are an ablation: three or more keys at equal compute, each changed from the same base."""
     from analysis.figures.paper.ablation import variant_of
 
     if not {"overrides", "C"} <= set(rows.columns):

@@ -1,4 +1,4 @@
-"""Two groups of runs that differ in one thing, such as the family or the schedule: which is better, by their laws."""
+"""Compare two groups of runs that differ in one thing, such as the family or the schedule, by their laws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.table.select import recipe_differences
 
 
 def side_by_side(groups: Sequence[GroupResults]) -> tuple[Comparison | None, str]:
-    """Compare two groups by their laws of N and D; None and why not, or no reason where nobody would ask."""
+    """Compare two groups by their laws in N and D; else None with the reason, empty where no comparison applies."""
     if len(groups) != 2 or len(differences([group.rows for group in groups])) != 1:
         return None, ""
     results = {group.name: group.law(JOINT, "loss") for group in groups}
@@ -31,7 +31,7 @@ def side_by_side(groups: Sequence[GroupResults]) -> tuple[Comparison | None, str
 
 
 def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
-    """Name what groups differ in: family and recipe; nothing where their data, whose losses differ, do."""
+    """Name the differences between groups in family and recipe; none where their data differ, and so their losses."""
     rows = pd.concat(groups)
     if "data" in rows.columns and rows["data"].nunique() > 1:
         return []

@@ -1,4 +1,4 @@
-"""A figure of a report: what to draw, and the resulting picture."""
+"""A figure of a report: its specification, and the resulting picture."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from analysis.report.charts.svg import svg_of
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure to be drawn, one function a panel.
+    """One figure to be drawn, with one function per panel.
 
-    bar: room for a colour bar. columns: panels in a row (all). size: of a panel, in inches (that of all figures).
-    seeds: the runs behind each panel's means, where they are known.
+    bar: leave room for a colour bar. columns: panels per row (default: all). size: of a panel in inches (default: that
+    of all figures). seeds: the runs behind each panel's means, where known.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure as it stands in a report.
+    """One figure in a report.
 
-    charts: its panels as data, empty where it can only be a picture. files: where it lies for a paper, if it was saved.
+    charts: its panels as data, empty if it can only be an image. files: paths for use in a paper, if saved.
     """
 
     name: str
@@ -68,9 +68,9 @@ def picture(drawing: Drawing, folder: Path | None, *, prefix: str = "", suffix: 
 
 
 def _printed(figure: Figure) -> bytes:
-    """Return a figure as matplotlib draws it, which takes ten times as long."""
+    """Return a figure as drawn by matplotlib, which takes ten times as long."""
     svg = io.BytesIO()
-    # Not savefig, which draws a figure with a layout once more to find it.
+    # Not savefig, which draws the figure twice to compute its layout.
     FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
     figure.set_layout_engine("none")
     return svg.getvalue()

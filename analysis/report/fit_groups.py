@@ -1,4 +1,4 @@
-"""Which laws each group of runs is fitted with, by what was varied in it; refusals are kept with their reasons."""
+"""Fit each group of runs with the laws suited to what it varies; refusals are kept with their reasons."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from analysis.table.slices import MIN_VALUES
 from analysis.wording import counted
 
 AHEAD = 10.0
-"""How many times the largest C the allocation is given for."""
+"""Multiples of the largest C for which the allocation is given."""
 
 MOST_SLICES = 6
-"""Slices along one variable that get laws of their own; the others are only drawn."""
+"""Maximum number of slices along one variable that are fitted; the others are only drawn."""
 
 
 def fit_groups(
@@ -52,7 +52,7 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
     for y in names:
         if group.is_isoflop:
             found, why = attempt(partial(isoflop, group.rows, y=y, **options))
-            if found and not found.usable and "budget" not in group.rows.columns:  # clusters of C that nobody meant
+            if found and not found.usable and "budget" not in group.rows.columns:  # accidental clusters of C
                 why = f"none of its {len(found.minima)} clusters of equal C has a minimum inside its sizes"
                 found = None
             minima |= {y: found} if found else {}
@@ -72,7 +72,7 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
 
 
 def _why_no_law(rows: pd.DataFrame) -> str:
-    """Return why no law was tried: the values of N and D are too few."""
+    """Return why no law was tried: too few values of N and D."""
     said = " and ".join(f"{counted(rows[x].nunique(), 'value')} of {x}" for x in ("N", "D") if x in rows.columns)
     return (
         f"no law: found {said or 'neither N nor D'}; wanted several of both, or {MIN_VALUES} of one beside the same "
@@ -81,7 +81,7 @@ def _why_no_law(rows: pd.DataFrame) -> str:
 
 
 def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Resampling) -> Iterator[LawResult]:
-    """Fit the laws of a group's frontier, and of N and D."""
+    """Fit the laws of a group's frontier and the laws in N and D."""
     select = group.subset.options(group.used)
     if front is not None:
         for law in ONE_VARIABLE:
@@ -98,7 +98,7 @@ def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Res
 
 
 def _laws_of_slices(group: Group, x: str, y: str, resampling: Resampling) -> Iterator[LawResult]:
-    """Fit the laws of one variable to the last slices along it."""
+    """Fit the one-variable laws to the last slices along x."""
     for along in group.slices[x][-MOST_SLICES:]:
         few = has_few_runs(along.rows)
         remarks = (f"no intervals: all points are milestones of fewer than {FEW_RUNS} runs",) if few else ()
@@ -117,7 +117,7 @@ def _allocate(
     front: Frontier | None,
     resampling: Resampling,
 ) -> tuple[ApproachComparison | None, str]:
-    """Compare the ways to split compute, where N and D vary and the runs are of equal compute or have milestones."""
+    """Compare the approaches to allocation, where N and D vary at equal compute or with milestones."""
     if not group.varies_N_and_D or not (group.is_isoflop or group.milestones is not None):
         return None, ""
     law = next((one.fit for one in laws if (one.law, one.y) == (JOINT, "loss")), None)

@@ -1,4 +1,4 @@
-"""Groups of runs that are analysed together: of one family, data set and recipe."""
+"""Groups of runs analysed together: same family, data set and recipe."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from analysis.table.slices import Slice, find_slices
 from analysis.wording import RECIPE_WORDS, counted, listed
 
 MOST_GROUPS = 6
-"""Groups that are analysed; where there are more, the sweep compares recipes and asks for no laws."""
+"""Maximum number of groups for which laws are fitted; a sweep with more compares recipes."""
 
 MIN_SETTINGS = 4
-"""Sizes of model, training and data set that a group needs, where there are several groups, for laws of its own."""
+"""Minimum number of settings (sizes of model, training, data set) of a group if there are several groups."""
 
 FEW_RUNS = 5
-"""Runs below which resampling runs says nothing: the milestones of two runs are two observations, not twenty."""
+"""Minimum number of runs for resampling: the milestones of two runs are two observations, not twenty."""
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Which rows of a table are meant: where a condition on its columns holds, and of a task where it has several."""
+    """A subset of a table's rows: a condition on its columns, and the task if there are several."""
 
     where: str = ""
     task: str | None = None
 
     def options(self, rows: pd.DataFrame, condition: str = "") -> str:
-        """Return the options of a command that select the same rows, or those of them that satisfy a condition."""
+        """Return the command-line options that select the same rows, or those that satisfy a further condition."""
         where = " and ".join(text for text in (condition, self.where) if text)
         words = [f' --where "{where}"' if where else "", f" --task {self.task}" if self.task else ""]
         return "".join(words) + (" --rows all" if has_milestones(rows) else "")
@@ -42,8 +42,8 @@ class Subset:
 class Group:
     """One group of runs.
 
-    rows: the ends of runs. milestones: these and the milestones of constant-rate runs, where there are any. inside: the
-    training curves inside decaying schedules, which no law is fitted to. slices: by the variable along them.
+    rows: the ends of runs. milestones: these and the milestones of constant-rate runs, if there are any. inside: the
+    training curves inside decaying schedules, to which no law is fitted. slices: by the variable along them.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Return the group's name, with its task where the table has several."""
+        """Return the group's name, with its task if the table has several."""
         return f"{self.subset.task}, {self.name}" if self.subset.task else self.name
 
     @property
     def used(self) -> pd.DataFrame:
-        """Return the rows that laws are fitted to."""
+        """Return the rows to which laws are fitted."""
         return self.rows if self.milestones is None else self.milestones
 
     @property
@@ -72,7 +72,7 @@ class Group:
 
     @property
     def is_isoflop(self) -> bool:
-        """Tell whether sizes were run at equal compute, by the column budget or else by clusters of C."""
+        """Tell whether sizes were run at equal compute, by the column budget or by clusters of C."""
         rows = self.rows
         if not {"N", "C"} <= set(rows.columns) or ("budget" in rows.columns and rows["budget"].isna().any()):
             return False
@@ -133,12 +133,12 @@ def _kinds(rows: pd.DataFrame) -> list[Kind]:
 
 
 def _literal(value: object) -> str:
-    """Write a value as it stands in a condition: numpy's numbers as Python's own."""
+    """Write a value as a literal in a condition, NumPy numbers as Python ones."""
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _large(kinds: list[Kind], varied: str) -> tuple[list[Kind], list[str]]:
-    """Keep the kinds of runs that are large enough for laws, none where there are too many."""
+    """Keep the kinds of runs that are large enough for laws; none if there are too many kinds."""
     large, refused = kinds, []
     if len(kinds) > 1:
         large = [one for one in kinds if _settings(one[2]) >= MIN_SETTINGS]
@@ -157,7 +157,7 @@ def _large(kinds: list[Kind], varied: str) -> tuple[list[Kind], list[str]]:
 
 
 def _settings(rows: pd.DataFrame) -> int:
-    """Count the different sizes of model, training and data set among rows."""
+    """Count the distinct settings (sizes of model, training and data set) of rows."""
     names = [name for name in ("N", "D", "D_unique") if name in rows.columns]
     return len(rows[names].drop_duplicates()) if names else len(rows)
 
@@ -174,7 +174,7 @@ def _group(table: pd.DataFrame, rows: pd.DataFrame, name: str, subset: Subset, l
 def _milestones(
     own: pd.DataFrame, rows: pd.DataFrame
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None, tuple[str, ...]]:
-    """Return rows with constant-rate milestones, or else the training curves inside decaying schedules and a note."""
+    """Return rows with constant-rate milestones, or the training curves inside decaying schedules, and notes."""
     if "final" not in own.columns or "schedule" not in own.columns or len(own) == len(rows):
         return None, None, ()
     every, _ = attempt(lambda: select_rows(own, y="loss", rows="all", pool=RECIPE)[0])
@@ -186,7 +186,7 @@ def _milestones(
 
 
 def _slices(rows: pd.DataFrame, used: pd.DataFrame) -> dict[str, list[Slice]]:
-    """Return the slices along each variable; learning curves of a few runs only where N and D do not both vary."""
+    """Return the slices along each variable; learning curves of few runs only if N and D do not both vary."""
     found = {"D": find_slices(used, "D"), "D_unique": find_slices(rows, "D_unique"), "N": find_slices(used, "N")}
     if varies_N_and_D(used):
         found = {x: [one for one in slices if not has_few_runs(one.rows)] for x, slices in found.items()}

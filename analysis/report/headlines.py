@@ -14,21 +14,21 @@ from analysis.numbers import exponent, interval, number, percent
 from analysis.report.law_results import JOINT, GroupResults, LawResult
 
 TOO_MANY_EDGES = 2 / 3
-"""A frontier with this share of its points at the smallest or largest size is shaped by the grid: no headline."""
+"""Share of points at the smallest or largest size from which a frontier gets no headline, as the grid limits it."""
 KNOWN = 4.0
-"""An exponent whose interval's ends are further apart than this factor is no headline."""
+"""Maximum ratio of the ends of an exponent's interval in a headline."""
 
 FEWEST = 3
-"""Values of N and of D that an exponent and a floor want, to be told apart."""
+"""Minimum number of values of N and of D for identifying an exponent and a floor separately."""
 ANSWERED = 3
-"""Groups of runs that the answer names; the others have their cards."""
+"""Maximum number of groups named in the answer; the others have cards."""
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Headline:
-    """One result in large type: what, how much, how sure. of: the group of runs, where there are several."""
+    """One main result: its name, value and uncertainty. of: the group of runs, if there are several."""
 
     what: str
     value: str
@@ -39,7 +39,7 @@ class Headline:
 
 
 def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
-    """Choose the few results that a reader looks for first."""
+    """Choose the few most important results."""
     lines: list[Headline] = []
     for group in groups:
         found = [*_of_frontiers(group), *_of_minima(group), *_of_slices(group)]
@@ -52,9 +52,9 @@ def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
 
 
 def answer(lines: Sequence[Headline]) -> str:
-    """Return sentences of HTML that answer a sweep's question: how the loss falls, and how the best size grows.
+    """Return HTML sentences that answer a sweep's question: how the loss falls, and how the optimal size grows.
 
-    One for each group of runs that there are several of, the first three of them.
+    If there are several groups of runs, one for each of the first three.
     """
     groups = list(dict.fromkeys(line.of for line in lines))[:ANSWERED]
     return " ".join(_sentence([line for line in lines if line.of == of], of) for of in groups)
@@ -71,7 +71,7 @@ def _sentence(lines: Sequence[Headline], of: str) -> str:
 
 
 def tuned_headlines(table: pd.DataFrame) -> list[Headline]:
-    """Return how the best learning rate moves with size and length, where a table is of tries of it; else nothing."""
+    """Return the dependence of the best learning rate on N and D for a table of tuning runs; else nothing."""
     rates = tuned_rates(table)
     law = rates[0].laws[0] if rates else None
     if rates is None or law is None:
@@ -98,7 +98,7 @@ def _of_minima(group: GroupResults) -> Iterator[Headline]:
 
 
 def _of_joint(group: GroupResults) -> Iterator[Headline]:
-    """Yield the law of N and D, and the best size that it implies, where nothing else says how to spend compute."""
+    """Yield the law in N and D and the optimal size that it implies, where there is no other allocation."""
     result = group.law(JOINT, "loss")
     if result is None or result.fit is None or not result.sound:
         return
@@ -118,13 +118,13 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
 
 
 def _of_each(intervals: Mapping[str, Interval | None]) -> str:
-    """Write intervals, each behind its variable where there are several: N [−0.491, −0.220], D [−0.610, −0.200]."""
+    """Write intervals, each after its variable if there are several: N [−0.491, −0.220], D [−0.610, −0.200]."""
     known = {name: interval(ends, exponent) for name, ends in intervals.items() if ends}
     return ", ".join(f"{name} {said}" if len(intervals) > 1 else said for name, said in known.items())
 
 
 def _of_slices(group: GroupResults) -> Iterator[Headline]:
-    """Yield the law of the last slice along each variable, where its exponent is known."""
+    """Yield the law of the last slice along each variable whose exponent is identified."""
     for x in ("D", "D_unique", "N") if not group.minima else ():
         result = next((group.shown("loss", one) for one in reversed(group.slices[x])), None)
         if result and result.fit and result.slice and _known(_slope(result.fit)[1]):
@@ -132,7 +132,7 @@ def _of_slices(group: GroupResults) -> Iterator[Headline]:
 
 
 def _known(ends: Interval | None) -> bool:
-    """Tell whether an exponent is known to a factor of KNOWN, sign included. One without an interval passes."""
+    """Tell whether an exponent's interval has one sign and spans at most a factor KNOWN; True without an interval."""
     if ends is None:
         return True
     low, high = sorted(map(abs, ends))
@@ -140,7 +140,7 @@ def _known(ends: Interval | None) -> bool:
 
 
 def _headline(what: str, result: LawResult) -> Headline:
-    """Write a law of one variable."""
+    """Return the headline of a one-variable law."""
     assert result.fit
     slope, ends = _slope(result.fit)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
@@ -151,7 +151,7 @@ def _headline(what: str, result: LawResult) -> Headline:
 
 
 def _slope(fit: Fit) -> tuple[float, Interval | None]:
-    """Return the power of its variable that a law of one variable falls as, and its interval."""
+    """Return the (negative) power of the variable in a one-variable law, and its interval."""
     name = fit.engine.problem.law.exponent
     assert name is not None
     ends = fit.intervals.get(name)

@@ -1,4 +1,4 @@
-"""The page of a report: one self-contained file of HTML."""
+"""The page of a report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from analysis.table.select import OWN_TASK
 
 @dataclass(frozen=True)
 class Contents:
-    """What a page is made of.
+    """The contents of a page.
 
-    called: the source as it is typed. ran: figures of the runs themselves. curves: their learning curves. tables: all
-    that can be copied. again: options that chose the table, which lies as it was chosen in `chosen`.
+    called: the source as typed. ran: figures of the runs themselves. curves: their learning curves. tables: all tables
+    that can be copied. again: options that select the table; `chosen`: where the selected table is saved.
     """
 
     table: pd.DataFrame
@@ -51,7 +51,7 @@ class Contents:
 
     @property
     def data(self) -> str:
-        """Return what the page's script draws and lists, as JSON that may stand inside HTML."""
+        """Return the data of the page's script as JSON that is safe inside HTML."""
         pictures = (*self.sections.pictures, *self.ran)
         said = {
             "charts": {picture.name: picture.charts for picture in pictures if picture.charts},
@@ -112,7 +112,7 @@ def _embed(svg: bytes) -> str:
 
 
 def alt_text(picture: Picture) -> str:
-    """Say what a figure shows to those who do not see it."""
+    """Return the alternative text of a figure."""
     axes = [
         f"{chart['y']['label']} ({_scale(chart['y'])}) against {chart['x']['label']} ({_scale(chart['x'])})"
         for chart in picture.charts[:2]
@@ -127,7 +127,7 @@ def _scale(axis: dict[str, Any]) -> str:
 
 
 def law_row(result: LawResult) -> dict[str, Any]:
-    """Return what the page's table of laws says of one result."""
+    """Return one result's row of the page's table of laws."""
     fit = result.fit
     row: dict[str, Any] = {"title": result.title, "law": result.law}
     if fit is None:
@@ -145,7 +145,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
 
 
 def slice_tables(group: GroupResults) -> list[dict[str, Any]]:
-    """Return the laws of slices as compact tables: one for each response and variable."""
+    """Return the laws of slices as compact tables, one per response and variable."""
     tables = []
     for y, x in dict.fromkeys((result.y, str(result.x)) for result in group.laws if result.slice):
         laws: list[dict[str, Any]] = []
@@ -159,7 +159,7 @@ def slice_tables(group: GroupResults) -> list[dict[str, Any]]:
 
 
 def _tally(laws: Sequence[dict[str, Any]]) -> list[str]:
-    """Return each warning of some laws once, with the number of laws that have it."""
+    """Return each distinct warning with the number of laws that have it."""
     counts: Counter[tuple[str, str]] = Counter()
     total = Counter(row["law"] for row in laws)
     for row in laws:

@@ -1,4 +1,4 @@
-"""Which figures of its laws a group of runs has, with their captions."""
+"""Select the figures of a group's laws and write their captions."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from analysis.wording import counted
 
 log = logging.getLogger(__name__)
 BEYOND = 10.0
-"""How far beyond the largest C the law of a compute figure is drawn; dashed, with its band."""
+"""Factor beyond the largest C to which a law is drawn (dashed, with its band) in a compute figure."""
 
 
 SPREAD = 1.3
-"""Largest over smallest C from which a figure against compute has something to show."""
+"""Minimum ratio of largest to smallest C for a figure against compute."""
 
 
 def group_figures(group: GroupResults) -> Iterator[Drawing]:
@@ -61,7 +61,7 @@ def group_figures(group: GroupResults) -> Iterator[Drawing]:
 
 
 def cost_figures(table: pd.DataFrame) -> Iterator[Drawing]:
-    """Yield the figure of what runs took against their forecast, where three or more have both."""
+    """Yield the figure of measured against forecast run times, if three or more runs have both."""
     cost = cost_numbers(table)
     if cost is not None:
         caption = "Wall time of each run against its forecast; the grey band is a factor of 1.5 either way."
@@ -162,7 +162,7 @@ def _slices(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
 
 
 def _curve(group: GroupResults, y: str, along: Slice, *, beyond: float) -> Curve | None:
-    """Return the law of a slice, drawn so many times beyond its largest x."""
+    """Return the curve of a slice's law. beyond: factor past the largest x to which it is drawn."""
     result, x = group.shown(y, along), along.rows[along.x]
     if result is None or result.fit is None:
         return None
@@ -182,7 +182,7 @@ def comparison_figure(found: Comparison) -> Drawing:
 
 
 def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
-    """Yield three figures a key; without an optimum the tries alone."""
+    """Yield three figures per key; without an optimum, only the tuning runs."""
     for key in found.keys:
         numbers = key_numbers(found, key, rows)
         name, draw = key.replace(".", "_"), partial(draw_tries, numbers=numbers)
@@ -208,14 +208,14 @@ def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
 
 
 def figures_of_tries(table: pd.DataFrame) -> Iterator[Drawing]:
-    """Yield the figures of the learning rate where a table is of tries of it."""
+    """Yield the figures of the learning rate for a table of tuning runs."""
     rates = tuned_rates(table)
     if rates is not None:
         yield from tuned_figures(*rates)
 
 
 def figures_of_activations(source: Path) -> Iterator[Drawing]:
-    """Yield the coordinate check of a results folder in which `scaling measure --activations` has left one."""
+    """Yield the coordinate check saved in a results folder by `scaling measure --activations`."""
     path = source / "activations.csv"
     if not path.is_file():
         return

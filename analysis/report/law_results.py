@@ -1,4 +1,4 @@
-"""What was fitted to a group of runs: laws, frontiers, minima and the allocation, as values."""
+"""Results of the fits to a group of runs: laws, frontiers, isoFLOP minima and the allocation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from analysis.report.groups import Group
 from analysis.table.slices import Slice
 
 ONE_VARIABLE = ("power", "saturating")
-"""Laws of a frontier or a slice."""
+"""Laws fitted to a frontier or a slice."""
 JOINT = "chinchilla"
-"""The law of N and D."""
+"""The law in N and D."""
 TRIED = (*ONE_VARIABLE, JOINT)
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are computed, the same for all laws of a report; what is known of parameters (fix, tie)."""
+    """The settings of intervals, the same for all laws of a report, and constraints on parameters (fix, tie)."""
 
     resamples: int = 1000
     level: float = 0.95
@@ -38,15 +38,15 @@ class Resampling:
 
     @property
     def intervals(self) -> dict[str, Any]:
-        """Return how intervals are computed, as options."""
+        """Return the interval settings as options."""
         return {"resamples": self.resamples, "level": self.level, "seed": self.seed}
 
     def law(self, name: str) -> Law:
-        """Return one of the report's laws with what is known of its parameters."""
+        """Return one of the report's laws with the constraints on its parameters."""
         return dict(zip(TRIED, constrained_each([LAWS[one] for one in TRIED], self.fix, self.tie), strict=True))[name]
 
     def options(self, name: str) -> str:
-        """Return the options of a command that fix and tie the parameters of a law."""
+        """Return the command-line options that fix and tie the parameters of a law."""
         law = self.law(name)
         if not isinstance(law, ConstrainedLaw):
             return ""
@@ -61,9 +61,9 @@ USUAL = Resampling()
 class LawResult:
     """One law fitted to rows, or the reason why it was refused.
 
-    x: the variable of a law of one variable. options: those with which the command line fits it again. slice: the rows
-    along x that it was fitted to (None: the whole group, or its frontier). at_edges: some of its points are the
-    smallest or the largest size at their compute.
+    x: the variable of a one-variable law. options: command-line options that reproduce the fit. slice: the rows along x
+    to which it was fitted (None: the whole group, or its frontier). at_edges: whether some of its points are the
+    smallest or largest size at their compute.
     """
 
     title: str
@@ -79,13 +79,13 @@ class LawResult:
 
     @property
     def status(self) -> str:
-        """Return the verdict: the certificate's, but no more than weak where sizes beyond might be better."""
+        """Return the certificate's status, but at best weak where sizes beyond the grid might be better."""
         found = self.fit.certificate.status if self.fit else "refused"
         return "weak" if found == "ok" and self.at_edges else found
 
     @property
     def sound(self) -> bool:
-        """Tell whether there is a fit and its certificate is not a refusal."""
+        """Tell whether there is a fit with a certificate that is not refused."""
         return self.fit is not None and self.fit.certificate.status != "refused"
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class LawResult:
 
 @dataclass(frozen=True)
 class GroupResults(Group):
-    """A group of runs with all that was fitted to it; frontiers and minima by their response."""
+    """A group of runs with all results of its fits; frontiers and minima by response."""
 
     laws: tuple[LawResult, ...]
     frontiers: dict[str, Frontier]
@@ -110,11 +110,11 @@ class GroupResults(Group):
     allocation: ApproachComparison | None
 
     def law(self, name: str, y: str) -> LawResult | None:
-        """Return the result of a law of N and D on the whole group; None where it was not tried."""
+        """Return the result of a law in N and D for the whole group; None where it was not tried."""
         return next((one for one in self.laws if (one.law, one.y, one.x) == (name, y, None)), None)
 
     def shown(self, y: str, along: Slice | None = None) -> LawResult | None:
-        """Return the law shown for a slice, or for the frontier: saturating where its certificate is ok, else power."""
+        """Return the law shown for a slice or the frontier: saturating if its certificate is ok, else power."""
         sound = [one for one in self.laws if one.y == y and one.x and one.slice is along and one.sound]
         for one in sound:
             if one.law == "saturating" and one.fit and one.fit.certificate.status == "ok":

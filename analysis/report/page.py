@@ -31,7 +31,7 @@ from analysis.table.read import load_table, write_table
 
 @dataclass(frozen=True, repr=False)
 class Report(InNotebook):
-    """What was written, and what it says."""
+    """The files and results of a written report."""
 
     page: Path
     pictures: tuple[Picture, ...]
@@ -40,7 +40,7 @@ class Report(InNotebook):
     headlines: tuple[Headline, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the report says, and where its files lie, as plain data."""
+        """Return the report's results and the paths of its files as plain data."""
         return {
             "report": str(self.page),
             "figures": [str(path) for picture in self.pictures for path in picture.files],
@@ -64,11 +64,11 @@ def write_report(
 ) -> Report:
     """Analyse a results folder, or the file of a table, and write the report into it, or into another folder.
 
-    table: what was read from source, where it was changed; again: the options of `scaling report` that change it so.
-    out: that folder. tasks: those to report on, all where none is named. figures: save them in figures/ too, as PNG and
-    PDF. called: the source as the page's commands name it, where that is another. say: is told what is being done.
-    Raises `UserError` where there is no table or the folder cannot be written; what the data cannot say is refused
-    inside the report, with the reason.
+    table: the table read from source, if it was modified; again: the options of `scaling report` that modify it.
+    out: the other folder. tasks: the tasks to report on (default: all). figures: also save figures in figures/ as PNG
+    and PDF. called: the name of the source in the page's commands, if different. say: called with progress messages.
+    Raises `UserError` where there is no table or the folder cannot be written; refusals of single analyses are stated
+    in the report, with the reason.
     """
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
@@ -114,7 +114,7 @@ def write_report(
 
 
 def write_aside(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)

@@ -1,6 +1,6 @@
-"""Figures of the reference paper's kinds of sweeps; a report shows those of its table's kind.
+"""Figures for the reference paper's kinds of sweeps; a report shows those that match its table.
 
-A new kind is one function in PAPER_FIGURES: from a case to drawings, none where the case is of another kind.
+A new kind is one function in PAPER_FIGURES that maps a case to drawings, none for cases of another kind.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from analysis.wording import augment_words
 
 
 def paper_figures(case: Case) -> Iterator[Drawing]:
-    """Yield the figures of the kinds of sweeps that a case is of."""
+    """Yield the figures for a case's kinds of sweep."""
     for figures in PAPER_FIGURES:
         yield from figures(case)
 
 
 def zhai(case: Case) -> Iterator[Drawing]:
-    """Figures 1 and 6: error against compute, in our convention and the paper's."""
+    """Yield figures 1 and 6: error against compute, in our convention and the paper's."""
     if case.rows is None or not case.exponents:
         return
     numbers = [zhai_numbers(case.rows, case.y, found) for found in case.exponents]
@@ -52,7 +52,7 @@ def zhai(case: Case) -> Iterator[Drawing]:
 
 
 def allocation(case: Case) -> Iterator[Drawing]:
-    """Figure 8: the best model and data set at a fixed number of epochs."""
+    """Yield figure 8: the best model and data set at a fixed number of epochs."""
     if case.rows is None or not case.scaling:
         return
     groups = epoch_groups(case.rows)
@@ -62,7 +62,7 @@ def allocation(case: Case) -> Iterator[Drawing]:
             continue
         epochs, both = found
         if i and both[0].curve is None:
-            continue  # without a line the conventions differ in the axis only
+            continue  # without a line the conventions differ only in the axis
         caption = (
             f"The model and the data set that are best for their compute among runs of {number(epochs)} epochs, the "
             "length with the most usable optima. Hollow points are of the smallest or largest model or data set and "
@@ -86,7 +86,7 @@ def _best_panels(
 
 
 def families(case: Case) -> Iterator[Drawing]:
-    """Figure 10: the families' frontiers, and their ratio at equal compute, tested over seeds."""
+    """Yield figure 10: the families' frontiers, and their ratio at equal compute, tested over seeds."""
     rows = case.rows
     if rows is None or not {"family", "C", "N", "D"} <= set(rows.columns) or not 2 <= rows["family"].nunique() <= 5:
         return
@@ -123,7 +123,7 @@ def _has_frontier(rows: pd.DataFrame, y: str) -> bool:
 
 
 def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
-    """Figure 7: the frontiers of the tasks that stages evaluate the same models on."""
+    """Yield figure 7: the frontiers of the tasks on which stages evaluate the same models."""
     chosen = [case for case in cases if case.exponents and case.y == "error"]
     groups = {str(case.task): (case.rows, case.exponents[0]) for case in chosen if case.rows is not None}
     if len(groups) > 1:
@@ -142,7 +142,7 @@ EQUAL = {
 
 
 def batches(case: Case) -> Iterator[Drawing]:
-    """Figure 5: the error against the batch, at equal examples and at equal steps."""
+    """Yield figure 5: error against batch size, at equal examples and at equal steps."""
     rows = case.rows
     if rows is None or not has_all(rows, "batch", "D", "step") or with_rules(rows)["batch"].nunique() < 3:
         return
@@ -159,7 +159,7 @@ def batches(case: Case) -> Iterator[Drawing]:
 
 
 def ablation(case: Case) -> Iterator[Drawing]:
-    """Figure 9: one component changed at a time."""
+    """Yield figure 9: one component changed at a time."""
     if case.rows is None or case.ends is None or not is_ablation(case.rows):
         return
     numbers = ablation_numbers(case.ends, case.y)
@@ -176,7 +176,7 @@ def ablation(case: Case) -> Iterator[Drawing]:
 
 
 def shapes(case: Case) -> Iterator[Drawing]:
-    """Deeper or wider: the error of each depth against the weights, at equal compute."""
+    """Yield the error of each depth against the number of parameters, at equal compute."""
     rows = case.ends
     if rows is None or not has_all(rows, "budget", "depth", "width", "N", "family"):
         return
@@ -194,7 +194,7 @@ def shapes(case: Case) -> Iterator[Drawing]:
 
 
 def augmentations(case: Case) -> Iterator[Drawing]:
-    """Show what augmentation is worth by the size of the data set: a line for each."""
+    """Yield the benefit of each augmentation against the size of the data set."""
     rows = case.ends
     if rows is None or not {"augment", "D_unique", "N"} <= set(rows.columns) or rows["N"].nunique() != 1:
         return
@@ -214,7 +214,7 @@ def _by_augmentation(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def crops(case: Case) -> Iterator[Drawing]:
-    """Show what averaging over random crops of a test image is worth by their number, beside the plain prediction."""
+    """Yield the benefit of averaging over random crops of a test image against their number."""
     rows = case.ends
     if rows is None or not {"augment", "origin", "stage_recipe"} <= set(rows.columns):
         return
@@ -234,7 +234,7 @@ def crops(case: Case) -> Iterator[Drawing]:
 
 
 def filters(case: Case) -> Iterator[Drawing]:
-    """Figures 11 and 12: first-layer filters and their locality, from the npz beside the records."""
+    """Yield figures 11 and 12: first-layer filters and their locality, from the npz beside the records."""
     rows, runs = case.ends, find_runs(case.source) if case.source.is_dir() else None
     if rows is None or runs is None or case.task not in (None, OWN_TASK):
         return

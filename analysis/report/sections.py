@@ -1,4 +1,4 @@
-"""The sections of a report: one for each task of a table, and what sets tasks side by side."""
+"""The sections of a report: one per task of a table, and comparisons of tasks."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from analysis.wording import listed
 
 @dataclass(frozen=True)
 class Section:
-    """What a report says of one task: the results of its groups with their figures, its own figures and tables.
+    """The section of one task: the results of its groups with figures, its own figures and tables.
 
-    task: empty where the table has only one.
+    task: empty if the table has only one.
     """
 
     task: str
@@ -43,13 +43,13 @@ class Section:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Return all its figures, those of groups behind its own."""
+        """Return all its figures, its own before those of groups."""
         return sum(self.group_figures, self.figures)
 
 
 @dataclass(frozen=True)
 class Sections:
-    """A section for each task, and the figures and tables that set tasks, or models, side by side."""
+    """A section per task, and the figures and tables that compare tasks or models."""
 
     tasks: tuple[Section, ...]
     figures: tuple[Picture, ...]
@@ -62,13 +62,13 @@ class Sections:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """Return all that could not be analysed, in sentences."""
+        """Return sentences on everything that could not be analysed."""
         named = ((f"{section.task}: " if section.task else "", section.refused) for section in self.tasks)
         return tuple(f"{task}{sentence}" for task, sentences in named for sentence in sentences)
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Return the comparisons of two groups side by side."""
+        """Return the comparisons of two groups."""
         return tuple(section.comparison for section in self.tasks if section.comparison)
 
     @property
@@ -83,7 +83,7 @@ class Sections:
 
 
 def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
-    """Keep the rows of some tasks, all where none is named."""
+    """Keep the rows of the wanted tasks, all if none is named."""
     if not wanted:
         return table
     known = tasks_of(table)
@@ -138,5 +138,5 @@ def _conventions(case: Case, task: str, suffix: str) -> tuple[TextTable, ...]:
 
 
 def anchor(task: str) -> str:
-    """Return a task's name in links and files: KIND:DATA is KIND_DATA."""
+    """Return a task's name for links and files: KIND_DATA for KIND:DATA."""
     return task.replace(":", "_")

@@ -1,4 +1,4 @@
-"""The question, the runs and the failures of a sweep, in words and small tables."""
+"""The question, the runs and the failures of a sweep, as text and small tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEANINGS = {
     "error": "1 − top-1 accuracy on the test set.",
     "tasks of stages": "N, D and C are those of the training run from which the stage started, at its checkpoint.",
 }
-"""What the columns of a report mean."""
+"""Meanings of the columns of a report."""
 
 OF_OTHERS = {
     "N": "from the table, which does not say how parameters were counted.",
@@ -36,7 +36,7 @@ OF_OTHERS = {
     "loss": "from the table.",
     "error": "from the table.",
 }
-"""What is known of the columns of a table that others made."""
+"""Meanings of the columns of an external table."""
 
 RANGES = {
     "N": ("weights N", ""),
@@ -45,19 +45,19 @@ RANGES = {
     "epochs": ("epochs", ""),
     "C": ("compute C of a run", " FLOPs"),
 }
-"""Columns whose range is told, with their titles and units."""
+"""Columns whose range is shown, with titles and units."""
 
 USUAL_REASONS = {
     "missing": "not run yet",
     "diverged": "not finite, or worse than the constant predictor",
     "at chance": "within two standard errors of the constant predictor",
 }
-"""Why runs are kept out, where their records give no reason."""
+"""Reasons for excluding runs whose records give none."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Runs that are kept out of the fits for one reason."""
+    """Runs excluded from the fits for one reason."""
 
     what: str
     why: str
@@ -80,7 +80,7 @@ class Summary:
 def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     """Summarise a table and the sweep file beside its plan."""
     question, command = read_sweep(folder / "sweep.yaml")
-    named = re.search(r"\bsweep=([\w./-]+)", command)  # the file's own name, which another one may stand for
+    named = re.search(r"\bsweep=([\w./-]+)", command)  # the sweep's name, which may differ from the folder's
     names = [folder.resolve().name, *([re.sub(r".*/|\.ya?ml$", "", named[1])] if named else [])]
     question = re.sub(rf"^([\w.-]+/)*({'|'.join(map(re.escape, names))})(\.ya?ml)?(: |\n|$)", "", question)
     question = question[:1].upper() + question[1:]
@@ -97,7 +97,7 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
 
 
 def read_sweep(path: Path) -> tuple[str, str]:
-    """Return the head comment of a sweep file, and the command its last line keeps."""
+    """Return the head comment of a sweep file, and the command of its last line `# command:`."""
     try:
         lines = read_file(path).decode(errors="replace").splitlines()
     except OSError:
@@ -115,19 +115,19 @@ def read_sweep(path: Path) -> tuple[str, str]:
 
 
 def conventions(table: pd.DataFrame, measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
-    """Return what N, D, C and the responses mean. measured: the responses; stages: some rows are of stages."""
+    """Return the meanings of N, D, C and the responses. measured: the responses; stages: whether there are stages."""
     left_out = {"error": "error" not in measured, "tasks of stages": not stages}
     meanings = MEANINGS if is_ours(table) else OF_OTHERS
     return [(name, meaning) for name, meaning in meanings.items() if not left_out.get(name)]
 
 
 def is_ours(table: pd.DataFrame) -> bool:
-    """Tell whether a table was collected from runs that were trained here, whose counts are known."""
+    """Tell whether a table was collected from runs of `scaling`, whose counts are known."""
     return {"run_id", "N_total", "C_counted"} <= set(table.columns) and "trained" not in table.columns
 
 
 def versions() -> str:
-    """Name the versions that the analysis ran with."""
+    """Name the versions of the packages used in the analysis."""
     from importlib.metadata import version
 
     words = [f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas", "matplotlib")]
@@ -164,7 +164,7 @@ def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _recipe_values(column: pd.Series) -> str:
-    """Write the values of a recipe's key; none where it was not set."""
+    """Write the values of a recipe's key; "none" where it was not set."""
     return _values(column.astype(object).where(column.notna(), "none"))
 
 
@@ -181,7 +181,7 @@ def _troubles(ends: pd.DataFrame, status: pd.Series) -> tuple[Trouble, ...]:
 
 
 def _words(rows: pd.DataFrame, name: str) -> pd.Series:
-    """Return a column as text, empty where there is nothing."""
+    """Return a column as text, empty where missing."""
     if name not in rows.columns:
         return pd.Series("", index=rows.index)
     return rows[name].astype(object).fillna("").astype(str)

@@ -1,1 +1,1 @@
-"""Figures as data: what was drawn on axes, and the runs behind it, for the script of the page."""
+"""Figures as data for the page's script: the contents of axes, and the runs behind them."""

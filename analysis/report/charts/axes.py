@@ -1,4 +1,4 @@
-"""Read what was drawn on axes as plain data, so that the page's script can draw it again at other scales."""
+"""Extract the contents of axes as plain data, so that the page's script can redraw them at other scales."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from analysis.figures.equation import as_html
 from analysis.report.charts.seeds import Seeds
 
 DIGITS = 6
-"""Of a coordinate: a hundredth of a pixel at any zoom that shows more than one point."""
+"""Digits of a coordinate: a hundredth of a pixel at any zoom that shows more than one point."""
 
 CAPS = ("_", "|", "None", "none", "", " ", None)
-"""Markers that are no points: the caps of bars, and none."""
+"""Markers that are not points: none, and the caps of bars."""
 
 
 class Undrawable(Exception):
-    """The axes hold something that the script cannot draw; the figure stays a picture."""
+    """Raised where axes contain something that the script cannot draw; the figure stays an image."""
 
 
 def read_axes(ax: Axes, seeds: Seeds | None = None) -> dict[str, Any] | None:
-    """Return labels, scales, limits, marks, the colours' key and the runs behind the marks; None for pictures."""
+    """Return labels, scales, limits, marks, the colour key and the runs behind the marks; None for images."""
     try:
         key = _key(ax)
         marks = [*_areas(ax), *_lines(ax), *_collections(ax)]
@@ -45,7 +45,7 @@ def read_axes(ax: Axes, seeds: Seeds | None = None) -> dict[str, Any] | None:
 
 
 def numbers(values: Sequence[float] | np.ndarray) -> list[float | int | None]:
-    """Round to a few digits, whole numbers as such, None for what is not finite."""
+    """Round to a few digits, integers as such; None for non-finite values."""
     return [_number(float(value)) for value in np.asarray(values, dtype=float)]
 
 
@@ -57,13 +57,13 @@ def _number(value: float) -> float | int | None:
 
 
 def _words(label: object) -> str:
-    """Return a label as HTML; empty for those that matplotlib makes up."""
+    """Return a label as HTML; empty for matplotlib's automatic labels."""
     text = str(label)
     return "" if text.startswith("_") else as_html(text) if "$" in text else text.replace("<", "&lt;")
 
 
 def _key(ax: Axes) -> dict[str, Any] | None:
-    """Return the title, colours and words of the bar of colours beside the axes."""
+    """Return the title, colours and labels of the colour bar beside the axes."""
     if ax.images or ax.texts:
         raise Undrawable
     if not ax.child_axes:
@@ -77,7 +77,7 @@ def _key(ax: Axes) -> dict[str, Any] | None:
 
 
 def _areas(ax: Axes) -> Iterator[dict[str, Any]]:
-    """Yield the bands across the whole axes."""
+    """Yield the bands that span the axes."""
     for patch in ax.patches:
         if not isinstance(patch, Rectangle):
             raise Undrawable
@@ -90,7 +90,7 @@ def _areas(ax: Axes) -> Iterator[dict[str, Any]]:
 
 
 def _across(ax: Axes, artist: Rectangle | Line2D) -> str:
-    """Return the axis that a line or band across the axes has its values on."""
+    """Return the axis of the values of a line or band that spans the axes."""
     own = artist.get_data_transform() if isinstance(artist, Rectangle) else artist.get_transform()
     for name, blended in (("y", ax.get_yaxis_transform("grid")), ("x", ax.get_xaxis_transform("grid"))):
         if own is blended:
@@ -99,7 +99,7 @@ def _across(ax: Axes, artist: Rectangle | Line2D) -> str:
 
 
 def _lines(ax: Axes) -> Iterator[dict[str, Any]]:
-    """Yield the lines, and the points, of all lines that have data."""
+    """Yield the lines and the points of all line artists with data."""
     for line in ax.lines:
         style = {"c": to_hex(line.get_color()), "a": _alpha(line.get_alpha()), **_label(line)}
         if line.get_transform() is not ax.transData:
@@ -132,7 +132,7 @@ def _marker(line: Line2D) -> dict[str, Any]:
 
 
 def _collections(ax: Axes) -> Iterator[dict[str, Any]]:
-    """Yield bands, bars of intervals and scattered points."""
+    """Yield bands, error bars and scattered points."""
     for found in ax.collections:
         if isinstance(found, LineCollection):
             ends = np.array([one for one in found.get_segments() if len(one) == 2], dtype=float).reshape(-1, 2)
@@ -156,7 +156,7 @@ def _colours(found: Any) -> list[tuple[float, float, float, float]]:
 
 
 def _scattered(found: PathCollection) -> Iterator[dict[str, Any]]:
-    """Yield scattered points, those of one colour and size together."""
+    """Yield scattered points, grouped by colour and size."""
     places = np.asarray(found.get_offsets(), dtype=float).reshape(-1, 2)
     n, faces = max(len(places), 1), _colours(found.get_facecolor())
     sizes = np.resize(np.sqrt(found.get_sizes()), n).tolist()
@@ -180,7 +180,7 @@ def _label(artist: Line2D | Rectangle | Collection) -> dict[str, str]:
 
 
 def _runs(seeds: Seeds | None, key: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the runs, coloured by the rank of their value where the key has as many entries."""
+    """Return the runs, coloured by the rank of their value if the key has as many entries."""
     if seeds is None or not len(seeds.x):
         return {}
     said: dict[str, Any] = {"id": list(seeds.runs), "x": numbers(seeds.x), "y": numbers(seeds.y)}

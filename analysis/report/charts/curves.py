@@ -10,7 +10,7 @@ from analysis.figures.learning import LOSSES
 from analysis.report.charts.axes import numbers
 
 MOST_POINTS = 100_000
-"""Points of curves that a page carries; runs beyond them have theirs in their log alone."""
+"""Maximum number of curve points on a page; curves of further runs are in their logs alone."""
 
 
 def curves_of(curves: pd.DataFrame) -> dict[str, dict[str, list[Any]]]:

@@ -1,4 +1,4 @@
-"""The runs behind a figure's means: where each lies, which run it is, and what it is coloured by."""
+"""The runs behind a figure's means: their positions, names and colour values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Seeds:
-    """One point a run (n,): its id (or its row's label), its place on the axes, the value that gives its colour."""
+    """One point per run (n,): its id (or its row's label), its position on the axes, and the value for its colour."""
 
     runs: tuple[str, ...]
     x: np.ndarray
@@ -19,12 +19,12 @@ class Seeds:
 
 
 def seeds_of(rows: pd.DataFrame, x: str, y: str, by: str | pd.Series | None = None) -> Seeds:
-    """Return the runs of some rows. x, y: their columns on the axes; by: the column, or the values, of their colour."""
+    """Return the runs of rows. x, y: columns on the axes; by: the column, or the values, for the colour."""
     colour = rows[by] if isinstance(by, str) else by
     values = None if colour is None else colour.to_numpy(float)
     return Seeds(run_names(rows), rows[x].to_numpy(float), rows[y].to_numpy(float), values)
 
 
 def run_names(rows: pd.DataFrame) -> tuple[str, ...]:
-    """Name the run of each row: its id, or where the table has none, the label of the row."""
+    """Name the run of each row: its id, or the label of the row in a table without ids."""
     return tuple(map(str, rows["run_id"] if "run_id" in rows.columns else rows.index))

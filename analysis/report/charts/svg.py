@@ -1,6 +1,6 @@
-"""A figure as it stands on the page without its script: what was on its axes, drawn once as one plain SVG.
+"""Draw a figure's data as one plain SVG, for the page without its script.
 
-The page's script draws the same data (templates/charts.js); the figures of a paper are matplotlib's.
+The page's script draws the same data (templates/charts.js); figures for papers are drawn by matplotlib.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from analysis.numbers import number, power_of_ten
 Chart = dict[str, Any]
 
 PX = 1.35
-"""Pixels of a point, of which lines and markers say how many they have."""
+"""Pixels per point, the unit of line widths and marker sizes."""
 
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 8, 42
-"""Pixels about the axes of a panel."""
+"""Margins around the axes of a panel, in pixels."""
 
 LINE, CHARACTER, GLYPH = 15, 6.1, 16
-"""Pixels: of a line of text, of a character in it, and of a mark in the legend."""
+"""In pixels: height of a line of text, width of a character, width of a mark in the legend."""
 
 FONT = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='11'"
 
@@ -42,7 +42,7 @@ class Size:
 
 USUAL, SMALL = Size(460, 322, 2), Size(250, 200, 4)
 MANY = 4
-"""Panels beyond which they are small, as with the script."""
+"""Number of panels above which they are small, as with the script."""
 
 
 def svg_of(charts: Sequence[Chart]) -> bytes:
@@ -79,7 +79,7 @@ class _Axes:
         self._pixels = {"x": (LEFT, size.width - RIGHT), "y": (size.height - BOTTOM, TOP)}
 
     def _place(self, of: str, values: Any) -> np.ndarray:
-        """Return the pixels of values, NaN for those that have no place."""
+        """Return the pixel positions of values, NaN for values that have none."""
         log, (low, high) = self._chart[of]["log"], self._chart[of]["ends"]
         found = np.array([math.nan if value is None else value for value in np.atleast_1d(values)], dtype=float)
         scale: Callable[[Any], Any] = np.log if log else np.asarray
@@ -89,7 +89,7 @@ class _Axes:
         return np.where(np.isfinite(share), start + share * (end - start), np.nan)
 
     def drawn(self) -> str:
-        """Draw grid, ticks, labels and marks; what lies outside is cut off."""
+        """Draw grid, ticks, labels and marks, clipped to the axes."""
         (left, right), (bottom, top) = self._pixels["x"], self._pixels["y"]
         marks = "".join(map(self._mark, self._chart["marks"]))
         inside = f"<svg x='{left}' y='{top}' width='{right - left}' height='{bottom - top}' "
@@ -98,7 +98,7 @@ class _Axes:
         return f"{self._ticks('x')}{self._ticks('y')}{frame}{inside}{self._labels()}"
 
     def _ticks(self, of: str) -> str:
-        """Draw the grid and what its lines are; below the x axis no words that would touch others."""
+        """Draw the grid and tick labels, leaving out labels of the x axis that would overlap."""
         axis, (left, right), (bottom, top) = self._chart[of], self._pixels["x"], self._pixels["y"]
         values = ticks(*axis["ends"], log=axis["log"])
         places, words, parts = self._place(of, values).tolist(), list(map(_writer(values), values)), list[str]()
@@ -155,7 +155,7 @@ def _filled(mark: Chart) -> str:
 
 
 def _dots(places: Sequence[tuple[float, float]], mark: Chart) -> str:
-    """Draw points: round, hollow or stars."""
+    """Draw points: discs, circles or stars."""
     faint = _faint(mark)
     seen, r = [(x, y) for x, y in places if x == x and y == y], mark["s"] * PX / 2
     if mark.get("shape"):
@@ -182,7 +182,7 @@ def _path(d: str, style: str) -> str:
 
 
 def _joined(places: Sequence[tuple[float, float]]) -> str:
-    """Return a path through places, broken where there is none."""
+    """Return a path through positions, interrupted at NaN."""
     steps, open_ = list[str](), False
     for x, y in places:
         if x != x or y != y:
@@ -194,7 +194,7 @@ def _joined(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _legend(chart: Chart, width: int, *, key: bool) -> tuple[str, float]:
-    """Return what marks and colours mean, in lines of text, and their height."""
+    """Return the legend of marks and colours, and its height."""
     said = [(mark, mark["said"]) for mark in chart["marks"] if "said" in mark]
     coloured: list[tuple[Chart | None, str]] = [(None, f"{chart['key']['title']}:")] if key and "key" in chart else []
     coloured += [(_dot(colour), words) for colour, words in chart["key"]["entries"]] if coloured else []
@@ -216,7 +216,7 @@ def _dot(colour: str) -> Chart:
 
 
 def _entry(x: float, y: float, mark: Chart | None, words: str) -> str:
-    """Draw a mark as it is in the figure, and its words; words alone without a mark."""
+    """Draw a legend entry: the mark, if any, and its label."""
     if mark is None:
         return f"<text x='{x:.1f}' y='{y:.1f}'>{_raised(words)}</text>"
     end, middle = x + GLYPH, y - 4
@@ -230,7 +230,7 @@ def _entry(x: float, y: float, mark: Chart | None, words: str) -> str:
 
 
 def ticks(low: float, high: float, *, log: bool) -> list[float]:
-    """Return where ticks stand: powers of ten, or 1-2-5 steps of them, or round numbers."""
+    """Return the tick positions: powers of ten, 1-2-5 multiples of them, or round numbers."""
     if log and high / low >= 5:
         return log_ticks(low, high)
     rough = (high - low) / 6
@@ -247,7 +247,7 @@ def _writer(values: Sequence[float]) -> Callable[[float], str]:
 
 
 def _raised(label: str) -> str:
-    """Return HTML as words of SVG: what is raised or lowered in it stands so."""
+    """Convert HTML to SVG text, with superscripts and subscripts."""
     parts, level, before = list[str](), 0, 0
     for piece in re.split(r"(</?su[bp]>)", label):
         if piece.startswith(("<su", "</su")):
@@ -263,7 +263,7 @@ def _raised(label: str) -> str:
 
 
 def _plain(label: str) -> str:
-    """Return the words of HTML, with _ before what is lowered and ^ before what is raised."""
+    """Convert HTML to plain text, with _ before subscripts and ^ before superscripts."""
     marked = re.sub(r"<sup>(.*?)</sup>", r"^\1", re.sub(r"<sub>(.*?)</sub>", r"_\1", label))
     return html.unescape(re.sub(r"<[^>]*>", "", marked))
 

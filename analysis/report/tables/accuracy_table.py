@@ -19,10 +19,10 @@ from analysis.table.select import OWN_TASK
 from analysis.wording import symbol
 
 MOST_ROWS = 60
-"""Settings that a table lists; where milestones make them more, only the ends of runs are listed."""
+"""Maximum number of settings in a table; if milestones exceed it, only the ends of runs are listed."""
 
 SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
-"""Columns that tell one setting from another beside the model and the epochs, where they differ."""
+"""Columns that distinguish settings besides the model and the epochs, if they differ."""
 
 NUMBERS = ("label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
 
@@ -38,7 +38,7 @@ WORDS = {
 
 
 def results_of(cases: Sequence[Case]) -> TextTable | None:
-    """Tabulate the results of all tasks; None where there is nothing to tell apart."""
+    """Tabulate the results of all tasks; None where there is only one setting."""
     settled = [case.rows for case in cases if case.rows is not None]
     if not settled:
         return None
@@ -47,9 +47,9 @@ def results_of(cases: Sequence[Case]) -> TextTable | None:
 
 
 def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
-    """Tabulate settled rows: a line a setting, a column a task; None where there is nothing to tell apart.
+    """Tabulate selected rows: one line per setting, one column per task; None where there is only one setting.
 
-    Error is shown as accuracy in per cent, other responses as they are; ± is the standard deviation over seeds.
+    Error is shown as accuracy in per cent, other responses unchanged; ± is the standard deviation over seeds.
     """
     rows = _named(rows[rows[y].notna()].reset_index(drop=True))
     if _n_settings(rows) > MOST_ROWS and "final" in rows.columns:
@@ -98,7 +98,7 @@ def _by(cells: pd.DataFrame, chosen: Sequence[str]) -> Any:
 
 
 def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
-    """Order lines setting by setting: numbers by size, words as they first appear."""
+    """Sort lines by setting: numbers by value, text in order of first appearance."""
     ranks: dict[str, pd.Series] = {}
     for name in chosen:
         known = cells[name]
@@ -121,7 +121,7 @@ def _appearance(column: pd.Series) -> pd.Series:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """Choose the columns that tell settings apart, without those that follow from others."""
+    """Choose the columns that distinguish settings, without those determined by others."""
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
@@ -180,7 +180,7 @@ def _word(name: str, value: object) -> str:
 
 
 def efficiency_table(path: Path) -> TextTable | None:
-    """Tabulate an efficiency.csv that `scaling measure` wrote; None where there is none."""
+    """Tabulate an efficiency.csv of `scaling measure`; None where there is none."""
     try:
         rows = pd.read_csv(io.BytesIO(read_file(path)))
     except (OSError, ValueError):

@@ -34,7 +34,7 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
 
 
 def difference(first: Exponents, second: Exponents, y: str) -> str:
-    """Return a sentence: how far each exponent moves between conventions, and whether the intervals overlap."""
+    """Describe in a sentence how each exponent differs between conventions, and whether the intervals overlap."""
     said = []
     for name, one, other in zip(NAMES, first.lines, second.lines, strict=True):
         if one is None or other is None:

@@ -1,4 +1,4 @@
-"""The laws of a report, its minima at equal compute and its allocations, as tables of text."""
+"""The laws of a report, its isoFLOP minima and its allocations, as text tables."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def tables_of_laws(groups: Sequence[GroupResults]) -> Iterator[TextTable]:
 
 
 def suffix_of(group: GroupResults, groups: Sequence[GroupResults]) -> str:
-    """Return what tells the tables of one group from those of others, in their names; empty where there is only one."""
+    """Return the suffix of a group's table names; empty if there is only one group."""
     return f"_{next(i for i, one in enumerate(groups, 1) if one is group)}" if len(groups) > 1 else ""
 
 
 def _law_rows(group: GroupResults) -> Iterator[tuple[str, ...]]:
-    """Yield a line a parameter; one for a law that was refused."""
+    """Yield one line per parameter, or a single one for a refused law."""
     for result in group.laws:
         fit = result.fit
         if fit is None:

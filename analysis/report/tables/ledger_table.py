@@ -1,4 +1,4 @@
-"""How the forecasts of a sweep's rounds turned out, as a table of a report."""
+"""The forecasts of a sweep's rounds against their results, as a table of a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADS = ("round", "run", "forecast", "interval", "came out", "off by", "inside")
 
 
 def ledger_table(source: Path, table: pd.DataFrame) -> TextTable | None:
-    """Show each run that was forecast and what it gave; None where the sweep has no rounds."""
+    """Tabulate each forecast run and its result; None where the sweep has no rounds."""
     if not (source / "rounds").is_dir() or "run_id" not in table.columns:
         return None
     found, _ = attempt(lambda: read_ledger(source, table))
@@ -32,7 +32,7 @@ def ledger_table(source: Path, table: pd.DataFrame) -> TextTable | None:
 
 
 def ledger_rows(found: Ledger) -> tuple[tuple[str, ...], ...]:
-    """Return the cells of a ledger, a row a run."""
+    """Return the cells of a ledger, one row per run."""
     rows = []
     for run in found.runs:
         actual = (run.status, "") if run.error is None else (measured(run.actual), percent(run.error))
@@ -42,7 +42,7 @@ def ledger_rows(found: Ledger) -> tuple[tuple[str, ...], ...]:
 
 
 def summary(found: Ledger) -> str:
-    """Return a sentence: how many forecasts held, and how far off they were."""
+    """Describe in a sentence the coverage and the error of the forecasts."""
     if found.inside is None or found.error is None:
         return "None of these runs has finished."
     n, level = len(found.scored), percent(found.level)

@@ -20,7 +20,7 @@ HEADS = ("against compute", "exponent as run", "at the best rates", "interval ov
 
 
 def rates_table(source: Path, table: pd.DataFrame, level: float) -> TextTable | None:
-    """Show the exponents as run and at the best rates; None where the sweep has no tries beside it, or no exponent."""
+    """Tabulate the exponents as run and at the best rates; None without tuning runs beside the sweep, or exponents."""
     beside = tries_of_sweep(source)
     if beside is None:
         return None
@@ -35,7 +35,7 @@ def rates_table(source: Path, table: pd.DataFrame, level: float) -> TextTable | 
 
 
 def summary(found: Mistuning) -> str:
-    """Return a sentence: how far the rates are off, and what that costs."""
+    """Describe in a sentence how far the rates are from the optimum, and the cost."""
     low, middle, high = (times(one) for one in found.off)
     cost = f"{percent(found.cost[0])} of the loss ({percent(found.cost[1])} at most)"
     said = f"The rates are {middle} the best ones ({low} to {high}), which costs {cost}."

@@ -20,7 +20,7 @@ SHOWN = (
     *("run_id", "status", "family", "width", "depth", "N", "D", "C", "epochs", "seed", "lr"),
     *("loss", "error", "seconds"),
 )
-"""Columns that are listed, where the table has them; the others are told of a run that is chosen."""
+"""Columns listed if the table has them; the others are shown for a selected run."""
 
 UNITS = {
     "N": "weights",
@@ -35,18 +35,18 @@ UNITS = {
 """Units by column, and those of a loss by its metric."""
 
 MOST_ROWS = 200
-"""Rows that stand on the page without its script, which lists all."""
+"""Number of rows on the page without its script, which lists all."""
 
 MOST_WORDS = 2_000_000
-"""Characters of text in one column beyond which it is left to table.parquet."""
+"""Maximum number of characters of a text column on the page; a longer one is in table.parquet alone."""
 
 LEFT_OUT = ("run_id", "final", "run_D", "run_C", "run_C_counted", "run_epochs", "forecast_seconds")
-"""Columns that say nothing new of a run at its end."""
+"""Columns that are redundant at the end of a run."""
 
 
 @dataclass(frozen=True)
 class RunTable:
-    """One row a run, at its end. folder: that of all runs' files, seen from the page; None where there is none."""
+    """One row per run, at its end. folder: path of the runs' files relative to the page; None without files."""
 
     ends: pd.DataFrame
     folder: str | None
@@ -58,12 +58,12 @@ class RunTable:
 
     @cached_property
     def columns(self) -> list[str]:
-        """Return the listed columns; the first dozen of a foreign table."""
+        """Return the listed columns; the first dozen of an external table."""
         found = [name for name in SHOWN if name in self.ends.columns and self.ends[name].notna().any()]
         return found if len(found) > 2 else list(self.ends.columns[:12])
 
     def is_number(self, column: str) -> bool:
-        """Tell whether a column holds numbers, which stand on the right."""
+        """Tell whether a column is numeric, so right-aligned."""
         return column in self._numbers
 
     @cached_property
@@ -72,24 +72,24 @@ class RunTable:
         return {str(name) for name, kind in kinds if pd.api.types.is_any_real_numeric_dtype(kind)}
 
     def unit(self, column: str) -> str:
-        """Return the unit of a column, empty where it has none."""
+        """Return the unit of a column; empty if it has none."""
         if column == "loss" and "metric" in self.ends.columns and self.ends["metric"].notna().any():
             return UNITS.get(str(self.ends["metric"].dropna().iloc[0]), "")
         return UNITS.get(column, "")
 
     @cached_property
     def rows(self) -> list[list[str]]:
-        """Return the first rows as they are to be read."""
+        """Return the first rows, formatted for display."""
         chosen = self.ends[self.columns].head(MOST_ROWS)
         return [[_written(str(name), value) for name, value in row.items()] for row in chosen.to_dict("records")]
 
     @cached_property
     def more(self) -> int:
-        """Return how many rows are not among them."""
+        """Return the number of rows not among them."""
         return max(0, len(self.ends) - MOST_ROWS)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the names, and the columns that tell runs apart, as plain data."""
+        """Return the names and the columns that distinguish runs as plain data."""
         varied = [
             name for name in self.ends.columns if name not in LEFT_OUT and self.ends[name].nunique(dropna=False) > 1
         ]
@@ -116,7 +116,7 @@ def ends_of(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_table(table: pd.DataFrame, source: Path, page: Path) -> RunTable:
-    """Return the runs of a table. page: the folder of the page, from which the files of runs are linked."""
+    """Return the runs of a table. page: the folder of the page, for relative links to the runs' files."""
     ours = "trained" not in table.columns  # runs trained elsewhere have no files
     runs = find_runs(source) if source.is_dir() and ours else None
     return RunTable(ends_of(table), os.path.relpath(runs, page.resolve()) if runs else None)

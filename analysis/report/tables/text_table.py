@@ -1,4 +1,4 @@
-"""A small table of text, written as CSV, Markdown, LaTeX or handed to the report's page."""
+"""A small text table, written as CSV, Markdown or LaTeX or passed to the report's page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATEX = {
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as they are to be read. right: the columns of numbers; note: one sentence below."""
+    """A table of formatted cells. right: numeric (right-aligned) columns; note: one sentence below."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class TextTable:
         return "\n".join([*lines, rf"\caption{{{caption}}}", rf"\label{{tab:{self.name}}}", r"\end{table}", ""])
 
     def csv(self) -> str:
-        """Return the table as CSV, its numbers as machines read them; ± and intervals have columns of their own."""
+        """Return the table as CSV with machine-readable numbers; ± and intervals are split into columns."""
         parts = [_split(name, [row[i] for row in self.rows]) for i, name in enumerate(self.columns)]
         written = io.StringIO()
         lines = csv.writer(written, lineterminator="\n")
@@ -58,7 +58,7 @@ class TextTable:
         return written.getvalue()
 
     def texts(self) -> dict[str, str]:
-        """Return the table in each form that it can be copied in."""
+        """Return the table in each format for copying."""
         return {"CSV": self.csv(), "Markdown": self.markdown(), "LaTeX": self.latex()}
 
 
@@ -77,7 +77,7 @@ SPREAD = re.compile(rf"^({NUMBER}) ± ({NUMBER})$")
 
 
 def _split(name: str, cells: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return a column as it stands, or as the value and its deviation, or the value and its interval's ends."""
+    """Split a column into value and deviation, or value and interval ends; else return it unchanged."""
     for pattern, names in ((SPREAD, ("", " sd")), (INTERVAL, ("", " low", " high"))):
         found = [pattern.match(cell) for cell in cells]
         if any(found):
@@ -91,7 +91,7 @@ def _split(name: str, cells: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def plain_number(cell: str) -> str:
-    """Return a written number as machines read it, 2×10⁸ as 2e8; other text as it is."""
+    """Convert a written number to machine-readable form, 2×10⁸ to 2e8; other text is unchanged."""
     if not re.fullmatch(NUMBER, cell):
         return cell
     text = cell.replace(",", "").replace("−", "-").replace("×10", "e")
