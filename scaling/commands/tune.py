@@ -128,7 +128,7 @@ def _law(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     options = [part for key in keys for part in ("--key", key)]
     try:
         verb.main([str(folder), *options, "--json", str(written)], standalone_mode=False)
-    except ValueError as refusal:  # of the analysis, in one sentence
+    except ValueError as refusal:  # one sentence of the analysis
         return {}, str(refusal)
     return json.loads(written.read_text()), ""
 
@@ -177,12 +177,12 @@ def _search(
             console.print(
                 f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths"
             )
-            runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # whole numbers meet
+            runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # integers may coincide
             held = _train(plan, list(runs.values()), settings, console)
             for proposal in proposals:
                 if not held or tuning.was_tried(proposal, plan.folder):
                     tuning.tell(studies[proposal.group], proposal, plan.folder)
-            if held:  # what was not started is tried first when there is room for it
+            if held:  # what was not started is tried first the next time
                 return tuning.best(studies, groups)
 
 

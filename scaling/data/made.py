@@ -20,7 +20,7 @@ from scaling.errors import UserError
 
 T = TypeVar("T")
 FEWEST, ROUNDED = 1 << 14, 1 << 20  # the fixed order is made in powers of two of examples between these, then exactly
-IDLE_PARTS = 32  # of a chunk each, without an example of a class that is missing: it is not drawn at all
+IDLE_PARTS = 32  # chunks in a row without an example of a missing class, after which it is taken for never drawn
 TRIED = 64  # examples that are drawn to see whether they follow from their generator
 
 

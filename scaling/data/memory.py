@@ -14,7 +14,7 @@ import numpy as np
 
 T = TypeVar("T")
 MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
-MOST_BYTES = 1 << 30  # of a worker; less where the machine has little memory a processor
+MOST_BYTES = 1 << 30  # for a worker; less if the machine has little memory for each processor
 
 
 def load_array(path: Path) -> np.ndarray:

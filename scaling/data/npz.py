@@ -22,7 +22,7 @@ from scaling.data.pixels import feature_moments, moments
 from scaling.errors import UserError
 
 SPLITS = ("train", "val", "test")
-HELD_OUT_NAME = re.compile(  # of an array that was meant for a split that is held out, such as X_test or valid_y
+HELD_OUT_NAME = re.compile(  # names of arrays meant for a held-out split, such as X_test or valid_y
     r"(^|[^a-z]|[xy])(val(id(ation)?)?|(?<!std_)dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
 )
 HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
@@ -152,7 +152,7 @@ class Npz(FiniteSet):
             )
 
 
-BROKEN = (  # what NumPy and zipfile raise for files that are none of plain arrays, cut, damaged, locked or of others
+BROKEN = (  # errors of NumPy and zipfile for files that are not plain arrays, truncated, damaged, locked or unreadable
     OSError,
     ValueError,
     EOFError,

@@ -20,9 +20,9 @@ from scaling.data.seeds import generator
 from scaling.errors import UserError
 
 REFERENCE = 1 << 16  # examples on which the classes are balanced
-ROUNDS = 40  # of balancing: leaves the classes within about 0.1 % of each other on the reference examples
+ROUNDS = 40  # of balancing, which leave the classes within about 0.1 % of each other on the reference examples
 STEP = 0.3  # of balancing, in deviations of the outputs
-LEAST = 0.5  # of an equal share: UserError where a class is rarer
+LEAST = 0.5  # least share of a class, relative to an equal share
 ROWS = 2_048  # examples passed through at a time: in the cache, which takes less than half as long
 
 

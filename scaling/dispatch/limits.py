@@ -171,7 +171,7 @@ def _by_price(todo: Sequence[Entry], front: Container[str]) -> list[Entry]:
     """Return runs in the order in which the budget is spent: parents first, branches right after their trunk."""
     by_id = {entry.run_id: entry for entry in todo}
     depth: dict[str, int] = {}
-    for entry in todo:  # what a run needs stands before it
+    for entry in todo:  # parents come before their children
         depth[entry.run_id] = max((1 + depth.get(need, -1) for need in entry.needs), default=0)
 
     def key(entry: Entry) -> tuple[Any, ...]:
@@ -198,7 +198,7 @@ def _price(entry: Entry, front: Container[str]) -> tuple[bool, float, float]:
 def _with_descendants(runs: Container[str], unsettled: Sequence[Entry]) -> set[str]:
     """Return the unsettled runs among `runs`, and those that start from them."""
     found: set[str] = set()
-    for entry in unsettled:  # what a run needs stands before it
+    for entry in unsettled:  # parents come before their children
         if entry.run_id in runs or any(need in found for need in entry.needs):
             found.add(entry.run_id)
     return found
@@ -208,7 +208,7 @@ def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
     """Return the runs that cannot start because their parents are settled without the weights they need."""
     to_come = {entry.run_id for entry in unsettled}
     found: set[str] = set()
-    for entry in unsettled:  # what a run needs stands before it
+    for entry in unsettled:  # parents come before their children
         for need in entry.needs:
             lost = (
                 need not in to_come

@@ -237,7 +237,7 @@ class LazyQueue:
         self._places: dict[str, str] = {}
         self._read: dict[str, Entry] = {}
         text = _text(QueueFile(path).places)
-        if path.exists() and _end(text) < path.stat().st_size:  # of an older version, or cut
+        if path.exists() and _end(text) < path.stat().st_size:  # of an older version, or truncated
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
         else:
             own = r"[^\t\n]*" if group == ALL else re.escape(group)

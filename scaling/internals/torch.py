@@ -37,7 +37,7 @@ def layer_norm_backward(gradient: Tensor, x: Tensor, shape: list[int], mean: Ten
 
     gradient: with respect to the output; mean, rstd: from `native_layer_norm`.
     """
-    parts = (True, False, False)  # of x, and not of gain and shift
+    parts = (True, False, False)  # only the gradient with respect to x
     return torch.ops.aten.native_layer_norm_backward.default(gradient, x, shape, mean, rstd, None, None, parts)[0]
 
 
@@ -136,7 +136,7 @@ def _leave_enabled(method: Any) -> None:
     """Let a method that torch excludes from compiled graphs be called directly."""
     inner = getattr(method, "__wrapped__", None)
     if inner is not None:
-        inner.__dict__.setdefault("__dynamo_disable", inner)  # what the wrapper looks for before it imports
+        inner.__dict__.setdefault("__dynamo_disable", inner)  # the wrapper checks this before the import
 
 
 def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:

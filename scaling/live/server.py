@@ -99,7 +99,7 @@ def serve(look: Look, port: int = 0) -> ThreadingHTTPServer:
             known = secrets.compare_digest(token.encode(), look.token.encode())
             try:
                 found = look.answer(path) if known else None
-            except OSError as error:  # of a file that is out of reach, or none: the others are shown
+            except OSError as error:  # an unreachable file; the others are shown
                 self.send("text/plain", f"found {error.strerror}: {error.filename}", HTTPStatus.NOT_FOUND)
                 return
             self.send(*(found or ("text/plain", "nothing here")), HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)

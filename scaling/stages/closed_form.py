@@ -19,7 +19,7 @@ from scaling.train.feed.run_data import RunData
 from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_ROWS
 
-FLOOR = 1e-12  # of the largest eigenvalue: smaller ones are rounding
+FLOOR = 1e-12  # times the largest eigenvalue: smaller ones are rounding errors
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from scaling.train.losses import Score
 from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import derive_seed, stream
 
-NOT_EVALUATED = Score(nan, nan)  # of sets that are not evaluated
+NOT_EVALUATED = Score(nan, nan)  # for sets that are not evaluated
 
 
 def load_test_set(config: RunConfig, device: torch.device) -> RunData:

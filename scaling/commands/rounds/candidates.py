@@ -28,7 +28,7 @@ MOST = 3_000
 """Candidates at the most: planning more takes longer than choosing among them helps."""
 SEED = "seed"
 Forecaster = Callable[[Iterable[PlannedRun]], Mapping[str, Forecast]]
-PLACE = ("sweep", "name", "results", "launcher")  # of a command line: what does not make a run
+PLACE = ("sweep", "name", "results", "launcher")  # keys of a command line that do not affect runs
 
 
 @dataclass(frozen=True)

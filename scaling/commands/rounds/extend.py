@@ -82,7 +82,7 @@ def next_round(
     with one_at_a_time(folder, "suggesting"):
         try:
             found = suggest_round(folder, replace(wish, limit=left), bounds, left=left, out=out)
-        except ValueError as refusal:  # of the analysis, in one sentence; before the first round it is the answer
+        except ValueError as refusal:  # one sentence of the analysis; before the first round it is an error
             if not made:
                 raise
             return None, f"no further run: {refusal}"

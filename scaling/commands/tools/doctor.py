@@ -79,7 +79,7 @@ def _launcher(name: str) -> str | list[str]:
 
     try:
         return launcher_of(read_group("launcher", member("launcher", name))).describe()
-    except UserError as error:  # of this file alone: the rest is told
+    except UserError as error:  # only this entry fails; the rest is shown
         return str(error)
 
 

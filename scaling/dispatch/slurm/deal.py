@@ -67,7 +67,7 @@ def deal(
 def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Return for each run its family: the runs of the queue connected to it by starting from one another."""
     found: dict[str, list[Entry]] = {}
-    for entry in queue:  # what a run needs stands before it
+    for entry in queue:  # parents come before their children
         family = next((found[need] for need in entry.after if need in found), [])
         family.append(entry)
         found[entry.run_id] = family

@@ -117,7 +117,7 @@ def covered_runs(order: Order) -> set[str]:
     Such parents are queued again together with their children, so that the new jobs can wait for them or train them.
     """
     found = _submitted(order)
-    for entry in reversed(order.entries):  # what a run needs stands before it
+    for entry in reversed(order.entries):  # parents come before their children
         if entry.run_id not in found and not order.settled.done(entry.run_id, entry.keeps):
             found -= set(entry.needs)
     return found

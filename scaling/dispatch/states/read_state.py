@@ -99,7 +99,7 @@ class Reader:
             self._begun = begun_runs(self._folder)
         self._begun |= named
         before, states = self._before, dict[str, RunState]()
-        for planned in self._planned:  # what a run needs stands before it
+        for planned in self._planned:  # parents come before their children
             state = before.get(planned.run_id)
             if state is None or state.state is State.RUNNING or planned.run_id in named:
                 state = before[planned.run_id] = self._one(planned, jobs, alive)
