@@ -12,7 +12,7 @@ import click
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
-IDS = ("run_id", "parent", "origin")  # columns that are texts, even where an id is digits alone
+IDS = ("run_id", "parent", "origin", "trunk")  # columns that are texts, even where an id is digits alone
 RUNS = click.argument("words", nargs=-1, metavar="[RUN_ID|KEY=VALUE]...")
 WHERE = click.option("--where", metavar="EXPR", help="Select runs by a condition on the columns of plan.csv.")
 

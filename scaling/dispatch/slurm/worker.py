@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -175,13 +175,14 @@ class SlurmWorker(Worker):
         """Return why a run was stopped: by the user, else by SLURM."""
         reason = super().cause_of_stop(run_id)
         if reason == WARNED:
-            return "timed_out" if self._time_is_up() else "preempted"
+            return "timed_out" if self._time_is_up else "preempted"
         if reason == TERMINATED:
             return ended_by_slurm() or TERMINATED
         return reason
 
+    @cached_property
     def _time_is_up(self) -> bool:
-        """Return whether the job's time limit is near, the original one or the present one."""
+        """Whether the job's time limit is near, the original one or the present one; asked once for all runs."""
         if self.task.deadline is not None and time.time() > self.task.deadline - EARLY:
             return True
         left = scheduler.seconds_left(self.task.job)

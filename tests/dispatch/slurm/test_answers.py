@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm import sbatch, scheduler
@@ -16,7 +18,10 @@ from scaling.dispatch.slurm.cluster import needed_cluster
 from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.scheduler import QueuedJob
 from scaling.dispatch.slurm.submit import arrays
+from scaling.dispatch.slurm.worker import WARNED, SlurmWorker
+from scaling.dispatch.task import Task
 from scaling.errors import UserError
+from scaling.folders import SweepFolder
 
 HEAD = "JOBID|STATE|REASON|COMMAND"
 
@@ -55,6 +60,19 @@ def test_what_else_is_printed_does_not_spoil_an_answer(says):
     assert scheduler.accepted_job(Path("/a|b.sh")) == "7"
     says("squeue", HEAD)
     assert scheduler.all_jobs() == {}
+
+
+@pytest.mark.parametrize(("left", "cause"), [("1:05:00", "preempted"), ("0:45", "timed_out")])
+def test_squeue_is_asked_once_why_a_stack_was_warned(tmp_path, says, left, cause):
+    says("squeue", left)
+    script = tmp_path / "squeue"
+    script.write_text(script.read_text().replace("cat", f"echo asked >> {tmp_path}/asked\ncat", 1))
+    stop = Stop()
+    stop.say(WARNED)
+    task = Task(SweepFolder(tmp_path, "s"), tmp_path / "queue.jsonl", job="7")
+    worker = SlurmWorker(task, signal_seconds=60, stop=stop, heartbeat=Heartbeat(stop))
+    assert {worker.cause_of_stop(run_id) for run_id in ("a", "b", "c")} == {cause}
+    assert (tmp_path / "asked").read_text().split() == ["asked"]
 
 
 def test_what_keeps_jobs_is_looked_for_without_what_starts_them():
