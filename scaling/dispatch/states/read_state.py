@@ -254,7 +254,7 @@ def _waiting(
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
     if alive:  # failed only if the latest dispatch will not try again
         latest = max(alive, key=lambda dispatch: dispatch.started)
-        jobs = {job for dispatch in alive for job in dispatch.jobs}
+        jobs = {job for dispatch in alive for job in dispatch.jobs} if tried else set()
         since = [attempt for attempt in tried if _is_since(attempt, latest, jobs)]
         before = [attempt for attempt in tried if attempt not in since]
         retries = int(latest.launcher.get("retries", 0))
