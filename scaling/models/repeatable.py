@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from scaling.errors import UserError
 from scaling.global_streams import own_streams, stream_states
+from scaling.security.process_state import usual_process
 
 EXAMPLES = 2  # the fewest that a batch norm accepts
 SAMPLE = 1024  # values of a parameter, spread over it, that are kept and compared
@@ -43,13 +44,19 @@ def check_repeatable(model: Makeable, shape: tuple[int, ...], outputs: int, *, s
 
 def _difference(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> str:
     try:
-        first, again = (dict(facts(model, shape, outputs, seed)) for _ in range(2))
+        first, again = (_made(model, shape, outputs, seed) for _ in range(2))
     except (RuntimeError, NotImplementedError) as error:
         if "meta" in str(error):  # the device used for counting
             return f"tensors that were kept from one making for the next ({error})"
         raise
     different = [name for name in first.keys() & again.keys() if not _same(first[name], again[name])]
     return f"other {min(different)}" if different else ""
+
+
+def _made(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> dict[str, Any]:
+    """Return the facts of one making; changes that the module makes to this process are undone."""
+    with usual_process():
+        return dict(facts(model, shape, outputs, seed))
 
 
 def facts(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> Iterator[tuple[str, Any]]:

@@ -270,7 +270,7 @@ def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(sc
     record = json.loads(before[changed])
     path.write_text(json.dumps({**record, "counts": {**record["counts"], "N": 1}}))  # as before its code was edited
     assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 1
-    assert f"1 settled run had other counts of parameters than the model has now: {changed};" in scaling("plan", *run)
+    assert f"1 settled run had other parameter counts than the model has now: {changed};" in scaling("plan", *run)
     assert "2 were settled before" in scaling("run", *run)
     scaling("run", "--redo", *run)
     again = records(scaling.folder)

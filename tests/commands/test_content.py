@@ -118,7 +118,7 @@ def test_a_helper_of_one_s_own_module_that_is_edited_is_other_code(scaling, monk
     assert "trained on" not in scaling("plan", *model, "model.width=4,6")
     edit("SLOPE = 0.2\n")
     said = scaling("run", *model, "model.width=4,6,8", code=2)
-    assert "found 2 settled runs that were trained on other code of your own than there is now" in said
+    assert "found 2 settled runs that were trained on other code of yours than there is now" in said
     assert "trained on" not in scaling("plan", *model, "model.width=4,6,8", "model.version=2")
 
 

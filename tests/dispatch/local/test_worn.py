@@ -12,14 +12,16 @@ from torch import nn
 from torch.nn import functional
 
 ACTS = {
-    "functions": lambda: (setattr(functional, "relu", functional.gelu), setattr(builtins, "sorted", None)),
+    "functions": lambda: (
+        setattr(functional, "relu", functional.gelu), setattr(builtins, "sorted", lambda values, **how: list(values))
+    ),
     "limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.getrlimit(resource.RLIMIT_FSIZE)[1])),
     "limits": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     "abort": os.abort,
     "outputs": lambda: (os.close(1), os.close(2)),
     "child": lambda: multiprocessing.get_context("spawn").Process(target=signal.pause).start(),
     "fork": os.fork,
-    "thread": threading.Thread(target=threading.Event().wait).start,
+    "thread": lambda: threading.Thread(target=threading.Event().wait).start(),
     "nothing": lambda: None,
 }
 
