@@ -12,7 +12,7 @@ from analysis.table.columns import with_words_counted
 from analysis.table.expressions import evaluate
 from analysis.table.files.own_columns import with_own_columns
 from analysis.table.files.read_file import check_names, one_line, plain, read_file
-from analysis.table.remarks import given, with_moved
+from analysis.table.remarks import given, with_former_names, with_moved
 from analysis.table.roles import recognise
 from analysis.wording import listed
 
@@ -97,4 +97,6 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
     name = name.strip()
     if not equals or expression.startswith("=") or not name.isidentifier():
         raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
-    return given(table, name).assign(**{name: evaluate(with_words_counted(table), expression.strip())})
+    value = evaluate(with_words_counted(table), expression.strip())
+    table = with_former_names(given(table, name), name)  # by its former name a column is still what it was
+    return table.assign(**{name: value})

@@ -51,9 +51,9 @@ def with_moved(table: pd.DataFrame, moved: Mapping[str, str]) -> pd.DataFrame:
     return table
 
 
-def with_former_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with renamed columns under their former names too, for use in conditions."""
-    moved = table.attrs.get(MOVED, {})
+def with_former_names(table: pd.DataFrame, of: str | None = None) -> pd.DataFrame:
+    """Return the table with renamed columns (or the one called `of`) under their former names too, for conditions."""
+    moved = {old: new for old, new in table.attrs.get(MOVED, {}).items() if of in (None, new)}
     return table.assign(**{old: table[new] for old, new in moved.items() if old not in table and new in table})
 
 

@@ -11,7 +11,7 @@ from analysis.errors import Refusal, UserError
 from analysis.table.cells import cells
 from analysis.table.read import derive_column, load_table, rename_columns, write_table
 from analysis.table.results import precisions
-from analysis.table.select import select_rows
+from analysis.table.select import rows_where, select_rows
 from tests.analysis.worlds import World, curves, grid, isoflop, write_results
 
 
@@ -303,3 +303,9 @@ def test_grid_world_is_honest():
     world = World(noise=0.0)
     table = grid(world, (8, 64), (1024, 4096), seeds=1)
     np.testing.assert_allclose(table["loss"], world.loss(table["N"], table["D"]))
+
+
+def test_a_former_name_means_the_column_as_it_was_before_it_is_derived_anew():
+    table = pd.DataFrame({"size": [50.0, 200.0], "loss": [3.0, 2.5]})
+    derived = derive_column(rename_columns(table, {"N": "size"}), "N = 1e6*N")
+    assert rows_where(derived, "size > 100 and N > 1e8")["N"].tolist() == [2e8]
