@@ -26,19 +26,19 @@ LAWS: dict[str, Law] = {law.name: law for law in (*_ONE, *_JOINT)}
 
 
 def laws_of_one_variable() -> tuple[Law, ...]:
-    """Return the laws of one variable that are tried where none is named."""
+    """Return the one-variable laws that are tried by default."""
     return tuple(law for law in LAWS.values() if law.of_one_variable and law.candidate)
 
 
 def joint_laws() -> tuple[Law, ...]:
-    """Return the laws of N and D that are tried where none is named."""
+    """Return the laws in N and D that are tried by default."""
     return tuple(law for law in LAWS.values() if law.joint and law.candidate)
 
 
 def get_law(law: str | Law) -> Law:
-    """Return the law of that name, or MY_LAW of "my_module:MY_LAW"; a law passes through.
+    """Return the law of a name, or MY_LAW of "my_module:MY_LAW"; a law is returned unchanged.
 
-    Raises `UserError` that lists the names.
+    Raises `UserError`, listing the names, for an unknown one.
     """
     if isinstance(law, CustomLaw) and law.name in LAWS:
         raise UserError(f"found a law of your own named {law.name!r}, as one of ours; wanted another name; rename it")
@@ -55,7 +55,7 @@ def get_law(law: str | Law) -> Law:
 
 
 def _imported(law: str) -> Law:
-    """Import a user's law from a module, from the current directory too, or from a file: laws/mine.py:MINE."""
+    """Import a user's law from a module (also in the current directory) or a file: laws/mine.py:MINE."""
     module, _, name = law.rpartition(":")
     path = Path(module)
     here = str(Path.cwd() if path.suffix != ".py" else path.resolve().parent)
@@ -66,7 +66,7 @@ def _imported(law: str) -> Law:
         found = getattr(importlib.import_module(module), name)
     except UserError:
         raise
-    except Exception as error:  # whatever the user's module does while it is imported
+    except Exception as error:  # the user's module may raise anything on import
         raise UserError(
             f"cannot import the law {law!r} ({type(error).__name__}: {' '.join(str(error).split())}); "
             "wanted my_module:MY_LAW"

@@ -1,4 +1,4 @@
-"""Laws that are a floor plus terms exp(u_k): most of them, from the plain power law to repeated data."""
+"""Laws of the form floor plus terms exp(u_k): most laws, from the plain power law to repeated data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.laws.base import Array, Evaluation, Inputs, Law, Units, between, s
 
 
 class Term(NamedTuple):
-    """One term exp(u): u, its derivatives by some parameters (which), and second derivatives by pairs of those."""
+    """One term exp(u): u, its derivatives by the parameters `which`, and second derivatives by pairs of these."""
 
     which: tuple[int, ...]
     u: Array
@@ -106,14 +106,14 @@ class AdditiveLaw(Law):
         return slope
 
     def shapes(self, inputs: Inputs, u: Array) -> Array:
-        """Turn a point of the unit cube per start into inner vectors whose coefficients are 1 (log 0)."""
+        """Map one point of the unit cube per start to inner vectors with coefficients 1 (log 0)."""
         theta = np.zeros((len(self.params), u.shape[1]))
         for k, power in enumerate(self.powers):
             theta[self.params.index(power.exponent)] = between(u[k], 0.03, 3.0)
         return theta
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw shapes widely; the linear part (E and the coefficients) of each is solved for."""
+        """Draw a wide range of shapes and solve for the linear part (E and the coefficients) of each."""
         theta = self.shapes(inputs, spread(count, max(1, len(self.params) - len(self.powers) - self.floor), rng))
         return solve_linear(self, theta, inputs, log_y, weights)
 

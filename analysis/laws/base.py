@@ -1,8 +1,8 @@
 """A law: names, bounds, value with derivatives, starts, and the conversion between scale-free and physical units.
 
-Inside the engine every law is seen in scale-free form: each input is divided by its geometric mean and y by its median,
-and a coefficient is carried as its logarithm. The functional form is the same in both units, so that `scale` and
-`unscale` are all there is between them.
+The engine uses every law in scale-free form: each input is divided by its geometric mean and y by its median, and
+coefficients are represented by their logarithms. The functional form is the same in both units; `scale` and `unscale`
+convert between them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Evaluation(NamedTuple):
     """The logarithm of a law at (B parameter vectors) x (n points), with derivatives.
 
     curvature: curvature(v) returns (M, s): sum_i v_i hess(h_i) = M + s sum_i v_i grad(h_i) grad(h_i)^T, v of shape
-    (B, n), M of shape (p, p, B). None where a law has no second derivatives: the solver then leaves that part out.
+    (B, n), M of shape (p, p, B). None for a law without second derivatives: the solver then omits that part.
     """
 
     h: Array
@@ -31,11 +31,11 @@ class Evaluation(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The box of one parameter in scale-free form, and what it means to end at its edge.
+    """The bounds of one parameter in scale-free form, and the consequence of ending at one.
 
-    vital: a fit that ends there is refused; otherwise it is weak. at_low: the sentence for its lower edge.
-    by_factor: the parameter is known only where its interval spans a small factor. may_vanish: its lower edge is zero,
-    a value like others: weak only where nearly every refit ends there.
+    vital: a fit that ends at a bound is refused; otherwise it is weak. at_low: the sentence for the lower bound.
+    by_factor: the parameter is identified only if its interval spans a small factor. may_vanish: the lower bound is
+    zero and an allowed value: a fit is weak only if nearly every refit ends there.
     """
 
     low: float
@@ -62,10 +62,10 @@ class Units:
 
 @dataclass(frozen=True)
 class Law:
-    """A law: what it is called, what it needs, and how it is computed. Subclasses give the mathematics.
+    """A law: its name, inputs, parameters and bounds. Subclasses give the mathematics.
 
-    inputs: ("x",) for a law of one variable, which the user names; else columns of the table. exponents: parameters
-    that are exponents, each with the variable that it is of. candidate: backtests and --law auto try it unasked.
+    inputs: ("x",) for a one-variable law, whose variable the user names; else columns of the table. exponents: maps
+    each parameter that is an exponent to its variable. candidate: tried by default in backtests and --law auto.
     """
 
     name: str
@@ -91,11 +91,11 @@ class Law:
         raise TypeError(f"law {self.name} has no unscale")
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw inner vectors (p, count) spread over all that the law could plausibly be."""
+        """Draw inner vectors (p, count) that cover all plausible shapes of the law."""
         raise TypeError(f"law {self.name} has no starts")
 
     def bind(self, units: Units) -> Law:
-        """Return the law ready for these units: itself, unless its form changes with the units."""
+        """Return the law for these units: itself, unless its form depends on the units."""
         return self
 
     def inverse(self, params: Mapping[str, Array], y: Array) -> Array | None:
@@ -109,9 +109,9 @@ class Law:
         return (ends[0] - ends[1]) / (2 * step)
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
-        """Return (A, B, alpha, beta) when, at any C, the optimal N and D are those of A N^-alpha + B D^-beta.
+        """Return (A, B, alpha, beta) if, at any C, the optimal N and D are those of A N^-alpha + B D^-beta.
 
-        None where the optimum has no closed form, and is searched for.
+        None where the optimum has no closed form and is found by search.
         """
         return None
 
@@ -120,15 +120,15 @@ class Law:
         return {"D_unique": log_D}
 
     def unseen(self, theta: Array, inputs: Inputs) -> tuple[str, ...]:
-        """Name what of a fitted inner vector (p,) lies where there are no runs (inputs (n,))."""
+        """Return sentences on features of a fitted inner vector (p,) that lie outside the runs (inputs (n,))."""
         return ()
 
     def lacks(self, inputs: Mapping[str, Array]) -> str:
-        """Say what the inputs (n,) lack that the law is about; empty where nothing."""
+        """Describe what the inputs (n,) lack for the law to be identified; empty if nothing."""
         return ""
 
     def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters with those that are bound to numbers or to others."""
+        """Return the parameters including those fixed or tied."""
         return dict(params)
 
     def box(self) -> tuple[Array, Array]:
@@ -138,7 +138,7 @@ class Law:
 
     @property
     def centred_with(self) -> Mapping[str, str]:
-        """Return the inputs that share another input's unit, and so its centre, each with that other input."""
+        """Map each input that shares another input's unit, and so its centre, to that input."""
         return {}
 
     @property
@@ -148,12 +148,12 @@ class Law:
 
     @property
     def joint(self) -> bool:
-        """Tell whether the law is one of N and D together, and of nothing else."""
+        """Tell whether the law is in N and D alone."""
         return set(self.inputs) == {"N", "D"}
 
     @property
     def allocates(self) -> bool:
-        """Tell whether the law can say how to split C between N and D."""
+        """Tell whether the law has a compute-optimal allocation."""
         return {"N", "D"} <= set(self.inputs) <= {"N", "D", "D_unique", "batch"}
 
     @property
@@ -163,17 +163,17 @@ class Law:
 
     @property
     def floor(self) -> bool:
-        """Tell whether the law has an irreducible part, and calls it E."""
+        """Tell whether the law has an irreducible loss, named E."""
         return "E" in self.params
 
     @property
     def bound_words(self) -> dict[str, str]:
-        """Return how parameters are bound that are not fitted, in words: fixed, = beta."""
+        """Return the constraint of each parameter that is not fitted, in words: fixed, = beta."""
         return {}
 
     @property
     def exponent(self) -> str | None:
-        """Return the name of the law's exponent; None where it has several, or none."""
+        """Return the name of the law's only exponent; None if it has several or none."""
         return next(iter(self.exponents)) if len(self.exponents) == 1 else None
 
 

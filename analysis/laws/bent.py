@@ -44,7 +44,7 @@ class M3Law(Law):
         return np.stack([np.exp(theta[0] + theta[2] * x0 + units.log_y), np.exp(theta[1] - x0), theta[2]])
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw b from far below to above 1/x; a and alpha of each by linear regression."""
+        """Draw b from far below to above 1/x, with a and alpha by linear regression."""
         x = inputs["x"]
         b = -x.max() - 4 + spread(count, 1, rng)[0] * (np.ptp(x) + 5)
         s = np.logaddexp(-x, b[:, None])
@@ -138,7 +138,7 @@ class M4Law(Law):
         down, up = np.log((e0[:, None] - y) / W[:, None]), np.log((y - E[:, None]) / W[:, None])
         design = np.stack([np.ones_like(down), np.broadcast_to(-x, down.shape), down], axis=-1)
         gamma = np.ones(len(E))
-        # A residual of the linear equation is one of log y times its slope, which depends on gamma: twice around.
+        # A residual of the linear equation is that of log y times a slope that depends on gamma, hence two iterations.
         for _ in range(2):
             slope = y / (y - E[:, None]) + gamma[:, None] * y / (e0[:, None] - y)
             scaled = design * (np.sqrt(weights) / slope)[..., None]
@@ -179,7 +179,7 @@ def _invert(level: Array, gamma: Array) -> Array:
         if not (bounded or np.abs(step).max() >= 1e-10):
             break
         moves = s != before
-        if np.count_nonzero(moves) < 0.75 * s.size:  # what stands still does so for ever, and few go on for long
+        if np.count_nonzero(moves) < 0.75 * s.size:  # converged elements stay so, and few need many iterations
             found[where] = s.ravel()
             bounded |= bool((np.abs(step[~moves]) >= 1e-10).any())
             where = np.arange(len(found))[where][moves.ravel()]

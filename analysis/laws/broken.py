@@ -12,7 +12,7 @@ from analysis.laws.additive import AdditiveLaw, Power, Term
 from analysis.laws.base import COEFFICIENT, FLOOR, Array, Bound, Inputs, Units, between
 
 BEYOND = 3.0
-"""How far outside the data a break is looked for, in log x: 20 times."""
+"""Distance in log x outside the data up to which a break may lie: a factor of 20."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BrokenLaw(AdditiveLaw):
         return [Term(tuple(which), u, tuple(du), d2u)]
 
     def scale(self, params: Mapping[str, Any], units: Units) -> Array:
-        """Turn physical parameters into the inner vector; the breaks' part of x0 goes into b."""
+        """Turn physical parameters into the inner vector; breaks are relative to the centre of x."""
         inner = AdditiveLaw.scale(self, params, units)
         for k in range(self.breaks):
             inner[4 + 3 * k] = np.log(np.asarray(params[f"d{k + 1}"], dtype=float)) - units.log_inputs["x"]
@@ -71,7 +71,7 @@ class BrokenLaw(AdditiveLaw):
         return tuple(f"the break d{k} lies {side} the data: its other side was not seen" for k, side in sides.items())
 
     def shapes(self, inputs: Inputs, u: Array) -> Array:
-        """Draw breaks over the data's range, a fourth of them over a wider one, sharp and soft."""
+        """Draw breaks, sharp and soft, over the data's range, a fourth of them over a wider one."""
         x = inputs["x"]
         theta = np.zeros((len(self.params), u.shape[1]))
         theta[2] = between(u[0], 0.01, 1.5)
@@ -102,7 +102,7 @@ def _broken(breaks: int) -> BrokenLaw:
         exponents=dict.fromkeys(("c0", *(f"c{k}" for k in range(1, breaks + 1))), "x"),
         powers=(Power("b", "c0", "x"),),
         breaks=breaks,
-        candidate=breaks == 1,  # nine parameters fit any curve: two breaks are only for those who see them
+        candidate=breaks == 1,  # nine parameters fit any curve, so two breaks are not tried by default
     )
 
 

@@ -18,7 +18,7 @@ STEP = 1e-4
 
 @dataclass(frozen=True)
 class ConstrainedLaw(Law):
-    """A law whose params are the free ones of base. fixed: values in physical units; tied: each follows another."""
+    """A law whose params are the free ones of base. fixed: values in physical units; tied: maps each to another."""
 
     base: Law = field(default_factory=lambda: Law("", (), (), "", ""))
     fixed: Mapping[str, float] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class ConstrainedLaw(Law):
     affine: tuple[Array, Array] | None = field(default=None, compare=False)
 
     def bind(self, units: Units) -> ConstrainedLaw:
-        """Remember the units, in which values are fixed; `UserError` for one that the law does not allow."""
+        """Store the units that convert fixed values; raise `UserError` for a value outside the law's bounds."""
         bound = replace(self, base=self.base.bind(units), units=units)
         with np.errstate(all="ignore"):
             ones = dict.fromkeys(self.base.params, np.float64(1.0))
@@ -43,19 +43,19 @@ class ConstrainedLaw(Law):
         return replace(bound, affine=bound.as_affine())
 
     def whole(self, theta: Array) -> Array:
-        """Return the base's inner vectors (q, …) of free ones (p, …)."""
+        """Return the base's inner vectors (q, …) for free ones (p, …)."""
         if self.affine is not None:
             matrix, offset = self.affine
             return np.einsum("ij,j...->i...", matrix, theta) + offset.reshape(-1, *(1,) * (theta.ndim - 1))
         return self._solved(theta)
 
     def _solved(self, theta: Array) -> Array:
-        """Set bound parameters in physical units, and return to inner ones."""
+        """Set the constrained parameters in physical units, and convert back to inner vectors."""
         assert self.units is not None
         full = np.full((len(self.base.params), *theta.shape[1:]), 0.5)
         where = {name: i for i, name in enumerate(self.base.params)}
         full[[where[name] for name in self.params]] = theta
-        for _ in range(2):  # a coefficient's inner value depends on its exponent, which may be bound too
+        for _ in range(2):  # a coefficient's inner value depends on its exponent, which may be constrained too
             for name in (*self.fixed, *self.tied):
                 with np.errstate(all="ignore"):
                     outer = dict(zip(self.base.params, self.base.unscale(full, self.units), strict=True))
@@ -76,7 +76,7 @@ class ConstrainedLaw(Law):
         return (matrix, offset) if same else None
 
     def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Add the bound parameters to the free ones, in the order of the law."""
+        """Add the constrained parameters to the free ones, in the law's order."""
         return {name: self._value(name, params) for name in self.base.params}
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
@@ -110,7 +110,7 @@ class ConstrainedLaw(Law):
         return self.base.unscale(self.whole(theta), units)[self._free]
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw as the law does, and leave out what is bound."""
+        """Draw starts of the base law without the constrained parameters."""
         return self.base.starts(inputs, log_y, weights, count, rng)[self._free]
 
     def inverse(self, params: Mapping[str, Array], y: Array) -> Array | None:
@@ -122,7 +122,7 @@ class ConstrainedLaw(Law):
         return self.base.elasticity(self.whole(theta), inputs, name)
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
-        """Return what decides the optimal N and D."""
+        """Return (A, B, alpha, beta) of the base law's optimum, or None."""
         split = self.base.tradeoff(self.complete(params))
         if split is None:
             return None
@@ -144,7 +144,7 @@ class ConstrainedLaw(Law):
 
     @property
     def floor(self) -> bool:
-        """Tell whether the law has an irreducible part, fixed or not, and calls it E."""
+        """Tell whether the law has an irreducible loss, fixed or not, named E."""
         return self.base.floor
 
     @property
@@ -154,12 +154,12 @@ class ConstrainedLaw(Law):
 
     @property
     def exponent(self) -> str | None:
-        """Return the name of the law's exponent, where it has one and that is free."""
+        """Return the name of the law's only exponent if it is free, else None."""
         return self.base.exponent if self.base.exponent in self.exponents else None
 
     @property
     def bound_words(self) -> dict[str, str]:
-        """Return how each bound parameter is bound, in words."""
+        """Return the constraint of each fixed or tied parameter, in words."""
         return {**dict.fromkeys(self.fixed, "fixed"), **{name: f"= {other}" for name, other in self.tied.items()}}
 
     @property
@@ -172,7 +172,7 @@ class ConstrainedLaw(Law):
         return self._value(self.tied[name], params) if name in self.tied else params[name]
 
     def _moves(self, theta: Array) -> Array:
-        """Return how the base's inner vector moves with the free one (q, p, B)."""
+        """Return the Jacobian (q, p, B) of the base's inner vector by the free one."""
         if self.affine is not None:
             return np.broadcast_to(self.affine[0][:, :, None], (*self.affine[0].shape, theta.shape[1]))
         rows = []
@@ -186,7 +186,7 @@ class ConstrainedLaw(Law):
 def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[str, str] | None = None) -> Law:
     """Return the law with parameters fixed ({"E": 1.6}) and tied ({"alpha": "beta"}: alpha follows beta).
 
-    Raises `UserError` for parameters that the law does not have, are bound twice, or that leave none free.
+    Raises `UserError` for unknown parameters, parameters constrained twice, or if none is left free.
     """
     _check_mappings(fix, tie)
     fixed, tied = _numbers(fix or {}), dict(tie or {})
@@ -222,7 +222,7 @@ def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[s
 def constrained_each(
     laws: Sequence[Law], fix: Mapping[str, float] | None = None, tie: Mapping[str, str] | None = None
 ) -> tuple[Law, ...]:
-    """Return the laws, each with those of the parameters fixed and tied that it has; `UserError` for one of no law.
+    """Return the laws, each with the constraints on parameters that it has; raise `UserError` for one of no law.
 
     E is of several laws the irreducible part; where one is named, it may be another.
     """

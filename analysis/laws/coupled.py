@@ -62,7 +62,7 @@ class CoupledLaw(AdditiveLaw):
         return outer
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw the exponents; the linear part is solved for as if the terms were only added."""
+        """Draw the exponents, and solve for the linear part as if the terms were added without coupling."""
         u = spread(count, 3, rng)
         theta = np.zeros((6, count))
         theta[3], theta[4] = between(u[0], 0.05, 2.0), between(u[1], 0.05, 2.0)

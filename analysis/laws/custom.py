@@ -1,4 +1,4 @@
-"""A law of the user's own: names, bounds and a function."""
+"""A user-defined law: names, bounds and a function."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from analysis.laws.base import Array, Bound, Evaluation, Inputs, Law, Units, bet
 from analysis.wording import listed
 
 PROBED = (2.0, 3.0, 5.0)
-"""Inputs at which a user's functions are tried."""
+"""Number of inputs at which a user's functions are checked."""
 MISTAKES = (NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError)
-"""What a mistake in a user's function raises."""
+"""Exceptions raised by mistakes in a user's function."""
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says in one line, without the names of classes that a user has not seen."""
+    """Return an error's message in one line, without class names that a user does not know."""
     name = getattr(error, "name", None)
     if isinstance(error, AttributeError) and isinstance(getattr(error, "obj", None), SimpleNamespace):
         return f"there is no {name!r}"
@@ -33,8 +33,8 @@ class CustomLaw(Law):
     """A law given by a function, in physical units.
 
     value: value(p, x) with p.NAME and x.NAME, which broadcast to the shape of the result. slopes: slopes(p, x) returns
-    the derivative by each parameter in order; without it they are taken by central differences. Parameters whose lower
-    limit is positive are drawn and carried as logarithms.
+    the derivative by each parameter in order; by default central differences are used. Parameters with a positive lower
+    limit are drawn and represented as logarithms.
     """
 
     limits: tuple[tuple[float, float], ...] = ()
@@ -43,12 +43,12 @@ class CustomLaw(Law):
     units: Units | None = None
 
     def bind(self, units: Units) -> CustomLaw:
-        """Remember the units, in which the function has to be called."""
+        """Store the units that convert inputs for the function."""
         return replace(self, units=units)
 
     @property
     def logs(self) -> Array:
-        """Return a mask of the parameters that are carried as logarithms."""
+        """Return a mask of the parameters that are represented as logarithms."""
         return np.array([low > 0 for low, _ in self.limits])
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
@@ -80,7 +80,7 @@ class CustomLaw(Law):
         return Evaluation(h, gradient, (lambda v: differenced(self, theta, inputs, v)) if self.slopes else None)
 
     def called(self, function: Callable[[Any, Any], Any], p: Any, x: Any, shape: tuple[int, ...]) -> Array:
-        """Call the user's function; `UserError` that says what it lacks or returns where it is no law."""
+        """Call the user's function; raise `UserError` where it fails or returns an invalid value."""
         try:
             found = function(p, x)
             if found is None:
@@ -94,14 +94,14 @@ class CustomLaw(Law):
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: functions by what they compute, so that a lambda can be."""
+        """Return the pickled state, with functions by value so that lambdas can be pickled."""
         import cloudpickle
 
         functions = {name: getattr(self, name) for name in ("value", "slopes")}
         return {**self.__dict__, **{name: cloudpickle.dumps(function) for name, function in functions.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take back what was pickled."""
+        """Restore the pickled state."""
         functions = {name: pickle.loads(state[name]) for name in ("value", "slopes")}
         self.__dict__.update({**state, **functions})
 
@@ -117,7 +117,7 @@ class CustomLaw(Law):
         return self._outer(theta)
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw each parameter over its limits, evenly in the logarithm where they are positive."""
+        """Draw each parameter between its limits, log-uniformly where they are positive."""
         u = spread(count, len(self.params), rng)
         rows = []
         for (low, high), log, row in zip(self.limits, self.logs, u, strict=True):
@@ -179,7 +179,7 @@ def own_law(
 
 
 def _check_functions(law: CustomLaw) -> None:
-    """Raise `UserError` unless the value works inside the limits, and the slopes are its derivatives."""
+    """Raise `UserError` unless the value is valid inside the limits and the slopes are its derivatives."""
     x = SimpleNamespace(**dict.fromkeys(law.inputs, np.array(PROBED)))
     inside = {
         name: np.array([[low + 0.5 * (high - low)], [low + 0.3 * (high - low)]])

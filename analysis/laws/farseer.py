@@ -1,4 +1,4 @@
-"""The law of Farseer: a floor, a coefficient of D and an exponent of D that all change with N."""
+"""The Farseer law: a floor, a coefficient of D and an exponent of D that all depend on N."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analysis.laws.additive import AdditiveLaw, Term
 from analysis.laws.base import Array, Bound, Inputs, Law, Units, between, spread
 
 FLATTEST = 1e-9
-"""Least size of an exponent of N that is written down: at zero s N^q is a logarithm, s and S infinite."""
+"""Minimum magnitude of an exponent of N in physical units: at zero s N^q is a logarithm, and s and S diverge."""
 SERIES = 0.05
 """Size of z = q n below which (e^z - 1) / z and its derivatives are taken from their series."""
 SERIES_OF = tuple([prod(range(k + 1, k + d + 1)) / factorial(k + d + 1) for k in range(6, -1, -1)] for d in range(3))
@@ -34,11 +34,11 @@ class FarseerLaw(AdditiveLaw):
 
     @property
     def floor(self) -> bool:
-        """E is no floor here."""
+        """Return False: E is not a floor in this law."""
         return False
 
     def bind(self, units: Units) -> Law:
-        """Remember the centre of D, at which the exponent of D acts on the coefficient."""
+        """Store the centre of D, which couples the exponent of D with the coefficient."""
         return replace(self, units=units)
 
     def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
@@ -90,7 +90,7 @@ class FarseerLaw(AdditiveLaw):
         return np.stack([sizes[0], q, S, sizes[1], b, Q, sizes[2], a, E])
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw how the exponent of D changes with N; floor and coefficient of each follow by linear regression."""
+        """Draw the exponent of D as a function of N, with floor and coefficient by linear regression."""
         u = spread(count, 3, rng)
         n, d = inputs["N"], inputs["D"]
         reach = max(min(-float(n.min()), float(n.max())), 1e-3)

@@ -12,9 +12,9 @@ from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Input
 from analysis.laws.joint import CHINCHILLA
 
 FEWEST = 1e-6
-"""Repeats of an example below which there are none."""
+"""Number of repeats below which examples count as not repeated."""
 NOTHING = -1e4
-"""Logarithm of the term of runs that repeat nothing."""
+"""Log of the repetition term for runs without repeats."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class OverfitLaw(AdditiveLaw):
         return np.concatenate([CHINCHILLA.unscale(theta[:5], units), np.stack([G, rho, nu])])
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw the exponents; the linear part (E and the coefficients) of each is solved for."""
+        """Draw the exponents, and solve for the linear part (E and the coefficients) of each."""
         u = spread(count, 4, rng)
         theta = np.zeros((8, count))
         theta[3], theta[4] = between(u[0], 0.05, 2.0), between(u[1], 0.05, 2.0)
@@ -58,12 +58,12 @@ class OverfitLaw(AdditiveLaw):
         return solve_linear(self, theta, inputs, log_y, weights)
 
     def lacks(self, inputs: Inputs) -> str:
-        """Say that no run repeats its examples, where none does."""
+        """Report if no run repeats its examples."""
         repeated = inputs["D"] > inputs["D_unique"] * (1 + FEWEST)
         return "" if repeated.any() else "no run that repeats examples (D above D_unique); fit chinchilla"
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return the optimum's parameters while data are not repeated."""
+        """Return (A, B, alpha, beta) of the optimum without repeated data."""
         return params["A"], params["B"], params["alpha"], params["beta"]
 
     def _load(self, units: Units) -> float:

@@ -1,4 +1,4 @@
-"""Chinchilla with repeated data: repeated examples count less, as do weights beyond what distinct ones support."""
+"""Chinchilla with repeated data: repeated examples count less, and so do surplus parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.laws.joint import CHINCHILLA
 
 @dataclass(frozen=True)
 class RepeatedLaw(AdditiveLaw):
-    """E + A N'^-alpha + B D'^-beta, where repeated data and surplus parameters count less and less.
+    """E + A N'^-alpha + B D'^-beta, with diminishing returns from repeated data and surplus parameters.
 
     D' = U (1 + R* (1 - exp(-R / R*))), U = min(D, D_unique), R = D / U - 1, and likewise N' with U_N = min(N, the
     compute-optimal N for U). Inner: R*_D and R*_N as logarithms.
@@ -63,7 +63,7 @@ class RepeatedLaw(AdditiveLaw):
         F, S = np.where(place.surplus, eff_N.by_unique, 0.0), eff_N.second()
         by_r = np.where(place.surplus, S.unique_r, 0.0)
         e = (1 / alpha, -1 / alpha, (1 / alpha - place.enough) / alpha, (place.unique - 1 / beta) / alpha)
-        moved = {  # how enough bends in its four parameters: A, B, alpha, beta
+        moved = {  # second derivatives of the sufficient N by its four parameters: A, B, alpha, beta
             (0, 2): -1 / alpha**2,
             (1, 2): 1 / alpha**2,
             (2, 2): -1 / alpha**3 - 2 * e[2] / alpha,
@@ -93,11 +93,11 @@ class RepeatedLaw(AdditiveLaw):
         return inner
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return the optimum's parameters while data are not repeated."""
+        """Return (A, B, alpha, beta) of the optimum without repeated data."""
         return params["A"], params["B"], params["alpha"], params["beta"]
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw exponents and half-lives; the linear part is solved for as if no parameter were surplus."""
+        """Draw exponents and half-lives, and solve for the linear part as if no parameter were surplus."""
         u = spread(count, 4, rng)
         theta = np.zeros((7, count))
         theta[3], theta[4] = between(u[0], 0.05, 2.0), between(u[1], 0.05, 2.0)
@@ -107,7 +107,7 @@ class RepeatedLaw(AdditiveLaw):
 
 
 class Place(NamedTuple):
-    """Logarithms: of the distinct examples, of the weights that are enough for them; where there are more."""
+    """Log of the distinct examples, log of the parameters sufficient for them, and a mask of surplus parameters."""
 
     unique: Array
     enough: Array
@@ -140,7 +140,7 @@ class Effective:
 
 
 def effective(total: Array, unique: Array, log_r: Array) -> Effective:
-    """Compute how many examples (or weights) a total is worth of which so many are distinct; all as logarithms."""
+    """Compute the effective number of examples (or parameters) from the total and the distinct number; all logs."""
     repeats = np.maximum(np.expm1(total - unique), 0.0)
     r = np.exp(log_r)
     z = repeats / r
@@ -152,7 +152,7 @@ def effective(total: Array, unique: Array, log_r: Array) -> Effective:
 
 
 def _both(theta: Array, inputs: Inputs) -> tuple[Effective, Effective, Place]:
-    """Return the effective N and D, and where N is more than enough."""
+    """Return the effective N and D, and the place of each point (see `Place`)."""
     _, a, b, alpha, beta, log_rd, log_rn = (row[:, None] for row in theta)
     unique = np.minimum(inputs["D"], inputs["D_unique"])
     enough = (np.log(alpha / beta) + a - b + beta * unique) / alpha

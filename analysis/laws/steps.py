@@ -16,7 +16,7 @@ from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Inputs, Unit
 class StepsLaw(AdditiveLaw):
     """E + A N^-alpha + B S^-beta + G batch^-gamma, S = D / batch steps.
 
-    For a given D the best batch is b0 D^(beta / (beta + gamma)), and the law at it is chinchilla's, with the exponent
+    At given D the optimal batch is b0 D^(beta / (beta + gamma)), where the law is chinchilla with the exponent
     beta gamma / (beta + gamma) of D.
     """
 
@@ -39,12 +39,12 @@ class StepsLaw(AdditiveLaw):
         return AdditiveLaw.unscale(self, theta, _with_steps(units))
 
     def elasticity(self, theta: Array, inputs: Inputs, name: str) -> Array:
-        """Return d log f / d log of one input; more examples at one batch are more steps."""
+        """Return d log f / d log of one input; at fixed batch, D changes the number of steps."""
         slope = AdditiveLaw.elasticity(self, theta, inputs, name)
         return slope - AdditiveLaw.elasticity(self, theta, inputs, "D") if name == "batch" else slope
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return the optimum's parameters at the best batch of each D."""
+        """Return (A, B, alpha, beta) of the optimum at the optimal batch of each D."""
         beta, gamma = params["beta"], params["gamma"]
         with np.errstate(all="ignore"):
             b0 = np.exp(_log_batch(params))
@@ -52,20 +52,20 @@ class StepsLaw(AdditiveLaw):
             return params["A"], B, params["alpha"], beta * gamma / (beta + gamma)
 
     def others(self, params: Mapping[str, Array], log_N: Array, log_D: Array) -> dict[str, Array]:
-        """Return the best batch of each D."""
+        """Return the log of the optimal batch for each D."""
         power = params["beta"] / (params["beta"] + params["gamma"])
         return {"batch": _log_batch(params)[:, None] + power[:, None] * log_D}
 
 
 def _log_batch(params: Mapping[str, Array]) -> Array:
-    """Return the logarithm of the best batch at D = 1."""
+    """Return the log of the optimal batch at D = 1."""
     beta, gamma = params["beta"], params["gamma"]
     with np.errstate(all="ignore"):
         return np.log(gamma * params["G"] / (beta * params["B"])) / (beta + gamma)
 
 
 def _with_steps(units: Units) -> Units:
-    """Return the units with the centre of the steps in the place of that of D."""
+    """Return the units with the centre of the steps in place of that of D."""
     return Units({**units.log_inputs, "D": units.log_inputs["D"] - units.log_inputs["batch"]}, units.log_y)
 
 
