@@ -186,6 +186,16 @@ def test_slopes_that_are_none_are_said(slopes, said):
     own_law("mine", value, params=limits, inputs="C", slopes=lambda p, x: [np.ones_like(x.C), 1 / x.C])
 
 
+def test_slopes_of_a_term_below_rounding_pass():
+    own_law(
+        "steep",
+        lambda p, x: p.E + p.A * x.C**-p.alpha,
+        params={"E": (0, 2), "A": (0, 10), "alpha": (0, 100)},
+        inputs="C",
+        slopes=lambda p, x: [np.ones_like(x.C), x.C**-p.alpha, -p.A * np.log(x.C) * x.C**-p.alpha],
+    )
+
+
 def test_a_law_of_a_file_and_one_with_a_name_of_ours(table, tmp_path, monkeypatch):
     (tmp_path / "its_laws.py").write_text(
         "from scaling.analysis import own_law\n"
