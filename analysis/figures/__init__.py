@@ -1,1 +1,1 @@
-"""Figures: one file each, a function that computes the numbers beside one that draws them on given axes."""
+"""Figures: one file each, with one function that computes the numbers and one that draws them on given axes."""

@@ -1,4 +1,4 @@
-"""The coordinate check: how far a few steps move each layer's outputs, against width."""
+"""The coordinate check: change of each layer's outputs after a few steps, against width."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from analysis.table.columns import require_columns
 
 @dataclass(frozen=True)
 class LayerLine:
-    """One layer: the widths, the mean change of its outputs over seeds, and the slope of one against the other."""
+    """One layer: widths, mean change of its outputs over seeds, and the log-log slope."""
 
     layer: str
     width: np.ndarray
@@ -30,7 +30,7 @@ class LayerLine:
 
 @dataclass(frozen=True)
 class ActivationNumbers:
-    """What is drawn of one parametrisation after `step` steps."""
+    """The figure's numbers for one parametrisation after `step` steps."""
 
     param: str
     step: int
@@ -41,7 +41,7 @@ COLUMNS = ("param", "width", "step", "layer", "change")
 
 
 def read_activations(path: Path) -> pd.DataFrame:
-    """Read activations.csv, as `scaling measure --activations` writes it; UserError where it is something else."""
+    """Read an activations.csv of `scaling measure --activations`; raise `UserError` for anything else."""
     try:
         rows = pd.read_csv(io.BytesIO(read_file(path)))
     except (OSError, ValueError) as error:
@@ -71,7 +71,7 @@ def _line(layer: object, rows: pd.DataFrame) -> LayerLine:
 
 
 def draw_activations(ax: Axes, numbers: ActivationNumbers) -> None:
-    """Draw a line a layer; the legend says the power of width by which its changes grow."""
+    """Draw one line per layer; the legend gives the power of width by which its change grows."""
     for i, line in enumerate(numbers.lines):
         look: dict[str, Any] = {"color": HUES[i % len(HUES)], "marker": MARKERS[i % len(MARKERS)]}
         ax.plot(line.width, line.change, label=f"{line.layer}: width^{exponent(line.slope)}", **look)

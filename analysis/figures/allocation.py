@@ -1,4 +1,4 @@
-"""How the best model and data set grow with compute at a fixed number of epochs (Figure 8, arXiv 2306.13575)."""
+"""The optimal model and data set against compute at a fixed number of epochs (Figure 8, arXiv 2306.13575)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from analysis.numbers import number
 
 @dataclass(frozen=True)
 class AllocationNumbers:
-    """What is drawn in one panel: the best N (or examples) at each compute, those at an edge of the grid, the line."""
+    """The numbers of one panel: the best N (or examples) at each compute, those at an edge of the grid, the line."""
 
     C: np.ndarray
     value: np.ndarray
@@ -31,11 +31,11 @@ class AllocationNumbers:
 def allocation_numbers(
     rows: pd.DataFrame, y: str, convention: Convention, *, epochs: float, resamples: int = 300
 ) -> tuple[AllocationNumbers, AllocationNumbers]:
-    """Collect the panels of N and of examples from rows of so many epochs; Refusal where the frontier is too short.
+    """Collect the panels of N and of examples from rows of `epochs` epochs; `Refusal` if the frontier is too short.
 
-    The frontier is the Pareto set, as in the paper. A point of the smallest or largest model or data set enters no
-    line, and there is none unless the others are of three sizes of both. At fixed epochs C is proportional to
-    N x examples, so the two exponents sum to one.
+    The frontier is the Pareto set, as in the paper. Points with the smallest or largest model or data set are left out
+    of the lines, which need three sizes of both among the rest. At fixed epochs C is proportional to N x examples, so
+    the two exponents sum to one.
     """
     rows = counted_by(rows, convention)
     front = frontier(rows, y=y, rule="pareto", resamples=resamples)
@@ -54,7 +54,7 @@ def allocation_numbers(
 
 
 def draw_allocation(ax: Axes, numbers: AllocationNumbers) -> None:
-    """Draw one panel; hollow points are the smallest or largest size at their compute and enter no line."""
+    """Draw one panel; hollow points are the smallest or largest size at their compute and are left out of the line."""
     if numbers.curve is not None:
         inside = numbers.C[~numbers.edge]
         draw_curve(ax, numbers.curve, LAW, known=(float(inside.min()), float(inside.max())))

@@ -1,4 +1,4 @@
-"""Two frontiers side by side, and how much more compute the one needs for the other's loss."""
+"""Two frontiers, and the compute multiplier between them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from analysis.laws.base import Array
 
 AHEAD, BEYOND = 3.0, 10.0
-"""Times the largest C up to which a frontier, and the multiplier, are drawn (the latter past its turn at least)."""
+"""Multiples of the largest C up to which a frontier and the multiplier are drawn (the latter past its reversal)."""
 WIDEST = 1e3
-"""Beyond it, and below its inverse, a multiplier is known too badly to be drawn."""
+"""Multipliers above this, or below its inverse, are too uncertain to be drawn."""
 LONGEST = 26
-"""Characters of both names that stand beside the axis; longer ones are told by the legend of the frontiers."""
+"""Maximum length of both names in the axis label; longer ones are in the legend of the frontiers."""
 ROOM = 1.3
-"""Times the interval where there are runs, up to which the limits follow it beyond them."""
+"""Multiples of the interval within the runs up to which the axis limits follow it beyond them."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """The runs of one of the two, its frontier by the law, and the computes that it was run at."""
+    """One side: its runs, its fitted frontier and its range of C."""
 
     name: str
     C: Array
@@ -42,7 +42,7 @@ class Side:
 
 @dataclass(frozen=True)
 class ComparisonNumbers:
-    """What is drawn: both sides, the multiplier over C, where runs know it, its mean, and where the order may turn."""
+    """The figure's numbers: both sides, the multiplier over C, the range with runs, its mean, and the reversal."""
 
     sides: tuple[Side, Side]
     multiplier: Curve
@@ -52,7 +52,7 @@ class ComparisonNumbers:
 
     @property
     def axis(self) -> str:
-        """Return what the multiplier is."""
+        """Return the axis label of the multiplier."""
         of = " over ".join(side.name for side in self.sides)
         return "compute multiplier" + (f"\n{of}" if len(of) <= LONGEST else "")
 
@@ -75,7 +75,7 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
 
 
 def _side(name: str, fit: Fit) -> Side:
-    """Compute the frontier of one fit with its band, over its own computes and a little beyond."""
+    """Compute the frontier of one fit with its band, over its range of C and somewhat beyond."""
     C, points, samples = computes(fit), fit.engine.points, fit.engine.samples
     assert samples is not None
     known = (float(C.min()), float(C.max()))
@@ -100,7 +100,7 @@ def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
 
 
 def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:
-    """Draw the multiplier over the compute of the second with its interval, dashed beyond the runs, and the turn."""
+    """Draw the multiplier over C of the second with its interval, dashed beyond the runs, and the reversal."""
     curve, (_, high) = numbers.multiplier, numbers.known
     assert curve.low is not None
     assert curve.high is not None

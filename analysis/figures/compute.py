@@ -27,7 +27,7 @@ class SizeLine:
 
 @dataclass(frozen=True)
 class ComputeNumbers:
-    """What is drawn: paths of sizes, training curves inside decaying schedules (faint), the frontier, the law."""
+    """The figure's numbers: paths of sizes, training curves inside decaying schedules (faint), frontier and law."""
 
     paths: tuple[SizeLine, ...]
     faint: tuple[SizeLine, ...]

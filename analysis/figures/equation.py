@@ -1,4 +1,4 @@
-"""A law's curve and equation, ready to be drawn: numbers and text only."""
+"""A law's curve and equation for drawing: numbers and text only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 WIDEST = 1.5
-"""Beyond a curve's own range: how far a figure makes room for its band; what of it is wider is cut off."""
+"""Factor beyond a curve's range within which a figure shows its band; a wider band is clipped."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Curve:
 
     @property
     def reach(self) -> np.ndarray:
-        """Return the values that a figure makes room for: the curve's, and those of a band that is not too wide."""
+        """Return the values that set a figure's limits: the curve's, and the band's within a margin."""
         if self.low is None or self.high is None:
             return self.y
         band = np.clip([self.low, self.high], np.nanmin(self.y) / WIDEST, np.nanmax(self.y) * WIDEST)
@@ -43,7 +43,7 @@ class Curve:
 
     @property
     def text(self) -> str:
-        """Return what stands in a legend."""
+        """Return the text for a legend."""
         return "  ".join(part for part in (self.equation, self.interval, "(weak)" * self.weak) if part)
 
 
@@ -91,13 +91,13 @@ def equation(fit: Fit, x: str) -> str:
 
 
 def _short(fit: Fit, name: str) -> str:
-    """Write a parameter as short as an equation needs it."""
+    """Write a parameter in short form for an equation."""
     value = fit.params[name]
     return exponent(value) if name in fit.engine.problem.law.exponents else number(value, 3)
 
 
 def _exponent_interval(fit: Fit) -> str:
-    """Write the interval of the exponent that the equation shows, with its sign, of a law that has but one."""
+    """Write the interval of the exponent as signed in the equation, for a law with only one."""
     law = fit.engine.problem.law
     ends = fit.intervals.get(law.exponent or "")
     if ends and f"^-{law.exponent}" in law.formula:
@@ -115,7 +115,7 @@ def as_html(text: str) -> str:
         .replace(r"\exp", "exp")
     )
     text = text.replace("<", "&lt;").replace("{,}", ",")
-    while (raised := re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)) != text:  # from the innermost outwards
+    while (raised := re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)) != text:  # from the innermost out
         text = raised
     text = re.sub(r"_\{([^{}]*)\}", r"<sub>\1</sub>", text)
     return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
@@ -127,7 +127,7 @@ def symbol_of(y: str) -> str:
 
 
 def mathtext(text: str) -> str:
-    """Turn a number as it is written elsewhere into mathtext."""
+    """Convert a written number to mathtext."""
     text = re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"^{{{match[0].translate(LOWERED)}}}", text)
     return text.replace("×", r"\times").replace("∞", r"\infty").replace("−", "-").replace(",", "{,}")
 
@@ -135,7 +135,7 @@ def mathtext(text: str) -> str:
 def draw_curve(
     ax: Axes, curve: Curve, colour: Any, *, known: tuple[float, float] | None = None, **line: object
 ) -> None:
-    """Draw a law with its band. known: where there are data, and the line is solid; beyond it is dashed."""
+    """Draw a law with its band. known: the range of the data, in which the line is solid; beyond it is dashed."""
     low, high = known or (curve.x[0], curve.x[-1])
     inside = (curve.x >= low * (1 - 1e-9)) & (curve.x <= high * (1 + 1e-9))
     if curve.low is not None and curve.high is not None:

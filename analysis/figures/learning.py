@@ -1,6 +1,6 @@
-"""Learning curves: training and validation loss over the steps, a small panel for each model.
+"""Learning curves: training and validation loss over steps, with one small panel per model.
 
-A run whose points are a curve has those; of others, the log holds some of a few examples.
+A run with enough points uses those; for others the log has losses on a few examples.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ LOSSES = ("train_loss", "val_loss", "loss")
 """Of the training examples, the validation and the test set; a log has the first two, of a few examples."""
 
 ENOUGH = 3
-"""Points that are a curve."""
+"""Minimum number of points of a curve."""
 
 MOST_LOGS = 5_000
-"""Logs that are read; runs beyond them have their curve in their log alone."""
+"""Maximum number of logs read; the curves of further runs are in their logs alone."""
 
 MOST_PANELS = 12
-"""Models that are shown; of more, that many from the smallest to the largest."""
+"""Maximum number of models shown; of more, an even choice from smallest to largest."""
 
 MOST_RUNS = 12
-"""Runs of one model that are shown: the shortest, the longest and some in between."""
+"""Maximum number of runs shown per model: the shortest, the longest and some in between."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LearningPanel:
 
 
 def learning_curves(table: pd.DataFrame, source: Path | None) -> pd.DataFrame:
-    """Return run_id, step and losses, a row a point, of the runs of a table that have a curve.
+    """Return run_id, step and losses, one row per point, for the runs of a table that have a curve.
 
     source: the results folder that the table was read from; None, or a file, for a table without logs.
     """
@@ -94,7 +94,7 @@ def _panel(rows: pd.DataFrame, N: float, y_label: str) -> LearningPanel:
 
 
 def _some(values: list[Any], most: int) -> list[Any]:
-    """Return so many values at the most, evenly chosen, both ends among them."""
+    """Return at most `most` values, evenly chosen and including both ends."""
     if len(values) <= most:
         return values
     return [values[i] for i in np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))]

@@ -1,4 +1,4 @@
-"""One finding drawn for a notebook: a fit and its runs, its residuals, a frontier, isoFLOP valleys, a comparison."""
+"""Draw one result for a notebook: a fit and its runs, its residuals, a frontier, isoFLOP curves, a comparison."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plot_frontier(found: Frontier, ax: Axes | None = None) -> Axes:
 
 
 def plot_isoflop(found: IsoFlop, ax: Axes | None = None) -> Axes:
-    """Draw the valley of each budget: its means, the curve through them, the minimum where it is usable."""
+    """Draw the isoFLOP curve of each budget: its means, the fitted curve, and the minimum if usable."""
     with look():
         ax = ax or plt.subplots(layout="constrained")[1]
         colour = colours(minimum.budget for minimum in found.minima)
@@ -102,7 +102,7 @@ def _over_one(fit: Fit, ax: Axes) -> None:
 
 
 def _measured_over_fitted(fit: Fit, ax: Axes) -> None:
-    """Draw what was measured over what the law says, coloured by the first input."""
+    """Draw measured against fitted values, coloured by the first input."""
     points = fit.engine.points
     first, values = next(iter(points.inputs.items()))
     fitted = fit.predict({points.columns[name]: x for name, x in points.inputs.items()})

@@ -15,14 +15,14 @@ from analysis.figures.valleys import lost_to
 from analysis.fitting.result import Fit
 
 BEYOND = 10.0
-"""How far beyond the largest budget the laws are drawn."""
+"""Factor beyond the largest budget to which the laws are drawn."""
 
 
 @dataclass(frozen=True)
 class OptimumNumbers:
-    """What is drawn in one panel: usable minima with intervals, unusable ones, the law, and the parametric law's.
+    """The numbers of one panel: usable minima with intervals, unusable ones, the law, and the parametric law's optimum.
 
-    lost: why the unusable ones are left out: few or flat.
+    lost: why the unusable minima are left out: few or flat.
     """
 
     symbol: str
@@ -38,7 +38,7 @@ class OptimumNumbers:
 
 
 def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | None = None) -> OptimumNumbers:
-    """Collect the numbers of N*(C) (of="N") or D*(C) (of="D"); law: a Chinchilla fit, for its own optimum."""
+    """Collect the numbers of N*(C) (of="N") or D*(C) (of="D"). law: a Chinchilla fit whose optimum is added."""
     usable = found.usable
     C = np.array([valley.C for valley in usable])
     value = np.array([getattr(valley, of) for valley in usable])

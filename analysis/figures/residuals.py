@@ -13,7 +13,7 @@ from analysis.fitting.result import Fit
 
 @dataclass(frozen=True)
 class ResidualNumbers:
-    """What is drawn: residuals in per cent (of log y), their place, the value they are coloured by."""
+    """The figure's numbers: residuals in per cent (of log y), their position, and the value for their colour."""
 
     x: np.ndarray
     percent: np.ndarray

@@ -1,4 +1,4 @@
-"""Means over seeds with the seeds' range: how they are computed, and how they are drawn."""
+"""Compute and draw means over seeds with the seeds' range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loss (or error) along one variable, N or D: a line for each slice, with its law."""
+"""Loss (or error) along one variable, N or D: one line per slice, with its law."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from analysis.table.slices import Slice
 
 @dataclass(frozen=True)
 class SliceLine(SeedRange):
-    """One slice, by the value of what is held fixed in it, and its law (None where it was refused)."""
+    """One slice, with the value held fixed in it, and its law (None if refused)."""
 
     value: float
     curve: Curve | None
@@ -25,7 +25,7 @@ class SliceLine(SeedRange):
 
 @dataclass(frozen=True)
 class SliceNumbers:
-    """What is drawn: the lines, and the labels."""
+    """The figure's numbers: the lines and the labels."""
 
     lines: tuple[SliceLine, ...]
     x_label: str
@@ -44,7 +44,7 @@ def slice_numbers(slices: Sequence[Slice], y: str, curves: Sequence[Curve | None
 
 
 def draw_slices(ax: Axes, numbers: SliceNumbers) -> None:
-    """Draw the lines with their seeds' range; the law of the largest value stands out, with its equation."""
+    """Draw the lines with their seeds' range; the law at the largest fixed value is highlighted, with its equation."""
     colour = colours(line.value for line in numbers.lines)
     last = next((line for line in reversed(numbers.lines) if line.curve), None)
     for line in numbers.lines:

@@ -26,11 +26,11 @@ CHARACTER = 7.0
 """Pixels, at 100 to an inch, of a character below an axis."""
 INK = "#1b1f24"
 LAW = "#c2410c"
-"""The one warm colour: laws and minima stand out from runs, whose colours are viridis."""
+"""The one warm colour: laws and minima contrast with runs, which are drawn in viridis."""
 GREY = "#8a9099"
 GREY_LINE = "#e6e8eb"
 HUES = ("#31688e", "#c2410c", "#2f855a", "#805ad5", "#8a5a00", "#5b6470")
-"""Colours of unordered groups, told apart by all common kinds of colour blindness together with the markers."""
+"""Colours of unordered groups; with the markers, distinguishable with all common kinds of colour blindness."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
@@ -82,7 +82,7 @@ UNITS = {
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Draw in the style of all figures."""
+    """Apply the style of all figures within a context."""
     with mpl.rc_context(RC):
         yield
 
@@ -96,7 +96,7 @@ def panels(
     """
     columns = columns or n
     rows, (width, height) = -(-n // columns), size or (WIDTH, HEIGHT)
-    # It measures every label once, where a constrained layout does so twice: a fifth of a figure's time.
+    # It measures every label once, a constrained layout twice, which takes a fifth of a figure's time.
     layout = TightLayoutEngine(pad=0.4, w_pad=1.0, h_pad=1.0)
     figure = Figure(figsize=(width * columns + (0.5 if bar else 0), height * rows), layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -119,7 +119,7 @@ def label(name: str, rows: pd.DataFrame | None = None) -> str:
 
 
 def colours(values: Iterable[float]) -> dict[float, tuple[float, ...]]:
-    """Give each value a colour of viridis by its rank, small values dark, none too light for white paper."""
+    """Map each value to a viridis colour by rank, small values dark, none too light for white paper."""
     ranked = sorted(set(values))
     places = np.linspace(0.0, 0.88, len(ranked)) if len(ranked) > 1 else np.array([0.35])
     viridis = mpl.colormaps["viridis"]
@@ -127,9 +127,9 @@ def colours(values: Iterable[float]) -> dict[float, tuple[float, ...]]:
 
 
 def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = False) -> None:
-    """Draw beside the axes a bar with one cell a value, in rank order, at most ten of them labelled.
+    """Draw a colour bar with one cell per value, in rank order, at most ten of them labelled.
 
-    powers: write 2×10⁸ rather than 200M.
+    powers: write 2×10⁸ instead of 200M.
     """
     ranked = sorted(set(values))
     places = np.arange(len(ranked))
@@ -150,7 +150,7 @@ def value_bar(ax: Axes, values: Iterable[float], title: str, *, powers: bool = F
 
 
 def log_axes(ax: Axes, which: str = "xy") -> None:
-    """Set log scales with ticks that are readable whatever the range; call it after drawing."""
+    """Set log scales with readable ticks for any range; call it after drawing."""
     for name in which:
         axis: Axis = ax.xaxis if name == "x" else ax.yaxis
         low, high = sorted(axis.get_view_interval())
@@ -172,7 +172,7 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
 
 
 def without_touching(words: Sequence[str], places: Iterable[float], character: float) -> list[str]:
-    """Return labels in a row with those blanked that would touch the one before; places and a character in pixels."""
+    """Blank labels that would overlap the one before. places: positions in pixels; character: width in pixels."""
     kept, taken = list[str](), -np.inf
     for word, place in zip(words, places, strict=True):
         half = character * len(word) / 2
@@ -206,7 +206,7 @@ def value_ticks(ax: Axes, values: Iterable[float], most: int = 8) -> None:
 
 
 def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, room: float = 0.06) -> None:
-    """Set limits about positive data, with the same share of room on log axes."""
+    """Set limits around positive data, with the same relative margin on log axes."""
     for values, setter in ((x, ax.set_xlim), (y, ax.set_ylim)):
         finite = np.asarray(values, dtype=float)
         finite = finite[np.isfinite(finite) & (finite > 0)]
@@ -218,19 +218,19 @@ def margins(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.n
 
 
 def legend(ax: Axes, where: Any = "best", **how: Any) -> None:
-    """Draw the legend where there is anything to say."""
+    """Draw the legend if it has entries."""
     if ax.get_legend_handles_labels()[1]:
         ax.legend(loc=where, **how)
 
 
 def legend_above(ax: Axes, title: str | None = None, columns: int = 1) -> None:
-    """Draw the legend above the axes, where it can hide nothing."""
+    """Draw the legend above the axes, where it hides nothing."""
     above: dict[str, Any] = {"bbox_to_anchor": (0, 1.01), "borderaxespad": 0, "alignment": "left"}
     legend(ax, "lower left", title=title, ncols=columns, **above)
 
 
 def legend_below(ax: Axes, room: float = 0.4) -> None:
-    """Draw the legend in the lower left, under curves that fall: the y axis (log) gets that share of room below."""
+    """Draw the legend in the lower left, under falling curves. room: share of the log y axis added below."""
     low, high = ax.get_ylim()
     ax.set_ylim(low * (low / high) ** room, high)
     legend(ax, "lower left")

@@ -16,12 +16,12 @@ from analysis.numbers import exponent, percent, short
 
 WORDS = {"lr": "learning rate", "batch": "batch size", "val_loss": "validation loss"}
 WORST = 0.25
-"""Relative rise of the response up to which the cost of a miss is drawn."""
+"""Relative increase of the response up to which the cost of a deviation is drawn."""
 
 
 @dataclass(frozen=True)
 class KeyNumbers:
-    """What is drawn of one key. index: its place among the keys."""
+    """The figures' numbers for one key. index: its position among the keys."""
 
     index: int
     key: str
@@ -40,7 +40,7 @@ def key_numbers(found: Tuned, key: str, rows: pd.DataFrame) -> KeyNumbers:
 
 
 def draw_tries(ax: Axes, numbers: KeyNumbers) -> None:
-    """Draw the response against the key, a colour a size, with the optima (hollow: at an edge, flat or too few)."""
+    """Draw the response against the key, one colour per size, with the optima (hollow: edge, flat or few)."""
     colour = colours(optimum.N for optimum in numbers.optima)
     for optimum in numbers.optima:
         own, (x, y) = colour[optimum.N], _section(optimum, numbers.index)
@@ -56,7 +56,7 @@ def draw_tries(ax: Axes, numbers: KeyNumbers) -> None:
     everything = [_section(optimum, numbers.index) for optimum in numbers.optima]
     lowest = min(optimum.means.min() for optimum in numbers.optima)
     heights = np.concatenate([y for _, y in everything])
-    shown = heights[heights <= 3 * lowest]  # runs that nearly diverged would flatten all others
+    shown = heights[heights <= 3 * lowest]  # runs that nearly diverged would compress all others
     margins(ax, np.concatenate([x for x, _ in everything]), shown)
     log_axes(ax)
     ax.set(xlabel=numbers.key, ylabel=numbers.y_label)
@@ -65,7 +65,7 @@ def draw_tries(ax: Axes, numbers: KeyNumbers) -> None:
 
 
 def draw_optima(ax: Axes, numbers: KeyNumbers, *, of: str) -> None:
-    """Draw the best value against size or length (of: N or D) with intervals, and its law at the other's middle."""
+    """Draw the optimum against N or D (of) with intervals, and its law at the middle of the other."""
     usable = [optimum for optimum in numbers.optima if optimum.ok]
     other = {"N": "D", "D": "N"}[of]
     colour = colours(getattr(optimum, other) for optimum in usable)
@@ -95,7 +95,7 @@ def draw_optima(ax: Axes, numbers: KeyNumbers, *, of: str) -> None:
 
 
 def draw_miss(ax: Axes, numbers: KeyNumbers) -> None:
-    """Draw the relative rise of the response against how far the key is from its optimum, all sizes on one scale."""
+    """Draw the relative increase of the response against the ratio of the key to its optimum, for all sizes."""
     usable = [optimum for optimum in numbers.optima if optimum.ok]
     colour = colours(optimum.N for optimum in usable)
     for optimum in usable:
@@ -118,7 +118,7 @@ def draw_miss(ax: Axes, numbers: KeyNumbers) -> None:
 
 
 def _section(optimum: Optimum, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return one key's values and the least mean at each of them, whatever the other keys."""
+    """Return one key's values and the smallest mean at each, over the other keys."""
     values = optimum.tried[:, index]
     x = np.unique(values)
     return x, np.array([optimum.means[values == value].min() for value in x])

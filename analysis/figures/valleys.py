@@ -1,4 +1,4 @@
-"""isoFLOP valleys: the loss against N at each compute budget, with the minima."""
+"""isoFLOP curves: loss against N at each compute budget, with the minima."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.figures.style import INK, colours, label, legend_above, log_axes, 
 
 @dataclass(frozen=True)
 class ValleyNumbers:
-    """What is drawn: the valleys, and the labels."""
+    """The figure's numbers: the isoFLOP curves and the labels."""
 
     valleys: tuple[Minimum, ...]
     shape: str
@@ -29,12 +29,12 @@ def valley_numbers(found: IsoFlop, rows: pd.DataFrame) -> ValleyNumbers:
 
 
 def lost_to(minima: Sequence[Minimum]) -> str:
-    """Say why minima are not usable: edge, few or flat, as far as there are such."""
+    """List the reasons why minima are not usable: edge, few, flat."""
     return " or ".join(sorted({minimum.status for minimum in minima if not minimum.ok}))
 
 
 def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:
-    """Draw each budget's means and curve; filled stars are minima, hollow ones are at an edge, flat or too few."""
+    """Draw each budget's means and curve; filled stars are minima, hollow ones are edge, flat or few."""
     colour = colours(valley.budget for valley in numbers.valleys)
     for valley in numbers.valleys:
         own = colour[valley.budget]

@@ -14,7 +14,7 @@ from analysis.numbers import percent
 
 BASE = "base"
 PLAIN = ("seed", "train.milestones", "train.budget", "train.epochs", "train.steps", "train.examples", "data.size")
-"""Overrides that change the amount of training or the draw, not a component."""
+"""Overrides that change the amount of training or the seed, not a component."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class AblationNumbers:
-    """What is drawn: the base, the changes from the most harmful to the most useful."""
+    """The figure's numbers: the base, and the changes from most harmful to most useful."""
 
     base: Variant
     variants: tuple[Variant, ...]
@@ -44,7 +44,7 @@ class AblationNumbers:
 
 
 def variant_of(overrides: object) -> str:
-    """Name what a run's overrides change besides its seed and length: "base" where that is nothing."""
+    """Name the changes in a run's overrides besides seed and length; "base" if there are none."""
     words = re.split(r" (?=[\w.+~/]+=)", str(overrides)) if isinstance(overrides, str) else []
     changed = [word for word in words if word and word.split("=")[0].lstrip("+~") not in PLAIN]
     return ", ".join(word.removeprefix("model.").removeprefix("train.") for word in changed) or BASE
@@ -73,13 +73,13 @@ def _against(name: str, values: np.ndarray, base: np.ndarray, level: float) -> V
 
 
 def _short(name: str) -> str:
-    """Keep a name's first change, and say how many others go with it."""
+    """Shorten a name to its first change and the number of others."""
     first, *others = name.split(", ")
     return first + (f" and {len(others)} more" if len(others) > 1 else f", {others[0]}" if others else "")
 
 
 def draw_ablation(ax: Axes, numbers: AblationNumbers) -> None:
-    """Draw one row a change: seeds as small points, the mean as a large one, full where the interval leaves out 0."""
+    """Draw one row per change: seeds as small points, the mean as a large one, filled if the interval excludes 0."""
     base = numbers.base
     ax.axvline(base.mean, color=LAW, lw=1.2, zorder=1, label="base and its seeds' range")
     ax.axvspan(base.values.min(), base.values.max(), color=LAW, alpha=0.12, lw=0, zorder=0)

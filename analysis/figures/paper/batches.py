@@ -1,4 +1,4 @@
-"""The error against the batch, at equal examples and at equal steps (Figure 5 of arXiv 2306.13575)."""
+"""Error against batch size, at equal examples and at equal steps (Figure 5 of arXiv 2306.13575)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from analysis.figures.seed_range import SeedRange, draw_range, ends_of, seed_ran
 from analysis.figures.style import colours, label, legend_above, log_axes, margins, value_bar, value_ticks
 
 NEARLY = 0.05
-"""Relative difference of D within which two runs have seen as many examples: batches do not divide all alike."""
+"""Relative difference of D within which two runs count as equal, as D is rounded to whole batches."""
 
 MIN_BATCHES = 3
-"""Batches that a line needs."""
+"""Minimum number of batch sizes for a line."""
 
 APART = ("family", "width", "depth", "expansion", "data", "D_unique", "augment", "label_smoothing", "optim", "schedule")
 
 
 @dataclass(frozen=True)
 class BatchLine(SeedRange):
-    """One amount of examples (or steps): the error of each batch (x) at its best learning rate, and that rate."""
+    """One number of examples (or steps): the error of each batch size (x) at its best learning rate, and that rate."""
 
     amount: float
     lr: np.ndarray
@@ -30,7 +30,7 @@ class BatchLine(SeedRange):
 
 @dataclass(frozen=True)
 class BatchNumbers:
-    """What is drawn in one panel. of: examples or steps; at_edge: batches whose best rate is an end of those tried."""
+    """The numbers of one panel. of: examples or steps; at_edge: batch sizes whose best rate is an end of the grid."""
 
     of: str
     lines: tuple[BatchLine, ...]
@@ -42,7 +42,7 @@ class BatchNumbers:
 def batch_numbers(rows: pd.DataFrame, y: str, *, of: str) -> BatchNumbers:
     """Collect the lines of equal examples (of="examples") or equal steps (of="steps").
 
-    Where several rates were run, each batch has the one that is best on the validation split, over seeds.
+    Where several rates were run, each batch size uses the best one on the validation split, over seeds.
     """
     rows = rows.assign(amount=_amount(rows) if of == "examples" else rows["step"].astype(float))
     keys = [name for name in APART if name in rows.columns]
@@ -59,7 +59,7 @@ def batch_numbers(rows: pd.DataFrame, y: str, *, of: str) -> BatchNumbers:
 
 
 def _amount(rows: pd.DataFrame) -> pd.Series:
-    """Return D, moved to the largest of those that are nearly equal."""
+    """Return D, with nearly equal values replaced by the largest of them."""
     values = np.sort(rows["D"].astype(float).unique())
     cut = np.diff(np.log(values)) > NEARLY if len(values) > 1 else np.array([], dtype=bool)
     group = np.concatenate([[0], np.cumsum(cut)])

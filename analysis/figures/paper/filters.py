@@ -16,7 +16,7 @@ from analysis.numbers import count, measured
 from analysis.wording import augment_words
 
 MOST_SIZES = 4
-"""Sizes of data sets that the mosaics show."""
+"""Maximum number of data set sizes shown by the mosaics."""
 
 SIDE = 5
 """Filters along each side of a mosaic: 25 are shown, as in the paper."""
@@ -54,10 +54,10 @@ def mosaic(filters: Filters, title: str, side: str = "") -> Mosaic:
 
 
 def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> tuple[int, list[Mosaic]]:
-    """Choose what is shown, row by row, and return the columns' number: a column for each of up to four data sets.
+    """Choose the mosaics row by row; return the number of columns (one per data set, up to four) and the mosaics.
 
-    A row for each augmentation, of the largest model; where there is but one augmentation, for the smallest and the
-    largest model. Of each the first seed.
+    One row per augmentation, with the largest model; for a single augmentation, rows for the smallest and the largest
+    model. The first seed of each is shown.
     """
     kept = rows[rows["run_id"].isin(filters)].sort_values("seed")
     sizes = np.sort(kept["D_unique"].unique())
@@ -84,7 +84,7 @@ def _model(rows: pd.DataFrame) -> str:
 
 
 def locality_lines(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> list[LocalityLine]:
-    """Return the curves: one for each augmentation and model."""
+    """Return the curves, one per augmentation and model."""
     kept = rows[rows["run_id"].isin(filters)].drop_duplicates("run_id")
     kept = kept.assign(locality=kept["run_id"].map({key: one.score for key, one in filters.items()}))
     several, lines = {name: kept[name].nunique() > 1 for name in ("augment", "N")}, []

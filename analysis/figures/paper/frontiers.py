@@ -1,4 +1,4 @@
-"""Frontiers side by side, of several families or tasks, each with its law (Figures 7 and 10 of arXiv 2306.13575)."""
+"""Frontiers of several families or tasks, each with its law (Figures 7 and 10 of arXiv 2306.13575)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from analysis.table.cells import cells
 
 @dataclass(frozen=True)
 class Group:
-    """One family or task: all its points, those on its frontier, its law."""
+    """One family or task: all points, the points on its frontier, and its law."""
 
     name: str
     C: np.ndarray
@@ -50,7 +50,7 @@ def frontier_numbers(groups: Mapping[str, tuple[pd.DataFrame, Exponents]], y: st
 
 
 def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
-    """Draw each group's points faint, its frontier full, its law."""
+    """Draw each group's points (faint), its frontier and its law."""
     for i, group in enumerate(numbers.groups):
         hue, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
         ax.plot(group.C, group.y, marker, color=hue, alpha=0.2, ms=3, ls="none", mew=0, zorder=2)

@@ -1,4 +1,4 @@
-"""How local the first layer's filters are: one number per filter, from the npz saved with a record."""
+"""Locality of the first layer's filters: one number per filter, from the npz saved with a record."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Filters:
 def locality(weights: np.ndarray) -> np.ndarray:
     """Score filters (n, channels, height, width) in [0, 1]: 0 spread evenly, 1 within a sixteenth of the image.
 
-    The share s of a filter's energy (squared weights) in the best square window of a quarter of the image's side, less
-    the share s0 = window / image that even energy has there: (s - s0) / (1 - s0).
+    From the share s of a filter's energy (squared weights) in the best square window of a quarter of the image's side
+    and the share s0 = window / image of uniform energy: (s - s0) / (1 - s0).
     """
     energy = np.square(np.asarray(weights, dtype=float)).sum(axis=1)
     n, height, width = energy.shape
@@ -52,7 +52,7 @@ def locality_of_noise(shape: tuple[int, ...], n: int = 256) -> float:
 
 
 def read_filters(runs: Path, run_id: str) -> Filters | None:
-    """Read one run's filters; None where none were kept or the data are no images."""
+    """Read one run's filters; None where none were saved or the data are not images."""
     try:
         with np.load(runs / run_id / FILE, allow_pickle=False) as stored:
             weights = stored["filters"].astype(np.float32)
@@ -62,6 +62,6 @@ def read_filters(runs: Path, run_id: str) -> Filters | None:
 
 
 def filters_of(rows: pd.DataFrame, runs: Path) -> dict[str, Filters]:
-    """Return the filters of those of the runs that kept them, by run_id."""
+    """Return the filters of the runs that saved them, by run_id."""
     found = (read_filters(runs, str(run_id)) for run_id in rows["run_id"].unique())
     return {one.run_id: one for one in found if one is not None}

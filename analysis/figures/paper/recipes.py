@@ -1,4 +1,4 @@
-"""The error against the size of the data set or the number of test crops, a line for each recipe."""
+"""Error against the size of the data set or the number of test crops, one line per recipe."""
 
 from __future__ import annotations
 

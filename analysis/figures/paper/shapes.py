@@ -1,4 +1,4 @@
-"""Depth and width at equal compute: the error against the weights, a line for each depth, a panel for each budget."""
+"""Depth and width at equal compute: error against N, one line per depth and one panel per budget."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from analysis.numbers import flops, measured
 
 @dataclass(frozen=True)
 class DepthLine(SeedRange):
-    """One depth at one budget; x: its weights N."""
+    """One depth at one budget; x: N."""
 
     depth: float
 
 
 @dataclass(frozen=True)
 class ShapeNumbers:
-    """One panel. best: depth, width, N and y of the best shape; edge: it is of the least or greatest depth or width."""
+    """One panel. best: depth, width, N and y of the best shape; edge: its depth or width is the smallest or largest."""
 
     budget: float
     lines: tuple[DepthLine, ...]

@@ -1,6 +1,6 @@
 """Error against compute after Zhai et al. 2022 (arXiv 2106.04560): colour is size, marker area is the data set's size.
 
-The points of one model and data set are joined over its epochs; dashed, the law of the frontier with its equation.
+The points of one model and data set are joined over epochs; the dashed line is the law of the frontier.
 """
 
 from __future__ import annotations
