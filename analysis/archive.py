@@ -1,6 +1,6 @@
-"""Archives of results: the same files give the same bytes, and archives are read without trusting them.
+"""Archives of results: equal files give equal bytes, and archives are read as untrusted input.
 
-NAME.tar.gz holds one folder, NAME, with a MANIFEST of the SHA-256 of every other file, as `sha256sum -c` takes it.
+NAME.tar.gz holds one folder, NAME, with a MANIFEST of the SHA-256 of every other file, in the format of `sha256sum -c`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ BLOCK = 1 << 20
 
 
 def is_archive(name: str) -> bool:
-    """Tell whether a file is an archive by its name."""
+    """Tell by its name whether a file is an archive."""
     return name.lower().endswith(ENDINGS)
 
 
 def pack(name: str, files: Mapping[str, bytes]) -> bytes:
-    """Return the archive of a folder: files by their paths in it; without times, owners or rights."""
+    """Return the archive of a folder, without times, owners or permissions. files: content by path in the folder."""
     manifest = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files))
     whole = {**files, MANIFEST: manifest.encode()}
     text = io.BytesIO()
@@ -46,8 +46,8 @@ def pack(name: str, files: Mapping[str, bytes]) -> bytes:
 def unpack(path: Path, wanted: Container[str]) -> dict[str, bytes]:
     """Return the wanted files of an archive, by their paths in its folder; nothing is written to disk.
 
-    Raises `UserError` where the archive holds a link, a device, a path that leads out of its folder, more than LARGEST
-    bytes, or anything that is not as its manifest says.
+    Raises `UserError` where the archive has a link, a device, a path outside its folder, more than LARGEST bytes, or a
+    mismatch with its manifest.
     """
     digests: dict[str, str] = {}
     kept: dict[str, bytes] = {}
@@ -69,17 +69,17 @@ def unpack(path: Path, wanted: Container[str]) -> dict[str, bytes]:
 
 
 def _bounded(inside: gzip.GzipFile, path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", _Bounded(inside, path))  # a stream of tarfile's calls nothing but `read`
+    return cast("IO[bytes]", _Bounded(inside, path))  # tarfile in stream mode calls only `read`
 
 
 class _Bounded:
-    """A file of which no more than LARGEST bytes are read, whatever an archive says of its sizes."""
+    """A file from which at most LARGEST bytes are read, whatever sizes the archive declares."""
 
     def __init__(self, file: gzip.GzipFile, path: Path) -> None:
         self._file, self._path, self._left = file, path, LARGEST
 
     def read(self, size: int) -> bytes:
-        """Read so many bytes, or what is left."""
+        """Read up to `size` bytes."""
         if size > self._left:
             raise UserError(f"found more than {LARGEST:,} bytes in {self._path}; wanted a bundle no larger than that")
         found = self._file.read(size)
@@ -88,7 +88,7 @@ class _Bounded:
 
 
 def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
-    """Yield the files with their paths inside the one folder that there is."""
+    """Yield the files with their paths inside the archive's single folder."""
     folder = ""
     for count, member in enumerate(archive):
         first, _, inner = member.name.partition("/")
@@ -104,7 +104,7 @@ def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[tarfile.TarIn
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, *, keep: bool) -> tuple[str, bytes | None]:
-    """Return the digest of a file, and its content where it is to be kept."""
+    """Return the digest of a file, and its content if keep is true."""
     file = archive.extractfile(member)
     assert file is not None, "it was looked at that this is a file"
     digest, blocks = hashlib.sha256(), []
@@ -116,7 +116,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, *, keep: bool) -> t
 
 
 def _check(path: Path, manifest: bytes | None, digests: Mapping[str, str]) -> None:
-    """Raise `UserError` unless the files are those of the manifest."""
+    """Raise `UserError` unless the files match the manifest."""
     if manifest is None:
         raise UserError(f"found no {MANIFEST} in {path}; wanted a bundle, as `scaling bundle` makes it")
     lines = [LINE.fullmatch(line) for line in manifest.decode(errors="replace").splitlines()]

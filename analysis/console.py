@@ -1,4 +1,4 @@
-"""Where results are printed: no wider than the terminal, and safe against control sequences in tables."""
+"""The console for results: no wider than the terminal, and safe against control sequences in tables."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class HarmlessConsole(Console):
-    """Prints what a table's author wrote without what steers a terminal."""
+    """A console that removes terminal control sequences from text in tables."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render anything: all that is printed, and each part of it, comes by here."""
+        """Render anything; all printed output passes through here."""
         for part in super().render(renderable, options):
             yield part if part.control else Segment(printable(part.text), part.style)
 
@@ -34,13 +34,13 @@ _recorder: ContextVar[Console | None] = ContextVar("recorder", default=None)
 
 
 def console() -> Console:
-    """Make a console on stdout, as wide as the terminal; where results are recorded, that of the recording."""
+    """Return a console on stdout as wide as the terminal, or the recording console inside `recorded`."""
     return _recorder.get() or HarmlessConsole(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 @contextmanager
 def recorded() -> Iterator[Console]:
-    """Keep what is shown inside instead of printing it; the console that is yielded has it."""
+    """Record output inside the context instead of printing it; yield the console that holds it."""
     out = HarmlessConsole(highlight=False, width=WIDE, record=True, file=io.StringIO(), force_jupyter=False)
     token = _recorder.set(out)
     try:
@@ -51,6 +51,6 @@ def recorded() -> Iterator[Console]:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show on a terminal what is being done, while it is done; nothing elsewhere."""
+    """Show a progress message on a terminal during the context; nothing elsewhere."""
     with HarmlessConsole(stderr=True).status(escape(text)):
         yield

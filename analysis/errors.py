@@ -1,4 +1,4 @@
-"""Errors that the user sees as one sentence."""
+"""Errors that are shown to the user as one sentence."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TypeVar
 import click
 
 T = TypeVar("T")
-# All but tab and new line, and what turns the direction of text.
+# Control characters except tab and new line, and marks that change the direction of text.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Return text that others may have written without what steers a terminal."""
+    """Return untrusted text without terminal control characters."""
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -23,11 +23,11 @@ class UserError(ValueError):
 
 
 class Refusal(ValueError):
-    """The data cannot say: what is missing for the law asked for (the command line exits with 3)."""
+    """The data do not support the requested result: what is missing (the command line exits with 3)."""
 
 
 def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
-    """Return what was made, or None and the sentence that refused it."""
+    """Return the result of make, or None and the sentence of its refusal."""
     try:
         return make(), ""
     except (Refusal, UserError) as refusal:
@@ -35,7 +35,7 @@ def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
 
 
 def usage_sentence(error: click.ClickException) -> str:
-    """Say what is wrong with a command line; where something is missing, with how the whole is written."""
+    """Describe what is wrong with a command line; if an argument is missing, add the usage."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
         command, verbs = error.ctx.command_path, error.ctx.command.list_commands(error.ctx)
         return f"found `{command}` alone; wanted {' or '.join(f'`{command} {verb}`' for verb in verbs)}"

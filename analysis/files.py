@@ -1,6 +1,6 @@
-"""Read files of a results folder, where others may have put anything: only regular files of a bounded size.
+"""Read untrusted files of a results folder: only regular files of bounded size.
 
-Who opens a pipe waits for ever, and a device or a file of holes fills the memory.
+Opening a pipe would block for ever, and a device or a sparse file would fill the memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MOST = 1 << 30  # bytes
 
 
 def read_file(path: Path | str) -> bytes:
-    """Read a regular file; OSError where something else is there, or far too much."""
+    """Read a regular file; raise `OSError` for anything else or a file that is too large."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(descriptor)
@@ -26,5 +26,5 @@ def read_file(path: Path | str) -> bytes:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a run's id is one, and leads nowhere else than to its folder."""
+    """Tell whether a text is a valid run id that cannot point outside its folder."""
     return "/" not in text and text not in ("", ".", "..")

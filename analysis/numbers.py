@@ -1,4 +1,4 @@
-"""How numbers are written: one function for each kind of number, for terminal, figures, tables and page alike.
+"""Write numbers: one function for each kind of number, shared by terminal, figures, tables and page.
 
 | kind | function | for instance |
 |---|---|---|
@@ -47,7 +47,7 @@ def power_of_ten(value: float, digits: int = 3) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Write a number with so many digits at the most, a whole one up to a million with all; nothing for None or NaN."""
+    """Write a number with at most `digits` digits, integers up to a million in full; "" for None or NaN."""
     if value is None or np.isnan(value):
         return ""
     if np.isinf(value):
@@ -59,12 +59,12 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def p_value(p: float, digits: int = 1) -> str:
-    """Write a p value, with its letter: p 0.003; one too small for a number is no zero: p < 10⁻³⁰⁰."""
+    """Write a p value with its letter: p 0.003; one that underflows as p < 10⁻³⁰⁰."""
     return f"p < {power_of_ten(LEAST_P)}" if p < LEAST_P else f"p {number(p, digits)}"
 
 
 def count(value: float | None) -> str:
-    """Write a number of things: 2,880; an estimate of one, such as 927.9, as a whole number of four digits: 928."""
+    """Write a count: 2,880; an estimated count such as 927.9 is rounded to four digits: 928."""
     if value is None or not np.isfinite(value) or float(value).is_integer():
         return number(value, 3)
     return number(round(float(f"{value:.4g}")), 3)
@@ -81,7 +81,7 @@ def exponent(value: float | None) -> str:
 
 
 def shift(difference: float) -> str:
-    """Write how far an exponent moves: +0.012, less than 0.001."""
+    """Write the change of an exponent: +0.012, less than 0.001."""
     return _minus(f"{difference:+.3f}") if abs(difference) >= 5e-4 else "less than 0.001"
 
 
@@ -90,8 +90,8 @@ def measured(
 ) -> str:
     """Write a mean ± its deviation, to two digits of the deviation.
 
-    digits: of a mean without a deviation. decimals: written whatever the deviation. Very small and very large numbers
-    take a power of ten: (3.18 ± 0.12)×10⁻¹⁰. Nothing for None or NaN.
+    digits: of a mean without a deviation. decimals: fixed number of decimals. Very small and very large numbers are
+    written with a power of ten: (3.18 ± 0.12)×10⁻¹⁰. "" for None or NaN.
     """
     if value is None or not np.isfinite(value):
         return number(value)
@@ -100,14 +100,14 @@ def measured(
         inner = measured(value / 10.0**power, deviation / 10.0**power, digits=digits)
         return (f"({inner})" if "±" in inner else inner) + f"×{power_of_ten(10.0**power)}"
     if decimals is None and deviation > 0:
-        decimals = max(0, min(1 - _power(deviation), 4 - power))  # five digits of the mean at most
+        decimals = max(0, min(1 - _power(deviation), 4 - power))  # at most five digits of the mean
     elif decimals is None:
         value, decimals = float(f"{value:.{digits}g}"), max(0, digits - 1 - power)
     return _minus(f"{value:,.{decimals}f}" + (f" ± {deviation:,.{decimals}f}" if np.isfinite(deviation) else ""))
 
 
 def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | None = None) -> str:
-    """Write the ends of an interval; nothing for None. write: writes one end (a number with three digits)."""
+    """Write an interval; "" for None. write: writes one end (default: three digits)."""
     return f"[{', '.join(map(write or partial(number, digits=3), ends))}]" if ends else ""
 
 
@@ -133,7 +133,7 @@ def duration(seconds: float) -> str:
 
 
 def short(value: float) -> str:
-    """Write a number for a tick or a legend, with two digits or so: 950, 1.2k, 34M, 2.5×10¹⁸."""
+    """Write a number for a tick or a legend with about two digits: 950, 1.2k, 34M, 2.5×10¹⁸."""
     for factor, suffix in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
         if 0.01 <= abs(value) < 999.5 * factor:
             part = value / factor
@@ -142,14 +142,14 @@ def short(value: float) -> str:
 
 
 def entry(column: str, value: object) -> str:
-    """Write what stands in a column of the table of runs: a number as its kind, words as they are, nothing for None."""
+    """Write a cell of the table of runs: numbers by the column's kind, text unchanged, "" for None."""
     if not isinstance(value, int | float | np.number) or isinstance(value, bool):
         return "" if value is None else str(value)
     return kind_of(column)(float(value))
 
 
 def kind_of(column: str) -> Callable[[float | None], str]:
-    """Return how the values of a column are written: N, D, C and their variants, losses and errors, other numbers."""
+    """Return the function that writes a column's values: N, D, C and variants, losses and errors, other numbers."""
     symbol = column.removeprefix("run_").partition("_")[0]
     if symbol in ("N", "D"):
         return count
@@ -159,11 +159,11 @@ def kind_of(column: str) -> Callable[[float | None], str]:
 
 
 def _power(value: float) -> int:
-    """Return the power of ten of the first digit, as it is when rounded to four."""
+    """Return the power of ten of the first digit after rounding to four digits."""
     return int(f"{value:.3e}".partition("e")[2])
 
 
 def _minus(text: str) -> str:
-    """Put minus signs for hyphens, none before a zero."""
+    """Replace hyphens by minus signs, and remove the sign of a zero."""
     text = text.replace("-", "−")
     return text.removeprefix("−") if not text.strip("−0.") else text

@@ -1,4 +1,4 @@
-"""Options and answers that the commands of the analysis share."""
+"""Options and output shared by the commands of the analysis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # wh
 
 
 class LawOption(click.Option):
-    """An option for names of laws; {laws} in its help is filled in when the help is shown, not on import."""
+    """An option for names of laws; {laws} in its help is replaced when the help is shown, not on import."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option's names and its help, which lists all laws."""
@@ -39,7 +39,7 @@ class LawOption(click.Option):
         return super(LawOption, listed).get_help_record(ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the laws that begin with what is typed, after a comma too."""
+        """Complete names of laws, also after a comma."""
         from analysis.laws import LAWS
 
         before, comma, word = incomplete.rpartition(",")
@@ -106,7 +106,7 @@ INTERVAL_OPTIONS = (
 
 @dataclass(frozen=True)
 class TableChoice:
-    """The table, columns and rows that the options of a command choose."""
+    """The table, columns and rows selected by the options of a command."""
 
     source: str
     columns: dict[str, str]
@@ -115,13 +115,13 @@ class TableChoice:
     convention: str = "ours"
 
     def table(self) -> pd.DataFrame:
-        """Read the table, with its columns renamed and derived, and N and C counted as asked."""
+        """Read the table, rename and derive its columns, and apply the convention for N and C."""
         from analysis.table.read import read_table
 
         return self.prepared(read_table(self.source))
 
     def prepared(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return what was read with its columns renamed and derived, and N and C counted as asked."""
+        """Rename and derive columns of a table, and apply the convention for N and C."""
         from analysis.table.read import derive_column, load_table, rename_columns
 
         if self.convention == "paper":
@@ -136,28 +136,28 @@ class TableChoice:
         return table
 
     def options(self, where: str | None = None) -> str:
-        """Return the options that choose the same columns and rows, as they are typed; empty where there are none."""
+        """Return the options that select the same columns and rows, as typed; empty if there are none."""
         typed = [("--columns", ",".join(f"{name}={shown(column)}" for name, column in self.columns.items()))]
         typed += [("--derive", text) for text in self.derive]
         typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
         return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
 
     def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:
-        """Read the table and choose its rows; return them and what was left out."""
+        """Read the table and select its rows; return them and sentences on rows left out."""
         from analysis.table.select import select_rows
 
         return select_rows(self.table(), y=y, **self.selection)
 
 
 def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    """Add options to a command, to be listed in this order."""
+    """Add options to a command, listed in this order."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def column_options(command: Command) -> Command:
-    """Take the options that choose columns of SOURCE; the command receives a TableChoice."""
+    """Add the options that select columns of SOURCE; the command receives a TableChoice."""
 
     @functools.wraps(command)
     def wrapped(source: str, columns: Sequence[str], derive: tuple[str, ...], convention: str, **rest: Any) -> Any:
@@ -167,7 +167,7 @@ def column_options(command: Command) -> Command:
 
 
 def table_options(command: Command) -> Command:
-    """Take TABLE and the options that choose columns and rows; the command receives a TableChoice."""
+    """Add TABLE and the options that select columns and rows; the command receives a TableChoice."""
 
     def wrapped(
         source: str,
@@ -194,12 +194,12 @@ def table_options(command: Command) -> Command:
 
 
 def fit_options(command: Command) -> Command:
-    """Take the law and how it is fitted; the command receives fix and tie as mappings."""
+    """Add the options of the law and its fit; the command receives fix and tie as mappings."""
     return _with(_parsed(command), FIT_OPTIONS)
 
 
 def known_options(command: Command) -> Command:
-    """Take what is known of a law's parameters; the command receives fix and tie as mappings."""
+    """Add the constraints on a law's parameters; the command receives fix and tie as mappings."""
     return _with(_parsed(command), KNOWN_OPTIONS)
 
 
@@ -212,12 +212,12 @@ def _parsed(command: Command) -> Command:
 
 
 def interval_options(command: Command) -> Command:
-    """Take --resamples, --level and --seed."""
+    """Add --resamples, --level and --seed."""
     return _with(command, INTERVAL_OPTIONS)
 
 
 def json_option(command: Command) -> Command:
-    """Take --json PATH; what else is printed beside JSON on stdout goes to stderr."""
+    """Add --json PATH; with JSON on stdout, all other output goes to stderr."""
 
     @functools.wraps(command)
     def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
@@ -225,7 +225,7 @@ def json_option(command: Command) -> Command:
             return command(*arguments, json_path=json_path, **options)
         token = _machine.set(sys.stdout)
         try:
-            with redirect_stdout(sys.stderr):  # the module of a user's own law may print when it is imported
+            with redirect_stdout(sys.stderr):  # the module of a user-defined law may print on import
                 return command(*arguments, json_path=json_path, **options)
         finally:
             _machine.reset(token)
@@ -235,7 +235,7 @@ def json_option(command: Command) -> Command:
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Read N=Model Size,C="Training FLOP" (quotes where a name holds a comma); may be given several times."""
+    """Parse N=Model Size,C="Training FLOP" (quotes if a name contains a comma), possibly given several times."""
     columns: dict[str, str] = {}
     for text in texts:
         pairs = re.findall(r"""([^=,]+)=("[^"]*"|'[^']*'|[^,]*)(?:,|$)""", text)
@@ -249,12 +249,12 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def shown(column: str) -> str:
-    """Write a column's name as --columns takes it: in quotes where it holds a comma."""
+    """Write a column's name in the syntax of --columns: in quotes if it contains a comma."""
     return f'"{column}"' if "," in column else column
 
 
 def parse_fixed(texts: Sequence[str]) -> dict[str, float]:
-    """Read E=1.6,alpha=0.34: parameters and numbers."""
+    """Parse E=1.6,alpha=0.34: parameters and numbers."""
     try:
         return {name: float(value) for name, value in parse_tied(texts).items()}
     except ValueError:
@@ -262,7 +262,7 @@ def parse_fixed(texts: Sequence[str]) -> dict[str, float]:
 
 
 def parse_tied(texts: Sequence[str]) -> dict[str, str]:
-    """Read alpha=beta: pairs of names."""
+    """Parse alpha=beta: pairs of names."""
     pairs = [word.partition("=") for word in words(texts)]
     for name, equals, value in pairs:
         if not (name.strip() and value.strip()):
@@ -276,7 +276,7 @@ def words(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[], None]) -> None:
-    """Show a result to a person, and write it as JSON where that was asked. json_path: - writes JSON alone."""
+    """Show a result, and write it as JSON if json_path is given; "-" writes only JSON, to stdout."""
     if json_path != "-":
         show()
     if json_path is None:

@@ -1,4 +1,4 @@
-"""Streams whose encoding lacks characters: signs and powers are replaced by readable ones."""
+"""Replace signs and powers by readable ASCII in streams whose encoding lacks them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPELT = {"−": "-", "–": "-", "—": "-", "×": "x", "…": "...", "·": "-",
 
 
 def spell_out(streams: Iterable[IO[str] | None]) -> None:
-    """Let streams write −0.154 as -0.154 and 3×10⁸ as 3x10^8 where they lack the characters, and ? for others."""
+    """Make streams that lack the characters write −0.154 as -0.154, 3×10⁸ as 3x10^8, and ? for others."""
     codecs.register_error(HANDLER, _spelt)
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
@@ -21,7 +21,7 @@ def spell_out(streams: Iterable[IO[str] | None]) -> None:
 
 
 def _spelt(error: UnicodeError) -> tuple[str, int]:
-    """Return words of ASCII for characters that cannot be encoded; a power begins with ^."""
+    """Return ASCII text for characters that cannot be encoded; a power begins with ^."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text, said = error.object, list[str]()

@@ -1,4 +1,4 @@
-"""Targets as they are typed: C=1e18, N=7B,D=1.4T, 300 EFLOPs."""
+"""Parse targets on the command line: C=1e18, N=7B,D=1.4T, 300 EFLOPs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from analysis.options import words
 
 
 class Written(click.ParamType):
-    """A number as people write it: 1e12, 1.4T."""
+    """A parameter type for written numbers: 1e12, 1.4T."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; a usage error for anything else."""
+        """Return the number; raise a usage error for anything else."""
         from analysis.table.written_numbers import as_number
 
         number = as_number(value)
@@ -27,7 +27,7 @@ class Written(click.ParamType):
 
 
 def parse_numbers(text: str) -> dict[str, list[float]]:
-    """Read N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
+    """Parse N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
     from analysis.table.written_numbers import as_number
 
     numbers: dict[str, list[float]] = {}
@@ -41,7 +41,7 @@ def parse_numbers(text: str) -> dict[str, list[float]]:
 
 
 def parse_setting(text: str) -> dict[str, float]:
-    """Read one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
+    """Parse one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
     named = parse_numbers(text if "=" in text else f"C={text}")
     if any(len(values) > 1 for values in named.values()):
         raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
@@ -49,7 +49,7 @@ def parse_setting(text: str) -> dict[str, float]:
 
 
 def parse_compute(texts: Sequence[str]) -> list[float]:
-    """Read target computes: 1e18, C=1e18, or several with commas."""
+    """Parse target values of C: 1e18, C=1e18, or several separated by commas."""
     found: list[float] = []
     for word in words(texts):
         named = parse_numbers(word if "=" in word else f"C={word}")

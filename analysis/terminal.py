@@ -1,4 +1,4 @@
-"""How results look on a terminal: rich tables, plain text where there is none."""
+"""Print results: rich tables on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", 
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[int] = ()) -> Table:
-    """Build a table; strings are shown as they are, brackets too. right: the columns of numbers."""
+    """Build a table; strings are shown literally, including brackets. right: right-aligned (numeric) columns."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
         drawn.add_column(Text(name), justify="right" if i in right else "left", overflow="fold")
@@ -46,12 +46,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right
 
 
 def status(word: str, reason: str = "") -> Text:
-    """Colour a status; its reason follows as it is."""
+    """Colour a status, followed by its reason."""
     return Text.assemble((word, COLOURS.get(word, "default")), f" {reason}" if reason else "")
 
 
 def notes(out: Console, texts: Iterable[str]) -> None:
-    """Print warnings, one a line, each once."""
+    """Print distinct warnings, one per line."""
     for text in dict.fromkeys(texts):
         out.print(f"[yellow]![/] {escape(text)}")
 
@@ -75,7 +75,7 @@ def show_fit(law: Fit) -> None:
 
 
 def show_certificate(found: Certificate) -> None:
-    """Print a verdict with its reasons, and how far ahead the law's own hold-out held."""
+    """Print a verdict with its reasons, and the extrapolation factor at which the hold-out passed."""
     out = console()
     agree = f"{percent(found.share_at_best)} of {found.starts} starts at the best optimum"
     out.print(f"{status(found.status).markup}: {agree}; {found.backtest}")
@@ -104,7 +104,7 @@ def show_multiverse(found: Multiverse, law: Law) -> None:
 
 
 def show_forecasts(found: Sequence[Forecast]) -> None:
-    """Print forecasts, one a line."""
+    """Print forecasts, one per line."""
     out = console()
     rows = []
     for one in found:
@@ -119,7 +119,7 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
 
 
 def show_chained(found: Sequence[Chained]) -> None:
-    """Print forecasts in two steps, one a line."""
+    """Print two-step forecasts, one per line."""
     out = console()
     rows = []
     for one in found:
@@ -133,7 +133,7 @@ def show_chained(found: Sequence[Chained]) -> None:
 
 
 def show_backtest(found: Backtest) -> None:
-    """Print laws ranked by how well they predicted what was left out."""
+    """Print laws ranked by their error on the held-out runs."""
     out = console()
     rows = []
     for score in found.scores:
@@ -205,9 +205,9 @@ def _show_targets(out: Console, found: ApproachComparison) -> None:
 
 
 def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, unknown: str = "") -> None:
-    """Print the approaches side by side, their targets and the verdict, and what the runs' rates do to them.
+    """Print the approaches, their targets and the verdict, and the effect of the runs' learning rates on them.
 
-    unknown: why the last is not known, where that was asked.
+    unknown: why that effect is not known, if it was requested.
     """
     out = console()
     rows: list[tuple[str | Text, ...]] = []
@@ -236,7 +236,7 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
 
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
-    """Print the training-optimal model and the one that is cheapest over training and use."""
+    """Print the training-optimal model and the cheapest one over training and inference."""
     named = ("train", found.trained, None, None), (
         "train and infer", found.best, found.N_interval, found.D_interval)  # fmt: skip
     write = flops if found.unit == FLOPS else duration
@@ -256,7 +256,7 @@ def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
 
 
 def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None = None) -> None:
-    """Print the best value of each key at every size and length, and its law as a rule for `set:`."""
+    """Print the optimum of each key at each N and D, and its law as a rule for `set:`."""
     out = console()
     for index, (key, law) in enumerate(zip(found.keys, found.laws, strict=True)):
         rows = []
@@ -281,7 +281,7 @@ def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None
 
 
 def _show_mistuning(out: Console, effect: Mistuning) -> None:
-    """Print how far a sweep's values of a key are off, and what that does to its exponents."""
+    """Print how far a sweep's values of a key are from the optimum, and the effect on its exponents."""
     low, middle, high = (times(one) for one in effect.off)
     out.print(
         f"the sweep's {escape(effect.key)} is {middle} the best one ({low} to {high}), which costs "

@@ -1,4 +1,4 @@
-"""Words that reports, figures and errors share: lists, counts, names of models and of augmentations."""
+"""Phrases shared by reports, figures and errors: lists, counts, names of models and augmentations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECIPE_WORDS = {
 
 
 def augment_words(augment: str) -> str:
-    """Write an augmentation as it is named in conf, where it is one of those, else as it stands."""
+    """Write an augmentation by its name in conf if it has one, else unchanged."""
     named = {
         "none": "no augmentation",
         "standard": "crops, flips, MixUp",
@@ -34,7 +34,7 @@ def symbol(family: object, depth: float, width: float) -> str:
 
 
 def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
-    """Join names for a sentence. most: how many of them are named."""
+    """Join names for a sentence. most: maximum number of names listed."""
     words = [str(name) for name in names]
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
