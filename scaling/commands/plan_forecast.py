@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from scaling.commands.plan_doubts import plan_doubts
+from scaling.commands.plan_warnings import plan_warnings
 from scaling.dispatch.launcher import Capacity, Settings, launcher_of
 from scaling.dispatch.local.capacity import workers_a_gpu
 from scaling.dispatch.states.read_state import Reader
@@ -18,8 +18,8 @@ from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast, forecast_all
-from scaling.forecast.stacks import companies, gain_of_stacking
-from scaling.forecast.work import ALONE, Company
+from scaling.forecast.stacks import gain_of_stacking, stack_shares
+from scaling.forecast.work import ALONE, StackShare
 from scaling.numbers import flops
 from scaling.plan.identity import stack_key
 from scaling.plan.plan import Plan
@@ -41,7 +41,7 @@ class PlanForecast:
     runs whose model now has other counts of parameters; older: unsettled runs that are settled by an older recipe;
     stale: settled runs that were trained on different data or code, with what differs; orphans: branches that cannot
     continue from their trunk, and are trained whole; stacked_gain: factor by which engine=stacked would reduce the
-    time, None if unknown; companies: the runs' stacks.
+    time, None if unknown; stack_shares: the runs' stacks.
     """
 
     plan: Plan
@@ -55,7 +55,7 @@ class PlanForecast:
     stale: Mapping[str, tuple[str, ...]]
     orphans: frozenset[str] = frozenset()
     stacked_gain: float | None = None
-    companies: Mapping[str, Company] = field(default_factory=dict)
+    stack_shares: Mapping[str, StackShare] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
         """Return the FLOPs of training these runs."""
@@ -107,7 +107,7 @@ class PlanForecast:
                 {"overrides": as_overrides(cell.overrides), "reason": cell.reason} for cell in self.plan.dropped
             ],
             "limit": {"gpu_hours": self.plan.limit.gpu_hours, "flops": self.plan.limit.flops},
-            "doubts": plan_doubts(self.plan.runs),
+            "doubts": plan_warnings(self.plan.runs),
         }
 
     def _run(self, run: PlannedRun) -> dict[str, Any]:
@@ -123,7 +123,9 @@ class PlanForecast:
     def _peak_checkpoint_bytes(self) -> int:
         """Return the largest bytes of checkpoints at a time, for all runs that the workers train at once in stacks."""
         each = {run.run_id: _checkpoint_bytes(run) for run in self.plan.runs}
-        at_once = self.workers * max(size * self.companies.get(run_id, ALONE).members for run_id, size in each.items())
+        at_once = self.workers * max(
+            size * self.stack_shares.get(run_id, ALONE).members for run_id, size in each.items()
+        )
         return min(round(at_once), sum(each.values()))
 
     def _basis(self) -> str:
@@ -180,13 +182,13 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     kind = ("cuda" if card is not None or bool(getattr(settings, "gpus", 0)) else "cpu") if elsewhere else None
 
     def forecasts_of(
-        runs: Sequence[PlannedRun], shared: Mapping[str, Company], *, done: Sequence[tuple[PlannedRun, float]] = ()
+        runs: Sequence[PlannedRun], shared: Mapping[str, StackShare], *, done: Sequence[tuple[PlannedRun, float]] = ()
     ) -> dict[str, Forecast]:
         if card is not None:
             return _on_card(runs, card, shared)
-        return forecast_all(runs, threads=threads, done=done, partition=partition, companies=shared)
+        return forecast_all(runs, threads=threads, done=done, partition=partition, stack_shares=shared)
 
-    shared = companies(runs, kind=kind)
+    shared = stack_shares(runs, kind=kind)
     forecasts = forecasts_of(runs, shared, done=done)
     workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
@@ -201,7 +203,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
         orphans=frozenset(new.run_id for old, new in zip(plan.runs, runs, strict=True) if new is not old),
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind),
-        companies=shared,
+        stack_shares=shared,
     )
 
 
@@ -231,12 +233,12 @@ def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capa
     )
 
 
-def _on_card(runs: Sequence[PlannedRun], card: str, shared: Mapping[str, Company]) -> dict[str, Forecast]:
+def _on_card(runs: Sequence[PlannedRun], card: str, shared: Mapping[str, StackShare]) -> dict[str, Forecast]:
     """Forecast runs on a GPU by the table of cards; shared: the runs' stacks, by run_id."""
     from scaling.forecast.cards import speed_of_card
 
     speed = speed_of_card(card)
-    return {run.run_id: forecast(run, speed, company=shared.get(run.run_id, ALONE)) for run in runs}
+    return {run.run_id: forecast(run, speed, stack_share=shared.get(run.run_id, ALONE)) for run in runs}
 
 
 def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:

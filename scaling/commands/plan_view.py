@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling.commands.options import terminal
-from scaling.commands.plan_doubts import plan_doubts
 from scaling.commands.plan_forecast import PlanForecast
+from scaling.commands.plan_warnings import plan_warnings
 from scaling.config import RECIPE_VERSION
 from scaling.dispatch.states.stale import WAYS_OUT, told
 from scaling.numbers import big, duration, flops, size
@@ -109,7 +109,7 @@ def summary(view: PlanForecast) -> list[str]:
         )
     if view.stale:
         lines.append(f"{told(view.stale)}; `scaling run` needs your choice: {WAYS_OUT}")
-    lines += [f"warning: {said}" for said in plan_doubts(view.plan.runs)]
+    lines += [f"warning: {said}" for said in plan_warnings(view.plan.runs)]
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:

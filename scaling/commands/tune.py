@@ -192,10 +192,10 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Cons
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.order import order_of
     from scaling.forecast.estimate import forecast_all, forecast_rows
-    from scaling.forecast.stacks import companies
+    from scaling.forecast.stacks import stack_shares
     from scaling.plan.files import write_plan
 
-    forecasts = forecast_all(runs, threads=settings.threads, companies=companies(runs))
+    forecasts = forecast_all(runs, threads=settings.threads, stack_shares=stack_shares(runs))
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     again = shlex.join(["scaling", "tune", *plan.arguments])
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)

@@ -10,9 +10,9 @@ from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.file_retries import FileRetries
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.index_notes import IndexNotes
-from scaling.dispatch.claims.ledger import Ledger
 from scaling.dispatch.claims.parents import Parents, has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
+from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.limits import Spent, beyond
 from scaling.dispatch.queue import Entry, LazyQueue
@@ -25,7 +25,7 @@ from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.dispatch.task import WORN, Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
-from scaling.security.worker_reuse import wear
+from scaling.security.worker_reuse import permanent_changes
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
@@ -50,21 +50,21 @@ class Worker:
         self._parents = Parents(task.folder, self.observer)
         self._queue: LazyQueue | None = None
         self._walk: QueueWalk | None = None
-        self._ledger: Ledger | None = None
+        self._spending: Spending | None = None
         self._train: Train | None = None
         self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
 
     def work(self) -> Report:
         """Train runs until none is left, except those that other workers train or that cannot start."""
         queue = self._queue = LazyQueue(self.task.queue, self.task.group)
-        ledger = self._ledger = Ledger(frozenset(queue.run_ids)) if self.task.limits else None
+        spending = self._spending = Spending(frozenset(queue.run_ids)) if self.task.limits else None
         walk = self._walk = QueueWalk(
             queue.run_ids,
             self.notes.index,
             place=self.task.place,
             workers=self.task.workers,
             dispatch=self.task.queue.parent.name,
-            hear=None if ledger is None else ledger.hear,
+            on_event=None if spending is None else spending.add,
             keepers=queue.keepers,
             whole=partial(has_weights, self.task.folder, queue),
             front=Front(self.task.folder).news,
@@ -101,7 +101,7 @@ class Worker:
                 break
             found = self._looked(entry, walk, queue) if entry else {run_id: self._retried.cut(run_id)}
             seen |= found
-            if wear():
+            if permanent_changes():
                 self.stop.say(WORN)
             for each, step in found.items():
                 walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
@@ -288,10 +288,10 @@ class Worker:
 
     def _beyond_limit(self, entry: Entry) -> bool:
         bounds = self.task.limits
-        if self._walk is None or self._ledger is None:
+        if self._walk is None or self._spending is None:
             return False
         self._walk.refresh()  # reads the other workers' claims
-        gpu_seconds, flops = self._ledger.spent(without=entry.run_id)
+        gpu_seconds, flops = self._spending.spent(without=entry.run_id)
         so_far = Spent(gpu_seconds / 3600, flops) + self.task.before
         why = beyond(bounds, so_far, entry, gpus=self.task.gpus)
         if why:

@@ -13,7 +13,7 @@ from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
-from scaling.forecast.work import ALONE, Company, Work, width_of, work, work_of
+from scaling.forecast.work import ALONE, StackShare, Work, width_of, work, work_of
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import (
@@ -59,11 +59,11 @@ def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
 
 
 def forecast(
-    run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, *, company: Company = ALONE
+    run: PlannedRun, speed: Speed, learned: Learned = NOTHING_LEARNED, *, stack_share: StackShare = ALONE
 ) -> Forecast:
     """Forecast a run from the speed of its device, corrected by finished runs.
 
-    company: its stack, whose members share their time and memory. Included are the steps, the evaluations at
+    stack_share: its stack, whose members share their time and memory. Included are the steps, the evaluations at
     milestones, drawing fresh data, compiling and the fixed cost of a run; not included are reading data sets from disk,
     the gain of a compiled step, and the effect of other workers on the memory bandwidth.
     """
@@ -71,8 +71,8 @@ def forecast(
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
     if not said and getattr(run.config.model, "module", None) is not None:
         said = "a guess from its layers"  # a user's module may do anything besides
-    seconds = ratio * estimate(run, speed, company=company)
-    memory = memory_bytes(run, kind=speed.kind, members=company.members, card=speed.memory)
+    seconds = ratio * estimate(run, speed, stack_share=stack_share)
+    memory = memory_bytes(run, kind=speed.kind, members=stack_share.members, card=speed.memory)
     return Forecast(seconds, memory, speed.device, f"{basis}, {said}" if said else basis)
 
 
@@ -82,22 +82,22 @@ def forecast_all(
     threads: int = 1,
     done: Iterable[tuple[PlannedRun, float]] = (),
     partition: str | None = None,
-    companies: Mapping[str, Company] | None = None,
+    stack_shares: Mapping[str, StackShare] | None = None,
 ) -> dict[str, Forecast]:
     """Forecast runs, by run_id, from the speed probe of this machine and from finished runs.
 
     Runs whose device was not probed are left out unless runs of the same shape are done. done: runs done on this
     machine, with their seconds; partition: of a cluster, whose probe replaces this machine's (that of a GPU, if there
-    is one); companies: the runs' stacks, by run_id.
+    is one); stack_shares: the runs' stacks, by run_id.
     """
-    companies = companies or {}
+    stack_shares = stack_shares or {}
     speeds = {kind: known_speed(kind, threads, partition=partition) for kind in ("cpu", "cuda")}
     if partition is not None:
         speeds = dict.fromkeys(speeds, speeds["cuda"] or speeds["cpu"])
 
     def estimated(run: PlannedRun) -> float | None:
         speed = speeds.get(device_kind(run.config))
-        return None if speed is None else estimate(run, speed, company=companies.get(run.run_id, ALONE))
+        return None if speed is None else estimate(run, speed, stack_share=stack_shares.get(run.run_id, ALONE))
 
     learned = learn(Took(run, seconds, estimated(run)) for run, seconds in done)
     forecasts = {}
@@ -105,10 +105,10 @@ def forecast_all(
         kind = device_kind(run.config)
         speed = speeds.get(kind)
         if speed is not None:
-            forecasts[run.run_id] = forecast(run, speed, learned, company=companies.get(run.run_id, ALONE))
+            forecasts[run.run_id] = forecast(run, speed, learned, stack_share=stack_shares.get(run.run_id, ALONE))
         elif (found := learned.seconds(run)) is not None:
             seconds, basis = found
-            memory = memory_bytes(run, kind=kind, members=companies.get(run.run_id, ALONE).members)
+            memory = memory_bytes(run, kind=kind, members=stack_shares.get(run.run_id, ALONE).members)
             forecasts[run.run_id] = Forecast(seconds, memory, device_name(kind), basis)
     return forecasts
 
@@ -121,22 +121,22 @@ def device_kind(config: RunConfig) -> str:
     return wanted
 
 
-def estimate(run: PlannedRun, speed: Speed, *, company: Company = ALONE) -> float:
+def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) -> float:
     """Return the seconds of a run by the speed probe alone.
 
-    company: its stack, whose members share the fixed cost of a step, and fresh examples of the same seed.
+    stack_share: its stack, whose members share the fixed cost of a step, and fresh examples of the same seed.
     """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
         return speed.run + _stage_seconds(run, speed)
     costs = _costs(run, speed)
     drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
-    drawn /= DRAWERS[speed.kind] * company.readers
+    drawn /= DRAWERS[speed.kind] * stack_share.readers
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
-        each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=company.members)
+        each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=stack_share.members)
         trained = steps * (each + _augmented(run, speed))
     evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0

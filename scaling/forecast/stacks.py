@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.forecast.estimate import Forecast, device_kind
 from scaling.forecast.speed import known_speed
-from scaling.forecast.work import Company, work
+from scaling.forecast.work import StackShare, work
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
@@ -19,7 +19,7 @@ NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
 SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # parallel stacks: the kernels of small models leave most of a GPU idle
 LOOKED_AT = 2_000  # runs of a plan that are used to estimate the gain of stacking
-Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, Company]], Mapping[str, Forecast]]
+Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, StackShare]], Mapping[str, Forecast]]
 
 
 def stack_size(run: PlannedRun, kind: str) -> int:
@@ -36,7 +36,7 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     return max(1, min(MOST[kind], enough // work(config, batch=config.train.batch, layers=layers).numbers))
 
 
-def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, Company]:
+def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, StackShare]:
     """Return for each run in a stack how many runs share its steps, and its fresh examples.
 
     kind: of the device, cpu or cuda, by default this machine's.
@@ -46,14 +46,14 @@ def companies(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[st
         key = stack_key(run.config, run.quantities)
         if key:
             groups.setdefault(key, []).append(run)
-    found: dict[str, Company] = {}
+    found: dict[str, StackShare] = {}
     for group in groups.values():
         most = stack_size(group[0], kind or device_kind(group[0].config))
         members = _shared_by(group, most)
         readers: dict[str, float] = {}
         for alike in _of_one_order(group):
             readers |= _shared_by(alike, max(1.0, len(alike) * most / len(group)))
-        found |= {run_id: Company(shared, readers.get(run_id, 1.0)) for run_id, shared in members.items()}
+        found |= {run_id: StackShare(shared, readers.get(run_id, 1.0)) for run_id, shared in members.items()}
     return found
 
 
@@ -90,7 +90,7 @@ def gain_of_stacking(runs: Sequence[PlannedRun], forecasts: Forecasting, *, kind
     if len(alone) < len(runs):
         return None
     others = [_stacked(run) if can else run for run, can in zip(runs, able, strict=True)]
-    together = forecasts(others, companies(others, kind=kind))
+    together = forecasts(others, stack_shares(others, kind=kind))
     seconds = [sum(each.seconds for each in found.values()) for found in (alone, together)]
     return seconds[0] / seconds[1]
 

@@ -16,14 +16,14 @@ PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, temp
 
 
 @dataclass(frozen=True)
-class Company:
+class StackShare:
     """How many runs, including itself, share a run's steps in its stack (members) and its fresh examples (readers)."""
 
     members: float = 1.0
     readers: float = 1.0
 
 
-ALONE = Company()
+ALONE = StackShare()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.security.worker_reuse import end_worker, note, wear_noted
+from scaling.security.worker_reuse import end_worker, note, permanent_changes_noted
 
 SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -34,7 +34,7 @@ Restore = Callable[[], object]
 @contextmanager
 def worker_process() -> Iterator[None]:
     """Apply `usual_process` to a whole run, and note changes that cannot be undone."""
-    with usual_process(), wear_noted():
+    with usual_process(), permanent_changes_noted():
         yield
 
 

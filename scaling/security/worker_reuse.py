@@ -27,7 +27,7 @@ def note(reason: str) -> None:
     _left.append(reason)
 
 
-def wear() -> str:
+def permanent_changes() -> str:
     """Return the changes of this process that cannot be undone, '' if there are none."""
     return "; ".join(_left)
 
@@ -46,7 +46,7 @@ def end_worker(why: str) -> None:
 
 
 @contextmanager
-def wear_noted() -> Iterator[None]:
+def permanent_changes_noted() -> Iterator[None]:
     """Restore functions of Python and its libraries that a run's code replaced, and note what cannot be undone.
 
     Only in a worker's process.

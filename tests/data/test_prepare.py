@@ -22,7 +22,7 @@ from scaling.commands.data import data as data_command
 from scaling.data.base import Arrays, Picked
 from scaling.data.images import Cifar10, Cifar100, ImageNet1k, Stl10, TinyImageNet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.one_process import alone
+from scaling.data.prepare.file_lock import locked
 from scaling.data.prepare.pictures import decoded
 from scaling.data.prepare.survey import prepare, read_set, survey
 from scaling.dispatch.local.jobs import process_of
@@ -510,10 +510,10 @@ def test_where_nothing_can_be_locked_one_sentence_says_so(tmp_path, monkeypatch)
     def refuse(lock, how):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("scaling.data.prepare.one_process.fcntl.flock", refuse)
+    monkeypatch.setattr("scaling.data.prepare.file_lock.fcntl.flock", refuse)
     with (
         pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"),
-        alone(tmp_path / "l", doing="at it"),
+        locked(tmp_path / "l", doing="at it"),
     ):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,8 @@ import pytest
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes
 from scaling.forecast.speed import keep_speed
-from scaling.forecast.stacks import MOST, NUMBERS, companies, gain_of_stacking, stack_size
-from scaling.forecast.work import ALONE, Company, work
+from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, stack_shares, stack_size
+from scaling.forecast.work import ALONE, StackShare, work
 from scaling.plan.identity import stack_key
 from scaling.train.sizes import EVALUATED_NUMBERS
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
@@ -67,13 +67,13 @@ def test_small_shapes_go_in_large_stacks_and_large_ones_alone():
 
 def test_a_member_has_the_company_of_those_that_last_as_long():
     runs = [stacked({**BASE, "train": {"steps": steps, "device": "cpu"}, "seed": steps}) for steps in (10, 20, 40)]
-    found = companies(runs)
+    found = stack_shares(runs)
     alone = [10 / 3, 10 / 3 + 10 / 2, 10 / 3 + 10 / 2 + 20]  # steps, of which each pays its part
     assert [found[run.run_id].members for run in runs] == pytest.approx([10 / alone[0], 20 / alone[1], 40 / alone[2]])
-    assert companies([stacked(BASE, engine="eager")]) == {}
+    assert stack_shares([stacked(BASE, engine="eager")]) == {}
 
 
-FOUR = Company(members=4)
+FOUR = StackShare(members=4)
 
 
 def test_members_share_what_a_step_costs_anyhow():
@@ -81,9 +81,11 @@ def test_members_share_what_a_step_costs_anyhow():
     step = work(run.config, batch=32)
     fixed, sized = step.fixed(costs), step.seconds(costs) - step.fixed(costs)
     member = together.step * fixed / 4 + together.member + together.sized * sized
-    assert estimate(run, SPEED) - estimate(run, SPEED, company=FOUR) == pytest.approx(1000 * (fixed + sized - member))
+    assert estimate(run, SPEED) - estimate(run, SPEED, stack_share=FOUR) == pytest.approx(
+        1000 * (fixed + sized - member)
+    )
     assert memory_bytes(run, kind="cpu", members=64) > memory_bytes(run, kind="cpu")
-    assert forecast(run, SPEED, company=FOUR).seconds < forecast(run, SPEED).seconds
+    assert forecast(run, SPEED, stack_share=FOUR).seconds < forecast(run, SPEED).seconds
 
 
 def test_members_are_evaluated_in_one_run_s_memory():
@@ -98,18 +100,19 @@ def test_members_of_one_seed_draw_their_fresh_examples_once():
     free, dear = (replace(SPEED, draw={"blobs": seconds}) for seconds in (0.0, 1e-3))
     lengths = [(0, 20), (0, 40), (1, 40)]
     runs = [stacked({"train": {"steps": steps, "device": "cpu"}, "seed": seed}) for seed, steps in lengths]
-    found = [companies(runs)[run.run_id] for run in runs]
+    found = [stack_shares(runs)[run.run_id] for run in runs]
     drawn = [
-        estimate(run, dear, company=c) - estimate(run, free, company=c) for run, c in zip(runs, found, strict=True)
+        estimate(run, dear, stack_share=c) - estimate(run, free, stack_share=c)
+        for run, c in zip(runs, found, strict=True)
     ]
     assert sum(drawn) == pytest.approx(1e-3 * 32 * (40 + 40))
     assert drawn == pytest.approx([1e-3 * 32 * steps for steps in (10, 30, 40)])
     sized = [stacked({**BASE, "train": {"steps": 40, "device": "cpu"}, "seed": seed}) for seed in (0, 1)]
-    assert {company.readers for company in companies(sized).values()} == {1.0}
+    assert {stack_share.readers for stack_share in stack_shares(sized).values()} == {1.0}
 
 
 def here(runs, shared):
-    return forecast_all(runs, companies=shared)
+    return forecast_all(runs, stack_shares=shared)
 
 
 def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
@@ -117,7 +120,7 @@ def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
     assert gain_of_stacking(runs, here) is None
     keep_speed(SPEED)
     gain = gain_of_stacking(runs, here)
-    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, company=Company(8)))
+    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, stack_share=StackShare(8)))
     assert gain > 1.3
     assert gain_of_stacking([stacked(BASE)], here) is None
 
@@ -128,7 +131,7 @@ def test_the_gain_on_a_gpu_is_that_of_the_stacks_that_fill_it():
     speed = speed_of_card("h100")
 
     def on_card(runs, shared):
-        return {run.run_id: forecast(run, speed, company=shared.get(run.run_id, ALONE)) for run in runs}
+        return {run.run_id: forecast(run, speed, stack_share=shared.get(run.run_id, ALONE)) for run in runs}
 
-    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, company=Company(len(runs)))
+    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, stack_share=StackShare(len(runs)))
     assert gain_of_stacking(runs, on_card, kind="cuda") == pytest.approx(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from scaling.commands.plan_doubts import plan_doubts
+from scaling.commands.plan_warnings import plan_warnings
 from scaling.plan.identity import stack_key
 from tests.plan.planning import planned
 
@@ -25,7 +25,7 @@ def test_every_budget_brackets_its_best_size_and_runs_of_a_width_share_their_sta
         best = 7_500 * (budget / 1e10) ** 0.38
         assert min(N) < best / 1.7
         assert max(N) > best * 1.7
-    assert plan_doubts(plan.runs) == []
+    assert plan_warnings(plan.runs) == []
     assert [batches[budget] for budget in budgets[::2]] == [{64}, {160}, {400}, {1000}, {2500}, {6250}]
     assert len(stacks) < len(plan.runs) / 3
     assert {run.row()["batch_rule"] for run in plan.runs} != {""}

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from scaling.security import monkeypatches, worker_reuse
-from scaling.security.worker_reuse import wear_noted
+from scaling.security.worker_reuse import permanent_changes_noted
 
 
 @pytest.fixture
@@ -41,25 +41,25 @@ def replace_functions(monkeypatch):
 
 def test_what_was_replaced_is_put_back_and_told(worker, monkeypatch):
     own = (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, shutil.copy, json.dumps)
-    with wear_noted():
+    with permanent_changes_noted():
         replace_functions(monkeypatch)
     assert (functional.gelu, nn.Linear.forward, torch.Tensor.backward, sorted, shutil.copy, json.dumps) == own
-    assert worker_reuse.wear().endswith("replaced")
+    assert worker_reuse.permanent_changes().endswith("replaced")
 
 
 def test_what_was_replaced_before_the_run_when_its_module_was_imported_is_told_too(worker, monkeypatch):
     monkeypatch.setattr(functional, "gelu", functional.relu)
-    with wear_noted():
+    with permanent_changes_noted():
         assert functional.gelu is functional.relu
-    assert worker_reuse.wear() == "torch.nn.functional.gelu replaced"
+    assert worker_reuse.permanent_changes() == "torch.nn.functional.gelu replaced"
 
 
 def test_what_a_library_wraps_of_its_own_stays(worker):
     before = torch.optim.Adadelta.step
-    with wear_noted():
+    with permanent_changes_noted():
         torch.optim.Adadelta([torch.zeros(1)])
     assert torch.optim.Adadelta.step is not before
-    assert worker_reuse.wear() == ""
+    assert worker_reuse.permanent_changes() == ""
 
 
 @pytest.mark.parametrize(
@@ -72,28 +72,28 @@ def test_what_a_library_wraps_of_its_own_stays(worker):
 )
 def test_a_mode_that_stays_entered_is_told(worker, mode, told):
     held = mode()
-    with wear_noted():
+    with permanent_changes_noted():
         held.__enter__()
     held.__exit__(None, None, None)
-    assert worker_reuse.wear() == told
+    assert worker_reuse.permanent_changes() == told
 
 
 def test_a_hook_and_a_thread_that_stay_are_told(worker):
     over = threading.Event()
     thread = threading.Thread(target=over.wait, name="theirs")
-    with wear_noted():
+    with permanent_changes_noted():
         hook = nn.modules.module.register_module_forward_hook(lambda *_: None)
         thread.start()
     hook.remove()
     over.set()
     thread.join()
-    assert worker_reuse.wear() == "the thread theirs; a hook on all modules"
+    assert worker_reuse.permanent_changes() == "the thread theirs; a hook on all modules"
 
 
 def test_only_workers_look(worker, monkeypatch):
     worker_reuse._worker.clear()
-    with wear_noted():
+    with permanent_changes_noted():
         monkeypatch.setattr(shutil, "copy", None)
     assert shutil.copy is None
     assert __name__ in sys.modules
-    assert worker_reuse.wear() == ""
+    assert worker_reuse.permanent_changes() == ""

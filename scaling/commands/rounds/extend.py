@@ -13,9 +13,9 @@ import click
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, trust_option, write_json
 from scaling.commands.rounds.candidates import command_of
+from scaling.commands.rounds.restore_runs import restore_runs
 from scaling.commands.rounds.round_files import Round, keep_round, one_at_a_time, own_rounds, put_back, spent
 from scaling.commands.rounds.suggest import Wish, read_wish, suggest_round, wish_options
-from scaling.commands.rounds.take_in import take_in
 from scaling.numbers import cost
 from scaling.plan.rows import read_rows
 
@@ -53,7 +53,7 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
     ended = ""
     with one_at_a_time(folder, "extending"):
         with one_at_a_time(folder, "suggesting"):
-            take_in(folder, wish, console)
+            restore_runs(folder, wish, console)
         while not ended:
             pending = next((one for one in own_rounds(folder) if one.outcome is None), None)
             if pending is None:

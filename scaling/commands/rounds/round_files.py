@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from scaling.commands.rounds.sweep_file import sweep_name_of, write_sweep
-from scaling.data.prepare.one_process import NoLocks, alone
+from scaling.data.prepare.file_lock import NoLocks, locked
 from scaling.folders import SweepFolder, write_aside
 from scaling.plan.files import COMMAND, read_arguments
 
@@ -91,7 +91,7 @@ def one_at_a_time(folder: SweepFolder, doing: str) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            held.enter_context(alone(folder.path / f".{doing}.lock", doing=f"{doing} {folder.path}"))
+            held.enter_context(locked(folder.path / f".{doing}.lock", doing=f"{doing} {folder.path}"))
         except NoLocks as said:
             log.warning("%s", said)
         yield

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from scaling.data.prepare.one_process import NoLocks, alone
+from scaling.data.prepare.file_lock import NoLocks, locked
 from scaling.folders import folder_aside
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def staged_copy(source: Path, stage: str | None) -> Path:
     target = folder / f"{source.name}-{_fingerprint(source)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder / f".{target.name}.lock", doing=f"copying {source} to {folder}"):
+        with locked(folder / f".{target.name}.lock", doing=f"copying {source} to {folder}"):
             if not target.exists():
                 with folder_aside(target) as aside:
                     shutil.copytree(source, aside, dirs_exist_ok=True)

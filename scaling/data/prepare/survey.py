@@ -15,7 +15,7 @@ from scaling.data.base import DataSet, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.arrays import Prepared, find_prepared, prepared_folder, write_prepared
-from scaling.data.prepare.one_process import alone
+from scaling.data.prepare.file_lock import locked
 from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
 from scaling.errors import UserError
 
@@ -111,7 +111,7 @@ def _prepare_images(data: ImageSet, watch: Watch | None, *, force: bool) -> None
     sizes = {"image_size": data.image_size, "channels": data.channels}
     final = prepared_folder(folder, **sizes)
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(final.with_name(f".{final.name}.lock"), doing=f"preparing {final}"):
+    with locked(final.with_name(f".{final.name}.lock"), doing=f"preparing {final}"):
         if force or not _is_current(data):
             write_prepared(pictures, folder, **sizes, originals=originals, watch=watch)
     MEMORY.clear()  # may hold what lay there before

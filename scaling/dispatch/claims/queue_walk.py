@@ -21,8 +21,8 @@ HELD = 64  # runs held by others that a worker looks at in a round, to see wheth
 class QueueWalk:
     """The runs of a queue that are not known to be done.
 
-    place, workers: number of this worker, and how many share the queue; dispatch: whose failures count; hear: called
-    with every line of the index; keepers, whole: runs whose weights others need, and a check that a settled one of them
+    place, workers: number of this worker, and how many share the queue; dispatch: whose failures count; on_event:
+    called with every line of the index; keepers, whole: runs whose weights others need, and a check that a settled one
     has these; front: returns the runs that come before all others if they have changed, else None.
     """
 
@@ -34,7 +34,7 @@ class QueueWalk:
         place: int = 0,
         workers: int = 1,
         dispatch: str = "",
-        hear: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
         keepers: Set[str] = frozenset(),
         whole: Callable[[str], bool] = lambda run_id: True,
         front: Callable[[], Sequence[str] | None] = lambda: None,
@@ -44,7 +44,7 @@ class QueueWalk:
         self._place = place % self._workers
         self._own = list(self.left)[self._place :: self._workers]
         self._mine = frozenset(self._own)
-        self._index, self._dispatch, self._hear = news, dispatch, hear
+        self._index, self._dispatch, self._on_event = news, dispatch, on_event
         self._keepers, self._whole = keepers, whole
         self._front, self._first = front, dict[str, None]()
         self._seen = set[str]()  # in this round
@@ -142,10 +142,10 @@ class QueueWalk:
     def refresh(self) -> None:
         """Read the new lines of the index; invalid ones are skipped."""
         for new in self._index.texts():
-            if self._hear is not None:
+            if self._on_event is not None:
                 for event in events_in(new):
                     with suppress(ValueError, TypeError, LookupError, AttributeError):
-                        self._hear(event)
+                        self._on_event(event)
             text = new.decode(errors="replace")
             lacking = self._settled(text)
             if self.left:

@@ -34,7 +34,7 @@ from scaling.on_end import run_at_end
 from scaling.security.rights import shared_as
 from scaling.security.trouble import tell
 from scaling.security.trust import trust_all
-from scaling.security.worker_reuse import begin_work, wear
+from scaling.security.worker_reuse import begin_work, permanent_changes
 
 log = logging.getLogger(__name__)
 TERMINATED = "terminated"  # SIGTERM: cancelled, preempted or requeued, which SLURM's log shows
@@ -78,7 +78,7 @@ class SlurmJob:
         log.info("%s", report)
         self._tell(job, report)
         if report.reason == WORN:
-            log.info("the job goes on as a new process, for runs have left %s", wear())
+            log.info("the job goes on as a new process, for runs have left %s", permanent_changes())
             begin_anew()
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")

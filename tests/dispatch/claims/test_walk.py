@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from scaling.dispatch.claims.ledger import Ledger
 from scaling.dispatch.claims.parents import has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
+from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.queue import Entry, LazyQueue, QueueFile
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
@@ -139,13 +139,13 @@ def test_a_thousand_workers_look_at_each_run_a_few_times(tmp_path):
 
 
 def test_the_ledger_counts_attempts_settled_runs_and_those_in_flight_at_their_forecast(tmp_path):
-    ledger, news = Ledger({"a", "b", "c"}), Index(tmp_path)
+    spending, news = Spending({"a", "b", "c"}), Index(tmp_path)
     reader = Index(tmp_path)
 
     def spent(without=""):
         for event in reader.news():
-            ledger.hear(event)
-        return ledger.spent(without=without)
+            spending.add(event)
+        return spending.spent(without=without)
 
     far = 4e9  # seconds: a claim of the future has not lasted yet
     for run_id, token in (("a", "1"), ("b", "2"), ("other", "3")):

@@ -19,7 +19,7 @@ class NoLocks(UserError):
 
 
 @contextmanager
-def alone(path: Path, *, doing: str) -> Iterator[None]:
+def locked(path: Path, *, doing: str) -> Iterator[None]:
     """Hold the lock file `path`, which is removed after; waits while another process holds it, and says so once.
 
     doing: what no two processes may be doing. Raises `NoLocks`.

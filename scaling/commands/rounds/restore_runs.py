@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scaling.plan.plan import Plan
 
 
-def take_in(folder: SweepFolder, wish: Wish, console: Console) -> None:
+def restore_runs(folder: SweepFolder, wish: Wish, console: Console) -> None:
     """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
     from scaling.commands.plan_forecast import forecaster
     from scaling.compose.session import session

@@ -10,7 +10,7 @@ from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event
 
 
-class Ledger:
+class Spending:
     """Adds up GPU-seconds of attempts and FLOPs of settled runs; runs in flight count at least at their forecast.
 
     runs: the queue's; other runs are not counted.
@@ -24,7 +24,7 @@ class Ledger:
         self._settled: set[str] = set()
         self._bought = 0.0  # FLOPs of settled runs
 
-    def hear(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Process a line of the index."""
         if event.run_id not in self._runs:
             return

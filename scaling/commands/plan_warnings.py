@@ -21,7 +21,7 @@ ALIKE = 1.05
 """Factor between two N that count as one size."""
 
 
-def plan_doubts(runs: Sequence[PlannedRun]) -> list[str]:
+def plan_warnings(runs: Sequence[PlannedRun]) -> list[str]:
     """Return a sentence with advice for each claim that the runs of a plan cannot support."""
     trained = [run for run in runs if run.parent is None]
     return [*_short(trained), *_of_budgets(trained)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.commands.plan_doubts import plan_doubts
+from scaling.commands.plan_warnings import plan_warnings
 from tests.plan.planning import planned
 
 WIDE = "model.width=16,32,64,128,256,512"
@@ -23,11 +23,11 @@ BUDGETS = "train.budget=1e8,4e8,1.6e9,6.4e9,2.56e10"
     ],
 )
 def test_a_plan_warns_of_what_it_can_hardly_show(here, arguments, said):
-    doubts = plan_doubts(planned("data=teacher", "train.batch=16", *arguments).runs)
+    doubts = plan_warnings(planned("data=teacher", "train.batch=16", *arguments).runs)
     assert any(said in doubt for doubt in doubts)
 
 
 def test_a_plan_that_carries_its_claim_raises_no_doubt(here):
     budgets = "train.budget=1e11,4e11,1.6e12,6.4e12,2.56e13"
-    assert plan_doubts(planned("data=teacher", "train.batch=16", WIDE, budgets).runs) == []
-    assert plan_doubts(planned("data=teacher", "train.steps=400", WIDE).runs) == []
+    assert plan_warnings(planned("data=teacher", "train.batch=16", WIDE, budgets).runs) == []
+    assert plan_warnings(planned("data=teacher", "train.steps=400", WIDE).runs) == []
