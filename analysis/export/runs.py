@@ -49,7 +49,7 @@ class ExportedRun:
 
     @property
     def over(self) -> bool:
-        """Tell whether it has come to its end."""
+        """Tell whether the run has ended."""
         return self.status != RUNNING
 
 
@@ -66,7 +66,7 @@ class Writer(Protocol):
 
 
 class News:
-    """Tells what of a run was not written before."""
+    """Keeps track of which data of each run have been written."""
 
     def __init__(self) -> None:
         self._written: dict[str, set[tuple[int, str]]] = {}

@@ -1,1 +1,1 @@
-"""Runs that were trained elsewhere: read from a table or an export, checked, and written as a sweep."""
+"""Import runs trained elsewhere: read a table or an export, check it, and write it as a sweep."""

@@ -85,7 +85,7 @@ def record_of(run: ImportedRun, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan_of(imported: Imported, facts: Mapping[str, Any]) -> str:
-    """Return plan.csv: a row a run, with all columns that the table has."""
+    """Return plan.csv: one row per run, with all columns of the table."""
     first = ("run_id", "overrides", "trained", "N", "D", "C")
     others = dict.fromkeys(key for run in imported.runs for key in run.columns if key not in first)
     text = io.StringIO()

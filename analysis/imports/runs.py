@@ -1,4 +1,4 @@
-"""From the rows of a table to runs with milestones. Incomplete or contradictory rows are named by line."""
+"""Group the rows of a table into runs with milestones; incomplete or contradictory rows are reported by line."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def runs_of(source: Source, table: pd.DataFrame, *, run_column: str | None = Non
 
 
 def _ended(table: pd.DataFrame, left_out: list[str]) -> pd.DataFrame:
-    """Leave out the rows of runs that did not end; a column `diverged` tells those that did so badly."""
+    """Leave out the rows of runs that did not end; a column `diverged` marks those that diverged."""
     words = statuses(table)
     if words is None:
         return table.assign(diverged=False)
@@ -131,7 +131,7 @@ def _refuse_incomplete(source: Source, table: pd.DataFrame, response: str) -> No
 
 
 def _naming(table: pd.DataFrame) -> str:
-    """Return the column that names the run of each row: of several rows of one N; none where each row is a run."""
+    """Return the column that names the run of each row (several rows of one N); '' if each row is a run."""
     if WANDB_RUN in table.columns:
         return WANDB_RUN
     for name in table.columns:
@@ -142,7 +142,7 @@ def _naming(table: pd.DataFrame) -> str:
 
 
 def _groups(table: pd.DataFrame, named: str) -> list[Group]:
-    """Return the rows of each run in the order of D, with its name, None where it has none."""
+    """Return the rows of each run sorted by D, with its name or None."""
     places, rows = table.index.tolist(), table.to_dict("records")
     every: list[Row] = [
         (place, {str(key): value for key, value in row.items()}) for place, row in zip(places, rows, strict=True)
@@ -191,14 +191,14 @@ def _refuse_contradiction(source: Source, called: str, rows: Sequence[Row]) -> N
 
 
 def _label(name: Any, row: Mapping[str, Any], line: int) -> str:
-    """Return what a run is called: by its name where it has one, else by its line."""
+    """Return the label of a run: its name if it has one, else its line."""
     names = (value for key, value in row.items() if is_run_name(key) and isinstance(value, str))
     name = next(names, None) if name is None else name
     return "_".join((f"line={line}" if name is None else f"run={name}").split())
 
 
 def _columns(row: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
-    """Return what is the same at all milestones of a run."""
+    """Return the columns that are constant over a run's milestones."""
     left = {key: value for key, value in row.items() if key not in (*POINT, *SIZES, "diverged", *moving)}
     return {"N": plain(row["N"]), **{_column(key): plain(value) for key, value in left.items()}}
 
@@ -228,7 +228,7 @@ def plain(value: Any) -> Any:
 
 
 def _refuse_twice(source: Source, runs: Sequence[ImportedRun]) -> None:
-    """Raise `UserError` where two rows say the same of one run."""
+    """Raise `UserError` where two rows repeat the same run."""
     lines: dict[str, int] = {}
     for run in runs:
         if run.run_id in lines:

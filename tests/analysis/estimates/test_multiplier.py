@@ -1,4 +1,4 @@
-"""Is B better than A: the multiplier that was put in comes out, and what cannot be compared is refused."""
+"""The compute multiplier recovers a known value, and groups that cannot be compared are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to run next: within the limit, better than guessing, and as telling as it says."""
+"""Suggested runs stay within the limit, beat random choices, and narrow the interval as predicted."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_nothing_affordable_is_an_empty_batch_with_its_reason():
 
 
 def test_a_run_that_tells_nothing_is_not_suggested():
-    """A run amid many others says next to nothing of a far target."""
+    """A run among many others carries little information about a far target."""
     many = pd.concat([bare(World(noise=0.003, seed=s)) for s in range(4)], ignore_index=True)
     idle = pd.DataFrame({"N": [many.N.median()], "D": [many.D.median()], "cost": [1.0]})
     found = suggest(many, pool=idle, target=TARGET, limit=10.0)

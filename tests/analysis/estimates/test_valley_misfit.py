@@ -1,4 +1,4 @@
-"""Valleys that are no parabolas are weak, with their reason; true ones, and unequal scatter, are told apart."""
+"""isoFLOP curves that are not parabolas are weak, with the reason, and are told from unequal scatter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated tables of runs: of a law's own making, and of what no power law follows."""
+"""Simulated tables of runs, from a true law and from responses that no power law fits."""
 
 from __future__ import annotations
 

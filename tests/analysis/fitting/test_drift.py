@@ -1,4 +1,4 @@
-"""A slow drift beside a law: found where it is there, allowed for where the runs cannot exclude it."""
+"""A slow drift from a law is detected where it is significant, and widens intervals where it cannot be excluded."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def curves(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
-    """Note the most bytes that Python and numpy hold at a time, whatever the process held before."""
+    """Measure the peak memory of Python and numpy, excluding what the process held before."""
     found: list[int] = []
     tracemalloc.start()
     try:
@@ -74,7 +74,7 @@ def peak_memory() -> Iterator[list[int]]:
 
 @pytest.mark.slow
 def test_of_a_hundred_thousand_rows_few_curves_are_computed_in_full(curves: Counter[int]) -> None:
-    """The 64 starts run on 4,000 rows, in about 30 steps each; only where they end is looked at on all rows."""
+    """The 64 starts use 4,000 rows, in about 30 steps each; only the optima are refined on all rows."""
     found = fit(surface(100_000))
     assert curves[100_000] < 25
     assert curves[4_000] < 64 * 100
@@ -115,7 +115,7 @@ def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
 
 
 def test_an_inner_fit_ends_when_most_of_its_starts_agree(curves: Counter[int]) -> None:
-    """Of the optimum alone a majority says as much as the stragglers; its own certificate a fit gets from all."""
+    """A majority of starts finds the same optimum as all starts; a fit's certificate uses all of them."""
     table, goal = surface(120), Objective()
     law = LAWS["chinchilla"]
     points = read_points(table, law, y="loss", x=None, space="log", selection=Selection())
@@ -138,7 +138,7 @@ def test_a_fit_takes_few_steps(curves: Counter[int]) -> None:
 
 @pytest.mark.slow
 def test_refits_in_a_flat_valley_settle_in_few_steps(curves: Counter[int]) -> None:
-    """Where a floor and a slow fall with N say the same, no start that is still on its way is taken for an optimum."""
+    """Where a floor and a slow decrease in N are confounded, no unconverged start counts as an optimum."""
     N, D = np.repeat(np.geomspace(1e4, 3e6, 12), 25), np.tile(np.geomspace(5e3, 2e6, 5), 60)
     noise = 0.05 * np.random.default_rng(0).standard_normal(300) + 0.15 * np.sin(np.log(D))
     loss = (0.93 * N**-0.037 + 800 * D**-0.84) * np.exp(noise)

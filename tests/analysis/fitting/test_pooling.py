@@ -1,4 +1,4 @@
-"""Runs of several kinds in one table: said, and refused where pooling them moves an exponent."""
+"""Several kinds of runs in one table are reported, and refused where pooling them changes an exponent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of how runs were conducted weakens a law, with a cure, and ordinary conduct does not."""
+"""Training faults make a law weak, with a remedy, and ordinary training does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two data sets, or units, in one table that no column tells are seen in the residuals."""
+"""Two data sets or units in one table, without a column for them, are detected from the residuals."""
 
 from __future__ import annotations
 
