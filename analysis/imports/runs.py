@@ -131,7 +131,7 @@ def _refuse_incomplete(source: Source, table: pd.DataFrame, response: str) -> No
 
 
 def _naming(table: pd.DataFrame) -> str:
-    """Return the column that names the run of each row (several rows of one N); '' if each row is a run."""
+    """Return the column that names the run of each row (several rows of one N); NONE if each row is a run."""
     if WANDB_RUN in table.columns:
         return WANDB_RUN
     for name in table.columns:
