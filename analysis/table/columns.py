@@ -65,11 +65,12 @@ def _how_read(words: pd.Series, numbers: np.ndarray, wrong: np.ndarray) -> list[
     """Report how the first value that is not a plain number was read, and which values count as missing."""
     said, plain = [], pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
     odd = np.flatnonzero(np.isfinite(numbers) & (numbers != plain))
-    marks = [mark for i in odd if (mark := mark_of(words.iloc[i]))]
+    marked = words.iloc[odd].map(mark_of)
+    marks = [mark for mark in marked if mark]
     if marks:
         shown = listed(list(dict.fromkeys(marks)), 5)
         said.append(f"{words.name} has {counted(len(marks), 'number')} with a mark ({shown}), read without it")
-    odd = odd[[not mark_of(words.iloc[i]) for i in odd]] if marks else odd
+        odd = odd[(marked == "").to_numpy(bool)]
     if len(odd):
         said.append(f"{words.name} holds words such as {str(words.iloc[odd[0]])!r}, read as {numbers[odd[0]]:.6g}")
     none = words[np.isnan(numbers) & ~wrong & words.notna().to_numpy()].astype(str)

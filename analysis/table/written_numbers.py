@@ -80,9 +80,11 @@ def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         return plain, left
     words = column[left].astype(str)
     points = bool(thousands.any())
-    comma = "," if points or decimal_commas(words) else "."
-    plain[left] = [as_number(word, decimal=comma) for word in words]
-    left[left] = np.isnan(plain[left]) & ~words.map(is_nothing).to_numpy(bool)
+    known = words.drop_duplicates()
+    comma = "," if points or decimal_commas(known) else "."
+    plain[left] = words.map({word: as_number(word, decimal=comma) for word in known})
+    left &= np.isnan(plain)
+    left[left] = ~column[left].astype(str).map(is_nothing).to_numpy(bool)
     return plain, left
 
 
