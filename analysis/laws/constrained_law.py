@@ -233,6 +233,9 @@ def constrained_each(
         if not any(name in names for names in own):
             words, known = listed([law.name for law in laws]), listed(sorted(set().union(*own)))
             raise UserError(f"found no parameter {name!r} in {words}; wanted one of {known}")
+    for pair in tied.items():
+        if not any(set(pair) <= names for names in own):
+            raise UserError(f"found {'='.join(pair)} to tie, and no law with both; wanted two parameters of one law")
     return tuple(
         constrained(
             law,

@@ -13,7 +13,7 @@ from analysis import fit
 from analysis.errors import Refusal, UserError
 from analysis.estimates.multiplier import compare
 from analysis.fitting.card import signed_rows
-from analysis.laws import LAWS, constrained, own_law
+from analysis.laws import LAWS, constrained, constrained_each, own_law
 from analysis.laws.base import Units
 from analysis.verbs import allocate, backtest, fit_frontier, frontier
 from tests.analysis.worlds import World
@@ -143,6 +143,13 @@ def mine():
 
 
 @pytest.mark.slow
+def test_a_tie_of_parameters_of_different_laws_is_refused():
+    laws = [LAWS["power"], LAWS["chinchilla"]]
+    with pytest.raises(UserError, match="found a=beta to tie, and no law with both"):
+        constrained_each(laws, tie={"a": "beta"})
+    assert constrained_each(laws, tie={"alpha": "beta"})[1].params == ("E", "A", "B", "beta")
+
+
 def test_a_lambda_is_a_law_that_allocates_and_pickles(table):
     found = fit(table, mine(), resamples=20)
     again = pickle.loads(pickle.dumps(found))
