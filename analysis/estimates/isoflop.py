@@ -13,7 +13,7 @@ from analysis.errors import Refusal
 from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valley import Shape, find_minima
-from analysis.estimates.valley_misfit import Valley, doubts, noise_of, scatter_words, unequal
+from analysis.estimates.valley_misfit import Valley, misfits, noise_of, scatter_words, unequal
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import budgets, cells
@@ -148,7 +148,7 @@ def isoflop(
     N_law, D_law, y_law = _laws(minima, draws, level)
     refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, "the exponent of N*")
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
-    reasons = doubts(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
+    reasons = misfits(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
     reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))
     said = tuple(f"weak: {reason}" for reason in reasons)
     return IsoFlop(

@@ -56,7 +56,7 @@ def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarra
     return np.concatenate(residuals) if residuals else np.empty(0)
 
 
-def doubts(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:
+def misfits(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:
     """Return a sentence, with a remedy, for each lack of fit of the curves.
 
     noise: standard deviation of one run, as a share of y.

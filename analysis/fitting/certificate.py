@@ -225,9 +225,9 @@ def doubt(
     without refits. columns: the table's column for each input.
     """
     reasons = [*_vanished(problem, theta, ends), *_rival(certificate, ahead)]
-    if ends is not None and (doubts := _unidentified(problem, ends, known=certificate.at_bound)):
+    if ends is not None and (unknown := _unidentified(problem, ends, known=certificate.at_bound)):
         where = ", ".join(f"{columns[name]} = {number(value, 3)}" for name, value in certificate.next_run.items())
-        reasons += [*doubts[:-1], f"{doubts[-1]}; a run at {where} would help most" if where else doubts[-1]]
+        reasons += [*unknown[:-1], f"{unknown[-1]}; a run at {where} would help most" if where else unknown[-1]]
     if not reasons:
         return certificate
     return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))
@@ -272,17 +272,17 @@ def _rival(certificate: Certificate, ahead: tuple[float, float] | None) -> list[
 def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> list[str]:
     """Report parameters whose interval reaches a bound, and exponents whose interval spans more than a factor KNOWN."""
     at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
-    doubts = {}
+    unknown = {}
     for name, (low, high) in zip(problem.law.params, ends.tolist(), strict=True):
         bound = problem.law.bounds[name]
         if name in at_low and bound.may_vanish and name not in at_high:
             continue
         if name in at_low and bound.at_low:
-            doubts[name] = f"reaches zero, where {bound.at_low}"
+            unknown[name] = f"reaches zero, where {bound.at_low}"
         elif name in at_low or name in at_high:
-            doubts[name] = "reaches the edge of its range"
+            unknown[name] = "reaches the edge of its range"
         elif bound.by_factor and low * high <= 0:
-            doubts[name] = "contains zero"
+            unknown[name] = "contains zero"
         elif bound.by_factor and (factor := max(high / low, low / high)) > KNOWN:
-            doubts[name] = f"spans a factor of {number(factor, 3)}"
-    return [f"{name} is not identified: its interval {said}" for name, said in doubts.items() if name not in known]
+            unknown[name] = f"spans a factor of {number(factor, 3)}"
+    return [f"{name} is not identified: its interval {said}" for name, said in unknown.items() if name not in known]

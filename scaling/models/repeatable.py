@@ -16,7 +16,7 @@ from scaling.security.process_state import usual_process
 EXAMPLES = 2  # the fewest that a batch norm accepts
 SAMPLE = 1024  # values of a parameter, spread over it, that are kept and compared
 RTOL, ATOL = 1e-3, 1e-6  # far above rounding, far below differences of random draws
-CURE = (
+WANTED = (
     "wanted the same: draw from torch's, NumPy's or Python's global generators, which each run seeds, and keep nothing "
     "in classes, caches or modules"
 )
@@ -39,7 +39,7 @@ def check_repeatable(model: Makeable, shape: tuple[int, ...], outputs: int, *, s
     if model.module not in _found:
         _found[model.module] = _difference(model, shape, outputs, seed)
     if _found[model.module]:
-        raise UserError(f"found {model.module}, made twice from one seed, with {_found[model.module]}; {CURE}")
+        raise UserError(f"found {model.module}, made twice from one seed, with {_found[model.module]}; {WANTED}")
 
 
 def _difference(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> str:

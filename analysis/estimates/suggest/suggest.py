@@ -40,7 +40,7 @@ RIVALS = 4
 """Number of refits used as additional views of such a law."""
 
 
-class OwnHoldOut(NamedTuple):
+class RunForecast(NamedTuple):
     """The forecast of one run's response, with its prediction interval at the level."""
 
     value: float
@@ -69,7 +69,7 @@ class Suggestion(InNotebook):
     level: float
     laws: dict[str, float]
     reason: str = ""
-    forecasts: tuple[OwnHoldOut, ...] = ()
+    forecasts: tuple[RunForecast, ...] = ()
     next_gain: float | None = None
     next_cost: float | None = None
     warnings: tuple[str, ...] = ()
@@ -170,12 +170,12 @@ class Seeking:
             **self.next_run(design, chosen, power, after[-1]),
         )
 
-    def forecast(self, i: int) -> OwnHoldOut:
+    def forecast(self, i: int) -> RunForecast:
         """Forecast a candidate's response, averaged over the laws; the interval includes the spread between them."""
         means, variances = np.array([posterior.forecast(i) for posterior in self.posteriors]).T
         middle = float(np.average(means, weights=self.weights))
         wide = self.z * float(np.sqrt(np.average(variances + (means - middle) ** 2, weights=self.weights)))
-        return OwnHoldOut(*np.exp([middle, middle - wide, middle + wide]).tolist())
+        return RunForecast(*np.exp([middle, middle - wide, middle + wide]).tolist())
 
     def design(self) -> Design:
         """Return the design problem: the views' features and the prices."""

@@ -12,7 +12,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law
 from analysis.fitting.verdict.pooling import with_pooling
 from analysis.fitting.verdict.rule import with_reasons, with_verdict
-from analysis.fitting.verdict.run_quality import conduct, remarks
+from analysis.fitting.verdict.run_quality import remarks, training_faults
 from analysis.laws import Law, get_law
 from analysis.numbers import percent
 
@@ -25,12 +25,12 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
 
     Raises `Refusal` where none is ok, with the reasons against the best of them.
     """
-    tried = errors_ahead(frame, y=y, x=x, settings=settings)
+    tried = holdout_errors(frame, y=y, x=x, settings=settings)
     passed_over: dict[str, str] = {}
     for name in tried:
         law = get_law(name)
         try:
-            found = fit_and_judge(frame, law, y=y, x=x, settings=settings, cures=False)
+            found = fit_and_judge(frame, law, y=y, x=x, settings=settings, remedies=False)
         except Refusal as refusal:
             passed_over[name] = str(refusal)
             continue
@@ -46,15 +46,15 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
 
 
 def fit_and_judge(
-    frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings, cures: bool = True
+    frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings, remedies: bool = True
 ) -> Fit:
-    """Fit one law to the rows of a table and apply every check. cures: whether to search for a remedy if it is weak."""
+    """Fit one law to the rows of a table and apply every check. remedies: whether to search for one."""
     found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
     found = replace(found, warnings=(*found.warnings, *remarks(found, law)))
-    return with_verdict(with_reasons(found, conduct(found, law)), law, settings, cures=cures)
+    return with_verdict(with_reasons(found, training_faults(found, law)), law, settings, remedies=remedies)
 
 
-def errors_ahead(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
+def holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
     """Return the backtest error of each candidate law, best first."""
     from analysis.table.columns import require_columns
     from analysis.table.select import select_rows

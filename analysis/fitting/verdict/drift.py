@@ -19,7 +19,7 @@ from analysis.fitting.certificate import information
 from analysis.fitting.objective import Problem
 from analysis.fitting.points import Points
 from analysis.fitting.verdict.misfit import scatter
-from analysis.fitting.verdict.run_residuals import by_run, drawn_in, tail
+from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
 from analysis.laws.base import Array, Inputs
 
 PRIOR = 0.03
@@ -140,7 +140,7 @@ def _estimated(
     size = np.sqrt((slopes**2).sum(axis=1, keepdims=True)) + 1e-300
     follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): projects onto the law's slopes
     rest, logs = (by_run(rows, points.run) for rows in (residuals[None], np.stack(list(problem.inputs.values()))))
-    noise, rest = scatter(rest[0], slopes, logs), drawn_in(rest[0])
+    noise, rest = scatter(rest[0], slopes, logs), clipped(rest[0])
     if noise <= 0:
         return ()
     found = []

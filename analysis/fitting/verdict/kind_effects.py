@@ -10,7 +10,7 @@ import numpy as np
 from analysis.fitting.certificate import information
 from analysis.fitting.objective import Problem, residuals
 from analysis.fitting.solver import solve
-from analysis.fitting.verdict.run_residuals import drawn_in, tail
+from analysis.fitting.verdict.run_residuals import clipped, tail
 from analysis.laws.base import Array, Evaluation, Inputs, Law
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def chance(found: Fit, mixture: Mixture) -> float:
     """
     if mixture.follows in found.engine.points.columns.values():
         return 0.0
-    problem, rest, design = found.engine.problem, drawn_in(found.engine.residuals), design_of(mixture)
+    problem, rest, design = found.engine.problem, clipped(found.engine.residuals), design_of(mixture)
     slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
     was, few = _left(rest, slopes)
     bent, chances = [design * (x - x.mean()) for x in problem.inputs.values()], []

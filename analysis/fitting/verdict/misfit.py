@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.fitting.points import Points
 from analysis.fitting.seeds import LackOfFit
-from analysis.fitting.verdict.run_residuals import by_run, drawn_in, tail
+from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
 from analysis.laws.base import Array
 
 DEGREE = 6
@@ -127,7 +127,7 @@ def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
 
 def _left(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
     """Return clipped residuals (n,) orthogonal to the law's slopes, and an orthonormal basis of those slopes."""
-    residuals, law = drawn_in(residuals), _orthonormal(slopes, [], len(slopes))
+    residuals, law = clipped(residuals), _orthonormal(slopes, [], len(slopes))
     for direction in law:
         residuals = residuals - (direction * residuals).sum() * direction
     return residuals, law

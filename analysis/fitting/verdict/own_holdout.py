@@ -12,7 +12,7 @@ from analysis.fitting.intervals import percentile
 from analysis.fitting.points import Points, check
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
-from analysis.fitting.verdict.run_residuals import drawn_in
+from analysis.fitting.verdict.run_residuals import clipped
 from analysis.laws import Law
 from analysis.laws.base import Array
 
@@ -76,7 +76,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
 
 def _compare(inner: Fit, ahead: Points, factor: float) -> OwnHoldOut:
     at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
-    error = float(np.mean(drawn_in(np.log(ahead.y / inner.predict(at)))))
+    error = float(np.mean(clipped(np.log(ahead.y / inner.predict(at)))))
     low, high = percentile(np.log(inner.refits(at) / inner.predict(at)[:, None]), inner.level).T
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
     freedom = max(1, inner.n_points - len(inner.engine.theta))

@@ -67,16 +67,16 @@ class Verdict:
     supported: float | None = None
 
 
-def with_verdict(found: Fit, law: Law, settings: Settings, *, cures: bool = True) -> Fit:
+def with_verdict(found: Fit, law: Law, settings: Settings, *, remedies: bool = True) -> Fit:
     """Add the verdict from lack of fit and hold-out to a fit's certificate, with a remedy where the law is weak.
 
-    settings: those of the fit. cures: whether to search for a remedy. Inner fits (hold-outs, alternative laws, narrower
+    settings: of the fit. remedies: whether to search for one. Inner fits (hold-outs, alternative laws, narrower
     ranges) get no verdict.
     """
     with np.errstate(all="ignore"):
         verdict = judge_law(found, law, settings)
-        if verdict.reasons and cures:
-            last = f"{verdict.reasons[-1]}; {cure(found, law, settings)}"
+        if verdict.reasons and remedies:
+            last = f"{verdict.reasons[-1]}; {remedy(found, law, settings)}"
             verdict = replace(verdict, reasons=(*verdict.reasons[:-1], last))
     judged = with_reasons(found, verdict.reasons)
     certificate = replace(judged.certificate, supported=verdict.supported)
@@ -202,7 +202,7 @@ def ahead_words(ahead: OwnHoldOut) -> str:
     )
 
 
-def cure(found: Fit, law: Law, settings: Settings) -> str:
+def remedy(found: Fit, law: Law, settings: Settings) -> str:
     """Name a remedy for a weak law: another law that passes, else the longest range on which this one does, else runs.
 
     The search uses least squares, which takes a third of the steps, with intervals from the sandwich formula.

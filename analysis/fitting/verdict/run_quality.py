@@ -12,7 +12,7 @@ from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cells
 from analysis.fitting.verdict.own_holdout import LEVEL
-from analysis.fitting.verdict.run_residuals import ODD, drawn_in
+from analysis.fitting.verdict.run_residuals import ODD, clipped
 from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
@@ -40,7 +40,7 @@ FAR = 0.01
 """Minimum distance from the law (share of y) of a reported outlier."""
 
 
-def conduct(found: Fit, law: Law) -> tuple[str, ...]:
+def training_faults(found: Fit, law: Law) -> tuple[str, ...]:
     """Return a sentence, with a remedy, for each training fault that makes the law weak."""
     points = found.engine.points
     with np.errstate(all="ignore"):
@@ -60,7 +60,7 @@ def _far_off(found: Fit) -> Iterator[str]:
     """Report the number of outliers and the farthest of them."""
     engine, points = found.engine, found.engine.points
     rest = np.abs(engine.residuals)
-    near = rest[drawn_in(engine.residuals) == engine.residuals]  # their rms, as the median is small after a Huber fit
+    near = rest[clipped(engine.residuals) == engine.residuals]  # their rms, as the median is small after a Huber fit
     far = rest > max(FAR, ODD * float(np.sqrt((near**2).sum() / max(1, len(near) - len(engine.theta)))))
     if not far.any():
         return

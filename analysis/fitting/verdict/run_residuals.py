@@ -18,7 +18,7 @@ def by_run(rows: Array, run: Array) -> Array:
     return np.stack([np.bincount(run, row) / count for row in rows])
 
 
-def drawn_in(residuals: Array) -> Array:
+def clipped(residuals: Array) -> Array:
     """Clip residuals (n,) at `ODD` robust standard deviations."""
     far = ODD * 1.4826 * float(np.median(np.abs(residuals)))
     return np.clip(residuals, -far, far)

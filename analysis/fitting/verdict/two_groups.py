@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.verdict.run_residuals import drawn_in
+from analysis.fitting.verdict.run_residuals import clipped
 from analysis.laws.base import Array
 
 LEAST = 0.2
@@ -61,7 +61,7 @@ def two_groups(residuals: Array, slopes: Array, logs: Array) -> TwoGroups | None
 
 def _without_odd(residuals: Array) -> Array:
     """Clip outliers that are too few to be a group."""
-    near = drawn_in(residuals)
+    near = clipped(residuals)
     return near if np.mean(near != residuals) < LEAST else residuals
 
 

@@ -1,4 +1,4 @@
-"""A certificate is ok where the law is right, and weak, with a sentence and a cure, where it is not."""
+"""A certificate is ok where the law is right, and weak, with a sentence and a remedy, where it is not."""
 
 from __future__ import annotations
 
