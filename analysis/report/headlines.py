@@ -93,7 +93,8 @@ def _of_minima(group: GroupResults) -> Iterator[Headline]:
     found = group.minima.get("loss")
     if found and found.N_law:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
-        note = f"{len(found.usable)} of {len(found.minima)} minima"
+        bend = ", which bend away from a power of C" if found.N_law.bend else ""
+        note = f"{len(found.usable)} of {len(found.minima)} minima{bend}"
         yield Headline("best size grows as", f"C<sup>{slope}</sup>", ends, "weak" if found.reasons else "", note)
 
 
