@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tarfile
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +20,7 @@ HALF_DONE = "model.width=16 train.steps=16000"
 @pytest.fixture
 def before(scaling):
     """Return a command line in a folder with the sweep and the results of the version before."""
-    with tarfile.open(BEFORE) as archive:
-        archive.extractall(scaling.folder, filter="data")
+    shutil.unpack_archive(BEFORE, scaling.folder)
     return scaling
 
 
