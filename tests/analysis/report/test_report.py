@@ -132,6 +132,17 @@ def test_each_table_lies_beside_the_page_in_three_forms(written):
     assert len(pd.read_csv(folder / "tables" / "runs.csv")) == 48
 
 
+def test_minima_that_bend_are_weak_on_their_card_too(written):
+    report = written[1]
+    assert '<a href="#optimum">Optimal sizes</a>. Exponents hold' in " ".join(report.page.read_text().split())
+    [group] = report.groups
+    minima = group.minima["loss"]
+    bent = replace(minima, N_law=replace(minima.N_law, bend="they bend"), reasons=("they bend",))
+    [size] = [line for line in headlines([replace(group, minima={"loss": bent})]) if line.what == "best size grows as"]
+    assert size.status == "weak"
+    assert size.note.endswith("minima, which bend away from a power of C")
+
+
 def test_an_exponent_has_one_interval_and_one_sign(written):
     report = written[1]
     power = next(one.fit for one in report.groups[0].laws if (one.law, one.y, one.x) == ("power", "loss", "C"))
