@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
-from analysis.fitting.certificate import Certificate, doubt, judge, vanishing
+from analysis.fitting.certificate import LEVEL, Certificate, doubt, judge, vanishing
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
@@ -100,8 +100,8 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         unsettled, refitted = 1 - drawn.settled, drawn.refitted
         samples = drawn.theta if unsettled <= MOST_UNSETTLED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
-    ends = spread.inner()
-    certificate = doubt(certificate, problem, theta, ends=ends, ahead=spread.ahead(), columns=points.columns)
+    ends, ahead = spread.inner(LEVEL), spread.ahead(LEVEL)
+    certificate = doubt(certificate, problem, theta, ends=ends, ahead=ahead, columns=points.columns)
     if samples is None and how.resamples:
         reason = f"no interval: {percent(unsettled)} of the refits did not converge; take a law with fewer parameters"
         certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
@@ -111,7 +111,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     lack = lack_of_fit(points, rest, len(theta))
     floor = params["E"] if law.floor else None
     said = warnings(points, floor, certificate, unsettled if how.resamples else None)
-    said += no_floor(problem, ends, spread.intervals())
+    said += no_floor(problem, spread.inner(how.level), spread.intervals())
     if not refitted:
         said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
     options = {name: value for name, value in vars(how).items() if name not in INNER}

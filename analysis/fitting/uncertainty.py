@@ -43,17 +43,18 @@ class Uncertainty:
         low, high = (law.complete(dict(zip(law.params, end.tolist(), strict=True))) for end in ends.T)
         return {name: (low[name], high[name]) for name in low}
 
-    def inner(self) -> Array | None:
+    def inner(self, level: float) -> Array | None:
         """Return the interval of each parameter of the inner vector, (p, 2); None without resamples."""
-        return None if self.samples is None else self._ends(lambda theta: theta)
+        return None if self.samples is None else self._ends(lambda theta: theta, level)
 
-    def ahead(self) -> tuple[float, float] | None:
+    def ahead(self, level: float) -> tuple[float, float] | None:
         """Return the interval of the forecast at 10 x the largest of each input; None without resamples."""
         if self.samples is None:
             return None
         problem = self.problem
         far = {name: np.array([x.max() + np.log(10)]) for name, x in problem.inputs.items()}
-        low, high = np.exp(self._ends(lambda theta: problem.law.evaluate(theta, far).h.T) + problem.units.log_y)[0]
+        logs = self._ends(lambda theta: problem.law.evaluate(theta, far).h.T, level)
+        low, high = np.exp(logs + problem.units.log_y)[0]
         return float(low), float(high)
 
     def allocation(self) -> Allocation | None:
@@ -72,9 +73,11 @@ class Uncertainty:
         k = self.points.flops_per_nd
         return Allocation(a, 1 - a, ends, k, None if law.closed_optimum else k * product)
 
-    def _ends(self, of: Callable[[Array], Any]) -> Array:
+    def _ends(self, of: Callable[[Array], Any], level: float | None = None) -> Array:
+        """Return the intervals (k, 2) of a function of the parameters. level: None for the fit's own."""
         assert self.samples is not None
+        level = self.level if level is None else level
         samples = of(self.samples)
         if self.jackknifed is None:
-            return percentile(samples, self.level)
-        return bca(samples, of(self.theta[:, None])[:, 0], of(self.jackknifed), self.level)
+            return percentile(samples, level)
+        return bca(samples, of(self.theta[:, None])[:, 0], of(self.jackknifed), level)

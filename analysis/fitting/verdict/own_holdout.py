@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.errors import Refusal
+from analysis.fitting.certificate import LEVEL
 from analysis.fitting.engine import fit_points
 from analysis.fitting.intervals import percentile
 from analysis.fitting.points import Points, check
@@ -18,8 +19,6 @@ from analysis.laws.base import Array
 
 KEPT = 2 / 3
 """Fraction of the distinct sizes to which the inner fit is made."""
-LEVEL = 0.95
-"""Of the intervals that a verdict goes by, whatever level is asked for."""
 RESAMPLES = 100
 KEPT_STARTS = 5
 """Number of drawn starts that the inner fit uses: the best ones."""

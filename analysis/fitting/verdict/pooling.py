@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal
+from analysis.fitting.certificate import LEVEL
+from analysis.fitting.intervals import percentile
 from analysis.fitting.verdict.kind_effects import alone, can_tell, chance, design_of, deviations, is_smooth, unpooled
 from analysis.numbers import exponent, interval, p_value
 from analysis.table.remarks import MOST_SAID, pooled_columns
@@ -124,11 +126,12 @@ def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
 
 
 def _ends(found: Fit) -> dict[str, tuple[float, float]]:
-    """Return the intervals of the exponents: the fit's own, or normal ones for a fit without."""
-    names = list(found.engine.problem.law.exponents)
-    if found.intervals:
-        return {name: found.intervals[name] for name in names}
-    engine, many = found.engine, NormalDist().inv_cdf((1 + found.level) / 2)
+    """Return the intervals of the exponents at `LEVEL`: from the refits, or normal ones for a fit without."""
+    engine, names = found.engine, list(found.engine.problem.law.exponents)
+    if engine.samples is not None:
+        drawn = found.params_of(engine.samples)
+        return {name: tuple(percentile(np.atleast_1d(drawn[name]), LEVEL)) for name in names}
+    many = NormalDist().inv_cdf((1 + LEVEL) / 2)
     wide = dict(zip(engine.problem.law.params, many * deviations(engine.problem, engine.theta), strict=True))
     return {name: (found.params[name] - wide[name], found.params[name] + wide[name]) for name in names}
 

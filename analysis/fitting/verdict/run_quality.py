@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.errors import Refusal
+from analysis.fitting.certificate import LEVEL
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cells
-from analysis.fitting.verdict.own_holdout import LEVEL
 from analysis.fitting.verdict.run_residuals import ODD, clipped
 from analysis.laws import Law
 from analysis.laws.base import Array

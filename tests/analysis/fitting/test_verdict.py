@@ -192,3 +192,13 @@ def test_chinchilla_is_weak_on_the_runs_of_farseer() -> None:
     assert found.certificate.status == "weak"
     assert "coupled passes (E 0.2" in found.certificate.reasons[-1]
     assert found.certificate.supported is None
+
+
+def test_an_exponent_is_known_or_not_whatever_level_is_asked_for() -> None:
+    """Two seeds of five sizes: the 95 % interval of alpha spans a factor above 10, that of 50 % does not."""
+    rng = np.random.default_rng(2)
+    D = np.repeat(np.geomspace(1e6, 1e8, 5), 2)
+    table = pd.DataFrame({"D": D, "loss": (1.7 + 30 * D**-0.3) * np.exp(0.03 * rng.standard_normal(10))})
+    found = [fit(table, "saturating", x="D", resamples=200, starts=8, level=level) for level in (0.5, 0.95)]
+    assert "not identified" in found[1].certificate.reasons[0]
+    assert found[0].certificate == found[1].certificate
